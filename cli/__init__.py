@@ -1,0 +1,1 @@
+"""What is typed and printed: each command parses, calls one hmnpack function, and prints."""

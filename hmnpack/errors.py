@@ -1,0 +1,63 @@
+"""Every way in which input can be wrong, one class per rule, and the exit code of each.
+
+Exit codes: 0 done; 1 a defect of hmnpack; 2 bad usage or settings; 3 bad data; 4 a bad bundle;
+5 paused before the end (resume with `--resume`); 6 a recorded score does not hold; 7 an optional
+package is missing; 130 interrupted with nothing to resume.
+"""
+
+
+class HmnError(Exception):
+    """Something that the caller can mend; its text is one line: what, which value, what instead."""
+
+    exit_code = 2
+
+
+class BadSettings(HmnError):
+    """A setting, a combination of settings, or a name that does not exist."""
+
+
+class BudgetTooSmall(HmnError):
+    """The budget holds no network at all; the text names the smallest ipc that works."""
+
+
+class OutputExists(HmnError):
+    """The output is there already, or is something that must not be written through."""
+
+
+class BadData(HmnError):
+    """A data set that breaks a rule."""
+
+    exit_code = 3
+
+
+class BadImage(BadData):
+    """An image that cannot be decoded; the text names it."""
+
+
+class BadBundle(HmnError):
+    """A file that is not a whole, honest bundle."""
+
+    exit_code = 4
+
+
+class Paused(HmnError):
+    """The run stopped before its end and left a checkpoint."""
+
+    exit_code = 5
+
+
+class Diverged(HmnError):
+    """A loss became infinite or not a number; the text names the step."""
+
+    exit_code = 1
+
+
+class MissingExtra(HmnError):
+    """An optional package is needed; the text names `pip install hmnpack[extra]`."""
+
+    exit_code = 7
+
+    @classmethod
+    def of(cls, need: str, extra: str) -> "MissingExtra":
+        """Return the error for a need that an extra answers."""
+        return cls(f"{need} needs an optional package: pip install 'hmnpack[{extra}]'")

@@ -1,0 +1,84 @@
+"""Seeds, devices, precision and progress: the only place that touches global state."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+
+from hmnpack.errors import BadSettings
+from hmnpack.schema.config import Precision
+
+
+class Listener(Protocol):
+    """Receives progress; drawing it is the caller's business."""
+
+    def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
+        """Say that ``done`` of ``total`` parts of a stage are done, with figures such as a loss."""
+
+
+def silent(stage: str, done: int, total: int, **facts: float) -> None:
+    """Ignore progress."""
+
+
+def stream(seed: int, *names: str | int) -> torch.Generator:
+    """Return a new CPU generator whose numbers depend on the seed and the names alone.
+
+    Every use of randomness has a name, and every step a number, so that a run that is resumed at
+    a step draws what an uninterrupted one draws, and adding a stream changes no other.
+
+    Args:
+        seed: The run's seed, 0 or more.
+        names: What the numbers are for, such as ``"match", 17``.
+    """
+    text = "/".join(str(part) for part in (seed, *names))
+    digest = hashlib.sha256(text.encode()).digest()
+    generator = torch.Generator()
+    generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return generator
+
+
+@contextlib.contextmanager
+def seeded(generator: torch.Generator) -> Iterator[None]:
+    """Make code that only knows the global generator (layer initialisation) use this one.
+
+    The global generator is put back on leaving. CPU only: initialise there, then move.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; ``auto`` is the first accelerator, else the CPU.
+
+    Raises:
+        BadSettings: if there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadSettings(f"device {name!r} cannot be used ({reason}); try cpu") from error
+    return device
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether bfloat16 is native there; where it is emulated it is far slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))
+    return False
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which networks run at that precision."""
+    if precision == "auto":
+        precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

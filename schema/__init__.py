@@ -1,0 +1,1 @@
+"""What is stored: the models of manifests, ledgers, settings and results (no torch, no I/O)."""

@@ -1,0 +1,203 @@
+"""Settings of every stage: each field with its unit, its range and what it does."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hmnpack.schema.base import Frozen
+from hmnpack.schema.container import Activation, OutputRange
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""`auto`: bfloat16 where the device multiplies it natively, else float32."""
+
+Augmentation = Literal[
+    "flip", "brightness", "saturation", "contrast", "crop", "scale", "rotate", "cutout"
+]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+MATCHING_AUGMENTATIONS: tuple[Augmentation, ...] = (
+    "brightness",
+    "saturation",
+    "contrast",
+    "crop",
+    "cutout",
+)
+TRAINING_AUGMENTATIONS: tuple[Augmentation, ...] = (
+    "flip",
+    "brightness",
+    "saturation",
+    "contrast",
+    "crop",
+    "scale",
+    "rotate",
+)
+
+
+class NetworkConfig(Frozen):
+    """A classifier by name, with the sizes that its name leaves open."""
+
+    name: str = Field(
+        default="convnet",
+        description="`convnet`, `resnet-ap`, or a name from torchvision or timm "
+        "(`torchvision:resnet18`, `timm:resnet18`).",
+    )
+    width: int = Field(
+        default=128, ge=1, le=4096, description="Channels of a ConvNet's layers; else unused."
+    )
+    depth: int = Field(
+        default=3, ge=1, le=10, description="Number of a ConvNet's blocks; else unused."
+    )
+
+
+class TrainConfig(Frozen):
+    """How one classifier is trained (stochastic gradient descent on cross-entropy)."""
+
+    epochs: int = Field(ge=0, description="Passes over the images.")
+    batch: int = Field(default=64, ge=1, description="Images per step.")
+    lr: Positive = Field(default=0.01, description="Learning rate at the start.")
+    lr_end: float = Field(
+        default=0.0001, ge=0, description="Learning rate at the end of the cosine schedule."
+    )
+    schedule: Literal["cosine", "constant"] = Field(
+        default="cosine", description="How the learning rate changes from step to step."
+    )
+    momentum: Fraction = Field(default=0.9, description="Momentum of the optimiser.")
+    weight_decay: float = Field(default=0.0005, ge=0, description="L2 penalty on every weight.")
+    augment: tuple[Augmentation, ...] = Field(
+        default=TRAINING_AUGMENTATIONS,
+        description="Augmentations, one draw per image; of crop, scale, rotate and cutout "
+        "exactly one is taken at each step.",
+    )
+    cutmix: Fraction = Field(default=0.5, description="Probability that a batch is cut-mixed.")
+    precision: Precision = Field(
+        default="auto", description="Arithmetic of the forward and backward pass."
+    )
+
+
+class ContainerConfig(Frozen):
+    """What the paper leaves open about the container (condensing only; not its sizes)."""
+
+    activation: Activation = Field(
+        default="relu", description="Function between the decoder's layers."
+    )
+    output: OutputRange = Field(
+        default="sigmoid", description="How the last layer's values become pixels in [0, 1]."
+    )
+    norm: Literal["batch", "none"] = Field(
+        default="batch",
+        description="Normalisation between the decoder's layers: statistics of each batch until "
+        "the warm-up ends, then frozen, and folded into the convolutions on writing.",
+    )
+    dataset_std: Positive = Field(
+        default=0.5, description="Standard deviation of the data set's memory at the start."
+    )
+    class_std: Positive = Field(
+        default=0.5, description="Standard deviation of the class memories at the start."
+    )
+    instance_std: Positive = Field(
+        default=0.5, description="Standard deviation of the instance memories at the start."
+    )
+
+
+class WarmupConfig(Frozen):
+    """Fitting the container to real images, before any matching."""
+
+    images: Literal["none", "random", "kmeans"] = Field(
+        default="kmeans",
+        description="Which real images: none (no warm-up), random ones, or the ones nearest to "
+        "the k-means centres of each class in the features of a pool network.",
+    )
+    steps: int = Field(default=1000, ge=0, description="Adam steps of reconstruction.")
+    lr: Positive = Field(default=0.02, description="Learning rate, falling to 0 by a cosine.")
+    batch: int = Field(default=512, ge=1, description="Images per step.")
+
+
+class PoolConfig(Frozen):
+    """Networks trained once on the real images, cached, and matched through."""
+
+    size: int = Field(default=2, ge=1, le=1000, description="Number of networks.")
+    network: NetworkConfig = Field(
+        default=NetworkConfig(), description="Architecture of every network."
+    )
+    train: TrainConfig = Field(description="How each is trained.")
+
+
+class MatchConfig(Frozen):
+    """Feature matching (mean features through networks between untrained and trained)."""
+
+    objective: str = Field(default="features", description="Name of the objective.")
+    steps: int = Field(ge=0, description="Optimiser steps on the container.")
+    real_batch: int = Field(default=64, ge=1, description="Real images per class and step.")
+    synthetic_batch: int = Field(
+        default=32, ge=1, description="Synthetic images per class and step, at most."
+    )
+    lr: Positive = Field(default=0.01, description="Adam learning rate, falling by a cosine.")
+    lr_end: float = Field(default=0.0, ge=0, description="Learning rate at the last step.")
+    beta1: Fraction = Field(default=0.9, description="Adam's decay of the mean gradient.")
+    beta2: Fraction = Field(default=0.99, description="Adam's decay of the squared gradient.")
+    blocks: Literal["last", "all"] = Field(
+        default="all", description="Features matched: after the last block, or after each."
+    )
+    scale: Literal["none", "spread"] = Field(
+        default="spread",
+        description="Divide each block's distance by the spread of the real class means, or not.",
+    )
+    classification: float = Field(
+        default=0.3, ge=0, description="Weight of the trained network's cross-entropy."
+    )
+    interpolate: bool = Field(
+        default=True,
+        description="Match through weights drawn uniformly between a network's initial and "
+        "trained ones (else: the trained ones).",
+    )
+    augment: tuple[Augmentation, ...] = Field(
+        default=MATCHING_AUGMENTATIONS,
+        description="Augmentations, one draw per class and step for real and synthetic alike; "
+        "all of them are applied, in this order.",
+    )
+    precision: Precision = Field(
+        default="auto", description="Arithmetic of the networks' forward and backward pass."
+    )
+
+
+class CompressConfig(Frozen):
+    """Everything that decides the bytes of a bundle, but the data and the budget."""
+
+    recipe: str = Field(description="Name of the recipe that these settings started from.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random stream.")
+    holdout: Annotated[float, Field(ge=0, le=0.9)] = Field(
+        default=0.1, description="Part of each class of train that is held out, for choices."
+    )
+    container: ContainerConfig = Field(
+        default=ContainerConfig(), description="What the paper leaves open about the container."
+    )
+    pool: PoolConfig = Field(description="Networks to match through.")
+    warmup: WarmupConfig = Field(default=WarmupConfig(), description="The container's start.")
+    match: MatchConfig = Field(description="The objective and its schedule.")
+
+
+class EvaluateConfig(Frozen):
+    """How a bundle is judged: networks trained from scratch on its images, then tested."""
+
+    network: NetworkConfig = Field(default=NetworkConfig(), description="Network to train.")
+    train: TrainConfig = Field(
+        default=TrainConfig(epochs=300, weight_decay=0.0002),
+        description="How each network is trained (paper appendix C.2).",
+    )
+    repeats: int = Field(default=3, ge=1, le=1000, description="Networks per row of the table.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random stream.")
+    controls: bool = Field(
+        default=True,
+        description="Also train on random real images: as many as the budget of floats holds, "
+        "and as many JPEG files as the same number of bytes holds.",
+    )
+    jpeg_quality: int = Field(
+        default=75, ge=1, le=95, description="Quality of the JPEG control's files."
+    )
+    min_steps: int = Field(
+        default=1000,
+        ge=0,
+        description="Fewest optimiser steps of any row: where the images are few, epochs are "
+        "added until this is reached, so that no row loses by its size alone.",
+    )

@@ -1,0 +1,149 @@
+"""What a container is made of: the sizes and choices that a reader needs to decode it.
+
+Shape legend: N images, K classes, C channels, H height, W width, M side of a memory grid.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hmnpack.schema.base import Frozen
+from hmnpack.schema.ledger import Ledger, TensorRow
+
+MAX_DECODED_ELEMENTS = 2**34
+"""Most pixels-times-channels that all images of one bundle may decode to."""
+
+MAX_ENLARGEMENT = 8
+"""Most that the final resize may enlarge a side (ImageNet-10 of the paper: 224 / 96)."""
+
+Activation = Literal["none", "relu", "leaky-relu", "gelu", "silu"]
+OutputRange = Literal["linear", "clamp", "sigmoid"]
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+class ImageShape(Frozen):
+    """Shape of every image of a set: C x H x W."""
+
+    channels: int = Field(ge=1, le=16, description="Colour channels C of an image: 1 or 3.")
+    height: int = Field(ge=1, le=4096, description="Height H of an image, in pixels.")
+    width: int = Field(ge=1, le=4096, description="Width W of an image, in pixels.")
+
+    @property
+    def elements(self) -> int:
+        """Numbers in one image."""
+        return self.channels * self.height * self.width
+
+    @property
+    def side(self) -> int:
+        """The longer side, in pixels."""
+        return max(self.height, self.width)
+
+
+class _Stored(Frozen):
+    """What containers have in common."""
+
+    classes: int = Field(ge=1, le=100_000, description="Number of classes K.")
+    instances: int = Field(
+        ge=1, le=10_000_000, description="Images per class; the bundle holds K times as many."
+    )
+    image: ImageShape = Field(description="Shape of a decoded image.")
+
+    @model_validator(mode="after")
+    def _decodes_to_a_bounded_size(self) -> Self:
+        decoded = self.images * self.image.elements
+        if decoded > MAX_DECODED_ELEMENTS:
+            raise ValueError(
+                f"{self.images} images would decode to {decoded} numbers, more than the "
+                f"{MAX_DECODED_ELEMENTS} that a reader accepts"
+            )
+        return self
+
+    @property
+    def images(self) -> int:
+        """Number of images N in the bundle."""
+        return self.classes * self.instances
+
+
+class HmnSpec(_Stored):
+    """A Hierarchical Memory Network (paper section 3.1, appendix C.1)."""
+
+    kind: Literal["hmn/1"] = Field(default="hmn/1", description="Which container this is.")
+    grid: int = Field(ge=1, le=256, description="Side M of every memory, in cells.")
+    dataset_channels: Width = Field(description="Channels of the data set's memory.")
+    class_channels: Width = Field(description="Channels of each class's memory.")
+    instance_channels: Width = Field(description="Channels of each image's memory.")
+    extractor_channels: Width | None = Field(
+        description="Output channels of each class's 1x1 convolution of the data set's memory; "
+        "null for the identity."
+    )
+    decoder_channels: tuple[Width, ...] = Field(
+        max_length=8,
+        description="Output channels of the decoder's layers but the last, whose output is the "
+        "image; each layer doubles the side.",
+    )
+    activation: Activation = Field(description="Function between the decoder's layers.")
+    output: OutputRange = Field(description="How the last layer's values become pixels in [0, 1].")
+
+    @model_validator(mode="after")
+    def _is_not_enlarged_beyond_reason(self) -> Self:
+        if self.image.side > MAX_ENLARGEMENT * self.decoded_side:
+            raise ValueError(
+                f"images of side {self.decoded_side} would be resized to {self.image.side}, more "
+                f"than {MAX_ENLARGEMENT} times as large"
+            )
+        return self
+
+    @property
+    def decoded_side(self) -> int:
+        """Side of the square image that leaves the decoder, before any resize, in pixels."""
+        return int(self.grid * 2 ** (len(self.decoder_channels) + 1))
+
+    @property
+    def shared_channels(self) -> int:
+        """Decoder input channels that all images of a class have in common."""
+        return (self.extractor_channels or self.dataset_channels) + self.class_channels
+
+    @property
+    def layer_channels(self) -> tuple[int, ...]:
+        """Channels before, between and after the decoder's layers."""
+        return (
+            self.shared_channels + self.instance_channels,
+            *self.decoder_channels,
+            self.image.channels,
+        )
+
+    def ledger(self) -> Ledger:
+        """Return the rows of the tensors that a bundle with this container stores."""
+        side, k = self.grid, self.classes
+        rows = [
+            TensorRow.of("memory.dataset", "dataset memory", self.dataset_channels, side, side),
+            TensorRow.of("memory.class", "class memory", k, self.class_channels, side, side),
+            TensorRow.of(
+                "memory.instance",
+                "instance memory",
+                *(self.images, self.instance_channels, side, side),
+            ),
+        ]
+        if self.extractor_channels is not None:
+            out, channels = self.extractor_channels, self.dataset_channels
+            rows.append(TensorRow.of("extractor.weight", "extractor", k, out, channels))
+            rows.append(TensorRow.of("extractor.bias", "extractor", k, out))
+        pairs = zip(self.layer_channels, self.layer_channels[1:], strict=False)
+        for index, (before, after) in enumerate(pairs):
+            rows.append(TensorRow.of(f"decoder.{index}.weight", "decoder", before, after, 4, 4))
+            rows.append(TensorRow.of(f"decoder.{index}.bias", "decoder", after))
+        return Ledger(rows=tuple(rows))
+
+
+class ImagesSpec(_Stored):
+    """Plain pixels as stored floats: the baseline container."""
+
+    kind: Literal["images/1"] = Field(default="images/1", description="Which container this is.")
+
+    def ledger(self) -> Ledger:
+        """Return the one row of the stored pixels."""
+        shape = (self.images, self.image.channels, self.image.height, self.image.width)
+        return Ledger(rows=(TensorRow.of("pixels", "pixels", *shape),))
+
+
+ContainerSpec = Annotated[HmnSpec | ImagesSpec, Field(discriminator="kind")]

@@ -1,0 +1,145 @@
+"""The manifest: everything that a bundle says about itself, as one JSON document."""
+
+import unicodedata
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from hmnpack.schema.base import Frozen
+from hmnpack.schema.config import CompressConfig, EvaluateConfig
+from hmnpack.schema.container import ContainerSpec
+from hmnpack.schema.ledger import Ledger
+
+FORMAT_VERSION = 1
+MAX_CLASS_NAME = 200
+"""Longest class name, in bytes of UTF-8: file systems stop at 255."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ShortText = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+def class_name_fault(name: str) -> str | None:
+    """Return why a class name may not be stored, or None where it may.
+
+    Names become folder names, HTML and terminal text: a reader escapes them for the last two, and
+    the first is why separators, control characters and names of whole folders are refused here.
+    """
+    if not name.strip():
+        return "is empty"
+    if len(name.encode("utf-8", "surrogatepass")) > MAX_CLASS_NAME:
+        return f"is longer than {MAX_CLASS_NAME} bytes"
+    if any(unicodedata.category(character)[0] == "C" for character in name):
+        return "has a control or unassigned character"
+    if any(separator in name for separator in "/\\"):
+        return "has a path separator"
+    if name != name.strip() or name.startswith(".") or name.endswith("."):
+        return "starts or ends with a space or a dot"
+    return None
+
+
+def same_on_disk(name: str) -> str:
+    """Return the form under which file systems may take two names for one."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+class SourceFacts(Frozen):
+    """The data that a bundle was made from."""
+
+    name: ShortText = Field(description="Name of the data set, as asked for.")
+    fingerprint: Sha256 = Field(
+        description="sha256 over shapes, pixels and labels of the training split, as decoded."
+    )
+    train_images: int = Field(ge=1, description="Images in the training split.")
+    held_out: int = Field(ge=0, description="Images of these that condensing never saw.")
+    skipped: int = Field(ge=0, description="Unreadable images that were left out.")
+
+
+class Normalisation(Frozen):
+    """Mean and standard deviation of the training images, per channel."""
+
+    mean: tuple[float, ...] = Field(description="Mean per channel, of pixels in [0, 1].")
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        description="Standard deviation per channel, of pixels in [0, 1]."
+    )
+
+
+class Budget(Frozen):
+    """What the bundle may hold: ipc * K * C * H * W numbers."""
+
+    ipc: int = Field(ge=1, le=1_000_000, description="Images per class that the budget equals.")
+    floats: int = Field(ge=1, description="Numbers that may be stored.")
+    bytes: int = Field(ge=1, description="The same, as 32-bit floats, in bytes.")
+
+
+class Score(Frozen):
+    """One row of an evaluation: what was trained on, how, and how well it did."""
+
+    protocol: EvaluateConfig = Field(description="Network, training and seeds.")
+    data: ShortText = Field(description="Name of the data set that was tested on.")
+    fingerprint: Sha256 = Field(description="sha256 of the test split, as decoded.")
+    images: int = Field(ge=1, description="Training images.")
+    accuracies: tuple[Annotated[float, Field(ge=0, le=100)], ...] = Field(
+        min_length=1, description="Test accuracy of each network after its last epoch, in percent."
+    )
+
+
+class Provenance(Frozen):
+    """With what the bundle was made."""
+
+    hmnpack: ShortText = Field(description="Version of hmnpack.")
+    torch: ShortText = Field(description="Version of torch.")
+    device: ShortText = Field(description="Kind of device: cpu, cuda, ...")
+    real_images_used_to_start: bool = Field(
+        description="Whether the container was first fitted to real images, which it may then "
+        "resemble (a matter of privacy)."
+    )
+
+
+class Manifest(Frozen):
+    """Everything that a bundle says about itself."""
+
+    format_version: Literal[1] = Field(default=1, description="Version of the file format.")
+    source: SourceFacts = Field(description="The data that the bundle was made from.")
+    classes: tuple[str, ...] = Field(
+        min_length=1, max_length=100_000, description="Class names; the index is the label."
+    )
+    normalisation: Normalisation = Field(description="For networks that expect centred input.")
+    container: ContainerSpec = Field(description="What is stored, and how it decodes.")
+    ledger: Ledger = Field(description="One row per stored tensor.")
+    budget: Budget = Field(description="What may be stored.")
+    config: CompressConfig | None = Field(description="The settings; null if made by hand.")
+    scores: tuple[Score, ...] = Field(default=(), description="Evaluations, oldest first.")
+    provenance: Provenance = Field(description="With what the bundle was made.")
+    data_sha256: Sha256 = Field(description="sha256 of all tensor bytes, in the file's order.")
+
+    @field_validator("classes")
+    @classmethod
+    def _names_are_safe(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        seen: dict[str, str] = {}
+        for name in names:
+            fault = class_name_fault(name)
+            if fault:
+                raise ValueError(f"class name {name[:40]!r} {fault}")
+            twin = seen.setdefault(same_on_disk(name), name)
+            if twin is not name:
+                raise ValueError(f"class names {twin[:40]!r} and {name[:40]!r} are one on disk")
+        return names
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        spec, image = self.container, self.container.image
+        if len(self.classes) != spec.classes:
+            raise ValueError(f"{len(self.classes)} class names for {spec.classes} classes")
+        if not len(self.normalisation.mean) == len(self.normalisation.std) == image.channels:
+            raise ValueError(f"normalisation is not for {image.channels} channels")
+        if self.ledger != spec.ledger():
+            raise ValueError("the ledger is not that of the container")
+        floats = self.budget.ipc * spec.classes * image.elements
+        if (self.budget.floats, self.budget.bytes) != (floats, floats * 4):
+            raise ValueError(f"the budget is not that of {self.budget.ipc} images per class")
+        if self.ledger.floats > floats or self.ledger.bytes > floats * 4:
+            raise ValueError(
+                f"over budget: {self.ledger.floats} numbers in {self.ledger.bytes} bytes are "
+                f"stored, {floats} in {floats * 4} may be"
+            )
+        return self
