@@ -121,6 +121,9 @@ class PoolConfig(Frozen):
         default=NetworkConfig(), description="Architecture of every network."
     )
     train: TrainConfig = Field(description="How each is trained.")
+    min_steps: int = Field(
+        default=1000, ge=0, description="Fewest training steps; small sets get more epochs."
+    )
 
 
 class MatchConfig(Frozen):

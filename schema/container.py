@@ -6,12 +6,22 @@ Shape legend: N images, K classes, C channels, H height, W width, M side of a me
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from hmnpack.schema.base import Frozen
 from hmnpack.schema.ledger import Ledger, TensorRow
 
 MAX_DECODED_ELEMENTS = 2**34
 """Most pixels-times-channels that all images of one bundle may decode to."""
+
+MAX_LAYER_ELEMENTS = 2**28
+"""Most numbers that one layer of a decoder may have for one image."""
+
+MAX_MATRIX_ELEMENTS = 2**28
+"""Most numbers in one layer of a decoder, written as a matrix from row pair to row pair."""
+
+MAX_SHARED_ELEMENTS = 2**30
+"""Most numbers in what all classes together feed into, or get from, the decoder's first layer."""
 
 MAX_ENLARGEMENT = 8
 """Most that the final resize may enlarge a side (ImageNet-10 of the paper: 224 / 96)."""
@@ -52,9 +62,11 @@ class _Stored(Frozen):
     def _decodes_to_a_bounded_size(self) -> Self:
         decoded = self.images * self.image.elements
         if decoded > MAX_DECODED_ELEMENTS:
-            raise ValueError(
-                f"{self.images} images would decode to {decoded} numbers, more than the "
-                f"{MAX_DECODED_ELEMENTS} that a reader accepts"
+            raise PydanticCustomError(
+                "too_large",
+                "{images} images would decode to {decoded} numbers, more than the {limit} that a "
+                "reader accepts",
+                {"images": self.images, "decoded": decoded, "limit": MAX_DECODED_ELEMENTS},
             )
         return self
 
@@ -87,10 +99,30 @@ class HmnSpec(_Stored):
     @model_validator(mode="after")
     def _is_not_enlarged_beyond_reason(self) -> Self:
         if self.image.side > MAX_ENLARGEMENT * self.decoded_side:
-            raise ValueError(
-                f"images of side {self.decoded_side} would be resized to {self.image.side}, more "
-                f"than {MAX_ENLARGEMENT} times as large"
+            raise PydanticCustomError(
+                "too_large",
+                "images of side {before} would be resized to {after}, more than {limit} times as "
+                "large",
+                {"before": self.decoded_side, "after": self.image.side, "limit": MAX_ENLARGEMENT},
             )
+        return self
+
+    @model_validator(mode="after")
+    def _decodes_in_bounded_memory(self) -> Self:
+        before, after = self.shared_channels, 4 * self.layer_channels[1]
+        shared = self.classes * max(before, after) * self.grid**2
+        for what, numbers, limit in (
+            ("a layer of one image", self.largest_layer, MAX_LAYER_ELEMENTS),
+            ("a layer's matrix", self.largest_matrix, MAX_MATRIX_ELEMENTS),
+            ("the first layer of all classes", shared, MAX_SHARED_ELEMENTS),
+        ):
+            if numbers > limit:
+                raise PydanticCustomError(
+                    "too_large",
+                    "{what} would hold {numbers} numbers, more than the {limit} that a reader "
+                    "accepts",
+                    {"what": what, "numbers": numbers, "limit": limit},
+                )
         return self
 
     @property
@@ -111,6 +143,18 @@ class HmnSpec(_Stored):
             *self.decoder_channels,
             self.image.channels,
         )
+
+    @property
+    def largest_layer(self) -> int:
+        """Numbers of one image in the decoder's largest layer, input and output included."""
+        layers = enumerate(self.layer_channels)
+        return max(width * (self.grid << depth) ** 2 for depth, width in layers)
+
+    @property
+    def largest_matrix(self) -> int:
+        """Numbers in the largest layer, as a matrix from input row pair to output row pair."""
+        pairs = enumerate(zip(self.layer_channels, self.layer_channels[1:], strict=False))
+        return max(8 * (self.grid << depth) ** 2 * cin * cout for depth, (cin, cout) in pairs)
 
     def ledger(self) -> Ledger:
         """Return the rows of the tensors that a bundle with this container stores."""

@@ -4,6 +4,7 @@ import unicodedata
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from hmnpack.schema.base import Frozen
 from hmnpack.schema.config import CompressConfig, EvaluateConfig
@@ -28,8 +29,8 @@ def class_name_fault(name: str) -> str | None:
         return "is empty"
     if len(name.encode("utf-8", "surrogatepass")) > MAX_CLASS_NAME:
         return f"is longer than {MAX_CLASS_NAME} bytes"
-    if any(unicodedata.category(character)[0] == "C" for character in name):
-        return "has a control or unassigned character"
+    if any(_is_invisible(character) for character in name):
+        return "has a control, formatting or line-breaking character"
     if any(separator in name for separator in "/\\"):
         return "has a path separator"
     if name != name.strip() or name.startswith(".") or name.endswith("."):
@@ -37,9 +38,44 @@ def class_name_fault(name: str) -> str | None:
     return None
 
 
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _shown(name: str) -> str:
+    return ascii(name if len(name) <= 40 else name[:37] + "...")
+
+
 def same_on_disk(name: str) -> str:
     """Return the form under which file systems may take two names for one."""
     return unicodedata.normalize("NFKC", name).casefold()
+
+
+def storable_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names as a bundle may store them: as they are, wherever that is possible.
+
+    Separators and control characters become ``_``, spaces and dots at the ends go, long names are
+    cut, and names that file systems would take for an earlier one get a number.
+    """
+    stored: list[str] = []
+    taken: set[str] = set()
+    for label, name in enumerate(names):
+        plain = name if class_name_fault(name) is None else _mended(name) or f"class {label}"
+        text, number = plain, label
+        while same_on_disk(text) in taken:
+            text, number = f"{_cut(plain)} ({number})", number + 1
+        taken.add(same_on_disk(text))
+        stored.append(text)
+    return tuple(stored)
+
+
+def _mended(name: str) -> str:
+    dark = "".join("_" if c in "/\\" or _is_invisible(c) else c for c in name)
+    return _cut("".join(" " if c.isspace() else c for c in dark))
+
+
+def _cut(name: str) -> str:
+    return name.encode()[: MAX_CLASS_NAME - 20].decode(errors="ignore").strip(" .")
 
 
 class SourceFacts(Frozen):
@@ -119,10 +155,18 @@ class Manifest(Frozen):
         for name in names:
             fault = class_name_fault(name)
             if fault:
-                raise ValueError(f"class name {name[:40]!r} {fault}")
+                raise PydanticCustomError(
+                    "class_name",
+                    "class name {name} {fault}",
+                    {"name": _shown(name), "fault": fault},
+                )
             twin = seen.setdefault(same_on_disk(name), name)
             if twin is not name:
-                raise ValueError(f"class names {twin[:40]!r} and {name[:40]!r} are one on disk")
+                raise PydanticCustomError(
+                    "class_name",
+                    "class names {twin} and {name} are one on disk",
+                    {"twin": _shown(twin), "name": _shown(name)},
+                )
         return names
 
     @model_validator(mode="after")
@@ -133,13 +177,28 @@ class Manifest(Frozen):
         if not len(self.normalisation.mean) == len(self.normalisation.std) == image.channels:
             raise ValueError(f"normalisation is not for {image.channels} channels")
         if self.ledger != spec.ledger():
-            raise ValueError("the ledger is not that of the container")
+            raise PydanticCustomError("ledger", "the ledger is not that of the container")
         floats = self.budget.ipc * spec.classes * image.elements
         if (self.budget.floats, self.budget.bytes) != (floats, floats * 4):
             raise ValueError(f"the budget is not that of {self.budget.ipc} images per class")
         if self.ledger.floats > floats or self.ledger.bytes > floats * 4:
-            raise ValueError(
-                f"over budget: {self.ledger.floats} numbers in {self.ledger.bytes} bytes are "
-                f"stored, {floats} in {floats * 4} may be"
+            raise PydanticCustomError(
+                "over_budget",
+                "over budget: {stored} numbers in {stored_bytes} bytes are stored, {floats} in "
+                "{bytes} may be",
+                {
+                    "stored": self.ledger.floats,
+                    "stored_bytes": self.ledger.bytes,
+                    "floats": floats,
+                    "bytes": floats * 4,
+                },
             )
         return self
+
+
+class StoredManifest(Manifest):
+    """A manifest as it stands in a file: with a hash of its own text."""
+
+    manifest_sha256: Sha256 = Field(
+        description="sha256 of this JSON text, with these 64 digits taken as zeros."
+    )

@@ -1,1 +1,24 @@
-"""Placeholder."""
+"""How a container is learned: its start on real images, the network pool, the objectives."""
+
+from collections.abc import Callable
+
+from hmnpack.matching.features import FeatureMatching, Match
+from hmnpack.matching.pool import Pool, RealData, pool_of
+from hmnpack.matching.warmup import Reconstruction, targets_of
+from hmnpack.registry import Registry
+
+__all__ = [
+    "OBJECTIVES",
+    "FeatureMatching",
+    "Match",
+    "Pool",
+    "RealData",
+    "Reconstruction",
+    "pool_of",
+    "targets_of",
+]
+
+OBJECTIVES: Registry[Callable[[Match], FeatureMatching]] = Registry("objective")
+"""Name -> function that makes the objective from data, pool and settings."""
+
+OBJECTIVES.register("features")(FeatureMatching)

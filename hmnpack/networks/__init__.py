@@ -1,1 +1,6 @@
-"""Placeholder."""
+"""Classifiers by name: the ConvNet of the field, ResNet-AP-10, and torchvision's and timm's."""
+
+from hmnpack.networks.build import build_network
+from hmnpack.networks.convnet import ConvNet
+
+__all__ = ["ConvNet", "build_network"]

@@ -1,1 +1,23 @@
-"""Placeholder."""
+"""The first room: raw data sets of every kind become uint8 tensors, labels and a fingerprint."""
+
+from hmnpack.sources import (  # noqa: F401  (each enters itself into a registry)
+    digits,
+    folder,
+    hub,
+    imagenette,
+    named,
+    parquet,
+)
+from hmnpack.sources.open import open_source
+from hmnpack.sources.split import choose_per_class, hold_out, normalisation_of
+from hmnpack.sources.types import Source, SourceOptions, Split
+
+__all__ = [
+    "Source",
+    "SourceOptions",
+    "Split",
+    "choose_per_class",
+    "hold_out",
+    "normalisation_of",
+    "open_source",
+]

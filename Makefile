@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OUT := demo-output
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check bench schema format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+venv: $(STAMP) ## create .venv and install hmnpack with what its tests need
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## compress, inspect, expand and evaluate real handwritten digits (no download)
+	@mkdir -p $(OUT)
+	$(BIN)/hmnpack compress digits --ipc 10 -o $(OUT)/digits.hmn --force
+	$(BIN)/hmnpack inspect $(OUT)/digits.hmn
+	$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/images --force
+	$(BIN)/hmnpack evaluate $(OUT)/digits.hmn --data digits --repeats 5
+	@echo "contact sheet:"
+	@$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/digits.png --format sheet --force
+
+test: $(STAMP) ## run the test suite
+	$(BIN)/pytest -q
+
+check: $(STAMP) ## lint, formatting, types, packaging, JSON schemas up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/packaging tests/test_house_rules.py
+
+bench: $(STAMP) ## list the benchmarks; NAME=startup runs one (DATA=path, SAVE=file.json)
+ifdef NAME
+	@$(BIN)/python tests/benchmarks/$(NAME).py $(if $(DATA),--data '$(DATA)') $(if $(SAVE),--save '$(SAVE)')
+else
+	@$(BIN)/python tests/benchmarks/harness.py
+endif
+
+schema: $(STAMP) ## write schema/*.json from the models again
+	$(BIN)/python -m hmnpack.schema.export manifest > schema/manifest-1.json.new
+	$(BIN)/python -m hmnpack.schema.export result > schema/result-1.json.new
+	mv schema/manifest-1.json.new schema/manifest-1.json
+	mv schema/result-1.json.new schema/result-1.json
+
+format: $(STAMP) ## format the code and sort the imports
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv, caches and the demo's output
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

@@ -1,0 +1,35 @@
+"""`hmnpack expand`: the images of a file, on disk."""
+
+from pathlib import Path
+
+import click
+
+FORMATS = ("folder", "parquet", "tar", "sheet")
+"""A test compares these with the registry of writers, which must not be imported for `--help`."""
+
+
+@click.command(short_help="Write a file's images to disk.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder or file to write, which must not exist (or be empty).",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(FORMATS),
+    default="folder",
+    show_default=True,
+    help="folder: PNGs in one folder per class; sheet: one PNG with a row per class.",
+)
+@click.option(
+    "--per-class", type=click.IntRange(min=1), metavar="N", help="Only the first N of each class."
+)
+@click.option("--force", is_flag=True, help="Replace what is there.")
+def expand(file: Path, out: Path, kind: str, per_class: int | None, force: bool) -> None:
+    """Write a file's images to disk, and print where they lie."""
+    from hmnpack.writers import expand as write
+
+    click.echo(write(file, out, format=kind, force=force, per_class=per_class))

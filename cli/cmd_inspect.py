@@ -1,0 +1,66 @@
+"""`hmnpack inspect`: what a file says about itself. Imports neither torch nor numpy."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from hmnpack.bundle import inspect as read_manifest
+from hmnpack.schema.manifest import Manifest, Score
+
+
+@click.command(short_help="Show what a file holds, and what it cost.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--verify", is_flag=True, help="Also compare the stored bytes with their sha256.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as one JSON document.")
+def inspect(file: Path, verify: bool, as_json: bool) -> None:
+    """Show what a file holds, and what it cost: ledger, budget, provenance, scores.
+
+    The form, the ledger and the budget are checked always.
+    """
+    manifest = read_manifest(file, verify=verify)
+    if as_json:
+        click.echo(json.dumps(manifest.model_dump(mode="json"), indent=2))
+        return
+    from hmnpack.cli.show import console, facts, ledger_table
+
+    out = console()
+    out.print(facts(str(file), _facts(manifest, file.stat().st_size, verify)))
+    out.print(ledger_table(manifest.ledger, manifest.budget))
+    if manifest.scores:
+        out.print(facts("Scores", (_score(score) for score in manifest.scores)))
+
+
+def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tuple[str, object]]:
+    from hmnpack.cli.text import container, several, shape, size
+
+    spec, source, made = manifest.container, manifest.source, manifest.provenance
+    yield "source", f"{source.name}, {source.train_images:,} training images"
+    yield "fingerprint", source.fingerprint
+    yield "held out", f"{source.held_out:,} images that condensing never saw"
+    if source.skipped:
+        yield "skipped", f"{source.skipped:,} images that could not be decoded"
+    yield "classes", several(manifest.classes)
+    yield "images", f"{spec.images:,} of {shape(spec.image)}, {spec.instances:,} a class"
+    yield "container", container(spec)
+    yield "file", f"{size(file_bytes)} ({file_bytes:,} bytes), format {manifest.format_version}"
+    if manifest.config:
+        yield "recipe", f"{manifest.config.recipe}, seed {manifest.config.seed}"
+    yield "made with", f"hmnpack {made.hmnpack}, torch {made.torch}, on {made.device}"
+    begun = "real images (images may resemble them)" if made.real_images_used_to_start else "noise"
+    yield "started from", begun
+    if verified:
+        yield "sha256", "the stored bytes are those that were written"
+
+
+def _score(score: Score) -> tuple[str, str]:
+    from statistics import mean, stdev
+
+    found = score.accuracies
+    spread = f" +- {stdev(found):.2f}" if len(found) > 1 else ""
+    protocol = score.protocol
+    return (
+        f"{protocol.network.name} on {score.data}",
+        f"{mean(found):.2f} %{spread} ({len(found)} networks, {protocol.train.epochs} epochs)",
+    )

@@ -1,0 +1,124 @@
+"""The `hmnpack` command: its subcommands by name, imported when asked for, and its exit codes."""
+
+import errno
+import importlib
+import os
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from hmnpack.errors import HmnError
+from hmnpack.version import __version__
+
+INTERRUPTED = 130
+DEFECT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A subcommand that is not imported yet.
+
+    Args:
+        module: Module that holds it.
+        attribute: Its name there.
+        help: The line that `hmnpack --help` shows; the command's own help starts with it.
+    """
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS = {
+    "compress": Entry(
+        "hmnpack.cli.cmd_compress", "compress", "Condense a data set into one small file."
+    ),
+    "inspect": Entry(
+        "hmnpack.cli.cmd_inspect", "inspect", "Show what a file holds, and what it cost."
+    ),
+    "expand": Entry("hmnpack.cli.cmd_expand", "expand", "Write a file's images to disk."),
+    "evaluate": Entry(
+        "hmnpack.cli.cmd_evaluate", "evaluate", "Train networks on a file's images and test them."
+    ),
+    "plan": Entry("hmnpack.cli.cmd_plan", "plan", "Show what would be stored, without training."),
+}
+"""In the order in which they are used."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only to run it.
+
+    Importing all of them would cost seconds (torch) before the first line of `--help`.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all subcommands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a subcommand; None if there is none of that name."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(importlib.import_module(entry.module), entry.attribute)
+        assert isinstance(command, click.Command)  # noqa: S101  (an invariant of the table)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of subcommands from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Run a subcommand; say in one line what went wrong, and leave with its exit code."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("hmnpack: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # `hmnpack inspect f.hmn | head`: click leaves quietly
+            if os.environ.get("HMNPACK_DEBUG") == "1":
+                traceback.print_exc()
+            click.echo(f"hmnpack: {one_line(explain(error))}", err=True)
+            ctx.exit(error.exit_code if isinstance(error, HmnError) else DEFECT)
+
+
+def explain(error: Exception) -> str:
+    """Return what a user should read about an error: what is wrong, and what to do."""
+    if isinstance(error, HmnError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out of memory; try smaller batches (--batch, --set match.real_batch=32)"
+    return (
+        f"{type(error).__name__}: {error} (a defect of hmnpack: please report it with the command "
+        "and the traceback that HMNPACK_DEBUG=1 prints)"
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks and without anything that could steer a terminal."""
+    flat = " ".join(text.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in flat)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"auto_envvar_prefix": "HMNPACK", "help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a defect, 2 bad settings, 3 bad data, 4 a bad file, 5 paused "
+    "(run again with --resume), 7 an optional package is missing, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="hmnpack", message="%(prog)s %(version)s")
+def main() -> None:
+    """Pack a labelled image data set into one small file, and unpack it into training images.
+
+    Every option can be given as a variable: HMNPACK_COMPRESS_RECIPE=fast is --recipe fast.
+    """

@@ -1,0 +1,124 @@
+"""Options that several commands share, and what they become."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from hmnpack.runtime import Listener
+    from hmnpack.sources import Source, SourceOptions
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DATA_NAMES = (
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion-mnist",
+    "imagenette",
+    "mnist",
+    "stl10",
+    "svhn",
+)
+"""For completion in a shell, which must not wait for torch; a test compares it with the sources."""
+
+DATA_HELP = (
+    "DATA is a name (cifar10, cifar100, svhn, mnist, fashion-mnist, stl10, imagenette, digits), "
+    "a folder with train/ and test/ and one folder per class, a folder of Parquet files, or "
+    "hf:owner/name."
+)
+
+
+class DataName(click.ParamType):
+    """Where a data set is: a name, a path, or ``hf:owner/name``."""
+
+    name = "data"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the names that fit, else folders."""
+        names = [name for name in DATA_NAMES if incomplete and name.startswith(incomplete)]
+        return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
+
+
+class RecipeName(click.ParamType):
+    """The name of a recipe; what is unknown is refused with the others, later."""
+
+    name = "recipe"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the recipes."""
+        from hmnpack.schema.recipes import RECIPES
+
+        return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
+
+
+def source_options(function: Function) -> Function:
+    """Add the options that say how a data set is read."""
+    for option in reversed(
+        (
+            click.option(
+                "--size",
+                type=click.IntRange(min=1),
+                metavar="PIXELS",
+                help="Resize and centre-crop every image to this side.",
+            ),
+            click.option(
+                "--skip-bad", is_flag=True, help="Leave out images that cannot be decoded."
+            ),
+            click.option(
+                "--data-dir",
+                type=click.Path(file_okay=False, path_type=Path),
+                metavar="DIR",
+                help="Where data sets are downloaded to, or lie already [HMNPACK_DATA].",
+            ),
+            click.option(
+                "--cache-dir",
+                type=click.Path(file_okay=False, path_type=Path),
+                metavar="DIR",
+                help="Where decoded data and trained networks are kept [HMNPACK_CACHE].",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def run_options(function: Function) -> Function:
+    """Add the device and the switch that silences progress."""
+    function = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")(function)
+    return click.option(
+        "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, ..."
+    )(function)
+
+
+def set_option(function: Function) -> Function:
+    """Add ``--set KEY=VALUE``."""
+    return click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any setting by its path, such as match.steps=100; repeatable.",
+    )(function)
+
+
+def chosen_source(options: dict[str, Any]) -> "SourceOptions":
+    """Return the values of :func:`source_options` as hmnpack takes them."""
+    from hmnpack.sources import SourceOptions
+
+    names = ("size", "data_dir", "skip_bad", "cache_dir")
+    return SourceOptions(**{name: options[name] for name in names})
+
+
+def opened(data: str, options: dict[str, Any], listener: "Listener") -> "Source":
+    """Open a data set with the values of :func:`source_options`."""
+    from hmnpack.sources import open_source
+
+    return open_source(data, chosen_source(options), listener)

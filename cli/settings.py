@@ -1,0 +1,137 @@
+"""Settings from a recipe, a TOML file and the command line, later ones over earlier ones."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from hmnpack.errors import BadSettings
+from hmnpack.schema.config import CompressConfig, EvaluateConfig
+from hmnpack.schema.recipes import RECIPES
+
+Model = TypeVar("Model", bound=BaseModel)
+DEFAULT_RECIPE = "fast"
+
+
+def compress_config(
+    recipe: str | None,
+    file: Path | None,
+    assignments: Iterable[str],
+    options: Mapping[str, object],
+) -> CompressConfig:
+    """Return the settings of a run: the options over the assignments, the file, the recipe.
+
+    Args:
+        recipe: Name of a recipe; None takes the file's `recipe`, else `fast`.
+        file: TOML file of settings, or None.
+        assignments: Texts such as ``"match.steps=100"``.
+        options: Values by dotted path; those that are None were not given.
+
+    Raises:
+        BadSettings: for an unknown recipe or setting, or a value that its setting refuses.
+    """
+    stored = _from_toml(file) if file else {}
+    name = str(recipe or stored.get("recipe") or DEFAULT_RECIPE)
+    base = {str(known): config for known, config in RECIPES.items()}
+    if name not in base:
+        raise BadSettings(f"unknown recipe {name!r}; {_did_you_mean(name, base)}")
+    return merged(base[name], {**stored, "recipe": name}, _assigned(assignments), options)
+
+
+def evaluate_config(assignments: Iterable[str], options: Mapping[str, object]) -> EvaluateConfig:
+    """Return how a bundle is judged: the options over the assignments over the defaults.
+
+    Raises:
+        BadSettings: for an unknown setting, or a value that its setting refuses.
+    """
+    return merged(EvaluateConfig(), _assigned(assignments), options)
+
+
+def merged(base: Model, *layers: Mapping[str, object]) -> Model:
+    """Return the model with each layer's values over those before, checked again as a whole.
+
+    Args:
+        base: The settings to start from.
+        layers: Values by dotted path or nested; None means that a value was not given.
+
+    Raises:
+        BadSettings: as :func:`compress_config`.
+    """
+    kind = type(base)
+    known = list(setting_names(kind))
+    document = base.model_dump()
+    for layer in layers:
+        for path, value in _leaves(layer):
+            if path not in known:
+                raise BadSettings(f"unknown setting {path!r}; {_did_you_mean(path, known)}")
+            _put(document, path, value)
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise BadSettings(f"setting {path} = {first['input']!r}: {first['msg']}") from error
+
+
+def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Give the dotted path of every single setting of a model, such as ``"match.steps"``."""
+    for name, field in kind.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from setting_names(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _assigned(assignments: Iterable[str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for text in assignments:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise BadSettings(f"--set {text!r} is not KEY=VALUE, such as match.steps=100")
+        values[name.strip()] = _value(value.strip())
+    return values
+
+
+def _value(text: str) -> object:
+    try:
+        parsed: object = json.loads(text)
+    except ValueError:
+        return text  # so that match.blocks=last needs no quotes
+    return parsed
+
+
+def _from_toml(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise BadSettings(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BadSettings(f"{path}: not TOML ({error})") from error
+
+
+def _leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        elif value is not None:
+            yield prefix + name, value
+
+
+def _put(document: dict[str, Any], path: str, value: object) -> None:
+    *groups, name = path.split(".")
+    for group in groups:
+        document = document[group]
+    document[name] = value
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    below = [other for other in names if other.startswith(f"{name}.")]
+    tail = [other for other in names if other.rpartition(".")[2] == name.rpartition(".")[2]]
+    near = below or get_close_matches(name, names, n=3, cutoff=0.6) or tail or names
+    return f"did you mean {' or '.join(near[:6])}?"

@@ -1,0 +1,89 @@
+"""Tables on standard output, notes on standard error, JSON where it is asked for."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hmnpack.cli.text import safe, share
+from hmnpack.schema.ledger import Ledger
+from hmnpack.schema.manifest import Budget
+from hmnpack.schema.result import Row
+
+PIPE_WIDTH = 100
+"""Columns where the output is no terminal, so that what is piped does not depend on one."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console; where it is no terminal it is 100 columns wide (or COLUMNS)."""
+    found = Console(stderr=stderr, highlight=False)
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = PIPE_WIDTH
+    return found
+
+
+def plain(text: object) -> str:
+    """Return any text as rich markup that shows exactly it, on one printable line."""
+    return escape(safe(str(text)))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table of plain text; every column but the first is set flush right."""
+    made = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
+    for index, column in enumerate(columns):
+        made.add_column(
+            escape(column), justify="right" if index else "left", overflow="fold", no_wrap=False
+        )
+    for row in rows:
+        made.add_row(*(plain(cell) for cell in row))
+    return made
+
+
+def facts(title: str, rows: Iterable[tuple[str, object]]) -> Table:
+    """Return a table of names and values, without a header."""
+    made = Table(
+        title=plain(title), title_justify="left", title_style="bold", box=None, show_header=False
+    )
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(plain(name), plain(value))
+    return made
+
+
+def ledger_table(ledger: Ledger, budget: Budget) -> Table:
+    """Return the ledger's rows, their sum, and the sum against both budgets."""
+    rows: list[Sequence[object]] = [
+        (row.name, row.role, " x ".join(map(str, row.shape)), f"{row.elements:,}", f"{row.bytes:,}")
+        for row in ledger.rows
+    ]
+    rows.append(("stored", "", "", f"{ledger.floats:,}", f"{ledger.bytes:,}"))
+    rows.append((f"budget (ipc {budget.ipc})", "", "", f"{budget.floats:,}", f"{budget.bytes:,}"))
+    used = share(ledger.floats, budget.floats), share(ledger.bytes, budget.bytes)
+    rows.append(("used", "", "", *used))
+    return table("Ledger", ("tensor", "tier", "shape", "floats", "bytes"), rows)
+
+
+def accuracy_table(title: str, rows: Iterable[Row]) -> Table:
+    """Return rows of an evaluation: images, mean and standard deviation, number of networks."""
+    cells = [
+        (
+            row.name,
+            f"{row.images:,}",
+            f"{row.accuracy_mean:.2f} %",
+            f"{row.accuracy_std:.2f}" if row.networks > 1 else "-",
+            row.networks,
+        )
+        for row in rows
+    ]
+    return table(title, ("trained on", "images", "accuracy", "std", "networks"), cells)
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401
+    """Write one JSON document to standard output, in ASCII."""
+    sys.stdout.write(json.dumps(document, indent=2, sort_keys=False, allow_nan=False) + "\n")

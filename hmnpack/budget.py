@@ -1,0 +1,160 @@
+"""Budgets: how much a bundle may hold, and a container that is sized to fit (pure arithmetic).
+
+The planner's rule, for K classes of C x H x W images at ``ipc`` images per class:
+
+1. The budget is ``ipc * K * C * H * W`` numbers (paper section 4).
+2. The grid is an eighth of the longer side, rounded up, at most 12 (three decoder layers, as in
+   the paper); images under 16 pixels take a quarter and two layers.
+3. Channels and extractor are those of the nearest column of Table 7, by the sum of the absolute
+   log-ratios of side, numbers per class and classes. Images under 16 pixels, and budgets where
+   that column leaves fewer images than :data:`IMAGES_PER_IPC` per ipc, step down to the next
+   smaller setting of :data:`SMALLER`.
+4. The count of images is the largest that fits, with weights, biases and the scale and shift of
+   the decoder's normalisation counted: the paper's accounting, which reproduces its counts. What
+   is written is less by the scale and shift, since they are folded into the weights.
+
+For the columns of Table 7 themselves this gives Table 7, but for ImageNet-10, where 126 images fit
+and the paper uses 125.
+"""
+
+from dataclasses import dataclass
+from math import ceil, log
+
+from hmnpack.errors import BudgetTooSmall
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import HmnSpec, ImageShape
+from hmnpack.schema.manifest import Budget
+from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
+
+IMAGES_PER_IPC = 2
+"""A container is worth its decoder if it holds at least this many images per stored image."""
+
+MAX_GRID = 12
+SMALL_SIDE = 16
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Channels of the three memories, of the extractor (None: identity) and of the decoder."""
+
+    dataset: int
+    klass: int
+    instance: int
+    extractor: int | None
+    decoder: tuple[int, ...]
+
+
+SMALLER = (
+    Channels(5, 3, 2, None, (10, 6)),
+    Channels(4, 2, 2, None, (6, 4)),
+    Channels(2, 1, 1, None, (4, 2)),
+)
+"""Settings for budgets that the columns of Table 7 do not fit, from large to small."""
+
+
+def budget_of(ipc: int, classes: int, image: ImageShape) -> Budget:
+    """Return what may be stored at ``ipc`` images per class (paper section 4).
+
+    Example:
+        >>> budget_of(1, 10, ImageShape(channels=3, height=32, width=32)).floats
+        30720
+    """
+    floats = ipc * classes * image.elements
+    return Budget(ipc=ipc, floats=floats, bytes=floats * 4)
+
+
+def counted_floats(spec: HmnSpec, norm: str = "batch") -> int:
+    """Return the numbers that a container holds while it is condensed.
+
+    Args:
+        spec: The container.
+        norm: ``"batch"`` counts the scale and shift of each normalisation, as the paper does.
+    """
+    return spec.ledger().floats + (2 * sum(spec.decoder_channels) if norm == "batch" else 0)
+
+
+def most_instances(spec: HmnSpec, floats: int) -> int:
+    """Return the largest count of images per class that fits (0: not even one does)."""
+    one = counted_floats(spec.model_copy(update={"instances": 1}))
+    each = spec.classes * spec.instance_channels * spec.grid**2
+    return max(0, (floats - one) // each + 1)
+
+
+def plan(
+    ipc: int, classes: int, image: ImageShape, config: ContainerConfig | None = None
+) -> HmnSpec:
+    """Return the container that the planner's rule (see the module) gives for a budget.
+
+    Args:
+        ipc: Budget, in images per class.
+        classes: Number of classes K.
+        image: Shape of the images.
+        config: Activation and output range; they cost nothing.
+
+    Raises:
+        BudgetTooSmall: if no network fits; the text names the smallest ipc that works.
+    """
+    spec = _fitting(ipc, classes, image, config or ContainerConfig())
+    if spec is not None:
+        return spec
+    enough = ipc + 1
+    while _fitting(enough, classes, image, config or ContainerConfig()) is None:
+        enough *= 2
+    low = enough // 2
+    while low + 1 < enough:
+        middle = (low + enough) // 2
+        fits = _fitting(middle, classes, image, config or ContainerConfig()) is not None
+        low, enough = (low, middle) if fits else (middle, enough)
+    raise BudgetTooSmall(
+        f"ipc {ipc} allows {budget_of(ipc, classes, image).floats} numbers, too few for a decoder "
+        f"and {IMAGES_PER_IPC} images per stored one; the smallest ipc that works here is {enough}"
+    )
+
+
+def _fitting(ipc: int, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec | None:
+    floats = budget_of(ipc, classes, image).floats
+    small = image.side < SMALL_SIDE
+    nearest = () if small else (_nearest_column(ipc, classes, image),)
+    for channels in (*nearest, *SMALLER):
+        spec = _spec(channels, classes, image, config)
+        count = most_instances(spec, floats)
+        if count >= IMAGES_PER_IPC * ipc:
+            return spec.model_copy(update={"instances": count})
+    return None
+
+
+def _spec(channels: Channels, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec:
+    small = image.side < SMALL_SIDE
+    return HmnSpec(
+        classes=classes,
+        instances=1,
+        image=image,
+        grid=ceil(image.side / 4) if small else min(MAX_GRID, ceil(image.side / 8)),
+        dataset_channels=channels.dataset,
+        class_channels=channels.klass,
+        instance_channels=channels.instance,
+        extractor_channels=channels.extractor,
+        decoder_channels=channels.decoder[1:] if small else channels.decoder,
+        activation=config.activation,
+        output=config.output,
+    )
+
+
+def _nearest_column(ipc: int, classes: int, image: ImageShape) -> Channels:
+    def distance(index: int) -> float:
+        column = PRESETS[index]
+        pairs = (
+            (image.side, column.image.side),
+            (ipc * image.elements, column.ipc * column.image.elements),
+            (classes, column.classes),
+        )
+        return sum(abs(log(ours / theirs)) for ours, theirs in pairs)
+
+    column = PRESETS[min(range(len(PRESETS)), key=distance)]
+    return Channels(
+        column.dataset_channels,
+        column.class_channels,
+        column.instance_channels,
+        column.extractor_channels,
+        DECODER_CHANNELS,
+    )

@@ -1,0 +1,93 @@
+"""Output that is there as a whole or not at all, and never over what must not be overwritten."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+from hmnpack.errors import BadSettings, OutputExists
+
+
+def refuse_output(path: str | PathLike[str], *, force: bool) -> None:
+    """Check, before any work, that a file may be written there.
+
+    Args:
+        path: The file to be.
+        force: Allow a regular file to be replaced.
+
+    Raises:
+        OutputExists: if it is a symbolic link, a folder or a device, or exists without ``force``.
+        BadSettings: if the folder that it would lie in does not exist.
+    """
+    path = Path(path)
+    if path.is_symlink():
+        raise OutputExists(f"{path} is a symbolic link; name the file that it leads to")
+    if path.is_dir():
+        raise OutputExists(f"{path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise OutputExists(f"{path} is not a regular file; name another")
+    if path.exists() and not force:
+        raise OutputExists(f"{path} exists; name another file, or use force to replace it")
+    refuse_parent(path)
+
+
+def refuse_parent(path: Path) -> None:
+    """Check that the folder which an output would lie in exists.
+
+    Raises:
+        BadSettings: if it does not.
+    """
+    if not path.parent.is_dir():
+        raise BadSettings(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def sibling_of(path: Path) -> Path:
+    """Return a new name beside an output, for it to be written under first."""
+    return path.with_name(f".hmnpack-{secrets.token_hex(6)}.part")
+
+
+@contextlib.contextmanager
+def replacing(path: str | PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
+    """Give a new file to write to, which takes the path's place once all is on disk.
+
+    It is a sibling of the path, so that taking its place is one step for the file system; its mode
+    is what the umask leaves of 0666. If anything fails, it is removed and the path is untouched.
+
+    Raises:
+        OutputExists: see :func:`refuse_output`.
+        BadSettings: the same, or if the system refuses to write there.
+    """
+    path = Path(path)
+    refuse_output(path, force=force)
+    sibling = sibling_of(path)
+    try:
+        with _created(sibling) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        refuse_output(path, force=force)
+        sibling.replace(path)
+    except OSError as error:
+        raise BadSettings(f"{path} cannot be written ({error.strerror or error})") from error
+    finally:
+        sibling.unlink(missing_ok=True)
+
+
+def write_atomically(path: str | PathLike[str], data: bytes, force: bool) -> None:
+    """Write a whole file, or leave what was there; see :func:`replacing`.
+
+    Args:
+        path: Where.
+        data: The file's bytes.
+        force: Replace an existing file.
+    """
+    with replacing(path, force=force) as file:
+        file.write(data)
+
+
+def _created(path: Path) -> BinaryIO:
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "w+b")

@@ -1,0 +1,99 @@
+"""Reading a `.hmn`: everything about its form first, then its bytes, then its numbers."""
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from hmnpack.bundle.bundle import Bundle, refuse_unless_finite
+from hmnpack.bundle.checks import manifest_of
+from hmnpack.bundle.faults import Corrupted, NotABundle, Truncated, naming
+from hmnpack.bundle.header import Header, read_header
+from hmnpack.schema.manifest import Manifest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHUNK = 2**20
+
+
+def inspect(path: str | PathLike[str], verify: bool = False) -> Manifest:
+    """Return what a file says about itself, without torch and without reading its tensors.
+
+    The header, the manifest's rules and hash, the ledger and the budget are checked always.
+
+    Args:
+        path: The `.hmn` file.
+        verify: Also read the tensors' bytes and check their sha256 (not that they are finite).
+
+    Raises:
+        BadBundle: naming the path and the rule that the file breaks.
+    """
+    with naming(path), _opened(path) as file:
+        header = read_header(file, _size(file))
+        manifest = manifest_of(header)
+        if verify:
+            digest = hashlib.sha256()
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+            _compare(digest.hexdigest(), manifest)
+        return manifest
+
+
+def read(path: str | PathLike[str]) -> Bundle:
+    """Return a bundle, every rule of FORMAT.md checked.
+
+    Args:
+        path: The `.hmn` file.
+
+    Raises:
+        BadBundle: naming the path and the rule that the file breaks.
+    """
+    with naming(path), _opened(path) as file:
+        header = read_header(file, _size(file))
+        manifest = manifest_of(header)
+        data = bytearray(header.size)
+        if file.readinto(data) != header.size:  # type: ignore[attr-defined]
+            raise Truncated("became shorter while it was read")
+        _compare(hashlib.sha256(data).hexdigest(), manifest)
+        tensors = _tensors(header, data)
+        refuse_unless_finite(tensors)
+        return Bundle(manifest, tensors)
+
+
+@contextlib.contextmanager
+def _opened(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    # Asked before opening: to open a pipe would wait for its writer.
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise NotABundle("is not a file")
+    with Path(path).open("rb") as file:
+        yield file
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _compare(digest: str, manifest: Manifest) -> None:
+    if digest != manifest.data_sha256:
+        raise Corrupted(
+            "the tensors do not match the manifest's data_sha256: bits have changed since it was "
+            "written; get the file again"
+        )
+
+
+def _tensors(header: Header, data: bytearray) -> "dict[str, Tensor]":
+    import torch  # noqa: PLC0415 - everything before this works without it
+
+    return {
+        name: torch.frombuffer(
+            data, dtype=torch.float32, count=(entry.end - entry.begin) // 4, offset=entry.begin
+        )
+        .reshape(entry.shape)
+        .clone()
+        for name, entry in header.entries.items()
+    }

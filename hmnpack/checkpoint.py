@@ -1,0 +1,41 @@
+"""State on disk while a run is under way: written whole or not at all, read without pickle."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hmnpack.errors import BadSettings
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors, numbers and text, so that a kill at any moment leaves the old file or the new.
+
+    Args:
+        path: Where; folders above it are made.
+        state: Nested dictionaries and lists of tensors, numbers, texts.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sibling = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with sibling.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        sibling.replace(path)
+    finally:
+        sibling.unlink(missing_ok=True)
+
+
+def read_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what :func:`write_state` wrote; nothing in the file can run.
+
+    Raises:
+        BadSettings: if the file cannot be read; the text says that it may be deleted.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch.load raises many kinds
+        raise BadSettings(f"{path} cannot be read; delete it and start again") from error
+    return state

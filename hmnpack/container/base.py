@@ -1,0 +1,107 @@
+"""What every container does: hold learnable numbers, and decode any of its images."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hmnpack.registry import Registry
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
+
+DECODE_CHUNK = 256
+"""Images decoded at a time where no gradient is wanted: their layers stay in a core's cache."""
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": F.relu,
+    "leaky-relu": F.leaky_relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+}
+
+
+class Container(nn.Module, ABC):
+    """A data container f_theta (paper section 1): its parameters count against the budget.
+
+    Args:
+        spec: Sizes and choices; what is stored.
+    """
+
+    def __init__(self, spec: Any) -> None:  # noqa: ANN401 - each container narrows it
+        super().__init__()
+        self.spec = spec
+
+    @abstractmethod
+    def expand(self, indices: Tensor | None = None) -> Tensor:
+        """Decode images.
+
+        Args:
+            indices: int64 [n], in any order, with repeats if wanted; None for all N.
+
+        Returns:
+            float32 [n, C, H, W]; gradients flow to the parameters where they are enabled. An image
+            does not depend on which others are asked for.
+        """
+
+    @abstractmethod
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Return what a bundle stores, by the names of the ledger: float32, on the CPU."""
+
+    def labels(self) -> Tensor:
+        """Return the class of every image: int64 [N], class by class."""
+        classes = torch.arange(self.spec.classes, device=next(self.parameters()).device)
+        return classes.repeat_interleave(self.spec.instances)
+
+
+Build = Callable[[Any, ContainerConfig, torch.Generator], Container]
+Restore = Callable[[Any, dict[str, Tensor]], Container]
+
+BUILDERS: Registry[Build] = Registry("container")
+"""kind -> function(spec, config, generator) that returns a new, random container."""
+
+RESTORERS: Registry[Restore] = Registry("container")
+"""kind -> function(spec, tensors) that returns the container that a bundle stores."""
+
+
+def new_container(
+    spec: ContainerSpec, config: ContainerConfig, generator: torch.Generator
+) -> Container:
+    """Return a randomly initialised container to be learned."""
+    return BUILDERS[spec.kind](spec, config, generator)
+
+
+def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
+    """Return the container of a bundle, ready to decode; its parameters need no gradient."""
+    container = RESTORERS[spec.kind](spec, tensors)
+    return container.requires_grad_(False)
+
+
+def to_range(values: Tensor, output: OutputRange) -> Tensor:
+    """Map decoded values to pixels.
+
+    ``clamp`` lets the gradient pass as if it were not there, so that a pixel can come back.
+    """
+    if output == "sigmoid":
+        return torch.sigmoid(values)
+    if output == "clamp":
+        clamped = values.clamp(0, 1)
+        return values + (clamped - values).detach() if values.requires_grad else clamped
+    return values
+
+
+def decoded_in_chunks(decode: Callable[[Tensor], Tensor], indices: Tensor) -> Tensor:
+    """Decode chunk by chunk into one tensor; for use where no gradient is wanted."""
+    parts: Iterable[Tensor] = indices.split(DECODE_CHUNK)
+    out: Tensor | None = None
+    start = 0
+    for part in parts:
+        images = decode(part)
+        if out is None:
+            out = images.new_empty(len(indices), *images.shape[1:])
+        out[start : start + len(part)] = images
+        start += len(part)
+    return decode(indices) if out is None else out

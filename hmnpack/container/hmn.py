@@ -1,0 +1,191 @@
+"""The Hierarchical Memory Network (paper section 3.1, appendix C.1).
+
+An image of class c is ``D([f_c(m_D), m_C[c], m_I[i]])`` (equation 1): the data set's memory through
+the class's extractor, the class's memory and the image's own, concatenated and decoded.
+
+The first layer of D is linear, so the part of it that all images of a class share is computed once
+per class and added to each image's own part.
+
+Shapes: K classes, N images, M grid side, Cd / Cc / Ci channels of the three memories.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hmnpack.container.base import (
+    ACTIVATIONS,
+    BUILDERS,
+    RESTORERS,
+    Container,
+    decoded_in_chunks,
+    to_range,
+)
+from hmnpack.container.norm import Norm
+from hmnpack.container.upsample import band, double, from_rows, to_rows
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import HmnSpec
+
+STATISTICS_CHUNK = 1024
+"""Images at a time while the norms' statistics are gathered; bounds the memory."""
+
+
+class HMN(Container):
+    """Three tiers of memories, one extractor per class, one decoder.
+
+    Args:
+        spec: Sizes and choices.
+        tensors: Values of every stored tensor, by the ledger's names.
+        norm: ``"batch"`` puts a normalisation after each decoder layer but the last;
+            :meth:`freeze` ends its dependence on the batch, and writing folds it away.
+    """
+
+    spec: HmnSpec
+
+    def __init__(self, spec: HmnSpec, tensors: dict[str, Tensor], norm: str = "none") -> None:
+        super().__init__(spec)
+        self.dataset = nn.Parameter(tensors["memory.dataset"])
+        self.classwise = nn.Parameter(tensors["memory.class"])
+        self.instance = nn.Parameter(tensors["memory.instance"])
+        if spec.extractor_channels is not None:
+            self.extractor_weight = nn.Parameter(tensors["extractor.weight"])
+            self.extractor_bias = nn.Parameter(tensors["extractor.bias"])
+        layers = range(len(spec.decoder_channels) + 1)
+        self.weights = nn.ParameterList([tensors[f"decoder.{i}.weight"] for i in layers])
+        self.biases = nn.ParameterList([tensors[f"decoder.{i}.bias"] for i in layers])
+        widths = spec.decoder_channels if norm == "batch" else ()
+        self.norms = nn.ModuleList([Norm(width) for width in widths])
+
+    def expand(self, indices: Tensor | None = None) -> Tensor:
+        """Decode images; see :meth:`Container.expand`.
+
+        Until :meth:`freeze` was called, a container with norms decodes by the statistics of the
+        images that it is asked for, so that only then its images are independent of each other.
+        """
+        device = self.dataset.device
+        if indices is None:
+            indices = torch.arange(self.spec.images, device=device)
+        indices = indices.to(device)
+        if any(not norm.frozen for norm in self._norms()):
+            return self._through_layers(indices, len(self.weights))
+        decode = self._decoder()
+        needs_graph = torch.is_grad_enabled() and self.dataset.requires_grad
+        return decode(indices) if needs_graph else decoded_in_chunks(decode, indices)
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Return every tensor of the ledger, norms folded into the decoder's weights."""
+        tensors = {
+            "memory.dataset": self.dataset,
+            "memory.class": self.classwise,
+            "memory.instance": self.instance,
+        }
+        if self.spec.extractor_channels is not None:
+            tensors["extractor.weight"] = self.extractor_weight
+            tensors["extractor.bias"] = self.extractor_bias
+        for index, (weight, bias) in enumerate(self._folded()):
+            tensors[f"decoder.{index}.weight"] = weight
+            tensors[f"decoder.{index}.bias"] = bias
+        return {
+            name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()
+        }
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Fix each norm's statistics to those of all images, layer by layer."""
+        for layer, norm in enumerate(self._norms()):
+            chunks = torch.arange(self.spec.images, device=self.dataset.device)
+            norm.freeze(
+                self._through_layers(part, layer + 1) for part in chunks.split(STATISTICS_CHUNK)
+            )
+
+    def _norms(self) -> list[Norm]:
+        return [norm for norm in self.norms if isinstance(norm, Norm)]
+
+    def _folded(self) -> list[tuple[Tensor, Tensor]]:
+        pairs = list(zip(self.weights, self.biases, strict=True))
+        for layer, norm in enumerate(self._norms()):
+            pairs[layer] = norm.fold(*pairs[layer])
+        return pairs
+
+    def _shared(self) -> Tensor:
+        """Return what the images of a class have in common: [K, shared channels, M, M]."""
+        classes = self.spec.classes
+        if self.spec.extractor_channels is None:
+            features = self.dataset.expand(classes, *self.dataset.shape)
+        else:
+            features = torch.einsum("koc,cij->koij", self.extractor_weight, self.dataset)
+            features = features + self.extractor_bias[:, :, None, None]
+        return torch.cat([features, self.classwise], 1)
+
+    def _first_layer(self, weight: Tensor, bias: Tensor, indices: Tensor) -> Tensor:
+        side, shared_channels = self.spec.grid, self.spec.shared_channels
+        shared = double(to_rows(self._shared()), band(weight[:shared_channels], side), bias)
+        own = double(to_rows(self.instance[indices]), band(weight[shared_channels:], side))
+        return own + shared[indices // self.spec.instances]
+
+    def _through_layers(self, indices: Tensor, stop: int) -> Tensor:
+        """Decode with norms as they are, by the definition; a norm's input if ``stop`` is early."""
+        activation = ACTIVATIONS[self.spec.activation]
+        rows, side = self._first_layer(self.weights[0], self.biases[0], indices), self.spec.grid
+        for layer in range(1, stop):
+            side *= 2
+            rows = activation(self._norms()[layer - 1](rows))
+            rows = double(rows, band(self.weights[layer], side), self.biases[layer])
+        if stop < len(self.weights):
+            return rows
+        return self._finished(rows)
+
+    def _decoder(self):  # noqa: ANN202
+        """Return the function from indices to images, with all that they share computed once."""
+        activation = ACTIVATIONS[self.spec.activation]
+        (weight, bias), *later = self._folded()
+        side, shared_channels = self.spec.grid, self.spec.shared_channels
+        shared = double(to_rows(self._shared()), band(weight[:shared_channels], side), bias)
+        first = band(weight[shared_channels:], side)
+        matrices = [
+            (band(weight, side * 2**level), bias) for level, (weight, bias) in enumerate(later, 1)
+        ]
+
+        def decode(indices: Tensor) -> Tensor:
+            rows = double(to_rows(self.instance[indices]), first)
+            rows = rows + shared[indices // self.spec.instances]
+            for matrix, bias in matrices:
+                rows = double(activation(rows), matrix, bias)
+            return self._finished(rows)
+
+        return decode
+
+    def _finished(self, rows: Tensor) -> Tensor:
+        images = from_rows(rows, self.spec.image.channels)
+        size = (self.spec.image.height, self.spec.image.width)
+        if images.shape[2:] != size:
+            images = F.interpolate(images, size, mode="bilinear", align_corners=False)
+        return to_range(images, self.spec.output)
+
+
+@BUILDERS.register("hmn/1")
+def _new(spec: HmnSpec, config: ContainerConfig, generator: torch.Generator) -> HMN:
+    stds = {
+        "memory.dataset": config.dataset_std,
+        "memory.class": config.class_std,
+        "memory.instance": config.instance_std,
+    }
+    tensors = {}
+    for row in spec.ledger().rows:
+        values = torch.randn(row.shape, generator=generator)
+        if row.name in stds:
+            values *= stds[row.name]
+        elif row.name.endswith("bias"):
+            values *= 0
+        elif row.name == "extractor.weight":
+            values *= row.shape[2] ** -0.5
+        else:
+            # Two by two of the sixteen kernel positions meet in an output pixel; He et al. 2015.
+            values *= (2 / (4 * row.shape[0])) ** 0.5
+        tensors[row.name] = values
+    return HMN(spec, tensors, config.norm)
+
+
+@RESTORERS.register("hmn/1")
+def _restored(spec: HmnSpec, tensors: dict[str, Tensor]) -> HMN:
+    return HMN(spec, tensors)

@@ -1,0 +1,43 @@
+"""Plain pixels as stored floats: the baseline that every container is compared with."""
+
+import torch
+from torch import Tensor, nn
+
+from hmnpack.container.base import BUILDERS, RESTORERS, Container, to_range
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import ImagesSpec
+
+
+class Images(Container):
+    """N images [N, C, H, W], stored as they are.
+
+    Args:
+        spec: Sizes.
+        pixels: float32 [N, C, H, W], in [0, 1].
+    """
+
+    spec: ImagesSpec
+
+    def __init__(self, spec: ImagesSpec, pixels: Tensor) -> None:
+        super().__init__(spec)
+        self.pixels = nn.Parameter(pixels)
+
+    def expand(self, indices: Tensor | None = None) -> Tensor:
+        """Return the stored pixels; see :meth:`Container.expand`."""
+        pixels = self.pixels if indices is None else self.pixels[indices]
+        return to_range(pixels, "clamp")
+
+    def stored_tensors(self) -> dict[str, Tensor]:
+        """Return the pixels, clamped to [0, 1]."""
+        return {"pixels": self.pixels.detach().clamp(0, 1).cpu().contiguous()}
+
+
+@BUILDERS.register("images/1")
+def _new(spec: ImagesSpec, config: ContainerConfig, generator: torch.Generator) -> Images:
+    shape = (spec.images, spec.image.channels, spec.image.height, spec.image.width)
+    return Images(spec, torch.rand(shape, generator=generator))
+
+
+@RESTORERS.register("images/1")
+def _restored(spec: ImagesSpec, tensors: dict[str, Tensor]) -> Images:
+    return Images(spec, tensors["pixels"])

@@ -1,0 +1,70 @@
+"""Batch normalisation that ends: statistics of the batch first, frozen later, folded at last.
+
+Frozen, it is one multiplication and one addition per channel, which :meth:`Norm.fold` moves into
+the convolution before it; so an image depends on its own memories alone (condensation practice
+leaves open which batch a decoder's statistics come from; this removes the question).
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+EPSILON = 1e-5
+
+
+class Norm(nn.Module):
+    """Normalises rows [N, H, W * C], channels last, by channel.
+
+    Args:
+        channels: Number of channels C.
+    """
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("var", torch.ones(channels))
+        self.frozen = False
+
+    def get_extra_state(self) -> bool:
+        """Return whether the statistics are fixed, for a state dictionary."""
+        return self.frozen
+
+    def set_extra_state(self, state: bool) -> None:
+        """Take back what :meth:`get_extra_state` gave."""
+        self.frozen = bool(state)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return the normalised rows, of the same shape."""
+        pixels = rows.unflatten(2, (-1, len(self.scale)))
+        if self.frozen:
+            mean, var = self.mean, self.var
+        else:
+            var, mean = torch.var_mean(pixels, (0, 1, 2), correction=0)
+        factor = self.scale * torch.rsqrt(var + EPSILON)
+        return ((pixels - mean) * factor + self.shift).flatten(2)
+
+    def freeze(self, batches: Iterable[Tensor]) -> None:
+        """Fix the statistics to those of the rows in all batches."""
+        count = 0
+        total = torch.zeros_like(self.mean, dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for rows in batches:
+            pixels = rows.unflatten(2, (-1, len(self.scale))).flatten(0, 2).double()
+            count += len(pixels)
+            total += pixels.sum(0)
+            squares += pixels.square().sum(0)
+        mean = total / count
+        self.mean.copy_(mean)
+        self.var.copy_((squares / count - mean.square()).clamp_min(0))
+        self.frozen = True
+
+    def fold(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the convolution that does both: weight [Cin, Cout, 4, 4], bias [Cout]."""
+        factor = self.scale * torch.rsqrt(self.var + EPSILON)
+        return weight * factor[None, :, None, None], (bias - self.mean) * factor + self.shift

@@ -1,0 +1,49 @@
+"""A loss that adds up over classes, done some classes at a time, as if done at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _KnownGradient(torch.autograd.Function):
+    """A number whose gradient with respect to the images is known already."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(gradient)
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        (gradient,) = ctx.saved_tensors
+        return outer * gradient, None, None
+
+
+def chunked(
+    images: Tensor, classes: int, at_once: int, loss: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Return the sum of the loss over all classes, holding the graph of one chunk at a time.
+
+    The images' own graph is kept, and walked once, whatever the number of chunks.
+
+    Args:
+        images: [K * n, C, H, W], class by class.
+        classes: Number of classes K.
+        at_once: Classes per chunk.
+        loss: From images of some classes and these classes' numbers (int64) to a scalar; the
+            whole loss is the sum over the classes.
+    """
+    every = torch.arange(classes, device=images.device)
+    leaf = images.detach().requires_grad_()
+    total = images.new_zeros(())
+    for some, numbers in zip(
+        leaf.unflatten(0, (classes, -1)).split(at_once), every.split(at_once), strict=True
+    ):
+        part = loss(some.flatten(0, 1), numbers)
+        part.backward()  # type: ignore[no-untyped-call]
+        total = total + part.detach()
+    assert leaf.grad is not None  # noqa: S101 - the loss depends on every image
+    known: Tensor = _KnownGradient.apply(images, total, leaf.grad)  # type: ignore[no-untyped-call]
+    return known

@@ -1,0 +1,78 @@
+"""The warm-up: a container is fitted to well-chosen real images before any matching.
+
+Which start is best is open (the paper says nothing); real images are the field's best evidence.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hmnpack.augment import normalise
+from hmnpack.container import Container
+from hmnpack.matching.kmeans import kmeans, nearest_points
+from hmnpack.matching.pool import Pool, RealData
+from hmnpack.runtime import stream
+from hmnpack.schema.config import WarmupConfig
+
+_FEATURE_BATCH = 512
+
+
+class Reconstruction:
+    """The objective of the warm-up: mean squared error of pixels.
+
+    Args:
+        targets: uint8 [N, C, H, W], one real image for each synthetic one.
+        config: Images per step.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, targets: Tensor, config: WarmupConfig, seed: int) -> None:
+        self.targets = targets
+        self.config = config
+        self.seed = seed
+
+    def __call__(self, container: Container, step: int) -> Tensor:
+        """Return the loss of a step on a random batch; see ``Objective``."""
+        order = torch.randperm(len(self.targets), generator=stream(self.seed, "warm-up", step))
+        chosen = order[: self.config.batch].to(self.targets.device)
+        return F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
+
+
+def targets_of(data: RealData, pool: Pool, instances: int, images: str, seed: int) -> Tensor:
+    """Choose the real images to start from, class by class.
+
+    Args:
+        data: The real images.
+        pool: Its first network gives the features.
+        instances: Images per class.
+        images: ``"random"``, or ``"kmeans"``: the images nearest to the k-means centres of their
+            class, in the features of the last block. A class with fewer images than that repeats
+            some, at random.
+        seed: Seed of the run.
+
+    Returns:
+        uint8 [K * instances, C, H, W].
+    """
+    parts = []
+    for label in range(data.classes):
+        generator = stream(seed, "start", label)
+        rows = (data.labels == label).nonzero().flatten()
+        count = min(instances, len(rows))
+        if images == "kmeans" and count < len(rows):
+            features = _features(pool.trained(0), data, rows)
+            chosen = nearest_points(features, kmeans(features, count, generator))
+        else:
+            chosen = torch.randperm(len(rows), generator=generator)[:count].to(rows.device)
+        more = torch.randint(len(rows), (instances - count,), generator=generator).to(rows.device)
+        parts.append(rows[torch.cat([chosen, more])])
+    return data.images[torch.cat(parts)]
+
+
+@torch.no_grad()
+def _features(network: torch.nn.Module, data: RealData, rows: Tensor) -> Tensor:
+    """Return the last block's outputs of some real images, [n, D]."""
+    parts = []
+    for some in rows.split(_FEATURE_BATCH):
+        images = normalise(data.images[some].float() / 255, data.normalisation)
+        parts.append(network.features(images)[-1].flatten(1))  # type: ignore[operator]
+    return torch.cat(parts)

@@ -1,0 +1,126 @@
+"""The last steps of every kind of source: decode, check the rules of a data set, fingerprint.
+
+Shape legend: N images, K classes, C channels, H height, W width.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hmnpack.errors import BadData
+from hmnpack.runtime import Listener
+from hmnpack.sources.decode import Decoded, Encoded, decode, reference_of
+from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import Source, SourceOptions
+
+_CHUNK = 4096
+"""Images that are resized at once: bounds the memory of the steps in between."""
+
+
+def decode_source(
+    name: str,
+    classes: Sequence[str],
+    train: Encoded,
+    test: Encoded | None,
+    options: SourceOptions,
+    listener: Listener,
+) -> Source:
+    """Decode and check a data set of encoded images.
+
+    Args:
+        name: Name that a bundle records.
+        classes: Class names in the source's own order.
+        train: The training split.
+        test: The test split, if there is one.
+        options: How images are decoded.
+        listener: Told of stage `decode`, in images of one split.
+
+    Raises:
+        BadData: if a rule is broken (see `hmnpack.sources.open_source`).
+    """
+    check_labels(classes, train.labels, test.labels if test else None)
+    reference = reference_of(train, options)
+    decoded = decode(train, reference, options, listener)
+    tested = decode(test, reference, options, listener) if test else None
+    return _finish(name, classes, decoded, tested)
+
+
+def array_source(
+    name: str,
+    classes: Sequence[str],
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    options: SourceOptions,
+) -> Source:
+    """Check a data set that is in memory already.
+
+    Args:
+        name: Name that a bundle records.
+        classes: Class names in the source's own order.
+        train: Images uint8 [N, C, H, W] and labels int64 [N].
+        test: The same, of the test split.
+        options: The side to resize and cut to.
+
+    Raises:
+        BadData: if a rule is broken (see `hmnpack.sources.open_source`).
+    """
+    check_labels(classes, train[1], test[1])
+    splits = (Decoded(resized(images, options.size), labels, 0) for images, labels in (train, test))
+    return _finish(name, classes, *splits)
+
+
+def check_labels(classes: Sequence[str], train: Tensor, test: Tensor | None) -> None:
+    """Check that every class is in train, and that test has no other.
+
+    Raises:
+        BadData: naming the first class, or label, that breaks the rule.
+    """
+    count = len(classes)
+    for split, labels in (("train", train), ("test", test)):
+        wrong = None if labels is None else labels[(labels < 0) | (labels >= count)]
+        if wrong is not None and len(wrong):
+            raise BadData(
+                f"label {int(wrong[0])} of {split} names no class: labels go from 0 to {count - 1}"
+            )
+    trained = torch.bincount(train, minlength=count)
+    tested = torch.zeros_like(trained) if test is None else torch.bincount(test, minlength=count)
+    for name, here, there in zip(classes, trained.tolist(), tested.tolist(), strict=True):
+        if not here and there:
+            raise BadData(f"class {name!r} is in test but not in train: give it training images")
+        if not here:
+            raise BadData(f"class {name!r} has no images in train: add some, or drop the class")
+
+
+def resized(images: Tensor, size: int | None) -> Tensor:
+    """Return images with the shorter side resized to `size` and the centre cut out.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        size: Side in pixels; None changes nothing.
+
+    Returns:
+        uint8 [N, C, size, size].
+    """
+    height, width = images.shape[-2:]
+    if size is None or height == width == size:
+        return images
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = images[..., top : top + side, left : left + side]
+    parts = [
+        F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
+        for part in torch.split(square, _CHUNK)
+    ]
+    return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
+
+
+def _finish(name: str, classes: Sequence[str], train: Decoded, test: Decoded | None) -> Source:
+    parts = [train, test] if test else [train]
+    if any(part.skipped for part in parts):
+        check_labels(classes, train.labels, test.labels if test else None)
+    channels = max(part.images.shape[1] for part in parts)
+    splits = [split_of(part.images.expand(-1, channels, -1, -1), part.labels) for part in parts]
+    skipped = sum(part.skipped for part in parts)
+    return Source(name, tuple(classes), splits[0], splits[1] if test else None, skipped)

@@ -1,0 +1,115 @@
+"""Decoded data sets on disk: a convenience that may be deleted at any time.
+
+One safetensors file a data set, with its class names and fingerprints beside the tensors. Tensors
+are mapped, not read, so opening costs no more than the first use of each page.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hmnpack.sources.types import Source, SourceOptions, Split
+
+_LAYOUT = "decoded/1"
+"""Part of every key: to be raised when decoding, or the file's layout, changes."""
+
+_READ = 2**22
+"""Bytes of a file that are hashed at once."""
+
+
+def key_of_files(files: Iterable[Path]) -> str:
+    """Return the sha256 over the names and bytes of files, in their order."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def key_of_listing(root: Path, files: Iterable[Path]) -> str:
+    """Return the sha256 over place, size and time of change of files, in their order.
+
+    For folders of many files, whose bytes would take as long to hash as to decode.
+    """
+    digest = hashlib.sha256(os.fsencode(root.resolve()))
+    for path in files:
+        facts = path.stat()
+        line = f"{path.relative_to(root)}\0{facts.st_size}\0{facts.st_mtime_ns}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def through_cache(
+    name: str, key: str, options: SourceOptions, make: Callable[[], Source]
+) -> Source:
+    """Return the data set with this key from the cache, or make it and keep it there.
+
+    A cache that cannot be read or written never stops the work.
+
+    Args:
+        name: Name of the data set; it is not part of the key.
+        key: Identity of the encoded files.
+        options: The decoding options, which are part of the identity, and the cache's place.
+        make: Decodes the data set.
+    """
+    identity = json.dumps([_LAYOUT, key, options.size, options.skip_bad])
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    path = options.cache_root / "decoded" / f"{digest}.safetensors"
+    found = _read(path)
+    if found is None:
+        found = make()
+        with contextlib.suppress(OSError, SafetensorError):
+            _write(path, found)
+    return replace(found, name=name)
+
+
+def _read(path: Path) -> Source | None:
+    """Return what the file holds, or None if it is absent or not whole."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["source"])
+            parts = {
+                part: Split(
+                    images=file.get_tensor(f"{part}.images"),
+                    labels=file.get_tensor(f"{part}.labels"),
+                    fingerprint=fingerprint,
+                )
+                for part, fingerprint in facts["fingerprints"].items()
+            }
+        return Source(
+            name="",
+            classes=tuple(facts["classes"]),
+            train=parts["train"],
+            test=parts.get("test"),
+            skipped=facts["skipped"],
+        )
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError):
+        return None
+
+
+def _write(path: Path, source: Source) -> None:
+    parts = {"train": source.train} | ({"test": source.test} if source.test else {})
+    facts = {
+        "classes": source.classes,
+        "fingerprints": {part: split.fingerprint for part, split in parts.items()},
+        "skipped": source.skipped,
+    }
+    tensors: dict[str, torch.Tensor] = {}
+    for part, split in parts.items():
+        tensors |= {f"{part}.images": split.images, f"{part}.labels": split.labels}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The sibling takes the place of the file only when it is whole.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        sibling = Path(folder, path.name)
+        save_file(tensors, sibling, {"source": json.dumps(facts)})
+        sibling.replace(path)

@@ -1,0 +1,246 @@
+"""Encoded images to one uint8 tensor, in parallel.
+
+Shape legend: N images, C channels, H height, W width.
+"""
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from hmnpack.errors import BadData, BadImage
+from hmnpack.runtime import Listener
+from hmnpack.sources.messages import first_line
+from hmnpack.sources.types import MAX_SIDE, SourceOptions
+
+Pixels = npt.NDArray[np.uint8]
+Payload = bytes | Path | None
+"""An image's encoded bytes, or its file; None where the source lost it."""
+
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
+"""Formats that are tried; no other decoder sees the data, whatever a file is called."""
+
+_UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""What Pillow raises for damaged data (a truncated file is an OSError)."""
+
+_CHUNK = 128
+"""Images that one task decodes."""
+
+_PIXELS_FOR_THREADS = 96 * 96
+"""Smaller images are decoded by one thread: handing the interpreter over costs more than the
+decoding that could run meanwhile (32 px, 2 cores: two threads take 1.2 times as long as one)."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The images of one split, before decoding.
+
+    Attributes:
+        labels: int64 [N].
+        read: Returns the encoded images from `start` up to, not including, `stop`.
+        name: Returns what messages call the image of an index.
+    """
+
+    labels: Tensor
+    read: Callable[[int, int], list[Payload]]
+    name: Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The first readable image, whose size all others must have.
+
+    Attributes:
+        name: What messages call it.
+        width: In pixels, as stored or as resized.
+        height: In pixels, as stored or as resized.
+        threads: How many threads pay off for images of this size.
+    """
+
+    name: str
+    width: int
+    height: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The images of one split.
+
+    Attributes:
+        images: uint8 [N, C, H, W]; one channel if every image is greyscale, else three.
+        labels: int64 [N].
+        skipped: Unreadable images that were left out.
+    """
+
+    images: Tensor
+    labels: Tensor
+    skipped: int
+
+
+def reference_of(encoded: Encoded, options: SourceOptions) -> Reference:
+    """Return the first image that can be read, as the measure of all others.
+
+    Raises:
+        BadImage: if an image cannot be read and bad ones are not to be skipped.
+        BadData: if no image can be read, or the images are too large.
+    """
+    for index in range(len(encoded.labels)):
+        image = _open(encoded, index, encoded.read(index, index + 1)[0], options)
+        if image is None:
+            continue
+        width, height = image.size
+        if max(width, height) > MAX_SIDE:
+            raise BadData(
+                f"{encoded.name(index)} is {width}x{height} pixels, more than {MAX_SIDE} a side: "
+                "choose a smaller one, such as --size 224"
+            )
+        large = width * height >= _PIXELS_FOR_THREADS or options.size is not None
+        threads = (os.cpu_count() or 1) if large else 1
+        return Reference(encoded.name(index), width, height, threads)
+    raise BadData(f"not one image can be read, from {encoded.name(0)} on")
+
+
+def decode(
+    encoded: Encoded, reference: Reference, options: SourceOptions, listener: Listener
+) -> Decoded:
+    """Decode every image of a split.
+
+    Greyscale images beside colour ones become RGB; transparency is dropped; the orientation that
+    a camera noted is applied.
+
+    Args:
+        encoded: The images.
+        reference: The size that all must have.
+        options: The side to resize and cut to, and whether to skip bad images.
+        listener: Told of stage `decode`, in images.
+
+    Raises:
+        BadImage: if an image cannot be read and bad ones are not to be skipped.
+        BadData: if an image has another size than the reference.
+    """
+    total = len(encoded.labels)
+    images = np.empty((total, 1, reference.height, reference.width), np.uint8)
+    kept = torch.zeros(total, dtype=torch.bool)
+    written = 0
+    for start, rows, pixels in _chunks(encoded, reference, options):
+        if pixels.shape[1] > images.shape[1]:
+            images = np.repeat(images, 3, axis=1)
+        images[written : written + len(rows)] = pixels
+        written += len(rows)
+        kept[rows] = True
+        listener("decode", min(start + _CHUNK, total), total)
+    labels = encoded.labels[kept]
+    return Decoded(torch.from_numpy(images[:written]), labels, total - written)
+
+
+def _chunks(
+    encoded: Encoded, reference: Reference, options: SourceOptions
+) -> Iterator[tuple[int, list[int], Pixels]]:
+    """Yield first index, indices that could be read, and pixels [n, 1 or 3, H, W], in order."""
+
+    def task(start: int) -> tuple[int, list[int], Pixels]:
+        return (start, *_decode_chunk(encoded, start, reference, options))
+
+    with ThreadPoolExecutor(reference.threads) as pool:
+        yield from pool.map(task, range(0, len(encoded.labels), _CHUNK))
+
+
+def _decode_chunk(
+    encoded: Encoded, start: int, reference: Reference, options: SourceOptions
+) -> tuple[list[int], Pixels]:
+    rows, images = [], []
+    stop = min(start + _CHUNK, len(encoded.labels))
+    for index, payload in enumerate(encoded.read(start, stop), start):
+        image = _open(encoded, index, payload, options)
+        if image is not None:
+            _expect_size(image, encoded.name, index, reference)
+            rows.append(index)
+            images.append(image)
+    mode = "L" if all(image.mode == "L" for image in images) else "RGB"
+    data = b"".join(
+        (image if image.mode == mode else image.convert(mode)).tobytes() for image in images
+    )
+    shape = (len(rows), reference.height, reference.width, len(mode))
+    return rows, np.frombuffer(data, np.uint8).reshape(shape).transpose(0, 3, 1, 2)
+
+
+def _expect_size(
+    image: Image.Image, name: Callable[[int], str], index: int, reference: Reference
+) -> None:
+    width, height = image.size
+    if (width, height) != (reference.width, reference.height):
+        raise BadData(
+            f"{name(index)} is {width}x{height} pixels where {reference.name} is "
+            f"{reference.width}x{reference.height}: bring all to one size, such as "
+            f"--size {min(reference.width, reference.height)}"
+        )
+
+
+def _open(
+    encoded: Encoded, index: int, payload: Payload, options: SourceOptions
+) -> Image.Image | None:
+    """Return the image, or None if it is bad and bad ones are skipped."""
+    try:
+        if payload is None:
+            raise ValueError("it is empty")
+        file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
+        with Image.open(file, formats=FORMATS) as image:
+            return _prepared(image, options.size)
+    except _UNREADABLE as error:
+        if options.skip_bad:
+            return None
+        reason = first_line(error).partition(" <")[0]  # an object's address says nothing
+        raise BadImage(
+            f"{encoded.name(index)} cannot be read ({reason}): mend it, or leave out all such "
+            "images with --skip-bad"
+        ) from error
+
+
+def _prepared(image: Image.Image, size: int | None) -> Image.Image:
+    """Return the image upright, 8 bits a channel, in mode L or RGB, in the size asked for."""
+    if size is not None:
+        # A JPEG decoder can halve as it goes; a threefold margin makes the resize as good.
+        image.draft(image.mode, (3 * size, 3 * size))
+    image.load()
+    if "exif" in image.info:
+        ImageOps.exif_transpose(image, in_place=True)
+    plain = _plain(image)
+    return plain if size is None else _square(plain, size)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode in ("1", "LA", "La"):
+        return image.convert("L")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels have more than 16 bits")
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _square(image: Image.Image, size: int) -> Image.Image:
+    """Return the image with its shorter side resized to `size` and its centre cut out."""
+    if image.size == (size, size):
+        return image
+    side = min(image.size)
+    left, top = ((length - side) / 2 for length in image.size)
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=3.0)

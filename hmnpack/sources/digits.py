@@ -1,0 +1,38 @@
+"""Handwritten digits that come with scikit-learn: real images that need no download."""
+
+import torch
+
+from hmnpack.errors import MissingExtra
+from hmnpack.runtime import Listener, stream
+from hmnpack.sources.assemble import array_source
+from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.kinds import NAMED
+from hmnpack.sources.split import hold_out
+from hmnpack.sources.types import Source, SourceOptions
+
+_TEST = 0.25
+"""Part of each class that is the test split; the set itself has none."""
+
+_WHITE = 16
+"""Largest value of a pixel in the set (counts of 4x4 blocks of ink)."""
+
+
+@NAMED.register("digits")
+def open_digits(spec: str, options: SourceOptions, listener: Listener) -> Source:
+    """Open the 1,797 digits, 8x8 grey pixels, divided by a fixed seed and stratified.
+
+    Raises:
+        MissingExtra: if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtra.of("the data set 'digits'", "digits") from error
+    raw = load_digits()
+    images = torch.from_numpy(raw.images * 255 / _WHITE).round().to(torch.uint8)[:, None]
+    labels = torch.from_numpy(raw.target).long()
+    train, test = hold_out(split_of(images, labels), _TEST, stream(0, "sources", "digits"))
+    names = [str(name) for name in raw.target_names]
+    return array_source(
+        spec, names, (train.images, train.labels), (test.images, test.labels), options
+    )

@@ -1,0 +1,85 @@
+"""Data sets of the Hugging Face Hub: `hf:owner/name`, with `:config` where there are several."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hmnpack.errors import BadData, BadSettings, MissingExtra
+from hmnpack.runtime import Listener
+from hmnpack.sources.assemble import decode_source
+from hmnpack.sources.cache import through_cache
+from hmnpack.sources.convention import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    TRAIN,
+    class_names,
+    column_of,
+    integer_labels,
+    test_split_of,
+)
+from hmnpack.sources.decode import Encoded, Payload
+from hmnpack.sources.kinds import KINDS
+from hmnpack.sources.messages import first_line
+from hmnpack.sources.types import Source, SourceOptions
+
+
+@KINDS.register("hf")
+def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
+    """Open a data set of the Hub with the `datasets` library, which keeps its own copy.
+
+    Raises:
+        MissingExtra: if `datasets` is not installed.
+        BadSettings: if the text names no repository.
+        BadData: if it cannot be fetched, or a rule is broken (see `hmnpack.sources.open_source`).
+    """
+    repository, _, config = spec.removeprefix("hf:").partition(":")
+    if not repository:
+        raise BadSettings(
+            f"{spec!r} names no data set: write hf:owner/name or hf:owner/name:config"
+        )
+    splits = _load(spec, repository, config or None)
+    if TRAIN not in splits:
+        raise BadData(f"{spec} has no split called train: its splits are {', '.join(splits)}")
+    test_name = test_split_of(splits)
+    train, test = splits[TRAIN], splits[test_name] if test_name else None
+    image = column_of(spec, train.column_names, IMAGE_COLUMNS)
+    label = column_of(spec, train.column_names, LABEL_COLUMNS)
+
+    def make() -> Source:
+        encoded = _encoded(spec, train, image, label)
+        tested = _encoded(spec, test, image, label) if test is not None else None
+        classes = class_names(getattr(train.features[label], "names", None), encoded.labels)
+        return decode_source(spec, classes, encoded, tested, options, listener)
+
+    # The library's own fingerprints change with the data, so its files need no second hashing.
+    identity = [part._fingerprint for part in (train, test) if part is not None]
+    return through_cache(spec, f"hf {image} {label} {identity}", options, make)
+
+
+def _load(spec: str, repository: str, config: str | None) -> Mapping[str, Any]:
+    try:
+        import datasets  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtra.of("reading from the Hugging Face Hub", "hub") from error
+    try:
+        splits: Mapping[str, Any] = datasets.load_dataset(repository, config)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadData(
+            f"{spec} cannot be fetched ({first_line(error)}): check the name and the network, or "
+            "download its parquet files and give their folder"
+        ) from error
+    return splits
+
+
+def _encoded(spec: str, part: Any, image: str, label: str) -> Encoded:  # noqa: ANN401
+    import datasets  # noqa: PLC0415 - an extra
+
+    rows = part.cast_column(image, datasets.Image(decode=False))
+    kind = str(part.features[label].dtype)
+    labels = integer_labels(f"{spec} ({part.split})", label, kind, rows[label])
+
+    def read(start: int, stop: int) -> list[Payload]:
+        cells = rows[start:stop][image]
+        return [cell["bytes"] or (Path(cell["path"]) if cell["path"] else None) for cell in cells]
+
+    return Encoded(labels, read, lambda index: f"row {index} of {spec} ({part.split})")

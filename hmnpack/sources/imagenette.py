@@ -1,0 +1,52 @@
+"""Imagenette: a download of torchvision that is a folder of image files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hmnpack.errors import BadSettings
+from hmnpack.runtime import Listener
+from hmnpack.sources.folder import open_folder
+from hmnpack.sources.kinds import NAMED
+from hmnpack.sources.named import obtain
+from hmnpack.sources.types import MAX_SIDE, Source, SourceOptions
+
+_VARIANTS = {"160px": (160, "imagenette2-160"), "320px": (320, "imagenette2-320")} | {
+    "full": (MAX_SIDE, "imagenette2")
+}
+"""torchvision's name of each download: its shorter side in pixels, and its folder."""
+
+
+@NAMED.register("imagenette")
+def open_imagenette(spec: str, options: SourceOptions, listener: Listener) -> Source:
+    """Open the ten classes; its `val` folder is the test split.
+
+    The smallest variant that is there and large enough is used, else the smallest that is large
+    enough is downloaded.
+
+    Raises:
+        BadSettings: if no size is given, since the images' sizes differ.
+        BadData: if the set can be neither found nor downloaded.
+    """
+    if options.size is None:
+        raise BadSettings("the images of imagenette differ in size: choose one, such as --size 128")
+    root = options.data_root
+    enough = [name for name, (side, _) in _VARIANTS.items() if side >= options.size]
+    present = [name for name in enough if (root / _VARIANTS[name][1]).is_dir()]
+    variant = [*present, *enough][0]
+    folder = root / _VARIANTS[variant][1]
+    names = _obtain(spec, root, folder, variant)
+    source = open_folder(str(folder), options, listener)
+    return replace(source, name=spec, classes=names)
+
+
+def _obtain(spec: str, root: Path, folder: Path, variant: str) -> tuple[str, ...]:
+    """Make sure that the files are there, and return the class names in the folders' order."""
+    from torchvision.datasets import Imagenette  # noqa: PLC0415 - slow to import
+
+    found = obtain(
+        lambda download: Imagenette(str(root), "train", variant, download=download),
+        spec,
+        root,
+        f"{folder.name}.tgz, or {folder.name}/ from it,",
+    )
+    return tuple(names[0] for names in found.classes)

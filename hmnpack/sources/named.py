@@ -1,0 +1,172 @@
+"""Data sets that torchvision knows by name, held as arrays.
+
+Shape legend: N images, C channels, H height, W width.
+"""
+
+import contextlib
+import http.client
+import importlib.util
+import pickle
+import sys
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmnpack.errors import BadData, MissingExtra
+from hmnpack.runtime import Listener
+from hmnpack.sources.assemble import array_source
+from hmnpack.sources.kinds import NAMED
+from hmnpack.sources.messages import first_line
+from hmnpack.sources.types import Source, SourceOptions
+
+_BY_FLAG = ({"train": True}, {"train": False})
+_BY_NAME = ({"split": "train"}, {"split": "test"})
+_IDX_FILES = tuple(
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+)
+
+
+T = TypeVar("T")
+_FAILURES = (
+    *(RuntimeError, OSError, ValueError, AssertionError, EOFError),
+    *(zlib.error, tarfile.TarError, pickle.UnpicklingError, http.client.HTTPException),
+)
+"""What torchvision raises for an absent or damaged set, and for a failed download."""
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """A data set of torchvision.
+
+    Attributes:
+        factory: Name of its class in `torchvision.datasets`.
+        splits: Keyword arguments of that class for the training and the test split.
+        files: Where its files lie below the data folder, for messages.
+        package: Package that torchvision needs for it beside its own, which is also the extra's
+            name, or None.
+        idx_folder: Folder of its compressed idx files, or None if it has other files.
+    """
+
+    factory: str
+    splits: tuple[Mapping[str, object], Mapping[str, object]]
+    files: str
+    package: str | None = None
+    idx_folder: str | None = None
+
+    def __call__(self, spec: str, options: SourceOptions, listener: Listener) -> Source:
+        """Open the set from the data folder; download it there if it is absent.
+
+        Raises:
+            BadData: if it can be neither found nor downloaded.
+            MissingExtra: if a package is not installed.
+        """
+        if self.package and importlib.util.find_spec(self.package) is None:
+            raise MissingExtra.of(f"the data set {spec!r}", spec)
+        with self._readable(options.data_root) as root:
+            train, test = (self._split(spec, root, dict(split)) for split in self.splits)
+        classes = getattr(train, "classes", None) or [str(n) for n in range(10)]
+        return array_source(spec, classes, _arrays(train), _arrays(test), options)
+
+    @contextlib.contextmanager
+    def _readable(self, root: Path) -> Iterator[Path]:
+        """Give a root in which torchvision finds its files unpacked, if they are there packed."""
+        raw = root / (self.idx_folder or "")
+        packed = [raw / f"{name}.gz" for name in _IDX_FILES] if self.idx_folder else []
+        unpacked = all((raw / name).exists() for name in _IDX_FILES)
+        if unpacked or not packed or not all(path.exists() for path in packed):
+            yield root
+            return
+        # The copy may be another's, and read-only: it is unpacked elsewhere.
+        with tempfile.TemporaryDirectory() as folder:
+            _unpack(packed, Path(folder, self.idx_folder or ""))
+            yield Path(folder)
+
+    def _split(self, spec: str, root: Path, split: dict[str, Any]) -> Any:  # noqa: ANN401
+        import torchvision  # noqa: PLC0415 - slow to import
+
+        factory = getattr(torchvision.datasets, self.factory)
+        return obtain(
+            lambda download: factory(str(root), download=download, **split), spec, root, self.files
+        )
+
+
+def obtain(make: Callable[[bool], T], spec: str, root: Path, files: str) -> T:
+    """Return what `make(False)` finds in the data folder, else what `make(True)` downloads.
+
+    Args:
+        make: Calls torchvision; its argument is whether it may download.
+        spec: The data set's name, for the message.
+        root: The data folder.
+        files: Where the set's files lie below it, for the message.
+
+    Raises:
+        BadData: if the set can be neither found nor downloaded.
+    """
+    try:
+        return make(False)
+    except _FAILURES:
+        pass  # absent or not whole: torchvision does not tell the two apart
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with contextlib.redirect_stdout(sys.stderr):  # some versions print
+            return make(True)
+    except _FAILURES as error:
+        raise BadData(
+            f"{spec} is not in {root} and could not be downloaded ({first_line(error)}): put "
+            f"{files} there"
+        ) from error
+
+
+def _unpack(packed: list[Path], folder: Path) -> None:
+    from torchvision.datasets.utils import extract_archive  # noqa: PLC0415 - slow to import
+
+    folder.mkdir(parents=True)
+    for path in packed:
+        try:
+            extract_archive(str(path), str(folder))
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadData(
+                f"{path} cannot be unpacked ({first_line(error)}): get it anew"
+            ) from error
+
+
+def _arrays(dataset: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    """Return images uint8 [N, C, H, W] and labels int64 [N] of a set that holds arrays."""
+    images = torch.as_tensor(np.asarray(dataset.data))
+    labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.shape[-1] == 3:
+        images = images.permute(0, 3, 1, 2)
+    return images, torch.as_tensor(np.asarray(labels)).long()
+
+
+_SETS = {
+    "cifar10": NamedSet(
+        "CIFAR10", _BY_FLAG, "cifar-10-python.tar.gz, or cifar-10-batches-py/ from it,"
+    ),
+    "cifar100": NamedSet(
+        "CIFAR100", _BY_FLAG, "cifar-100-python.tar.gz, or cifar-100-python/ from it,"
+    ),
+    "mnist": NamedSet(
+        "MNIST", _BY_FLAG, "the four *-ubyte.gz files in MNIST/raw/", idx_folder="MNIST/raw"
+    ),
+    "fashion-mnist": NamedSet(
+        "FashionMNIST",
+        _BY_FLAG,
+        "the four *-ubyte.gz files in FashionMNIST/raw/",
+        idx_folder="FashionMNIST/raw",
+    ),
+    "svhn": NamedSet("SVHN", _BY_NAME, "train_32x32.mat and test_32x32.mat", package="scipy"),
+    "stl10": NamedSet("STL10", _BY_NAME, "stl10_binary.tar.gz, or stl10_binary/ from it,"),
+}
+for _name, _set in _SETS.items():
+    NAMED.register(_name)(_set)

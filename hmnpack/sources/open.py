@@ -1,0 +1,53 @@
+"""The front door of the room: from what the user typed to a data set."""
+
+from pathlib import Path
+
+from hmnpack.errors import BadData, BadSettings
+from hmnpack.runtime import Listener, silent
+from hmnpack.sources.kinds import KINDS, NAMED, Reader
+from hmnpack.sources.parquet import parquet_files
+from hmnpack.sources.types import Source, SourceOptions
+
+_DEFAULTS = SourceOptions()
+
+
+def open_source(
+    spec: str, options: SourceOptions = _DEFAULTS, listener: Listener = silent
+) -> Source:
+    r"""Open a labelled image data set.
+
+    Args:
+        spec: A name (`cifar10`, `digits`, ...; it wins over a path, which `./digits` names), a
+            folder with `train/<class>/<image>` and `test/` or `val/`, a parquet file or a folder
+            of them, or `hf:owner/name[:config]`.
+        options: Size, places, and what to do with bad images.
+        listener: Told of stage `decode`, in images of one split.
+
+    Raises:
+        BadSettings: if no data set has that name.
+        BadData: if the path does not exist or the data break a rule: no classes, a class without
+            images, a label that is not an integer in range, a class in test that train lacks,
+            sizes that differ where none is asked for.
+        BadImage: if an image cannot be read and bad ones are not to be skipped.
+        MissingExtra: if an optional package is needed.
+    """
+    return _reader(spec)(spec, options, listener)
+
+
+def _reader(spec: str) -> Reader:
+    if spec in NAMED:
+        return NAMED[spec]
+    if spec.startswith("hf:"):
+        return KINDS["hf"]
+    path = Path(spec).expanduser()
+    if path.exists():
+        return KINDS["parquet" if parquet_files(path) else "folder"]
+    if any(mark in spec for mark in "/\\.~:") or not spec:
+        raise BadData(
+            f"{spec!r} does not exist: give a folder, a parquet file, hf:owner/name, or one of "
+            f"{', '.join(NAMED)}"
+        )
+    try:
+        return NAMED[spec]
+    except BadSettings as error:
+        raise BadSettings(f"{error} (no file or folder is called that either)") from None

@@ -1,0 +1,134 @@
+"""Parquet files in the Hugging Face image convention.
+
+A column `img` or `image` of struct<bytes, path>, a column `label` or `fine_label` of integers, and
+class names in the `huggingface` metadata of the schema.
+"""
+
+import bisect
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from hmnpack.errors import BadData, MissingExtra
+from hmnpack.runtime import Listener
+from hmnpack.sources.assemble import decode_source
+from hmnpack.sources.cache import key_of_files, through_cache
+from hmnpack.sources.convention import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    TRAIN,
+    class_names,
+    column_of,
+    integer_labels,
+    split_in_name,
+    test_split_of,
+)
+from hmnpack.sources.decode import Encoded, Payload
+from hmnpack.sources.kinds import KINDS
+from hmnpack.sources.messages import first_line
+from hmnpack.sources.types import Source, SourceOptions
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """Return the parquet files that a path stands for, sorted: itself, or those in the folder.
+
+    A copy of a Hub repository has them in its folder `data`.
+    """
+    if path.is_dir():
+        return sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
+    return [path] if path.suffix == ".parquet" else []
+
+
+@KINDS.register("parquet")
+def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Source:
+    """Open a folder of parquet files, or one file, which then is the training split.
+
+    The name of a file says its split: `train`, and `test` or else `validation`.
+
+    Raises:
+        MissingExtra: if pyarrow is not installed.
+        BadData: if a rule is broken (see `hmnpack.sources.open_source`).
+    """
+    try:
+        import pyarrow  # noqa: F401, PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtra.of("reading parquet", "parquet") from error
+    path = Path(spec).expanduser()
+    splits = _splits(path)
+    test_name = test_split_of(splits)
+    train_files, test_files = splits[TRAIN], splits[test_name] if test_name else []
+
+    name = path.resolve().name if path.is_dir() else path.stem
+
+    def make() -> Source:
+        train = _Table(train_files)
+        test = _Table(test_files) if test_files else None
+        tested = test.encoded() if test else None
+        return decode_source(name, train.classes(), train.encoded(), tested, options, listener)
+
+    key = f"{key_of_files(train_files)} {key_of_files(test_files)}"
+    return through_cache(name, key, options, make)
+
+
+def _splits(path: Path) -> dict[str, list[Path]]:
+    files = parquet_files(path)
+    if files == [path]:
+        return {TRAIN: files}
+    splits: dict[str, list[Path]] = {}
+    for file in files:
+        name = split_in_name(file.stem)
+        if name is None:
+            raise BadData(f"{file} names no split: put train or test into its name")
+        splits.setdefault(name, []).append(file)
+    if TRAIN not in splits:
+        raise BadData(f"{path} has no training split: put train into the name of a file")
+    return splits
+
+
+class _Table:
+    """The image and label columns of the files of one split."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        import pyarrow  # noqa: PLC0415 - an extra
+        from pyarrow import compute, parquet  # noqa: PLC0415 - an extra
+
+        try:
+            self.schema = parquet.read_schema(files[0])
+            image = column_of(files[0], self.schema.names, IMAGE_COLUMNS)
+            self.label = column_of(files[0], self.schema.names, LABEL_COLUMNS)
+            tables = [parquet.read_table(file, columns=[image, self.label]) for file in files]
+            table = pyarrow.concat_tables(tables)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise BadData(f"{files[0]} cannot be read ({first_line(error)})") from error
+        kind = table.schema.field(image).type
+        if not pyarrow.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+            raise BadData(
+                f"images in column {image!r} of {files[0]} are {kind}, not struct<bytes, path>"
+            )
+        self.files = files
+        self.starts = [0, *itertools.accumulate(len(part) for part in tables)]
+        self.bytes = compute.struct_field(table[image], "bytes")
+        values = table[self.label]
+        self.labels = integer_labels(files[0], self.label, str(values.type), values.to_pylist())
+
+    def classes(self) -> list[str]:
+        """Return the names in the schema's metadata, else the labels as text."""
+        try:
+            metadata = json.loads(self.schema.metadata[b"huggingface"])
+            named = list(metadata["info"]["features"][self.label]["names"])
+        except (LookupError, TypeError, ValueError):
+            named = None
+        return class_names(named, self.labels)
+
+    def encoded(self) -> Encoded:
+        """Return the images, to be decoded."""
+        return Encoded(self.labels, self._read, self._name)
+
+    def _read(self, start: int, stop: int) -> list[Payload]:
+        payloads: list[Payload] = self.bytes.slice(start, stop - start).to_pylist()
+        return payloads
+
+    def _name(self, index: int) -> str:
+        file = bisect.bisect_right(self.starts, index) - 1
+        return f"row {index - self.starts[file]} of {self.files[file].name}"

@@ -1,0 +1,230 @@
+"""Training a classifier on tensors that live on its device, and testing it.
+
+Nothing waits for the device inside an epoch: images are cut into batches, converted, normalised
+and augmented there, and losses are looked at once an epoch. All randomness of an epoch comes from
+a stream of its own, so that a run resumed at an epoch ends as an uninterrupted one does.
+
+Shape legend: N images, K classes, C channels, H height, W width.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hmnpack.augment import apply, cutmix, draw, normalise
+from hmnpack.errors import Diverged
+from hmnpack.runtime import Listener, autocast, silent, stream
+from hmnpack.schema.config import Precision, TrainConfig
+from hmnpack.schema.manifest import Normalisation
+
+_TEST_BATCH = 500
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that a training needs to go on after an epoch, as copies of its own.
+
+    Attributes:
+        epoch: Epochs that are done.
+        network: The network's ``state_dict``.
+        momentum: The optimiser's buffers, by parameter name; empty before the first step.
+    """
+
+    epoch: int
+    network: dict[str, Tensor]
+    momentum: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How many steps a training has.
+
+    Attributes:
+        epochs: Passes over the images.
+        steps: Optimiser steps of one pass; the last one takes what is left of the images.
+    """
+
+    epochs: int
+    steps: int
+
+    @property
+    def total(self) -> int:
+        """Optimiser steps altogether."""
+        return self.epochs * self.steps
+
+
+def schedule_of(config: TrainConfig, images: int, min_steps: int = 0) -> Schedule:
+    """Return the schedule for so many images: more epochs where they are few.
+
+    Args:
+        config: Epochs and batch.
+        images: Number of images N, 1 or more.
+        min_steps: Epochs are added until there are this many steps.
+    """
+    steps = math.ceil(images / config.batch)
+    return Schedule(max(config.epochs, math.ceil(min_steps / steps)), steps)
+
+
+def learning_rate(config: TrainConfig, step: int, total: int) -> float:
+    """Return the rate of a step: constant, or half a cosine from ``lr`` to ``lr_end``."""
+    if config.schedule == "constant":
+        return config.lr
+    part = step / max(total - 1, 1)
+    return config.lr_end + (config.lr - config.lr_end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def train(  # noqa: PLR0913
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    *,
+    normalisation: Normalisation,
+    seed: int,
+    name: str,
+    min_steps: int = 0,
+    resume: TrainState | None = None,
+    on_epoch: Callable[[TrainState], None] | None = None,
+    listener: Listener = silent,
+) -> None:
+    """Train a network in place by stochastic gradient descent on cross-entropy.
+
+    Args:
+        network: On the images' device; left in training mode.
+        images: uint8, or float32 in [0, 1]; [N, C, H, W].
+        labels: int64 [N], on the images' device.
+        config: Epochs, batch, rates, augmentation.
+        normalisation: Of the images, as the network expects them.
+        seed: Seed of the run.
+        name: Name of this training's random streams.
+        min_steps: Epochs are added until there are this many steps.
+        resume: A state to go on from; the rest is as in the training that it was taken from.
+        on_epoch: Is given a state after every epoch; it may raise to stop the training.
+        listener: Hears of every epoch: stage ``name``, its mean loss, its learning rate.
+
+    Raises:
+        Diverged: if a loss is infinite or not a number.
+    """
+    schedule = schedule_of(config, len(images), min_steps)
+    optimiser = torch.optim.SGD(
+        network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
+    )
+    if resume is not None:
+        _restore(network, optimiser, resume)
+    network.train()
+    for epoch in range(resume.epoch if resume else 0, schedule.epochs):
+        losses = images.new_zeros(schedule.steps, dtype=torch.float32)
+        generator = stream(seed, name, "epoch", epoch)
+        for step, (pixels, target) in enumerate(_batches(images, labels, config, generator)):
+            rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
+            optimiser.param_groups[0]["lr"] = rate
+            batch = normalise(pixels, normalisation)
+            losses[step] = _step(network, optimiser, batch, target, config, generator)
+        mean = _mean_loss(losses, epoch * schedule.steps, name)
+        listener(name, epoch + 1, schedule.epochs, loss=mean, lr=rate)
+        if on_epoch is not None:
+            on_epoch(_state(network, optimiser, epoch + 1))
+
+
+def _batches(
+    images: Tensor, labels: Tensor, config: TrainConfig, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield shuffled batches: float images in [0, 1] and labels; the last may be short."""
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    for rows in order.split(config.batch):  # type: ignore[no-untyped-call]
+        yield _pixels(images[rows]), labels[rows]
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def _step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Tensor,
+    target: Tensor,
+    config: TrainConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    """Do one step on normalised images; return the loss, still on the device."""
+    draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
+    batch = apply(batch, draws)
+    partner, kept = None, 1.0
+    if float(torch.rand((), generator=generator)) < config.cutmix:
+        batch, partner, kept = cutmix(batch, generator)
+    with autocast(batch.device, config.precision):
+        logits = network(batch).float()
+    loss = F.cross_entropy(logits, target)
+    if partner is not None:
+        loss = kept * loss + (1 - kept) * F.cross_entropy(logits, target[partner])
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    return loss.detach()
+
+
+def _mean_loss(losses: Tensor, first_step: int, name: str) -> float:
+    """Return the mean; the one place where an epoch waits for the device."""
+    values = losses.cpu()
+    bad = (~values.isfinite()).nonzero()
+    if len(bad):
+        raise Diverged(
+            f"{name}: the loss became {float(values[bad[0, 0]])} at step "
+            f"{first_step + int(bad[0, 0])}; use a lower learning rate"
+        )
+    return float(values.mean())
+
+
+def _state(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> TrainState:
+    buffers = {
+        name: optimiser.state[parameter].get("momentum_buffer")
+        for name, parameter in network.named_parameters()
+    }
+    return TrainState(
+        epoch,
+        {name: value.detach().clone() for name, value in network.state_dict().items()},
+        {name: value.clone() for name, value in buffers.items() if value is not None},
+    )
+
+
+def _restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainState) -> None:
+    network.load_state_dict(state.network)
+    for name, parameter in network.named_parameters():
+        if name in state.momentum:
+            buffer = torch.empty_like(parameter).copy_(state.momentum[name])
+            optimiser.state[parameter]["momentum_buffer"] = buffer
+
+
+@torch.no_grad()
+def accuracy(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    normalisation: Normalisation,
+    precision: Precision = "auto",
+) -> float:
+    """Return the part of the images that the network labels rightly, in percent.
+
+    Args:
+        network: On the images' device; used in evaluation mode, and left as it was.
+        images: uint8, or float32 in [0, 1]; [N, C, H, W].
+        labels: int64 [N].
+        normalisation: Of the images, as the network expects them.
+        precision: Arithmetic of the forward pass.
+    """
+    was_training = network.training
+    network.eval()
+    right = torch.zeros((), dtype=torch.int64, device=images.device)
+    for start in range(0, len(images), _TEST_BATCH):
+        batch, target = images[start : start + _TEST_BATCH], labels[start : start + _TEST_BATCH]
+        with autocast(images.device, precision):
+            logits = network(normalise(_pixels(batch), normalisation))
+        right += (logits.argmax(1) == target).sum()
+    network.train(was_training)
+    return 100 * int(right) / len(images)

@@ -1,0 +1,65 @@
+"""What every writer is: a function from a bundle's pictures to a path."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from PIL.Image import Image
+
+from hmnpack.bundle import Bundle
+from hmnpack.pictures import pictures, positions
+from hmnpack.registry import Registry
+
+
+@dataclass(frozen=True)
+class Album:
+    """The pictures of a bundle, class by class.
+
+    Args:
+        bundle: What to decode.
+        per_class: Take the first so many images of each class only; None for all.
+    """
+
+    bundle: Bundle
+    per_class: int | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; the index is the label."""
+        return self.bundle.manifest.classes
+
+    @property
+    def each(self) -> int:
+        """Pictures of each class."""
+        if self.per_class is not None:
+            return self.per_class
+        return self.bundle.manifest.container.instances
+
+    def __iter__(self) -> Iterator[tuple[int, int, Image]]:
+        """Give the label, the index within its class, and the picture, one after the other."""
+        chosen = positions(self.bundle.manifest.container, self.per_class)
+        for number, picture in enumerate(pictures(self.bundle, chosen)):
+            yield number // self.each, number % self.each, picture
+
+
+class Writer(Protocol):
+    """Writes an album, to a path that is new or may be replaced."""
+
+    def __call__(self, album: Album, out: Path, *, force: bool) -> None:
+        """Write all of it, or leave what was there.
+
+        Args:
+            album: The pictures.
+            out: The file or folder to be.
+            force: Replace an earlier output.
+        """
+
+
+writers: Registry[Writer] = Registry("format")
+"""Name of a format -> its writer."""
+
+
+def digits_of(count: int) -> int:
+    """Return how many digits the numbers 0 to ``count - 1`` take."""
+    return len(str(count - 1))

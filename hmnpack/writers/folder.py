@@ -1,0 +1,120 @@
+"""`folder`: one folder per class, one PNG per image, as torchvision's ImageFolder reads them.
+
+``<out>/<class name>/<index>.png`` and ``<out>/classes.json``. ImageFolder gives labels in the order
+of the folders' names. Where that is not the bundle's order, or where two names would be one folder,
+each folder's name starts with its label: ``07-horse``. Characters that some file systems refuse
+become ``_``. classes.json says which folder is which class.
+"""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from hmnpack.bundle.output import refuse_parent, sibling_of
+from hmnpack.errors import BadSettings, OutputExists
+from hmnpack.schema.manifest import same_on_disk
+from hmnpack.writers.base import Album, digits_of, writers
+
+INDEX = "classes.json"
+_REFUSED_SOMEWHERE = re.compile(r'[<>:"|?*/\\\x00-\x1f]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+@writers.register("folder")
+def write_folder(album: Album, out: Path, *, force: bool) -> None:
+    """Write one folder per class.
+
+    With ``force``, what an earlier run wrote into ``out`` is replaced; files that hmnpack did not
+    write are kept.
+
+    Raises:
+        OutputExists: if ``out`` is a link or a file, or is not empty and ``force`` is not given,
+            or has a folder of a class's name that hmnpack did not write.
+        BadSettings: if nothing can be written there.
+    """
+    names = folder_names(album.classes)
+    _refuse(out, names, force)
+    new = sibling_of(out)
+    try:
+        new.mkdir()
+        _fill(new, album, names)
+        _put(new, out)
+    except OSError as error:
+        raise BadSettings(f"{out} cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def folder_names(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a folder's name for each class; sorted, they are in the order of the labels."""
+    names = [_safe(name) for name in classes]
+    unlike = len({same_on_disk(name) for name in names}) == len(names)
+    if unlike and names == sorted(names) and INDEX not in names:
+        return tuple(names)
+    digits = digits_of(len(names))
+    return tuple(f"{label:0{digits}d}-{name}" for label, name in enumerate(names))
+
+
+def _safe(name: str) -> str:
+    safe = _REFUSED_SOMEWHERE.sub("_", name).strip(". ") or "_"
+    return safe + "_" if _DEVICES.fullmatch(safe) else safe
+
+
+def _fill(folder: Path, album: Album, names: tuple[str, ...]) -> None:
+    for name in names:
+        (folder / name).mkdir()
+    digits = digits_of(album.each)
+    for label, index, picture in album:
+        picture.save(folder / names[label] / f"{index:0{digits}d}.png", "PNG")
+    index_of = {"classes": list(album.classes), "folders": list(names), "made_by": "hmnpack"}
+    text = json.dumps(index_of, ensure_ascii=False, indent=1) + "\n"
+    (folder / INDEX).write_text(text, encoding="utf-8")
+
+
+def _refuse(out: Path, names: tuple[str, ...], force: bool) -> None:
+    if out.is_symlink():
+        raise OutputExists(f"{out} is a symbolic link; name the folder that it leads to")
+    if out.exists() and not out.is_dir():
+        raise OutputExists(f"{out} is a file; name a folder")
+    refuse_parent(out)
+    present = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+    if present and not force:
+        raise OutputExists(f"{out} is not empty; name another folder, or use force")
+    foreign = present & {*names, INDEX} - _written(out)
+    if foreign:
+        raise OutputExists(
+            f"{out} has {min(foreign)!r}, which hmnpack did not write; name another folder"
+        )
+
+
+def _written(out: Path) -> set[str]:
+    """Return the names in a folder that an earlier run wrote: those that its index lists."""
+    try:
+        index = json.loads((out / INDEX).read_text(encoding="utf-8"))
+        if index["made_by"] != "hmnpack":
+            return set()
+        return {INDEX, *(name for name in index["folders"] if isinstance(name, str))}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return set()
+
+
+def _put(new: Path, out: Path) -> None:
+    """Put the new folder in the old one's place, and what was not ours into the new one."""
+    if not out.is_dir():
+        new.rename(out)
+        return
+    written = _written(out)
+    os.chmod(new, out.stat().st_mode & 0o7777)  # noqa: PTH101 - Path.chmod follows links too
+    old = sibling_of(out)
+    out.rename(old)
+    try:
+        new.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    for entry in old.iterdir():
+        if entry.name not in written:
+            entry.rename(out / entry.name)
+    shutil.rmtree(old)

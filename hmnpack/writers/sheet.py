@@ -1,0 +1,64 @@
+"""`sheet`: a contact sheet, one PNG with one row per class."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from hmnpack.bundle import replacing
+from hmnpack.errors import BadSettings
+from hmnpack.writers.base import Album, writers
+
+COLUMNS = 10
+"""Pictures per row, where `per_class` does not say otherwise."""
+
+ROWS = 100
+"""Most rows; later classes are left out."""
+
+SIDE = 64
+"""Pictures smaller than this are enlarged, by a whole factor, in pixels."""
+
+GAP = 2
+MAX_PIXELS = 2**27
+"""Largest sheet, in pixels."""
+
+
+@writers.register("sheet")
+def write_sheet(album: Album, out: Path, *, force: bool) -> None:
+    """Write a contact sheet; see :func:`hmnpack.writers.expand`.
+
+    Raises:
+        BadSettings: if the sheet would be unreasonably large.
+    """
+    columns = album.each if album.per_class else min(COLUMNS, album.each)
+    rows = min(ROWS, len(album.classes))
+    sheet = contact_sheet(Album(album.bundle, columns), rows)
+    with replacing(out, force=force) as file:
+        sheet.save(file, "PNG")
+
+
+def contact_sheet(album: Album, rows: int) -> Image.Image:
+    """Return the pictures of the first classes in a grid, one row per class.
+
+    Args:
+        album: Its ``each`` is the number of columns.
+        rows: Number of classes to show.
+
+    Raises:
+        BadSettings: if the sheet would be unreasonably large.
+    """
+    image = album.bundle.manifest.container.image
+    factor = max(1, SIDE // image.side)
+    width, height = image.width * factor + GAP, image.height * factor + GAP
+    size = (album.each * width + GAP, rows * height + GAP)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise BadSettings(
+            f"a sheet of {size[0]} x {size[1]} pixels is too large; ask for fewer per_class"
+        )
+    mode = {1: "L", 4: "RGBA"}.get(image.channels, "RGB")
+    sheet = Image.new(mode, size, "white")
+    for label, index, picture in album:
+        if label == rows:
+            break
+        enlarged = picture.resize((width - GAP, height - GAP), Image.Resampling.NEAREST)
+        sheet.paste(enlarged, (GAP + index * width, GAP + label * height))
+    return sheet

@@ -1,0 +1,39 @@
+"""A bundle on disk whose names are hostile, and a way of running commands in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hmnpack.bundle import Bundle
+from hmnpack.cli import main
+from hmnpack.schema.manifest import SourceFacts
+
+NAMES = ("[bold]cat", "dog", "naïve")
+"""Class names, one of which is rich markup."""
+
+
+@pytest.fixture
+def bundle(bundle_of, hmn) -> Bundle:
+    source = SourceFacts(
+        name="pets\x1b[2J", fingerprint="0" * 64, train_images=300, held_out=30, skipped=1
+    )
+    return bundle_of(hmn(classes=3), classes=NAMES, source=source)
+
+
+@pytest.fixture
+def bundle_file(bundle: Bundle, tmp_path: Path) -> Path:
+    path = tmp_path / "pets.hmn"
+    bundle.save(path)
+    return path
+
+
+@pytest.fixture
+def run() -> Callable[..., Result]:
+    """Run a command line in this process."""
+
+    def invoke(*arguments: object, **environment: str) -> Result:
+        return CliRunner().invoke(main, [str(part) for part in arguments], env=environment)
+
+    return invoke

@@ -1,0 +1,236 @@
+"""`plan`, `expand`, `compress`, `evaluate`: what is typed becomes one call, what returns is printed."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from hmnpack.budget import budget_of, plan
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.result import Result, Row
+from hmnpack.sources import Source, Split
+
+
+def split(count, classes=3, channels=1, side=16):
+    generator = torch.Generator().manual_seed(count)
+    shape = (count, channels, side, side)
+    images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+    return Split(images, torch.arange(count) % classes, f"{count:064x}")
+
+
+@pytest.fixture
+def source(monkeypatch):
+    """A data set that every spec opens, and the calls that opened it."""
+    made = Source("pets [x]", ("cat", "dog", "[red]elk"), split(60), split(12))
+    calls = []
+
+    def open_source(spec, options, listener):
+        calls.append((spec, options))
+        listener("decode", 1, 1)
+        return made
+
+    monkeypatch.setattr("hmnpack.sources.open_source", open_source)
+    made.__dict__["calls"] = calls
+    return made
+
+
+class TestPlan:
+    def test_it_prints_the_ledger_and_trains_nothing(self, run, source):
+        done = run("plan", "pets", "--ipc", 10)
+        spec = plan(10, 3, source.image)
+        assert done.exit_code == 0, done.output
+        assert f"{spec.ledger().floats:,}" in done.stdout
+        assert f"{spec.images:,}" in done.stdout
+        assert "pets [x] at 10 ipc" in done.stdout
+
+    def test_json_has_the_container_the_ledger_and_the_budget(self, run, source):
+        document = json.loads(run("plan", "pets", "--ipc", 10, "--json").stdout)
+        image = ImageShape(channels=1, height=16, width=16)
+        assert document["data"] == "pets [x]"
+        assert document["budget"] == budget_of(10, 3, image).model_dump()
+        assert sum(row["elements"] for row in document["ledger"]["rows"]) <= 10 * 3 * 256
+
+    def test_options_say_how_the_source_is_read(self, run, source, tmp_path):
+        options = ("--size", 8, "--skip-bad", "--data-dir", tmp_path, "--cache-dir", tmp_path)
+        assert run("plan", "pets", "--ipc", 10, *options).exit_code == 0
+        ((spec, given),) = source.calls
+        assert spec == "pets"
+        assert (given.size, given.skip_bad) == (8, True)
+        assert (given.data_dir, given.cache_dir) == (tmp_path, tmp_path)
+
+    def test_options_may_be_variables(self, run, source):
+        assert run("plan", "pets", HMNPACK_PLAN_IPC="10", HMNPACK_PLAN_SIZE="8").exit_code == 0
+        assert source.calls[0][1].size == 8
+
+    def test_a_budget_too_small_names_one_that_works(self, run, monkeypatch):
+        tiny = Source("tiny", ("a", "b"), split(8, 2, side=8), None)
+        monkeypatch.setattr("hmnpack.sources.open_source", lambda *given: tiny)
+        done = run("plan", "pets", "--ipc", 1)
+        assert done.exit_code == 2
+        assert "smallest ipc" in done.stderr
+
+
+class TestExpand:
+    def test_it_writes_pngs_and_prints_where(self, run, bundle, bundle_file, tmp_path):
+        out = tmp_path / "images"
+        done = run("expand", bundle_file, "--out", out)
+        assert (done.exit_code, done.stdout) == (0, f"{out}\n")
+        assert len(list(out.rglob("*.png"))) == bundle.manifest.container.images
+
+    def test_it_writes_a_part_as_a_sheet(self, run, bundle_file, tmp_path):
+        sheet = tmp_path / "sheet.png"
+        given = ("expand", bundle_file, "--out", sheet, "--format", "sheet", "--per-class", 2)
+        assert run(*given).exit_code == 0
+        assert run(*given).exit_code == 2
+        assert run(*given, "--force").exit_code == 0
+        assert sheet.read_bytes().startswith(b"\x89PNG")
+
+    def test_an_unknown_format_is_a_usage_error(self, run, bundle_file, tmp_path):
+        done = run("expand", bundle_file, "--out", tmp_path / "x", "--format", "gif")
+        assert done.exit_code == 2
+        assert "sheet" in done.stderr
+
+
+class TestCompress:
+    @pytest.fixture
+    def calls(self, monkeypatch, bundle):
+        seen = []
+
+        def compress(data, ipc, **given):
+            seen.append((data, ipc, given))
+            return bundle
+
+        monkeypatch.setattr("hmnpack.compressor.compress", compress)
+        return seen
+
+    def test_it_says_what_it_will_do_and_what_it_did(self, run, source, calls, tmp_path):
+        out = tmp_path / "pets.hmn"
+        done = run("compress", "pets", "--ipc", 10, "-o", out)
+        assert done.exit_code == 0, done.output
+        assert done.stdout.startswith(f"{out}: ")
+        for said in ("pets [x]", "[red]elk", "10 ipc = 7,680 floats", "fast, seed 0", "cpu"):
+            assert said in done.stderr
+
+    def test_quiet_leaves_the_result_alone(self, run, source, calls, tmp_path):
+        done = run("compress", "pets", "--ipc", 10, "-o", tmp_path / "pets.hmn", "--quiet")
+        assert done.stderr == ""
+        assert done.stdout.count("\n") == 1
+
+    def test_every_option_reaches_its_setting(self, run, source, calls, tmp_path):
+        out = tmp_path / "pets.hmn"
+        options = ("--recipe", "smoke", "--seed", 7, "--set", "match.steps=3", "--holdout", 0.2)
+        limits = ("--device", "cpu", "--max-minutes", 5, "--resume", "--force")
+        done = run("compress", "pets", "--ipc", 10, "-o", out, *options, *limits)
+        assert done.exit_code == 0, done.output
+        ((data, ipc, given),) = calls
+        config, chosen = given["config"], given["options"]
+        assert (data, ipc, given["output"]) == (source, 10, out)
+        assert (config.recipe, config.seed, config.holdout) == ("smoke", 7, 0.2)
+        assert config.match.steps == 3
+        assert (chosen.device, chosen.max_minutes) == ("cpu", 5)
+        assert (chosen.resume, chosen.force) == (True, True)
+        assert chosen.should_pause() is False
+
+    def test_a_file_of_settings_is_read(self, run, source, calls, tmp_path):
+        file = tmp_path / "run.toml"
+        file.write_text("[match]\nsteps = 9\n")
+        done = run("compress", "pets", "--ipc", 1, "-o", tmp_path / "p", "--config", file, "-q")
+        assert done.exit_code == 0, done.output
+        assert calls[0][2]["config"].match.steps == 9
+
+    def test_what_exists_and_what_is_mistyped_is_refused_before_data_are_read(
+        self, run, source, calls, tmp_path
+    ):
+        out = tmp_path / "pets.hmn"
+        mistyped = run("compress", "pets", "--ipc", 10, "-o", out, "--set", "match.stesp=3")
+        out.write_text("mine")
+        existing = run("compress", "pets", "--ipc", 10, "-o", out)
+        assert (mistyped.exit_code, existing.exit_code) == (2, 2)
+        assert "match.steps" in mistyped.stderr
+        assert "--force" in existing.stderr or "force" in existing.stderr
+        assert source.calls == calls == []
+        assert out.read_text() == "mine"
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def calls(self, monkeypatch, bundle):
+        from hmnpack.evaluation import Evaluation
+        from hmnpack.schema.manifest import Score
+
+        seen = []
+
+        def evaluate(bundle, data, config, *, device, listener):
+            seen.append((data, config, device))
+            rows = tuple(
+                Row(name=name, images=9, accuracy_mean=mean, accuracy_std=0.5, networks=3)
+                for name, mean in (("pets.hmn [x]", 50.0), ("random real", 25.25))
+            )
+            score = Score(
+                protocol=config,
+                data=data.name,
+                fingerprint=data.test.fingerprint,
+                images=9,
+                accuracies=(49.5, 50.0, 50.5),
+            )
+            return Evaluation(rows=rows, score=score)
+
+        monkeypatch.setattr("hmnpack.evaluation.evaluate", evaluate)
+        return seen
+
+    def test_it_prints_a_row_for_the_file_and_each_control(self, run, source, calls, bundle_file):
+        done = run("evaluate", bundle_file, "--data", "pets")
+        assert done.exit_code == 0, done.output
+        assert "pets.hmn [x]" in done.stdout
+        assert "50.00 %" in done.stdout
+        assert "25.25 %" in done.stdout
+
+    def test_every_option_reaches_its_setting(self, run, source, calls, bundle_file):
+        options = ("--net", "resnet-ap", "--width", 8, "--epochs", 2, "--batch", 16, "--seed", 4)
+        more = ("--repeats", 5, "--no-controls", "--set", "min_steps=0", "--device", "cpu")
+        done = run("evaluate", bundle_file, "--data", "pets", *options, *more)
+        assert done.exit_code == 0, done.output
+        ((_, config, device),) = calls
+        assert (config.network.name, config.network.width) == ("resnet-ap", 8)
+        assert (config.train.epochs, config.train.batch) == (2, 16)
+        assert (config.seed, config.repeats, config.controls, config.min_steps) == (4, 5, False, 0)
+        assert device == "cpu"
+
+    def test_json_and_save_are_the_same_whole_result(
+        self, run, source, calls, bundle_file, tmp_path
+    ):
+        saved = tmp_path / "result.json"
+        given = ("evaluate", bundle_file, "--data", "pets", "--json", "--save", saved)
+        done = run(*given)
+        assert done.exit_code == 0, done.output
+        result = Result.model_validate_json(done.stdout)
+        assert result == Result.model_validate_json(saved.read_text())
+        assert (result.accuracy_mean, result.accuracy_std, result.networks) == (50.0, 0.5, 3)
+        assert [row.name for row in result.controls] == ["random real"]
+        assert result.data.fingerprint == source.train.fingerprint
+        assert result.machine.versions["torch"]
+        assert run(*given).exit_code == 2
+        assert run(*given, "--force").exit_code == 0
+
+    def test_a_bad_file_is_refused_before_data_are_read(self, run, source, calls, tmp_path):
+        done = run("evaluate", tmp_path / "absent.hmn", "--data", "pets")
+        assert done.exit_code == 4
+        assert source.calls == []
+
+
+def test_the_real_thing_from_data_to_pictures(run, tmp_path: Path):
+    """A whole run on real digits at the smallest settings; its accuracy is no matter here."""
+    pytest.importorskip("sklearn")
+    out = tmp_path / "digits.hmn"
+    cache = ("--cache-dir", tmp_path / "cache")
+    made = run("compress", "digits", "--ipc", 5, "-o", out, "--recipe", "smoke", *cache)
+    assert made.exit_code == 0, made.output
+    assert run("inspect", out, "--verify").exit_code == 0
+    assert run("expand", out, "--out", tmp_path / "d.png", "--format", "sheet").exit_code == 0
+    judged = run(
+        *("evaluate", out, "--data", "digits", "--epochs", 1, "--repeats", 1, "--width", 8),
+        *("--no-controls", "--set", "min_steps=1", "--quiet", *cache),
+    )
+    assert judged.exit_code == 0, judged.output
+    assert "digits" in judged.stdout

@@ -1,0 +1,116 @@
+"""Exit codes, and errors as one line."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+
+from hmnpack import errors
+from hmnpack.cli import group
+from hmnpack.cli.group import Entry, explain, one_line
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Make a command `fail` that raises what it is told to."""
+    raised = []
+
+    @click.command()
+    def fail():
+        raise raised[0]
+
+    monkeypatch.setattr(sys.modules[__name__], "fail", fail, raising=False)
+    monkeypatch.setitem(sys.modules, "failing_command", sys.modules[__name__])
+    monkeypatch.setitem(group.COMMANDS, "fail", Entry("failing_command", "fail", "Fail."))
+    return raised.append
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.BadSettings("x"), 2),
+        (errors.OutputExists("x"), 2),
+        (errors.BudgetTooSmall("x"), 2),
+        (errors.BadData("x"), 3),
+        (errors.BadImage("x"), 3),
+        (errors.BadBundle("x"), 4),
+        (errors.Paused("x"), 5),
+        (errors.MissingExtra.of("this", "that"), 7),
+        (errors.Diverged("x"), 1),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("x"), 1),
+        (OSError(28, "No space left on device", "f.hmn"), 1),
+        (MemoryError(), 1),
+    ],
+)
+def test_each_error_has_its_exit_code_and_one_line(run, failing, error, code):
+    failing(error)
+    done = run("fail")
+    assert done.exit_code == code
+    assert done.stdout == ""
+    assert done.stderr.startswith("hmnpack: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_line_is_the_errors_own(run, failing):
+    failing(errors.BadData("no such\nthing"))
+    assert run("fail").stderr == "hmnpack: no such thing\n"
+
+
+def test_a_defect_asks_to_be_reported_and_shows_its_traceback_only_on_demand(run, failing):
+    failing(ZeroDivisionError("division by zero"))
+    quiet, loud = run("fail"), run("fail", HMNPACK_DEBUG="1")
+    assert "report" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in loud.stderr
+
+
+def test_the_machines_failures_are_not_called_defects():
+    text = explain(OSError(28, "No space left on device", "f.hmn"))
+    assert text == "f.hmn: No space left on device"
+    assert "batch" in explain(MemoryError())
+
+
+def test_errors_cannot_steer_the_terminal():
+    assert one_line("a\x1b[2Jb\u202ec") == "a\\x1b[2Jb\\u202ec"
+
+
+def test_an_unknown_command_is_a_usage_error(run):
+    done = run("compres")
+    assert done.exit_code == 2
+    assert "compres" in done.stderr
+
+
+def test_without_a_command_the_help_is_shown(run):
+    assert "Commands:" in run().output
+
+
+def test_a_closed_pipe_ends_quietly(bundle_file):
+    code = "from hmnpack.cli import main; main(prog_name='hmnpack')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "inspect", str(bundle_file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait()
+
+
+def test_sigterm_asks_for_a_pause_and_a_second_signal_interrupts(capsys):
+    from hmnpack.cli.cmd_compress import pausing
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pausing() as should_pause:
+        assert not should_pause()
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(0)
+        assert should_pause()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "pausing" in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""`hmnpack inspect`."""
+
+import json
+
+from hmnpack.schema.manifest import Manifest
+
+
+def test_it_shows_the_ledger_against_both_budgets(run, bundle, bundle_file):
+    done = run("inspect", bundle_file)
+    ledger, budget = bundle.manifest.ledger, bundle.manifest.budget
+    assert done.exit_code == 0, done.output
+    for number in (ledger.floats, ledger.bytes, budget.floats, budget.bytes):
+        assert f"{number:,}" in done.stdout
+    for row in ledger.rows:
+        assert row.name in done.stdout
+    assert done.stderr == ""
+
+
+def test_names_are_shown_as_they_are_and_steer_nothing(run, bundle_file):
+    shown = run("inspect", bundle_file).stdout
+    assert "[bold]cat" in shown
+    assert "naïve" in shown
+    assert "\x1b" not in shown
+    assert "pets\\x1b[2J" in shown
+
+
+def test_json_is_the_manifest(run, bundle, bundle_file):
+    done = run("inspect", bundle_file, "--json")
+    assert Manifest.model_validate_json(done.stdout) == bundle.manifest
+    assert json.loads(done.stdout)["budget"]["ipc"] == bundle.manifest.budget.ipc
+    assert done.stdout.isascii()
+
+
+def test_verify_finds_a_flipped_bit_that_the_form_does_not_show(run, bundle_file, tmp_path):
+    data = bytearray(bundle_file.read_bytes())
+    data[-1] ^= 1
+    broken = tmp_path / "broken.hmn"
+    broken.write_bytes(data)
+    assert run("inspect", broken).exit_code == 0
+    done = run("inspect", broken, "--verify")
+    assert done.exit_code == 4
+    assert "broken.hmn" in done.stderr
+    assert run("inspect", bundle_file, "--verify").exit_code == 0
+
+
+def test_what_is_no_bundle_is_refused_in_one_line(run, tmp_path):
+    path = tmp_path / "x.hmn"
+    path.write_bytes(b"GIF89a" * 100)
+    for given in (path, tmp_path, tmp_path / "absent.hmn"):
+        done = run("inspect", given)
+        assert done.exit_code == 4
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_table_fits_where_columns_says(run, bundle_file):
+    done = run("inspect", bundle_file, COLUMNS="60")
+    assert max(map(len, done.stdout.splitlines())) <= 60

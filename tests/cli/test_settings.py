@@ -1,0 +1,101 @@
+"""Recipes, files of settings, `--set`, and which of them wins."""
+
+import pytest
+
+from hmnpack.cli.settings import compress_config, evaluate_config, setting_names
+from hmnpack.errors import BadSettings
+from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.recipes import RECIPES
+
+
+def settings(*assignments, recipe=None, file=None, **options):
+    return compress_config(recipe, file, assignments, options)
+
+
+def test_nothing_given_is_the_fast_recipe():
+    assert settings() == RECIPES["fast"]
+
+
+def test_a_value_is_json_or_else_text():
+    config = settings("match.steps=7", "match.blocks=last", 'match.augment=["flip"]')
+    assert (config.match.steps, config.match.blocks) == (7, "last")
+    assert config.match.augment == ("flip",)
+    assert settings("match.interpolate=false").match.interpolate is False
+
+
+def test_a_group_may_be_given_as_json():
+    config = settings('match={"steps": 7, "lr": 0.5}')
+    assert (config.match.steps, config.match.lr) == (7, 0.5)
+    assert config.match.beta2 == RECIPES["fast"].match.beta2
+
+
+def test_options_beat_assignments_beat_the_file_beat_the_recipe(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('recipe = "smoke"\nseed = 1\nholdout = 0.5\n[match]\nsteps = 11\nlr = 0.5\n')
+    config = settings("seed=2", "match.steps=12", file=file, seed=3)
+    assert config.recipe == "smoke"
+    assert config.warmup == RECIPES["smoke"].warmup
+    assert (config.seed, config.match.steps) == (3, 12)
+    assert (config.match.lr, config.holdout) == (0.5, 0.5)
+
+
+def test_a_recipe_that_is_typed_beats_the_files(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('recipe = "smoke"\n')
+    assert settings(file=file, recipe="fast").recipe == "fast"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("match.stesp=1", "match.steps"),
+        ("mach.steps=1", "match.steps"),
+        ("steps=1", "match.steps"),
+        ("match=1", "match.objective"),
+        ("match.steps", "KEY=VALUE"),
+        ("=1", "KEY=VALUE"),
+        ("match.steps=many", "match.steps"),
+        ("match.lr=-1", "greater than 0"),
+        ("match.lr=NaN", "match.lr"),
+        ("match.blocks=first", "match.blocks"),
+        ("seed.x=1", "seed"),
+    ],
+)
+def test_a_wrong_assignment_is_refused_with_what_is_meant(assignment, said):
+    with pytest.raises(BadSettings, match=said) as caught:
+        settings(assignment)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_is_refused_with_the_near_ones():
+    with pytest.raises(BadSettings, match="smoke"):
+        settings(recipe="smok")
+
+
+@pytest.mark.parametrize("text", ["match = [", "[match]\nstesp = 1\n", "\xff"])
+def test_a_wrong_file_is_refused(tmp_path, text):
+    file = tmp_path / "run.toml"
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(BadSettings):
+        settings(file=file)
+
+
+def test_an_absent_file_is_refused_by_name(tmp_path):
+    with pytest.raises(BadSettings, match=r"absent\.toml"):
+        settings(file=tmp_path / "absent.toml")
+
+
+def test_every_setting_can_be_set_to_what_it_is():
+    whole = RECIPES["fast"].model_dump(mode="json")
+    for path in setting_names(CompressConfig):
+        value = whole
+        for name in path.split("."):
+            value = value[name]
+        assert settings(**{path: value}) == RECIPES["fast"]
+
+
+def test_an_evaluation_has_its_own_settings():
+    config = evaluate_config(["train.lr=0.5"], {"train.epochs": 3, "network.width": None})
+    assert (config.train.epochs, config.train.lr, config.network.width) == (3, 0.5, 128)
+    with pytest.raises(BadSettings, match=r"train\.epochs"):
+        evaluate_config(["train.epoch=3"], {})

@@ -1,0 +1,52 @@
+"""What a command imports before it answers. (How long that takes is a benchmark: startup.)"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "numpy", "torchvision", "pyarrow", "sklearn", "PIL", "datasets", "safetensors")
+
+
+def imported_by(*arguments):
+    """Run a command in a new interpreter and return the top-level modules that it imported."""
+    code = (
+        "import json, sys\n"
+        "from hmnpack.cli import main\n"
+        f"try: main({list(arguments)!r})\n"
+        "except SystemExit as leaving: assert not leaving.code, leaving.code\n"
+        "print('\\n' + json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
+def test_help_and_version_import_click_alone(arguments):
+    assert imported_by(*arguments).isdisjoint({*HEAVY, "pydantic", "rich"})
+
+
+@pytest.mark.parametrize("command", ["compress", "expand", "evaluate", "plan"])
+def test_the_help_of_a_command_imports_nothing_heavy(command):
+    assert imported_by(command, "--help").isdisjoint({*HEAVY, "pydantic", "rich"})
+
+
+def test_inspect_imports_neither_torch_nor_numpy(bundle_file):
+    assert imported_by("inspect", str(bundle_file)).isdisjoint(HEAVY)
+    assert imported_by("inspect", str(bundle_file), "--json", "--verify").isdisjoint(
+        {*HEAVY, "rich"}
+    )
+
+
+def test_importing_hmnpack_imports_nothing_heavy():
+    code = "import sys, hmnpack; hmnpack.inspect; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not any(f"'{name}'" in done.stdout for name in HEAVY)
+
+
+def test_the_module_runs_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "hmnpack", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("hmnpack 0.")

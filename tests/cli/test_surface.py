@@ -1,0 +1,66 @@
+"""The frozen surface: every command and every option, so that none comes or goes unnoticed."""
+
+import pytest
+
+from hmnpack.cli.cmd_expand import FORMATS
+from hmnpack.cli.group import COMMANDS, main
+from hmnpack.cli.options import DATA_NAMES
+
+SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir"}
+RUN = {"--device", "--quiet", "-q"}
+SURFACE = {
+    "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}
+    | {"--holdout", "--max-minutes", "--resume", "--force"}
+    | SOURCE
+    | RUN,
+    "inspect": {"FILE", "--verify", "--json"},
+    "expand": {"FILE", "--out", "--format", "--per-class", "--force"},
+    "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
+    | {"--seed", "--no-controls", "--set", "--save", "--force", "--json"}
+    | SOURCE
+    | RUN,
+    "plan": {"DATA", "--ipc", "--quiet", "-q", "--json"} | SOURCE,
+}
+
+
+def surface(name):
+    command = main.get_command(main.make_context("hmnpack", [], resilient_parsing=True), name)
+    found = set()
+    for param in command.params:
+        found |= set(param.opts) if param.param_type_name == "option" else {param.human_readable_name}
+    return found
+
+
+def test_the_commands_are_these():
+    assert list(COMMANDS) == list(SURFACE)
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_the_options_are_these(name):
+    assert surface(name) == SURFACE[name]
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_every_option_is_explained(name):
+    command = main.get_command(main.make_context("hmnpack", [], resilient_parsing=True), name)
+    silent = [p.name for p in command.params if p.param_type_name == "option" and not p.help]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_the_table_says_what_the_command_says(name):
+    command = main.get_command(main.make_context("hmnpack", [], resilient_parsing=True), name)
+    assert command.get_short_help_str(100) == COMMANDS[name].help
+
+
+def test_completion_offers_the_names_that_open_source_knows():
+    import hmnpack.sources  # noqa: F401
+    from hmnpack.sources.kinds import NAMED
+
+    assert sorted(DATA_NAMES) == list(NAMED)
+
+
+def test_expand_offers_the_formats_that_writers_have():
+    from hmnpack.writers import writers
+
+    assert sorted(FORMATS) == list(writers)

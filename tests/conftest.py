@@ -1,0 +1,102 @@
+"""Bundles small enough to look at, for every room that reads one."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from hmnpack.bundle import Bundle, data_sha256
+from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, ImagesSpec
+from hmnpack.schema.manifest import Budget, Manifest, Normalisation, Provenance, SourceFacts
+
+MakeBundle = Callable[..., Bundle]
+
+
+def hmn_spec(**changes: object) -> HmnSpec:
+    sizes = {
+        "classes": 2,
+        "instances": 3,
+        "image": ImageShape(channels=3, height=16, width=16),
+        "grid": 4,
+        "dataset_channels": 3,
+        "class_channels": 2,
+        "instance_channels": 1,
+        "extractor_channels": 4,
+        "decoder_channels": (5,),
+        "activation": "gelu",
+        "output": "sigmoid",
+    }
+    return HmnSpec.model_validate(sizes | changes)
+
+
+def images_spec(**changes: object) -> ImagesSpec:
+    sizes = {
+        "classes": 2,
+        "instances": 2,
+        "image": ImageShape(channels=1, height=2, width=3),
+    }
+    return ImagesSpec.model_validate(sizes | changes)
+
+
+def make_bundle(spec: ContainerSpec, seed: int = 0, **facts: object) -> Bundle:
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.rand if isinstance(spec, ImagesSpec) else torch.randn
+    rows = spec.ledger().rows
+    tensors = {row.name: draw(row.shape, generator=generator) for row in rows}
+    share = spec.classes * spec.image.elements
+    ipc = -(-spec.ledger().floats // share)
+    names = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibex", "jay", "koi", "lynx")
+    defaults = {
+        "source": SourceFacts(
+            name="made up", fingerprint="0" * 64, train_images=10, held_out=1, skipped=0
+        ),
+        "classes": names[: spec.classes],
+        "normalisation": Normalisation(
+            mean=(0.5,) * spec.image.channels, std=(0.25,) * spec.image.channels
+        ),
+        "container": spec,
+        "ledger": spec.ledger(),
+        "budget": Budget(ipc=ipc, floats=ipc * share, bytes=4 * ipc * share),
+        "config": None,
+        "provenance": Provenance(
+            hmnpack="0.1.0", torch="2.8.0", device="cpu", real_images_used_to_start=False
+        ),
+        "data_sha256": data_sha256(tensors),
+    }
+    return Bundle(Manifest.model_validate(defaults | facts), tensors)
+
+
+@pytest.fixture
+def bundle_of() -> MakeBundle:
+    """The function that makes a bundle with random tensors for a specification."""
+    return make_bundle
+
+
+@pytest.fixture
+def hmn_bundle() -> Bundle:
+    return make_bundle(hmn_spec())
+
+
+@pytest.fixture
+def images_bundle() -> Bundle:
+    return make_bundle(images_spec())
+
+
+@pytest.fixture
+def hmn() -> Callable[..., HmnSpec]:
+    """The function that makes a small HMN specification, with changes by name."""
+    return hmn_spec
+
+
+@pytest.fixture
+def images() -> Callable[..., ImagesSpec]:
+    """The function that makes a small specification of stored images, with changes by name."""
+    return images_spec
+
+
+@pytest.fixture
+def image_shape() -> Callable[[int, int, int], ImageShape]:
+    """The function that makes an image shape from channels, height and width."""
+    return lambda channels, height, width: ImageShape(
+        channels=channels, height=height, width=width
+    )

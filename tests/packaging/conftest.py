@@ -1,0 +1,28 @@
+"""The source tree, where there is one."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The source tree; tests of it are skipped where only the tests were copied."""
+    if not (ROOT / "pyproject.toml").is_file():
+        pytest.skip("no source tree in reach")
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def modules(root: Path) -> dict[str, ast.Module]:
+    """Every module of the package by its imported name, parsed."""
+    found = {}
+    for folder, prefix in (("hmnpack", ""), ("cli", "hmnpack."), ("schema", "hmnpack.")):
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            name = prefix + ".".join(parts).removesuffix(".__init__")
+            found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return found

@@ -1,0 +1,131 @@
+"""The package's list, the direction of its imports, and that every module can be imported."""
+
+import ast
+import importlib
+import tomllib
+
+import pytest
+from pydantic import BaseModel
+
+ORDER = (
+    *("version", "errors", "registry", "runtime", "measure", "checkpoint"),
+    *("sources", "budget", "container", "augment", "networks", "training", "matching"),
+    *("pruning", "fitting", "bundle", "pictures", "compressor", "dataset", "writers"),
+    "evaluation",
+)
+"""What all share, then the way of the data: a module imports from those before it alone."""
+
+
+def room(module):
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported(module, tree):
+    """Give the hmnpack modules that a module imports at run time."""
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: write imports in full"
+            if node.module == "hmnpack":
+                yield from (f"hmnpack.{alias.name}" for alias in node.names)
+            elif node.module.startswith("hmnpack."):
+                yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("hmnpack."))
+
+
+def test_the_list_of_packages_is_that_of_the_disk(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = {"hmnpack", "hmnpack.cli", "hmnpack.schema"}
+    for path in (root / "hmnpack").rglob("__init__.py"):
+        found.add(".".join(path.parent.relative_to(root).parts))
+    assert sorted(project["packages"]) == sorted(found)
+    nested = [p for top in ("cli", "schema") for p in (root / top).rglob("__init__.py")]
+    assert {path.parent for path in nested} == {root / "cli", root / "schema"}
+
+
+def test_every_room_has_its_place_in_the_order(modules):
+    inside = {room(name) for name in modules} - {"", "cli", "schema", "__main__"}
+    assert inside <= set(ORDER)
+
+
+def test_schema_imports_schema_alone(modules):
+    for name, tree in modules.items():
+        if room(name) == "schema":
+            for other in imported(name, tree):
+                assert room(other) == "schema", f"{name} imports {other}"
+
+
+def test_rooms_import_from_those_before_them(modules):
+    wrong = []
+    for name, tree in modules.items():
+        here = room(name)
+        if here in ("", "schema", "cli", "__main__"):
+            continue
+        before = {"schema", here, *ORDER[: ORDER.index(here)]}
+        wrong += [f"{name}: {other}" for other in imported(name, tree) if room(other) not in before]
+    assert wrong == []
+
+
+def test_schema_and_start_up_modules_need_no_torch(modules):
+    for name, tree in modules.items():
+        if room(name) == "schema" or name in ("hmnpack", "hmnpack.errors", "hmnpack.registry"):
+            tops = {
+                alias.name.partition(".")[0]
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Import)
+                for alias in node.names
+            } | {
+                node.module.partition(".")[0]
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom) and node.module
+            }
+            assert tops.isdisjoint({"torch", "numpy", "torchvision", "PIL"}), name
+
+
+def test_every_module_can_be_imported(modules):
+    for name in modules:
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
+
+
+@pytest.mark.parametrize("name", ["manifest", "ledger", "config", "container", "result", "presets"])
+def test_every_field_is_described(name):
+    module = importlib.import_module(f"hmnpack.schema.{name}")
+    models = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, BaseModel)
+    ]
+    silent = [
+        f"{model.__name__}.{field}"
+        for model in models
+        for field, facts in model.model_fields.items()
+        if not facts.description
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", ["manifest", "result"])
+def test_the_json_schemas_are_up_to_date(root, name):
+    """`make schema` writes them again."""
+    from hmnpack.schema.export import text_of
+
+    assert (root / "schema" / f"{name}-1.json").read_text() == text_of(name)
+
+
+def test_the_front_door_opens(modules):
+    import hmnpack
+
+    for name in hmnpack.__all__:
+        assert getattr(hmnpack, name) is not None
+    assert set(hmnpack.__all__) <= set(dir(hmnpack))
+    with pytest.raises(AttributeError, match="'pack'"):
+        hmnpack.pack  # noqa: B018
