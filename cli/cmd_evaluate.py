@@ -116,8 +116,7 @@ def _run(request: Request, config: "EvaluateConfig", source_options: dict[str, A
     if request.as_json and result:
         print_json(result.model_dump(mode="json"))
     else:
-        network, epochs = config.network, config.train.epochs
-        title = f"{network.name}, {epochs} epochs, tested on {source.name}"
+        title = f"{config.network.name}, tested on {source.name}"
         console().print(accuracy_table(title, found.rows))
 
 
@@ -143,7 +142,6 @@ def _result(
         networks=first.networks,
         controls=tuple(controls),
         figures={
-            **first.figures,
             "images": first.images,
             "floats": manifest.ledger.floats,
             "ipc": manifest.budget.ipc,
@@ -151,5 +149,6 @@ def _result(
             "width": found.score.protocol.network.width,
             "epochs": found.score.protocol.train.epochs,
             "bundle_data_sha256": manifest.data_sha256,
+            **first.figures,
         },
     )

@@ -70,18 +70,21 @@ def ledger_table(ledger: Ledger, budget: Budget) -> Table:
 
 
 def accuracy_table(title: str, rows: Iterable[Row]) -> Table:
-    """Return rows of an evaluation: images, mean and standard deviation, number of networks."""
+    """Return rows of an evaluation: what was trained on and for how long, mean and deviation."""
     cells = [
         (
             row.name,
             f"{row.images:,}",
+            row.figures.get("epochs", "-"),
+            row.figures.get("steps", "-"),
             f"{row.accuracy_mean:.2f} %",
             f"{row.accuracy_std:.2f}" if row.networks > 1 else "-",
             row.networks,
         )
         for row in rows
     ]
-    return table(title, ("trained on", "images", "accuracy", "std", "networks"), cells)
+    columns = ("trained on", "images", "epochs", "steps", "accuracy", "std", "networks")
+    return table(title, columns, cells)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401

@@ -20,9 +20,11 @@ and the paper uses 125.
 from dataclasses import dataclass
 from math import ceil, log
 
-from hmnpack.errors import BudgetTooSmall
+from pydantic import ValidationError
+
+from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.config import ContainerConfig
-from hmnpack.schema.container import HmnSpec, ImageShape
+from hmnpack.schema.container import MAX_ENLARGEMENT, HmnSpec, ImageShape
 from hmnpack.schema.manifest import Budget
 from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
 
@@ -93,10 +95,17 @@ def plan(
 
     Raises:
         BudgetTooSmall: if no network fits; the text names the smallest ipc that works.
+        BadSettings: if the images are larger than a decoder can make, or too many.
     """
+    largest = MAX_GRID * 8 * MAX_ENLARGEMENT
+    if image.side > largest:
+        raise BadSettings(
+            f"images of {image.height}x{image.width} are larger than the {largest} pixels that a "
+            "container can decode to; give a --size"
+        )
     spec = _fitting(ipc, classes, image, config or ContainerConfig())
     if spec is not None:
-        return spec
+        return _checked(spec)
     enough = ipc + 1
     while _fitting(enough, classes, image, config or ContainerConfig()) is None:
         enough *= 2
@@ -109,6 +118,17 @@ def plan(
         f"ipc {ipc} allows {budget_of(ipc, classes, image).floats} numbers, too few for a decoder "
         f"and {IMAGES_PER_IPC} images per stored one; the smallest ipc that works here is {enough}"
     )
+
+
+def _checked(spec: HmnSpec) -> HmnSpec:
+    """Hold a plan against the limits that a reader has, before anything is computed."""
+    try:
+        return HmnSpec.model_validate(spec.model_dump())
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise BadSettings(
+            f"no bundle may hold this: {reason}; lower the ipc or the --size"
+        ) from error
 
 
 def _fitting(ipc: int, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec | None:

@@ -3,7 +3,7 @@
 from math import prod
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from hmnpack.schema.base import Frozen
 
@@ -57,7 +57,7 @@ class TensorRow(Frozen):
 class Ledger(Frozen):
     """Every tensor of a container, in the order of the data's way through it."""
 
-    rows: tuple[TensorRow, ...] = Field(
+    rows: Annotated[tuple[TensorRow, ...], FailFast()] = Field(
         min_length=1, max_length=256, description="One row per stored tensor."
     )
 

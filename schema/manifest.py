@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import FailFast, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from hmnpack.schema.base import Frozen
@@ -136,7 +136,7 @@ class Manifest(Frozen):
 
     format_version: Literal[1] = Field(default=1, description="Version of the file format.")
     source: SourceFacts = Field(description="The data that the bundle was made from.")
-    classes: tuple[str, ...] = Field(
+    classes: Annotated[tuple[str, ...], FailFast()] = Field(
         min_length=1, max_length=100_000, description="Class names; the index is the label."
     )
     normalisation: Normalisation = Field(description="For networks that expect centred input.")
@@ -144,7 +144,9 @@ class Manifest(Frozen):
     ledger: Ledger = Field(description="One row per stored tensor.")
     budget: Budget = Field(description="What may be stored.")
     config: CompressConfig | None = Field(description="The settings; null if made by hand.")
-    scores: tuple[Score, ...] = Field(default=(), description="Evaluations, oldest first.")
+    scores: Annotated[tuple[Score, ...], FailFast()] = Field(
+        default=(), description="Evaluations, oldest first."
+    )
     provenance: Provenance = Field(description="With what the bundle was made.")
     data_sha256: Sha256 = Field(description="sha256 of all tensor bytes, in the file's order.")
 
@@ -160,13 +162,14 @@ class Manifest(Frozen):
                     "class name {name} {fault}",
                     {"name": _shown(name), "fault": fault},
                 )
-            twin = seen.setdefault(same_on_disk(name), name)
-            if twin is not name:
+            twin = seen.get(same_on_disk(name))
+            if twin is not None:
                 raise PydanticCustomError(
                     "class_name",
                     "class names {twin} and {name} are one on disk",
                     {"twin": _shown(twin), "name": _shown(name)},
                 )
+            seen[same_on_disk(name)] = name
         return names
 
     @model_validator(mode="after")

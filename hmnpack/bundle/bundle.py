@@ -39,7 +39,8 @@ class Bundle:
         from safetensors.torch import save  # noqa: PLC0415 - brings torch
 
         refuse_unless_finite(self.tensors)
-        whole = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
+        # Clones, because safetensors refuses tensors that share memory.
+        whole = {name: tensor.contiguous().clone() for name, tensor in self.tensors.items()}
         data: bytes = save(whole, metadata={KEY: manifest_text(self.manifest)})
         header = read_header(BytesIO(data), len(data))
         manifest = manifest_of(header)

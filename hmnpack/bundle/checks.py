@@ -69,9 +69,10 @@ def parse_manifest(text: str) -> Manifest:
         BadBundle: the subclass of the first rule that the text breaks.
     """
     try:
+        text.encode()
         document = strict_json(text)
     except ValueError as error:
-        raise BadManifest(f"manifest: not JSON ({str(error)[:200]})") from error
+        raise BadManifest(f"manifest: not JSON ({ascii(str(error)[:200])[1:-1]})") from error
     if not isinstance(document, dict):
         raise BadManifest("manifest: not a JSON object")
     version = document.get("format_version")
@@ -104,7 +105,7 @@ def _member(digest: str) -> str:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fault(error: ValidationError, document: dict[str, Any]) -> BadBundle:
@@ -122,7 +123,7 @@ def _place(detail: ErrorDetails) -> str:
 
 
 def _rule(detail: ErrorDetails) -> str:
-    rule = " ".join(detail["msg"].split())[:300]
+    rule = " ".join(detail["msg"].removeprefix("Value error, ").split())[:300]
     given = detail["input"]
     return rule if isinstance(given, dict | list | tuple) else f"{rule}, not {quoted(given)}"
 

@@ -9,6 +9,8 @@ per class and added to each image's own part.
 Shapes: K classes, N images, M grid side, Cd / Cc / Ci channels of the three memories.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,7 +24,7 @@ from hmnpack.container.base import (
     to_range,
 )
 from hmnpack.container.norm import Norm
-from hmnpack.container.upsample import band, double, from_rows, to_rows
+from hmnpack.container.upsample import Layer, double, from_rows, layer_of, to_rows
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import HmnSpec
 
@@ -117,40 +119,49 @@ class HMN(Container):
             features = features + self.extractor_bias[:, :, None, None]
         return torch.cat([features, self.classwise], 1)
 
-    def _first_layer(self, weight: Tensor, bias: Tensor, indices: Tensor) -> Tensor:
-        side, shared_channels = self.spec.grid, self.spec.shared_channels
-        shared = double(to_rows(self._shared()), band(weight[:shared_channels], side), bias)
-        own = double(to_rows(self.instance[indices]), band(weight[shared_channels:], side))
-        return own + shared[indices // self.spec.instances]
+    def _layers(self, pairs: list[tuple[Tensor, Tensor]]) -> tuple[Layer, Layer, list[Layer]]:
+        """Return the first layer for what a class shares and for an image's own, and the others."""
+        (weight, bias), *later = pairs
+        side, channels = self.spec.grid, self.spec.shared_channels
+        return (
+            layer_of(weight[:channels], bias, side),
+            layer_of(weight[channels:], None, side),
+            [
+                layer_of(*pair, side * 2**level, planar=level == len(later))
+                for level, pair in enumerate(later, 1)
+            ],
+        )
+
+    def _first(self, shared: Layer, own: Layer) -> Callable[[Tensor], Tensor]:
+        """Return the first layer as a function of indices, with the shared part computed."""
+        common = double(to_rows(self._shared()), shared)
+
+        def first(indices: Tensor) -> Tensor:
+            rows = double(to_rows(self.instance[indices]), own)
+            return rows + common[indices // self.spec.instances]
+
+        return first
 
     def _through_layers(self, indices: Tensor, stop: int) -> Tensor:
         """Decode with norms as they are, by the definition; a norm's input if ``stop`` is early."""
         activation = ACTIVATIONS[self.spec.activation]
-        rows, side = self._first_layer(self.weights[0], self.biases[0], indices), self.spec.grid
-        for layer in range(1, stop):
-            side *= 2
-            rows = activation(self._norms()[layer - 1](rows))
-            rows = double(rows, band(self.weights[layer], side), self.biases[layer])
-        if stop < len(self.weights):
-            return rows
-        return self._finished(rows)
+        pairs = list(zip(self.weights, self.biases, strict=True))
+        shared, own, later = self._layers(pairs)
+        rows = self._first(shared, own)(indices)
+        for norm, layer in zip(self._norms()[: stop - 1], later, strict=False):
+            rows = double(activation(norm(rows)), layer)
+        return self._finished(rows) if stop == len(pairs) else rows
 
-    def _decoder(self):  # noqa: ANN202
+    def _decoder(self) -> Callable[[Tensor], Tensor]:
         """Return the function from indices to images, with all that they share computed once."""
         activation = ACTIVATIONS[self.spec.activation]
-        (weight, bias), *later = self._folded()
-        side, shared_channels = self.spec.grid, self.spec.shared_channels
-        shared = double(to_rows(self._shared()), band(weight[:shared_channels], side), bias)
-        first = band(weight[shared_channels:], side)
-        matrices = [
-            (band(weight, side * 2**level), bias) for level, (weight, bias) in enumerate(later, 1)
-        ]
+        shared, own, later = self._layers(self._folded())
+        first = self._first(shared, own)
 
         def decode(indices: Tensor) -> Tensor:
-            rows = double(to_rows(self.instance[indices]), first)
-            rows = rows + shared[indices // self.spec.instances]
-            for matrix, bias in matrices:
-                rows = double(activation(rows), matrix, bias)
+            rows = first(indices)
+            for layer in later:
+                rows = double(activation(rows), layer)
             return self._finished(rows)
 
         return decode

@@ -7,60 +7,76 @@ definition asks for and is several times faster, because the layers are too narr
 else to keep a processor busy. Being a plain product, it is differentiable as it stands.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 # Kernel rows that lead from input row (a, b) to output row (odd, even): an output row y takes
 # input row i through kernel row y + 1 - 2 i.
 _KERNEL_ROWS = ((2, 3), (0, 1))
 
 
-def band(weight: Tensor, columns: int) -> Tensor:
-    """Return the matrix of one layer.
+@dataclass(frozen=True)
+class Layer:
+    """One layer, ready to use on images of one width.
+
+    Attributes:
+        matrix: [2 * W * Cin, 2 * 2W * Cout]: row pair in, row pair out.
+        bias: [2 * 2W * Cout], or None.
+    """
+
+    matrix: Tensor
+    bias: Tensor | None
+
+
+def layer_of(weight: Tensor, bias: Tensor | None, columns: int, *, planar: bool = False) -> Layer:
+    """Return a layer for images of a width.
 
     Args:
         weight: [Cin, Cout, 4, 4], as in ``torch.nn.ConvTranspose2d``.
+        bias: [Cout], or None.
         columns: Width of the input W.
-
-    Returns:
-        [2 * W * Cin, 2 * 2W * Cout]: row pair in, row pair out, channels last.
+        planar: Whether an output row is [Cout, 2W], not [2W, Cout]: for the last layer, whose
+            rows are to become planes of an image.
     """
     into = torch.arange(columns)[:, None]
     out = torch.arange(2 * columns)[None, :]
     taps = torch.stack([(out + 1 - 2 * into) == tap for tap in range(4)]).to(weight)
-    parts = torch.einsum("kix,cdyk->yicxd", taps, weight)
+    order = "kix,cdyk->yicdx" if planar else "kix,cdyk->yicxd"
     size = (4, columns * weight.shape[0], 2 * columns * weight.shape[1])
-    parts = parts.reshape(size)
-    return torch.cat([torch.cat([parts[k] for k in pair], 1) for pair in _KERNEL_ROWS], 0)
+    parts = torch.einsum(order, taps, weight).reshape(size)
+    matrix = torch.cat([torch.cat([parts[k] for k in pair], 1) for pair in _KERNEL_ROWS], 0)
+    if bias is not None:
+        row = bias.repeat_interleave(2 * columns) if planar else bias.repeat(2 * columns)
+        bias = row.repeat(2)
+    return Layer(matrix, bias)
 
 
-def double(rows: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
+def double(rows: Tensor, layer: Layer) -> Tensor:
     """Return images of twice the side.
 
     Args:
         rows: [N, H, W * Cin], channels last.
-        matrix: What :func:`band` returned for the layer.
-        bias: [Cout], or None.
+        layer: What :func:`layer_of` returned for W.
 
     Returns:
-        [N, 2H, 2W * Cout], channels last; not contiguous.
+        [N, 2H, 2W * Cout], in the layer's order; not contiguous.
     """
     count, height, length = rows.shape
-    pairs = torch.stack([F.pad(rows, (0, 0, 1, 0)), F.pad(rows, (0, 0, 0, 1))], dim=2)
+    pairs = rows.new_zeros(count, height + 1, 2, length)
+    pairs[:, 1:, 0] = rows
+    pairs[:, :-1, 1] = rows
     pairs = pairs.view(count * (height + 1), 2 * length)
-    if bias is None:
-        out = pairs @ matrix
-    else:
-        out = torch.addmm(bias.repeat(matrix.shape[1] // len(bias)), pairs, matrix)
-    return out.view(count, 2 * height + 2, -1)[:, 1:-1]
+    out = pairs @ layer.matrix if layer.bias is None else layer.bias.addmm(pairs, layer.matrix)
+    return out.view(count, 2 * height + 2, layer.matrix.shape[1] // 2)[:, 1:-1]
 
 
 def to_rows(images: Tensor) -> Tensor:
-    """Return [N, C, H, W] as rows [N, H, W * C]."""
+    """Return [N, C, H, W] as rows [N, H, W * C], channels last."""
     return images.permute(0, 2, 3, 1).flatten(2)
 
 
 def from_rows(rows: Tensor, channels: int) -> Tensor:
-    """Return rows [N, H, W * C] as [N, C, H, W], contiguous."""
-    return rows.unflatten(2, (-1, channels)).permute(0, 3, 1, 2).contiguous()
+    """Return planar rows [N, H, C * W] as [N, C, H, W], contiguous."""
+    return rows.unflatten(2, (channels, -1)).transpose(1, 2).contiguous()

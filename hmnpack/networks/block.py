@@ -22,7 +22,7 @@ _PIXELS = (2, 3)
 
 
 def block(
-    x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor, padding: int = 1
+    x: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor, shift: Tensor, padding: int = 1
 ) -> Tensor:
     """Return [N, D, h // 2, w // 2], by whichever of the two ways suits the device.
 
@@ -76,7 +76,7 @@ class FusedBlock(torch.autograd.Function):
             maps, deviations = kept[: len(kept) // 2], kept[len(kept) // 2 :]
             slices = _Slices(x, weight, scale, shift, ctx.padding, (needed[0], needed[1]))
             found = slices.backward(grads[0], maps, deviations)
-        bias = torch.zeros_like(scale) if needed[2] else None
+        bias = torch.zeros_like(shift) if needed[2] else None
         return found[0], found[1], bias, found[2], found[3], None
 
 
@@ -151,7 +151,7 @@ class _Slices:
             weights.append(by_weight)
         return (
             torch.cat(inputs) if self.needed[0] else None,
-            sum(weights) if self.needed[1] else None,
+            torch.stack(weights).sum(0) if self.needed[1] else None,
             scale.flatten(),
             shift.flatten(),
         )
@@ -195,11 +195,11 @@ class _Slices:
 
 def _differentiable_backward(
     grad: Tensor, inputs: tuple[Tensor, ...], wanted: tuple[bool, ...], padding: int
-) -> list[Tensor | None]:
+) -> tuple[Tensor | None, ...]:
     """Return the gradients of x, weight, scale and shift as part of the graph."""
     # Aliases: where one input was computed from another, only the direct part is wanted here.
     x, weight, scale, shift = aliases = [value.view_as(value) for value in inputs]
     output = plain_block(x, weight, None, scale, shift, padding)
     chosen = [alias for alias, want in zip(aliases, wanted, strict=True) if want]
     found = iter(torch.autograd.grad(output, chosen, grad, create_graph=True))
-    return [next(found) if want else None for want in wanted]
+    return tuple(next(found) if want else None for want in wanted)

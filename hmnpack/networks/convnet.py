@@ -64,8 +64,8 @@ class ConvNet(nn.Module):
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the output of every block, each [N, width, h, w], for images [N, C, H, W]."""
         outputs = []
-        for block in self.blocks:
-            x = block(x)
+        for layer in self.blocks:
+            x = layer(x)
             outputs.append(x)
         return outputs
 

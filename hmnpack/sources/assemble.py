@@ -1,6 +1,6 @@
 """The last steps of every kind of source: decode, check the rules of a data set, fingerprint.
 
-Shape legend: N images, K classes, C channels, H height, W width.
+Shape legend: N images, K classes, C channels, H height, W width, S side of a square image.
 """
 
 from collections.abc import Sequence
@@ -59,9 +59,9 @@ def array_source(
     Args:
         name: Name that a bundle records.
         classes: Class names in the source's own order.
-        train: Images uint8 [N, C, H, W] and labels int64 [N].
+        train: Images uint8 [N, C, S, S] and labels int64 [N].
         test: The same, of the test split.
-        options: The side to resize and cut to.
+        options: The side to resize to.
 
     Raises:
         BadData: if a rule is broken (see `hmnpack.sources.open_source`).
@@ -94,24 +94,20 @@ def check_labels(classes: Sequence[str], train: Tensor, test: Tensor | None) -> 
 
 
 def resized(images: Tensor, size: int | None) -> Tensor:
-    """Return images with the shorter side resized to `size` and the centre cut out.
+    """Return square images in another size, by antialiased bilinear interpolation.
 
     Args:
-        images: uint8 [N, C, H, W].
+        images: uint8 [N, C, S, S].
         size: Side in pixels; None changes nothing.
 
     Returns:
         uint8 [N, C, size, size].
     """
-    height, width = images.shape[-2:]
-    if size is None or height == width == size:
+    if size in (None, images.shape[-1]):
         return images
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = images[..., top : top + side, left : left + side]
     parts = [
         F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
-        for part in torch.split(square, _CHUNK)
+        for part in torch.split(images, _CHUNK)
     ]
     return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
 

@@ -77,5 +77,16 @@ def class_names(named: Sequence[str] | None, labels: Tensor) -> list[str]:
     Args:
         named: Names of the labels, if the data have them.
         labels: int64 [N], of the training split.
+
+    Raises:
+        BadData: if there are no names and the labels have gaps for certain.
     """
-    return list(named or [str(label) for label in range(int(labels.max()) + 1)])
+    if named:
+        return list(named)
+    highest = int(labels.max())
+    if highest >= len(labels):  # found before a list of that length is made
+        raise BadData(
+            f"labels go up to {highest} with {len(labels)} images in train: number the classes "
+            "from 0 without gaps"
+        )
+    return [str(label) for label in range(highest + 1)]

@@ -37,7 +37,10 @@ _UNREADABLE = (
 """What Pillow raises for damaged data (a truncated file is an OSError)."""
 
 _CHUNK = 128
-"""Images that one task decodes."""
+"""Images that one task decodes, at most."""
+
+_CHUNK_PIXELS = 2**23
+"""Pixels that one task decodes, at most, if it has more than one image: bounds the memory."""
 
 _PIXELS_FOR_THREADS = 96 * 96
 """Smaller images are decoded by one thread: handing the interpreter over costs more than the
@@ -74,6 +77,11 @@ class Reference:
     width: int
     height: int
     threads: int
+
+    @property
+    def chunk(self) -> int:
+        """Images that one task decodes."""
+        return max(1, min(_CHUNK, _CHUNK_PIXELS // (self.width * self.height)))
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ def decode(
         images[written : written + len(rows)] = pixels
         written += len(rows)
         kept[rows] = True
-        listener("decode", min(start + _CHUNK, total), total)
+        listener("decode", min(start + reference.chunk, total), total)
     labels = encoded.labels[kept]
     return Decoded(torch.from_numpy(images[:written]), labels, total - written)
 
@@ -156,14 +164,14 @@ def _chunks(
         return (start, *_decode_chunk(encoded, start, reference, options))
 
     with ThreadPoolExecutor(reference.threads) as pool:
-        yield from pool.map(task, range(0, len(encoded.labels), _CHUNK))
+        yield from pool.map(task, range(0, len(encoded.labels), reference.chunk))
 
 
 def _decode_chunk(
     encoded: Encoded, start: int, reference: Reference, options: SourceOptions
 ) -> tuple[list[int], Pixels]:
     rows, images = [], []
-    stop = min(start + _CHUNK, len(encoded.labels))
+    stop = min(start + reference.chunk, len(encoded.labels))
     for index, payload in enumerate(encoded.read(start, stop), start):
         image = _open(encoded, index, payload, options)
         if image is not None:

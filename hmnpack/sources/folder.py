@@ -39,10 +39,8 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     name = root.resolve().name
 
     def make() -> Source:
-        encoded = [_encoded(root, part) if part else None for part in files]
-        if encoded[0] is None:
-            raise BadData(f"{train} has no images in its class folders")
-        return decode_source(name, classes, encoded[0], encoded[1], options, listener)
+        tested = _encoded(root, files[1]) if test else None
+        return decode_source(name, classes, _encoded(root, files[0]), tested, options, listener)
 
     key = key_of_listing(root, [path for part in files for path, _ in part])
     return through_cache(name, key, options, make)
@@ -87,4 +85,5 @@ def _encoded(root: Path, images: list[tuple[Path, int]]) -> Encoded:
     def name(index: int) -> str:
         return str(images[index][0].relative_to(root))
 
-    return Encoded(torch.tensor([label for _, label in images]), read, name)
+    labels = torch.tensor([label for _, label in images], dtype=torch.int64)
+    return Encoded(labels, read, name)

@@ -50,8 +50,8 @@ class NamedSet:
         factory: Name of its class in `torchvision.datasets`.
         splits: Keyword arguments of that class for the training and the test split.
         files: Where its files lie below the data folder, for messages.
-        package: Package that torchvision needs for it beside its own, which is also the extra's
-            name, or None.
+        package: Package that torchvision needs beside its own, or None; the extra that brings it
+            has the data set's name.
         idx_folder: Folder of its compressed idx files, or None if it has other files.
     """
 

@@ -40,7 +40,7 @@ def _reader(spec: str) -> Reader:
     if spec.startswith("hf:"):
         return KINDS["hf"]
     path = Path(spec).expanduser()
-    if path.exists():
+    if spec and path.exists():
         return KINDS["parquet" if parquet_files(path) else "folder"]
     if any(mark in spec for mark in "/\\.~:") or not spec:
         raise BadData(

@@ -1,4 +1,4 @@
-"""`plan`, `expand`, `compress`, `evaluate`: what is typed becomes one call, what returns is printed."""
+"""`plan`, `expand`, `compress`, `evaluate`: what is typed is one call, what returns is shown."""
 
 import json
 from pathlib import Path

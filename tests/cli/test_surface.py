@@ -27,7 +27,9 @@ def surface(name):
     command = main.get_command(main.make_context("hmnpack", [], resilient_parsing=True), name)
     found = set()
     for param in command.params:
-        found |= set(param.opts) if param.param_type_name == "option" else {param.human_readable_name}
+        found |= (
+            set(param.opts) if param.param_type_name == "option" else {param.human_readable_name}
+        )
     return found
 
 

@@ -25,6 +25,7 @@ def call(*command, cwd):
     done = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
+        check=False,
         text=True,
         cwd=cwd,
         env=environment,
@@ -100,6 +101,8 @@ def test_the_tests_pass_against_it_with_no_source_tree_in_reach(fresh, root):
             shutil.copytree(found, tests / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif found.is_file():
             shutil.copy(found, tests / name)
-    (fresh / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
+    (fresh / "pytest.ini").write_text(
+        "[pytest]\naddopts = --import-mode=importlib\nfilterwarnings = error\n"
+    )
     pytest_of = (fresh / "env/bin/python", "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert " passed" in call(*pytest_of, "tests", cwd=fresh)

@@ -1,0 +1,92 @@
+"""Write the README's table of numbers from the result files, so that the two cannot differ.
+
+python examples/reproduce/render_tables.py           # rewrites the README
+python examples/reproduce/render_tables.py --check   # fails if it would change
+"""
+
+import sys
+from pathlib import Path
+
+from hmnpack.schema.result import Result, Row
+
+HERE = Path(__file__).resolve().parent
+README = HERE.parents[1] / "README.md"
+BEGIN = "<!-- results: written by examples/reproduce/render_tables.py -->\n"
+END = "<!-- end of results -->"
+EMPTY = "No results are recorded yet.\n"
+COLUMNS = ("data", "ipc", "recipe", "images", "condensed", "same floats", "same bytes", "protocol")
+CONTROLS = {"same floats": "floats", "same bytes": "bytes"}
+
+
+def results(folder: Path) -> dict[str, Result]:
+    """Return the result files that have an accuracy, by name."""
+    found = {
+        path.name: Result.model_validate_json(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    }
+    return {name: result for name, result in found.items() if result.accuracy_mean is not None}
+
+
+def table(found: dict[str, Result], link: str) -> str:
+    """Return a Markdown table with a row for each result.
+
+    Args:
+        found: Results by the name of their file.
+        link: Path of their folder, as seen from the page.
+    """
+    if not found:
+        return EMPTY
+    columns = (*COLUMNS, "file")
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for name, result in found.items():
+        lines.append(f"| {' | '.join((*_cells(result), f'[json]({link}/{name})'))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(result: Result) -> tuple[str, ...]:
+    figures = result.figures
+    data = result.data.name if result.data else "-"
+    protocol = (
+        f"{figures.get('network', '-')} width {figures.get('width', '-')}, "
+        f"{figures.get('epochs', '-')} epochs, {result.networks} networks"
+    )
+    return (
+        data,
+        str(figures.get("ipc", "-")),
+        result.recipe or "-",
+        str(figures.get("images", "-")),
+        f"**{result.accuracy_mean:.1f}** &plusmn; {result.accuracy_std or 0:.1f}",
+        *(_control(result.controls, word) for word in CONTROLS.values()),
+        protocol,
+    )
+
+
+def _control(rows: tuple[Row, ...], word: str) -> str:
+    for row in rows:
+        if word in row.name:
+            return f"{row.accuracy_mean:.1f} &plusmn; {row.accuracy_std:.1f}"
+    return "-"
+
+
+def rendered(page: str, folder: Path) -> str:
+    """Return the page with the table between its marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{README} has lost the marks of its table")
+    link = "examples/reproduce/results"
+    return before + begin + table(results(folder), link) + end + after
+
+
+def main(check: bool) -> int:
+    """Rewrite the README, or say whether it would change; return the exit code."""
+    page = README.read_text(encoding="utf-8")
+    new = rendered(page, HERE / "results")
+    if check:
+        return int(new != page)
+    README.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(check="--check" in sys.argv[1:]))

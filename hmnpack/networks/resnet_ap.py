@@ -1,0 +1,104 @@
+"""ResNet-AP-10: the residual network that condensation uses for ImageNet subsets.
+
+A ResNet with one block per stage whose strides are replaced by average pooling, and whose batch
+normalisation by instance normalisation (IDC, ``models/resnet_ap.py``, which the paper follows).
+
+Shape legend: N images, K classes, C channels, H height, W width of an image; h w of a feature map.
+"""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hmnpack.errors import BadSettings
+from hmnpack.schema.container import ImageShape
+
+_WIDTH = 64
+_SMALL, _MIDDLE = 64, 128
+"""Longest sides of images that the stem leaves at their size, and that it halves."""
+
+
+def _norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(channels, channels)
+
+
+def _conv(before: int, after: int, kernel: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False)
+
+
+def _halved(x: Tensor, stride: int) -> Tensor:
+    return F.avg_pool2d(x, stride) if stride > 1 else x
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut; pooled after the first.
+
+    Args:
+        before: Channels that come in.
+        after: Channels that go out.
+        stride: Side of the pooling, in pixels.
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv1, self.norm1 = _conv(before, after), _norm(after)
+        self.conv2, self.norm2 = _conv(after, after), _norm(after)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            self.shortcut = nn.Sequential(
+                _conv(before, after, 1), nn.AvgPool2d(stride), _norm(after)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, after, h // stride, w // stride]."""
+        y = _halved(F.relu(self.norm1(self.conv1(x))), self.stride)
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class ResNetAP(nn.Module):
+    """ResNet-AP-10: a stem, four residual blocks, the mean over pixels, one linear layer.
+
+    Args:
+        classes: Number of classes K.
+        image: Shape of the images: up to 64 pixels the stem keeps their size, up to 128 it halves
+            it, above it takes a quarter.
+
+    Raises:
+        BadSettings: if the images are smaller than 16 pixels: the last map would be one pixel,
+            which instance normalisation makes 0.
+    """
+
+    def __init__(self, classes: int, image: ImageShape) -> None:
+        super().__init__()
+        if min(image.height, image.width) < 16:
+            raise BadSettings(
+                f"resnet-ap needs images of at least 16x16, not {image.height}x{image.width}; "
+                "use convnet"
+            )
+        self.pool = 1 if image.side <= _SMALL else 2 if image.side <= _MIDDLE else 4
+        self.conv = _conv(image.channels, _WIDTH, 7 if self.pool == 4 else 3)
+        self.norm = _norm(_WIDTH)
+        widths = (_WIDTH, _WIDTH, _WIDTH * 2, _WIDTH * 4, _WIDTH * 8)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(before, after, 1 if index == 0 else 2)
+            for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
+        )
+        self.classifier = nn.Linear(widths[-1], classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return the outputs of the stem and of every block, for images [N, C, H, W]."""
+        outputs = [_halved(F.relu(self.norm(self.conv(x))), self.pool)]
+        for layer in self.blocks:
+            outputs.append(layer(outputs[-1]))
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits [N, K] of normalised images [N, C, H, W]."""
+        logits: Tensor = self.classifier(self.features(x)[-1].mean((2, 3)))
+        return logits

@@ -1,0 +1,249 @@
+"""Files that are broken as files: their length, their header, their bits."""
+
+import json
+import os
+import struct
+
+import pytest
+import torch
+
+from hmnpack.bundle import Bundle, inspect, read
+from hmnpack.bundle.faults import (
+    BadHeader,
+    BadManifest,
+    Corrupted,
+    HeaderTooLarge,
+    LedgerMismatch,
+    NotABundle,
+    NotCanonical,
+    NotFinite,
+    TrailingBytes,
+    Truncated,
+)
+from hmnpack.errors import BadBundle
+
+
+def header_of(data):
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def with_header(header, tensors):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + tensors
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 100, -100, -1])
+def test_truncated(whole, refused, length):
+    refused(whole[:length], Truncated, "ends|long")
+
+
+def test_empty(refused):
+    refused(b"", Truncated, "is empty")
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"x" * 5000])
+def test_trailing_bytes(whole, refused, tail):
+    refused(whole + tail, TrailingBytes, f"has {len(tail)} bytes after its last tensor")
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x89PNG\r\n\x1a\n", b"PK\x03\x04\x14\0\x08\x08", b"Hello, world, this is text"]
+)
+def test_not_safetensors(refused, start):
+    refused(start + bytes(1000), HeaderTooLarge, "is it a .hmn at all")
+
+
+@pytest.mark.parametrize("length", [2**20 + 1, 200_000_000, 2**63, 2**64 - 1])
+def test_header_too_long(whole, refused, length):
+    refused(struct.pack("<Q", length) + whole[8:], HeaderTooLarge, f"{length} bytes")
+
+
+def test_header_too_long_and_there(refused):
+    data = struct.pack("<Q", 2**20 + 8) + b"{" + b" " * (2**20 + 7)
+    refused(data, HeaderTooLarge, "1048584")
+
+
+@pytest.mark.parametrize(
+    ("header", "match"),
+    [
+        (b"", "does not start with"),
+        (b"[1, 2, 3]", "does not start with"),
+        (b" {}", "does not start with"),
+        (b"{", "not JSON"),
+        (b'{"a": NaN}', "NaN is not JSON"),
+        (b'{"a": -Infinity}', "Infinity is not JSON"),
+        (b'{"a": 1, "a": 1}', "key 'a' stands twice"),
+        (b'{"\xff": 1}', "not JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"a": ' + b"[" * 17 + b"]" * 17 + b"}", "nested more than 16 deep"),
+        (b'{"a": ' + b"[" * 200_000, "nested more than 16 deep"),
+        (b"{}", "one key 'hmn', not 'nothing'"),
+        (b'{"__metadata__": 1}', "one key 'hmn'"),
+        (b'{"__metadata__": {"hmn": 1}}', "not a string"),
+        (b'{"__metadata__": {"hmn": "{}"}}', "holds 0 tensors"),
+    ],
+)
+def test_header_is_no_header(refused, header, match):
+    refused(with_header(header, b""), BadHeader, match)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"hmn": "{}", "format": "pt"}, {"HMN": "{}"}])
+def test_metadata_has_one_key(whole, refused, metadata):
+    header, tensors = header_of(whole)
+    refused(with_header(header | {"__metadata__": metadata}, tensors), BadHeader, "one key 'hmn'")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("shape", [-1]),
+        ("shape", [True]),
+        ("shape", [1.0]),
+        ("shape", "5"),
+        ("shape", [[5]]),
+        ("shape", []),
+        ("shape", [1] * 9),
+        ("shape", [2**63]),
+        ("dtype", 32),
+        ("data_offsets", [0]),
+        ("data_offsets", [0, 20, 40]),
+        ("data_offsets", [20, 0]),
+        ("data_offsets", [-20, 0]),
+        ("data_offsets", [0, 0]),
+        ("data_offsets", [0.0, 20.0]),
+        ("data_offsets", None),
+        ("extra", 1),
+    ],
+)
+def test_entry_is_no_entry(whole, refused, key, value):
+    header, tensors = header_of(whole)
+    header["decoder.0.bias"][key] = value
+    refused(with_header(header, tensors), BadHeader, r"tensor 'decoder\.0\.bias'")
+
+
+@pytest.mark.parametrize("shift", [-4, 4, 10**15])
+def test_holes_and_overlaps(whole, refused, shift):
+    header, tensors = header_of(whole)
+    begin, end = header["memory.class"]["data_offsets"]
+    header["memory.class"]["data_offsets"] = [begin + shift, end + shift]
+    refused(with_header(header, tensors), BadHeader, "without holes")
+
+
+def test_two_tensors_change_places(whole, refused):
+    header, tensors = header_of(whole)
+    one, other = header["memory.class"], header["memory.instance"]
+    one["data_offsets"], other["data_offsets"] = other["data_offsets"], one["data_offsets"]
+    refused(with_header(header, tensors), BadHeader, "in the order of their names")
+
+
+def test_too_many_tensors(whole, refused):
+    header, tensors = header_of(whole)
+    header |= {f"more{i}": header["decoder.0.bias"] for i in range(300)}
+    refused(with_header(header, tensors), BadHeader, "1 to 256 are read")
+
+
+def test_extra_tensor(whole, refused):
+    header, tensors = header_of(whole)
+    end = len(tensors)
+    header["z"] = {"dtype": "F32", "shape": [1], "data_offsets": [end, end + 4]}
+    refused(with_header(header, tensors + bytes(4)), LedgerMismatch, "'z' is stored, but not in")
+
+
+def test_missing_tensor(whole, refused):
+    header, tensors = header_of(whole)
+    begin, _ = header.pop("memory.instance")["data_offsets"]
+    refused(
+        with_header(header, tensors[:begin]),
+        LedgerMismatch,
+        r"'memory\.instance' is in the ledger, but not stored",
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("shape", [2, 2, 4, 2, 2], "stored as .2, 2, 4, 2, 2., the ledger says .2, 2, 4, 4."),
+        ("shape", [2**40, 2**40], "1099511627776"),
+        ("dtype", "F16", "stored as 'F16', the ledger says F32"),
+        ("dtype", "\u001b[31m", "x1b"),
+    ],
+)
+def test_stored_unlike_the_ledger(whole, refused, key, value, match):
+    header, tensors = header_of(whole)
+    header["memory.class"][key] = value
+    refused(with_header(header, tensors), LedgerMismatch, match)
+
+
+def test_bytes_unlike_the_ledger(whole, refused):
+    header, tensors = header_of(whole)
+    header["memory.instance"]["data_offsets"][1] += 4
+    refused(with_header(header, tensors + bytes(4)), LedgerMismatch, "bytes, the ledger says")
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5, 0.999])
+def test_flipped_bit_in_a_tensor(whole, refused, tmp_path, place):
+    _, tensors = header_of(whole)
+    data = bytearray(whole)
+    data[len(whole) - len(tensors) + int(place * len(tensors))] ^= 1
+    refused(bytes(data), Corrupted, "data_sha256", before_tensors=False)
+    path = tmp_path / "bad.hmn"
+    inspect(path)
+    with pytest.raises(Corrupted, match="data_sha256"):
+        inspect(path, verify=True)
+
+
+def test_flipped_bit_in_the_manifest(whole, refused):
+    refused(whole.replace(b"ant", b"aot"), Corrupted, "manifest_sha256")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_not_finite(refused, bundle_of, images, value, monkeypatch):
+    bundle = bundle_of(images())
+    bundle.tensors["pixels"][1, 0, 1, 2] = value
+    from hmnpack.bundle import data_sha256
+
+    manifest = bundle.manifest.model_copy(update={"data_sha256": data_sha256(bundle.tensors)})
+    with monkeypatch.context() as patch:
+        patch.setattr("hmnpack.bundle.bundle.refuse_unless_finite", lambda tensors: None)
+        data = Bundle(manifest, bundle.tensors).to_bytes()
+    refused(data, NotFinite, "'pixels'", before_tensors=False)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace(":", ": "),
+        lambda text: text + " ",
+        lambda text: text.replace("ant", "\\u0061nt"),
+        lambda text: text.replace('"ipc":1', '"ipc":1.0').replace("0.5", "5e-1"),
+    ],
+)
+def test_manifest_is_not_canonical(whole, refused, spoil):
+    header, tensors = header_of(whole)
+    header["__metadata__"]["hmn"] = spoil(header["__metadata__"]["hmn"])
+    refused(with_header(header, tensors), NotCanonical, "canonical")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a":1,"a":2}', "NaN", "\ud800"])
+def test_manifest_is_no_object(whole, refused, text):
+    header, tensors = header_of(whole)
+    header["__metadata__"]["hmn"] = text
+    refused(with_header(header, tensors), BadManifest, "manifest: not")
+
+
+def test_what_is_no_file(tmp_path, whole):
+    os.mkfifo(tmp_path / "pipe")
+    for path, match in ((tmp_path, "not a file"), (tmp_path / "pipe", "not a file")):
+        with pytest.raises(NotABundle, match=match):
+            read(path)
+    with pytest.raises(NotABundle, match="No such file"):
+        inspect(tmp_path / "none.hmn")
+    with pytest.raises(BadBundle, match="cannot be read"):
+        inspect(tmp_path / "none.hmn" / "below")
+
+
+def test_a_link_to_a_bundle_is_read(tmp_path, whole):
+    (tmp_path / "a.hmn").write_bytes(whole)
+    (tmp_path / "link.hmn").symlink_to(tmp_path / "a.hmn")
+    assert torch.is_tensor(read(tmp_path / "link.hmn").tensors["memory.dataset"])

@@ -1,0 +1,98 @@
+"""Decoding all 11,680 images of the CIFAR-10 50-IPC container, against torch's own layers.
+
+Three times in one run, in turn: the container, an ``nn.Sequential`` of ``ConvTranspose2d`` with
+the same weights, and a large matrix product, whose rate is the machine's limit.
+"""
+
+import time
+from statistics import median
+
+import torch
+from harness import arguments, report
+from torch import Tensor, nn
+
+from hmnpack.budget import plan
+from hmnpack.container import HMN, container_of, new_container
+from hmnpack.container.upsample import layer_of
+from hmnpack.runtime import choose_device, stream
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import ImageShape
+
+ROUNDS = 7
+
+
+def sequential(container: HMN) -> nn.Sequential:
+    """Return the same decoder as torch's layers; the output range is left out."""
+    layers: list[nn.Module] = []
+    for weight, bias in zip(container.weights, container.biases, strict=True):
+        layer = nn.ConvTranspose2d(weight.shape[0], weight.shape[1], 4, 2, 1)
+        layer.weight.data, layer.bias.data = weight.data, bias.data
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def literal(container: HMN, decoder: nn.Sequential) -> Tensor:
+    """Decode by equation 1 as it is written: concatenate, then every layer on all images."""
+    spec = container.spec
+    features = torch.einsum("koc,cij->koij", container.extractor_weight, container.dataset)
+    features = features + container.extractor_bias[:, :, None, None]
+    labels = container.labels()
+    memories = [features[labels], container.classwise[labels], container.instance]
+    return decoder(torch.cat(memories, 1)).reshape(spec.images, *spec.image.model_dump().values())
+
+
+def multiplications(container: HMN) -> int:
+    """Return the multiply-adds of the container's matrix products, per image."""
+    spec, total = container.spec, 0
+    into = (spec.instance_channels, *spec.decoder_channels)
+    for level, (channels, weight) in enumerate(zip(into, container.weights, strict=True)):
+        side = spec.grid * 2**level
+        total += (side + 1) * layer_of(weight[:channels].cpu(), None, side).matrix.numel()
+    return total
+
+
+def main() -> None:
+    """Measure and report."""
+    typed = arguments()
+    device = choose_device(typed.device)
+    spec = plan(
+        50, 10, ImageShape(channels=3, height=32, width=32), ContainerConfig(output="linear")
+    )
+    fresh = new_container(spec, ContainerConfig(norm="none"), stream(0, "decode"))
+    container = container_of(spec, fresh.stored_tensors()).to(device)
+    assert isinstance(container, HMN)
+    decoder = sequential(container)
+    square = torch.randn(2048, 2048, device=device)
+    taken: dict[str, list[float]] = {"ours": [], "literal": [], "product": []}
+    with torch.no_grad():
+        gap = float((container.expand() - literal(container, decoder)).abs().max())
+        for _ in range(ROUNDS):
+            for name, run in (
+                ("ours", container.expand),
+                ("literal", lambda: literal(container, decoder)),
+                ("product", lambda: square @ square),
+            ):
+                begun = time.perf_counter()
+                run()
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+                taken[name].append(time.perf_counter() - begun)
+    seconds = {name: median(values) for name, values in taken.items()}
+    rate = 2 * 2048**3 / seconds["product"]
+    own_rate = 2 * multiplications(container) * spec.images / seconds["ours"]
+    figures = {
+        "ratio": seconds["literal"] / seconds["ours"],
+        "seconds": seconds["ours"],
+        "seconds_literal": seconds["literal"],
+        "images_per_second": spec.images / seconds["ours"],
+        "gflops": own_rate / 1e9,
+        "gflops_matrix_product": rate / 1e9,
+        "part_of_matrix_product": own_rate / rate,
+        "largest_difference": gap,
+        "threads": torch.get_num_threads(),
+    }
+    report(figures, device=typed.device, seed=0, save=typed.save)
+
+
+if __name__ == "__main__":
+    main()

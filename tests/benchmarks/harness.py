@@ -1,0 +1,97 @@
+"""What every benchmark shares: a command line, timing, a table, and one line of JSON at the end.
+
+A benchmark is a file beside this one that calls `report` once. Its docstring's first line is what
+`make bench` lists. Run as a script, this file prints that list.
+"""
+
+import argparse
+import ast
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from hmnpack.measure import commit, machine_facts
+from hmnpack.schema.result import DataFacts, Figure, Result
+
+FOLDER = Path(__file__).parent
+
+
+def arguments() -> argparse.Namespace:
+    """Return what was typed: `--data SPEC`, `--save FILE`, `--device NAME`."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--data", help="data set to measure on")
+    parser.add_argument("--save", type=Path, help="result file to write")
+    parser.add_argument("--device", default="cpu", help="device to measure on")
+    return parser.parse_args()
+
+
+def median_seconds(function: Callable[[], object], repeats: int = 7, warm_up: int = 1) -> float:
+    """Return the median wall time of a call, in seconds, after calls that are not counted."""
+    taken = []
+    for _ in range(warm_up + repeats):
+        begun = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - begun)
+    return median(taken[warm_up:])
+
+
+def report(
+    figures: Mapping[str, Figure],
+    *,
+    data: DataFacts | None = None,
+    device: str = "cpu",
+    seed: int | None = None,
+    save: Path | None = None,
+) -> None:
+    """Print the figures as a table, then as the last line everything as one JSON object.
+
+    The object is a `hmnpack.schema.result.Result` with the figures and the versions once more at
+    its top, where a script that watches one `ratio` finds them.
+
+    Args:
+        figures: Name (with its unit) -> figure; `ratio` is the headline, `ratio_<variant>` more.
+        data: What was measured on, if anything.
+        device: Where it was measured.
+        seed: Seed, if anything was random.
+        save: Where to write the `Result` too.
+    """
+    name = Path(sys.argv[0]).stem
+    result = Result(
+        name=name,
+        command=shlex.join(["python", f"tests/benchmarks/{name}.py", *sys.argv[1:]]),
+        commit=commit(),
+        seed=seed,
+        machine=machine_facts(device),
+        data=data,
+        figures=dict(figures),
+    )
+    table = Table("figure", "value", title=name, title_justify="left", box=None)
+    for key, value in figures.items():
+        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console(highlight=False).print(table)
+    if save:
+        save.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    whole = result.model_dump(mode="json")
+    print(json.dumps({**whole, "versions": whole["machine"]["versions"], **figures}))
+
+
+def benchmarks() -> dict[str, str]:
+    """Return the name of every benchmark, and the first line of its docstring."""
+    found = {}
+    for path in sorted(FOLDER.glob("*.py")):
+        if path.stem not in ("harness", "conftest") and not path.stem.startswith("test_"):
+            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            found[path.stem] = text.partition("\n")[0]
+    return found
+
+
+if __name__ == "__main__":
+    for name, line in benchmarks().items():
+        print(f"{name:16}{line}")

@@ -1,0 +1,101 @@
+"""The promise of the format: literal bytes, the same each time, read back to the same."""
+
+import dataclasses
+import struct
+
+import pytest
+import torch
+
+from hmnpack.bundle import Bundle, data_sha256, inspect, read
+from hmnpack.bundle.faults import Corrupted, LedgerMismatch, NotFinite
+from hmnpack.errors import BadBundle
+from hmnpack.schema.container import ImageShape
+
+# sha256 of the eight bytes of 0.5 and 1.0, and of the manifest with zeros in this one's place.
+DATA_SHA256 = "9612447463caefad31915f64e51022988711393baf3f6c81ed61c38a46e24351"
+MANIFEST_SHA256 = "bd8d3ce513e00a9224452a20fca4bea20c6c6986e6cf3722d5a82b5277e6034e"
+
+
+@pytest.fixture
+def tiny(bundle_of, images):
+    spec = images(instances=1, image=ImageShape(channels=1, height=1, width=1))
+    tensors = {"pixels": torch.tensor([0.5, 1.0]).reshape(2, 1, 1, 1)}
+    return Bundle(
+        bundle_of(spec, classes=("a", '"é'), data_sha256=data_sha256(tensors)).manifest, tensors
+    )
+
+
+def test_literal_bytes(tiny):
+    data = tiny.to_bytes()
+    text = (
+        r'{"__metadata__":{"hmn":"{\"budget\":{\"bytes\":8,\"floats\":2,\"ipc\":1},'
+        r"\"classes\":[\"a\",\"\\\"é\"],\"config\":null,"
+        r"\"container\":{\"classes\":2,\"image\":{\"channels\":1,\"height\":1,\"width\":1},"
+        r"\"instances\":1,\"kind\":\"images/1\"},"
+        r"\"data_sha256\":\"DATA\",\"format_version\":1,"
+        r"\"ledger\":{\"rows\":[{\"bytes\":8,\"dtype\":\"F32\",\"elements\":2,"
+        r"\"name\":\"pixels\",\"role\":\"pixels\",\"shape\":[2,1,1,1]}]},"
+        r"\"manifest_sha256\":\"SELF\","
+        r"\"normalisation\":{\"mean\":[0.5],\"std\":[0.25]},"
+        r"\"provenance\":{\"device\":\"cpu\",\"hmnpack\":\"0.1.0\","
+        r"\"real_images_used_to_start\":false,\"torch\":\"2.8.0\"},\"scores\":[],"
+        r"\"source\":{\"fingerprint\":\"ZEROS\",\"held_out\":1,\"name\":\"made up\","
+        r'\"skipped\":0,\"train_images\":10}}"},'
+        r'"pixels":{"dtype":"F32","shape":[2,1,1,1],"data_offsets":[0,8]}}'
+    )
+    text = text.replace("ZEROS", "0" * 64)
+    text = text.replace("DATA", DATA_SHA256).replace("SELF", MANIFEST_SHA256)
+    header = text.encode()
+    header += b" " * (-len(header) % 8)
+    assert data == struct.pack("<Q", len(header)) + header + struct.pack("<2f", 0.5, 1.0)
+
+
+def test_reads_back_what_was_written(hmn_bundle, tmp_path):
+    path = tmp_path / "a.hmn"
+    hmn_bundle.save(path)
+    again = read(path)
+    assert again.manifest == hmn_bundle.manifest == inspect(path)
+    assert again.to_bytes() == hmn_bundle.to_bytes() == path.read_bytes()
+    assert list(again.tensors) == sorted(hmn_bundle.tensors)
+    for name, tensor in again.tensors.items():
+        assert torch.equal(tensor, hmn_bundle.tensors[name])
+
+
+def test_safetensors_reads_it_too(hmn_bundle, tmp_path):
+    from safetensors import safe_open
+
+    hmn_bundle.save(tmp_path / "a.hmn")
+    with safe_open(tmp_path / "a.hmn", "pt") as file:
+        assert set(file.metadata()) == {"hmn"}
+        assert set(file.keys()) == set(hmn_bundle.tensors)
+
+
+def test_tensors_that_are_not_contiguous_are_written_by_their_values(hmn_bundle):
+    turned = {
+        name: tensor.transpose(0, -1).contiguous().transpose(0, -1)
+        for name, tensor in hmn_bundle.tensors.items()
+    }
+    assert data_sha256(turned) == hmn_bundle.manifest.data_sha256
+    assert Bundle(hmn_bundle.manifest, turned).to_bytes() == hmn_bundle.to_bytes()
+
+
+def test_refuses_to_write_what_it_could_not_read(hmn_bundle):
+    def written(**changes):
+        return dataclasses.replace(hmn_bundle, tensors=hmn_bundle.tensors | changes).to_bytes()
+
+    bias = hmn_bundle.tensors["decoder.0.bias"]
+    with pytest.raises(Corrupted, match="data_sha256"):
+        written(**{"decoder.0.bias": bias + 1})
+    with pytest.raises(LedgerMismatch, match=r"decoder\.0\.bias"):
+        written(**{"decoder.0.bias": bias[:-1]})
+    with pytest.raises(LedgerMismatch, match="'more'"):
+        written(more=bias)
+    with pytest.raises(NotFinite, match=r"decoder\.0\.bias"):
+        written(**{"decoder.0.bias": bias / 0})
+
+
+def test_a_manifest_too_long_for_the_header_is_not_written(bundle_of, images):
+    spec = images(classes=12_000, instances=1, image=ImageShape(channels=1, height=1, width=1))
+    bundle = bundle_of(spec, classes=tuple(f"{i:0100d}" for i in range(12_000)))
+    with pytest.raises(BadBundle, match="1048576"):
+        bundle.to_bytes()

@@ -1,0 +1,195 @@
+"""The HMN against its definition, written with torch's own layers."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from hmnpack.budget import plan
+from hmnpack.container import HMN, container_of, new_container
+from hmnpack.container.base import ACTIVATIONS, DECODE_CHUNK
+from hmnpack.runtime import stream
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import HmnSpec, ImageShape
+
+SMALL = ImageShape(channels=3, height=32, width=32)
+
+
+def spec_of(**changes):
+    fields = {
+        "classes": 3,
+        "instances": 5,
+        "image": SMALL,
+        "grid": 4,
+        "dataset_channels": 5,
+        "class_channels": 3,
+        "instance_channels": 2,
+        "extractor_channels": None,
+        "decoder_channels": (10, 6),
+        "activation": "relu",
+        "output": "linear",
+    }
+    return HmnSpec(**{**fields, **changes})
+
+
+SPECS = [
+    spec_of(),
+    spec_of(extractor_channels=7, activation="gelu"),
+    spec_of(image=ImageShape(channels=1, height=28, width=28), output="clamp"),
+    spec_of(image=ImageShape(channels=3, height=40, width=24), activation="none"),
+    spec_of(grid=2, decoder_channels=(4,), image=ImageShape(channels=1, height=8, width=8)),
+    spec_of(grid=3, decoder_channels=(8, 6, 4), activation="silu", output="sigmoid"),
+]
+
+
+def random_container(spec, norm="none"):
+    config = ContainerConfig(activation=spec.activation, output=spec.output, norm=norm)
+    container = new_container(spec, config, stream(1, "test"))
+    with torch.no_grad():  # biases and norms start at values that would hide mistakes
+        for name, parameter in container.named_parameters():
+            if "bias" in name or "norm" in name:
+                parameter.add_(torch.randn(parameter.shape, generator=stream(2, name)) * 0.3)
+    return container
+
+
+def literal(container, index, norms=()):
+    """Equation 1 for one image, layer by layer, with nothing shared or rearranged."""
+    spec = container.spec
+    label = index // spec.instances
+    features = container.dataset
+    if spec.extractor_channels is not None:
+        weight = container.extractor_weight[label][:, :, None, None]
+        features = F.conv2d(features[None], weight, container.extractor_bias[label])[0]
+    x = torch.cat([features, container.classwise[label], container.instance[index]])[None]
+    last = len(container.weights) - 1
+    for layer, (weight, bias) in enumerate(zip(container.weights, container.biases, strict=True)):
+        x = F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
+        if layer < len(norms):
+            x = norms[layer](x)
+        if layer < last:
+            x = ACTIVATIONS[spec.activation](x)
+    size = (spec.image.height, spec.image.width)
+    if x.shape[2:] != size:
+        x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+    ranges = {"linear": lambda v: v, "clamp": lambda v: v.clamp(0, 1), "sigmoid": torch.sigmoid}
+    return ranges[spec.output](x)[0]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_image_is_equation_1(spec):
+    container = random_container(spec)
+    expected = torch.stack([literal(container, i) for i in range(spec.images)])
+    torch.testing.assert_close(container.expand(), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_gradients_are_those_of_equation_1(spec):
+    container = random_container(spec).double()
+    indices = torch.tensor([4, 0, 11, 4])
+    weights = torch.randn(container.expand(indices).shape, dtype=torch.float64)
+    fast = torch.autograd.grad(
+        (container.expand(indices) * weights).sum(), list(container.parameters())
+    )
+    slow_images = torch.stack([literal(container, int(i)) for i in indices])
+    if spec.output == "clamp":  # the gradient passes a clamp as if it were not there
+        unclamped = spec.model_copy(update={"output": "linear"})
+        container.spec = unclamped
+        slow_images = torch.stack([literal(container, int(i)) for i in indices])
+    slow = torch.autograd.grad((slow_images * weights).sum(), list(container.parameters()))
+    for ours, theirs in zip(fast, slow, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=1e-8)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_an_image_does_not_depend_on_the_others(norm):
+    container = random_container(spec_of(), norm)
+    container.freeze()
+    everything = container.expand()
+    for indices in ([3], [14, 0], [7, 7, 2], list(range(14, -1, -1))):
+        some = container.expand(torch.tensor(indices))
+        torch.testing.assert_close(some, everything[indices], atol=1e-6, rtol=1e-5)
+
+
+def test_before_freezing_norms_are_batch_norms_of_what_is_asked_for():
+    container = random_container(spec_of(), "batch")
+    indices = torch.tensor([0, 6, 12, 13])
+    norms = []
+    for ours in container.norms:
+        norm = nn.BatchNorm2d(len(ours.scale))
+        norm.load_state_dict({"weight": ours.scale.data, "bias": ours.shift.data}, strict=False)
+        norms.append(norm)
+    x = torch.cat(
+        [
+            container.dataset.expand(4, -1, -1, -1),
+            container.classwise[indices // 5],
+            container.instance[indices],
+        ],
+        1,
+    )
+    for layer in range(3):
+        x = F.conv_transpose2d(
+            x, container.weights[layer], container.biases[layer], stride=2, padding=1
+        )
+        if layer < 2:
+            x = F.relu(norms[layer](x))
+    torch.testing.assert_close(container.expand(indices), x, atol=1e-5, rtol=1e-4)
+
+
+def test_freezing_takes_the_statistics_of_all_images():
+    container = random_container(spec_of(), "batch")
+    before = container.expand()  # the batch is everything
+    container.freeze()
+    torch.testing.assert_close(container.expand(), before, atol=1e-5, rtol=1e-4)
+
+
+def test_folding_changes_nothing():
+    container = random_container(spec_of(extractor_channels=4), "batch")
+    container.freeze()
+    with torch.no_grad():
+        for parameter in container.parameters():  # as matching would, after the freeze
+            parameter.add_(torch.randn(parameter.shape, generator=stream(3, "move")) * 0.05)
+    folded = container_of(container.spec, container.stored_tensors())
+    assert not folded._norms()
+    torch.testing.assert_close(folded.expand(), container.expand(), atol=1e-5, rtol=0)
+
+
+def test_what_is_stored_is_what_the_ledger_says():
+    for spec in SPECS:
+        tensors = random_container(spec, "batch").stored_tensors()
+        rows = {row.name: row.shape for row in spec.ledger().rows}
+        assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == rows
+        assert all(tensor.dtype == torch.float32 for tensor in tensors.values())
+
+
+def test_chunks_are_seamless():
+    spec = plan(1, 10, SMALL)
+    container = container_of(spec, random_container(spec).stored_tensors())
+    assert spec.images > 2 * DECODE_CHUNK
+    some = torch.tensor([0, DECODE_CHUNK - 1, DECODE_CHUNK, spec.images - 1])
+    torch.testing.assert_close(container.expand()[some], container.expand(some))
+
+
+def test_labels_are_class_by_class():
+    assert random_container(spec_of()).labels().tolist() == [0] * 5 + [1] * 5 + [2] * 5
+
+
+def test_the_same_stream_gives_the_same_container():
+    first, second = (random_container(SPECS[1]).stored_tensors() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_state_of_a_frozen_container_is_restored():
+    container = random_container(spec_of(), "batch")
+    container.freeze()
+    other = random_container(spec_of(), "batch")
+    other.load_state_dict(container.state_dict())
+    assert torch.equal(other.expand(), container.expand())
+
+
+def test_empty_indices_give_no_images():
+    container = container_of(spec_of(), random_container(spec_of()).stored_tensors())
+    assert container.expand(torch.empty(0, dtype=torch.int64)).shape == (0, 3, 32, 32)
+
+
+def test_the_real_decoder_is_a_container_with_a_type():
+    assert isinstance(random_container(spec_of()), HMN)

@@ -1,0 +1,26 @@
+import torch
+
+from hmnpack.container import container_of, new_container
+from hmnpack.runtime import stream
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import ImageShape, ImagesSpec
+
+SPEC = ImagesSpec(classes=2, instances=3, image=ImageShape(channels=1, height=4, width=5))
+
+
+def test_pixels_come_back_as_they_are():
+    pixels = torch.rand(6, 1, 4, 5, generator=stream(0, "pixels"))
+    container = container_of(SPEC, {"pixels": pixels})
+    assert torch.equal(container.expand(torch.tensor([5, 0])), pixels[[5, 0]])
+    assert container.labels().tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_pixels_are_clamped_but_learn_beyond_the_clamp():
+    container = new_container(SPEC, ContainerConfig(), stream(0, "new"))
+    with torch.no_grad():
+        container.pixels.fill_(1.5)
+    images = container.expand()
+    assert images.max() == 1
+    images.sum().backward()
+    assert (container.pixels.grad == 1).all()
+    assert container.stored_tensors()["pixels"].max() == 1

@@ -1,0 +1,39 @@
+"""Files of every released format version are read for ever, to the same images."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from hmnpack.bundle import inspect, read
+from hmnpack.container import container_of
+
+FILES = sorted(Path(__file__).parent.glob("v*.hmn"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_is_read_to_the_same_images(path):
+    bundle = read(path)
+    expected = torch.tensor(json.loads(path.with_suffix(".json").read_text()))
+    images = container_of(bundle.manifest.container, bundle.tensors).expand()
+    torch.testing.assert_close(images, expected, atol=1e-5, rtol=0)
+    assert bundle.manifest == inspect(path, verify=True)
+
+
+def test_settings_and_scores_are_read(golden):
+    manifest = inspect(golden / "v1-hmn.hmn")
+    assert manifest.classes == ('<b>"Ä & [red]', "日本語")
+    assert manifest.config.recipe == "smoke"
+    assert manifest.scores[0].accuracies == (50.0, 51.5, 49.25)
+    assert manifest.scores[0].protocol.train.epochs == 300
+
+
+def test_is_written_to_the_same_bytes(golden):
+    path = golden / "v1-images.hmn"
+    assert read(path).to_bytes() == path.read_bytes()
+
+
+@pytest.fixture
+def golden():
+    return Path(__file__).parent

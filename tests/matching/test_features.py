@@ -1,0 +1,103 @@
+"""Feature matching against its description, written image by image and class by class."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hmnpack.augment import apply, draw, normalise
+from hmnpack.container import new_container
+from hmnpack.matching import FeatureMatching, Match, pool_of
+from hmnpack.matching import features as module
+from hmnpack.matching.sampling import ClassSampler, choose_instances
+from hmnpack.runtime import stream
+from hmnpack.schema.config import ContainerConfig, MatchConfig
+from hmnpack.schema.container import ImageShape, ImagesSpec
+
+SPEC = ImagesSpec(classes=3, instances=4, image=ImageShape(channels=3, height=16, width=16))
+CONFIGS = {
+    "default": MatchConfig(steps=1, real_batch=5, synthetic_batch=3),
+    "plain": MatchConfig(
+        steps=1,
+        real_batch=5,
+        synthetic_batch=9,
+        blocks="last",
+        scale="none",
+        classification=0,
+        interpolate=False,
+    ),
+}
+
+
+def container():
+    return new_container(SPEC, ContainerConfig(), stream(0, "container"))
+
+
+def literal(match, images, step):
+    """The loss by its description; random numbers in the order that the module documents."""
+    config, data, seed = match.config, match.data, match.seed
+    generator = stream(seed, "match", step)
+    index = int(torch.randint(len(match.pool), (), generator=generator))
+    part = float(torch.rand((), generator=generator)) if config.interpolate else 0.0
+    draws = draw(config.augment, data.classes, generator)
+    real = ClassSampler(data.labels, data.classes).draw(config.real_batch, generator)
+    chosen = choose_instances(SPEC, config.synthetic_batch, generator)
+    network, final = match.pool.between(index, part), match.pool.trained(index)
+
+    def augmented(some, label):
+        return apply(normalise(some, data.normalisation), draws.index(torch.tensor([label])))
+
+    means, errors = [], []
+    for label in range(data.classes):
+        ours = augmented(images[chosen[label]], label)
+        theirs = augmented(data.images[real[label]].float() / 255, label)
+        means.append(
+            [
+                (a.mean(0).flatten(), b.mean(0).flatten())
+                for a, b in zip(network.features(ours), network.features(theirs), strict=True)
+            ]
+        )
+        targets = torch.full((len(ours),), label)
+        errors.append(F.cross_entropy(final(ours), targets))
+    blocks = range(len(means[0])) if config.blocks == "all" else [len(means[0]) - 1]
+    loss = config.classification * sum(errors) / len(errors)
+    for block in blocks:
+        centre = sum(means[label][block][1] for label in range(data.classes)) / data.classes
+        distance, around = 0.0, 0.0
+        for label in range(data.classes):
+            ours, theirs = means[label][block]
+            distance = distance + ((ours - theirs) ** 2).sum()
+            around = around + ((theirs - centre) ** 2).sum()
+        loss = loss + (distance / around if config.scale == "spread" else distance)
+    return loss
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("chunk", [1, 6, 1000])
+def test_loss_and_gradient_are_those_of_the_description(
+    real, pool_config, tmp_path, monkeypatch, name, chunk
+):
+    monkeypatch.setattr(module, "CPU_CHUNK", chunk)
+    config = CONFIGS[name].model_copy(update={"precision": "float32"})
+    match = Match(real, pool_of(real, pool_config, 0, tmp_path), config, 5)
+    ours, theirs = container(), container()
+    for step in range(3):
+        loss = FeatureMatching(match)(ours, step)
+        expected = literal(match, theirs.expand(), step)
+        torch.testing.assert_close(loss, expected, atol=1e-6, rtol=1e-5)
+        loss.backward()
+        expected.backward()
+    torch.testing.assert_close(ours.pixels.grad, theirs.pixels.grad, atol=1e-6, rtol=1e-4)
+    assert ours.pixels.grad.abs().sum() > 0
+
+
+def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_path):
+    config = CONFIGS["plain"].model_copy(update={"augment": (), "precision": "float32"})
+    twelve = [int((real.labels == label).nonzero()[0]) for label in range(3) for _ in range(4)]
+    alike = module.RealData(
+        real.images[twelve], torch.arange(3).repeat_interleave(4), 3, real.normalisation, "alike"
+    )
+    match = Match(alike, pool_of(real, pool_config, 0, tmp_path), config, 0)
+    start = container()
+    with torch.no_grad():
+        start.pixels.copy_(real.images[twelve].float() / 255)
+    assert float(FeatureMatching(match)(start, 0).detach()) < 1e-10

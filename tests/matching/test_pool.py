@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from hmnpack.errors import Paused
+from hmnpack.matching import pool_of
+
+
+def same(first, second):
+    pairs = zip(first._trained, second._trained, strict=True)
+    return all(
+        torch.equal(a, b)
+        for one, other in pairs
+        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_path):
+    epochs = []
+    first = pool_of(real, pool_config, 0, tmp_path, lambda *facts, **_: epochs.append(facts))
+    assert len(first) == 2
+    assert len(epochs) == 4
+    weights = [network.blocks[0].conv.weight for network in first._trained]
+    assert not torch.equal(*weights)
+    assert same(first, pool_of(real, pool_config, 0, tmp_path, lambda *_, **__: pytest.fail()))
+
+
+def test_a_larger_pool_keeps_the_networks_of_a_smaller(real, pool_config, tmp_path):
+    pool_of(real, pool_config.model_copy(update={"size": 1}), 0, tmp_path)
+    heard = set()
+    pool_of(real, pool_config, 0, tmp_path, lambda stage, *_, **__: heard.add(stage))
+    assert heard == {"pool network 2"}
+
+
+def test_an_interrupted_network_goes_on_where_it_was(real, pool_config, tmp_path):
+    def stop():
+        raise Paused("now")
+
+    whole = pool_of(real, pool_config, 0, tmp_path / "whole")
+    for _ in range(4):
+        with pytest.raises(Paused):
+            pool_of(real, pool_config, 0, tmp_path / "pieces", after_epoch=stop)
+    pieces = pool_of(real, pool_config, 0, tmp_path / "pieces", after_epoch=stop)
+    assert same(whole, pieces)
+    assert not list((tmp_path / "pieces").glob("*.part"))
+
+
+def test_mixtures_of_weights(real, pool_config, tmp_path):
+    pool = pool_of(real, pool_config, 0, tmp_path)
+    for part, expected in ((0.0, pool._trained[1].state_dict()), (1.0, pool._initial[1])):
+        mixed = pool.between(1, part).state_dict()
+        assert all(torch.equal(mixed[name], value) for name, value in expected.items())
+    quarter = pool.between(0, 0.25).state_dict()["classifier.weight"]
+    final, initial = pool.trained(0).classifier.weight, pool._initial[0]["classifier.weight"]
+    torch.testing.assert_close(quarter, 0.75 * final + 0.25 * initial)

@@ -1,0 +1,22 @@
+import torch
+
+from hmnpack.matching import pool_of, targets_of
+
+
+def test_targets_are_real_images_class_by_class(real, pool_config, tmp_path):
+    pool = pool_of(real, pool_config, 0, tmp_path)
+    for kind in ("random", "kmeans"):
+        targets = targets_of(real, pool, 6, kind, 0)
+        assert targets.shape == (18, 3, 16, 16)
+        for index, image in enumerate(targets):
+            rows = (real.images == image).flatten(1).all(1).nonzero().flatten()
+            assert (real.labels[rows] == index // 6).any()
+        assert len({bytes(image.numpy()) for image in targets}) == 18
+
+
+def test_a_small_class_repeats_its_images(real, pool_config, tmp_path):
+    pool = pool_of(real, pool_config, 0, tmp_path)
+    targets = targets_of(real, pool, 15, "kmeans", 0)
+    small = targets[30:]  # nine images fill fifteen places
+    assert len({bytes(image.numpy()) for image in small}) == 9
+    assert torch.equal(targets, targets_of(real, pool, 15, "kmeans", 0))

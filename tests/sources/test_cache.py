@@ -1,0 +1,87 @@
+import os
+import re
+
+import pytest
+import torch
+
+from hmnpack.sources import Source, SourceOptions
+from hmnpack.sources.cache import key_of_files, key_of_listing, through_cache
+from hmnpack.sources.fingerprint import split_of
+
+
+def make(test=True):
+    images = torch.arange(24, dtype=torch.uint8).reshape(2, 1, 3, 4)
+    split = split_of(images, torch.tensor([0, 1]))
+    return Source(
+        "made", ("a", "b/c"), split, split_of(images + 1, torch.tensor([1, 0])) if test else None, 3
+    )
+
+
+def never():
+    raise AssertionError("decoded again")
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_what_was_made_comes_back_under_the_name_asked_for(options, test):
+    made = through_cache("first", "key", options, lambda: make(test))
+    found = through_cache("second", "key", options, never)
+    assert (made.name, found.name) == ("first", "second")
+    assert (found.classes, found.skipped) == (("a", "b/c"), 3)
+    assert torch.equal(found.train.images, made.train.images)
+    assert torch.equal(found.train.labels, made.train.labels)
+    assert found.train.fingerprint == made.train.fingerprint
+    assert (found.test is None) == (not test)
+    assert len(list((options.cache_root / "decoded").iterdir())) == 1
+
+
+def test_the_key_and_what_decoding_depends_on_tell_entries_apart(options):
+    cache = options.cache_dir
+    through_cache("a", "key", options, make)
+    for key, other in (
+        ("other", options),
+        ("key", SourceOptions(size=8, cache_dir=cache)),
+        ("key", SourceOptions(skip_bad=True, cache_dir=cache)),
+    ):
+        with pytest.raises(AssertionError, match="decoded again"):
+            through_cache("a", key, other, never)
+    through_cache("a", "key", SourceOptions(cache_dir=cache), never)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x08\0\0\0\0\0\0\0{}      ", None])
+def test_a_damaged_entry_is_made_again(options, damage):
+    through_cache("a", "key", options, make)
+    (path,) = (options.cache_root / "decoded").iterdir()
+    path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
+    assert through_cache("a", "key", options, make).train.labels.tolist() == [0, 1]
+    through_cache("a", "key", options, never)
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path):
+    (tmp_path / "file").touch()
+    options = SourceOptions(cache_dir=tmp_path / "file")
+    assert through_cache("a", "key", options, make).name == "a"
+
+
+def test_the_key_of_files_is_their_names_and_bytes(tmp_path):
+    for name, data in (("a", b"1"), ("b", b"2")):
+        (tmp_path / name).write_bytes(data)
+    files = [tmp_path / "a", tmp_path / "b"]
+    key = key_of_files(files)
+    assert re.fullmatch("[0-9a-f]{64}", key)
+    os.utime(files[0], (1, 1))
+    assert key_of_files(files) == key
+    assert key_of_files(files[:1]) != key
+    files[0].write_bytes(b"3")
+    assert key_of_files(files) != key
+
+
+def test_the_key_of_a_listing_is_places_sizes_and_times(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    os.utime(path, (1, 1))
+    key = key_of_listing(tmp_path, [path])
+    path.write_bytes(b"2")
+    assert key_of_listing(tmp_path, [path]) != key
+    os.utime(path, (1, 1))
+    assert key_of_listing(tmp_path, [path]) == key
+    assert key_of_listing(tmp_path, []) != key

@@ -1,0 +1,121 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.datasets import ImageFolder
+from torchvision.transforms.functional import pil_to_tensor
+
+from hmnpack.errors import BadData, BadImage
+from hmnpack.sources import SourceOptions, open_source
+
+
+def refused(root, options, message, kind=BadData):
+    with pytest.raises(kind, match=re.escape(message)) as caught:
+        open_source(str(root), options)
+    assert "\n" not in str(caught.value)
+
+
+def test_it_opens_as_torchvision_does(make_folder, options):
+    root = make_folder(train={"dog": 3, "Zebra": 2, "cat": 2}, test={"cat": 1, "dog": 2})
+    source = open_source(str(root), options)
+    reference = ImageFolder(root / "train", transform=pil_to_tensor)
+    assert source.name == "pets"
+    assert list(source.classes) == reference.classes
+    assert torch.equal(source.train.images, torch.stack([image for image, _ in reference]))
+    assert source.train.labels.tolist() == reference.targets
+    assert source.test.labels.tolist() == [1, 2, 2]
+    assert source.skipped == 0
+
+
+@pytest.mark.parametrize("name", ["test", "val", "validation"])
+def test_the_other_folder_is_the_test_split(make_folder, options, name):
+    root = make_folder(train={"a": 2}, **{name: {"a": 1}})
+    assert len(open_source(str(root), options).test) == 1
+
+
+def test_a_test_split_is_not_needed(make_folder, options):
+    assert open_source(str(make_folder(train={"a": 2})), options).test is None
+
+
+def test_no_class_folders_are_refused(make_folder, options):
+    root = make_folder(train={})
+    (root / "train").mkdir()
+    refused(root, options, f"{root}/train has no classes: make a folder in it for each class")
+
+
+def test_an_empty_folder_is_refused(tmp_path, options):
+    root = tmp_path / "empty"
+    root.mkdir()
+    refused(root, options, f"{root} has no classes: arrange the images as {root}/train/<class>/")
+
+
+def test_classes_without_a_train_folder_are_refused_with_the_layout(make_folder, options):
+    root = make_folder(train={"cat": 1, "dog": 1}) / "train"
+    refused(root, options, f"{root} has folders but no train/ among them: arrange the images as")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path, options):
+    path = tmp_path / "images.zip"
+    path.write_bytes(b"PK")
+    refused(path, options, f"{path} is neither a folder nor a parquet file")
+
+
+def test_a_class_without_images_is_refused(make_folder, options):
+    root = make_folder(train={"cat": 1, "dog": 0}, test={"cat": 1})
+    (root / "train" / "dog" / "notes.txt").write_text("none yet")
+    refused(root, options, "class 'dog' has no images in train")
+
+
+def test_classes_that_are_all_empty_are_refused(make_folder, options):
+    refused(make_folder(train={"cat": 0}), options, "class 'cat' has no images in train")
+
+
+def test_a_class_of_test_that_train_lacks_is_refused(make_folder, options):
+    root = make_folder(train={"cat": 1}, test={"cat": 1, "eel": 1})
+    refused(root, options, f"class 'eel' is in {root}/test but not in train")
+
+
+def test_a_test_folder_without_images_is_refused(make_folder, options):
+    root = make_folder(train={"cat": 1}, test={"cat": 0})
+    refused(root, options, f"{root}/test has no images: add some, or remove the folder")
+
+
+def test_a_truncated_image_is_named_or_skipped(make_folder, options):
+    root = make_folder(train={"cat": 2, "dog": 2})
+    bad = root / "train" / "dog" / "000.png"
+    bad.write_bytes(bad.read_bytes()[:40])
+    refused(root, options, f"{Path('train', 'dog', '000.png')} cannot be read", BadImage)
+    skipping = SourceOptions(cache_dir=options.cache_dir, skip_bad=True)
+    source = open_source(str(root), skipping)
+    assert (source.skipped, source.train.labels.tolist()) == (1, [0, 0, 1])
+
+
+def test_a_class_that_only_had_bad_images_is_refused(make_folder, options):
+    root = make_folder(train={"cat": 1, "dog": 1})
+    (root / "train" / "dog" / "000.png").write_bytes(b"")
+    skipping = SourceOptions(cache_dir=options.cache_dir, skip_bad=True)
+    refused(root, skipping, "class 'dog' has no images in train")
+
+
+def test_sizes_that_differ_need_a_size(make_folder, options, image_of):
+    root = make_folder(train={"cat": 1, "dog": 1})
+    image_of(size=(9, 9)).save(root / "train" / "dog" / "000.png")
+    refused(root, options, "is 9x9 pixels where train/cat/000.png is 6x4: bring all to one size")
+    sized = SourceOptions(cache_dir=options.cache_dir, size=4)
+    assert open_source(str(root), sized).train.images.shape == (2, 3, 4, 4)
+
+
+def test_grey_training_images_beside_colour_ones_in_test_become_rgb(make_folder, options, image_of):
+    root = make_folder(train={"cat": 1}, test={"cat": 1})
+    image_of(mode="L").save(root / "train" / "cat" / "000.png")
+    source = open_source(str(root), options)
+    assert source.train.images.shape[1] == source.test.images.shape[1] == 3
+
+
+def test_a_changed_folder_is_decoded_anew(make_folder, options, image_of):
+    root = make_folder(train={"cat": 1})
+    before = open_source(str(root), options)
+    image_of(5).save(root / "train" / "cat" / "001.png")
+    after = open_source(str(root), options)
+    assert (len(before.train), len(after.train)) == (1, 2)

@@ -1,0 +1,134 @@
+import sys
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+from hmnpack.errors import BadData, BadSettings, MissingExtra
+from hmnpack.sources import open_source
+
+
+@dataclass
+class FakeSplit:
+    """As much of a `datasets.Dataset` as is used."""
+
+    cells: list
+    labels: list
+    features: dict
+    split: str
+    encoded: bool = False
+    _fingerprint: str = "1"
+    column_names: list = field(default_factory=lambda: ["image", "label"])
+
+    def cast_column(self, name, feature):
+        assert (name, feature) == ("image", "undecoded")
+        return FakeSplit(self.cells, self.labels, self.features, self.split, encoded=True)
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            return {"label": self.labels}[key]
+        assert self.encoded
+        return {"image": self.cells[key], "label": self.labels[key]}
+
+
+@pytest.fixture
+def hub(monkeypatch, image_of, encode, tmp_path):
+    """Install a `datasets` whose splits the test sets; it records what was asked for."""
+    module = ModuleType("datasets")
+    module.asked, module.splits = [], {}
+
+    def load_dataset(repository, config):
+        module.asked.append((repository, config))
+        if isinstance(module.splits, Exception):
+            raise module.splits
+        return module.splits
+
+    def add(name, labels, dtype="int64", names=("ant", "bee")):
+        cells = [{"bytes": encode(image_of(i)), "path": None} for i in range(len(labels))]
+        feature = SimpleNamespace(dtype=dtype, names=list(names))
+        module.splits[name] = FakeSplit(cells, labels, {"label": feature}, name)
+
+    module.load_dataset, module.add = load_dataset, add
+    module.Image = lambda decode: "decoded" if decode else "undecoded"
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("spec", "asked"),
+    [
+        ("hf:me/bugs", ("me/bugs", None)),
+        ("hf:me/bugs:large", ("me/bugs", "large")),
+        ("hf:mnist", ("mnist", None)),
+    ],
+)
+def test_repository_and_configuration_are_passed_on(hub, options, spec, asked):
+    hub.add("train", [0, 1, 1])
+    hub.add("validation", [1])
+    source = open_source(spec, options)
+    assert hub.asked == [asked]
+    assert (source.name, source.classes) == (spec, ("ant", "bee"))
+    assert source.train.labels.tolist() == [0, 1, 1]
+    assert source.test.labels.tolist() == [1]
+
+
+def test_pixels_come_from_bytes_or_from_a_local_file(hub, options, image_of, tmp_path):
+    hub.add("train", [0, 1])
+    image_of(0).save(tmp_path / "a.png")
+    hub.splits["train"].cells[1] = {"bytes": None, "path": str(tmp_path / "a.png")}
+    images = open_source("hf:me/bugs", options).train.images
+    assert torch.equal(images[0], images[1])
+
+
+def test_a_row_without_an_image_is_named(hub, options):
+    hub.add("train", [0, 1])
+    hub.splits["train"].cells[1] = {"bytes": None, "path": None}
+    with pytest.raises(BadData, match=r"row 1 of hf:me/bugs \(train\) cannot be read"):
+        open_source("hf:me/bugs", options)
+
+
+def test_labels_without_names_are_numbers(hub, options):
+    hub.add("train", [0, 1, 2], names=())
+    assert open_source("hf:me/bugs", options).classes == ("0", "1", "2")
+
+
+def test_labels_that_are_not_integers_are_refused(hub, options):
+    hub.add("train", ["a", "b"], dtype="string")
+    with pytest.raises(BadData, match=r"of hf:me/bugs \(train\) are string, not integers"):
+        open_source("hf:me/bugs", options)
+
+
+def test_a_set_without_a_training_split_is_refused(hub, options):
+    hub.add("test", [0, 1])
+    with pytest.raises(BadData, match="has no split called train: its splits are test"):
+        open_source("hf:me/bugs", options)
+
+
+def test_the_second_opening_comes_from_the_cache(hub, options, monkeypatch):
+    hub.add("train", [0, 1])
+    first = open_source("hf:me/bugs", options)
+    hub.splits["train"].cells = None
+    assert open_source("hf:me/bugs", options).train.fingerprint == first.train.fingerprint
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("no route\nand more"), ValueError("no config"), OSError("gated")]
+)
+def test_what_cannot_be_fetched_gives_one_line(hub, options, error):
+    hub.splits = error
+    with pytest.raises(BadData, match="hf:me/bugs cannot be fetched") as caught:
+        open_source("hf:me/bugs", options)
+    assert "\n" not in str(caught.value)
+    assert str(error).splitlines()[0] in str(caught.value)
+
+
+def test_no_name_is_refused(options):
+    with pytest.raises(BadSettings, match="names no data set: write hf:owner/name"):
+        open_source("hf:", options)
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch, options):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[hub\]'"):
+        open_source("hf:me/bugs", options)

@@ -1,0 +1,180 @@
+import gzip
+import importlib.util
+import re
+import struct
+import urllib.request
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from hmnpack.errors import BadData, BadSettings, MissingExtra
+from hmnpack.sources import SourceOptions, open_source
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise URLError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+
+
+def idx(array):
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+def write_idx(folder, packed=False):
+    """Write a small set in MNIST's files, and return its training images and labels."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    kept = None
+    for part, count in (("train", 20), ("t10k", 10)):
+        images, labels = rng.integers(0, 256, (count, 28, 28)), np.arange(count) % 10
+        kept = kept or (torch.from_numpy(images).to(torch.uint8), labels.tolist())
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            path = folder / f"{part}-{kind}-ubyte"
+            data = idx(array)
+            if packed:
+                path.with_name(path.name + ".gz").write_bytes(gzip.compress(data))
+            else:
+                path.write_bytes(data)
+    return kept
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")]
+)
+def test_an_existing_copy_is_used_offline(options, name, folder, packed):
+    images, labels = write_idx(options.data_root / folder / "raw", packed)
+    source = open_source(name, options)
+    assert source.name == name
+    assert torch.equal(source.train.images[:, 0], images)
+    assert source.train.labels.tolist() == labels
+    assert len(source.test) == 10
+    assert list(source.classes) == getattr(torchvision.datasets, folder).classes
+
+
+def test_a_packed_copy_is_left_as_it_is_and_may_be_links(options, tmp_path):
+    write_idx(tmp_path / "shared", packed=True)
+    raw = options.data_root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in (tmp_path / "shared").iterdir():
+        (raw / path.name).symlink_to(path)
+    before = sorted(raw.iterdir())
+    assert len(open_source("fashion-mnist", options).train) == 20
+    assert sorted(raw.iterdir()) == before
+
+
+def test_a_damaged_packed_copy_is_refused_by_name(options):
+    raw = options.data_root / "MNIST" / "raw"
+    write_idx(raw, packed=True)
+    path = raw / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(BadData, match=re.escape(f"{path} cannot be unpacked (")):
+        open_source("mnist", options)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("cifar10", "cifar-10-python.tar.gz"),
+        ("cifar100", "cifar-100-python.tar.gz"),
+        ("mnist", "MNIST/raw/"),
+        ("fashion-mnist", "FashionMNIST/raw/"),
+        ("stl10", "stl10_binary.tar.gz"),
+        ("svhn", "train_32x32.mat"),
+        ("imagenette", "imagenette2-160.tgz"),
+    ],
+)
+def test_without_a_network_one_line_says_where_to_put_the_files(options, name, place):
+    sized = SourceOptions(size=32, data_dir=options.data_dir)
+    with pytest.raises(BadData) as caught:
+        open_source(name, sized)
+    text = str(caught.value)
+    assert text.startswith(f"{name} is not in {options.data_root} and could not be downloaded (")
+    assert place in text
+    assert "\n" not in text
+
+
+class FakeSet:
+    """As torchvision's classes look from outside: absent until downloaded."""
+
+    downloaded = False
+
+    def __init__(self, root, train=None, split=None, download=False):
+        type(self).downloaded |= download
+        if not self.downloaded:
+            raise RuntimeError("Dataset not found or corrupted.")
+        count = 20 if train or split == "train" else 10
+        rng = np.random.default_rng(count)
+        self.data = rng.integers(0, 256, (count, *self.shape), np.uint8)
+        setattr(self, self.target, [n % 10 for n in range(count)])
+        print("Files already downloaded and verified")
+
+
+def fake(**attributes):
+    return type("Fake", (FakeSet,), attributes)
+
+
+@pytest.mark.parametrize(
+    ("name", "factory", "shape", "target"),
+    [
+        ("cifar10", "CIFAR10", (32, 32, 3), "targets"),
+        ("cifar100", "CIFAR100", (32, 32, 3), "targets"),
+        ("svhn", "SVHN", (3, 32, 32), "labels"),
+        ("stl10", "STL10", (3, 96, 96), "labels"),
+    ],
+)
+def test_arrays_are_taken_whole_after_a_download(
+    monkeypatch, options, capsys, name, factory, shape, target
+):
+    made = fake(shape=shape, target=target)
+    monkeypatch.setattr(torchvision.datasets, factory, made)
+    source = open_source(name, options)
+    data = torch.from_numpy(made("", train=True, split="train").data)
+    expected = data.permute(0, 3, 1, 2) if shape[-1] == 3 else data
+    assert torch.equal(source.train.images, expected)
+    assert source.test.labels.tolist() == list(range(10))
+    assert source.classes == tuple("0123456789")
+    assert capsys.readouterr().out.count("verified") == 2  # this test's own, and what was there
+
+
+def test_size_applies_to_named_sets(monkeypatch, options):
+    made = fake(shape=(32, 32, 3), target="targets", downloaded=True)
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", made)
+    source = open_source("cifar10", SourceOptions(size=8, data_dir=options.data_dir))
+    assert source.train.images.shape == (20, 3, 8, 8)
+
+
+def test_svhn_names_the_extra_that_reads_its_files(monkeypatch, options):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[svhn\]'"):
+        open_source("svhn", options)
+
+
+@pytest.mark.parametrize(("size", "folder"), [(4, "imagenette2-160"), (200, "imagenette2")])
+def test_imagenette_is_read_from_the_smallest_copy_that_is_large_enough(
+    options, image_of, size, folder
+):
+    wnids = {"n01440764": "tench", "n03888257": "parachute"}
+    for split in ("train", "val"):
+        for number, wnid in enumerate(wnids):
+            place = options.data_root / folder / split / wnid
+            place.mkdir(parents=True)
+            image_of(number, size=(20 + number, 30)).save(place / "a.JPEG")
+    (options.data_root / "imagenette2-320").touch()
+    sized = SourceOptions(size, options.data_dir, cache_dir=options.cache_dir)
+    source = open_source("imagenette", sized)
+    assert (source.name, source.classes) == ("imagenette", tuple(wnids.values()))
+    assert source.train.images.shape == (2, 3, size, size)
+    assert source.test.labels.tolist() == [0, 1]
+
+
+def test_imagenette_needs_a_size(options):
+    with pytest.raises(BadSettings, match="imagenette differ in size: choose one, such as --size"):
+        open_source("imagenette", options)

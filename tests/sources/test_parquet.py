@@ -1,0 +1,156 @@
+import re
+import sys
+
+import pytest
+
+from hmnpack.errors import BadData, BadImage, MissingExtra
+from hmnpack.sources import SourceOptions, open_source
+from hmnpack.sources.parquet import parquet_files
+
+
+@pytest.fixture
+def payloads(image_of, encode):
+    return [encode(image_of(seed)) for seed in range(5)]
+
+
+def refused(path, options, message, kind=BadData):
+    with pytest.raises(kind, match=re.escape(message)) as caught:
+        open_source(str(path), options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("image", ["img", "image"])
+@pytest.mark.parametrize("label", ["label", "fine_label"])
+def test_a_folder_in_the_convention_opens(tmp_path, make_parquet, payloads, options, image, label):
+    columns = {"names": ["eel", "ant"], "image": image, "label": label}
+    make_parquet(tmp_path / "set" / "train.parquet", payloads[:3], [1, 0, 1], **columns)
+    make_parquet(tmp_path / "set" / "test.parquet", payloads[3:], [0, 0], **columns)
+    source = open_source(str(tmp_path / "set"), options)
+    assert (source.name, source.classes) == ("set", ("eel", "ant"))
+    assert source.train.labels.tolist() == [1, 0, 1]
+    assert source.test.labels.tolist() == [0, 0]
+    assert source.train.images.shape == (3, 3, 4, 6)
+
+
+def test_the_files_of_a_hub_repository_open_in_order(tmp_path, make_parquet, payloads, options):
+    data = tmp_path / "set" / "data"
+    make_parquet(data / "train-00001-of-00002.parquet", payloads[2:3], [2])
+    make_parquet(data / "train-00000-of-00002.parquet", payloads[:2], [0, 1])
+    make_parquet(data / "validation-00000-of-00001.parquet", payloads[3:4], [1])
+    source = open_source(str(tmp_path / "set"), options)
+    assert source.train.labels.tolist() == [0, 1, 2]
+    assert source.classes == ("0", "1", "2")
+    assert len(source.test) == 1
+
+
+def test_test_is_preferred_to_validation(tmp_path, make_parquet, payloads, options):
+    for name, count in (("train", 3), ("validation", 2), ("test", 1)):
+        make_parquet(tmp_path / "set" / f"{name}.parquet", payloads[:count], [0] * count)
+    assert len(open_source(str(tmp_path / "set"), options).test) == 1
+
+
+def test_one_file_is_the_training_split(tmp_path, make_parquet, payloads, options):
+    path = make_parquet(tmp_path / "mine.parquet", payloads, [0, 1, 0, 1, 0])
+    source = open_source(str(path), options)
+    assert (source.name, len(source.train), source.test) == ("mine", 5, None)
+
+
+def test_files_that_name_no_split_or_no_training_split_are_refused(
+    tmp_path, make_parquet, payloads, options
+):
+    path = make_parquet(tmp_path / "set" / "test.parquet", payloads, [0] * 5)
+    refused(path.parent, options, "has no training split: put train into the name of a file")
+    other = make_parquet(tmp_path / "set" / "more.parquet", payloads, [0] * 5)
+    refused(path.parent, options, f"{other} names no split: put train or test into its name")
+
+
+@pytest.mark.parametrize("labels", [["cat"] * 5, [0.5] * 5])
+def test_labels_that_are_not_integers_are_refused(
+    tmp_path, make_parquet, payloads, options, labels
+):
+    path = make_parquet(tmp_path / "a.parquet", payloads, labels)
+    kind = "string" if labels[0] == "cat" else "double"
+    refused(path, options, f"labels in column 'label' of {path} are {kind}, not integers")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, None, 0, 1], "row 2 of"),
+        ([0, 1, 2, 0, 1], "label 2 of train names no class: labels go from 0 to 1"),
+        ([0, 1, -1, 0, 1], "label -1 of train names no class"),
+        ([0] * 5, "class 'b' has no images in train"),
+    ],
+)
+def test_labels_out_of_range_or_missing_are_refused(
+    tmp_path, make_parquet, payloads, options, labels, message
+):
+    path = make_parquet(tmp_path / "a.parquet", payloads, labels, ["a", "b"])
+    refused(path, options, message)
+
+
+def test_a_class_of_test_that_train_lacks_is_refused(tmp_path, make_parquet, payloads, options):
+    names = ["a", "b"]
+    make_parquet(tmp_path / "set" / "train.parquet", payloads, [0] * 5, names)
+    make_parquet(tmp_path / "set" / "test.parquet", payloads, [0, 1, 0, 0, 0], names)
+    refused(tmp_path / "set", options, "class 'b' is in test but not in train")
+
+
+def test_a_missing_column_is_refused_with_those_that_are_there(
+    tmp_path, make_parquet, payloads, options
+):
+    path = make_parquet(tmp_path / "a.parquet", payloads, [0] * 5, image="picture")
+    refused(path, options, "has no column img or image: its columns are picture, label")
+
+
+def test_a_file_without_rows_is_refused(tmp_path, make_parquet, options):
+    pyarrow = pytest.importorskip("pyarrow")
+    path = make_parquet(tmp_path / "a.parquet", [], pyarrow.array([], pyarrow.int64()))
+    refused(path, options, f"{path} has no images")
+
+
+def test_images_that_are_no_structs_are_refused(tmp_path, options):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"img": [b"x"], "label": [0]}), tmp_path / "a.parquet")
+    refused(tmp_path / "a.parquet", options, "are binary, not struct<bytes, path>")
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path, options):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1 but no more")
+    refused(path, options, f"{path} cannot be read (")
+
+
+@pytest.mark.parametrize("bad", [b"\xff\xd8 cut", None])
+def test_a_bad_image_is_named_by_row_and_file_or_skipped(
+    tmp_path, make_parquet, payloads, options, bad
+):
+    data = tmp_path / "set"
+    make_parquet(data / "train-0.parquet", payloads[:2], [0, 1])
+    make_parquet(data / "train-1.parquet", [payloads[2], bad, payloads[3]], [0, 1, 0])
+    refused(data, options, "row 1 of train-1.parquet cannot be read", BadImage)
+    source = open_source(str(data), SourceOptions(cache_dir=options.cache_dir, skip_bad=True))
+    assert (source.skipped, source.train.labels.tolist()) == (1, [0, 1, 0, 0])
+
+
+def test_metadata_that_is_not_the_convention_is_ignored(tmp_path, make_parquet, payloads, options):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = make_parquet(tmp_path / "a.parquet", payloads, [0, 1, 0, 1, 0])
+    table = parquet.read_table(path).replace_schema_metadata({"huggingface": "{"})
+    parquet.write_table(table, path)
+    assert open_source(str(path), options).classes == ("0", "1")
+
+
+def test_only_parquet_files_in_the_folder_or_in_data_count(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "metadata.parquet").touch()
+    assert parquet_files(tmp_path) == []
+    assert parquet_files(tmp_path / "train.txt") == []
+
+
+def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch, options):
+    (tmp_path / "a.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[parquet\]'"):
+        open_source(str(tmp_path / "a.parquet"), options)

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from hmnpack.errors import BadSettings
+from hmnpack.schema.container import ImageShape
+from hmnpack.sources import Source, SourceOptions, Split
+
+
+@pytest.mark.parametrize("size", [0, -1, 4097])
+def test_a_size_out_of_range_is_refused(size):
+    with pytest.raises(BadSettings, match=f"size {size} is not a side from 1 to 4096"):
+        SourceOptions(size=size)
+
+
+def test_folders_are_as_given_else_named_by_the_environment_else_in_the_home(monkeypatch):
+    monkeypatch.setenv("HMNPACK_DATA", "/env/data")
+    monkeypatch.setenv("HMNPACK_CACHE", "/env/cache")
+    assert SourceOptions(data_dir=Path("/given")).data_root == Path("/given")
+    assert SourceOptions().data_root == Path("/env/data")
+    assert SourceOptions().cache_root == Path("/env/cache")
+    monkeypatch.delenv("HMNPACK_DATA")
+    monkeypatch.delenv("HMNPACK_CACHE")
+    assert SourceOptions().data_root == Path.home() / ".cache/hmnpack/data"
+    assert SourceOptions().cache_root == Path.home() / ".cache/hmnpack"
+
+
+def test_a_source_knows_the_shape_of_its_images():
+    split = Split(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.tensor([0, 1]), "0" * 64)
+    assert Source("x", ("a", "b"), split, None).image == ImageShape(channels=3, height=4, width=5)
+    assert len(split) == 2

@@ -1,0 +1,126 @@
+"""The paper's Table 7, counted by hand in the test and by the planner in the package."""
+
+import pytest
+
+from hmnpack.budget import (
+    IMAGES_PER_IPC,
+    budget_of,
+    counted_floats,
+    most_instances,
+    plan,
+)
+from hmnpack.errors import BadSettings, BudgetTooSmall
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.presets import PRESETS
+
+TABLE_7 = {
+    ("svhn", 1): 85,
+    ("svhn", 10): 278,
+    ("svhn", 50): 1168,
+    ("cifar10", 1): 85,
+    ("cifar10", 10): 278,
+    ("cifar10", 50): 1168,
+    ("cifar100", 1): 93,
+    ("cifar100", 10): 219,
+    ("cifar100", 50): 673,
+    ("tiny-imagenet", 1): 42,
+    ("tiny-imagenet", 10): 185,
+    ("imagenet-10", 1): 125,
+}
+FITS = TABLE_7 | {("imagenet-10", 1): 126}  # the paper leaves one unused
+
+
+def names(preset):
+    return f"{preset.dataset}-{preset.ipc}"
+
+
+def paper_count(preset, instances):
+    """Appendix C.1 in arithmetic: memories, 1x1 extractors, three ConvTranspose, two norms."""
+    cells, k = preset.grid**2, preset.classes
+    total = cells * preset.dataset_channels + k * cells * preset.class_channels
+    total += k * instances * cells * preset.instance_channels
+    features = preset.dataset_channels
+    if preset.extractor_channels:
+        features = preset.extractor_channels
+        total += k * (preset.dataset_channels * features + features)
+    into = features + preset.class_channels + preset.instance_channels
+    total += into * 10 * 16 + 10 + 2 * 10
+    total += 10 * 6 * 16 + 6 + 2 * 6
+    return total + 6 * 3 * 16 + 3
+
+
+def test_the_table_has_every_column():
+    assert {(preset.dataset, preset.ipc): preset.instances for preset in PRESETS} == TABLE_7
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=names)
+def test_the_largest_count_that_fits_is_the_papers(preset):
+    budget = preset.ipc * preset.classes * preset.image.elements
+    most = FITS[preset.dataset, preset.ipc]
+    assert paper_count(preset, most) <= budget < paper_count(preset, most + 1)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=names)
+def test_the_planner_agrees_with_the_table(preset):
+    spec = plan(preset.ipc, preset.classes, preset.image)
+    assert spec.instances == FITS[preset.dataset, preset.ipc]
+    assert (spec.grid, spec.dataset_channels, spec.class_channels, spec.instance_channels) == (
+        preset.grid,
+        preset.dataset_channels,
+        preset.class_channels,
+        preset.instance_channels,
+    )
+    assert spec.extractor_channels == preset.extractor_channels
+    assert spec.decoder_channels == (10, 6)
+    assert counted_floats(spec) == paper_count(preset, spec.instances)
+
+
+def test_over_budget_counts_are_over_budget():
+    for preset in PRESETS:
+        budget = preset.ipc * preset.classes * preset.image.elements
+        ratio = paper_count(preset, preset.over_budget) / budget
+        assert 1.06 < ratio < 1.1
+
+
+@pytest.mark.parametrize("ipc", [1, 2, 3, 5, 10, 20, 50, 100])
+@pytest.mark.parametrize("classes", [2, 10, 37, 1000])
+@pytest.mark.parametrize(
+    ("channels", "height", "width"),
+    [(1, 8, 8), (1, 28, 28), (3, 16, 16), (3, 32, 32), (3, 48, 30), (3, 64, 64), (3, 224, 224)],
+)
+def test_any_plan_fits_and_cannot_hold_one_more(ipc, classes, channels, height, width):
+    image = ImageShape(channels=channels, height=height, width=width)
+    try:
+        spec = plan(ipc, classes, image)
+    except BudgetTooSmall:
+        assert classes * image.elements * ipc < 2000
+        return
+    floats = budget_of(ipc, classes, image).floats
+    more = spec.model_copy(update={"instances": spec.instances + 1})
+    assert counted_floats(spec) <= floats < counted_floats(more)
+    assert spec.instances >= IMAGES_PER_IPC * ipc
+    assert spec.decoded_side * 8 >= image.side
+
+
+def test_too_small_a_budget_names_the_smallest_ipc_that_works():
+    image = ImageShape(channels=1, height=8, width=8)
+    with pytest.raises(BudgetTooSmall, match="smallest ipc that works here is 2"):
+        plan(1, 2, image)
+    assert plan(2, 2, image).instances >= 4
+
+
+def test_most_instances_is_zero_where_not_even_one_fits():
+    spec = plan(1, 10, ImageShape(channels=3, height=32, width=32))
+    one = counted_floats(spec.model_copy(update={"instances": 1}))
+    assert most_instances(spec, one) == 1
+    assert most_instances(spec, one - 1) == 0
+
+
+def test_images_that_no_decoder_reaches_are_refused_with_a_way_out():
+    with pytest.raises(BadSettings, match=r"1000x400 are larger than the 768 pixels.*--size"):
+        plan(1, 10, ImageShape(channels=3, height=1000, width=400))
+
+
+def test_a_plan_that_no_reader_would_accept_is_refused_at_once():
+    with pytest.raises(BadSettings, match="no bundle may hold this"):
+        plan(50_000, 1000, ImageShape(channels=3, height=64, width=64))

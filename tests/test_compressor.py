@@ -1,0 +1,191 @@
+"""Compressing as a whole: budget, bytes, and what an interruption leaves."""
+
+import itertools
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+import hmnpack
+from hmnpack.compressor import RunOptions, recipe_of
+from hmnpack.errors import BadSettings, BudgetTooSmall, Diverged, OutputExists, Paused
+from hmnpack.fitting import Checkpoint
+from hmnpack.runtime import stream
+from hmnpack.sources import Source, SourceOptions
+from hmnpack.sources.fingerprint import split_of
+
+LABELS = torch.arange(3).repeat_interleave(20)
+
+
+def split(seed):
+    generator = stream(seed, "pixels")
+    noise = torch.randint(0, 120, (60, 1, 16, 16), generator=generator)
+    return split_of((noise + 60 * LABELS[:, None, None, None]).to(torch.uint8), LABELS)
+
+
+@pytest.fixture
+def source():
+    return Source("stripes/../x", ("a/b", "a_b", "c"), split(0), split(1))
+
+
+@pytest.fixture
+def run(source, tmp_path):
+    """Return a function that compresses the source with the smoke recipe, and its options."""
+    cache = SourceOptions(cache_dir=tmp_path / "cache")
+    config = recipe_of("smoke")
+
+    def run(output=None, config=config, **options):
+        return hmnpack.compress(
+            source,
+            8,
+            config=config,
+            output=output,
+            options=RunOptions(device="cpu", **options),
+            source_options=cache,
+        )
+
+    return run
+
+
+def test_the_bundle_is_within_budget_and_says_where_it_is_from(run, source, tmp_path):
+    bundle = run(tmp_path / "x.hmn")
+    manifest = bundle.manifest
+    assert manifest.ledger.floats <= manifest.budget.floats == 8 * 3 * 256
+    assert manifest.source.fingerprint == source.train.fingerprint
+    assert manifest.source.held_out == 6
+    assert manifest.classes == ("a_b", "a_b (1)", "c")
+    assert manifest.provenance.real_images_used_to_start
+    again = hmnpack.bundle.read(tmp_path / "x.hmn")
+    assert again.manifest == manifest
+    assert all(torch.equal(again.tensors[name], bundle.tensors[name]) for name in again.tensors)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "x.hmn"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run):
+    first, second = run().to_bytes(), run().to_bytes()
+    assert first == second
+    other = recipe_of("smoke").model_copy(update={"seed": 1})
+    assert run(config=other).to_bytes() != first
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(run, tmp_path, every):
+    whole = run().to_bytes()
+    for path in (tmp_path / "cache" / "pool").iterdir():
+        path.unlink()  # so that the pool is paused, too
+    output, pauses = tmp_path / "x.hmn", 0
+    for _ in range(30):
+        asked = itertools.count(1)
+        try:
+            run(output, resume=True, should_pause=lambda asked=asked: next(asked) >= every)
+            break
+        except Paused:
+            pauses += 1
+            assert not output.exists()
+    assert pauses >= 10 // every - 1
+    assert output.read_bytes() == whole
+    assert not output.with_name("x.hmn.ckpt").exists()
+
+
+def test_no_time_at_all_still_makes_progress(run, tmp_path):
+    for _ in range(15):
+        try:
+            run(tmp_path / "x.hmn", resume=True, max_minutes=0)
+            break
+        except Paused:
+            continue
+    assert (tmp_path / "x.hmn").read_bytes() == run().to_bytes()
+
+
+def test_a_killed_run_leaves_a_checkpoint_that_ends_with_the_same_bytes(tmp_path):
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        import hmnpack
+        from hmnpack.compressor import RunOptions, recipe_of
+        from hmnpack.fitting import Checkpoint
+        from hmnpack.sources import SourceOptions
+        kill = int(sys.argv[2])
+        write = Checkpoint.write
+        def counted(self, **state):
+            global kill
+            write(self, **state)
+            kill -= 1
+            if kill == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        Checkpoint.write = counted
+        config = recipe_of("smoke")
+        hmnpack.compress(
+            "digits", 10, config=config, output=sys.argv[1],
+            options=RunOptions(device="cpu", resume=True, checkpoint_seconds=0),
+            source_options=SourceOptions(cache_dir=Path(sys.argv[3])),
+        )
+    """
+    pytest.importorskip("sklearn")
+
+    def run(name, kill):
+        command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / name), str(kill)]
+        return subprocess.run([*command, str(tmp_path / "cache")], check=False).returncode
+
+    assert run("whole.hmn", 0) == 0
+    assert run("killed.hmn", 7) == -signal.SIGKILL
+    assert not (tmp_path / "killed.hmn").exists()
+    assert run("killed.hmn", 0) == 0
+    assert (tmp_path / "killed.hmn").read_bytes() == (tmp_path / "whole.hmn").read_bytes()
+
+
+def test_an_unfinished_run_is_not_overwritten_unasked(run, tmp_path):
+    with pytest.raises(Paused):
+        run(tmp_path / "x.hmn", should_pause=itertools.cycle([False, False, True]).__next__)
+    checkpoint = (tmp_path / "x.hmn.ckpt").read_bytes()
+    with pytest.raises(OutputExists, match=r"x\.hmn\.ckpt holds an unfinished run; --resume"):
+        run(tmp_path / "x.hmn")
+    other = recipe_of("smoke").model_copy(update={"seed": 1})
+    with pytest.raises(BadSettings, match="another|other data"):
+        run(tmp_path / "x.hmn", config=other, resume=True)
+    assert (tmp_path / "x.hmn.ckpt").read_bytes() == checkpoint
+    run(tmp_path / "x.hmn", force=True)
+    assert (tmp_path / "x.hmn").exists()
+
+
+def test_a_damaged_checkpoint_says_what_to_do(run, tmp_path):
+    (tmp_path / "x.hmn.ckpt").write_bytes(b"nonsense")
+    with pytest.raises(BadSettings, match=r"cannot be read; delete it"):
+        run(tmp_path / "x.hmn", resume=True)
+
+
+def test_an_existing_output_is_refused_before_any_work(run, tmp_path):
+    (tmp_path / "x.hmn").write_bytes(b"mine")
+    with pytest.raises(OutputExists):
+        run(tmp_path / "x.hmn")
+    assert (tmp_path / "x.hmn").read_bytes() == b"mine"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(run, tmp_path, monkeypatch):
+    from hmnpack.matching import FeatureMatching
+
+    real_call = FeatureMatching.__call__
+
+    def broken(self, container, step):
+        return real_call(self, container, step) * (float("nan") if step == 2 else 1)
+
+    monkeypatch.setattr(FeatureMatching, "__call__", broken)
+    with pytest.raises(Diverged, match="matching became nan by step 3"):
+        run(tmp_path / "x.hmn", checkpoint_seconds=0)
+    last = Checkpoint(tmp_path / "x.hmn.ckpt")
+    state = torch.load(last.path, weights_only=True)
+    assert (state["stage"], state["step"]) == ("matching", 2)
+
+
+def test_too_small_a_budget_is_refused(source, tmp_path):
+    with pytest.raises(BudgetTooSmall, match="smallest ipc"):
+        hmnpack.compress(source, 1, source_options=SourceOptions(cache_dir=tmp_path))
+
+
+def test_an_unknown_recipe_is_answered_with_the_near_ones():
+    with pytest.raises(BadSettings, match="did you mean fast"):
+        recipe_of("fats")

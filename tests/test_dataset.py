@@ -1,0 +1,201 @@
+"""A bundle as a torch data set, as tensors, and as batches on a device."""
+
+import base64
+import io
+import pickle
+import re
+
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+import hmnpack
+from hmnpack import augment
+from hmnpack import dataset as dataset_module
+from hmnpack.container import container_of
+from hmnpack.errors import BadBundle, BadSettings
+
+
+@pytest.fixture
+def dataset(hmn_bundle):
+    return hmnpack.load(hmn_bundle)
+
+
+def expected(bundle):
+    return container_of(bundle.manifest.container, bundle.tensors).expand()
+
+
+def plus_ten(label):
+    return label + 10
+
+
+def halved(image):
+    return image / 2
+
+
+def test_looks_like_torchvision(dataset, hmn_bundle):
+    assert isinstance(dataset, Dataset)
+    assert len(dataset) == 6
+    assert dataset.classes == ["ant", "bee"]
+    assert dataset.class_to_idx == {"ant": 0, "bee": 1}
+    assert dataset.targets == [0, 0, 0, 1, 1, 1]
+    assert dataset.transform is dataset.target_transform is None
+    image, label = dataset[4]
+    assert image.shape == (3, 16, 16) and image.dtype == torch.float32
+    assert image.min() >= 0 and image.max() <= 1
+    assert type(label) is int and label == 1
+    torch.testing.assert_close(image, expected(hmn_bundle)[4])
+    with pytest.raises(IndexError):
+        dataset[6]
+    assert dataset.manifest == hmn_bundle.manifest
+
+
+def test_is_loaded_from_a_file(hmn_bundle, tmp_path):
+    path = tmp_path / "a.hmn"
+    hmn_bundle.save(path)
+    dataset = hmnpack.load(str(path), transform=halved, target_transform=plus_ten)
+    image, label = dataset[3]
+    torch.testing.assert_close(image, expected(hmn_bundle)[3] / 2)
+    assert label == 11
+    assert repr(dataset).splitlines()[:3] == [
+        "Dataset CondensedDataset",
+        "    Number of datapoints: 6",
+        f"    Root location: {path}",
+    ]
+    assert "Transform: <function halved" in repr(dataset)
+    assert "Target transform: <function plus_ten" in repr(dataset)
+    with pytest.raises(BadBundle, match="No such file"):
+        hmnpack.load(tmp_path / "none.hmn")
+
+
+def test_decodes_once_and_lazily(dataset, monkeypatch):
+    calls = []
+    decode = dataset_module.decode
+    monkeypatch.setattr(dataset_module, "decode", lambda *a: calls.append(1) or decode(*a))
+    assert calls == []
+    assert [label for _, label in (dataset[i] for i in range(6))] == dataset.targets
+    assert calls == [1]
+
+
+def test_a_prefix_of_each_class(hmn_bundle):
+    dataset = hmnpack.load(hmn_bundle, per_class=2)
+    assert dataset.targets == [0, 0, 1, 1]
+    images, labels = dataset.tensors()
+    torch.testing.assert_close(images, expected(hmn_bundle)[[0, 1, 3, 4]])
+    assert labels.tolist() == dataset.targets
+    for count in (0, -1, 4):
+        with pytest.raises(BadSettings, match=f"per_class is {count}; each class has 1 to 3"):
+            hmnpack.load(hmn_bundle, per_class=count)
+
+
+def test_tensors(dataset, hmn_bundle):
+    images, labels = dataset.tensors("cpu", torch.float64)
+    assert images.dtype == torch.float64 and labels.dtype == torch.int64
+    torch.testing.assert_close(images.float(), expected(hmn_bundle))
+    images.requires_grad_().sum().backward()
+    images.data.zero_()
+    assert dataset[0][0].any()
+    with pytest.raises(BadSettings, match=r"torch\.uint8; ask for a floating type"):
+        dataset.tensors(dtype=torch.uint8)
+
+
+def test_chunks_are_put_together(hmn_bundle, monkeypatch):
+    monkeypatch.setattr("hmnpack.pictures.CHUNK_ELEMENTS", 4 * 7 * 64)
+    images, _ = hmnpack.load(hmn_bundle).tensors()
+    torch.testing.assert_close(images, expected(hmn_bundle))
+
+
+def test_is_pickled_without_its_images(dataset, hmn_bundle):
+    empty = len(pickle.dumps(dataset))
+    image, _ = dataset[0]
+    data = pickle.dumps(dataset)
+    assert len(data) == empty
+    again = pickle.loads(data)
+    assert torch.equal(again[0][0], image)
+    assert again.manifest == hmn_bundle.manifest and again.targets == dataset.targets
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_loader(images_bundle, method):
+    dataset = hmnpack.load(images_bundle)
+    loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=method)
+    batches = list(loader)
+    assert torch.equal(torch.cat([images for images, _ in batches]), dataset.tensors()[0])
+    assert torch.cat([labels for _, labels in batches]).tolist() == dataset.targets
+
+
+def test_loader_gives_every_image_once(dataset):
+    loader = dataset.loader(4, shuffle=False, normalise=False)
+    assert len(loader) == 2
+    for _ in range(2):
+        batches = list(loader)
+        assert [len(labels) for _, labels in batches] == [4, 2]
+        images, labels = dataset.tensors()
+        torch.testing.assert_close(torch.cat([batch for batch, _ in batches]), images)
+        assert torch.cat([batch for _, batch in batches]).tolist() == labels.tolist()
+
+
+def test_loader_shuffles_by_its_generator(dataset):
+    def order(seed):
+        loader = dataset.loader(6, generator=torch.Generator().manual_seed(seed))
+        return [next(iter(loader))[0] for _ in range(3)]
+
+    first, second, third = order(0)
+    assert not torch.equal(first, second) and not torch.equal(second, third)
+    assert all(torch.equal(*pair) for pair in zip(order(0), (first, second, third), strict=True))
+
+
+def test_loader_normalises(dataset):
+    images, _ = next(iter(dataset.loader(6, shuffle=False)))
+    torch.testing.assert_close(
+        images, augment.normalise(dataset.tensors()[0], dataset.normalisation)
+    )
+
+
+def test_loader_augments(dataset):
+    def batch(normalise):
+        generator = torch.Generator().manual_seed(3)
+        loader = dataset.loader(
+            6,
+            ("flip", "brightness", "crop", "rotate"),
+            generator=generator,
+            shuffle=False,
+            normalise=normalise,
+        )
+        return next(iter(loader))[0]
+
+    draws = augment.draw(
+        ("flip", "brightness", "crop", "rotate"),
+        6,
+        torch.Generator().manual_seed(3),
+        one_spatial=True,
+    )
+    plain = augment.normalise(dataset.tensors()[0], dataset.normalisation)
+    torch.testing.assert_close(batch(True), augment.apply(plain, draws))
+    torch.testing.assert_close(batch(False), augment.apply(plain, draws) * 0.25 + 0.5)
+
+
+def test_loader_refuses(dataset):
+    with pytest.raises(BadSettings, match="batch_size is 0"):
+        dataset.loader(0)
+    with pytest.raises(BadSettings, match="unknown augmentation 'mirror'; there are flip"):
+        dataset.loader(2, ("flip", "mirror"))
+
+
+@pytest.mark.parametrize(
+    ("classes", "instances", "shown"), [(2, 3, 6), (2, 40, 50), (12, 9, 48), (1, 90, 50)]
+)
+def test_html_shows_some_pictures(bundle_of, images, classes, instances, shown):
+    bundle = bundle_of(images(classes=classes, instances=instances))
+    page = hmnpack.load(bundle)._repr_html_()
+    pictures = re.findall(r"data:image/png;base64,([^\"]+)", page)
+    assert len(pictures) == shown
+    assert page.startswith("<pre>Dataset CondensedDataset\n")
+    with Image.open(io.BytesIO(base64.b64decode(pictures[-1]))) as picture:
+        assert picture.size == (3, 2) and picture.mode == "L"
+
+
+def test_html_without_pictures(bundle_of, images, image_shape):
+    bundle = bundle_of(images(image=image_shape(5, 2, 2)))
+    assert "<img" not in hmnpack.load(bundle)._repr_html_()

@@ -1,0 +1,49 @@
+"""Facts about the machine and the code."""
+
+import re
+import subprocess
+
+import pytest
+
+from hmnpack import measure
+
+
+def test_the_machine_is_described():
+    facts = measure.machine_facts()
+    assert facts.processor
+    assert facts.cores >= 1
+    assert 0.1 < facts.memory_gib < 1e6
+    assert facts.device == "cpu"
+    assert {"python", "hmnpack", "torch"} <= set(facts.versions)
+
+
+def test_the_commit_is_that_of_the_tree_and_says_if_it_was_changed(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", *identity, "-C", tmp_path, *arguments], check=True)
+
+    package = tmp_path / "hmnpack"
+    package.mkdir()
+    source = package / "measure.py"
+    source.write_text("one")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "one")
+    monkeypatch.setattr(measure, "__file__", str(source))
+    clean = measure.commit()
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    source.write_text("two")
+    assert measure.commit() == f"{clean}-dirty"
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_outside_of_a_tree_the_version_stands_for_the_commit(tmp_path, monkeypatch, is_broken):
+    monkeypatch.setattr(measure, "__file__", str(tmp_path / "hmnpack" / "measure.py"))
+    if is_broken:
+        (tmp_path / ".git").write_text("gitdir: nowhere")
+    assert measure.commit() == f"v{measure.__version__}"
+
+
+def test_the_processor_has_a_name_without_proc(monkeypatch):
+    monkeypatch.setattr(measure.Path, "is_file", lambda path: False)
+    assert measure.processor_model()

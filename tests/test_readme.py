@@ -1,0 +1,81 @@
+"""What the README tells a user to type exists, and its Python runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hmnpack.cli import main
+from hmnpack.cli.group import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").is_file(), reason="no source tree in reach"
+)
+
+
+def blocks(language):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def shell_lines():
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+def test_there_is_something_to_type():
+    assert len(shell_lines()) >= 8
+    assert len(blocks("python")) >= 2
+
+
+@pytest.mark.parametrize("words", [w for w in shell_lines() if w[0] == "hmnpack"], ids=" ".join)
+def test_every_command_line_is_understood(words):
+    context = main.make_context("hmnpack", [], resilient_parsing=True)
+    command = main.get_command(context, words[1])
+    command.make_context(words[1], words[2:], parent=context)
+
+
+def test_every_command_is_shown():
+    assert {words[1] for words in shell_lines() if words[0] == "hmnpack"} == set(COMMANDS)
+
+
+def test_every_target_of_make_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        used = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
+        assert used <= targets
+    assert targets <= set(
+        re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
+    )
+
+
+def test_the_python_of_the_library_use_runs(monkeypatch, tmp_path, bundle_of, hmn):
+    monkeypatch.chdir(tmp_path)
+    bundle_of(hmn()).save("c10.hmn")
+    using, making = blocks("python")[:2]
+    names = {}
+    exec(compile(using, "README.md", "exec"), names)
+    assert names["images"].shape[0] == len(names["ds"])
+    compile(making, "README.md", "exec")
+
+
+def test_every_exit_code_is_explained():
+    from hmnpack import errors
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Exit codes")[2].partition("\n## ")[0]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.exit_code for kind in kinds if issubclass(kind, errors.HmnError)}
+    for code in codes | {0, 130}:
+        assert re.search(rf"(^|[\s;]){code} ", section), code
+
+
+def test_links_lead_somewhere():
+    for page in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#]+)", text):
+            assert target.startswith("https://") or (ROOT / target).exists(), target

@@ -1,0 +1,197 @@
+"""Every writer, read back by the tool that it writes for."""
+
+import io
+import json
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import hmnpack
+from hmnpack.errors import BadSettings, MissingExtra, OutputExists
+from hmnpack.pictures import to_uint8
+from hmnpack.sources import SourceOptions
+from hmnpack.writers import writers
+from hmnpack.writers.folder import folder_names
+
+FILES = {"sheet": "a.png", "tar": "a.tar", "parquet": "a.parquet"}
+
+
+def expected(bundle):
+    """Pictures as an array [N, H, W, C], and labels."""
+    images, labels = hmnpack.load(bundle).tensors()
+    array = images.clamp(0, 1).numpy().transpose(0, 2, 3, 1)
+    return np.rint(array * 255).astype(np.uint8), labels.tolist()
+
+
+def opened(data):
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture)
+
+
+def test_the_formats():
+    assert list(writers) == ["folder", "parquet", "sheet", "tar"]
+
+
+def test_rounding():
+    values = torch.tensor([-1.0, 0.0, 0.5 / 255, 1.5 / 255, 0.499, 1.0, 7.0])
+    assert to_uint8(values).tolist() == [0, 0, 0, 2, 127, 255, 255]
+
+
+@pytest.mark.parametrize("classes", [("ant", "bee"), ("dog", "cat"), ("Z", "a"), ("b", "<c>")])
+def test_folder_is_read_by_image_folder(bundle_of, hmn, tmp_path, classes):
+    from torchvision.datasets import ImageFolder
+
+    bundle = bundle_of(hmn(), classes=classes)
+    out = tmp_path / "images"
+    assert hmnpack.expand(bundle, str(out)) == out
+    read = ImageFolder(out)
+    pictures, labels = expected(bundle)
+    assert read.targets == labels
+    assert all(np.array_equal(np.asarray(image), pictures[i]) for i, (image, _) in enumerate(read))
+    index = json.loads((out / "classes.json").read_text())
+    assert tuple(index["classes"]) == classes
+    assert index["folders"] == read.classes
+    if list(classes) == sorted(classes) and "<c>" not in classes:
+        assert read.classes == list(classes)
+
+
+def test_names_of_folders():
+    assert folder_names(("ant", "bee")) == ("ant", "bee")
+    assert folder_names(("bee", "ant")) == ("0-bee", "1-ant")
+    assert folder_names(("a:b", "a?b")) == ("0-a_b", "1-a_b")
+    assert folder_names(("nul", "x")) == ("nul_", "x")
+    assert folder_names(("classes.json",)) == ("0-classes.json",)
+    backwards = tuple(str(i) for i in range(11))
+    assert folder_names(backwards)[9:] == ("09-9", "10-10")
+
+
+def test_indices_have_leading_zeros(bundle_of, images, tmp_path):
+    hmnpack.expand(bundle_of(images(instances=11)), tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out" / "ant").iterdir())
+    assert names == [f"{i:02d}.png" for i in range(11)]
+
+
+def test_force_replaces_what_an_earlier_run_wrote(bundle_of, images, tmp_path):
+    out = tmp_path / "out"
+    hmnpack.expand(bundle_of(images(), classes=("ant", "eel")), out)
+    out.chmod(0o750)
+    with pytest.raises(OutputExists, match="not empty"):
+        hmnpack.expand(bundle_of(images()), out)
+    hmnpack.expand(bundle_of(images()), out, force=True, per_class=1)
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    assert found == ["ant/0.png", "bee/0.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["ant", "bee", "classes.json"]
+    assert out.stat().st_mode & 0o777 == 0o750
+
+
+def test_an_empty_folder_is_used(images_bundle, tmp_path):
+    (tmp_path / "out").mkdir()
+    hmnpack.expand(images_bundle, tmp_path / "out")
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 4
+
+
+def test_sheet(bundle_of, hmn, tmp_path):
+    bundle = bundle_of(hmn())
+    hmnpack.expand(bundle, tmp_path / "a.png", format="sheet")
+    pictures, _ = expected(bundle)
+    sheet = opened((tmp_path / "a.png").read_bytes())
+    assert sheet.shape == (2 * 66 + 2, 3 * 66 + 2, 3)
+    # Each pixel became a square of four by four.
+    assert np.array_equal(sheet[68:132:4, 134:198:4], pictures[5])
+    assert np.array_equal(sheet[71:132:4, 137:198:4], pictures[5])
+    assert (sheet[66:68] == 255).all()
+
+
+def test_sheet_shows_ten_of_each_or_as_many_as_asked(bundle_of, images, tmp_path):
+    bundle = bundle_of(images(instances=12))
+    for count, columns in ((None, 10), (12, 12), (1, 1)):
+        path = tmp_path / "a.png"
+        hmnpack.expand(bundle, path, format="sheet", per_class=count, force=True)
+        assert opened(path.read_bytes()).shape == (2 * (2 * 21 + 2) + 2, columns * 65 + 2)
+
+
+def test_a_sheet_too_large_is_refused(bundle_of, images, tmp_path):
+    bundle = bundle_of(images(instances=40_000))
+    with pytest.raises(BadSettings, match="too large; ask for fewer per_class"):
+        hmnpack.expand(bundle, tmp_path / "a.png", format="sheet", per_class=40_000)
+
+
+def test_tar(hmn_bundle, tmp_path):
+    path = hmnpack.expand(hmn_bundle, tmp_path / "a.tar", format="tar")
+    pictures, labels = expected(hmn_bundle)
+    with tarfile.open(path) as tar:
+        members = tar.getmembers()
+        assert [m.name for m in members[:4]] == [
+            "000000.cls",
+            "000000.png",
+            "000001.cls",
+            "000001.png",
+        ]
+        assert {(m.mtime, m.uid, m.uname, m.mode) for m in members} == {(0, 0, "", 0o644)}
+        assert [int(tar.extractfile(m).read()) for m in members[::2]] == labels
+        found = [opened(tar.extractfile(m).read()) for m in members[1::2]]
+    assert np.array_equal(np.stack(found), pictures)
+
+
+def test_parquet_in_the_convention(hmn_bundle, tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("hmnpack.writers.parquet.ROW_GROUP", 4)
+    path = hmnpack.expand(hmn_bundle, tmp_path / "a.parquet", format="parquet")
+    table = parquet.read_table(path)
+    pictures, labels = expected(hmn_bundle)
+    assert table["label"].to_pylist() == labels
+    found = [opened(row["bytes"]) for row in table["image"].to_pylist()]
+    assert np.array_equal(np.stack(found), pictures)
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["label"] == {"_type": "ClassLabel", "names": ["ant", "bee"]}
+    assert features["image"] == {"_type": "Image"}
+
+
+def test_parquet_is_a_source(hmn_bundle, tmp_path):
+    pytest.importorskip("pyarrow")
+    path = hmnpack.expand(hmn_bundle, tmp_path / "train.parquet", format="parquet")
+    options = SourceOptions(cache_dir=tmp_path / "cache")
+    source = hmnpack.open_source(str(path), options)
+    pictures, labels = expected(hmn_bundle)
+    assert source.classes == ("ant", "bee")
+    assert np.array_equal(source.train.images.numpy().transpose(0, 2, 3, 1), pictures)
+    assert source.train.labels.tolist() == labels
+
+
+def test_parquet_without_pyarrow(images_bundle, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r"hmnpack\[parquet\]"):
+        hmnpack.expand(images_bundle, tmp_path / "a.parquet", format="parquet")
+
+
+@pytest.mark.parametrize("format", FILES)
+def test_the_same_bytes_each_time(hmn_bundle, tmp_path, format):
+    path = tmp_path / FILES[format]
+    hmnpack.expand(hmn_bundle, path, format=format)
+    data = path.read_bytes()
+    with pytest.raises(OutputExists, match="exists"):
+        hmnpack.expand(hmn_bundle, path, format=format)
+    hmnpack.expand(hmn_bundle, path, format=format, force=True)
+    assert path.read_bytes() == data
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_bad_requests(bundle_of, images, image_shape, images_bundle, tmp_path):
+    with pytest.raises(BadSettings, match="unknown format 'sheets'; did you mean sheet"):
+        hmnpack.expand(images_bundle, tmp_path / "a", format="sheets")
+    with pytest.raises(BadSettings, match=r"is one file; name it a\.tar"):
+        hmnpack.expand(images_bundle, tmp_path / "a", format="tar")
+    with pytest.raises(BadSettings, match="per_class is 9"):
+        hmnpack.expand(images_bundle, tmp_path / "a", per_class=9)
+    with pytest.raises(BadSettings, match="there is no folder"):
+        hmnpack.expand(images_bundle, tmp_path / "none" / "a")
+    with pytest.raises(BadSettings, match="images of 5 channels have no PNG"):
+        hmnpack.expand(bundle_of(images(image=image_shape(5, 2, 2))), tmp_path / "a")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputExists, match="is a file; name a folder"):
+        hmnpack.expand(images_bundle, tmp_path / "file", force=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
