@@ -133,31 +133,33 @@ def apply(images_NCHW: Tensor, draws: Draws) -> Tensor:
     return images_NCHW
 
 
-def _column(numbers: Tensor) -> Tensor:
-    return numbers.view(-1, 1, 1, 1)
+def _column(numbers: Tensor, images_NCHW: Tensor) -> Tensor:
+    return numbers.to(images_NCHW.dtype).view(-1, 1, 1, 1)
 
 
 def flip(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
     """Mirror the images whose number (of [n]) is below 0.5 left to right."""
-    return torch.where(_column(numbers) < 0.5, images_NCHW.flip(3), images_NCHW)
+    return torch.where(_column(numbers, images_NCHW) < 0.5, images_NCHW.flip(3), images_NCHW)
 
 
 def brightness(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
     """Add ``u - 0.5``, for u of [n]."""
-    return images_NCHW + (_column(numbers) - 0.5)
+    return images_NCHW + (_column(numbers, images_NCHW) - 0.5)
 
 
 def saturation(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
     """Scale by ``2u`` about each pixel's mean over channels (one channel: no change)."""
     if images_NCHW.shape[1] == 1:
         return images_NCHW
-    return torch.lerp(images_NCHW.mean(1, keepdim=True), images_NCHW, _column(numbers) * 2)
+    return torch.lerp(
+        images_NCHW.mean(1, keepdim=True), images_NCHW, _column(numbers, images_NCHW) * 2
+    )
 
 
 def contrast(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
     """Scale by ``u + 0.5`` about each image's mean over channels and pixels."""
     mean = images_NCHW.mean((1, 2, 3), keepdim=True)
-    return torch.lerp(mean, images_NCHW, _column(numbers) + 0.5)
+    return torch.lerp(mean, images_NCHW, _column(numbers, images_NCHW) + 0.5)
 
 
 def crop(images_NCHW: Tensor, numbers: Tensor) -> Tensor:

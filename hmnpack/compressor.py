@@ -1,4 +1,4 @@
-"""Compressing: from a data set to a bundle, stage by stage, resumable, with no arithmetic of its own.
+"""Compressing: from a data set to a bundle, stage by stage, resumable, no arithmetic of its own.
 
 Stages: pool (networks trained on the real images, cached), warm-up (the container is fitted to
 real images), matching (the objective), and the folded container as a bundle. A checkpoint holds

@@ -245,7 +245,8 @@ def _network_accuracy(bench: _Bench, row: str, index: int, sets: list[TrainingSe
         generator=stream(config.seed, "evaluate", row, index),
     ).to(bench.device)
 
-    def heard(_stage: str, done: int, total: int, **facts: float) -> None:
+    def heard(stage: str, done: int, total: int, **facts: float) -> None:
+        del stage  # the training's name says more than a reader of the table wants
         bench.listener(row, index * total + done, len(sets) * total, **facts)
 
     train(

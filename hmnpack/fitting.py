@@ -171,7 +171,7 @@ class Fitting:
             _set_rate(optimiser, config, step)
             loss = objective(container, step)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             pausing = self.clock.pausing()
             if pausing or self.clock.due():

@@ -70,7 +70,7 @@ def choose_device(name: str = "auto") -> torch.device:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Return whether bfloat16 is native there; where it is emulated it is far slower."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))

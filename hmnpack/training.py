@@ -135,7 +135,7 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield shuffled batches: float images in [0, 1] and labels; the last may be short."""
     order = torch.randperm(len(images), generator=generator).to(images.device)
-    for rows in order.split(config.batch):  # type: ignore[no-untyped-call]
+    for rows in order.split(config.batch):
         yield _pixels(images[rows]), labels[rows]
 
 
@@ -163,7 +163,7 @@ def _step(
     if partner is not None:
         loss = kept * loss + (1 - kept) * F.cross_entropy(logits, target[partner])
     optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimiser.step()
     return loss.detach()
 

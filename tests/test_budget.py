@@ -95,6 +95,10 @@ def test_any_plan_fits_and_cannot_hold_one_more(ipc, classes, channels, height, 
     except BudgetTooSmall:
         assert classes * image.elements * ipc < 2000
         return
+    except BadSettings:
+        assert width >= 64
+        assert classes * ipc > 900
+        return
     floats = budget_of(ipc, classes, image).floats
     more = spec.model_copy(update={"instances": spec.instances + 1})
     assert counted_floats(spec) <= floats < counted_floats(more)

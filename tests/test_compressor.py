@@ -144,7 +144,7 @@ def test_an_unfinished_run_is_not_overwritten_unasked(run, tmp_path):
     with pytest.raises(OutputExists, match=r"x\.hmn\.ckpt holds an unfinished run; --resume"):
         run(tmp_path / "x.hmn")
     other = recipe_of("smoke").model_copy(update={"seed": 1})
-    with pytest.raises(BadSettings, match="another|other data"):
+    with pytest.raises(BadSettings, match="other data"):
         run(tmp_path / "x.hmn", config=other, resume=True)
     assert (tmp_path / "x.hmn.ckpt").read_bytes() == checkpoint
     run(tmp_path / "x.hmn", force=True)
@@ -174,7 +174,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(run, tmp_p
         return real_call(self, container, step) * (float("nan") if step == 2 else 1)
 
     monkeypatch.setattr(FeatureMatching, "__call__", broken)
-    with pytest.raises(Diverged, match="matching became nan by step 3"):
+    with pytest.raises(Diverged, match=r"matching became nan by step 3"):
         run(tmp_path / "x.hmn", checkpoint_seconds=0)
     last = Checkpoint(tmp_path / "x.hmn.ckpt")
     state = torch.load(last.path, weights_only=True)

@@ -76,7 +76,7 @@ class HMN(Container):
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return every tensor of the ledger, norms folded into the decoder's weights."""
-        tensors = {
+        tensors: dict[str, Tensor] = {
             "memory.dataset": self.dataset,
             "memory.class": self.classwise,
             "memory.instance": self.instance,
@@ -84,9 +84,8 @@ class HMN(Container):
         if self.spec.extractor_channels is not None:
             tensors["extractor.weight"] = self.extractor_weight
             tensors["extractor.bias"] = self.extractor_bias
-        for index, (weight, bias) in enumerate(self._folded()):
-            tensors[f"decoder.{index}.weight"] = weight
-            tensors[f"decoder.{index}.bias"] = bias
+        for index, pair in enumerate(self._folded()):
+            tensors[f"decoder.{index}.weight"], tensors[f"decoder.{index}.bias"] = pair
         return {
             name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()
         }

@@ -41,7 +41,7 @@ class Norm(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return the normalised rows, of the same shape."""
-        pixels = rows.unflatten(2, (-1, len(self.scale)))
+        pixels: Tensor = rows.unflatten(2, (-1, len(self.scale)))
         if self.frozen:
             mean, var = self.mean, self.var
         else:

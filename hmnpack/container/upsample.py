@@ -79,4 +79,5 @@ def to_rows(images: Tensor) -> Tensor:
 
 def from_rows(rows: Tensor, channels: int) -> Tensor:
     """Return planar rows [N, H, C * W] as [N, C, H, W], contiguous."""
-    return rows.unflatten(2, (channels, -1)).transpose(1, 2).contiguous()
+    planes: Tensor = rows.unflatten(2, (channels, -1))
+    return planes.transpose(1, 2).contiguous()

@@ -9,7 +9,7 @@ Shapes: K classes, B images per class in a batch, D features of a block.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -23,7 +23,6 @@ from hmnpack.matching.pool import Pool, RealData
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.runtime import autocast, stream
 from hmnpack.schema.config import MatchConfig
-
 
 CPU_CHUNK = 64
 """Images at a time on a CPU: layers then stay in its cache, and memory is used again at once."""
@@ -79,7 +78,8 @@ class FeatureMatching:
         real = self.sampler.draw(config.real_batch, generator).to(data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
         chosen = chosen.to(data.device)
-        networks = _Networks(self.match.pool.between(index, part), self.match.pool.trained(index))
+        between = cast(FeatureNetwork, self.match.pool.between(index, part))
+        networks = _Networks(between, self.match.pool.trained(index))
 
         targets = self._targets(networks, real, draws)
         images = container.expand(chosen.flatten())
@@ -122,7 +122,7 @@ class FeatureMatching:
         ]
         return _Targets(means, scales)
 
-    def _loss(  # noqa: PLR0913
+    def _loss(
         self,
         networks: "_Networks",
         images: Tensor,
@@ -163,4 +163,5 @@ class _Targets:
 
 
 def _class_means(block: Tensor, classes: int) -> Tensor:
-    return block.float().flatten(1).unflatten(0, (classes, -1)).mean(1)
+    grouped: Tensor = block.float().flatten(1).unflatten(0, (classes, -1))
+    return grouped.mean(1)

@@ -100,7 +100,7 @@ def _forward(
     size = _slice_size(x.shape[2], x.shape[3], len(weight), padding)
     weight, scale, shift = _last(weight), _column(scale), _column(shift)
     outputs, maps, deviations = [], [], []
-    for part in _last(x).split(size):  # type: ignore[no-untyped-call]
+    for part in _last(x).split(size):
         values = F.conv2d(part, weight, padding=padding)
         values -= values.mean(_PIXELS, keepdim=True)
         inverse = torch.rsqrt((values * values).mean(_PIXELS, keepdim=True) + EPSILON)
@@ -136,8 +136,8 @@ class _Slices:
         scale, shift = torch.zeros_like(self.scale), torch.zeros_like(self.shift)
         inputs, weights = [], []
         parts = zip(
-            self.x.split(size),  # type: ignore[no-untyped-call]
-            _last(grad).split(size),  # type: ignore[no-untyped-call]
+            self.x.split(size),
+            _last(grad).split(size),
             maps,
             deviations,
             strict=True,

@@ -43,7 +43,7 @@ def _torchvision(config: NetworkConfig, classes: int, image: ImageShape) -> nn.M
     name = _known(config, models.list_models(module=models))
     network: nn.Module = models.get_model(name, weights=None, num_classes=classes)
     _fit_first_layer(network, image.channels)
-    return fit_stem(network, image)
+    return _checked(fit_stem(network, image), config.name, classes, image)
 
 
 @FAMILIES.register("timm")
@@ -55,7 +55,7 @@ def _timm(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
     name = _known(config, timm.list_models())
     options: dict[str, Any] = {"num_classes": classes, "in_chans": image.channels}
     network: nn.Module = timm.create_model(name, pretrained=False, **options)
-    return fit_stem(network, image)
+    return _checked(fit_stem(network, image), config.name, classes, image)
 
 
 def build_network(
@@ -93,9 +93,9 @@ def fit_stem(network: nn.Module, image: ImageShape) -> nn.Module:
         image: Shape of the images.
     """
     first = getattr(network, "conv1", None)
-    pooled = hasattr(network, "maxpool")
-    is_large = isinstance(first, nn.Conv2d) and first.kernel_size == (7, 7)
-    if image.side > SMALL_SIDE or not pooled or not is_large:
+    if image.side > SMALL_SIDE or not hasattr(network, "maxpool"):
+        return network
+    if not isinstance(first, nn.Conv2d) or first.kernel_size != (7, 7):
         return network
     network.conv1 = nn.Conv2d(image.channels, first.out_channels, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -114,6 +114,21 @@ def _known(config: NetworkConfig, names: list[str]) -> str:
     return name
 
 
+def _checked(network: nn.Module, name: str, classes: int, image: ImageShape) -> nn.Module:
+    """Return the network, if it takes such images and answers with logits alone."""
+    shape = f"{image.channels}x{image.height}x{image.width}"
+    try:
+        with torch.no_grad():
+            logits = network.eval()(torch.zeros(1, image.channels, image.height, image.width))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise BadSettings(f"{name} cannot take {shape} images ({reason}); try convnet") from error
+    has_extra = getattr(network, "aux_logits", False)
+    if has_extra or not isinstance(logits, torch.Tensor) or logits.shape != (1, classes):
+        raise BadSettings(f"{name} is not a plain classifier; try another network")
+    return network.train()
+
+
 def _fit_first_layer(network: nn.Module, channels: int) -> None:
     """Replace the first convolution where the images do not have its channels."""
     for name, module in network.named_modules():
@@ -127,9 +142,9 @@ def _fit_first_layer(network: nn.Module, channels: int) -> None:
 def _with_channels(layer: nn.Conv2d, channels: int) -> nn.Conv2d:
     if layer.groups != 1:
         raise BadSettings(f"this network takes {layer.in_channels} channels, not {channels}")
-    settings: Any = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
-    fitted = nn.Conv2d(
-        channels, layer.out_channels, layer.kernel_size, bias=layer.bias is not None, **settings
-    )
+    settings: Any = {
+        name: getattr(layer, name) for name in ("kernel_size", "stride", "padding", "dilation")
+    }
+    fitted = nn.Conv2d(channels, layer.out_channels, bias=layer.bias is not None, **settings)
     nn.init.kaiming_normal_(fitted.weight, mode="fan_out", nonlinearity="relu")
     return fitted

@@ -7,6 +7,7 @@ Shape legend: N images, K classes, C channels, H height, W width of an image; h 
 """
 
 import math
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class ResNetAP(nn.Module):
         widths = (_WIDTH, _WIDTH, _WIDTH * 2, _WIDTH * 4, _WIDTH * 8)
         self.blocks = nn.ModuleList(
             ResidualBlock(before, after, 1 if index == 0 else 2)
-            for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
+            for index, (before, after) in enumerate(pairwise(widths))
         )
         self.classifier = nn.Linear(widths[-1], classes)
         for module in self.modules():

@@ -109,6 +109,16 @@ def test_bad_names(name):
         build(name)
 
 
+def test_a_network_for_larger_images_only():
+    with pytest.raises(BadSettings, match="alexnet cannot take 3x32x32 images"):
+        build("torchvision:alexnet")
+
+
+def test_resnet_ap_for_tiny_images():
+    with pytest.raises(BadSettings, match="at least 16x16, not 8x8"):
+        build("resnet-ap", ImageShape(channels=1, height=8, width=8))
+
+
 def test_timm_is_an_extra():
     try:
         import timm  # noqa: F401

@@ -1,0 +1,148 @@
+"""Training: deterministic, resumable to the bit, and what it says it is."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hmnpack.errors import Diverged
+from hmnpack.networks import build_network
+from hmnpack.runtime import stream
+from hmnpack.schema.config import NetworkConfig, TrainConfig
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import Normalisation
+from hmnpack.training import accuracy, learning_rate, schedule_of, train
+
+SAME = Normalisation(mean=(0.0,), std=(1.0,))
+HALF = Normalisation(mean=(0.5,), std=(0.25,))
+AUGMENTED = TrainConfig(epochs=4, batch=8)
+PLAIN = TrainConfig(epochs=4, batch=8, lr=0.05, augment=(), cutmix=0)
+
+
+def data(count=22, classes=3):
+    labels = torch.arange(count) % classes
+    noise = torch.rand(count, 1, 8, 8, generator=stream(0, "pixels")) * 60
+    return (noise + 60 * labels.view(-1, 1, 1, 1)).to(torch.uint8), labels
+
+
+def network(seed=0, classes=3):
+    image = ImageShape(channels=1, height=8, width=8)
+    config = NetworkConfig(width=4, depth=2)
+    return build_network(config, classes=classes, image=image, generator=stream(seed, "net"))
+
+
+def trained(config=AUGMENTED, **more):
+    net = network()
+    images, labels = data()
+    train(net, images, labels, config, normalisation=HALF, seed=1, name="t", **more)
+    return net.state_dict()
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_deterministic_by_seed_and_name():
+    assert same(trained(), trained())
+
+
+def test_resumed_at_any_epoch_it_ends_the_same():
+    states = []
+    whole = trained(on_epoch=states.append)
+    assert [state.epoch for state in states] == [1, 2, 3, 4]
+    for state in states:
+        assert same(whole, trained(resume=state))
+
+
+def test_a_hook_that_raises_stops_it():
+    def stop(state):
+        raise InterruptedError(state.epoch)
+
+    with pytest.raises(InterruptedError, match="1"):
+        trained(on_epoch=stop)
+
+
+def test_the_same_as_a_literal_loop():
+    images, labels = data()
+    mine, other = network(), network()
+    train(mine, images, labels, PLAIN, normalisation=HALF, seed=3, name="loop")
+    optimiser = torch.optim.SGD(other.parameters(), 0.05, momentum=0.9, weight_decay=0.0005)
+    step = 0
+    for epoch in range(4):
+        order = torch.randperm(22, generator=stream(3, "loop", "epoch", epoch))
+        for rows in (order[:8], order[8:16], order[16:]):
+            cosine = (1 + math.cos(math.pi * step / 11)) / 2
+            optimiser.param_groups[0]["lr"] = 0.0001 + (0.05 - 0.0001) * cosine
+            optimiser.zero_grad()
+            pixels = (images[rows].float() / 255 - 0.5) / 0.25
+            F.cross_entropy(other(pixels), labels[rows]).backward()
+            optimiser.step()
+            step += 1
+    for found, expected in zip(mine.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_bytes_and_floats_are_the_same_images():
+    images, labels = data()
+    results = []
+    for pixels in (images, images.float() / 255):
+        net = network()
+        train(net, pixels, labels, PLAIN, normalisation=HALF, seed=1, name="t")
+        results.append(net.state_dict())
+    assert same(*results)
+
+
+def test_the_rate_falls_from_the_first_to_the_last_step():
+    config = TrainConfig(epochs=1, lr=0.2, lr_end=0.002)
+    rates = [learning_rate(config, step, 5) for step in range(5)]
+    assert rates == pytest.approx([0.2, 0.17100, 0.101, 0.03100, 0.002], abs=1e-4)
+    constant = TrainConfig(epochs=1, lr=0.2, schedule="constant")
+    assert learning_rate(constant, 4, 5) == 0.2
+    assert learning_rate(config, 0, 1) == 0.2
+
+
+@pytest.mark.parametrize(
+    ("images", "min_steps", "epochs", "steps"), [(64, 0, 5, 1), (65, 0, 5, 2), (10, 101, 101, 1)]
+)
+def test_schedule(images, min_steps, epochs, steps):
+    schedule = schedule_of(TrainConfig(epochs=5, batch=64), images, min_steps)
+    assert (schedule.epochs, schedule.steps, schedule.total) == (epochs, steps, epochs * steps)
+
+
+def test_the_listener_hears_every_epoch():
+    heard = []
+    trained(PLAIN, min_steps=15, listener=lambda *a, **facts: heard.append((*a, sorted(facts))))
+    assert heard == [("t", epoch + 1, 5, ["loss", "lr"]) for epoch in range(5)]
+
+
+def test_divergence_names_the_step():
+    images, labels = data()
+    net = network()
+    with torch.no_grad():
+        net.classifier.bias[0] = float("inf")
+    with pytest.raises(Diverged, match="t: the loss became nan at step 0; use a lower"):
+        train(net, images, labels, PLAIN, normalisation=HALF, seed=1, name="t")
+
+
+def test_it_learns():
+    images, labels = data(60)
+    net = network()
+    config = PLAIN.model_copy(update={"epochs": 15})
+    train(net, images, labels, config, normalisation=SAME, seed=1, name="t")
+    assert accuracy(net, images, labels, normalisation=SAME) == 100
+
+
+def test_accuracy_counts(monkeypatch):
+    class Brightness(nn.Module):
+        def forward(self, x):
+            assert not self.training
+            return torch.stack([-x.mean((1, 2, 3)), x.mean((1, 2, 3))], 1)
+
+    monkeypatch.setattr("hmnpack.training._TEST_BATCH", 3)
+    images = torch.tensor([0, 255, 0, 255, 255, 0, 0, 0], dtype=torch.uint8).view(8, 1, 1, 1)
+    labels = torch.tensor([0, 1, 1, 1, 0, 0, 0, 1])
+    net = Brightness()
+    assert accuracy(net, images, labels, normalisation=HALF) == 62.5
+    assert net.training
