@@ -4,6 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT := demo-output
+SMALL := --set pool.network.width=32 --set match.steps=400
+
+# The demo and the tests are of tiny images: threads would wait for each other longer than they
+# work, and many times as long on a machine that is busy with something else.
+demo test check: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check bench schema format clean
@@ -20,10 +25,11 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## compress, inspect, expand and evaluate real handwritten digits (no download)
 	@mkdir -p $(OUT)
-	$(BIN)/hmnpack compress digits --ipc 10 -o $(OUT)/digits.hmn --force
+	$(BIN)/hmnpack compress digits --ipc 1 -o $(OUT)/digits.hmn --force $(SMALL)
 	$(BIN)/hmnpack inspect $(OUT)/digits.hmn
 	$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/images --force
-	$(BIN)/hmnpack evaluate $(OUT)/digits.hmn --data digits --repeats 5
+	$(BIN)/hmnpack evaluate $(OUT)/digits.hmn --data digits --width 32 --epochs 100 --repeats 5 \
+		--save $(OUT)/result.json --force
 	@echo "contact sheet:"
 	@$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/digits.png --format sheet --force
 

@@ -103,10 +103,10 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
 
 
 def _run(request: Request, config: "CompressConfig", source_options: dict[str, Any]) -> "Bundle":
-    from hmnpack.bundle import refuse_output
     from hmnpack.cli.progress import drawn
     from hmnpack.compressor import RunOptions
     from hmnpack.compressor import compress as condense
+    from hmnpack.output import refuse_output
 
     refuse_output(request.output, force=request.force)  # before minutes of opening
     with drawn(quiet=request.quiet) as listener:

@@ -94,10 +94,11 @@ def evaluate(**typed: Any) -> None:  # noqa: ANN401
 
 
 def _run(request: Request, config: "EvaluateConfig", source_options: dict[str, Any]) -> None:
-    from hmnpack.bundle import read, refuse_output, write_atomically
+    from hmnpack.bundle import read
     from hmnpack.cli.progress import drawn
     from hmnpack.cli.show import accuracy_table, console, print_json
     from hmnpack.evaluation import evaluate as judge
+    from hmnpack.output import refuse_output, write_atomically
 
     bundle = read(request.file)
     if request.save:

@@ -4,16 +4,18 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from hmnpack.cli.text import safe, share
-from hmnpack.schema.ledger import Ledger
-from hmnpack.schema.manifest import Budget
-from hmnpack.schema.result import Row
+
+if TYPE_CHECKING:
+    from hmnpack.schema.ledger import Ledger
+    from hmnpack.schema.manifest import Budget
+    from hmnpack.schema.result import Row
 
 PIPE_WIDTH = 100
 """Columns where the output is no terminal, so that what is piped does not depend on one."""
@@ -56,7 +58,7 @@ def facts(title: str, rows: Iterable[tuple[str, object]]) -> Table:
     return made
 
 
-def ledger_table(ledger: Ledger, budget: Budget) -> Table:
+def ledger_table(ledger: "Ledger", budget: "Budget") -> Table:
     """Return the ledger's rows, their sum, and the sum against both budgets."""
     rows: list[Sequence[object]] = [
         (row.name, row.role, " x ".join(map(str, row.shape)), f"{row.elements:,}", f"{row.bytes:,}")
@@ -69,7 +71,7 @@ def ledger_table(ledger: Ledger, budget: Budget) -> Table:
     return table("Ledger", ("tensor", "tier", "shape", "floats", "bytes"), rows)
 
 
-def accuracy_table(title: str, rows: Iterable[Row]) -> Table:
+def accuracy_table(title: str, rows: Iterable["Row"]) -> Table:
     """Return rows of an evaluation: what was trained on and for how long, mean and deviation."""
     cells = [
         (

@@ -1,12 +1,12 @@
 """State on disk while a run is under way: written whole or not at all, read without pickle."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hmnpack.errors import BadSettings
+from hmnpack.output import replacing
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
@@ -17,15 +17,8 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
         state: Nested dictionaries and lists of tensors, numbers, texts.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    sibling = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with sibling.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        sibling.replace(path)
-    finally:
-        sibling.unlink(missing_ok=True)
+    with replacing(path, force=True) as file:
+        torch.save(state, file)
 
 
 def read_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from hmnpack.budget import budget_of, plan
-from hmnpack.bundle import Bundle, data_sha256, refuse_output
+from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.container import HMN, Container, new_container
 from hmnpack.fitting import Checkpoint, Clock, Fitting, key_of
 from hmnpack.matching import (
@@ -25,6 +25,7 @@ from hmnpack.matching import (
     pool_of,
     targets_of,
 )
+from hmnpack.output import refuse_output
 from hmnpack.registry import Registry
 from hmnpack.runtime import Listener, choose_device, silent, stream
 from hmnpack.schema.config import CompressConfig

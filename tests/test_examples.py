@@ -35,6 +35,30 @@ def test_packing_and_training(tmp_path, capsys):
     assert 0 <= accuracy <= 100
 
 
+def test_a_table_is_made_and_recorded(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    from hmnpack.schema.result import Result
+
+    tables = script("reproduce/accuracy_table.py")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(tables, "EvaluateConfig", tiny_evaluation)
+    words = "--data digits --label digits --name digits --ipc 1 --recipe smoke --epochs 1"
+    work = ["--repeats", "1", "--device", "cpu", "--work", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", ["accuracy_table.py", *words.split(), *work])
+    tables.main()
+    result = Result.model_validate_json((tmp_path / "results" / "digits.json").read_text())
+    assert result.recipe == "smoke"
+    assert result.figures["ipc"] == 1
+    names = ["random real, same floats", "JPEG real, same bytes", "warm-up alone"]
+    assert [row.name for row in result.controls] == names
+
+
+def tiny_evaluation():
+    from hmnpack.schema.config import EvaluateConfig, NetworkConfig
+
+    return EvaluateConfig(network=NetworkConfig(width=4), min_steps=1)
+
+
 class TestTables:
     @pytest.fixture
     def tables(self):
@@ -69,12 +93,11 @@ class TestTables:
         (tmp_path / "x.json").write_text(result.model_dump_json())
         text = tables.table(tables.results(tmp_path), "results")
         assert "| CIFAR-10 (JPEG) | 1 | fast | 850 | **50.0** &plusmn; 0.5 | 20.0" in text
-        assert "30.0 &plusmn; 1.0 | convnet width 128, 300 epochs, 3 networks" in text
+        assert "30.0 &plusmn; 1.0 | - | 3 x convnet, width 128, 300 epochs" in text
         assert "[json](results/x.json)" in text
         assert tables.table({}, "results") == tables.EMPTY
 
 
 def test_every_script_is_run_here():
-    tested = {"pack_in_python.py", "train_on_a_file.py", "render_tables.py"}
+    tested = {"pack_in_python.py", "train_on_a_file.py", "render_tables.py", "accuracy_table.py"}
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested
-    assert sys.version_info >= (3, 11)

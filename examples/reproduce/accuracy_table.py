@@ -5,7 +5,8 @@
 
 Four rows: the bundle, random real images in the same floats, JPEG real images in the same bytes,
 and the warm-up alone (the same container fitted to real images, with no matching). What is found
-in the work folder is not made again, so an interrupted table goes on where it was.
+in the work folder is not made again, so an interrupted table goes on where it was, and several
+processes can each do some of the seeds (`--seeds 1`) before one puts them all together.
 """
 
 import argparse
@@ -14,11 +15,13 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from statistics import mean, stdev
 
 from hmnpack.bundle import read
 from hmnpack.compressor import RunOptions, compress, recipe_of
-from hmnpack.evaluation import Evaluation, evaluate
+from hmnpack.evaluation import evaluate
 from hmnpack.measure import commit, machine_facts
+from hmnpack.runtime import choose_device
 from hmnpack.schema.config import CompressConfig, EvaluateConfig
 from hmnpack.schema.result import DataFacts, Result, Row
 from hmnpack.sources import Source, SourceOptions, open_source
@@ -36,8 +39,10 @@ def main() -> None:
     parser.add_argument("--ipc", type=int, required=True, help="budget, images per class")
     parser.add_argument("--recipe", default="fast", help="settings to start from")
     parser.add_argument("--epochs", type=int, default=300, help="of every network")
-    parser.add_argument("--repeats", type=int, default=3, help="networks per row")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one network per row for each"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bundle")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for the bundles")
     typed = parser.parse_args()
@@ -47,9 +52,11 @@ def main() -> None:
     still = config.model_copy(update={"match": config.match.model_copy(update={"steps": 0})})
     minutes = _packed(typed, source, config, typed.name)
     _packed(typed, source, still, f"{typed.name}-warm-up")
-    for name, controls in ((typed.name, True), (f"{typed.name}-warm-up", False)):
-        _evaluated(typed, source, name, controls)
-        _record(typed, source, minutes)
+    for seed in typed.seeds:
+        _evaluated(typed, source, typed.name, seed)
+    for seed in typed.seeds:
+        _evaluated(typed, source, f"{typed.name}-warm-up", seed)
+    _record(typed, source, minutes)
 
 
 def _packed(typed: argparse.Namespace, source: Source, config: CompressConfig, name: str) -> float:
@@ -63,14 +70,18 @@ def _packed(typed: argparse.Namespace, source: Source, config: CompressConfig, n
     return float(json.loads(timing.read_text()))
 
 
-def _evaluated(typed: argparse.Namespace, source: Source, name: str, controls: bool) -> None:
-    """Train the networks of a bundle's rows if they are not recorded yet."""
-    path = typed.work / f"{name}.rows.json"
+def _rows_file(typed: argparse.Namespace, name: str, seed: int) -> Path:
+    return Path(typed.work / f"{name}.seed-{seed}.json")
+
+
+def _evaluated(typed: argparse.Namespace, source: Source, name: str, seed: int) -> None:
+    """Train one network for each row of a bundle, if that is not done yet."""
+    path = _rows_file(typed, name, seed)
     if path.exists():
         return
     defaults = EvaluateConfig()
     train = defaults.train.model_copy(update={"epochs": typed.epochs})
-    changes = {"train": train, "repeats": typed.repeats, "controls": controls, "seed": typed.seed}
+    changes = {"train": train, "repeats": 1, "seed": seed, "controls": name == typed.name}
     found = evaluate(
         typed.work / f"{name}.hmn",
         source,
@@ -78,42 +89,54 @@ def _evaluated(typed: argparse.Namespace, source: Source, name: str, controls: b
         device=typed.device,
         listener=_said,
     )
-    path.write_text(json.dumps(_plain(found, controls)))
+    path.write_text(json.dumps([row.model_dump(mode="json") for row in found.rows]))
 
 
-def _plain(found: Evaluation, is_bundle: bool) -> list[dict[str, object]]:
-    first = found.rows[0] if is_bundle else found.rows[0].model_copy(update={"name": WARM_UP})
-    return [row.model_dump(mode="json") for row in (first, *found.rows[1:])]
+def _rows(typed: argparse.Namespace, name: str) -> list[Row]:
+    """Return the rows of a bundle over the seeds that are done: mean and sample deviation."""
+    paths = [_rows_file(typed, name, seed) for seed in typed.seeds]
+    runs = [json.loads(path.read_text()) for path in paths if path.exists()]
+    rows = []
+    for same in zip(*runs, strict=True):
+        accuracies = [row["accuracy_mean"] for row in same]
+        changes = {
+            "accuracy_mean": mean(accuracies),
+            "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else 0.0,
+            "networks": len(accuracies),
+        }
+        rows.append(Row.model_validate(same[0]).model_copy(update=changes))
+    return rows
 
 
 def _record(typed: argparse.Namespace, source: Source, minutes: float) -> None:
-    """Write the result with the rows that there are so far."""
-    rows: list[Row] = []
-    for name in (typed.name, f"{typed.name}-warm-up"):
-        path = typed.work / f"{name}.rows.json"
-        if path.exists():
-            rows += [Row.model_validate(row) for row in json.loads(path.read_text())]
+    """Write the result."""
     manifest = read(typed.work / f"{typed.name}.hmn").manifest
-    headline = rows[0]
+    headline, *controls = _rows(typed, typed.name)
+    controls += [
+        row.model_copy(update={"name": WARM_UP}) for row in _rows(typed, f"{typed.name}-warm-up")
+    ]
+    network = EvaluateConfig().network
     result = Result(
         name=typed.name,
         recipe=typed.recipe,
         command=shlex.join(["python", "examples/reproduce/accuracy_table.py", *sys.argv[1:]]),
         commit=commit(),
         seed=typed.seed,
-        machine=machine_facts(typed.device if typed.device != "auto" else "cpu"),
+        machine=machine_facts(choose_device(typed.device)),
         data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
         minutes=round(minutes, 1),
         accuracy_mean=headline.accuracy_mean,
         accuracy_std=headline.accuracy_std,
         networks=headline.networks,
-        controls=tuple(rows[1:]),
+        controls=tuple(controls),
         figures={
+            "ipc": typed.ipc,
             "images": headline.images,
             "floats": manifest.ledger.floats,
             "budget_floats": manifest.budget.floats,
+            "network": network.name,
+            "width": network.width,
             "epochs": typed.epochs,
-            "network": "ConvNet-3, width 128",
         },
     )
     RESULTS.mkdir(exist_ok=True)

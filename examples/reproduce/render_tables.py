@@ -14,8 +14,10 @@ README = HERE.parents[1] / "README.md"
 BEGIN = "<!-- results: written by examples/reproduce/render_tables.py -->\n"
 END = "<!-- end of results -->"
 EMPTY = "No results are recorded yet.\n"
-COLUMNS = ("data", "ipc", "recipe", "images", "condensed", "same floats", "same bytes", "protocol")
-CONTROLS = {"same floats": "floats", "same bytes": "bytes"}
+CONTROLS = ("same floats", "same bytes", "warm-up alone")
+"""What the names of rows beside the headline have in them; each is a column."""
+
+COLUMNS = ("data", "ipc", "recipe", "images", "condensed", *CONTROLS, "networks", "file")
 
 
 def results(folder: Path) -> dict[str, Result]:
@@ -36,8 +38,7 @@ def table(found: dict[str, Result], link: str) -> str:
     """
     if not found:
         return EMPTY
-    columns = (*COLUMNS, "file")
-    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
     for name, result in found.items():
         lines.append(f"| {' | '.join((*_cells(result), f'[json]({link}/{name})'))} |")
     return "\n".join(lines) + "\n"
@@ -46,24 +47,24 @@ def table(found: dict[str, Result], link: str) -> str:
 def _cells(result: Result) -> tuple[str, ...]:
     figures = result.figures
     data = result.data.name if result.data else "-"
-    protocol = (
-        f"{figures.get('network', '-')} width {figures.get('width', '-')}, "
-        f"{figures.get('epochs', '-')} epochs, {result.networks} networks"
-    )
+    network = f"{result.networks} x {figures.get('network', '-')}"
+    if "width" in figures:
+        network += f", width {figures['width']}"
+    epochs = f"{figures.get('epochs', '-')} epochs"
     return (
         data,
         str(figures.get("ipc", "-")),
         result.recipe or "-",
         str(figures.get("images", "-")),
         f"**{result.accuracy_mean:.1f}** &plusmn; {result.accuracy_std or 0:.1f}",
-        *(_control(result.controls, word) for word in CONTROLS.values()),
-        protocol,
+        *(_control(result.controls, words) for words in CONTROLS),
+        f"{network}, {epochs}",
     )
 
 
-def _control(rows: tuple[Row, ...], word: str) -> str:
+def _control(rows: tuple[Row, ...], words: str) -> str:
     for row in rows:
-        if word in row.name:
+        if words in row.name:
             return f"{row.accuracy_mean:.1f} &plusmn; {row.accuracy_std:.1f}"
     return "-"
 

@@ -1,16 +1,6 @@
 """One `.hmn` file: read (bounded, verified) and written (canonical, whole); see FORMAT.md."""
 
 from hmnpack.bundle.bundle import Bundle, data_sha256
-from hmnpack.bundle.output import refuse_output, refuse_parent, replacing, write_atomically
 from hmnpack.bundle.read import inspect, read
 
-__all__ = [
-    "Bundle",
-    "data_sha256",
-    "inspect",
-    "read",
-    "refuse_output",
-    "refuse_parent",
-    "replacing",
-    "write_atomically",
-]
+__all__ = ["Bundle", "data_sha256", "inspect", "read"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hmnpack.bundle.checks import manifest_of, manifest_text
 from hmnpack.bundle.faults import Corrupted, NotFinite
 from hmnpack.bundle.header import KEY, read_header
-from hmnpack.bundle.output import write_atomically
+from hmnpack.output import write_atomically
 from hmnpack.schema.manifest import Manifest
 
 if TYPE_CHECKING:

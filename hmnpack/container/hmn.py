@@ -123,8 +123,8 @@ class HMN(Container):
         (weight, bias), *later = pairs
         side, channels = self.spec.grid, self.spec.shared_channels
         return (
-            layer_of(weight[:channels], bias, side),
-            layer_of(weight[channels:], None, side),
+            layer_of(weight[:channels], bias, side, planar=not later),
+            layer_of(weight[channels:], None, side, planar=not later),
             [
                 layer_of(*pair, side * 2**level, planar=level == len(later))
                 for level, pair in enumerate(later, 1)

@@ -24,8 +24,8 @@ from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.runtime import autocast, stream
 from hmnpack.schema.config import MatchConfig
 
-CPU_CHUNK = 64
-"""Images at a time on a CPU: layers then stay in its cache, and memory is used again at once."""
+CPU_CHUNK = 64 * 32 * 32
+"""Pixels at a time on a CPU: layers then stay in its cache, and memory is used again at once."""
 
 
 class FeatureNetwork(Protocol):
@@ -94,7 +94,8 @@ class FeatureMatching:
         """Return how many classes to do at a time, for so many images of each."""
         if self.match.data.device.type != "cpu":
             return self.match.data.classes
-        return max(1, CPU_CHUNK // images)
+        height, width = self.match.data.images.shape[2:]
+        return max(1, CPU_CHUNK // (images * height * width))
 
     def _prepared(self, images: Tensor, classes: Tensor, draws: Draws) -> Tensor:
         """Normalise and augment, with one draw per class for all its images (siamese)."""

@@ -12,8 +12,8 @@ import re
 import shutil
 from pathlib import Path
 
-from hmnpack.bundle.output import refuse_parent, sibling_of
 from hmnpack.errors import BadSettings, OutputExists
+from hmnpack.output import refuse_parent, sibling_of
 from hmnpack.schema.manifest import same_on_disk
 from hmnpack.writers.base import Album, digits_of, writers
 

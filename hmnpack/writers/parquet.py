@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hmnpack.bundle import replacing
 from hmnpack.errors import MissingExtra
+from hmnpack.output import replacing
 from hmnpack.pictures import png
 from hmnpack.writers.base import Album, digits_of, writers
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from hmnpack.bundle import replacing
 from hmnpack.errors import BadSettings
+from hmnpack.output import replacing
 from hmnpack.writers.base import Album, writers
 
 COLUMNS = 10

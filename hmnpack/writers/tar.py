@@ -4,7 +4,7 @@ import tarfile
 from io import BytesIO
 from pathlib import Path
 
-from hmnpack.bundle import replacing
+from hmnpack.output import replacing
 from hmnpack.pictures import png
 from hmnpack.writers.base import Album, digits_of, writers
 

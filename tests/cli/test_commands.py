@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+# Both import open_source, which a fixture replaces: had they not been imported before it does, they
+# would keep its stand-in for all tests to come.
+import hmnpack.compressor
+import hmnpack.evaluation  # noqa: F401
 from hmnpack.budget import budget_of, plan
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.result import Result, Row

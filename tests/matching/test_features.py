@@ -72,7 +72,7 @@ def literal(match, images, step):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("chunk", [1, 6, 1000])
+@pytest.mark.parametrize("chunk", [1, 6 * 256, 1000 * 256])
 def test_loss_and_gradient_are_those_of_the_description(
     real, pool_config, tmp_path, monkeypatch, name, chunk
 ):
