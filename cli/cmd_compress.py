@@ -1,6 +1,7 @@
 """`hmnpack compress`: a data set into one small file."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -166,7 +167,9 @@ def pausing() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        click.echo("hmnpack: pausing after this step; once more to stop at once", err=True)
+        # Not through sys.stderr, which may be in the middle of a write and refuses a second one.
+        with contextlib.suppress(OSError):
+            os.write(2, b"hmnpack: pausing after this step; once more to stop at once\n")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -54,7 +54,7 @@ class RecipeName(click.ParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the recipes."""
-        from hmnpack.schema.recipes import RECIPES
+        from hmnpack.recipes import RECIPES
 
         return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
 

@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hmnpack.errors import BadSettings
+from hmnpack.recipes import DEFAULT_RECIPE, recipe_of
 from hmnpack.schema.config import CompressConfig, EvaluateConfig
-from hmnpack.schema.recipes import RECIPES
 
 Model = TypeVar("Model", bound=BaseModel)
-DEFAULT_RECIPE = "fast"
 
 
 def compress_config(
@@ -36,10 +35,7 @@ def compress_config(
     """
     stored = _from_toml(file) if file else {}
     name = str(recipe or stored.get("recipe") or DEFAULT_RECIPE)
-    base = {str(known): config for known, config in RECIPES.items()}
-    if name not in base:
-        raise BadSettings(f"unknown recipe {name!r}; {_did_you_mean(name, base)}")
-    return merged(base[name], {**stored, "recipe": name}, _assigned(assignments), options)
+    return merged(recipe_of(name), {**stored, "recipe": name}, _assigned(assignments), options)
 
 
 def evaluate_config(assignments: Iterable[str], options: Mapping[str, object]) -> EvaluateConfig:

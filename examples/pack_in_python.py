@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import hmnpack
+from hmnpack.recipes import RECIPES
 from hmnpack.schema.config import CompressConfig
-from hmnpack.schema.recipes import RECIPES
 
 
 def say(stage: str, done: int, total: int, **facts: float) -> None:

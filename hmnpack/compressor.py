@@ -26,12 +26,11 @@ from hmnpack.matching import (
     targets_of,
 )
 from hmnpack.output import refuse_output
-from hmnpack.registry import Registry
+from hmnpack.recipes import DEFAULT_RECIPE, recipe_of
 from hmnpack.runtime import Listener, choose_device, silent, stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts, storable_class_names
-from hmnpack.schema.recipes import RECIPES
 from hmnpack.sources import (
     Source,
     SourceOptions,
@@ -63,23 +62,11 @@ class RunOptions:
     should_pause: Callable[[], bool] = lambda: False
 
 
-def recipe_of(name: str) -> CompressConfig:
-    """Return the settings of a recipe.
-
-    Raises:
-        BadSettings: if there is none of that name; the text names the near ones.
-    """
-    recipes: Registry[CompressConfig] = Registry("recipe")
-    for key, config in RECIPES.items():
-        recipes.register(key)(config)
-    return recipes[name]
-
-
 def compress(  # noqa: PLR0913
     data: str | Source,
     ipc: int,
     *,
-    recipe: str = "fast",
+    recipe: str = DEFAULT_RECIPE,
     config: CompressConfig | None = None,
     output: Path | str | None = None,
     options: RunOptions | None = None,

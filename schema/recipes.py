@@ -1,7 +1,5 @@
 """Recipes: named settings of a whole run."""
 
-from typing import Literal
-
 from hmnpack.schema.config import (
     MATCHING_AUGMENTATIONS,
     CompressConfig,
@@ -12,8 +10,6 @@ from hmnpack.schema.config import (
     TrainConfig,
     WarmupConfig,
 )
-
-RecipeName = Literal["smoke", "fast"]
 
 SMOKE = CompressConfig(
     recipe="smoke",
@@ -42,6 +38,3 @@ FAST = CompressConfig(
     match=MatchConfig(steps=800),
 )
 """Minutes on a CPU: the demo, and a first bundle of a small data set."""
-
-RECIPES: dict[RecipeName, CompressConfig] = {"smoke": SMOKE, "fast": FAST}
-"""Every recipe by name."""

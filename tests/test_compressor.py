@@ -10,9 +10,10 @@ import pytest
 import torch
 
 import hmnpack
-from hmnpack.compressor import RunOptions, recipe_of
+from hmnpack.compressor import RunOptions
 from hmnpack.errors import BadSettings, BudgetTooSmall, Diverged, OutputExists, Paused
 from hmnpack.fitting import Checkpoint
+from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
 from hmnpack.sources import Source, SourceOptions
 from hmnpack.sources.fingerprint import split_of
@@ -105,7 +106,8 @@ def test_a_killed_run_leaves_a_checkpoint_that_ends_with_the_same_bytes(tmp_path
         import os, signal, sys
         from pathlib import Path
         import hmnpack
-        from hmnpack.compressor import RunOptions, recipe_of
+        from hmnpack.compressor import RunOptions
+        from hmnpack.recipes import recipe_of
         from hmnpack.fitting import Checkpoint
         from hmnpack.sources import SourceOptions
         kill = int(sys.argv[2])
@@ -181,7 +183,10 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(run, tmp_p
     assert (state["stage"], state["step"]) == ("matching", 2)
 
 
-def test_too_small_a_budget_is_refused(source, tmp_path):
+def test_too_small_a_budget_is_refused(tmp_path):
+    labels = torch.arange(2).repeat_interleave(5)
+    tiny = split_of(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), labels)
+    source = Source("tiny", ("a", "b"), tiny, None)
     with pytest.raises(BudgetTooSmall, match="smallest ipc"):
         hmnpack.compress(source, 1, source_options=SourceOptions(cache_dir=tmp_path))
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from hmnpack.bundle import read
-from hmnpack.compressor import RunOptions, compress, recipe_of
+from hmnpack.compressor import RunOptions, compress
 from hmnpack.evaluation import evaluate
 from hmnpack.measure import commit, machine_facts
+from hmnpack.recipes import recipe_of
 from hmnpack.runtime import choose_device
 from hmnpack.schema.config import CompressConfig, EvaluateConfig
 from hmnpack.schema.result import DataFacts, Result, Row

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
 
-DECODE_CHUNK = 256
+DECODE_CHUNK = 128
 """Images decoded at a time where no gradient is wanted: their layers stay in a core's cache."""
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -34,6 +34,16 @@ class Container(nn.Module, ABC):
     def __init__(self, spec: Any) -> None:  # noqa: ANN401 - each container narrows it
         super().__init__()
         self.spec = spec
+
+    @classmethod
+    @abstractmethod
+    def new(cls, spec: Any, config: ContainerConfig, generator: torch.Generator) -> Self:  # noqa: ANN401
+        """Return a new container with random numbers."""
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, spec: Any, tensors: dict[str, Tensor]) -> Self:  # noqa: ANN401
+        """Return the container that a bundle's tensors are."""
 
     @abstractmethod
     def expand(self, indices: Tensor | None = None) -> Tensor:
@@ -57,27 +67,20 @@ class Container(nn.Module, ABC):
         return classes.repeat_interleave(self.spec.instances)
 
 
-Build = Callable[[Any, ContainerConfig, torch.Generator], Container]
-Restore = Callable[[Any, dict[str, Tensor]], Container]
-
-BUILDERS: Registry[Build] = Registry("container")
-"""kind -> function(spec, config, generator) that returns a new, random container."""
-
-RESTORERS: Registry[Restore] = Registry("container")
-"""kind -> function(spec, tensors) that returns the container that a bundle stores."""
+CONTAINERS: Registry[type[Container]] = Registry("container")
+"""Kind, as in a manifest -> class."""
 
 
 def new_container(
     spec: ContainerSpec, config: ContainerConfig, generator: torch.Generator
 ) -> Container:
     """Return a randomly initialised container to be learned."""
-    return BUILDERS[spec.kind](spec, config, generator)
+    return CONTAINERS[spec.kind].new(spec, config, generator)
 
 
 def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
     """Return the container of a bundle, ready to decode; its parameters need no gradient."""
-    container = RESTORERS[spec.kind](spec, tensors)
-    return container.requires_grad_(False)
+    return CONTAINERS[spec.kind].restored(spec, tensors).requires_grad_(False)
 
 
 def to_range(values: Tensor, output: OutputRange) -> Tensor:

@@ -9,7 +9,9 @@ per class and added to each image's own part.
 Shapes: K classes, N images, M grid side, Cd / Cc / Ci channels of the three memories.
 """
 
+import math
 from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +19,29 @@ from torch.nn import functional as F
 
 from hmnpack.container.base import (
     ACTIVATIONS,
-    BUILDERS,
-    RESTORERS,
+    CONTAINERS,
     Container,
     decoded_in_chunks,
     to_range,
 )
 from hmnpack.container.norm import Norm
-from hmnpack.container.upsample import Layer, double, from_rows, layer_of, to_rows
+from hmnpack.container.upsample import (
+    Layer,
+    double,
+    double_to_images,
+    from_rows,
+    layer_of,
+    to_rows,
+)
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import HmnSpec
+from hmnpack.schema.ledger import TensorRow
 
 STATISTICS_CHUNK = 1024
 """Images at a time while the norms' statistics are gathered; bounds the memory."""
 
 
+@CONTAINERS.register("hmn/1")
 class HMN(Container):
     """Three tiers of memories, one extractor per class, one decoder.
 
@@ -57,6 +67,18 @@ class HMN(Container):
         self.biases = nn.ParameterList([tensors[f"decoder.{i}.bias"] for i in layers])
         widths = spec.decoder_channels if norm == "batch" else ()
         self.norms = nn.ModuleList([Norm(width) for width in widths])
+
+    @classmethod
+    def new(cls, spec: HmnSpec, config: ContainerConfig, generator: torch.Generator) -> Self:
+        """Return a container of random numbers."""
+        rows = spec.ledger().rows
+        tensors = {row.name: _random_tensor(row, config, generator) for row in rows}
+        return cls(spec, tensors, config.norm)
+
+    @classmethod
+    def restored(cls, spec: HmnSpec, tensors: dict[str, Tensor]) -> Self:
+        """Return the container of a bundle, whose norms are folded into its layers."""
+        return cls(spec, tensors)
 
     def expand(self, indices: Tensor | None = None) -> Tensor:
         """Decode images; see :meth:`Container.expand`.
@@ -123,8 +145,8 @@ class HMN(Container):
         (weight, bias), *later = pairs
         side, channels = self.spec.grid, self.spec.shared_channels
         return (
-            layer_of(weight[:channels], bias, side, planar=not later),
-            layer_of(weight[channels:], None, side, planar=not later),
+            layer_of(weight[:channels], bias, side),
+            layer_of(weight[channels:], None, side),
             [
                 layer_of(*pair, side * 2**level, planar=level == len(later))
                 for level, pair in enumerate(later, 1)
@@ -144,12 +166,14 @@ class HMN(Container):
     def _through_layers(self, indices: Tensor, stop: int) -> Tensor:
         """Decode with norms as they are, by the definition; a norm's input if ``stop`` is early."""
         activation = ACTIVATIONS[self.spec.activation]
-        pairs = list(zip(self.weights, self.biases, strict=True))
-        shared, own, later = self._layers(pairs)
+        shared, own, later = self._layers(list(zip(self.weights, self.biases, strict=True)))
         rows = self._first(shared, own)(indices)
         for norm, layer in zip(self._norms()[: stop - 1], later, strict=False):
-            rows = double(activation(norm(rows)), layer)
-        return self._finished(rows) if stop == len(pairs) else rows
+            rows = norm(rows)
+            if layer is later[-1]:
+                return self._finished(rows, layer)
+            rows = double(activation(rows), layer)
+        return rows
 
     def _decoder(self) -> Callable[[Tensor], Tensor]:
         """Return the function from indices to images, with all that they share computed once."""
@@ -159,43 +183,37 @@ class HMN(Container):
 
         def decode(indices: Tensor) -> Tensor:
             rows = first(indices)
-            for layer in later:
+            for layer in later[:-1]:
                 rows = double(activation(rows), layer)
-            return self._finished(rows)
+            return self._finished(rows, later[-1] if later else None)
 
         return decode
 
-    def _finished(self, rows: Tensor) -> Tensor:
-        images = from_rows(rows, self.spec.image.channels)
+    def _finished(self, rows: Tensor, last: Layer | None) -> Tensor:
+        """Return images of what goes into the last layer (or, if None, of what came out of it)."""
+        if last is None:
+            images = from_rows(rows, self.spec.image.channels)
+        else:
+            images = double_to_images(ACTIVATIONS[self.spec.activation](rows), last)
         size = (self.spec.image.height, self.spec.image.width)
         if images.shape[2:] != size:
             images = F.interpolate(images, size, mode="bilinear", align_corners=False)
         return to_range(images, self.spec.output)
 
 
-@BUILDERS.register("hmn/1")
-def _new(spec: HmnSpec, config: ContainerConfig, generator: torch.Generator) -> HMN:
+def _random_tensor(row: TensorRow, config: ContainerConfig, generator: torch.Generator) -> Tensor:
+    """Return the start of a tensor: memories by the settings, biases 0, layers by He et al."""
     stds = {
         "memory.dataset": config.dataset_std,
         "memory.class": config.class_std,
         "memory.instance": config.instance_std,
     }
-    tensors = {}
-    for row in spec.ledger().rows:
-        values = torch.randn(row.shape, generator=generator)
-        if row.name in stds:
-            values *= stds[row.name]
-        elif row.name.endswith("bias"):
-            values *= 0
-        elif row.name == "extractor.weight":
-            values *= row.shape[2] ** -0.5
-        else:
-            # Two by two of the sixteen kernel positions meet in an output pixel; He et al. 2015.
-            values *= (2 / (4 * row.shape[0])) ** 0.5
-        tensors[row.name] = values
-    return HMN(spec, tensors, config.norm)
-
-
-@RESTORERS.register("hmn/1")
-def _restored(spec: HmnSpec, tensors: dict[str, Tensor]) -> HMN:
-    return HMN(spec, tensors)
+    if row.name in stds:
+        std = stds[row.name]
+    elif row.name.endswith("bias"):
+        std = 0.0
+    elif row.name == "extractor.weight":
+        std = 1 / math.sqrt(row.shape[2])
+    else:  # two by two of the sixteen kernel positions meet in an output pixel
+        std = math.sqrt(2 / (4 * row.shape[0]))
+    return torch.randn(row.shape, generator=generator) * std

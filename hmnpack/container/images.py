@@ -1,13 +1,16 @@
 """Plain pixels as stored floats: the baseline that every container is compared with."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
-from hmnpack.container.base import BUILDERS, RESTORERS, Container, to_range
+from hmnpack.container.base import CONTAINERS, Container, to_range
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImagesSpec
 
 
+@CONTAINERS.register("images/1")
 class Images(Container):
     """N images [N, C, H, W], stored as they are.
 
@@ -22,6 +25,17 @@ class Images(Container):
         super().__init__(spec)
         self.pixels = nn.Parameter(pixels)
 
+    @classmethod
+    def new(cls, spec: ImagesSpec, config: ContainerConfig, generator: torch.Generator) -> Self:
+        """Return images of uniform noise."""
+        shape = (spec.images, spec.image.channels, spec.image.height, spec.image.width)
+        return cls(spec, torch.rand(shape, generator=generator))
+
+    @classmethod
+    def restored(cls, spec: ImagesSpec, tensors: dict[str, Tensor]) -> Self:
+        """Return the images of a bundle."""
+        return cls(spec, tensors["pixels"])
+
     def expand(self, indices: Tensor | None = None) -> Tensor:
         """Return the stored pixels; see :meth:`Container.expand`."""
         pixels = self.pixels if indices is None else self.pixels[indices]
@@ -30,14 +44,3 @@ class Images(Container):
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return the pixels, clamped to [0, 1]."""
         return {"pixels": self.pixels.detach().clamp(0, 1).cpu().contiguous()}
-
-
-@BUILDERS.register("images/1")
-def _new(spec: ImagesSpec, config: ContainerConfig, generator: torch.Generator) -> Images:
-    shape = (spec.images, spec.image.channels, spec.image.height, spec.image.width)
-    return Images(spec, torch.rand(shape, generator=generator))
-
-
-@RESTORERS.register("images/1")
-def _restored(spec: ImagesSpec, tensors: dict[str, Tensor]) -> Images:
-    return Images(spec, tensors["pixels"])

@@ -2,15 +2,20 @@
 
 Rows are the unit: an image is [rows, columns * channels], and two neighbouring input rows a, b
 give two output rows, the odd one below a's middle and the even one above b's. So one layer is the
-product of all row pairs with one banded matrix, which costs more multiplications than the
-definition asks for and is several times faster, because the layers are too narrow for anything
-else to keep a processor busy. Being a plain product, it is differentiable as it stands.
+product of all row pairs with one banded matrix. Wide rows are cut into tiles, which overlap by the
+column on either side that a tile's outputs take in, and share one matrix. It costs more
+multiplications than the definition asks for and is several times faster, because the layers are
+too narrow for anything else to keep a processor busy. Being a plain product, it is differentiable
+as it stands.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+TILE = 4
+"""Least columns of a tile: below, the overlap and the narrow product cost more than they save."""
 
 # Kernel rows that lead from input row (a, b) to output row (odd, even): an output row y takes
 # input row i through kernel row y + 1 - 2 i.
@@ -22,54 +27,71 @@ class Layer:
     """One layer, ready to use on images of one width.
 
     Attributes:
-        matrix: [2 * W * Cin, 2 * 2W * Cout]: row pair in, row pair out.
-        bias: [2 * 2W * Cout], or None.
+        matrix: [2 * (T + 2 h) * Cin, 2 * 2T * Cout]: a tile's row pair in, its row pair out.
+        bias: [2 * 2T * Cout], or None.
+        channels: Cin.
+        columns: Columns of a tile T.
+        overlap: h, columns that a tile takes in beyond its own on either side.
     """
 
     matrix: Tensor
     bias: Tensor | None
+    channels: int
+    columns: int
+    overlap: int
 
 
-def layer_of(weight: Tensor, bias: Tensor | None, columns: int, *, planar: bool = False) -> Layer:
+def layer_of(weight: Tensor, bias: Tensor | None, width: int, *, planar: bool = False) -> Layer:
     """Return a layer for images of a width.
 
     Args:
         weight: [Cin, Cout, 4, 4], as in ``torch.nn.ConvTranspose2d``.
         bias: [Cout], or None.
-        columns: Width of the input W.
-        planar: Whether an output row is [Cout, 2W], not [2W, Cout]: for the last layer, whose
-            rows are to become planes of an image.
+        width: Columns of the input W.
+        planar: For :func:`double_to_images`, whose rows are [Cout, 2W], not [2W, Cout].
     """
-    into = torch.arange(columns)[:, None]
+    columns = next((c for c in range(TILE, width) if width % c == 0), width)
+    overlap = int(columns < width)
+    into = torch.arange(-overlap, columns + overlap)[:, None]
     out = torch.arange(2 * columns)[None, :]
     taps = torch.stack([(out + 1 - 2 * into) == tap for tap in range(4)]).to(weight)
     order = "kix,cdyk->yicdx" if planar else "kix,cdyk->yicxd"
-    size = (4, columns * weight.shape[0], 2 * columns * weight.shape[1])
+    size = (4, len(into) * weight.shape[0], 2 * columns * weight.shape[1])
     parts = torch.einsum(order, taps, weight).reshape(size)
     matrix = torch.cat([torch.cat([parts[k] for k in pair], 1) for pair in _KERNEL_ROWS], 0)
     if bias is not None:
         row = bias.repeat_interleave(2 * columns) if planar else bias.repeat(2 * columns)
         bias = row.repeat(2)
-    return Layer(matrix, bias)
+    return Layer(matrix, bias, weight.shape[0], columns, overlap)
 
 
 def double(rows: Tensor, layer: Layer) -> Tensor:
-    """Return images of twice the side.
+    """Return images of twice the side, as rows.
 
     Args:
         rows: [N, H, W * Cin], channels last.
         layer: What :func:`layer_of` returned for W.
 
     Returns:
-        [N, 2H, 2W * Cout], in the layer's order; not contiguous.
+        [N, 2H, 2W * Cout], channels last; not contiguous.
     """
-    count, height, length = rows.shape
-    pairs = rows.new_zeros(count, height + 1, 2, length)
-    pairs[:, 1:, 0] = rows
-    pairs[:, :-1, 1] = rows
-    pairs = pairs.view(count * (height + 1), 2 * length)
-    out = pairs @ layer.matrix if layer.bias is None else layer.bias.addmm(pairs, layer.matrix)
-    return out.view(count, 2 * height + 2, layer.matrix.shape[1] // 2)[:, 1:-1]
+    tiles = _doubled(rows, layer)
+    count, steps = tiles.shape[:2]
+    length = tiles.shape[2] * tiles.shape[4]
+    return tiles.transpose(2, 3).reshape(count, 2 * steps, length)[:, 1:-1]
+
+
+def double_to_images(rows: Tensor, layer: Layer) -> Tensor:
+    """Return images of twice the side, as planes; see :func:`double`.
+
+    Returns:
+        [N, Cout, 2H, 2W]; not contiguous.
+    """
+    tiles = _doubled(rows, layer).unflatten(4, (-1, 2 * layer.columns))
+    count, steps, across, _, channels, columns = tiles.shape
+    planes = tiles.permute(0, 4, 1, 3, 2, 5)
+    images: Tensor = planes.reshape(count, channels, 2 * steps, across * columns)
+    return images[:, :, 1:-1]
 
 
 def to_rows(images: Tensor) -> Tensor:
@@ -78,6 +100,18 @@ def to_rows(images: Tensor) -> Tensor:
 
 
 def from_rows(rows: Tensor, channels: int) -> Tensor:
-    """Return planar rows [N, H, C * W] as [N, C, H, W], contiguous."""
-    planes: Tensor = rows.unflatten(2, (channels, -1))
-    return planes.transpose(1, 2).contiguous()
+    """Return rows [N, H, W * C], channels last, as [N, C, H, W]."""
+    planes: Tensor = rows.unflatten(2, (-1, channels)).permute(0, 3, 1, 2)
+    return planes
+
+
+def _doubled(rows: Tensor, layer: Layer) -> Tensor:
+    """Return the product: [N, H + 1 row pairs, tiles, 2 rows, 2T * Cout]."""
+    count, height, length = rows.shape
+    margin, step = layer.overlap * layer.channels, layer.columns * layer.channels
+    padded = rows.new_zeros(count, height + 2, length + 2 * margin)
+    padded[:, 1:-1, margin : margin + length] = rows
+    pairs = padded.unfold(2, step + 2 * margin, step).unfold(1, 2, 1).transpose(3, 4)
+    pairs = pairs.reshape(-1, layer.matrix.shape[0])
+    out = pairs @ layer.matrix if layer.bias is None else layer.bias.addmm(pairs, layer.matrix)
+    return out.view(count, height + 1, length // step, 2, layer.matrix.shape[1] // 2)

@@ -47,7 +47,8 @@ def multiplications(container: HMN) -> int:
     into = (spec.instance_channels, *spec.decoder_channels)
     for level, (channels, weight) in enumerate(zip(into, container.weights, strict=True)):
         side = spec.grid * 2**level
-        total += (side + 1) * layer_of(weight[:channels].cpu(), None, side).matrix.numel()
+        layer = layer_of(weight[:channels].cpu(), None, side)
+        total += (side + 1) * (side // layer.columns) * layer.matrix.numel()
     return total
 
 

@@ -101,7 +101,7 @@ def test_a_closed_pipe_ends_quietly(bundle_file):
     process.wait()
 
 
-def test_sigterm_asks_for_a_pause_and_a_second_signal_interrupts(capsys):
+def test_sigterm_asks_for_a_pause_and_a_second_signal_interrupts(capfd):
     from hmnpack.cli.cmd_compress import pausing
 
     before = signal.getsignal(signal.SIGTERM)
@@ -113,4 +113,4 @@ def test_sigterm_asks_for_a_pause_and_a_second_signal_interrupts(capsys):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
-    assert "pausing" in capsys.readouterr().err
+    assert "pausing" in capfd.readouterr().err

@@ -4,8 +4,8 @@ import pytest
 
 from hmnpack.cli.settings import compress_config, evaluate_config, setting_names
 from hmnpack.errors import BadSettings
+from hmnpack.recipes import RECIPES
 from hmnpack.schema.config import CompressConfig
-from hmnpack.schema.recipes import RECIPES
 
 
 def settings(*assignments, recipe=None, file=None, **options):

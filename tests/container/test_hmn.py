@@ -38,6 +38,7 @@ SPECS = [
     spec_of(image=ImageShape(channels=1, height=28, width=28), output="clamp"),
     spec_of(image=ImageShape(channels=3, height=40, width=24), activation="none"),
     spec_of(grid=2, decoder_channels=(4,), image=ImageShape(channels=1, height=8, width=8)),
+    spec_of(grid=16, decoder_channels=(), output="sigmoid"),
     spec_of(grid=3, decoder_channels=(8, 6, 4), activation="silu", output="sigmoid"),
 ]
 

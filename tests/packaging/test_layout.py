@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 ORDER = (
-    *("version", "errors", "output", "registry", "runtime", "measure", "checkpoint"),
+    *("version", "errors", "output", "registry", "recipes", "runtime", "measure", "checkpoint"),
     *("sources", "budget", "container", "augment", "networks", "training", "matching"),
     *("pruning", "fitting", "bundle", "pictures", "compressor", "dataset", "writers"),
     "evaluation",
