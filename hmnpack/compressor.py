@@ -15,6 +15,7 @@ import torch
 from hmnpack.budget import budget_of, plan
 from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.container import HMN, Container, new_container
+from hmnpack.errors import BadData
 from hmnpack.fitting import Checkpoint, Clock, Fitting, key_of
 from hmnpack.matching import (
     OBJECTIVES,
@@ -90,6 +91,7 @@ def compress(  # noqa: PLR0913
         The bundle, written if an output was named.
 
     Raises:
+        BadData: if there are fewer than two classes.
         BudgetTooSmall: if the budget holds no network.
         OutputExists: if the output is there already, or cannot be written to.
         Paused: if the run was stopped; ``resume`` goes on.
@@ -106,6 +108,8 @@ def compress(  # noqa: PLR0913
         checkpoint.refuse_unless(resume=options.resume, force=options.force)
     clock = Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
     source = open_source(data, source_options, listener) if isinstance(data, str) else data
+    if len(source.classes) < 2:
+        raise BadData(f"{source.name} has one class; condensing needs two or more to tell apart")
     spec = plan(ipc, len(source.classes), source.image, config.container)
     if checkpoint is not None:
         key = key_of(source.train.fingerprint, str(ipc), config, choose_device(options.device))

@@ -11,7 +11,7 @@ import torch
 
 import hmnpack
 from hmnpack.compressor import RunOptions
-from hmnpack.errors import BadSettings, BudgetTooSmall, Diverged, OutputExists, Paused
+from hmnpack.errors import BadData, BadSettings, BudgetTooSmall, Diverged, OutputExists, Paused
 from hmnpack.fitting import Checkpoint
 from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
@@ -189,6 +189,12 @@ def test_too_small_a_budget_is_refused(tmp_path):
     source = Source("tiny", ("a", "b"), tiny, None)
     with pytest.raises(BudgetTooSmall, match="smallest ipc"):
         hmnpack.compress(source, 1, source_options=SourceOptions(cache_dir=tmp_path))
+
+
+def test_one_class_is_refused(tmp_path):
+    alone = split_of(torch.zeros(9, 1, 16, 16, dtype=torch.uint8), torch.zeros(9).long())
+    with pytest.raises(BadData, match="one class"):
+        hmnpack.compress(Source("alone", ("a",), alone, None), 9)
 
 
 def test_an_unknown_recipe_is_answered_with_the_near_ones():

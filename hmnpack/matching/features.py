@@ -9,7 +9,6 @@ Shapes: K classes, B images per class in a batch, D features of a block.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -21,18 +20,12 @@ from hmnpack.matching.chunks import chunked
 from hmnpack.matching.distances import mean_distance, spread
 from hmnpack.matching.pool import Pool, RealData
 from hmnpack.matching.sampling import ClassSampler, choose_instances
+from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import autocast, stream
 from hmnpack.schema.config import MatchConfig
 
 CPU_CHUNK = 64 * 32 * 32
 """Pixels at a time on a CPU: layers then stay in its cache, and memory is used again at once."""
-
-
-class FeatureNetwork(Protocol):
-    """A network whose blocks' outputs can be had."""
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """Return the output of every block."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +71,7 @@ class FeatureMatching:
         real = self.sampler.draw(config.real_batch, generator).to(data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
         chosen = chosen.to(data.device)
-        between = cast(FeatureNetwork, self.match.pool.between(index, part))
-        networks = _Networks(between, self.match.pool.trained(index))
+        networks = _Networks(self.match.pool.between(index, part), self.match.pool.trained(index))
 
         targets = self._targets(networks, real, draws)
         images = container.expand(chosen.flatten())

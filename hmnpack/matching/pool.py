@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from hmnpack.checkpoint import read_state, write_state
-from hmnpack.networks import build_network
+from hmnpack.errors import BadSettings
+from hmnpack.networks import FeatureNetwork, build_network
 from hmnpack.runtime import Listener, silent, stream
 from hmnpack.schema.config import PoolConfig
 from hmnpack.schema.container import ImageShape
@@ -63,7 +64,7 @@ class Pool:
         initial: Weights of each before its training.
     """
 
-    def __init__(self, trained: list[nn.Module], initial: list[Weights]) -> None:
+    def __init__(self, trained: list[FeatureNetwork], initial: list[Weights]) -> None:
         self._trained = [network.requires_grad_(False).eval() for network in trained]
         self._initial = initial
         self._runner = copy.deepcopy(self._trained[0])
@@ -71,12 +72,12 @@ class Pool:
     def __len__(self) -> int:
         return len(self._trained)
 
-    def trained(self, index: int) -> nn.Module:
+    def trained(self, index: int) -> FeatureNetwork:
         """Return a network as it was after its training."""
         return self._trained[index]
 
     @torch.no_grad()
-    def between(self, index: int, part: float) -> nn.Module:
+    def between(self, index: int, part: float) -> FeatureNetwork:
         """Return a network with weights between a trained one's initial and final ones.
 
         The next call overwrites them.
@@ -127,11 +128,17 @@ def pool_of(
     return Pool(networks, initial)
 
 
-def _untrained(data: RealData, config: PoolConfig, seed: int, index: int) -> nn.Module:
+def _untrained(data: RealData, config: PoolConfig, seed: int, index: int) -> FeatureNetwork:
     generator = stream(seed, "pool", index)
-    return build_network(
+    network = build_network(
         config.network, classes=data.classes, image=data.shape, generator=generator
     )
+    if not isinstance(network, FeatureNetwork):
+        raise BadSettings(
+            f"pool.network.name {config.network.name!r} gives no features of its blocks to match; "
+            "use convnet or resnet-ap"
+        )
+    return network
 
 
 @dataclass(frozen=True)

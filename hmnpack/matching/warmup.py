@@ -11,6 +11,7 @@ from hmnpack.augment import normalise
 from hmnpack.container import Container
 from hmnpack.matching.kmeans import kmeans, nearest_points
 from hmnpack.matching.pool import Pool, RealData
+from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import stream
 from hmnpack.schema.config import WarmupConfig
 
@@ -69,10 +70,10 @@ def targets_of(data: RealData, pool: Pool, instances: int, images: str, seed: in
 
 
 @torch.no_grad()
-def _features(network: torch.nn.Module, data: RealData, rows: Tensor) -> Tensor:
+def _features(network: FeatureNetwork, data: RealData, rows: Tensor) -> Tensor:
     """Return the last block's outputs of some real images, [n, D]."""
     parts = []
     for some in rows.split(_FEATURE_BATCH):
         images = normalise(data.images[some].float() / 255, data.normalisation)
-        parts.append(network.features(images)[-1].flatten(1))  # type: ignore[operator]
+        parts.append(network.features(images)[-1].flatten(1))
     return torch.cat(parts)

@@ -2,5 +2,6 @@
 
 from hmnpack.networks.build import build_network
 from hmnpack.networks.convnet import ConvNet
+from hmnpack.networks.features import FeatureNetwork
 
-__all__ = ["ConvNet", "build_network"]
+__all__ = ["ConvNet", "FeatureNetwork", "build_network"]

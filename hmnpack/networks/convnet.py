@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hmnpack.errors import BadSettings
 from hmnpack.networks.block import EPSILON, block
+from hmnpack.networks.features import FeatureNetwork
 from hmnpack.schema.container import ImageShape
 
 _SMALL = 28
@@ -34,7 +35,7 @@ class Block(nn.Module):
         return block(x, conv.weight, conv.bias, norm.weight, norm.bias, self.padding)
 
 
-class ConvNet(nn.Module):
+class ConvNet(FeatureNetwork):
     """Equal blocks, then one linear layer (320,010 parameters at 10 classes, 3 x 32 x 32).
 
     Args:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hmnpack.errors import BadSettings
+from hmnpack.networks.features import FeatureNetwork
 from hmnpack.schema.container import ImageShape
 
 _WIDTH = 64
@@ -58,7 +59,7 @@ class ResidualBlock(nn.Module):
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-class ResNetAP(nn.Module):
+class ResNetAP(FeatureNetwork):
     """ResNet-AP-10: a stem, four residual blocks, the mean over pixels, one linear layer.
 
     Args:

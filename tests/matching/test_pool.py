@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hmnpack.errors import Paused
+from hmnpack.errors import BadSettings, Paused
 from hmnpack.matching import pool_of
 
 
@@ -52,3 +52,19 @@ def test_mixtures_of_weights(real, pool_config, tmp_path):
     quarter = pool.between(0, 0.25).state_dict()["classifier.weight"]
     final, initial = pool.trained(0).classifier.weight, pool._initial[0]["classifier.weight"]
     torch.testing.assert_close(quarter, 0.75 * final + 0.25 * initial)
+
+
+def test_a_network_without_features_is_refused_before_any_training(real, pool_config, tmp_path):
+    network = pool_config.network.model_copy(update={"name": "torchvision:resnet18"})
+    config = pool_config.model_copy(update={"network": network})
+    with pytest.raises(BadSettings, match=r"resnet18' gives no features.*convnet or resnet-ap"):
+        pool_of(real, config, 0, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_resnet_can_be_matched_through(real, pool_config, tmp_path):
+    network = pool_config.network.model_copy(update={"name": "resnet-ap"})
+    train = pool_config.train.model_copy(update={"epochs": 1, "batch": 42})
+    config = pool_config.model_copy(update={"network": network, "train": train, "size": 1})
+    pool = pool_of(real, config, 0, tmp_path)
+    assert len(pool.trained(0).features(real.images[:2].float())) > 1

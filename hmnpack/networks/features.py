@@ -1,0 +1,16 @@
+"""What a network must have to be matched through."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class FeatureNetwork(nn.Module, ABC):
+    """A classifier whose blocks' outputs can be had."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return the output of every block, each [N, D, h, w], for normalised images [N, C, H, W].
+
+        The last one is what the classifier sees.
+        """
