@@ -53,6 +53,26 @@ def test_a_table_is_made_and_recorded(tmp_path, monkeypatch):
     assert [row.name for row in result.controls] == names
 
 
+def test_pngs_are_compared_with_tensors(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    import hmnpack
+    from hmnpack.recipes import RECIPES
+    from hmnpack.schema.result import Result
+
+    hmnpack.compress("digits", 1, config=RECIPES["smoke"], output=tmp_path / "digits.hmn")
+    check = script("reproduce/png_check.py")
+    monkeypatch.setattr(check, "RESULTS", tmp_path)
+    monkeypatch.setattr(check, "EvaluateConfig", tiny_evaluation)
+    words = "--data digits --label digits --name pngs --width 4 --epochs 1 --repeats 2".split()
+    bundle = ["--bundle", str(tmp_path / "digits.hmn"), "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["png_check.py", *words, *bundle])
+    check.main()
+    result = Result.model_validate_json((tmp_path / "pngs.json").read_text())
+    tensors, pngs = result.controls
+    assert tensors.images == pngs.images == 100
+    assert result.figures["difference_points"] == pngs.accuracy_mean - tensors.accuracy_mean
+
+
 def tiny_evaluation():
     from hmnpack.schema.config import EvaluateConfig, NetworkConfig
 

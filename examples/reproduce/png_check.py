@@ -3,7 +3,7 @@
     python examples/reproduce/png_check.py --bundle digits.hmn --data digits --label digits \
         --name digits-png --width 32 --epochs 100 --repeats 5
 
-The PNGs are written by `hmnpack expand` and read back by torchvision's ImageFolder, as a user would.
+The PNGs are written by `hmnpack expand` and read by torchvision's ImageFolder, as a user would.
 """
 
 import argparse
