@@ -107,15 +107,16 @@ def compress(  # noqa: PLR0913
         checkpoint = Checkpoint(output.with_name(output.name + ".ckpt"))
         checkpoint.refuse_unless(resume=options.resume, force=options.force)
     clock = Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
+    device = choose_device(options.device)
     source = open_source(data, source_options, listener) if isinstance(data, str) else data
     if len(source.classes) < 2:
         raise BadData(f"{source.name} has one class; condensing needs two or more to tell apart")
     spec = plan(ipc, len(source.classes), source.image, config.container)
     if checkpoint is not None:
-        key = key_of(source.train.fingerprint, str(ipc), config, choose_device(options.device))
+        key = key_of(source.train.fingerprint, str(ipc), config, device)
         checkpoint.open(key, resume=options.resume)
     fitting = Fitting(clock, checkpoint, listener)
-    real = _real_data(source, config, choose_device(options.device))
+    real = _real_data(source, config, device)
     container = _learned(real, spec, config, fitting, source_options.cache_root)
     bundle = _bundle(source, real, container, config, ipc)
     if output is not None and checkpoint is not None:
