@@ -23,6 +23,8 @@ MATCHING_AUGMENTATIONS: tuple[Augmentation, ...] = (
     "crop",
     "cutout",
 )
+COLOUR_CROP: tuple[Augmentation, ...] = ("brightness", "saturation", "contrast", "crop")
+"""Of the networks that gradients are matched through, which CutMix cuts out of (IDC)."""
 TRAINING_AUGMENTATIONS: tuple[Augmentation, ...] = (
     "flip",
     "brightness",
@@ -164,6 +166,85 @@ class MatchConfig(Frozen):
     )
 
 
+class GradientConfig(Frozen):
+    """Gradient matching (paper equation 2 and appendix C.2; what they leave out as in IDC)."""
+
+    networks: int = Field(
+        default=0,
+        ge=0,
+        description="Networks matched through, one after another (the paper's training epochs of "
+        "condensing); 0 leaves gradient matching out.",
+    )
+    inner_steps: int = Field(
+        default=200, ge=1, description="Steps with each network (inner iterations)."
+    )
+    network: NetworkConfig = Field(
+        default=NetworkConfig(), description="Architecture of the networks."
+    )
+    start: Literal["fresh", "pool"] = Field(
+        default="fresh",
+        description="Weights that a network starts from: untrained, or one of the pool's.",
+    )
+    interpolate: bool = Field(
+        default=False,
+        description="With `start` at pool: weights drawn uniformly between a network's initial "
+        "and trained ones.",
+    )
+    perturb: Fraction = Field(
+        default=0.0,
+        description="Largest step along each of two random directions, as a part of each "
+        "filter's norm, taken when a network starts.",
+    )
+    train_images: int = Field(
+        default=2000,
+        ge=0,
+        description="Real images that the network is trained on after each step; 0: none.",
+    )
+    train: TrainConfig = Field(
+        default=TrainConfig(epochs=0, schedule="constant", augment=COLOUR_CROP),
+        description="How; `epochs` passes come before the first step.",
+    )
+    distance: Literal["mse", "l1"] = Field(
+        default="mse",
+        description="Of the gradients of the convolution weights: sum of squares, or of absolute "
+        "values.",
+    )
+    update: Literal["together", "in-turn"] = Field(
+        default="together",
+        description="One optimiser step for all classes, or one after each class.",
+    )
+    real: Literal["random", "kmeans"] = Field(
+        default="random",
+        description="Real images of a step: random ones, or, chosen once per network, the ones "
+        "nearest to the k-means centres of each class in the network's features.",
+    )
+    real_batch: int = Field(default=64, ge=1, description="Real images per class and step.")
+    synthetic_batch: int = Field(
+        default=128, ge=1, description="Synthetic images per class and step, at most."
+    )
+    lr: Positive = Field(default=0.01, description="Adam learning rate at the start.")
+    schedule: Literal["drops", "cosine"] = Field(
+        default="drops",
+        description="The rate falls to a tenth after 60 % and after 80 % of the networks, or to "
+        "0 by a cosine over all steps.",
+    )
+    beta1: Fraction = Field(default=0.9, description="Adam's decay of the mean gradient.")
+    beta2: Fraction = Field(default=0.99, description="Adam's decay of the squared gradient.")
+    augment: tuple[Augmentation, ...] = Field(
+        default=MATCHING_AUGMENTATIONS,
+        description="Augmentations, one draw per class and step for real and synthetic alike; "
+        "all of them are applied, in this order.",
+    )
+    precision: Precision = Field(
+        default="auto", description="Arithmetic of the networks' forward and backward pass."
+    )
+
+    @property
+    def steps(self) -> int:
+        """Steps of all networks together."""
+        return self.networks * self.inner_steps
+
+
 class CompressConfig(Frozen):
     """Everything that decides the bytes of a bundle, but the data and the budget."""
 
@@ -177,7 +258,10 @@ class CompressConfig(Frozen):
     )
     pool: PoolConfig = Field(description="Networks to match through.")
     warmup: WarmupConfig = Field(default=WarmupConfig(), description="The container's start.")
-    match: MatchConfig = Field(description="The objective and its schedule.")
+    match: MatchConfig = Field(description="Feature matching: objective and schedule.")
+    gradient: GradientConfig = Field(
+        default=GradientConfig(), description="Gradient matching, after feature matching."
+    )
 
 
 class EvaluateConfig(Frozen):
