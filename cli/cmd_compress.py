@@ -24,6 +24,8 @@ from hmnpack.cli.options import (
 
 if TYPE_CHECKING:
     from hmnpack.bundle import Bundle
+    from hmnpack.cli.settings import CompressSettings
+    from hmnpack.runtime import Listener
     from hmnpack.schema.config import CompressConfig
     from hmnpack.sources import Source
 
@@ -41,6 +43,9 @@ class Request:
         resume: Go on from the checkpoint.
         force: Replace what is there.
         quiet: Say nothing but the result.
+        log: The file that every event is appended to, or None.
+        tensorboard: The folder of TensorBoard's files, or None.
+        probes: Quick networks trained over the run.
     """
 
     data: str
@@ -51,6 +56,9 @@ class Request:
     resume: bool
     force: bool
     quiet: bool
+    log: Path | None
+    tensorboard: Path | None
+    probes: int
 
 
 @click.command(short_help="Condense a data set into one small file.", epilog=DATA_HELP)
@@ -81,6 +89,25 @@ class Request:
 )
 @click.option("--resume", is_flag=True, help="Go on with a paused run.")
 @click.option("--force", is_flag=True, help="Replace FILE.hmn, or start a paused run again.")
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path),
+    metavar="FILE.jsonl",
+    help="Append each event, with its loss and other figures, as a line of JSON.",
+)
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the figures there for TensorBoard.",
+)
+@click.option(
+    "--probes",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Train N quick networks over the run and test them on held-out images.",
+)
 @run_options
 def compress(**typed: Any) -> None:  # noqa: ANN401
     """Condense DATA into one small file that trains networks nearly as well.
@@ -88,59 +115,84 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
     Ctrl-C pauses after the step under way; the same command with --resume goes on and ends with
     the same bytes.
     """
-    from hmnpack.cli.settings import compress_config
+    from hmnpack.cli.settings import CompressSettings
 
     options = {"seed": typed.pop("seed"), "holdout": typed.pop("holdout")}
-    config = compress_config(
+    settings = CompressSettings(
         typed.pop("recipe"), typed.pop("config_file"), typed.pop("assignments"), options
     )
     source = {name: typed.pop(name) for name in ("size", "skip_bad", "data_dir", "cache_dir")}
     request = Request(**typed)
-    bundle = _run(request, config, source)
+    bundle = _run(request, settings, source)
     ledger, budget, spec = bundle.manifest.ledger, bundle.manifest.budget, bundle.manifest.container
     click.echo(
         f"{request.output}: {spec.images:,} images in {ledger.floats:,} of {budget.floats:,} floats"
     )
 
 
-def _run(request: Request, config: "CompressConfig", source_options: dict[str, Any]) -> "Bundle":
+def _run(
+    request: Request, settings: "CompressSettings", source_options: dict[str, Any]
+) -> "Bundle":
     from hmnpack.cli.progress import drawn
     from hmnpack.compressor import RunOptions
     from hmnpack.compressor import compress as condense
+    from hmnpack.log import together
     from hmnpack.output import refuse_output
+    from hmnpack.recipes import shape_of
 
     refuse_output(request.output, force=request.force)  # before minutes of opening
-    with drawn(quiet=request.quiet) as listener:
-        source = opened(request.data, source_options, listener)
-    if not request.quiet:
-        _announce(source, request, config)
-    with drawn(quiet=request.quiet) as listener, pausing() as should_pause:
-        return condense(
-            source,
-            request.ipc,
-            config=config,
-            output=request.output,
-            options=RunOptions(
-                device=request.device,
-                resume=request.resume,
-                force=request.force,
-                max_minutes=request.max_minutes,
-                should_pause=should_pause,
-            ),
-            source_options=chosen_source(source_options),
-            listener=listener,
-        )
+    with _logs(request) as logs:
+        with drawn(quiet=request.quiet) as bars:
+            source = opened(request.data, source_options, together(bars, logs))
+        config = settings.config(shape_of(source))
+        if not request.quiet:
+            _announce(source, request, config)
+        with drawn(quiet=request.quiet) as bars, pausing() as should_pause:
+            return condense(
+                source,
+                request.ipc,
+                config=config,
+                output=request.output,
+                options=RunOptions(
+                    device=request.device,
+                    resume=request.resume,
+                    force=request.force,
+                    max_minutes=request.max_minutes,
+                    should_pause=should_pause,
+                    probes=request.probes,
+                ),
+                source_options=chosen_source(source_options),
+                listener=together(bars, logs),
+            )
+
+
+@contextlib.contextmanager
+def _logs(request: Request) -> "Iterator[Listener]":
+    """Give the listener of `--log` and `--tensorboard`, which may be none."""
+    from hmnpack.log import JsonLines, TensorBoard, together
+
+    logs: list[Listener] = []
+    with contextlib.ExitStack() as opened_logs:
+        if request.tensorboard:
+            logs.append(opened_logs.enter_context(TensorBoard(request.tensorboard)))
+        if request.log:
+            log = JsonLines(request.log, resumed=request.resume)
+            logs.append(opened_logs.enter_context(log))
+        yield together(*logs)
 
 
 def _announce(source: "Source", request: Request, config: "CompressConfig") -> None:
     from hmnpack.budget import budget_of, plan
     from hmnpack.cli.show import console, facts
-    from hmnpack.cli.text import container, several, shape, size
+    from hmnpack.cli.text import container, expected, several, shape, size, steps
+    from hmnpack.estimate import estimate
     from hmnpack.runtime import choose_device
 
     classes, image = len(source.classes), source.image
     budget = budget_of(request.ipc, classes, image)
     spec = plan(request.ipc, classes, image, config.container)
+    device = choose_device(request.device)
+    found = estimate(config, spec, len(source.train), device)
     rows = (
         ("data", f"{source.name}: {len(source.train.labels):,} images of {shape(image)}"),
         ("classes", several(source.classes)),
@@ -148,8 +200,9 @@ def _announce(source: "Source", request: Request, config: "CompressConfig") -> N
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.instances:,} a class"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
-        ("steps", f"{config.warmup.steps:,} of warm-up, {config.match.steps:,} of matching"),
-        ("device", choose_device(request.device)),
+        ("steps", steps(config)),
+        ("device", device),
+        ("time", expected(found.seconds if found else None)),
     )
     console(stderr=True).print(facts(f"Compressing into {request.output}", rows))
 

@@ -1,44 +1,101 @@
-"""`hmnpack plan`: the ledger of a container that fits a budget, without training."""
+"""`hmnpack plan`: what would be stored at a budget, and what it would cost; without training."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hmnpack.cli.options import DATA_HELP, DataName, opened, source_options
+from hmnpack.cli.options import (
+    DATA_HELP,
+    DataName,
+    RecipeName,
+    opened,
+    run_options,
+    set_option,
+    source_options,
+)
+
+if TYPE_CHECKING:
+    from hmnpack.estimate import Estimate
+    from hmnpack.schema.config import CompressConfig
+    from hmnpack.schema.container import HmnSpec
+    from hmnpack.schema.manifest import Budget
+    from hmnpack.sources import Source
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is shown: the data set, the settings, what they come to."""
+
+    source: "Source"
+    config: "CompressConfig"
+    spec: "HmnSpec"
+    budget: "Budget"
+    cost: "Estimate | None"
 
 
 @click.command(short_help="Show what would be stored, without training.", epilog=DATA_HELP)
 @click.argument("data", type=DataName())
 @click.option("--ipc", type=click.IntRange(min=1), required=True, help="Images per class.")
+@click.option("--recipe", type=RecipeName(), help="Named settings [default: fast].")
+@set_option
 @source_options
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@run_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def plan(data: str, ipc: int, quiet: bool, as_json: bool, **source: Any) -> None:  # noqa: ANN401
-    """Show what would be stored for DATA at a budget of --ipc images per class.
+def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN401
+    """Show what would be stored for DATA at a budget of --ipc images per class, and its cost.
 
-    The budget is ipc * K * C * H * W numbers; a bundle stores more images than ipc in them.
+    The budget is ipc * K * C * H * W numbers; a bundle stores more images than ipc in them. The
+    cost is that of `compress` with the same recipe on this device: floating-point operations are
+    counted, the time follows from them and the device's measured rate, the memory from a model.
     """
     from hmnpack.budget import budget_of
     from hmnpack.budget import plan as planned
     from hmnpack.cli.progress import drawn
-    from hmnpack.cli.show import console, facts, ledger_table, print_json
-    from hmnpack.cli.text import container, shape
+    from hmnpack.cli.settings import CompressSettings
+    from hmnpack.estimate import estimate
+    from hmnpack.recipes import shape_of
+    from hmnpack.runtime import choose_device
 
-    with drawn(quiet=quiet) as listener:
-        found = opened(data, source, listener)
-    classes, image = len(found.classes), found.image
-    spec, budget = planned(ipc, classes, image), budget_of(ipc, classes, image)
-    if as_json:
-        parts = {"container": spec, "ledger": spec.ledger(), "budget": budget}
-        print_json(
-            {"data": found.name, **{k: part.model_dump(mode="json") for k, part in parts.items()}}
-        )
-        return
+    settings = CompressSettings(typed.pop("recipe"), None, typed.pop("assignments"), {})
+    device = choose_device(typed.pop("device"))
+    with drawn(quiet=typed.pop("quiet")) as listener:
+        source = opened(data, typed, listener)
+    config, classes, image = settings.config(shape_of(source)), len(source.classes), source.image
+    spec = planned(ipc, classes, image, config.container)
+    cost = estimate(config, spec, len(source.train), device)
+    shown = Planned(source, config, spec, budget_of(ipc, classes, image), cost)
+    (_print_json if as_json else _print_tables)(shown)
+
+
+def _print_json(shown: Planned) -> None:
+    from hmnpack.cli.show import print_json
+
+    parts = {"container": shown.spec, "ledger": shown.spec.ledger(), "budget": shown.budget}
+    print_json(
+        {
+            "data": shown.source.name,
+            **{name: part.model_dump(mode="json") for name, part in parts.items()},
+            "recipe": shown.config.recipe,
+            "cost": shown.cost.document() if shown.cost else None,
+        }
+    )
+
+
+def _print_tables(shown: Planned) -> None:
+    from hmnpack.cli.show import console, cost_table, facts, ledger_table
+    from hmnpack.cli.text import container, expected, shape
+
+    spec, train = shown.spec, shown.source.train
     rows = (
-        ("data", f"{len(found.train.labels):,} training images of {shape(image)}"),
+        ("data", f"{len(train):,} training images of {shape(shown.source.image)}"),
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.instances:,} a class"),
+        ("recipe", shown.config.recipe),
+        ("time", expected(shown.cost.seconds if shown.cost else None)),
     )
     out = console()
-    out.print(facts(f"{found.name} at {ipc} ipc", rows))
-    out.print(ledger_table(spec.ledger(), budget))
+    out.print(facts(f"{shown.source.name} at {shown.budget.ipc} ipc", rows))
+    out.print(ledger_table(spec.ledger(), shown.budget))
+    if shown.cost is not None:
+        out.print(cost_table(f"Cost of recipe {shown.config.recipe}", shown.cost))

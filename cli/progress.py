@@ -1,8 +1,9 @@
-"""Progress on standard error: bars on a terminal, one line a stage elsewhere, silence if quiet."""
+"""Progress on standard error: bars on a terminal, a line a minute elsewhere, silence if quiet."""
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import (
@@ -17,46 +18,104 @@ from rich.progress import (
 from hmnpack.cli.show import console, plain
 from hmnpack.runtime import Listener, silent
 
+LINE_EVERY = 60.0
+"""Seconds of silence after which the next event writes a line."""
+
+_PACE_OVER = 600.0
+"""Seconds over which a bar takes the pace: some steps are long, and few fall into rich's 30."""
+
 
 def figures(facts: dict[str, float]) -> str:
     """Return the figures of an event: ``"loss 0.1234  accuracy 56.7"``."""
     return "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
 
 
+def time_left(seconds: float) -> str:
+    """Return a time to wait, as exact as it is useful: ``"45 s left"``, ``"3 h 20 min left"``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s left"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min left" if hours else f"{minutes} min left"
+
+
 class Bars:
-    """A listener that draws a bar for each stage, with the time that is left and its figures."""
+    """A listener that draws a bar for each stage, with the time that is left and its figures.
+
+    A figure stays until the next of its name: a loss comes often, an accuracy seldom.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
+        self._facts: dict[str, dict[str, float]] = {}
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
         """Draw that ``done`` of ``total`` parts of a stage are done."""
         if stage not in self._tasks:
+            self._facts[stage] = {}
             self._tasks[stage] = self._progress.add_task(
                 plain(stage), total=total or None, facts=""
             )
-        task = self._tasks[stage]
-        self._progress.update(task, completed=done, total=total or None)
-        if facts:
-            self._progress.update(task, facts=plain(figures(facts)))
+        self._facts[stage] |= facts
+        self._progress.update(
+            self._tasks[stage],
+            completed=done,
+            total=total or None,
+            facts=plain(figures(self._facts[stage])),
+        )
+
+
+@dataclass
+class _Course:
+    """What was heard of a stage first, and its latest figures."""
+
+    begun: float
+    first: int
+    facts: dict[str, float] = field(default_factory=dict)
+
+    def left(self, done: int, total: int, now: float) -> str:
+        """Return the time left at the pace of this run, whose steps begin after the first event."""
+        if not done < total or done <= self.first:
+            return ""
+        return time_left((now - self.begun) / (done - self.first) * (total - done))
 
 
 class Lines:
-    """A listener that writes one line when a stage ends: for logs."""
+    """A listener that writes a line when a stage ends, and where it is long silent: for logs.
 
-    def __init__(self, out: Console) -> None:
+    Args:
+        out: Where.
+        every: Seconds after a line, or the start, from which any event writes one.
+        clock: Tells the seconds.
+    """
+
+    def __init__(
+        self,
+        out: Console,
+        every: float = LINE_EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._out = out
-        self._begun: dict[str, float] = {}
+        self._every = every
+        self._clock = clock
+        self._said = clock()
+        self._courses: dict[str, _Course] = {}
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
-        """Write a line if the stage is done."""
-        begun = self._begun.setdefault(stage, time.monotonic())
-        if done < total or total == 0:
-            return
-        del self._begun[stage]
-        seconds = time.monotonic() - begun
-        self._out.print(plain(f"{stage}: {total:,} in {seconds:.1f} s  {figures(facts)}".rstrip()))
+        """Write a line if the stage is done, or if the last one was long ago."""
+        now = self._clock()
+        course = self._courses.setdefault(stage, _Course(now, done))
+        course.facts |= facts
+        if 0 < total <= done:
+            del self._courses[stage]
+            self._say(f"{stage}: {total:,} in {now - course.begun:.1f} s", figures(course.facts))
+        elif now - self._said >= self._every:
+            reached = f"{stage}: {done:,} of {total:,}" if total else f"{stage}: {done:,}"
+            self._say(reached, figures(course.facts), course.left(done, total, now))
+
+    def _say(self, *parts: str) -> None:
+        self._said = self._clock()
+        self._out.print(plain("  ".join(part for part in parts if part)))
 
 
 @contextlib.contextmanager
@@ -75,5 +134,5 @@ def drawn(*, quiet: bool = False) -> Iterator[Listener]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[facts]}"),
         )
-        with Progress(*columns, console=out) as progress:
+        with Progress(*columns, console=out, speed_estimate_period=_PACE_OVER) as progress:
             yield Bars(progress)

@@ -12,17 +12,16 @@ from pydantic import BaseModel, ValidationError
 from hmnpack.errors import BadSettings
 from hmnpack.recipes import DEFAULT_RECIPE, recipe_of
 from hmnpack.schema.config import CompressConfig, EvaluateConfig
+from hmnpack.schema.recipes import DataShape
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def compress_config(
-    recipe: str | None,
-    file: Path | None,
-    assignments: Iterable[str],
-    options: Mapping[str, object],
-) -> CompressConfig:
-    """Return the settings of a run: the options over the assignments, the file, the recipe.
+class CompressSettings:
+    """The settings of a run: the options over the assignments, the file, the recipe.
+
+    What was typed is read and checked at once, before any data; the recipe's own values may
+    depend on the data, see :meth:`config`.
 
     Args:
         recipe: Name of a recipe; None takes the file's `recipe`, else `fast`.
@@ -33,9 +32,22 @@ def compress_config(
     Raises:
         BadSettings: for an unknown recipe or setting, or a value that its setting refuses.
     """
-    stored = _from_toml(file) if file else {}
-    name = str(recipe or stored.get("recipe") or DEFAULT_RECIPE)
-    return merged(recipe_of(name), {**stored, "recipe": name}, _assigned(assignments), options)
+
+    def __init__(
+        self,
+        recipe: str | None,
+        file: Path | None,
+        assignments: Iterable[str],
+        options: Mapping[str, object],
+    ) -> None:
+        stored = _from_toml(file) if file else {}
+        self._recipe = str(recipe or stored.get("recipe") or DEFAULT_RECIPE)
+        self._layers = ({**stored, "recipe": self._recipe}, _assigned(assignments), options)
+        self.config()
+
+    def config(self, data: DataShape | None = None) -> CompressConfig:
+        """Return the settings for a data set; None: those that the recipe has without one."""
+        return merged(recipe_of(self._recipe, data), *self._layers)
 
 
 def evaluate_config(assignments: Iterable[str], options: Mapping[str, object]) -> EvaluateConfig:
@@ -55,7 +67,7 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
         layers: Values by dotted path or nested; None means that a value was not given.
 
     Raises:
-        BadSettings: as :func:`compress_config`.
+        BadSettings: as :class:`CompressSettings`.
     """
     kind = type(base)
     known = list(setting_names(kind))

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hmnpack.cli.text import safe, share
+from hmnpack.cli.text import duration, safe, share, size
 
 if TYPE_CHECKING:
+    from hmnpack.estimate import Estimate
     from hmnpack.schema.ledger import Ledger
     from hmnpack.schema.manifest import Budget
     from hmnpack.schema.result import Row
@@ -69,6 +70,17 @@ def ledger_table(ledger: "Ledger", budget: "Budget") -> Table:
     used = share(ledger.floats, budget.floats), share(ledger.bytes, budget.bytes)
     rows.append(("used", "", "", *used))
     return table("Ledger", ("tensor", "tier", "shape", "floats", "bytes"), rows)
+
+
+def cost_table(title: str, estimate: "Estimate") -> Table:
+    """Return what each stage of a run will take, and all of them together."""
+    rows = [
+        (stage.stage, f"{stage.flops:.1e}", duration(stage.seconds), size(stage.bytes))
+        for stage in estimate.stages
+    ]
+    total = duration(estimate.seconds)
+    rows.append(("all", f"{estimate.flops:.1e}", total, size(estimate.bytes)))
+    return table(title, ("stage", "FLOP", "time", "memory, about"), rows)
 
 
 def accuracy_table(title: str, rows: Iterable["Row"]) -> Table:

@@ -1,8 +1,13 @@
 """Text for people: numbers, sizes, and names that came from elsewhere. Imports nothing heavy."""
 
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape
+
+if TYPE_CHECKING:
+    from hmnpack.schema.config import CompressConfig
 
 KILO = 1000
 
@@ -24,6 +29,36 @@ def size(count: int) -> str:
             return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= KILO
     return f"{amount:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as roughly as an estimate of it is known: ``"about 3 h"``."""
+    for unit, length, most in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 72)):
+        if round(seconds / length) < most:
+            return f"about {max(1, round(seconds / length))} {unit}"
+    return f"about {_rough(seconds / 86400)} days"
+
+
+def expected(seconds: float | None) -> str:
+    """Return what a run will take, or that it is not known."""
+    return "not known for these networks" if seconds is None else duration(seconds)
+
+
+def steps(config: "CompressConfig") -> str:
+    """Return the optimiser steps of every stage that has any: ``"800 of feature matching"``."""
+    warmup = config.warmup.steps if config.warmup.images != "none" else 0
+    stages = (
+        (warmup, "warm-up"),
+        (config.match.steps, "feature matching"),
+        (config.gradient.steps, "gradient matching"),
+    )
+    return ", ".join(f"{count:,} of {stage}" for count, stage in stages if count) or "none"
+
+
+def _rough(value: float) -> str:
+    """Return a number rounded to two digits: ``"1,200"``."""
+    digits = 1 - math.floor(math.log10(value))
+    return f"{round(value, digits):,.0f}"
 
 
 def share(part: int, whole: int) -> str:

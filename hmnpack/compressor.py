@@ -15,10 +15,11 @@ import torch
 from hmnpack.budget import budget_of, plan
 from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.container import HMN, Container, new_container
-from hmnpack.errors import BadData
+from hmnpack.errors import BadData, BadSettings
 from hmnpack.fitting import Checkpoint, Clock, Fitting, key_of
 from hmnpack.matching import (
     OBJECTIVES,
+    GradientMatching,
     Match,
     Pool,
     RealData,
@@ -27,7 +28,9 @@ from hmnpack.matching import (
     targets_of,
 )
 from hmnpack.output import refuse_output
-from hmnpack.recipes import DEFAULT_RECIPE, recipe_of
+from hmnpack.probe import Probe
+from hmnpack.ranks import World, joined
+from hmnpack.recipes import DEFAULT_RECIPE, needs_pool, recipe_of, shape_of
 from hmnpack.runtime import Listener, choose_device, silent, stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
@@ -35,11 +38,14 @@ from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts, storable_
 from hmnpack.sources import (
     Source,
     SourceOptions,
+    Split,
     hold_out,
     normalisation_of,
     open_source,
 )
 from hmnpack.version import __version__
+
+_PART_OF_FREE_MEMORY = 0.8
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,10 @@ class RunOptions:
         max_minutes: Pause after so many minutes, or None.
         checkpoint_seconds: Time between checkpoints.
         should_pause: Asked after every step and epoch; True pauses.
+        max_memory: Bytes that the maps of one chunk of classes may take on an accelerator; None:
+            most of what is free there.
+        probes: Quick networks trained in each stage of matching, evenly spaced over its steps, and
+            tested on held-out images; 0: none.
     """
 
     device: str = "auto"
@@ -61,6 +71,8 @@ class RunOptions:
     max_minutes: float | None = None
     checkpoint_seconds: float = 60.0
     should_pause: Callable[[], bool] = lambda: False
+    max_memory: int | None = None
+    probes: int = 0
 
 
 def compress(  # noqa: PLR0913
@@ -98,35 +110,89 @@ def compress(  # noqa: PLR0913
         Diverged: if a loss became infinite or not a number.
     """
     options = options or RunOptions()
-    config = config or recipe_of(recipe)
+    if config is None:
+        recipe_of(recipe)  # an unknown name is refused before minutes of opening
     source_options = source_options or SourceOptions()
-    checkpoint = None
-    if output is not None:
-        output = Path(output)
-        refuse_output(output, force=options.force)
-        checkpoint = Checkpoint(output.with_name(output.name + ".ckpt"))
-        checkpoint.refuse_unless(resume=options.resume, force=options.force)
-    clock = Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
     device = choose_device(options.device)
-    source = open_source(data, source_options, listener) if isinstance(data, str) else data
-    if len(source.classes) < 2:
-        raise BadData(f"{source.name} has one class; condensing needs two or more to tell apart")
-    spec = plan(ipc, len(source.classes), source.image, config.container)
-    if checkpoint is not None:
-        key = key_of(source.train.fingerprint, str(ipc), config, device)
-        checkpoint.open(key, resume=options.resume)
-    fitting = Fitting(clock, checkpoint, listener)
-    real = _real_data(source, config, device)
-    container = _learned(real, spec, config, fitting, source_options.cache_root)
-    bundle = _bundle(source, real, container, config, ipc)
-    if output is not None and checkpoint is not None:
-        bundle.save(output, force=options.force)
-        checkpoint.clear()
+    with joined(device) as world:
+        run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
+        checkpoint = None
+        if output is not None:
+            output = Path(output)
+            checkpoint = run.checkpoint(output)
+        with world.leader_first():
+            source = (
+                open_source(data, source_options, run.listener) if isinstance(data, str) else data
+            )
+        if len(source.classes) < 2:
+            raise BadData(
+                f"{source.name} has one class; condensing needs two or more to tell apart"
+            )
+        config = config or recipe_of(recipe, shape_of(source))
+        bundle = _condensed(source, config, run, checkpoint, source_options.cache_root)
+        if output is not None and checkpoint is not None and world.rank == 0:
+            bundle.save(output, force=options.force)
+            checkpoint.clear()
+        world.wait()
     return bundle
 
 
-def _real_data(source: Source, config: CompressConfig, device: torch.device) -> RealData:
-    kept, _ = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))
+@dataclass(frozen=True)
+class _Run:
+    """What one run of ``compress`` is: budget, options, device, ranks, and who is told."""
+
+    ipc: int
+    options: RunOptions
+    device: torch.device
+    world: World
+    listener: Listener
+
+    def checkpoint(self, output: Path) -> Checkpoint:
+        """Return the checkpoint beside an output that may be written."""
+        leader = self.world.rank == 0
+        path = output.with_name(output.name + ".ckpt")
+        if leader:
+            refuse_output(output, force=self.options.force)
+        checkpoint = Checkpoint(path, leader=leader)
+        checkpoint.refuse_unless(resume=self.options.resume, force=self.options.force)
+        return checkpoint
+
+    def max_memory(self) -> int | None:
+        """Return what a chunk of classes may take, in bytes; None: no bound."""
+        if self.options.max_memory is not None or self.device.type != "cuda":
+            return self.options.max_memory
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return int(free * _PART_OF_FREE_MEMORY)
+
+
+def _condensed(
+    source: Source, config: CompressConfig, run: _Run, checkpoint: Checkpoint | None, cache: Path
+) -> Bundle:
+    """Return the bundle, after all stages that the checkpoint has not done."""
+    options = run.options
+    spec = plan(run.ipc, len(source.classes), source.image, config.container)
+    if spec.classes < run.world.size:
+        raise BadSettings(
+            f"{run.world.size} ranks, but {spec.classes} classes; start at most one rank a class"
+        )
+    if checkpoint is not None:
+        key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
+        with run.world.leader_first():
+            checkpoint.open(key, resume=options.resume)
+    kept, held_out = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))
+    real = _real_data(source, kept, run.device)
+    fitting = Fitting(
+        Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause),
+        checkpoint,
+        run.listener,
+        world=run.world,
+        probe=_probe(held_out, real, config, options.probes),
+    )
+    container = _learned(real, spec, config, fitting, _Means(cache, run.max_memory()))
+    return _bundle(source, real, container, config, run.ipc)
+
+
+def _real_data(source: Source, kept: Split, device: torch.device) -> RealData:
     return RealData(
         images=kept.images.to(device),
         labels=kept.labels.to(device),
@@ -136,23 +202,61 @@ def _real_data(source: Source, config: CompressConfig, device: torch.device) -> 
     )
 
 
+def _probe(held_out: Split, real: RealData, config: CompressConfig, count: int) -> Probe | None:
+    if not count:
+        return None
+    if not len(held_out.labels):
+        raise BadSettings("probes test on held-out images, but holdout is 0; give holdout a part")
+    return Probe(
+        held_out.images.to(real.device),
+        held_out.labels.to(real.device),
+        real.normalisation,
+        config.seed,
+        count,
+    )
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Where trained networks are kept, and how much memory a chunk of classes may take."""
+
+    cache: Path
+    max_memory: int | None
+
+
 def _learned(
-    real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, cache: Path
+    real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, means: _Means
 ) -> Container:
     """Return the container after all stages."""
-    pool = pool_of(
-        real, config.pool, config.seed, cache / "pool", fitting.listener, fitting.clock.check
-    )
+    world, pool = fitting.world, None
+    if needs_pool(config):
+        with world.leader_first():
+            pool = pool_of(
+                real,
+                config.pool,
+                config.seed,
+                means.cache / "pool",
+                fitting.listener,
+                fitting.clock.check,
+            )
     container = new_container(spec, config.container, stream(config.seed, "container"))
     container.to(real.device)
     _warm_up(container, real, pool, config, fitting)
-    match = Match(real, pool, config.match, config.seed)
-    fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
+    if config.match.steps:
+        match = Match(real, pool, config.match, config.seed, world)
+        fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
+    if config.gradient.steps:
+        gradient = Match(real, pool, config.gradient, config.seed, world, means.max_memory)
+        fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
     return container
 
 
 def _warm_up(
-    container: Container, real: RealData, pool: Pool, config: CompressConfig, fitting: Fitting
+    container: Container,
+    real: RealData,
+    pool: Pool | None,
+    config: CompressConfig,
+    fitting: Fitting,
 ) -> None:
     """Fit the container to real images, then end its norms' dependence on the batch."""
     if fitting.is_past("warm-up"):

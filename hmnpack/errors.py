@@ -1,8 +1,8 @@
 """Every way in which input can be wrong, one class per rule, and the exit code of each.
 
 Exit codes: 0 done; 1 a defect of hmnpack; 2 bad usage or settings; 3 bad data; 4 a bad bundle;
-5 paused before the end (resume with `--resume`); 6 a recorded score does not hold; 7 an optional
-package is missing; 130 interrupted with nothing to resume.
+5 paused, or left by another rank (resume with `--resume`); 6 a recorded score does not hold; 7 an
+optional package is missing; 130 interrupted with nothing to resume.
 """
 
 
@@ -50,6 +50,12 @@ class Diverged(HmnError):
     """A loss became infinite or not a number; the text names the step."""
 
     exit_code = 1
+
+
+class RankLost(HmnError):
+    """Another process of the run ended; the last checkpoint is whole."""
+
+    exit_code = 5
 
 
 class MissingExtra(HmnError):

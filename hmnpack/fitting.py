@@ -4,22 +4,32 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from hmnpack.adam import ContainerAdam
 from hmnpack.checkpoint import read_state, write_state
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings, Diverged, OutputExists, Paused
+from hmnpack.matching import Objective
+from hmnpack.probe import Probe
+from hmnpack.ranks import ALONE, World
 from hmnpack.runtime import Listener
-from hmnpack.schema.config import CompressConfig, MatchConfig, WarmupConfig
+from hmnpack.schema.config import CompressConfig, GradientConfig, MatchConfig, WarmupConfig
+
+StageConfig = WarmupConfig | MatchConfig | GradientConfig
 
 REPORT_EVERY = 10
 """Steps between reports: each waits for the device once."""
 
-_STAGES = ("warm-up", "matching")
+_STAGES = ("warm-up", "matching", "gradient")
+_WARMUP_BETAS = (0.9, 0.99)
+_DROPS = (0.6, 0.8)
+"""Parts of the networks after which the rate of gradient matching falls (paper appendix C.2)."""
 
 
 class Clock:
@@ -67,11 +77,13 @@ class Checkpoint:
     """The file beside the output that an unfinished run leaves.
 
     Args:
-        path: Where.
+        path: Where; several ranks on several machines need a folder that all of them see.
+        leader: Whether this rank writes it; every rank reads it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, leader: bool = True) -> None:
         self.path = path
+        self.leader = leader
         self.key = ""
         self.state: dict[str, Any] | None = None
 
@@ -107,24 +119,19 @@ class Checkpoint:
 
     def write(self, **state: object) -> None:
         """Replace the checkpoint."""
-        write_state(self.path, {"key": self.key, **state})
+        if self.leader:
+            write_state(self.path, {"key": self.key, **state})
 
     def clear(self) -> None:
         """Remove the checkpoint: the run is done, or begins."""
-        self.path.unlink(missing_ok=True)
+        if self.leader:
+            self.path.unlink(missing_ok=True)
 
 
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
     """Return what tells runs apart whose checkpoints may not be exchanged."""
     facts = (fingerprint, ipc, config.model_dump_json(), device.type, str(torch.__version__))
     return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-class Objective(Protocol):
-    """Container and step in, loss out; all randomness of a step comes from its number."""
-
-    def __call__(self, container: Container, step: int) -> Tensor:
-        """Return the loss."""
 
 
 class Fitting:
@@ -134,12 +141,24 @@ class Fitting:
         clock: When to save and when to stop.
         checkpoint: Where to save, or None.
         listener: Hears of the progress.
+        world: The ranks that share the classes.
+        probe: Says now and then how well the images teach, or None.
     """
 
-    def __init__(self, clock: Clock, checkpoint: Checkpoint | None, listener: Listener) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        checkpoint: Checkpoint | None,
+        listener: Listener,
+        *,
+        world: World = ALONE,
+        probe: Probe | None = None,
+    ) -> None:
         self.clock = clock
         self.checkpoint = checkpoint
         self.listener = listener
+        self.world = world
+        self.probe = probe
 
     def is_past(self, stage: str) -> bool:
         """Return whether the checkpoint is of a later stage than this one."""
@@ -147,16 +166,14 @@ class Fitting:
         return state is not None and _STAGES.index(state["stage"]) > _STAGES.index(stage)
 
     def run(
-        self,
-        stage: str,
-        container: Container,
-        objective: Objective,
-        config: WarmupConfig | MatchConfig,
+        self, stage: str, container: Container, objective: Objective, config: StageConfig
     ) -> None:
         """Take the stage's steps, from the checkpoint's if it is of this stage.
 
+        Every rank calls this together, and ends with the same container.
+
         Args:
-            stage: ``"warm-up"`` or ``"matching"``.
+            stage: ``"warm-up"``, ``"matching"`` or ``"gradient"``.
             container: What is fitted, in place.
             objective: What it is fitted to.
             config: Steps and learning rates.
@@ -165,61 +182,101 @@ class Fitting:
             Paused: after a checkpoint was written, if the run should stop.
             Diverged: if a loss is infinite or not a number; the last checkpoint stays.
         """
-        optimiser = _adam(container, config)
-        first = self._restored(stage, container, optimiser)
+        if self.is_past(stage):
+            return
+        world = self.world if objective.blocks else ALONE
+        blocks = objective.blocks or [range(container.spec.classes)]
+        adam = ContainerAdam(container, _betas(config), blocks, world)
+        first = self._restored(stage, container, adam, objective)
+        self.listener(stage, first, config.steps)
         for step in range(first, config.steps):
-            _set_rate(optimiser, config, step)
-            loss = objective(container, step)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            pausing = self.clock.pausing()
-            if pausing or self.clock.due():
-                _finite(loss, stage, step)
-                self._save(stage, step + 1, container, optimiser)
-            if (step + 1) % REPORT_EVERY == 0 or step + 1 == config.steps:
-                self.listener(stage, step + 1, config.steps, loss=_finite(loss, stage, step))
-            if pausing:
-                raise Paused(f"paused at step {step + 1} of {config.steps} of {stage}; --resume")
+            adam.set_rate(learning_rate(config, step))
+            loss = torch.zeros((), device=next(container.parameters()).device)
+            for block, part in enumerate(objective.losses(container, step)):
+                adam.step(part, block)
+                loss += part.detach()
+            self._after(_Step(stage, step + 1, config.steps, loss), container, adam, objective)
+        adam.collect()
 
-    def _restored(self, stage: str, container: Container, optimiser: torch.optim.Optimizer) -> int:
+    def _restored(
+        self, stage: str, container: Container, adam: ContainerAdam, objective: Objective
+    ) -> int:
         state = self.checkpoint.state if self.checkpoint else None
         if state is None or state["stage"] != stage:
             return 0
         container.load_state_dict(state["container"])
-        optimiser.load_state_dict(state["optimiser"])
+        adam.restore(state["adam"])
+        objective.restore(state["objective"])
         return int(state["step"])
 
-    def _save(
-        self, stage: str, step: int, container: Container, optimiser: torch.optim.Optimizer
+    def _after(
+        self, step: "_Step", container: Container, adam: ContainerAdam, objective: Objective
     ) -> None:
-        if self.checkpoint is not None:
-            self.checkpoint.write(
-                stage=stage,
-                step=step,
-                container=container.state_dict(),
-                optimiser=optimiser.state_dict(),
-            )
+        """Save, report and pause, where it is time to; the ranks decide together."""
+        pausing = self.world.any(self.clock.pausing())
+        saving = self.world.any(self.world.rank == 0 and self.clock.due()) or pausing
+        reporting = step.done % REPORT_EVERY == 0 or step.done == step.total
+        if saving or reporting:
+            adam.world.add([step.loss])
+            facts = {"loss": _finite(step)}
+        if saving:
+            self._save(step, container, adam, objective)
+        if self.probe is not None and self.probe.due(step.stage, step.done, step.total):
+            adam.collect()
+            if self.world.rank == 0:
+                accuracy = self.probe(container)
+                self.listener(step.stage, step.done, step.total, accuracy=accuracy)
+        if reporting:
+            self.listener(step.stage, step.done, step.total, **facts)
+        if pausing:
+            raise Paused(f"paused at step {step.done} of {step.total} of {step.stage}; --resume")
+
+    def _save(
+        self, step: "_Step", container: Container, adam: ContainerAdam, objective: Objective
+    ) -> None:
+        if self.checkpoint is None:
+            return
+        adam.collect()
+        self.checkpoint.write(
+            stage=step.stage,
+            step=step.done,
+            container=container.state_dict(),
+            adam=adam.state(),
+            objective=objective.state(),
+        )
 
 
-def _adam(container: Container, config: WarmupConfig | MatchConfig) -> torch.optim.Adam:
-    betas = (config.beta1, config.beta2) if isinstance(config, MatchConfig) else (0.9, 0.99)
-    return torch.optim.Adam(container.parameters(), config.lr, betas)
+@dataclass(frozen=True)
+class _Step:
+    """A step that was taken: how many of the stage's are done, and its loss on this rank."""
+
+    stage: str
+    done: int
+    total: int
+    loss: Tensor
 
 
-def _set_rate(
-    optimiser: torch.optim.Optimizer, config: WarmupConfig | MatchConfig, step: int
-) -> None:
+def learning_rate(config: StageConfig, step: int) -> float:
+    """Return the rate of a step: half a cosine, or a tenth after each drop."""
+    if isinstance(config, GradientConfig) and config.schedule == "drops":
+        part = step // config.inner_steps / config.networks
+        return config.lr * 0.1 ** sum(part >= drop for drop in _DROPS)
     end = config.lr_end if isinstance(config, MatchConfig) else 0.0
     part = (1 + math.cos(math.pi * step / config.steps)) / 2
-    optimiser.param_groups[0]["lr"] = end + (config.lr - end) * part
+    return end + (config.lr - end) * part
 
 
-def _finite(loss: Tensor, stage: str, step: int) -> float:
-    value = float(loss.detach())
+def _betas(config: StageConfig) -> tuple[float, float]:
+    if isinstance(config, WarmupConfig):
+        return _WARMUP_BETAS
+    return config.beta1, config.beta2
+
+
+def _finite(step: _Step) -> float:
+    value = float(step.loss)
     if not math.isfinite(value):
         raise Diverged(
-            f"the loss of {stage} became {value} by step {step + 1}; the last checkpoint, if any, "
-            "is from before; use a lower learning rate"
+            f"the loss of {step.stage} became {value} by step {step.done}; the last checkpoint, "
+            "if any, is from before; use a lower learning rate"
         )
     return value

@@ -1,22 +1,52 @@
 """Recipes by name: settings of a whole run (no torch, so that a command line can ask)."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from hmnpack.registry import Registry
 from hmnpack.schema import recipes
 from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.recipes import DataShape
+
+if TYPE_CHECKING:
+    from hmnpack.sources import Source
 
 DEFAULT_RECIPE = "fast"
 
 RECIPES: Registry[CompressConfig] = Registry("recipe")
-"""Every recipe; an unknown name is answered with the near ones."""
+"""Every recipe, as it is for CIFAR-10; an unknown name is answered with the near ones."""
 
-for _config in (recipes.SMOKE, recipes.FAST):
+FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {"paper": recipes.paper}
+"""The recipes among them whose settings depend on the data set."""
+
+for _config in (recipes.SMOKE, recipes.FAST, recipes.paper()):
     RECIPES.register(_config.recipe)(_config)
 
 
-def recipe_of(name: str) -> CompressConfig:
+def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
     """Return the settings of a recipe.
+
+    Args:
+        name: Its name.
+        data: The data set that it is for, see :func:`shape_of`; None: CIFAR-10.
 
     Raises:
         BadSettings: if there is none of that name.
     """
-    return RECIPES[name]
+    found = RECIPES[name]
+    return FITTED[name](data) if data is not None and name in FITTED else found
+
+
+def shape_of(source: "Source") -> DataShape:
+    """Return what a recipe may depend on, of an open data set."""
+    return DataShape(name=source.name, classes=len(source.classes), image=source.image)
+
+
+def needs_pool(config: CompressConfig) -> bool:
+    """Return whether any stage of a run uses the pool, which is else not trained."""
+    warmup, gradient = config.warmup, config.gradient
+    return (
+        config.match.steps > 0
+        or (warmup.images == "kmeans" and warmup.steps > 0)
+        or (gradient.networks > 0 and gradient.start == "pool")
+    )

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -51,13 +52,19 @@ def seeded(generator: torch.Generator) -> Iterator[None]:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; ``auto`` is the first accelerator, else the CPU.
+    """Return the device of that name; ``auto`` is an accelerator, else the CPU.
+
+    Under ``torchrun`` each process of a machine takes an accelerator of its own (``LOCAL_RANK``).
 
     Raises:
         BadSettings: if there is no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        return device
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -79,6 +86,9 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Return the context in which networks run at that precision."""
-    if precision == "auto":
-        precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=low_precision(device, precision))
+
+
+def low_precision(device: torch.device, precision: Precision) -> bool:
+    """Return whether networks run in bfloat16 there, at that precision."""
+    return precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))

@@ -110,9 +110,7 @@ def train(  # noqa: PLR0913
         Diverged: if a loss is infinite or not a number.
     """
     schedule = schedule_of(config, len(images), min_steps)
-    optimiser = torch.optim.SGD(
-        network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
-    )
+    optimiser = optimiser_of(network, config)
     if resume is not None:
         _restore(network, optimiser, resume)
     network.train()
@@ -123,7 +121,7 @@ def train(  # noqa: PLR0913
             rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
             optimiser.param_groups[0]["lr"] = rate
             batch = normalise(pixels, normalisation)
-            losses[step] = _step(network, optimiser, batch, target, config, generator)
+            losses[step] = sgd_step(network, optimiser, batch, target, config, generator)
         mean = _mean_loss(losses, epoch * schedule.steps, name)
         listener(name, epoch + 1, schedule.epochs, loss=mean, lr=rate)
         if on_epoch is not None:
@@ -139,11 +137,18 @@ def _batches(
         yield _pixels(images[rows]), labels[rows]
 
 
+def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.SGD:
+    """Return the optimiser of a training, at its first rate."""
+    return torch.optim.SGD(
+        network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
+    )
+
+
 def _pixels(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-def _step(
+def sgd_step(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
     batch: Tensor,
@@ -151,7 +156,16 @@ def _step(
     config: TrainConfig,
     generator: torch.Generator,
 ) -> Tensor:
-    """Do one step on normalised images; return the loss, still on the device."""
+    """Do one step on a batch; return the loss, still on the device.
+
+    Args:
+        network: In training mode, on the batch's device.
+        optimiser: Of its parameters.
+        batch: Normalised images [n, C, H, W].
+        target: int64 [n].
+        config: Augmentation, CutMix and precision.
+        generator: Of this step's augmentation.
+    """
     draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
     batch = apply(batch, draws)
     partner, kept = None, 1.0

@@ -236,7 +236,8 @@ class GradientConfig(Frozen):
         "all of them are applied, in this order.",
     )
     precision: Precision = Field(
-        default="auto", description="Arithmetic of the networks' forward and backward pass."
+        default="float32",
+        description="Arithmetic of the passes that gradients come from; distances are float32.",
     )
 
     @property

@@ -170,12 +170,12 @@ def test_an_existing_output_is_refused_before_any_work(run, tmp_path):
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(run, tmp_path, monkeypatch):
     from hmnpack.matching import FeatureMatching
 
-    real_call = FeatureMatching.__call__
+    real_call = FeatureMatching.loss
 
     def broken(self, container, step):
         return real_call(self, container, step) * (float("nan") if step == 2 else 1)
 
-    monkeypatch.setattr(FeatureMatching, "__call__", broken)
+    monkeypatch.setattr(FeatureMatching, "loss", broken)
     with pytest.raises(Diverged, match=r"matching became nan by step 3"):
         run(tmp_path / "x.hmn", checkpoint_seconds=0)
     last = Checkpoint(tmp_path / "x.hmn.ckpt")

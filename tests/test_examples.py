@@ -24,6 +24,12 @@ def caches_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("HMNPACK_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def scripts_find_each_other(monkeypatch):
+    """As they do where Python runs one: its folder comes first."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "reproduce"))
+
+
 def test_packing_and_training(tmp_path, capsys):
     pytest.importorskip("sklearn")
     from hmnpack.recipes import RECIPES
@@ -73,6 +79,97 @@ def test_pngs_are_compared_with_tensors(tmp_path, monkeypatch):
     assert result.figures["difference_points"] == pngs.accuracy_mean - tensors.accuracy_mean
 
 
+class TestProxy:
+    @pytest.fixture
+    def run(self, tmp_path, monkeypatch):
+        """The function that runs the proxy `smoke` with more words, for its exit code."""
+        pytest.importorskip("sklearn")
+        proxy = script("reproduce/proxy.py")
+        monkeypatch.setattr(proxy, "RESULTS", tmp_path / "results")
+
+        def run(*words):
+            work = ["--device", "cpu", "--work", str(tmp_path / "runs")]
+            monkeypatch.setattr(sys, "argv", ["proxy.py", "--name", "smoke", *words, *work])
+            return proxy.main()
+
+        return run
+
+    @pytest.fixture
+    def result(self, tmp_path):
+        from hmnpack.schema.result import Result
+
+        def result(name):
+            return Result.model_validate_json((tmp_path / "results" / name).read_text())
+
+        return result
+
+    def test_it_is_paused_then_scored_by_several_processes(self, run, result, tmp_path, capsys):
+        from hmnpack.bundle import read
+
+        assert run("--stop-after-minutes", "0") == 5
+        assert "nothing is scored yet" in capsys.readouterr().err
+        assert not (tmp_path / "results").exists()
+        assert run("--seeds", "1") == 0
+        one = result("smoke.json")
+        bundle = (tmp_path / "runs" / "smoke.hmn").stat().st_mtime_ns
+        assert run("--seeds", "0", "1") == 0
+        both = result("smoke.json")
+        assert (tmp_path / "runs" / "smoke.hmn").stat().st_mtime_ns == bundle
+        assert (one.networks, both.networks) == (1, 2)
+        assert both.figures["accuracy_seed_1"] == one.accuracy_mean
+        mean = (both.figures["accuracy_seed_0"] + both.figures["accuracy_seed_1"]) / 2
+        assert both.accuracy_mean == pytest.approx(mean)
+        assert both.command.endswith("--seeds 0 1 --device cpu --work runs")
+        assert both.figures["steps"] == 20
+        assert both.minutes is not None
+        assert both.figures["minutes_pool"] > 0
+        held_out = read(tmp_path / "runs" / "smoke.hmn").manifest.source.held_out
+        assert both.figures["tested_on"] == f"{held_out} images held out of train"
+
+    def test_settings_make_another_bundle_of_another_name(self, run, result, capsys):
+        words = ["--seeds", "0", "--set", "match.steps=1", "--set", "pool.network.width=4"]
+        assert run("--seeds", "0") == 0
+        assert run(*words) == 2
+        assert "--tag" in capsys.readouterr().err
+        assert run(*words, "--tag", "short") == 0
+        short = result("smoke-short.json")
+        assert short.figures["settings"] == "match.steps=1 pool.network.width=4"
+        # The same pool as that of the first run, which trained it.
+        assert short.figures["minutes_pool"] == result("smoke.json").figures["minutes_pool"]
+
+    def test_a_file_is_scored_if_it_says_what_it_has_not_seen(self, run, result, tmp_path, capsys):
+        import hmnpack
+        from hmnpack.recipes import RECIPES
+
+        held_out = []
+        for holdout in (0.2, 0.0):
+            config = RECIPES["smoke"].model_copy(update={"holdout": holdout})
+            file = tmp_path / f"{holdout}.hmn"
+            bundle = hmnpack.compress("digits", 1, config=config, output=file)
+            held_out.append(bundle.manifest.source.held_out)
+        assert run("--bundle", str(tmp_path / "0.2.hmn"), "--seeds", "0") == 0
+        found = result("smoke.json")
+        assert found.minutes is None
+        assert "--bundle 0.2.hmn" in found.command
+        assert found.figures["tested_on"].startswith(f"{held_out[0]} images")
+        assert run("--bundle", str(tmp_path / "0.0.hmn")) == 3
+        assert "held out" in capsys.readouterr().err
+
+    def test_bad_words_are_refused(self, run):
+        with pytest.raises(SystemExit):
+            run("--bundle", "x.hmn", "--set", "match.steps=1")
+        with pytest.raises(SystemExit):
+            run("--name", "p1")
+
+
+def test_commands_are_recorded_without_the_folders_of_a_machine(tmp_path):
+    command_line = script("reproduce/record.py").command_line
+    words = ["x/y.py", "--data", str(tmp_path), "--work", "/a/b/runs", "--seeds", "0"]
+    line = command_line(words, str(tmp_path))
+    assert line == "python examples/reproduce/y.py --data DATA --work runs --seeds 0"
+    assert command_line(["y.py", "--data", "digits"], "digits").endswith("--data digits")
+
+
 def tiny_evaluation():
     from hmnpack.schema.config import EvaluateConfig, NetworkConfig
 
@@ -116,9 +213,13 @@ class TestTables:
         assert "30.0 &plusmn; 1.0 | - | 3 x convnet, width 128, 300 epochs" in text
         assert "[json](results/x.json)" in text
         assert tables.table({}, "results") == tables.EMPTY
+        proxy = result.model_copy(update={"figures": {**result.figures, "proxy": "p1"}})
+        (tmp_path / "x.json").write_text(proxy.model_dump_json())
+        assert tables.results(tmp_path) == {}
 
 
 def test_every_script_is_run_here():
     tested = {"pack_in_python.py", "train_on_a_file.py"}
-    tested |= {"render_tables.py", "accuracy_table.py", "png_check.py"}
+    tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "proxy.py"}
+    tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,9 @@ class Container(nn.Module, ABC):
     Args:
         spec: Sizes and choices; what is stored.
     """
+
+    by_class: ClassVar[frozenset[str]]
+    """Names of the parameters whose rows belong to classes, the same number to each, in order."""
 
     def __init__(self, spec: Any) -> None:  # noqa: ANN401 - each container narrows it
         super().__init__()

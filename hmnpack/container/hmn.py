@@ -52,6 +52,7 @@ class HMN(Container):
             :meth:`freeze` ends its dependence on the batch, and writing folds it away.
     """
 
+    by_class = frozenset({"classwise", "instance", "extractor_weight", "extractor_bias"})
     spec: HmnSpec
 
     def __init__(self, spec: HmnSpec, tensors: dict[str, Tensor], norm: str = "none") -> None:

@@ -19,6 +19,7 @@ class Images(Container):
         pixels: float32 [N, C, H, W], in [0, 1].
     """
 
+    by_class = frozenset({"pixels"})
     spec: ImagesSpec
 
     def __init__(self, spec: ImagesSpec, pixels: Tensor) -> None:

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 
-from hmnpack.matching.features import FeatureMatching, Match
+from hmnpack.matching.features import FeatureMatching
+from hmnpack.matching.gradient import GradientMatching
+from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import Pool, RealData, pool_of
 from hmnpack.matching.warmup import Reconstruction, targets_of
 from hmnpack.registry import Registry
+from hmnpack.schema.config import MatchConfig
 
 __all__ = [
     "OBJECTIVES",
     "FeatureMatching",
+    "GradientMatching",
     "Match",
+    "Objective",
     "Pool",
     "RealData",
     "Reconstruction",
@@ -18,7 +23,7 @@ __all__ = [
     "targets_of",
 ]
 
-OBJECTIVES: Registry[Callable[[Match], FeatureMatching]] = Registry("objective")
+OBJECTIVES: Registry[Callable[[Match[MatchConfig]], Objective]] = Registry("objective")
 """Name -> function that makes the objective from data, pool and settings."""
 
 OBJECTIVES.register("features")(FeatureMatching)

@@ -21,29 +21,40 @@ class _KnownGradient(torch.autograd.Function):
         return outer * gradient, None, None
 
 
+def with_gradient(images: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+    """Return the loss as a function of the images, whose gradient is known.
+
+    Args:
+        images: Part of a graph.
+        loss: A scalar.
+        gradient: Of the loss with respect to the images.
+    """
+    known: Tensor = _KnownGradient.apply(images, loss, gradient)
+    return known
+
+
 def chunked(
-    images: Tensor, classes: int, at_once: int, loss: Callable[[Tensor, Tensor], Tensor]
+    images: Tensor, classes: range, at_once: int, loss: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """Return the sum of the loss over all classes, holding the graph of one chunk at a time.
+    """Return the sum of the loss over some classes, holding the graph of one chunk at a time.
 
     The images' own graph is kept, and walked once, whatever the number of chunks.
 
     Args:
-        images: [K * n, C, H, W], class by class.
-        classes: Number of classes K.
+        images: [k * n, C, H, W], class by class.
+        classes: The numbers of these k classes.
         at_once: Classes per chunk.
         loss: From images of some classes and these classes' numbers (int64) to a scalar; the
             whole loss is the sum over the classes.
     """
-    every = torch.arange(classes, device=images.device)
+    every = torch.arange(classes.start, classes.stop, device=images.device)
     leaf = images.detach().requires_grad_()
     total = images.new_zeros(())
     for some, numbers in zip(
-        leaf.unflatten(0, (classes, -1)).split(at_once), every.split(at_once), strict=True
+        leaf.unflatten(0, (len(classes), -1)).split(at_once), every.split(at_once), strict=True
     ):
         part = loss(some.flatten(0, 1), numbers)
         part.backward()
         total = total + part.detach()
     assert leaf.grad is not None  # noqa: S101 - the loss depends on every image
-    known: Tensor = _KnownGradient.apply(images, total, leaf.grad)
-    return known
+    return with_gradient(images, total, leaf.grad)

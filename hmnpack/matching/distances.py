@@ -1,7 +1,10 @@
-"""Distances between real and synthetic features: pure functions.
+"""Distances between real and synthetic features, and between gradients: pure functions.
 
 Shapes: K classes, D features.
 """
+
+from collections.abc import Callable
+from typing import Literal
 
 from torch import Tensor
 
@@ -35,3 +38,20 @@ def spread(means_KD: Tensor) -> Tensor:
         A scalar, 0 or more; 0 for one class.
     """
     return (means_KD - means_KD.mean(0, keepdim=True)).square().sum()
+
+
+def squares(difference: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum of squares of a difference of gradients, and its derivative (same shape)."""
+    return difference.square().sum(), 2 * difference
+
+
+def absolutes(difference: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum of absolute values, and its derivative: the signs, 0 at 0."""
+    return difference.abs().sum(), difference.sign()
+
+
+GRADIENT_DISTANCES: dict[Literal["mse", "l1"], Callable[[Tensor], tuple[Tensor, Tensor]]] = {
+    "mse": squares,
+    "l1": absolutes,
+}
+"""Setting -> distance of one layer's gradients; layers and classes add up (paper equation 2)."""

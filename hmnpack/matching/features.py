@@ -7,7 +7,7 @@ one step together, in one batch or, on a CPU, in several small ones.
 Shapes: K classes, B images per class in a batch, D features of a block.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from hmnpack.augment import Draws, apply, draw, normalise
 from hmnpack.container import Container
+from hmnpack.errors import BadSettings
 from hmnpack.matching.chunks import chunked
 from hmnpack.matching.distances import mean_distance, spread
-from hmnpack.matching.pool import Pool, RealData
+from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import autocast, stream
@@ -28,56 +29,52 @@ CPU_CHUNK = 64 * 32 * 32
 """Pixels at a time on a CPU: layers then stay in its cache, and memory is used again at once."""
 
 
-@dataclass(frozen=True)
-class Match:
-    """What every objective is made from.
-
-    Attributes:
-        data: The real images.
-        pool: Networks to match through.
-        config: The objective's settings.
-        seed: Seed of the run.
-    """
-
-    data: RealData
-    pool: Pool
-    config: MatchConfig
-    seed: int
-
-
-class FeatureMatching:
-    """The objective ``features``: call it with a container and a step's number for a loss.
+class FeatureMatching(Objective):
+    """The objective ``features``.
 
     Args:
         match: Data, networks, settings.
     """
 
-    def __init__(self, match: Match) -> None:
+    def __init__(self, match: Match[MatchConfig]) -> None:
+        if match.pool is None:
+            raise BadSettings("the objective features needs a pool of networks")
         self.match = match
+        self.pool = match.pool
         self.sampler = ClassSampler(match.data.labels, match.data.classes)
 
-    def __call__(self, container: Container, step: int) -> Tensor:
-        """Return the loss of a step; gradients flow to the container.
+    @property
+    def blocks(self) -> list[range]:
+        """All of this rank's classes make one step together."""
+        return [self.match.world.share(self.match.data.classes)]
+
+    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
+        """Give the step's one loss; see ``Objective``."""
+        yield self.loss(container, step)
+
+    def loss(self, container: Container, step: int) -> Tensor:
+        """Return the loss of this rank's classes; gradients flow to the container.
 
         Args:
             container: Decodes the synthetic images.
             step: Decides every random number of the step, together with the seed.
         """
         config, data = self.match.config, self.match.data
+        own = self.match.world.share(data.classes)
         generator = stream(self.match.seed, "match", step)
-        index = int(torch.randint(len(self.match.pool), (), generator=generator))
+        index = int(torch.randint(len(self.pool), (), generator=generator))
         part = float(torch.rand((), generator=generator)) if config.interpolate else 0.0
         draws = draw(config.augment, data.classes, generator, device=data.device)
         real = self.sampler.draw(config.real_batch, generator).to(data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
-        chosen = chosen.to(data.device)
-        networks = _Networks(self.match.pool.between(index, part), self.match.pool.trained(index))
+        chosen = chosen[own.start : own.stop].to(data.device)
+        networks = _Networks(self.pool.between(index, part), self.pool.trained(index))
 
         targets = self._targets(networks, real, draws)
         images = container.expand(chosen.flatten())
         return chunked(
             images,
-            len(images) // chosen.shape[1],
+            own,
             self._classes_at_once(chosen.shape[1]),
             lambda some, classes: self._loss(networks, some, classes, targets, draws),
         )
@@ -97,14 +94,15 @@ class FeatureMatching:
     @torch.no_grad()
     def _targets(self, networks: "_Networks", real: Tensor, draws: Draws) -> "_Targets":
         """Return the class means of the real images, block by block."""
-        classes = torch.arange(len(real), device=real.device)
+        own = self.match.world.share(len(real))
+        classes = torch.arange(own.start, own.stop, device=real.device)
         parts = []
         for some in classes.split(self._classes_at_once(real.shape[1])):
             images = self.match.data.images[real[some].flatten()].float() / 255
             with autocast(real.device, self.match.config.precision):
                 blocks = networks.between.features(self._prepared(images, some, draws))
             parts.append([_class_means(block, len(some)) for block in blocks])
-        means = [torch.cat(block) for block in zip(*parts, strict=True)]
+        means = [self._of_all(torch.cat(block), own) for block in zip(*parts, strict=True)]
         if self.match.config.blocks == "last":
             means = means[-1:]
         scales = [
@@ -114,6 +112,16 @@ class FeatureMatching:
             for mean in means
         ]
         return _Targets(means, scales)
+
+    def _of_all(self, rows: Tensor, own: range) -> Tensor:
+        """Return the rows of every rank's classes, where each rank has those of its own."""
+        world = self.match.world
+        if world.size == 1:
+            return rows
+        whole = rows.new_zeros(self.match.data.classes, *rows.shape[1:])
+        whole[own.start : own.stop] = rows
+        world.collect(whole, len(whole))
+        return whole
 
     def _loss(
         self,

@@ -3,6 +3,8 @@
 Which start is best is open (the paper says nothing); real images are the field's best evidence.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,6 +12,7 @@ from torch.nn import functional as F
 from hmnpack.augment import normalise
 from hmnpack.container import Container
 from hmnpack.matching.kmeans import kmeans, nearest_points
+from hmnpack.matching.objective import Objective
 from hmnpack.matching.pool import Pool, RealData
 from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import stream
@@ -18,7 +21,7 @@ from hmnpack.schema.config import WarmupConfig
 _FEATURE_BATCH = 512
 
 
-class Reconstruction:
+class Reconstruction(Objective):
     """The objective of the warm-up: mean squared error of pixels.
 
     Args:
@@ -32,19 +35,19 @@ class Reconstruction:
         self.config = config
         self.seed = seed
 
-    def __call__(self, container: Container, step: int) -> Tensor:
-        """Return the loss of a step on a random batch; see ``Objective``."""
+    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
+        """Give the loss of a step on a random batch, the same on every rank; see ``Objective``."""
         order = torch.randperm(len(self.targets), generator=stream(self.seed, "warm-up", step))
         chosen = order[: self.config.batch].to(self.targets.device)
-        return F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
+        yield F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
 
 
-def targets_of(data: RealData, pool: Pool, instances: int, images: str, seed: int) -> Tensor:
+def targets_of(data: RealData, pool: Pool | None, instances: int, images: str, seed: int) -> Tensor:
     """Choose the real images to start from, class by class.
 
     Args:
         data: The real images.
-        pool: Its first network gives the features.
+        pool: Its first network gives the features; None: images are taken at random.
         instances: Images per class.
         images: ``"random"``, or ``"kmeans"``: the images nearest to the k-means centres of their
             class, in the features of the last block. A class with fewer images than that repeats
@@ -59,14 +62,36 @@ def targets_of(data: RealData, pool: Pool, instances: int, images: str, seed: in
         generator = stream(seed, "start", label)
         rows = (data.labels == label).nonzero().flatten()
         count = min(instances, len(rows))
-        if images == "kmeans" and count < len(rows):
-            features = _features(pool.trained(0), data, rows)
-            chosen = nearest_points(features, kmeans(features, count, generator))
+        if images == "kmeans" and pool is not None and count < len(rows):
+            chosen = representatives(pool.trained(0), data, rows, count, generator)
         else:
             chosen = torch.randperm(len(rows), generator=generator)[:count].to(rows.device)
         more = torch.randint(len(rows), (instances - count,), generator=generator).to(rows.device)
         parts.append(rows[torch.cat([chosen, more])])
     return data.images[torch.cat(parts)]
+
+
+def representatives(
+    network: FeatureNetwork,
+    data: RealData,
+    rows: Tensor,
+    count: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return which of some real images stand for all: the ones nearest to k-means centres.
+
+    Args:
+        network: The outputs of its last block are the features.
+        data: The real images.
+        rows: int64 [n], which of them.
+        count: How many to choose, at most n.
+        generator: Starts the centres.
+
+    Returns:
+        int64 [count], places in ``rows``.
+    """
+    features = _features(network, data, rows)
+    return nearest_points(features, kmeans(features, count, generator))
 
 
 @torch.no_grad()

@@ -101,15 +101,69 @@ def _forward(
     weight, scale, shift = _last(weight), _column(scale), _column(shift)
     outputs, maps, deviations = [], [], []
     for part in _last(x).split(size):
-        values = F.conv2d(part, weight, padding=padding)
-        values -= values.mean(_PIXELS, keepdim=True)
-        inverse = torch.rsqrt((values * values).mean(_PIXELS, keepdim=True) + EPSILON)
-        values *= inverse
-        outputs.append(F.avg_pool2d(torch.addcmul(shift, values, scale).relu_(), 2))
+        pooled, values, inverse = normalised(part, weight, scale, shift, padding)
+        outputs.append(pooled)
         if keep:
             maps.append(values)
             deviations.append(inverse)
     return outputs, maps, deviations
+
+
+def normalised(
+    x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, padding: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a block's output, its normalised map and the map's inverse deviations.
+
+    Args:
+        x: [N, C, H, W].
+        weight: [D, C, 3, 3].
+        scale: [1, D, 1, 1].
+        shift: [1, D, 1, 1].
+        padding: Zeros around the image, in pixels.
+
+    Returns:
+        [N, D, h, w], [N, D, H, W] and [N, D, 1, 1].
+    """
+    values = F.conv2d(x, weight, padding=padding)
+    values -= values.mean(_PIXELS, keepdim=True)
+    inverse = torch.rsqrt((values * values).mean(_PIXELS, keepdim=True) + EPSILON)
+    values *= inverse
+    return F.avg_pool2d(torch.addcmul(shift, values, scale).relu_(), 2), values, inverse
+
+
+def half_backward(grad: Tensor, values: Tensor) -> Tensor:
+    """Return the gradient of what was averaged over 2x2: of the shape of ``values``."""
+    found: Tensor = torch.ops.aten.avg_pool2d_backward(
+        grad, values, [2, 2], [2, 2], [0, 0], False, True, None
+    )
+    return found
+
+
+def before_norm(
+    grad: Tensor, values: Tensor, inverse: Tensor, scale: Tensor, shift: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of the convolution's output, of the scale and of the shift.
+
+    Args:
+        grad: Of the block's output, [N, D, h, w].
+        values: Normalised map [N, D, H, W].
+        inverse: Its inverse deviations [N, D, 1, 1].
+        scale: [1, D, 1, 1].
+        shift: [1, D, 1, 1].
+
+    Returns:
+        [N, D, H, W], and two of [N, D, 1, 1]: image by image.
+    """
+    output = torch.addcmul(shift, values, scale)
+    grad = half_backward(grad, values)
+    torch.ops.aten.threshold_backward.grad_input(grad, output, 0, grad_input=grad)
+    by_shift = grad.sum(_PIXELS, keepdim=True)
+    by_scale = torch.mul(grad, values, out=output).sum(_PIXELS, keepdim=True)
+    count = values.shape[2] * values.shape[3]
+    grad -= by_shift / count
+    grad.addcmul_(values, by_scale, value=-1 / count)
+    grad *= scale * inverse
+    return grad, by_scale, by_shift
 
 
 class _Slices:
@@ -143,7 +197,9 @@ class _Slices:
             strict=True,
         )
         for part, grad_part, values, inverse in parts:
-            grad_map, by_scale, by_shift = self._before_norm(grad_part, values, inverse)
+            grad_map, by_scale, by_shift = before_norm(
+                grad_part, values, inverse, self.scale, self.shift
+            )
             scale += by_scale.sum(0, keepdim=True)
             shift += by_shift.sum(0, keepdim=True)
             by_input, by_weight = self._before_conv(grad_map, part)
@@ -155,26 +211,6 @@ class _Slices:
             scale.flatten(),
             shift.flatten(),
         )
-
-    def _before_norm(
-        self, grad: Tensor, values: Tensor, inverse: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the gradients of the convolution's output, of the scale and of the shift.
-
-        The last two are [N, D, 1, 1].
-        """
-        output = torch.addcmul(self.shift, values, self.scale)
-        grad = torch.ops.aten.avg_pool2d_backward(
-            grad, values, [2, 2], [2, 2], [0, 0], False, True, None
-        )
-        torch.ops.aten.threshold_backward.grad_input(grad, output, 0, grad_input=grad)
-        by_shift = grad.sum(_PIXELS, keepdim=True)
-        by_scale = torch.mul(grad, values, out=output).sum(_PIXELS, keepdim=True)
-        count = values.shape[2] * values.shape[3]
-        grad -= by_shift / count
-        grad.addcmul_(values, by_scale, value=-1 / count)
-        grad *= self.scale * inverse
-        return grad, by_scale, by_shift
 
     def _before_conv(self, grad: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
         by_input, by_weight, _ = torch.ops.aten.convolution_backward(

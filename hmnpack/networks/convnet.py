@@ -62,6 +62,11 @@ class ConvNet(FeatureNetwork):
         )
         self.classifier = nn.Linear(width * (height >> depth) * (width_px >> depth), classes)
 
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, in order."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the output of every block, each [N, width, h, w], for images [N, C, H, W]."""
         outputs = []

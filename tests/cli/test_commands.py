@@ -39,6 +39,15 @@ def source(monkeypatch):
     return made
 
 
+@pytest.fixture(autouse=True)
+def rates(monkeypatch):
+    """A device that multiplies matrices at 10^12 operations a second, without measuring it."""
+    monkeypatch.setattr(
+        "hmnpack.estimate.measured_rates",
+        lambda device, precisions: dict.fromkeys(precisions, 1e12),
+    )
+
+
 class TestPlan:
     def test_it_prints_the_ledger_and_trains_nothing(self, run, source):
         done = run("plan", "pets", "--ipc", 10)
@@ -54,6 +63,58 @@ class TestPlan:
         assert document["data"] == "pets [x]"
         assert document["budget"] == budget_of(10, 3, image).model_dump()
         assert sum(row["elements"] for row in document["ledger"]["rows"]) <= 10 * 3 * 256
+
+    def test_it_prints_what_a_run_would_cost(self, run, source):
+        fast = run("plan", "pets", "--ipc", 10)
+        assert "feature matching" in fast.stdout
+        paper = run("plan", "pets", "--ipc", 10, "--recipe", "paper")
+        assert paper.exit_code == 0, paper.output
+        assert "Cost of recipe paper" in paper.stdout
+        assert "gradient matching" in paper.stdout
+        assert "feature matching" not in paper.stdout
+        assert "about" in paper.stdout
+
+    def test_json_has_the_cost(self, run, source):
+        def cost(*options):
+            given = run("plan", "pets", "--ipc", 10, "--json", "--device", "cpu", *options)
+            return json.loads(given.stdout)["cost"]
+
+        paper = ("--recipe", "paper", "--set", "gradient.networks=2")
+        stages = cost(*paper)["stages"]
+        assert [stage["stage"] for stage in stages] == ["warm-up", "gradient matching"]
+        document = cost()
+        assert document["device"] == "cpu"
+        for figure in ("flops", "seconds"):
+            assert document[figure] == sum(stage[figure] for stage in document["stages"])
+        twice = cost("--set", "match.steps=1600")["stages"][-1]["flops"]
+        assert twice == 2 * document["stages"][-1]["flops"]
+
+    def test_the_recipe_is_the_one_for_the_data(self, run, source, monkeypatch):
+        """Grey images: the absolute distance, and 500 images of training after a step."""
+        seen = []
+        monkeypatch.setattr(
+            "hmnpack.estimate.estimate", lambda config, *given: seen.append(config) and None
+        )
+        options = ("--recipe", "paper", "--set", "gradient.lr=0.5")
+        assert run("plan", "pets", "--ipc", 10, *options).exit_code == 0
+        (config,) = seen
+        assert (config.gradient.train_images, config.gradient.distance) == (500, "l1")
+        assert config.gradient.lr == 0.5
+
+    def test_a_network_of_unknown_cost_still_has_a_ledger(self, run, source):
+        other = ("--recipe", "paper", "--set", "gradient.network.name=torchvision:resnet18")
+        done = run("plan", "pets", "--ipc", 10, *other)
+        assert done.exit_code == 0, done.output
+        assert "not known" in done.stdout
+        assert "Ledger" in done.stdout
+        assert json.loads(run("plan", "pets", "--ipc", 10, *other, "--json").stdout)["cost"] is None
+
+    @pytest.mark.parametrize(
+        "wrong", [("--set", "match.stesp=3"), ("--recipe", "papre"), ("--device", "abacus")]
+    )
+    def test_what_is_mistyped_is_refused_before_data_are_read(self, run, source, wrong):
+        assert run("plan", "pets", "--ipc", 10, *wrong).exit_code == 2
+        assert source.calls == []
 
     def test_options_say_how_the_source_is_read(self, run, source, tmp_path):
         options = ("--size", 8, "--skip-bad", "--data-dir", tmp_path, "--cache-dir", tmp_path)
@@ -115,6 +176,16 @@ class TestCompress:
         assert done.stdout.startswith(f"{out}: ")
         for said in ("pets [x]", "[red]elk", "10 ipc = 7,680 floats", "fast, seed 0", "cpu"):
             assert said in done.stderr
+        for said in ("300 of warm-up, 800 of feature matching", "about"):
+            assert said in done.stderr
+
+    def test_the_recipe_is_the_one_for_the_data(self, run, source, calls, tmp_path):
+        options = ("--recipe", "paper", "--set", "gradient.lr=0.5")
+        done = run("compress", "pets", "--ipc", 10, "-o", tmp_path / "pets.hmn", *options)
+        assert done.exit_code == 0, done.output
+        assert "200,000 of gradient matching" in done.stderr
+        gradient = calls[0][2]["config"].gradient
+        assert (gradient.train_images, gradient.distance, gradient.lr) == (500, "l1", 0.5)
 
     def test_quiet_leaves_the_result_alone(self, run, source, calls, tmp_path):
         done = run("compress", "pets", "--ipc", 10, "-o", tmp_path / "pets.hmn", "--quiet")

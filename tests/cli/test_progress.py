@@ -2,10 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from hmnpack.cli.progress import Bars, Lines, drawn, figures
+from hmnpack.cli.progress import Bars, Lines, drawn, figures, time_left
 
 
 def test_figures_have_four_digits():
@@ -32,6 +33,94 @@ def test_a_log_gets_one_line_at_the_end_of_each_stage():
     assert out.getvalue().count("\n") == 1
     assert out.getvalue().startswith("pool [x]: 4 in ")
     assert "loss 0.25" in out.getvalue()
+
+
+def test_a_figure_stays_until_the_next_of_its_name():
+    progress = Progress(console=Console(file=io.StringIO()))
+    bars = Bars(progress)
+    bars("matching", 1, 4, loss=2.0, accuracy=50.0)
+    bars("matching", 2, 4, loss=1.0)
+    bars("gradient", 1, 4)
+    assert [task.fields["facts"] for task in progress.tasks] == ["loss 1  accuracy 50", ""]
+
+
+def test_a_bar_takes_the_pace_of_this_run_alone():
+    now = [0.0]
+    progress = Progress(console=Console(file=io.StringIO()), get_time=lambda: now[0])
+    bars = Bars(progress)
+    bars("matching", 500, 1000)
+    now[0] = 20.0
+    bars("matching", 510, 1000)
+    assert progress.tasks[0].time_remaining == 980
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "0 s left"),
+        (99, "99 s left"),
+        (100, "2 min left"),
+        (12 * 60 + 10, "12 min left"),
+        (3599, "1 h 0 min left"),
+        (12_000, "3 h 20 min left"),
+        (400_000, "111 h 7 min left"),
+    ],
+)
+def test_times_are_as_exact_as_they_are_useful(seconds, said):
+    assert time_left(seconds) == said
+
+
+class TestLongStages:
+    @pytest.fixture
+    def said(self):
+        """A function that tells of events, each (second, stage, done, total, figures)."""
+
+        def said(*events):
+            now = [0.0]
+            out = io.StringIO()
+            lines = Lines(Console(file=out, width=100), every=60.0, clock=lambda: now[0])
+            for second, stage, done, total, facts in events:
+                now[0] = second
+                lines(stage, done, total, **facts)
+            return out.getvalue().splitlines()
+
+        return said
+
+    def test_a_line_comes_with_the_first_event_after_a_minute(self, said):
+        steps = [(10.0 * i, "matching", 10 * i, 1200, {"loss": 1 / i}) for i in range(1, 15)]
+        assert said(*steps) == [
+            "matching: 60 of 1,200  loss 0.1667  19 min left",
+            "matching: 120 of 1,200  loss 0.08333  18 min left",
+        ]
+
+    def test_the_first_event_may_come_late(self, said):
+        events = [(300, "gradient", 10, 1000, {"loss": 1.0}), (600, "gradient", 20, 1000, {})]
+        assert said(*events) == [
+            "gradient: 10 of 1,000  loss 1",
+            "gradient: 20 of 1,000  loss 1  8 h 10 min left",
+        ]
+
+    def test_what_a_resumed_run_had_does_not_count(self, said):
+        events = [(1, "matching", 900, 1000, {}), (61, "matching", 910, 1000, {})]
+        assert said(*events) == ["matching: 910 of 1,000  9 min left"]
+
+    def test_a_line_at_the_end_of_a_stage_counts_as_one(self, said):
+        events = [(50, "pool", 4, 4, {}), (70, "matching", 1, 9, {}), (111, "matching", 2, 9, {})]
+        assert said(*events) == ["pool: 4 in 0.0 s", "matching: 2 of 9  5 min left"]
+
+    def test_a_seldom_figure_is_in_the_next_line(self, said):
+        events = [
+            (1, "matching", 1, 9, {"loss": 3.0, "accuracy": 50.0}),
+            (62, "matching", 2, 9, {"loss": 2.0}),
+            (63, "matching", 9, 9, {"loss": 1.0}),
+        ]
+        assert said(*events) == [
+            "matching: 2 of 9  loss 2  accuracy 50  7 min left",
+            "matching: 9 in 62.0 s  loss 1  accuracy 50",
+        ]
+
+    def test_a_stage_of_unknown_length_has_no_end(self, said):
+        assert said((1, "read", 1, 0, {}), (70, "read", 5000, 0, {})) == ["read: 5,000"]
 
 
 def test_progress_goes_to_standard_error(capsys):

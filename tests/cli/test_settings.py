@@ -2,14 +2,20 @@
 
 import pytest
 
-from hmnpack.cli.settings import compress_config, evaluate_config, setting_names
+from hmnpack.cli.settings import CompressSettings, evaluate_config, setting_names
 from hmnpack.errors import BadSettings
 from hmnpack.recipes import RECIPES
 from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.recipes import DataShape
+
+CIFAR100 = DataShape(
+    name="cifar100", classes=100, image=ImageShape(channels=3, height=32, width=32)
+)
 
 
-def settings(*assignments, recipe=None, file=None, **options):
-    return compress_config(recipe, file, assignments, options)
+def settings(*assignments, recipe=None, file=None, data=None, **options):
+    return CompressSettings(recipe, file, assignments, options).config(data)
 
 
 def test_nothing_given_is_the_fast_recipe():
@@ -43,6 +49,24 @@ def test_a_recipe_that_is_typed_beats_the_files(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('recipe = "smoke"\n')
     assert settings(file=file, recipe="fast").recipe == "fast"
+
+
+def test_a_recipe_follows_the_data_and_the_user_beats_both(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('recipe = "paper"\nseed = 5\n[gradient]\ninner_steps = 7\n')
+    config = settings("gradient.distance=mse", file=file, data=CIFAR100, holdout=0.5)
+    assert config.gradient.lr == 0.02
+    assert (config.gradient.distance, config.gradient.inner_steps) == ("mse", 7)
+    assert (config.seed, config.holdout) == (5, 0.5)
+    assert settings(file=file).gradient.lr == 0.01
+
+
+def test_a_file_is_read_once(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("seed = 5\n")
+    chosen = CompressSettings(None, file, (), {})
+    file.unlink()
+    assert chosen.config(CIFAR100).seed == 5
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir"}
 RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
     "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}
-    | {"--holdout", "--max-minutes", "--resume", "--force"}
+    | {"--holdout", "--max-minutes", "--resume", "--force", "--log", "--tensorboard", "--probes"}
     | SOURCE
     | RUN,
     "inspect": {"FILE", "--verify", "--json"},
@@ -19,7 +19,7 @@ SURFACE = {
     | {"--seed", "--no-controls", "--set", "--save", "--force", "--json"}
     | SOURCE
     | RUN,
-    "plan": {"DATA", "--ipc", "--quiet", "-q", "--json"} | SOURCE,
+    "plan": {"DATA", "--ipc", "--recipe", "--set", "--json"} | SOURCE | RUN,
 }
 
 

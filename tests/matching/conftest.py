@@ -1,3 +1,7 @@
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -24,3 +28,13 @@ def real():
 def pool_config():
     train = TrainConfig(epochs=2, batch=8, augment=MATCHING_AUGMENTATIONS, precision="float32")
     return PoolConfig(size=2, network=NetworkConfig(width=4, depth=2), train=train, min_steps=0)
+
+
+@pytest.fixture(scope="session")
+def literal():
+    """The module beside this one that says what gradient matching is, slowly."""
+    path = Path(__file__).with_name("literal.py")
+    spec = importlib.util.spec_from_file_location("literal", path)
+    module = sys.modules["literal"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

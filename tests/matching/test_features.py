@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from hmnpack.augment import apply, draw, normalise
 from hmnpack.container import new_container
-from hmnpack.matching import FeatureMatching, Match, pool_of
+from hmnpack.matching import FeatureMatching, Match, RealData, pool_of
 from hmnpack.matching import features as module
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.runtime import stream
@@ -81,7 +81,7 @@ def test_loss_and_gradient_are_those_of_the_description(
     match = Match(real, pool_of(real, pool_config, 0, tmp_path), config, 5)
     ours, theirs = container(), container()
     for step in range(3):
-        loss = FeatureMatching(match)(ours, step)
+        loss = FeatureMatching(match).loss(ours, step)
         expected = literal(match, theirs.expand(), step)
         torch.testing.assert_close(loss, expected, atol=1e-6, rtol=1e-5)
         loss.backward()
@@ -93,11 +93,11 @@ def test_loss_and_gradient_are_those_of_the_description(
 def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_path):
     config = CONFIGS["plain"].model_copy(update={"augment": (), "precision": "float32"})
     twelve = [int((real.labels == label).nonzero()[0]) for label in range(3) for _ in range(4)]
-    alike = module.RealData(
+    alike = RealData(
         real.images[twelve], torch.arange(3).repeat_interleave(4), 3, real.normalisation, "alike"
     )
     match = Match(alike, pool_of(real, pool_config, 0, tmp_path), config, 0)
     start = container()
     with torch.no_grad():
         start.pixels.copy_(real.images[twelve].float() / 255)
-    assert float(FeatureMatching(match)(start, 0).detach()) < 1e-10
+    assert float(FeatureMatching(match).loss(start, 0).detach()) < 1e-10

@@ -1,0 +1,209 @@
+"""Gradient matching: the objective of the paper (equation 2), with the base code's details (IDC).
+
+For each class, the gradient of a network's convolution weights on synthetic images is brought to
+that on real images, both under one augmentation, while the network learns from real images. The
+classes go in chunks; each yields its loss and the gradient of its images, so that memory holds one
+chunk's maps at a time and nothing depends on how the classes are cut.
+
+Shape legend: K classes, k of them in a chunk, n images of each, C H W as usual.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hmnpack.augment import Draws, apply, draw, normalise
+from hmnpack.container import Container
+from hmnpack.errors import BadSettings
+from hmnpack.matching.chunks import with_gradient
+from hmnpack.matching.distances import GRADIENT_DISTANCES
+from hmnpack.matching.learner import Learner
+from hmnpack.matching.objective import Match, Objective
+from hmnpack.matching.sampling import EpochSampler, choose_instances
+from hmnpack.matching.warmup import representatives
+from hmnpack.networks import ConvNet, FeatureNetwork
+from hmnpack.networks.derivatives import (
+    AutogradPass,
+    ConvNetPass,
+    Pass,
+    bytes_per_image,
+    images_at_once,
+)
+from hmnpack.runtime import low_precision, stream
+from hmnpack.schema.config import GradientConfig
+
+
+class GradientMatching(Objective):
+    """The objective of the stage ``gradient``.
+
+    Args:
+        match: Data, settings, and the pool if networks start from it.
+
+    Raises:
+        BadSettings: if several ranks are to take classes in turn, or outnumber the classes.
+    """
+
+    def __init__(self, match: Match[GradientConfig]) -> None:
+        self.match = match
+        config, world = match.config, match.world
+        if config.update == "in-turn" and world.size > 1:
+            raise BadSettings(
+                "gradient.update = 'in-turn' is one long chain of steps; with several ranks use "
+                "gradient.update=together"
+            )
+        self.own = world.share(match.data.classes)
+        self.learner = Learner(match)
+        self.sampler = EpochSampler(match.data.labels, self.own, config.real_batch, match.seed)
+        self.representatives: Tensor | None = None
+
+    @property
+    def blocks(self) -> list[range]:
+        """All own classes together, or each by itself."""
+        if self.match.config.update == "together":
+            return [self.own]
+        return [range(label, label + 1) for label in self.own]
+
+    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
+        """Give the loss of each block; the network trains after the last; see ``Objective``."""
+        config, data = self.match.config, self.match.data
+        number, inner = divmod(step, config.inner_steps)
+        if inner == 0:
+            self._begin(number)
+        generator = stream(self.match.seed, "gradient", "step", step)
+        draws = draw(config.augment, data.classes, generator, device=data.device)
+        chosen = choose_instances(container.spec, config.synthetic_batch, generator)
+        real = self._real_rows(step)
+        for block in self.blocks:
+            yield self._loss(container, chosen, real, block, draws)
+        if inner + 1 < config.inner_steps:
+            self.learner.advance(step)
+
+    def state(self) -> dict[str, Any]:
+        """Return the network's state and the chosen real images."""
+        return {"learner": self.learner.state(), "representatives": self.representatives}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state` gave."""
+        self.learner.restore(state["learner"])
+        self.representatives = state["representatives"]
+
+    def _begin(self, number: int) -> None:
+        self.learner.begin(number)
+        if self.match.config.real == "kmeans":
+            self.representatives = self._representatives(number)
+
+    def _representatives(self, number: int) -> Tensor:
+        """Return int64 [K, real_batch]: real images that stand for their class."""
+        network, data = self.learner.network, self.match.data
+        if not isinstance(network, FeatureNetwork):
+            raise BadSettings("gradient.real = 'kmeans' needs a network that gives features")
+        found = []
+        for label in range(data.classes):
+            generator = stream(self.match.seed, "gradient", "kmeans", number, label)
+            rows = (data.labels == label).nonzero().flatten()
+            count = min(self.match.config.real_batch, len(rows))
+            places = representatives(network, data, rows, count, generator)
+            order = rows[places].repeat(-(-self.match.config.real_batch // count))
+            found.append(order[: self.match.config.real_batch])
+        return torch.stack(found)
+
+    def _real_rows(self, step: int) -> Tensor:
+        """Return the own classes' real images of a step: int64 [own classes, n]."""
+        if self.representatives is not None:
+            return self.representatives[self.own.start : self.own.stop]
+        return self.sampler.batch(step).to(self.match.data.device)
+
+    def _loss(
+        self, container: Container, chosen: Tensor, real: Tensor, block: range, draws: Draws
+    ) -> Tensor:
+        """Return the loss of a block of classes, as a function of the container."""
+        classes = torch.arange(block.start, block.stop, device=self.match.data.device)
+        some = chosen[block.start : block.stop].to(self.match.data.device)
+        images = self._prepared(container.expand(some.flatten()), classes, draws)
+        first = block.start - self.own.start
+        at_once = self._classes_at_once(some.shape[1])
+        total, gradients = images.new_zeros(()), []
+        for labels, rows, mine in zip(
+            classes.split(at_once),
+            real[first : first + len(block)].split(at_once),
+            images.detach().split(at_once * some.shape[1]),
+            strict=True,
+        ):
+            theirs = self._gradients_of_real(rows, labels, draws)
+            loss, gradient = self._matched(mine, labels, theirs)
+            total += loss
+            gradients.append(gradient)
+        return with_gradient(images, total, torch.cat(gradients))
+
+    def _prepared(self, images: Tensor, classes: Tensor, draws: Draws) -> Tensor:
+        """Normalise and augment, with one draw per class for all its images (siamese)."""
+        rows = classes.repeat_interleave(len(images) // len(classes))
+        return apply(normalise(images, self.match.data.normalisation), draws.index(rows))
+
+    @torch.no_grad()
+    def _gradients_of_real(self, rows: Tensor, labels: Tensor, draws: Draws) -> list[Tensor]:
+        dtype = next(self.learner.network.parameters()).dtype
+        images = self.match.data.images[rows.flatten()].to(dtype) / 255
+        passes = self._passes(self._prepared(images, labels, draws), labels, keep=False)
+        return _added(passes)
+
+    @torch.no_grad()
+    def _matched(
+        self, images: Tensor, labels: Tensor, theirs: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the distance of a chunk of classes, and its images' gradient [k * n, C, H, W]."""
+        distance = GRADIENT_DISTANCES[self.match.config.distance]
+        passes = list(self._passes(images, labels, keep=True))
+        pairs = zip(_added(iter(passes)), theirs, strict=True)
+        parts = [distance(mine - real) for mine, real in pairs]
+        directions = [derivative.to(passes[0].dtype) for _, derivative in parts]
+        gradient = torch.cat([each.along(directions) for each in passes]).to(images)
+        return torch.stack([value for value, _ in parts]).sum(), gradient
+
+    def _passes(self, images: Tensor, labels: Tensor, *, keep: bool) -> Iterator[Pass]:
+        """Give the passes of a chunk; more than one only for a single class, cut into slices."""
+        network = self.learner.network
+        each = len(images) // len(labels)
+        names = labels.repeat_interleave(each)
+        if low_precision(images.device, self.match.config.precision):
+            images = images.bfloat16()
+        if not isinstance(network, ConvNet):
+            yield AutogradPass(network, images, names, len(labels), 1 / each, keep=keep)
+            return
+        size = images_at_once(network, images) if len(labels) == 1 else len(images)
+        for part, some in zip(images.split(size), names.split(size), strict=True):
+            yield ConvNetPass(network, part, some, len(labels), 1 / each)
+
+    def _classes_at_once(self, images: int) -> int:
+        """Return how many classes a chunk holds, for so many images of each.
+
+        On a CPU one: its slices stay in the cache. Elsewhere as many as the memory allows, of a
+        ConvNet; other networks go class by class anyway.
+        """
+        network = self.learner.network
+        if self.match.data.device.type == "cpu" or not isinstance(network, ConvNet):
+            return 1
+        if self.match.max_memory is None:
+            return self.match.data.classes
+        each = images * bytes_per_image(network, self.match.data.shape)
+        return max(1, self.match.max_memory // each)
+
+
+def _precise(gradient: Tensor) -> Tensor:
+    """Return a copy that sums and differences may be taken of: not in bfloat16."""
+    return gradient.to(torch.promote_types(gradient.dtype, torch.float32), copy=True)
+
+
+def _added(passes: Iterator[Pass]) -> list[Tensor]:
+    """Return the weight gradients of several passes of the same classes, added up."""
+    total: list[Tensor] | None = None
+    for each in passes:
+        if total is None:
+            total = [_precise(gradient) for gradient in each.weight_gradients]
+        else:
+            for layer, gradient in zip(total, each.weight_gradients, strict=True):
+                layer.add_(gradient)
+    assert total is not None  # noqa: S101 - a class has images
+    return total

@@ -1,0 +1,63 @@
+"""What every objective has: its inputs, its losses step by step, and what a pause must keep."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from hmnpack.container import Container
+from hmnpack.matching.pool import Pool, RealData
+from hmnpack.ranks import ALONE, World
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Match(Generic[Config]):
+    """What a matching objective is made from.
+
+    Attributes:
+        data: The real images.
+        pool: Networks to match through, or None for an objective that makes its own.
+        config: The objective's settings.
+        seed: Seed of the run.
+        world: The ranks that share the classes.
+        max_memory: Bytes that the maps of one chunk of classes may take; None: no bound.
+    """
+
+    data: RealData
+    pool: Pool | None
+    config: Config
+    seed: int
+    world: World = ALONE
+    max_memory: int | None = None
+
+
+class Objective(ABC):
+    """Container and step in, losses out; all randomness of a step comes from its number."""
+
+    @property
+    def blocks(self) -> list[range]:
+        """This rank's classes, cut into the blocks that have an optimiser step of their own.
+
+        Empty where every rank computes the loss of all classes.
+        """
+        return []
+
+    @abstractmethod
+    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
+        """Give the losses of a step, one for each block, before and after an optimiser step each.
+
+        Args:
+            container: Decodes the synthetic images; the losses' gradients flow to it.
+            step: Decides every random number, together with the seed.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next step depends on beside the container: tensors and numbers."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most have nothing to keep
+        """Take up what :meth:`state` gave."""

@@ -1,0 +1,34 @@
+"""Numbers as people read them."""
+
+import pytest
+
+from hmnpack.cli.text import duration, expected, steps
+from hmnpack.recipes import recipe_of
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "about 1 s"),
+        (40.4, "about 40 s"),
+        (99.4, "about 99 s"),
+        (99.6, "about 2 min"),
+        (35 * 60, "about 35 min"),
+        (100 * 60, "about 2 h"),
+        (3 * 3600 + 900, "about 3 h"),
+        (71 * 3600, "about 71 h"),
+        (80 * 3600, "about 3 days"),
+        (1234 * 86400, "about 1,200 days"),
+    ],
+)
+def test_a_time_is_as_rough_as_it_is_known(seconds, said):
+    assert duration(seconds) == expected(seconds) == said
+
+
+def test_a_time_may_not_be_known():
+    assert "not known" in expected(None)
+
+
+def test_steps_are_of_the_stages_that_run():
+    assert steps(recipe_of("fast")) == "300 of warm-up, 800 of feature matching"
+    assert steps(recipe_of("paper")) == "1,000 of warm-up, 200,000 of gradient matching"

@@ -1,0 +1,286 @@
+"""Gradient matching against the literal version: losses, gradients of every tensor, the network."""
+
+import pytest
+import torch
+
+from hmnpack.augment import draw
+from hmnpack.container import HMN, new_container
+from hmnpack.matching import GradientMatching, Match, pool_of
+from hmnpack.matching.distances import GRADIENT_DISTANCES
+from hmnpack.matching.learner import perturb
+from hmnpack.matching.sampling import EpochSampler, choose_instances
+from hmnpack.networks import build_network
+from hmnpack.networks import derivatives as derivatives_module
+from hmnpack.runtime import stream
+from hmnpack.schema.config import (
+    COLOUR_CROP,
+    ContainerConfig,
+    GradientConfig,
+    NetworkConfig,
+    TrainConfig,
+)
+from hmnpack.schema.container import HmnSpec, ImageShape, ImagesSpec
+
+IMAGE = ImageShape(channels=3, height=16, width=16)
+IMAGES = ImagesSpec(classes=3, instances=4, image=IMAGE)
+SPEC = HmnSpec(
+    classes=3,
+    instances=4,
+    image=IMAGE,
+    grid=4,
+    dataset_channels=3,
+    class_channels=2,
+    instance_channels=2,
+    extractor_channels=2,
+    decoder_channels=(4,),
+    activation="relu",
+    output="sigmoid",
+)
+SMALL = GradientConfig(
+    networks=2,
+    inner_steps=3,
+    network=NetworkConfig(width=4, depth=2),
+    train_images=20,
+    train=TrainConfig(epochs=0, batch=8, schedule="constant", augment=COLOUR_CROP),
+    real_batch=5,
+    synthetic_batch=3,
+)
+
+
+def changed(config, **values):
+    return config.model_copy(update=values)
+
+
+def new_hmn(norm):
+    container = new_container(SPEC, ContainerConfig(norm=norm), stream(1, "container")).double()
+    assert isinstance(container, HMN)
+    container.freeze()
+    return container
+
+
+def ready(real, config, pool=None):
+    """An objective whose network has begun, in float64."""
+    objective = GradientMatching(Match(real, pool, config, 5))
+    begin = objective.learner.begin
+
+    def begin_double(number):
+        begin(number)
+        objective.learner.network.double()
+
+    objective.learner.begin = begin_double
+    return objective
+
+
+def literal_inputs(real, config, container, step):
+    """Real and synthetic images of a step, and its draws, as the module documents them."""
+    generator = stream(5, "gradient", "step", step)
+    draws = draw(config.augment, 3, generator)
+    chosen = choose_instances(container.spec, config.synthetic_batch, generator)
+    rows = EpochSampler(real.labels, range(3), config.real_batch, 5).batch(step)
+    return real.images[rows].double() / 255, container.expand()[chosen], draws
+
+
+@pytest.mark.parametrize(
+    ("name", "distance", "norm"),
+    [
+        ("convnet", "mse", "batch"),
+        ("convnet", "l1", "batch"),
+        ("convnet", "mse", "none"),
+        ("resnet-ap", "l1", "batch"),
+        ("resnet-ap", "mse", "none"),
+    ],
+)
+def test_loss_and_every_gradient_are_the_literal_ones(real, literal, name, distance, norm):
+    network = NetworkConfig(name=name, width=4, depth=2)
+    counts = {"real_batch": 2, "synthetic_batch": 2} if name == "resnet-ap" else {}
+    config = changed(SMALL, network=network, distance=distance, train_images=0, **counts)
+    objective, ours, theirs = ready(real, config), new_hmn(norm), new_hmn(norm)
+    for step in (0, 1) if name == "convnet" else (0,):
+        (loss,) = objective.losses(ours, step)
+        loss.backward()
+        images, synthetic, draws = literal_inputs(real, config, theirs, step)
+        network = objective.learner.network
+        network = literal.PlainConvNet(network) if name == "convnet" else network
+        expected = literal.literal_loss(
+            network, images, synthetic, draws, real.normalisation, distance
+        )
+        expected.backward()
+        torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)
+    for (label, a), (_, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        assert b.grad.abs().sum() > 0, label
+        scale = float(b.grad.abs().max())
+        torch.testing.assert_close(a.grad / scale, b.grad / scale, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("distance", ["mse", "l1"])
+def test_the_distances_derivative(distance):
+    difference = torch.randn(2, 3, 4, dtype=torch.float64, generator=stream(0, "d"))
+    difference.requires_grad_()
+    value, derivative = GRADIENT_DISTANCES[distance](difference)
+    assert torch.autograd.gradcheck(lambda d: GRADIENT_DISTANCES[distance](d)[0], [difference])
+    torch.testing.assert_close(torch.autograd.grad(value, difference)[0], derivative)
+
+
+def test_the_network_trains_as_the_literal_one(real, literal):
+    objective = GradientMatching(Match(real, None, SMALL, 5))
+    container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
+    list(objective.losses(container, 0))
+    twin = build_network(
+        SMALL.network, classes=3, image=IMAGE, generator=stream(5, "gradient", "network", 0)
+    )
+    order = torch.randperm(42, generator=stream(5, "gradient", "order", 0, 0))[:24]
+    literal.literal_training(
+        literal.PlainConvNet(twin),
+        literal.new_optimiser(twin),
+        real.images[order].float() / 255,
+        real.labels[order],
+        normalisation=real.normalisation,
+        generator=stream(5, "gradient", "train", 0),
+        batch=8,
+    )
+    for a, b in zip(objective.learner.network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_the_real_epochs_go_on_from_step_to_step(real):
+    objective = GradientMatching(Match(real, None, SMALL, 5))
+    objective.learner.begin(0)
+    batches = [rows for inner in range(2) for rows in objective.learner._batches(inner)]
+    assert [len(rows) for rows in batches] == [8] * 6
+    first_epoch = torch.cat(batches[:5])  # 42 images: five batches of 8, two images are dropped
+    assert len(first_epoch.unique()) == 40
+
+
+def losses_of(objective, container, steps=4):
+    return [
+        [float(loss.detach()) for loss in objective.losses(container, step)]
+        for step in range(steps)
+    ]
+
+
+def test_a_new_network_begins_after_the_inner_steps(real):
+    objective = GradientMatching(Match(real, None, SMALL, 5))
+    container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
+    losses_of(objective, container, 3)
+    old = objective.learner.network
+    list(objective.losses(container, 3))
+    assert objective.learner.number == 1
+    assert objective.learner.network is not old
+
+
+def test_a_state_taken_inside_a_networks_life_goes_on_alike(real):
+    config = changed(SMALL, real="kmeans")
+    container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
+    whole = GradientMatching(Match(real, None, config, 5))
+    expected = losses_of(whole, container, 5)
+    stopped = GradientMatching(Match(real, None, config, 5))
+    losses_of(stopped, container, 2)
+    resumed = GradientMatching(Match(real, None, config, 5))
+    resumed.restore(stopped.state())
+    found = [
+        [float(loss.detach()) for loss in resumed.losses(container, step)] for step in (2, 3, 4)
+    ]
+    assert found == expected[2:]
+
+
+@pytest.mark.parametrize("size", [1, 2 * 4 * 256, 10**9])
+def test_slices_change_nothing(real, monkeypatch, size):
+    config, found = changed(SMALL, train_images=0), []
+    for slice_ in (derivatives_module._SLICE, size):
+        monkeypatch.setattr(derivatives_module, "_SLICE", slice_)
+        container = new_hmn("batch")
+        (loss,) = ready(real, config).losses(container, 0)
+        loss.backward()
+        found.append((loss.detach(), container.instance.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("at_once", [2, 3])
+def test_chunks_of_classes_change_nothing(real, monkeypatch, at_once):
+    config, found = changed(SMALL, train_images=0), []
+    for count in (1, at_once):
+        monkeypatch.setattr(GradientMatching, "_classes_at_once", lambda self, n, k=count: k)
+        container = new_hmn("none")
+        (loss,) = ready(real, config).losses(container, 0)
+        loss.backward()
+        found.append((loss.detach(), container.instance.grad, container.dataset.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
+
+
+def test_in_turn_gives_a_loss_for_every_class(real):
+    container = new_hmn("batch")
+    together = ready(real, changed(SMALL, train_images=0))
+    in_turn = ready(real, changed(SMALL, train_images=0, update="in-turn"))
+    (loss,) = together.losses(container, 0)
+    parts = list(in_turn.losses(container, 0))
+    assert [list(block) for block in in_turn.blocks] == [[0], [1], [2]]
+    torch.testing.assert_close(sum(parts), loss, rtol=1e-10, atol=0)
+    parts[1].backward()
+    assert container.classwise.grad[[0, 2]].abs().sum() == 0
+    assert container.classwise.grad[1].abs().sum() > 0
+
+
+def test_networks_from_the_pool(real, pool_config, tmp_path):
+    pool = pool_of(real, pool_config, 0, tmp_path)
+    config = changed(SMALL, start="pool", train_images=0)
+    objective = GradientMatching(Match(real, pool, config, 5))
+    objective.learner.begin(0)
+    taken = objective.learner.network
+    trained = [pool.trained(index).state_dict() for index in range(len(pool))]
+    same = [all(torch.equal(a[k], taken.state_dict()[k]) for k in a) for a in trained]
+    assert sum(same) == 1
+    between = GradientMatching(Match(real, pool, changed(config, interpolate=True), 5))
+    between.learner.begin(0)
+    assert not torch.equal(between.learner.network.classifier.weight, taken.classifier.weight)
+    between.learner.network.classifier.weight.data.zero_()
+    assert all(state["classifier.weight"].abs().sum() > 0 for state in trained)
+
+
+def test_a_perturbation_moves_each_filter_by_a_part_of_its_norm():
+    generator = stream(0, "network")
+    network = build_network(SMALL.network, classes=3, image=IMAGE, generator=generator)
+    network.requires_grad_(False)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    perturb(network, 0.09, stream(1, "perturb"))
+    for name, value in network.named_parameters():
+        moved = (value - before[name]).flatten(1) if value.dim() > 1 else value - before[name]
+        if value.dim() == 1:
+            assert moved.abs().sum() == 0
+            continue
+        parts = moved.norm(dim=1) / before[name].flatten(1).norm(dim=1)
+        assert float(parts.max()) <= 0.18
+        assert float(parts.min()) > 0
+
+
+def test_representatives_are_of_their_class(real):
+    objective = GradientMatching(Match(real, None, changed(SMALL, real="kmeans"), 5))
+    objective._begin(0)
+    assert objective.representatives.shape == (3, 5)
+    for label, rows in enumerate(objective.representatives):
+        assert (real.labels[rows] == label).all()
+        assert len(rows.unique()) == 5
+
+
+def test_epochs_without_replacement(real):
+    sampler = EpochSampler(real.labels, range(3), 5, seed=0)
+    steps = [sampler.batch(step) for step in range(8)]
+    for label, count in enumerate((20, 13, 9)):
+        per_epoch = count // 5
+        epoch = torch.cat([rows[label] for rows in steps[:per_epoch]])
+        assert len(epoch.unique()) == len(epoch) == 5 * per_epoch
+        assert (real.labels[epoch] == label).all()
+    again = EpochSampler(real.labels, range(1, 2), 5, seed=0)
+    assert torch.equal(again.batch(6)[0], steps[6][1])
+    few = EpochSampler(real.labels, range(3), 15, seed=0).batch(0)
+    assert few.shape == (3, 15)
+    assert len(few[2].unique()) == 9
+
+
+def test_golden_losses(real):
+    container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
+    found = losses_of(GradientMatching(Match(real, None, SMALL, 5)), container, 4)
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(GOLDEN), rtol=1e-4, atol=0)
+
+
+GOLDEN = [[28.24187], [21.27731], [18.48914], [29.11374]]
+"""Losses of four steps, a network's end among them, as first measured."""

@@ -1,0 +1,187 @@
+"""What a run costs, against arithmetic by hand and against torch's counter on a real training."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from hmnpack.budget import plan
+from hmnpack.cost import Run, bytes_per_image, is_known, stages_of
+from hmnpack.networks import build_network, derivatives
+from hmnpack.recipes import recipe_of
+from hmnpack.runtime import stream
+from hmnpack.schema.config import CompressConfig, NetworkConfig
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import Normalisation
+from hmnpack.training import train
+
+CIFAR = ImageShape(channels=3, height=32, width=32)
+FIRST, INNER, LINEAR = 7_077_888, 94_371_840, 40_960
+"""Operations of ConvNet-3, width 128, forward, for one image: 101,490,688 in all."""
+
+
+def settings(recipe="fast", **parts):
+    document = recipe_of(recipe).model_dump()
+    for name, values in parts.items():
+        document[name] |= values
+    return CompressConfig.model_validate(document)
+
+
+def stages(config, *, ipc=1, images=45_000, **chunks):
+    return {
+        stage.name: stage
+        for stage in stages_of(Run(config, plan(ipc, 10, CIFAR), images, **chunks))
+    }
+
+
+def work(stage):
+    return {part.work: part.flops for part in stage.parts}
+
+
+class TestGradientMatching:
+    def test_the_papers_run_by_hand(self):
+        """10 classes of 64 real and 85 synthetic images, 32 batches of 64 between two steps."""
+        found = work(stages(settings("paper"))["gradient matching"])
+        real = 2 * FIRST + 3 * INNER + 2 * LINEAR
+        synthetic = 5 * FIRST + 7 * INNER + 4 * LINEAR
+        training = 2 * FIRST + 3 * INNER + 3 * LINEAR
+        assert found["gradients"] == 200_000 * 10 * (64 * real + 85 * synthetic)
+        assert found["training"] == 1000 * 199 * 32 * 64 * training
+        assert found["decoding"] < 0.01 * found["training"]
+
+    def test_it_is_what_condensation_practice_says(self):
+        """3.3e17 for 128 synthetic images of each class; at 1 ipc there are 85."""
+        assert sum(work(stages(settings("paper"), ipc=10)["gradient matching"]).values()) == (
+            pytest.approx(3.3e17, rel=0.05)
+        )
+        assert stages(settings("paper"))["gradient matching"].flops == pytest.approx(
+            2.8e17, rel=0.02
+        )
+
+    def test_training_first_and_choosing_images_are_counted(self):
+        config = settings("paper", gradient={"networks": 2, "real": "kmeans"})
+        once, twice = (
+            work(
+                stages(settings("paper", gradient={"networks": 2, "train": train_of(epochs)}))[
+                    "gradient matching"
+                ]
+            )
+            for epochs in (1, 2)
+        )
+        training = 2 * FIRST + 3 * INNER + 3 * LINEAR
+        assert twice["training"] - once["training"] == 2 * 45_000 * training
+        chosen = work(stages(config)["gradient matching"])["features"]
+        assert chosen == 2 * 45_000 * (FIRST + INNER)
+
+    def test_no_training_costs_nothing(self):
+        config = settings("paper", gradient={"train_images": 0})
+        assert work(stages(config)["gradient matching"])["training"] == 0
+
+    def test_a_start_from_the_pool_is_of_its_architecture(self):
+        small = {"network": {"width": 8}}
+        config = settings("paper", gradient={"start": "pool"}, pool=small)
+        plain = settings("paper", gradient=small)
+        assert stages(config)["gradient matching"].parts == stages(plain)["gradient matching"].parts
+
+    def test_memory_grows_with_the_classes_that_are_taken_at_once(self):
+        """By hand: a class has 85 images, and three gradients of 281,088 weights."""
+        one, two, ten = (
+            stages(settings("paper"), gradient_classes=count)["gradient matching"].bytes
+            for count in (1, 2, None)
+        )
+        of_a_class = 85 * bytes_per_image(NetworkConfig(), CIFAR) + 3 * 4 * (298_368 + 20_480)
+        assert two - one == of_a_class
+        assert ten - one == 9 * of_a_class
+
+    def test_an_image_takes_what_its_maps_take(self):
+        maps = [128 * side**2 for side in (32, 16, 8)]
+        assert bytes_per_image(NetworkConfig(), CIFAR) == 4 * (3.5 * sum(maps) + 2 * maps[0])
+
+    @pytest.mark.parametrize("side", [28, 48])
+    def test_the_objective_cuts_its_chunks_by_the_same_bytes(self, side):
+        image, config = ImageShape(channels=1, height=side, width=side), NetworkConfig(width=8)
+        network = build_network(config, classes=2, image=image, generator=stream(0, "network"))
+        assert bytes_per_image(config, image) == derivatives.bytes_per_image(network, image)
+
+
+def train_of(epochs):
+    return recipe_of("paper").gradient.train.model_dump() | {"epochs": epochs}
+
+
+class TestFeatureMatching:
+    @pytest.mark.parametrize(("weight", "more"), [(0.0, 0), (0.3, 1)])
+    def test_by_hand(self, weight, more):
+        config = settings(
+            match={"steps": 7, "real_batch": 5, "synthetic_batch": 3, "classification": weight},
+            pool={"network": {"width": 128}},
+        )
+        synthetic = 2 * (FIRST + INNER) * (1 + more) + 2 * LINEAR * more
+        found = work(stages(config)["feature matching"])
+        assert found["features"] == 7 * 10 * (5 * (FIRST + INNER) + 3 * synthetic)
+
+    def test_no_more_images_are_taken_than_there_are(self):
+        few, many = (settings(match={"synthetic_batch": count}) for count in (85, 200))
+        assert stages(few)["feature matching"] == stages(many)["feature matching"]
+
+    def test_chunks_take_less_memory(self):
+        some, every = (
+            stages(settings(), feature_classes=count)["feature matching"].bytes
+            for count in (2, None)
+        )
+        assert some < every
+
+
+class TestPool:
+    @pytest.mark.parametrize(("epochs", "min_steps"), [(2, 0), (1, 7)])
+    def test_it_is_what_a_training_does(self, epochs, min_steps):
+        """11 images in batches of 4: three steps an epoch, the last of 3 images."""
+        image = ImageShape(channels=3, height=16, width=16)
+        training = settings("smoke").pool.train.model_dump() | {"epochs": epochs, "batch": 4}
+        config = settings("smoke", pool={"train": training, "min_steps": min_steps, "size": 2})
+        network = build_network(
+            config.pool.network, classes=3, image=image, generator=stream(0, "network")
+        )
+        with FlopCounterMode(display=False) as counter:
+            train(
+                network,
+                torch.zeros(11, 3, 16, 16),
+                torch.arange(11) % 3,
+                config.pool.train,
+                normalisation=Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3),
+                seed=0,
+                name="test",
+                min_steps=min_steps,
+            )
+        pool = stages_of(Run(config, plan(5, 3, image), 11))[0]
+        assert pool.name == "pool"
+        assert pool.flops == 2 * counter.get_total_flops()
+
+
+class TestStages:
+    def test_there_are_those_that_run(self):
+        assert list(stages(settings())) == ["pool", "warm-up", "feature matching"]
+        assert list(stages(settings("paper"))) == ["warm-up", "gradient matching"]
+        bare = settings("paper", warmup={"images": "none"}, gradient={"networks": 0})
+        assert stages(bare) == {}
+
+    def test_the_warm_up_decodes_and_goes_back(self):
+        """By hand, 1 ipc: 8 shared and 2 own channels, 10, 6, 3 on grids of 4, 8, 16, 32."""
+        config = settings("paper", warmup={"steps": 3, "batch": 100})
+        own = 32 * (2 * 10 * 16 + 10 * 6 * 64 + 6 * 3 * 256)
+        once = 10 * 32 * 8 * 10 * 16 + 100 * own
+        assert work(stages(config)["warm-up"]) == {"decoding": 3 * 3 * once}
+
+    def test_choosing_its_images_takes_a_forward_pass(self):
+        config = settings(pool={"network": {"width": 128}})
+        assert work(stages(config)["warm-up"])["features"] == 45_000 * (FIRST + INNER)
+
+    def test_everything_holds_the_data(self):
+        for recipe in ("fast", "paper"):
+            for stage in stages(settings(recipe)).values():
+                assert 45_000 * 3072 < stage.bytes < 10**11
+
+    def test_other_networks_are_unknown_where_they_are_used(self):
+        other = {"network": {"name": "torchvision:resnet18"}}
+        assert is_known(settings("paper", pool=other))
+        assert not is_known(settings("paper", gradient=other))
+        assert not is_known(settings("fast", pool=other))
+        assert is_known(settings("fast", gradient=other))

@@ -1,0 +1,80 @@
+"""What a run will take: cost over rate, with the rate given."""
+
+import json
+
+import pytest
+import torch
+
+from hmnpack import estimate as module
+from hmnpack.budget import plan
+from hmnpack.cost import Run, stages_of
+from hmnpack.estimate import EFFICIENCY, estimate
+from hmnpack.recipes import recipe_of
+from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.container import ImageShape
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+SPEC = plan(1, 10, ImageShape(channels=3, height=32, width=32))
+
+
+@pytest.fixture(autouse=True)
+def rates(monkeypatch):
+    """A device of a thousand operations a second, ten thousand in the precision of networks."""
+
+    def measured(device, precisions):
+        return {name: 1e4 if name == "auto" else 1e3 for name in precisions}
+
+    monkeypatch.setattr(module, "measured_rates", measured)
+
+
+def test_time_is_work_over_rate_and_efficiency():
+    document = recipe_of("paper").model_dump()
+    document["gradient"]["precision"] = document["gradient"]["train"]["precision"] = "auto"
+    config = CompressConfig.model_validate(document)
+    found = estimate(config, SPEC, 50_000, CPU)
+    warmup, gradient = stages_of(Run(config, SPEC, 45_000, gradient_classes=1))
+    assert [stage.stage for stage in found.stages] == ["warm-up", "gradient matching"]
+    assert found.stages[0].seconds == warmup.flops / 1e3 / EFFICIENCY["decoding"]
+    by_work = {part.work: part.flops for part in gradient.parts}
+    expected = (
+        by_work["gradients"] / 1e4 / EFFICIENCY["gradients"]
+        + by_work["training"] / 1e4 / EFFICIENCY["training"]
+        + by_work["decoding"] / 1e3 / EFFICIENCY["decoding"]
+    )
+    assert found.stages[1].seconds == pytest.approx(expected)
+
+
+def test_totals_are_sums_but_for_memory():
+    found = estimate(recipe_of("fast"), SPEC, 50_000, CPU)
+    assert found.flops == sum(stage.flops for stage in found.stages)
+    assert found.seconds == sum(stage.seconds for stage in found.stages)
+    assert found.bytes == max(stage.bytes for stage in found.stages)
+
+
+def test_every_kind_of_work_has_an_efficiency():
+    assert all(0 < EFFICIENCY[part.work] <= 1 for stage in all_stages() for part in stage.parts)
+
+
+def all_stages():
+    for name in ("fast", "paper"):
+        yield from stages_of(Run(recipe_of(name), SPEC, 1000))
+
+
+def test_a_gpu_takes_all_classes_at_once_and_a_cpu_few():
+    for name in ("fast", "paper"):
+        few, all_ = (estimate(recipe_of(name), SPEC, 50_000, device) for device in (CPU, GPU))
+        assert few.bytes < all_.bytes
+        assert few.flops == all_.flops
+
+
+def test_the_document_is_json():
+    found = estimate(recipe_of("fast"), SPEC, 50_000, CPU)
+    document = json.loads(json.dumps(found.document()))
+    assert document["flops"] == found.flops
+    assert document["stages"][0]["stage"] == "pool"
+
+
+def test_a_network_that_is_not_known_has_no_estimate():
+    document = recipe_of("paper").model_dump()
+    document["gradient"]["network"]["name"] = "torchvision:resnet18"
+    assert estimate(CompressConfig.model_validate(document), SPEC, 50_000, CPU) is None

@@ -1,0 +1,201 @@
+"""Runs with gradient matching: resumed to the same bytes; the optimiser; the learning rates."""
+
+import itertools
+
+import pytest
+import torch
+
+import hmnpack
+from hmnpack.adam import ContainerAdam
+from hmnpack.compressor import RunOptions
+from hmnpack.container import new_container
+from hmnpack.errors import Paused
+from hmnpack.fitting import learning_rate
+from hmnpack.ranks import ALONE
+from hmnpack.recipes import recipe_of
+from hmnpack.runtime import stream
+from hmnpack.schema.config import (
+    ContainerConfig,
+    GradientConfig,
+    MatchConfig,
+    NetworkConfig,
+    TrainConfig,
+)
+from hmnpack.schema.container import HmnSpec, ImageShape
+from hmnpack.sources import Source, SourceOptions
+from hmnpack.sources.fingerprint import split_of
+
+LABELS = torch.arange(3).repeat_interleave(20)
+GRADIENT = GradientConfig(
+    networks=2,
+    inner_steps=2,
+    network=NetworkConfig(width=4, depth=2),
+    train_images=12,
+    train=TrainConfig(epochs=0, batch=6, schedule="constant"),
+    real_batch=5,
+    synthetic_batch=3,
+)
+SPEC = HmnSpec(
+    classes=3,
+    instances=2,
+    image=ImageShape(channels=1, height=16, width=16),
+    grid=4,
+    dataset_channels=2,
+    class_channels=2,
+    instance_channels=1,
+    extractor_channels=2,
+    decoder_channels=(3,),
+    activation="relu",
+    output="sigmoid",
+)
+
+
+def changed(config, **values):
+    return config.model_copy(update=values)
+
+
+@pytest.fixture
+def run(tmp_path):
+    noise = torch.randint(0, 120, (60, 1, 16, 16), generator=stream(0, "pixels"))
+    images = (noise + 60 * LABELS[:, None, None, None]).to(torch.uint8)
+    source = Source("stripes", ("a", "b", "c"), split_of(images, LABELS), None)
+
+    def run(gradient, output=None, listener=lambda *a, **f: None, **options):
+        return hmnpack.compress(
+            source,
+            8,
+            config=changed(recipe_of("smoke"), gradient=gradient),
+            output=output,
+            options=RunOptions(device="cpu", **options),
+            source_options=SourceOptions(cache_dir=tmp_path / "cache"),
+            listener=listener,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "gradient",
+    [
+        GRADIENT,
+        changed(GRADIENT, update="in-turn", real="kmeans"),
+        changed(GRADIENT, start="pool", interpolate=True, perturb=0.09, train_images=0),
+    ],
+    ids=["fresh", "in-turn", "pool"],
+)
+def test_paused_at_every_step_it_ends_with_the_same_bytes(run, tmp_path, gradient):
+    whole, output, pauses = run(gradient).to_bytes(), tmp_path / "x.hmn", 0
+    for _ in range(30):
+        asked = itertools.count(1)
+        try:
+            run(gradient, output, resume=True, should_pause=lambda a=asked: next(a) >= 1)
+            break
+        except Paused:
+            pauses += 1
+    assert pauses >= 5 + 4 + 4 - 1
+    assert output.read_bytes() == whole
+
+
+def test_every_stage_says_where_it_begins_and_how_far_it_is(run):
+    events = []
+    run(GRADIENT, listener=lambda stage, done, total, **facts: events.append((stage, done, total)))
+    stages = [event for event in events if event[0] in ("warm-up", "matching", "gradient")]
+    assert stages == [
+        *[("warm-up", 0, 5), ("warm-up", 5, 5), ("matching", 0, 4), ("matching", 4, 4)],
+        *[("gradient", 0, 4), ("gradient", 4, 4)],
+    ]
+
+
+def test_without_pool_nothing_is_trained_beforehand(run, tmp_path):
+    config = changed(
+        recipe_of("smoke"),
+        match=MatchConfig(steps=0),
+        warmup=changed(recipe_of("smoke").warmup, images="random"),
+        gradient=GRADIENT,
+    )
+    images = torch.randint(0, 255, (60, 1, 16, 16), generator=stream(0, "p")).to(torch.uint8)
+    source = Source("noise", ("a", "b", "c"), split_of(images, LABELS), None)
+    options = SourceOptions(cache_dir=tmp_path / "none")
+    hmnpack.compress(source, 8, config=config, source_options=options)
+    assert not (tmp_path / "none").exists()
+
+
+def test_probes_report_held_out_accuracy_and_change_no_byte(run, monkeypatch):
+    heard = []
+
+    def listener(stage, done, total, **facts):
+        heard.extend([(stage, done)] if "accuracy" in facts else [])
+
+    with_probes = run(GRADIENT, listener=listener, probes=2)
+    assert heard == [("matching", 2), ("matching", 4), ("gradient", 2), ("gradient", 4)]
+    assert with_probes.to_bytes() == run(GRADIENT).to_bytes()
+
+
+def twin_containers():
+    return [
+        new_container(SPEC, ContainerConfig(norm="none"), stream(0, "container")) for _ in range(2)
+    ]
+
+
+def loss_of(container, classes, step):
+    images = container.expand().unflatten(0, (3, -1))[list(classes)]
+    return (images - 0.1 * step).square().sum()
+
+
+def test_all_classes_together_are_torchs_adam():
+    ours, theirs = twin_containers()
+    adam = ContainerAdam(ours, (0.9, 0.99), [range(3)], ALONE)
+    expected = torch.optim.Adam(theirs.parameters(), 0.03, (0.9, 0.99))
+    for step in range(4):
+        adam.set_rate(0.03)
+        adam.step(loss_of(ours, range(3), step), 0)
+        expected.zero_grad()
+        loss_of(theirs, range(3), step).backward()
+        expected.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_a_block_of_classes_leaves_the_others_alone():
+    container, _ = twin_containers()
+    adam = ContainerAdam(
+        container, (0.9, 0.99), [range(label, label + 1) for label in range(3)], ALONE
+    )
+    adam.set_rate(0.03)
+    adam.step(loss_of(container, [0], 1), 0)
+    before = {name: value.detach().clone() for name, value in container.named_parameters()}
+    adam.step(loss_of(container, [1], 1), 1)
+    for name, value in container.named_parameters():
+        moved = (value - before[name]).reshape(len(value), -1).abs().sum(1) > 0
+        if name not in container.by_class:
+            assert moved.any(), name
+            continue
+        rows = moved.view(3, -1).any(1).tolist()
+        assert rows == [False, True, False], name
+
+
+@pytest.mark.parametrize("cut", [[range(3)], [range(1), range(1, 3)]])
+def test_a_saved_state_goes_on_for_any_cut_of_the_classes(cut):
+    ours, theirs = twin_containers()
+    first = ContainerAdam(ours, (0.9, 0.99), [range(3)], ALONE)
+    first.set_rate(0.03)
+    for step in range(2):
+        first.step(loss_of(ours, range(3), step), 0)
+    theirs.load_state_dict(ours.state_dict())
+    second = ContainerAdam(theirs, (0.9, 0.99), cut, ALONE)
+    second.restore(first.state())
+    state = second.state()
+    assert state.keys() == first.state().keys()
+    for name, saved in first.state().items():
+        for key, value in saved.items():
+            torch.testing.assert_close(state[name][key], value, rtol=0, atol=0)
+
+
+def test_the_rate_falls_after_600_and_800_of_1000_networks():
+    config = GradientConfig(networks=1000, inner_steps=200)
+    assert config.steps == 200_000
+    rates = {n: learning_rate(config, n * 200) for n in (0, 599, 600, 799, 800, 999)}
+    expected = {0: 0.01, 599: 0.01, 600: 0.001, 799: 0.001, 800: 0.0001, 999: 0.0001}
+    assert rates == pytest.approx(expected)
+    cosine = changed(config, schedule="cosine")
+    assert learning_rate(cosine, 100_000) == pytest.approx(0.005)
