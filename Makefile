@@ -11,7 +11,7 @@ SMALL := --set pool.network.width=32 --set match.steps=400
 demo test check: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench schema format clean
+.PHONY: help venv demo test check bench proxy schema format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,11 @@ ifdef NAME
 else
 	@$(BIN)/python tests/benchmarks/harness.py
 endif
+
+proxy: $(STAMP) ## measure an accuracy proxy: NAME=p1 DATA=path (RECIPE, SETTINGS='a.b=1 c=2', MINUTES, TAG)
+	@$(BIN)/python examples/reproduce/proxy.py --name '$(NAME)' $(if $(DATA),--data '$(DATA)') \
+		$(if $(RECIPE),--recipe '$(RECIPE)') $(foreach setting,$(SETTINGS),--set '$(setting)') \
+		$(if $(MINUTES),--stop-after-minutes '$(MINUTES)') $(if $(TAG),--tag '$(TAG)')
 
 schema: $(STAMP) ## write schema/*.json from the models again
 	$(BIN)/python -m hmnpack.schema.export manifest > schema/manifest-1.json.new

@@ -11,23 +11,19 @@ processes can each do some of the seeds (`--seeds 1`) before one puts them all t
 
 import argparse
 import json
-import shlex
-import sys
 import time
 from pathlib import Path
-from statistics import mean, stdev
+
+from record import RESULTS, kept_rows, over_seeds, said, write_result
 
 from hmnpack.bundle import read
 from hmnpack.compressor import RunOptions, compress
 from hmnpack.evaluation import evaluate
-from hmnpack.measure import commit, machine_facts
-from hmnpack.recipes import recipe_of
-from hmnpack.runtime import choose_device
+from hmnpack.recipes import recipe_of, shape_of
 from hmnpack.schema.config import CompressConfig, EvaluateConfig
-from hmnpack.schema.result import DataFacts, Result, Row
+from hmnpack.schema.result import DataFacts, Row
 from hmnpack.sources import Source, SourceOptions, open_source
 
-RESULTS = Path(__file__).parent / "results"
 WARM_UP = "warm-up alone"
 
 
@@ -48,8 +44,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for the bundles")
     typed = parser.parse_args()
     typed.work.mkdir(parents=True, exist_ok=True)
-    source = open_source(typed.data, SourceOptions(), _said)
-    config = recipe_of(typed.recipe).model_copy(update={"seed": typed.seed})
+    source = open_source(typed.data, SourceOptions(), said)
+    config = recipe_of(typed.recipe, shape_of(source)).model_copy(update={"seed": typed.seed})
     still = config.model_copy(update={"match": config.match.model_copy(update={"steps": 0})})
     minutes = _packed(typed, source, config, typed.name)
     _packed(typed, source, still, f"{typed.name}-warm-up")
@@ -66,7 +62,7 @@ def _packed(typed: argparse.Namespace, source: Source, config: CompressConfig, n
     if not output.exists():
         begun = time.monotonic()
         options = RunOptions(device=typed.device, resume=True)
-        compress(source, typed.ipc, config=config, output=output, options=options, listener=_said)
+        compress(source, typed.ipc, config=config, output=output, options=options, listener=said)
         timing.write_text(json.dumps((time.monotonic() - begun) / 60))
     return float(json.loads(timing.read_text()))
 
@@ -77,36 +73,20 @@ def _rows_file(typed: argparse.Namespace, name: str, seed: int) -> Path:
 
 def _evaluated(typed: argparse.Namespace, source: Source, name: str, seed: int) -> None:
     """Train one network for each row of a bundle, if that is not done yet."""
-    path = _rows_file(typed, name, seed)
-    if path.exists():
-        return
     defaults = EvaluateConfig()
     train = defaults.train.model_copy(update={"epochs": typed.epochs})
     changes = {"train": train, "repeats": 1, "seed": seed, "controls": name == typed.name}
-    found = evaluate(
-        typed.work / f"{name}.hmn",
-        source,
-        defaults.model_copy(update=changes),
-        device=typed.device,
-        listener=_said,
+    config = defaults.model_copy(update=changes)
+    bundle = typed.work / f"{name}.hmn"
+    kept_rows(
+        _rows_file(typed, name, seed),
+        lambda: evaluate(bundle, source, config, device=typed.device, listener=said).rows,
     )
-    path.write_text(json.dumps([row.model_dump(mode="json") for row in found.rows]))
 
 
 def _rows(typed: argparse.Namespace, name: str) -> list[Row]:
-    """Return the rows of a bundle over the seeds that are done: mean and sample deviation."""
-    paths = [_rows_file(typed, name, seed) for seed in typed.seeds]
-    runs = [json.loads(path.read_text()) for path in paths if path.exists()]
-    rows = []
-    for same in zip(*runs, strict=True):
-        accuracies = [row["accuracy_mean"] for row in same]
-        changes = {
-            "accuracy_mean": mean(accuracies),
-            "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else 0.0,
-            "networks": len(accuracies),
-        }
-        rows.append(Row.model_validate(same[0]).model_copy(update=changes))
-    return rows
+    """Return the rows of a bundle over the seeds that are done."""
+    return over_seeds(_rows_file(typed, name, seed) for seed in typed.seeds)
 
 
 def _record(typed: argparse.Namespace, source: Source, minutes: float) -> None:
@@ -117,13 +97,13 @@ def _record(typed: argparse.Namespace, source: Source, minutes: float) -> None:
         row.model_copy(update={"name": WARM_UP}) for row in _rows(typed, f"{typed.name}-warm-up")
     ]
     network = EvaluateConfig().network
-    result = Result(
+    write_result(
+        RESULTS,
+        device=typed.device,
+        typed_data=typed.data,
         name=typed.name,
         recipe=typed.recipe,
-        command=shlex.join(["python", "examples/reproduce/accuracy_table.py", *sys.argv[1:]]),
-        commit=commit(),
         seed=typed.seed,
-        machine=machine_facts(choose_device(typed.device)),
         data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
         minutes=round(minutes, 1),
         accuracy_mean=headline.accuracy_mean,
@@ -140,17 +120,6 @@ def _record(typed: argparse.Namespace, source: Source, minutes: float) -> None:
             "epochs": typed.epochs,
         },
     )
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{typed.name}.json"
-    path.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    print(path)
-
-
-def _said(stage: str, done: int, total: int, **facts: float) -> None:
-    """Print a line at every twentieth of a stage."""
-    if done == total or done % max(1, total // 20) == 0:
-        figures = "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
-        print(f"{stage}: {done}/{total}  {figures}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

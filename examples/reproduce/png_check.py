@@ -7,25 +7,20 @@ The PNGs are written by `hmnpack expand` and read by torchvision's ImageFolder, 
 """
 
 import argparse
-import shlex
-import sys
 import tempfile
 from pathlib import Path
 
 import torch
+from record import RESULTS, write_result
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
 import hmnpack
 from hmnpack.bundle import Bundle, read
-from hmnpack.measure import commit, machine_facts
-from hmnpack.runtime import choose_device
 from hmnpack.schema.config import EvaluateConfig
 from hmnpack.schema.container import ImagesSpec
-from hmnpack.schema.result import DataFacts, Result
+from hmnpack.schema.result import DataFacts
 from hmnpack.sources import open_source
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -57,12 +52,12 @@ def main() -> None:
         hmnpack.evaluate(each, source, config, device=typed.device).rows[0]
         for each in (bundle, pictures)
     ]
-    result = Result(
+    write_result(
+        RESULTS,
+        device=typed.device,
+        typed_data=typed.data,
         name=typed.name,
-        command=shlex.join(["python", "examples/reproduce/png_check.py", *sys.argv[1:]]),
-        commit=commit(),
         seed=config.seed,
-        machine=machine_facts(choose_device(typed.device)),
         data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
         controls=(
             rows[0].model_copy(update={"name": "tensors"}),
@@ -70,9 +65,7 @@ def main() -> None:
         ),
         figures={"difference_points": rows[1].accuracy_mean - rows[0].accuracy_mean},
     )
-    path = RESULTS / f"{typed.name}.json"
-    path.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    print(path, *(f"{row.accuracy_mean:.2f} +- {row.accuracy_std:.2f}" for row in rows))
+    print(*(f"{row.accuracy_mean:.2f} +- {row.accuracy_std:.2f}" for row in rows))
 
 
 def through_pngs(bundle: Bundle, folder: Path) -> Bundle:

@@ -21,12 +21,16 @@ COLUMNS = ("data", "ipc", "recipe", "images", "condensed", *CONTROLS, "networks"
 
 
 def results(folder: Path) -> dict[str, Result]:
-    """Return the result files that have an accuracy, by name."""
+    """Return the result files that have a test accuracy, by name; proxies have none."""
     found = {
         path.name: Result.model_validate_json(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("*.json"))
     }
-    return {name: result for name, result in found.items() if result.accuracy_mean is not None}
+    return {
+        name: result
+        for name, result in found.items()
+        if result.accuracy_mean is not None and "proxy" not in result.figures
+    }
 
 
 def table(found: dict[str, Result], link: str) -> str:

@@ -23,13 +23,18 @@ from hmnpack.schema.result import DataFacts, Figure, Result
 FOLDER = Path(__file__).parent
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the options that every benchmark has, for one that adds its own."""
+    options = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    options.add_argument("--data", help="data set to measure on")
+    options.add_argument("--save", type=Path, help="result file to write")
+    options.add_argument("--device", default="cpu", help="device to measure on")
+    return options
+
+
 def arguments() -> argparse.Namespace:
     """Return what was typed: `--data SPEC`, `--save FILE`, `--device NAME`."""
-    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("--data", help="data set to measure on")
-    parser.add_argument("--save", type=Path, help="result file to write")
-    parser.add_argument("--device", default="cpu", help="device to measure on")
-    return parser.parse_args()
+    return parser().parse_args()
 
 
 def median_seconds(function: Callable[[], object], repeats: int = 7, warm_up: int = 1) -> float:

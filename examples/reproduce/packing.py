@@ -1,0 +1,94 @@
+"""Packing a data set once, in as many pieces as it takes, with its minutes counted."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from minutes import Minutes, Timed
+from record import said
+
+from hmnpack.bundle import Bundle, read
+from hmnpack.compressor import RunOptions, compress
+from hmnpack.errors import OutputExists
+from hmnpack.recipes import needs_pool
+from hmnpack.runtime import choose_device
+from hmnpack.schema.config import CompressConfig
+from hmnpack.sources import Source, SourceOptions
+
+POOL_STAGE = "pool network"
+"""How the names of the stages begin in which networks are trained that later runs find made."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """A bundle to be made, or found.
+
+    Attributes:
+        source: The data.
+        ipc: Budget, in images per class.
+        config: Every setting.
+        output: The file to be; checkpoint, minutes and pool lie beside it.
+        device: Where to compute.
+    """
+
+    source: Source
+    ipc: int
+    config: CompressConfig
+    output: Path
+    device: str
+
+    def bundle(self, max_minutes: float | None) -> Bundle:
+        """Return the bundle, made now or found; an unfinished run is gone on with.
+
+        Args:
+            max_minutes: Pause after so many, or None.
+
+        Raises:
+            OutputExists: if the file is there, but of other data or settings.
+            Paused: if the run is not done; the next call goes on.
+        """
+        if self.output.exists():
+            return self._found()
+        own, pool = self.own_minutes(), self.pool_minutes()
+        with Timed(lambda stage: pool if stage.startswith(POOL_STAGE) else own, said) as timed:
+            return compress(
+                self.source,
+                self.ipc,
+                config=self.config,
+                output=self.output,
+                options=RunOptions(device=self.device, resume=True, max_minutes=max_minutes),
+                # A pool in the common cache may have been trained by who knows what, and when.
+                source_options=SourceOptions(cache_dir=self.output.parent),
+                listener=timed,
+            )
+
+    def _found(self) -> Bundle:
+        bundle = read(self.output)
+        facts = (bundle.manifest.source.fingerprint, bundle.manifest.config)
+        if facts != (self.source.train.fingerprint, self.config):
+            raise OutputExists(
+                f"{self.output} was packed from other data or by other settings; use another name "
+                "(--tag), or delete the file"
+            )
+        return bundle
+
+    def own_minutes(self) -> Minutes:
+        """Return the minutes of this run alone."""
+        return Minutes(self.output.with_suffix(".minutes.json"))
+
+    def pool_minutes(self) -> Minutes:
+        """Return the minutes of each network of the pool, whichever run trained it."""
+        settings = self.config.pool.model_copy(update={"size": 1}).model_dump_json()
+        seen = (self.source.train.fingerprint, self.config.holdout, self.config.seed)
+        facts = (*seen, settings, choose_device(self.device).type)
+        key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+        return Minutes(self.output.parent / "pool" / f"{key}.minutes.json")
+
+    def minutes(self) -> dict[str, float]:
+        """Return what packing took, the pool that it needs apart."""
+        names = [f"{POOL_STAGE} {index + 1}" for index in range(self.config.pool.size)]
+        trained = self.pool_minutes().stages if needs_pool(self.config) else {}
+        return {
+            "minutes_pool": sum(trained.get(name, 0.0) for name in names),
+            "minutes_after_pool": self.own_minutes().total(),
+        }

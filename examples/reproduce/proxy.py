@@ -1,0 +1,196 @@
+"""Measure how good a recipe is without the test split: the accuracy proxies, one command each.
+
+    python examples/reproduce/proxy.py --name p1 --data DATA --work runs/
+    make proxy NAME=p1 DATA=DATA RECIPE=fast SETTINGS='match.steps=400' TAG=400-steps
+
+The data set is packed by a recipe and settings, as `hmnpack compress` would (or `--bundle` names a
+file); then networks are trained from scratch on all decoded images by the paper's training recipe,
+for 2,000 steps or as few more as make whole epochs, and tested on the part of train that was held
+out of the packing. What is found in the work folder is not made again: an interrupted or paused
+run goes on where it was, and several processes can each train some of the networks (`--seeds 1`)
+before one puts them together.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from packing import Packing
+from record import RESULTS, over_seeds, said, write_result
+from scoring import Scoring, as_seen
+
+from hmnpack.bundle import Bundle, read
+from hmnpack.cli.settings import CompressSettings
+from hmnpack.errors import HmnError, Paused
+from hmnpack.recipes import shape_of
+from hmnpack.schema.config import CompressConfig, NetworkConfig
+from hmnpack.schema.result import DataFacts
+from hmnpack.sources import Source, SourceOptions, open_source
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A measurement that stands for a longer one.
+
+    Attributes:
+        label: Name in tables of the data that it is meant for.
+        width: Channels of every ConvNet: those matched through, and those that are tested.
+        data: The data set, where a name is enough for it.
+        size: Side that images are brought to, or None.
+        recipe: Settings to start from, where none are named.
+        steps: Fewest training steps of each network.
+        batch: Images per step.
+        ipc: Budget, in images per class.
+    """
+
+    label: str
+    width: int
+    data: str | None = None
+    size: int | None = None
+    recipe: str = "fast"
+    steps: int = 2000
+    batch: int = 128
+    ipc: int = 1
+
+
+PROXIES = {
+    "p1": Proxy("CIFAR-10 (JPEG)", width=64),
+    "p2": Proxy("Fashion-MNIST", width=64, data="fashion-mnist"),
+    "p3": Proxy("tiny-imagenet-20", width=32, size=64),
+    "smoke": Proxy("digits", width=4, data="digits", recipe="smoke", steps=20, batch=64),
+}
+"""By name; `smoke` takes seconds, and shows that the command works."""
+
+
+def main() -> int:
+    """Measure what the command line asks for; return the exit code."""
+    typed = _arguments()
+    try:
+        _measure(typed, PROXIES[typed.name])
+    except Paused as pause:
+        reason = str(pause).partition(";")[0]
+        print(f"{reason}; nothing is scored yet, the same command goes on", file=sys.stderr)
+        return pause.exit_code
+    except HmnError as error:
+        print(f"proxy: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--name", required=True, choices=PROXIES, help="which proxy")
+    parser.add_argument("--tag", help="ends the result's name: p1-TAG")
+    parser.add_argument("--data", help="what `hmnpack compress` takes")
+    parser.add_argument("--label", help="name of the data in tables")
+    parser.add_argument("--size", type=int, help="side of the images, in pixels")
+    parser.add_argument("--recipe", help="settings to start from")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; repeatable"
+    )
+    parser.add_argument("--bundle", type=Path, help="score this file; pack nothing")
+    parser.add_argument("--seed", type=int, default=0, help="of the bundle")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one network for each"
+    )
+    parser.add_argument(
+        "--stop-after-minutes", type=float, help="pause packing after so many; go on next time"
+    )
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for the bundles")
+    typed = parser.parse_args()
+    typed.data = typed.data or PROXIES[typed.name].data
+    if typed.data is None:
+        parser.error(f"{typed.name} needs --data: {PROXIES[typed.name].label}")
+    if typed.bundle and (typed.recipe or typed.set):
+        parser.error("--bundle is scored as it is; leave out --recipe and --set")
+    return typed
+
+
+def _measure(typed: argparse.Namespace, proxy: Proxy) -> None:
+    """Pack, score, record."""
+    typed.work.mkdir(parents=True, exist_ok=True)
+    name = f"{typed.name}-{typed.tag}" if typed.tag else typed.name
+    source = open_source(typed.data, SourceOptions(size=typed.size or proxy.size), said)
+    minutes: dict[str, float] = {}
+    if typed.bundle:
+        bundle = read(typed.bundle)
+    else:
+        config = _settings(typed, proxy, source)
+        packing = Packing(source, proxy.ipc, config, typed.work / f"{name}.hmn", typed.device)
+        bundle = packing.bundle(typed.stop_after_minutes)
+        minutes = packing.minutes()
+    network = NetworkConfig(width=proxy.width)
+    seen = as_seen(source, bundle)
+    scoring = Scoring(bundle, seen, network, proxy.steps, proxy.batch, typed.device)
+    _record(typed, name, scoring, minutes)
+
+
+def _settings(typed: argparse.Namespace, proxy: Proxy, source: Source) -> CompressConfig:
+    """Return the recipe's settings at the proxy's width, under what was typed."""
+    widths = [f"{stage}.network.width={proxy.width}" for stage in ("pool", "gradient")]
+    recipe, options = typed.recipe or proxy.recipe, {"seed": typed.seed}
+    return CompressSettings(recipe, None, [*widths, *typed.set], options).config(shape_of(source))
+
+
+def _record(
+    typed: argparse.Namespace, name: str, scoring: Scoring, minutes: dict[str, float]
+) -> None:
+    """Train the networks that are missing, and write the result of all."""
+    files = {seed: _rows_file(typed.work, name, scoring.bundle, seed) for seed in typed.seeds}
+    schedule, held_out = scoring.schedule, scoring.seen.test
+    print(
+        f"scoring: {len(files)} x {schedule.total:,} steps ({schedule.epochs} epochs of "
+        f"{schedule.steps})",
+        file=sys.stderr,
+    )
+    row = scoring.row(files)
+    manifest = scoring.bundle.manifest
+    config = manifest.config
+    write_result(
+        RESULTS,
+        device=typed.device,
+        typed_data=typed.data,
+        name=name,
+        recipe=config.recipe if config else None,
+        seed=config.seed if config else None,
+        data=DataFacts(name=_label(typed), fingerprint=manifest.source.fingerprint),
+        minutes=round(sum(minutes.values()), 2) if minutes else None,
+        accuracy_mean=row.accuracy_mean,
+        accuracy_std=row.accuracy_std,
+        networks=row.networks,
+        figures={
+            "proxy": typed.name,
+            "tested_on": f"{len(held_out) if held_out else 0} images held out of train",
+            "settings": " ".join(typed.set),
+            "ipc": manifest.budget.ipc,
+            "images": row.images,
+            "floats": manifest.ledger.floats,
+            "network": scoring.network.name,
+            "width": scoring.network.width,
+            "batch": scoring.batch,
+            "epochs": schedule.epochs,
+            "steps": schedule.total,
+            **{stage: round(taken, 4) for stage, taken in minutes.items()},
+            **{f"accuracy_seed_{seed}": _accuracy(path) for seed, path in files.items()},
+        },
+    )
+    print(f"{row.accuracy_mean:.1f} +- {row.accuracy_std:.1f}")
+
+
+def _rows_file(work: Path, name: str, bundle: Bundle, seed: int) -> Path:
+    return work / f"{name}-{bundle.manifest.data_sha256[:8]}.seed-{seed}.json"
+
+
+def _label(typed: argparse.Namespace) -> str:
+    """Return the data's name in tables: what it was meant to be, where a path says nothing."""
+    return str(typed.label or PROXIES[typed.name].label)
+
+
+def _accuracy(path: Path) -> float:
+    return over_seeds([path])[0].accuracy_mean
+
+
+if __name__ == "__main__":
+    sys.exit(main())

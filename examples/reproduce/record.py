@@ -1,0 +1,88 @@
+"""What measuring scripts share: progress, rows of trained networks, the result's file."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import mean, stdev
+
+from hmnpack.measure import commit, machine_facts
+from hmnpack.runtime import choose_device
+from hmnpack.schema.result import Result, Row
+from hmnpack.sources.kinds import NAMED
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def said(stage: str, done: int, total: int, **facts: float) -> None:
+    """Print a line at every twentieth of a stage; a listener."""
+    if done == total or done % max(1, total // 20) == 0:
+        figures = "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
+        print(f"{stage}: {done}/{total}  {figures}", file=sys.stderr, flush=True)
+
+
+def kept_rows(path: Path, make: Callable[[], Iterable[Row]]) -> None:
+    """Write the rows of one seed to a file, unless it is there already.
+
+    Args:
+        path: JSON, a list of rows.
+        make: Trains and tests one network per row.
+    """
+    if not path.exists():
+        path.write_text(json.dumps([row.model_dump(mode="json") for row in make()]))
+
+
+def over_seeds(paths: Iterable[Path]) -> list[Row]:
+    """Return each row's mean and sample deviation over the seeds whose files are there."""
+    runs = [json.loads(path.read_text()) for path in paths if path.exists()]
+    rows = []
+    for same in zip(*runs, strict=True):
+        accuracies = [row["accuracy_mean"] for row in same]
+        changes = {
+            "accuracy_mean": mean(accuracies),
+            "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else 0.0,
+            "networks": len(accuracies),
+        }
+        rows.append(Row.model_validate(same[0]).model_copy(update=changes))
+    return rows
+
+
+def write_result(folder: Path, *, device: str, typed_data: str, **facts: object) -> Path:
+    """Fill in what every result has, write it, and print where.
+
+    Args:
+        folder: Where; the file has the result's name.
+        device: Where it was measured.
+        typed_data: The data set as it was typed; see :func:`command_line`.
+        facts: Fields of ``Result`` but the command, the commit and the machine.
+    """
+    known = {
+        "command": command_line(sys.argv, typed_data),
+        "commit": commit(),
+        "machine": machine_facts(choose_device(device)),
+    }
+    result = Result.model_validate(facts | known)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{result.name}.json"
+    path.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    print(path)
+    return path
+
+
+def command_line(words: list[str], data: str) -> str:
+    """Return a command line that says nothing of this machine's folders.
+
+    Args:
+        words: The script, and what was typed after it.
+        data: The data set among them: a path becomes ``DATA``. Of other absolute paths the last
+            part is kept.
+    """
+    script, *typed = words
+    place = data not in NAMED and Path(data).exists()
+    shown = ["DATA" if place and word == data else _last_part(word) for word in typed]
+    return shlex.join(["python", f"examples/reproduce/{Path(script).name}", *shown])
+
+
+def _last_part(word: str) -> str:
+    return Path(word).name if Path(word).is_absolute() else word

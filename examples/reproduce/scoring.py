@@ -1,0 +1,88 @@
+"""How good a bundle is, by the images that were held out of train: the test split is not used."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from record import kept_rows, over_seeds, said
+
+from hmnpack.bundle import Bundle
+from hmnpack.errors import BadData
+from hmnpack.evaluation import evaluate
+from hmnpack.runtime import stream
+from hmnpack.schema.config import EvaluateConfig, NetworkConfig, TrainConfig
+from hmnpack.schema.result import Row
+from hmnpack.sources import Source, hold_out
+from hmnpack.training import Schedule, schedule_of
+
+
+def as_seen(source: Source, bundle: Bundle) -> Source:
+    """Return the data as packing saw it: what it trained on, and what it held out as the test.
+
+    Raises:
+        BadData: if it cannot be known what was held out, or nothing was.
+    """
+    manifest, config = bundle.manifest, bundle.manifest.config
+    if manifest.source.fingerprint != source.train.fingerprint:
+        raise BadData(
+            f"the bundle was made from other images ({manifest.source.name}); which of "
+            f"{source.name}'s it has seen is not known"
+        )
+    if config is None or not manifest.source.held_out:
+        raise BadData("the bundle was made from all of train; a score needs a part held out of it")
+    kept, held = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))
+    return replace(source, train=kept, test=held)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Networks trained from scratch on all images of a bundle, by the paper's training recipe.
+
+    Attributes:
+        bundle: The bundle.
+        seen: The data, from :func:`as_seen`.
+        network: What is trained.
+        steps: Fewest training steps of each; whole epochs are made of them.
+        batch: Images per step.
+        device: Where to compute.
+    """
+
+    bundle: Bundle
+    seen: Source
+    network: NetworkConfig
+    steps: int
+    batch: int
+    device: str
+
+    @property
+    def schedule(self) -> Schedule:
+        """Epochs and steps of each network."""
+        config = self._protocol(0)
+        images = self.bundle.manifest.container.images
+        return schedule_of(config.train, images, config.min_steps)
+
+    def row(self, files: dict[int, Path]) -> Row:
+        """Return the mean over networks; train those whose files are not there.
+
+        Args:
+            files: Where the row of each seed's network is kept.
+        """
+        for seed, path in files.items():
+            kept_rows(path, partial(self._trained, seed))
+        (row,) = over_seeds(files.values())
+        return row
+
+    def _trained(self, seed: int) -> tuple[Row, ...]:
+        config = self._protocol(seed)
+        return evaluate(self.bundle, self.seen, config, device=self.device, listener=said).rows
+
+    def _protocol(self, seed: int) -> EvaluateConfig:
+        """Return the protocol of one network; ``evaluate`` leaves out flips where they mislead."""
+        return EvaluateConfig(
+            network=self.network,
+            train=TrainConfig(epochs=0, batch=self.batch, weight_decay=0.0002),
+            repeats=1,
+            seed=seed,
+            controls=False,
+            min_steps=self.steps,
+        )
