@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
+    ByteSize,
     DataName,
     RecipeName,
     chosen_source,
@@ -21,6 +22,7 @@ from hmnpack.cli.options import (
     set_option,
     source_options,
 )
+from hmnpack.cli.speaker import is_one_of_several, leads
 
 if TYPE_CHECKING:
     from hmnpack.bundle import Bundle
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from hmnpack.runtime import Listener
     from hmnpack.schema.config import CompressConfig
     from hmnpack.sources import Source
+
+_PAUSING = b"hmnpack: pausing after this step\n"
+_PAUSING_OR_NOT = b"hmnpack: pausing after this step; once more to stop at once\n"
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Request:
         log: The file that every event is appended to, or None.
         tensorboard: The folder of TensorBoard's files, or None.
         probes: Quick networks trained over the run.
+        max_memory: Bytes for the maps of classes that are matched at once, or None.
     """
 
     data: str
@@ -59,6 +65,7 @@ class Request:
     log: Path | None
     tensorboard: Path | None
     probes: int
+    max_memory: int | None
 
 
 @click.command(short_help="Condense a data set into one small file.", epilog=DATA_HELP)
@@ -108,6 +115,12 @@ class Request:
     metavar="N",
     help="Train N quick networks over the run and test them on held-out images.",
 )
+@click.option(
+    "--max-memory",
+    type=ByteSize(),
+    help="What classes matched at once may take on an accelerator: 4GB, 512MB "
+    "[default: most of what is free].",
+)
 @run_options
 def compress(**typed: Any) -> None:  # noqa: ANN401
     """Condense DATA into one small file that trains networks nearly as well.
@@ -124,6 +137,8 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
     source = {name: typed.pop(name) for name in ("size", "skip_bad", "data_dir", "cache_dir")}
     request = Request(**typed)
     bundle = _run(request, settings, source)
+    if not leads():
+        return
     ledger, budget, spec = bundle.manifest.ledger, bundle.manifest.budget, bundle.manifest.container
     click.echo(
         f"{request.output}: {spec.images:,} images in {ledger.floats:,} of {budget.floats:,} floats"
@@ -138,16 +153,19 @@ def _run(
     from hmnpack.compressor import compress as condense
     from hmnpack.log import together
     from hmnpack.output import refuse_output
+    from hmnpack.ranks import joined
     from hmnpack.recipes import shape_of
+    from hmnpack.runtime import choose_device
 
     refuse_output(request.output, force=request.force)  # before minutes of opening
-    with _logs(request) as logs:
-        with drawn(quiet=request.quiet) as bars:
+    quiet = request.quiet or not leads()
+    with _logs(request) as logs, joined(choose_device(request.device)) as world:
+        with world.leader_first(), drawn(quiet=quiet) as bars:
             source = opened(request.data, source_options, together(bars, logs))
         config = settings.config(shape_of(source))
-        if not request.quiet:
-            _announce(source, request, config)
-        with drawn(quiet=request.quiet) as bars, pausing() as should_pause:
+        if not quiet:
+            _announce(source, request, config, world.size)
+        with drawn(quiet=quiet) as bars, pausing() as should_pause:
             return condense(
                 source,
                 request.ipc,
@@ -159,6 +177,7 @@ def _run(
                     force=request.force,
                     max_minutes=request.max_minutes,
                     should_pause=should_pause,
+                    max_memory=request.max_memory,
                     probes=request.probes,
                 ),
                 source_options=chosen_source(source_options),
@@ -168,11 +187,13 @@ def _run(
 
 @contextlib.contextmanager
 def _logs(request: Request) -> "Iterator[Listener]":
-    """Give the listener of `--log` and `--tensorboard`, which may be none."""
+    """Give the listener of `--log` and `--tensorboard`, which may be none; rank 0 alone logs."""
     from hmnpack.log import JsonLines, TensorBoard, together
 
     logs: list[Listener] = []
     with contextlib.ExitStack() as opened_logs:
+        if not leads():
+            request = replace(request, log=None, tensorboard=None)
         if request.tensorboard:
             logs.append(opened_logs.enter_context(TensorBoard(request.tensorboard)))
         if request.log:
@@ -181,7 +202,7 @@ def _logs(request: Request) -> "Iterator[Listener]":
         yield together(*logs)
 
 
-def _announce(source: "Source", request: Request, config: "CompressConfig") -> None:
+def _announce(source: "Source", request: Request, config: "CompressConfig", ranks: int) -> None:
     from hmnpack.budget import budget_of, plan
     from hmnpack.cli.show import console, facts
     from hmnpack.cli.text import container, expected, several, shape, size, steps
@@ -192,7 +213,7 @@ def _announce(source: "Source", request: Request, config: "CompressConfig") -> N
     budget = budget_of(request.ipc, classes, image)
     spec = plan(request.ipc, classes, image, config.container)
     device = choose_device(request.device)
-    found = estimate(config, spec, len(source.train), device)
+    found = estimate(config, spec, len(source.train), device, ranks)
     rows = (
         ("data", f"{source.name}: {len(source.train.labels):,} images of {shape(image)}"),
         ("classes", several(source.classes)),
@@ -201,7 +222,7 @@ def _announce(source: "Source", request: Request, config: "CompressConfig") -> N
         ("images", f"{spec.images:,}, {spec.instances:,} a class"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),
-        ("device", device),
+        ("device", device if ranks == 1 else f"{device.type}, {ranks} ranks"),
         ("time", expected(found.seconds if found else None)),
     )
     console(stderr=True).print(facts(f"Compressing into {request.output}", rows))
@@ -211,22 +232,25 @@ def _announce(source: "Source", request: Request, config: "CompressConfig") -> N
 def pausing() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C, and SIGTERM, into a wish to pause; a second one interrupts at once.
 
-    Gives the function that tells whether to pause.
+    Gives the function that tells whether to pause. One of several ranks is never interrupted, nor
+    after the block: torchrun sends SIGTERM to ranks that end later than others, and it must not
+    keep them from their last words.
     """
-    asked = False
+    asked, several = False, is_one_of_several()
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        if asked and not several:
             raise KeyboardInterrupt
+        if not asked and leads():
+            # Not through sys.stderr, which may be in the middle of a write and refuses another.
+            with contextlib.suppress(OSError):
+                os.write(2, _PAUSING if several else _PAUSING_OR_NOT)
         asked = True
-        # Not through sys.stderr, which may be in the middle of a write and refuses a second one.
-        with contextlib.suppress(OSError):
-            os.write(2, b"hmnpack: pausing after this step; once more to stop at once\n")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: asked
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if several else handler)

@@ -33,7 +33,7 @@ def inspect(file: Path, verify: bool, as_json: bool) -> None:
 
 
 def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tuple[str, object]]:
-    from hmnpack.cli.text import container, several, shape, size
+    from hmnpack.cli.text import container, margins, pruning, several, shape, size
 
     spec, source, made = manifest.container, manifest.source, manifest.provenance
     yield "source", f"{source.name}, {source.train_images:,} training images"
@@ -50,6 +50,11 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     yield "made with", f"hmnpack {made.hmnpack}, torch {made.torch}, on {made.device}"
     begun = "real images (images may resemble them)" if made.real_images_used_to_start else "noise"
     yield "started from", begun
+    counts = [*(each.instances for each in made.prunings[1:]), spec.instances]
+    for each, kept in zip(made.prunings, counts, strict=False):
+        yield "pruned to", pruning(each, kept)
+    if manifest.margins:
+        yield "margins", margins(manifest.margins)
     if verified:
         yield "sha256", "the stored bytes are those that were written"
 

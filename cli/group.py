@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hmnpack.cli.speaker import leads, say_once
 from hmnpack.errors import HmnError
 from hmnpack.version import __version__
 
@@ -42,6 +43,7 @@ COMMANDS = {
     "evaluate": Entry(
         "hmnpack.cli.cmd_evaluate", "evaluate", "Train networks on a file's images and test them."
     ),
+    "prune": Entry("hmnpack.cli.cmd_prune", "prune", "Drop a file's least useful images."),
     "plan": Entry("hmnpack.cli.cmd_plan", "plan", "Show what would be stored, without training."),
 }
 """In the order in which they are used."""
@@ -76,16 +78,20 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("hmnpack: interrupted", err=True)
+            say_once("hmnpack: interrupted")
             ctx.exit(INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            if not leads():
+                ctx.exit(error.exit_code)  # rank 0 was given the same words
+            raise
+        except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # `hmnpack inspect f.hmn | head`: click leaves quietly
             if os.environ.get("HMNPACK_DEBUG") == "1":
                 traceback.print_exc()
-            click.echo(f"hmnpack: {one_line(explain(error))}", err=True)
+            say_once(f"hmnpack: {one_line(explain(error))}")
             ctx.exit(error.exit_code if isinstance(error, HmnError) else DEFECT)
 
 

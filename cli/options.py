@@ -1,11 +1,15 @@
 """Options that several commands share, and what they become."""
 
+import re
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+
+from hmnpack.errors import BadSettings
 
 if TYPE_CHECKING:
     from hmnpack.runtime import Listener
@@ -30,6 +34,14 @@ DATA_HELP = (
     "a folder with train/ and test/ and one folder per class, a folder of Parquet files, or "
     "hf:owner/name."
 )
+
+
+_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
+    f"{letter}{end}": base**power
+    for power, letter in enumerate("kmgt", 1)
+    for end, base in (("b", 10**3), ("ib", 2**10))
+}
+"""Lower-case unit -> bytes."""
 
 
 class DataName(click.ParamType):
@@ -57,6 +69,29 @@ class RecipeName(click.ParamType):
         from hmnpack.recipes import RECIPES
 
         return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
+
+
+class ByteSize(click.ParamType):
+    """A number of bytes: ``512MB``, ``4GB``, ``1.5GiB``, or a number alone."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number of bytes.
+
+        Raises:
+            BadSettings: if it is none, or less than one.
+        """
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
+        count = float(match[1]) * _UNITS.get(match[2], 0) if match else 0.0
+        if not 1 <= count < inf:
+            name = param.opts[0] if param else "size"
+            raise BadSettings(f"{name} {value!r} is no size; write 4GB, 512MB or a number of bytes")
+        return int(count)
 
 
 def source_options(function: Function) -> Function:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from hmnpack.errors import BadSettings
 from hmnpack.recipes import DEFAULT_RECIPE, recipe_of
-from hmnpack.schema.config import CompressConfig, EvaluateConfig
+from hmnpack.schema.config import CompressConfig, EvaluateConfig, PruneConfig
 from hmnpack.schema.recipes import DataShape
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -57,6 +57,16 @@ def evaluate_config(assignments: Iterable[str], options: Mapping[str, object]) -
         BadSettings: for an unknown setting, or a value that its setting refuses.
     """
     return merged(EvaluateConfig(), _assigned(assignments), options)
+
+
+def prune_config(assignments: Iterable[str], options: Mapping[str, object]) -> PruneConfig:
+    """Return how a bundle is pruned: the options over the assignments over double-end pruning.
+
+    Raises:
+        BadSettings: for an unknown setting, or a value that its setting refuses.
+    """
+    base = PruneConfig(strategy="double-end")
+    return merged(base, _assigned(assignments), options)
 
 
 def merged(base: Model, *layers: Mapping[str, object]) -> Model:

@@ -8,6 +8,7 @@ from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape
 
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
+    from hmnpack.schema.manifest import Margins, Pruning
 
 KILO = 1000
 
@@ -86,4 +87,29 @@ def container(spec: ContainerSpec) -> str:
         f"{spec.kind}: {spec.grid} x {spec.grid} grid; channels {spec.dataset_channels} (data set) "
         f"+ {spec.class_channels} (class) + {spec.instance_channels} (image); "
         f"extractor {extractor}"
+    )
+
+
+def pruning(found: "Pruning", kept: int) -> str:
+    """Return how images were chosen from more: ``"85 of 93 a class by random"``.
+
+    Args:
+        found: What the manifest says.
+        kept: Images per class that were left.
+    """
+    text = f"{kept:,} of {found.instances:,} images a class, by {found.config.strategy}"
+    if found.beta is None:
+        return text
+    chosen = f", chosen on {found.held_out:,} held-out images" if found.held_out else ""
+    return f"{text} at beta {found.beta:g}{chosen}"
+
+
+def margins(found: "Margins") -> str:
+    """Return the range of the areas under the margin: ``"-3.1 to 187.2 ..."``."""
+    from statistics import median
+
+    areas = found.areas
+    return (
+        f"{min(areas):.1f} to {max(areas):.1f}, median {median(areas):.1f}, added up over "
+        f"{found.epochs:,} epochs (mean of {found.seeds} networks)"
     )

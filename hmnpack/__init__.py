@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hmnpack.compressor import compress
     from hmnpack.dataset import CondensedDataset, load
     from hmnpack.evaluation import evaluate
+    from hmnpack.pruning import prune
     from hmnpack.sources import open_source
     from hmnpack.writers import expand
 
@@ -27,6 +28,7 @@ __all__ = [
     "inspect",
     "load",
     "open_source",
+    "prune",
 ]
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "load": "dataset",
     "evaluate": "evaluation",
     "open_source": "sources",
+    "prune": "pruning",
     "expand": "writers",
 }
 

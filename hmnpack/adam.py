@@ -99,9 +99,9 @@ class ContainerAdam:
     @torch.no_grad()
     def collect(self) -> None:
         """Give every rank the rows of all classes; every rank calls this together."""
-        for name, parameter in self.container.named_parameters():
-            if name not in self.shared:
-                self.world.collect(parameter.detach(), self.container.spec.classes)
+        parameters = self.container.named_parameters()
+        rows = [parameter for name, parameter in parameters if name not in self.shared]
+        self.world.collect(rows, self.container.spec.classes)
 
     def _rows(self, values: Tensor, block: range) -> Tensor:
         each = len(values) // self.container.spec.classes
@@ -119,8 +119,7 @@ class ContainerAdam:
                 else:
                     rows = whole.setdefault(key, torch.zeros_like(parameter))
                     self._rows(rows, block).copy_(value)
-        for rows in whole.values():
-            self.world.collect(rows, self.container.spec.classes)
+        self.world.collect(whole.values(), self.container.spec.classes)
         if whole:
             found[name] = {"step": steps, **whole}
 

@@ -10,6 +10,7 @@ Shape legend: N images, C channels, H height, W width, n draws.
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -41,6 +42,29 @@ _COLUMNS: dict[Augmentation, tuple[int, ...]] = {
     "cutout": (9, 10),
 }
 _SPATIAL: tuple[Augmentation, ...] = ("crop", "scale", "rotate", "cutout")
+_MIRROR_MATTERS = {"digits", "emnist", "kmnist", "mnist", "qmnist", "svhn", "usps"}
+
+
+def flips_where_alike(
+    augment: tuple[Augmentation, ...], names: tuple[str, ...]
+) -> tuple[Augmentation, ...]:
+    """Return the augmentations, without ``flip`` where a mirrored image is another class, or none.
+
+    That is so for digits and letters (IDC leaves flips out for SVHN and MNIST), which are known by
+    a word of the data set's name: ``mnist``, ``svhn``, ``digits``, ...; not for ``fashion-mnist``.
+
+    Args:
+        augment: The augmentations that were asked for.
+        names: Names of the data set, any of which decides.
+    """
+    if not any(_is_of_characters(name) for name in names):
+        return augment
+    return tuple(name for name in augment if name != "flip")
+
+
+def _is_of_characters(name: str) -> bool:
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return bool(words & _MIRROR_MATTERS) and "fashion" not in words
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ The planner's rule, for K classes of C x H x W images at ``ipc`` images per clas
 
 For the columns of Table 7 themselves this gives Table 7, but for ImageNet-10, where 126 images fit
 and the paper uses 125.
+
+Condensing over budget (paper section 3.2) takes more images, which are pruned back to that count:
+the paper's own over-budget counts where the budget is that of a column, else a tenth more.
 """
 
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ from pydantic import ValidationError
 
 from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.config import ContainerConfig
-from hmnpack.schema.container import MAX_ENLARGEMENT, HmnSpec, ImageShape
+from hmnpack.schema.container import MAX_ENLARGEMENT, ContainerSpec, HmnSpec, ImageShape
 from hmnpack.schema.manifest import Budget
 from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
 
@@ -82,8 +85,48 @@ def most_instances(spec: HmnSpec, floats: int) -> int:
     return max(0, (floats - one) // each + 1)
 
 
+def instances_within(spec: ContainerSpec, ipc: int) -> int:
+    """Return how many images per class of such a container a budget holds (0: not even one).
+
+    Args:
+        spec: The container; its own count of images does not matter.
+        ipc: Budget, in images per class.
+    """
+    if not isinstance(spec, HmnSpec):
+        return ipc
+    return most_instances(spec, budget_of(ipc, spec.classes, spec.image).floats)
+
+
+def ipc_of(spec: ContainerSpec) -> int:
+    """Return the smallest budget, in images per class, that holds what a container stores."""
+    return -(-spec.ledger().floats // (spec.classes * spec.image.elements))
+
+
+def over_budget_instances(ipc: int, spec: HmnSpec) -> int:
+    """Return the images per class to condense, where they are to be pruned to those of a plan.
+
+    Args:
+        ipc: Budget, in images per class.
+        spec: The container that fits it.
+
+    Example:
+        >>> over_budget_instances(1, plan(1, 10, ImageShape(channels=3, height=32, width=32)))
+        93
+    """
+    budget = (ipc, spec.classes, spec.image)
+    for column in PRESETS:
+        if (column.ipc, column.classes, column.image) == budget:
+            return column.over_budget
+    return max(spec.instances * 11 // 10, spec.instances + 1)
+
+
 def plan(
-    ipc: int, classes: int, image: ImageShape, config: ContainerConfig | None = None
+    ipc: int,
+    classes: int,
+    image: ImageShape,
+    config: ContainerConfig | None = None,
+    *,
+    over_budget: bool = False,
 ) -> HmnSpec:
     """Return the container that the planner's rule (see the module) gives for a budget.
 
@@ -92,6 +135,7 @@ def plan(
         classes: Number of classes K.
         image: Shape of the images.
         config: Activation and output range; they cost nothing.
+        over_budget: Take the count that is to be pruned back to the budget.
 
     Raises:
         BudgetTooSmall: if no network fits; the text names the smallest ipc that works.
@@ -105,7 +149,8 @@ def plan(
         )
     spec = _fitting(ipc, classes, image, config or ContainerConfig())
     if spec is not None:
-        return _checked(spec)
+        more = over_budget_instances(ipc, spec) if over_budget else spec.instances
+        return _checked(spec.model_copy(update={"instances": more}))
     enough = ipc + 1
     while _fitting(enough, classes, image, config or ContainerConfig()) is None:
         enough *= 2

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from hmnpack.budget import budget_of, plan
+from hmnpack.budget import budget_of, ipc_of, plan
 from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.container import HMN, Container, new_container
 from hmnpack.errors import BadData, BadSettings
@@ -25,13 +25,16 @@ from hmnpack.matching import (
     RealData,
     Reconstruction,
     pool_of,
+    refuse_ranks,
+    refuse_regression,
     targets_of,
 )
 from hmnpack.output import refuse_output
 from hmnpack.probe import Probe
+from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
 from hmnpack.recipes import DEFAULT_RECIPE, needs_pool, recipe_of, shape_of
-from hmnpack.runtime import Listener, choose_device, silent, stream
+from hmnpack.runtime import Listener, choose_device, free_memory, silent, stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts, storable_class_names
@@ -44,8 +47,6 @@ from hmnpack.sources import (
     open_source,
 )
 from hmnpack.version import __version__
-
-_PART_OF_FREE_MEMORY = 0.8
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,9 @@ def compress(  # noqa: PLR0913
 ) -> Bundle:
     """Condense a data set into a bundle.
 
+    Under ``torchrun`` every rank calls this, with the same arguments: each takes a share of the
+    classes, rank 0 writes and tells the listener, and all return the bundle.
+
     Args:
         data: What :func:`hmnpack.open_source` takes, or an open source.
         ipc: Budget, in images per class.
@@ -108,6 +112,7 @@ def compress(  # noqa: PLR0913
         OutputExists: if the output is there already, or cannot be written to.
         Paused: if the run was stopped; ``resume`` goes on.
         Diverged: if a loss became infinite or not a number.
+        RankLost: if another rank ended before its time.
     """
     options = options or RunOptions()
     if config is None:
@@ -116,10 +121,7 @@ def compress(  # noqa: PLR0913
     device = choose_device(options.device)
     with joined(device) as world:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
-        checkpoint = None
-        if output is not None:
-            output = Path(output)
-            checkpoint = run.checkpoint(output)
+        checkpoint = run.checkpoint(Path(output)) if output is not None else None
         with world.leader_first():
             source = (
                 open_source(data, source_options, run.listener) if isinstance(data, str) else data
@@ -130,9 +132,10 @@ def compress(  # noqa: PLR0913
             )
         config = config or recipe_of(recipe, shape_of(source))
         bundle = _condensed(source, config, run, checkpoint, source_options.cache_root)
-        if output is not None and checkpoint is not None and world.rank == 0:
-            bundle.save(output, force=options.force)
-            checkpoint.clear()
+        with world.leader_first():
+            if output is not None and checkpoint is not None and world.rank == 0:
+                bundle.save(output, force=options.force)
+                checkpoint.clear()
         world.wait()
     return bundle
 
@@ -150,19 +153,34 @@ class _Run:
     def checkpoint(self, output: Path) -> Checkpoint:
         """Return the checkpoint beside an output that may be written."""
         leader = self.world.rank == 0
-        path = output.with_name(output.name + ".ckpt")
-        if leader:
-            refuse_output(output, force=self.options.force)
-        checkpoint = Checkpoint(path, leader=leader)
-        checkpoint.refuse_unless(resume=self.options.resume, force=self.options.force)
+        checkpoint = Checkpoint(output.with_name(output.name + ".ckpt"), leader=leader)
+        with self.world.leader_first():
+            if leader:
+                refuse_output(output, force=self.options.force)
+                checkpoint.refuse_unless(resume=self.options.resume, force=self.options.force)
         return checkpoint
+
+    def open(self, checkpoint: Checkpoint, key: str) -> None:
+        """Read the checkpoint on every rank, and see to it that it was the same one."""
+        with self.world.leader_first():
+            checkpoint.open(key, resume=self.options.resume)
+        state = checkpoint.state
+        self.agree(
+            None if state is None else (state["stage"], state["step"]),
+            f"the ranks see different files as {checkpoint.path}; the output must lie in a folder "
+            "that all machines share",
+        )
+
+    def agree(self, value: object, otherwise: str) -> None:
+        """Refuse to go on if some rank has another value than rank 0."""
+        if self.world.any(self.world.of_leader(value) != value)[0]:
+            raise BadSettings(otherwise)
 
     def max_memory(self) -> int | None:
         """Return what a chunk of classes may take, in bytes; None: no bound."""
-        if self.options.max_memory is not None or self.device.type != "cuda":
+        if self.options.max_memory is not None:
             return self.options.max_memory
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return int(free * _PART_OF_FREE_MEMORY)
+        return free_memory(self.device)
 
 
 def _condensed(
@@ -170,16 +188,17 @@ def _condensed(
 ) -> Bundle:
     """Return the bundle, after all stages that the checkpoint has not done."""
     options = run.options
-    spec = plan(run.ipc, len(source.classes), source.image, config.container)
-    if spec.classes < run.world.size:
-        raise BadSettings(
-            f"{run.world.size} ranks, but {spec.classes} classes; start at most one rank a class"
-        )
+    over = config.prune.strategy != "none"
+    image, classes = source.image, len(source.classes)
+    spec = plan(run.ipc, classes, image, config.container, over_budget=over)
+    refuse_ranks(config.gradient, spec.classes, run.world)
+    refuse_regression(config.match, run.device, run.world)
+    key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
+    run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     if checkpoint is not None:
-        key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
-        with run.world.leader_first():
-            checkpoint.open(key, resume=options.resume)
+        run.open(checkpoint, key)
     kept, held_out = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))
+    refuse_settings(config.prune, len(held_out))
     real = _real_data(source, kept, run.device)
     fitting = Fitting(
         Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause),
@@ -189,7 +208,25 @@ def _condensed(
         probe=_probe(held_out, real, config, options.probes),
     )
     container = _learned(real, spec, config, fitting, _Means(cache, run.max_memory()))
-    return _bundle(source, real, container, config, run.ipc)
+    if not over:
+        return _bundle(source, real, container, config, run.ipc)
+    done = fitting.trainings(container)
+    trainings = Trainings(
+        world=run.world,
+        done=done,
+        check=lambda: fitting.after_trainings(container, done),
+        listener=run.listener,
+    )
+    bundle = _bundle(source, real, container, config, ipc_of(spec))
+    return pruned(
+        bundle,
+        run.ipc,
+        config.prune,
+        seed=config.seed,
+        device=run.device,
+        held_out=held_out,
+        trainings=trainings,
+    )
 
 
 def _real_data(source: Source, kept: Split, device: torch.device) -> RealData:

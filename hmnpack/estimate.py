@@ -1,23 +1,38 @@
 """What a run will take on this device: its cost over the device's measured rate."""
 
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 import torch
 
-from hmnpack.cost import Run, Stage, Work, is_known, matched_through, stages_of
+from hmnpack.cost import (
+    Run,
+    Stage,
+    Work,
+    bytes_per_image,
+    is_known,
+    matched_through,
+    stages_of,
+)
+from hmnpack.matching.chunks import classes_at_once
 from hmnpack.matching.features import CPU_CHUNK
 from hmnpack.rate import measured_rates
+from hmnpack.runtime import free_memory
 from hmnpack.schema.config import CompressConfig, Precision
 from hmnpack.schema.container import HmnSpec
 
 EFFICIENCY: dict[Work, float] = {
-    "training": 0.45,
-    "features": 0.35,
-    "gradients": 0.35,
-    "decoding": 0.30,
+    "training": 0.8,
+    "features": 0.43,
+    "gradients": 0.6,
+    "decoding": 0.08,
 }
-"""Rate of each kind of work over the rate of matrix products (placeholders, not measured yet)."""
+"""Rate of each kind of work over the rate of matrix products: of networks of width 128 (features:
+64) on a CPU without bfloat16 (``make bench NAME=step``). On other devices nothing was measured."""
+
+_SHARED = ("feature matching", "gradient matching")
+"""Stages in which ranks share the classes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ class Estimate:
 
 
 def estimate(
-    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device
+    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, ranks: int = 1
 ) -> Estimate | None:
     """Return what a run will take, or None if it uses a network whose operations are not known.
 
@@ -75,6 +90,8 @@ def estimate(
         spec: The container.
         images: Real images in train; the part that is held out is not condensed.
         device: Where it will run.
+        ranks: Processes that share the classes, each with such a device; operations are counted
+            once, as they are for one.
     """
     if not is_known(config):
         return None
@@ -84,22 +101,29 @@ def estimate(
             spec=spec,
             images=max(1, round(images * (1 - config.holdout))),
             feature_classes=_feature_classes(config, spec, device),
-            gradient_classes=_gradient_classes(config, device),
+            gradient_classes=_gradient_classes(config, spec, device),
         )
     )
     precisions = {part.precision for stage in stages for part in stage.parts}
     rates = measured_rates(device, sorted(precisions))
+    share = ceil(spec.classes / ranks) / spec.classes
     return Estimate(
         tuple(
-            StageEstimate(stage.name, stage.flops, _seconds(stage, rates), stage.bytes)
+            StageEstimate(stage.name, stage.flops, _seconds(stage, rates, share), stage.bytes)
             for stage in stages
         ),
         device.type,
     )
 
 
-def _seconds(stage: Stage, rates: dict[Precision, float]) -> float:
-    return sum(part.flops / (EFFICIENCY[part.work] * rates[part.precision]) for part in stage.parts)
+def _seconds(stage: Stage, rates: dict[Precision, float], share: float) -> float:
+    """Return the time of a rank that has this share of the classes; all train the networks."""
+    seconds = 0.0
+    for part in stage.parts:
+        is_shared = stage.name in _SHARED and part.work != "training"
+        rate = EFFICIENCY[part.work] * rates[part.precision]
+        seconds += (share if is_shared else 1.0) * part.flops / rate
+    return seconds
 
 
 def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int | None:
@@ -110,10 +134,14 @@ def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device
     return min(spec.classes, max(1, CPU_CHUNK // (each * spec.image.height * spec.image.width)))
 
 
-def _gradient_classes(config: CompressConfig, device: torch.device) -> int | None:
-    """Return how many classes gradient matching takes at a time, None for all.
+def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
+    """Return how many classes gradient matching takes at a time.
 
     On a CPU one, and of any network but a ConvNet one (``GradientMatching``).
     """
-    one = device.type == "cpu" or matched_through(config).name != "convnet"
-    return 1 if one else None
+    network = matched_through(config)
+    if device.type == "cpu" or network.name != "convnet":
+        return 1
+    each = min(config.gradient.synthetic_batch, spec.instances)
+    size = each * bytes_per_image(network, spec.image)
+    return classes_at_once(spec.classes, size, free_memory(device))

@@ -7,7 +7,6 @@ JPEG files take as many bytes. Nothing is chosen by the test split.
 Shape legend: N images, K classes, C channels, H height, W width.
 """
 
-import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
 from hmnpack.container import container_of
 from hmnpack.errors import BadData, BadSettings
@@ -35,7 +35,6 @@ BUNDLE_ROW = "bundle"
 FLOATS_ROW = "random real, same floats"
 BYTES_ROW = "JPEG real, same bytes"
 
-_MIRROR_MATTERS = {"digits", "emnist", "kmnist", "mnist", "qmnist", "svhn", "usps"}
 _DEFAULT_CONFIG = EvaluateConfig()
 _DEFAULT_OPTIONS = SourceOptions()
 
@@ -138,22 +137,12 @@ def evaluate(
 def protocol_for(config: EvaluateConfig, names: tuple[str, ...]) -> EvaluateConfig:
     """Return the protocol without ``flip`` where a mirrored image is another class, or none.
 
-    That is so for digits and letters (IDC leaves flips out for SVHN and MNIST), which are known by
-    a word of the data set's name: ``mnist``, ``svhn``, ``digits``, ...; not for ``fashion-mnist``.
-
     Args:
         config: The protocol that was asked for.
-        names: Names of the data set, any of which decides.
+        names: Names of the data set, any of which decides, see :func:`flips_where_alike`.
     """
-    if not any(_is_of_characters(name) for name in names):
-        return config
-    kept = tuple(name for name in config.train.augment if name != "flip")
+    kept = flips_where_alike(config.train.augment, names)
     return config.model_copy(update={"train": config.train.model_copy(update={"augment": kept})})
-
-
-def _is_of_characters(name: str) -> bool:
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    return bool(words & _MIRROR_MATTERS) and "fashion" not in words
 
 
 def _fitting_test_split(manifest: Manifest, source: Source) -> Split:

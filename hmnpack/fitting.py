@@ -26,7 +26,7 @@ StageConfig = WarmupConfig | MatchConfig | GradientConfig
 REPORT_EVERY = 10
 """Steps between reports: each waits for the device once."""
 
-_STAGES = ("warm-up", "matching", "gradient")
+_STAGES = ("warm-up", "matching", "gradient", "pruning")
 _WARMUP_BETAS = (0.9, 0.99)
 _DROPS = (0.6, 0.8)
 """Parts of the networks after which the rate of gradient matching falls (paper appendix C.2)."""
@@ -188,6 +188,8 @@ class Fitting:
         blocks = objective.blocks or [range(container.spec.classes)]
         adam = ContainerAdam(container, _betas(config), blocks, world)
         first = self._restored(stage, container, adam, objective)
+        # What ranks computed each for itself may differ in last digits from device to device.
+        self.world.copy([*container.parameters(), *container.buffers()])
         self.listener(stage, first, config.steps)
         for step in range(first, config.steps):
             adam.set_rate(learning_rate(config, step))
@@ -197,6 +199,32 @@ class Fitting:
                 loss += part.detach()
             self._after(_Step(stage, step + 1, config.steps, loss), container, adam, objective)
         adam.collect()
+
+    def trainings(self, container: Container) -> dict[str, Tensor]:
+        """Return what the stage ``pruning`` has done before a pause: numbers by a training's name.
+
+        Args:
+            container: Gets the values that it had then.
+        """
+        state = self.checkpoint.state if self.checkpoint else None
+        if state is None or state["stage"] != "pruning":
+            return {}
+        container.load_state_dict(state["container"])
+        return dict(state["trainings"])
+
+    def after_trainings(self, container: Container, done: dict[str, Tensor]) -> None:
+        """Save what the stage ``pruning`` has done, and pause if it is time; on every rank.
+
+        Raises:
+            Paused: after a checkpoint was written, if the run should stop.
+        """
+        if self.checkpoint is not None:
+            self.checkpoint.write(
+                stage="pruning", step=len(done), container=container.state_dict(), trainings=done
+            )
+        if self.world.any(self.clock.pausing())[0]:
+            self.world.wait()
+            raise Paused(f"paused after {len(done)} trainings of pruning; --resume goes on")
 
     def _restored(
         self, stage: str, container: Container, adam: ContainerAdam, objective: Objective
@@ -213,8 +241,9 @@ class Fitting:
         self, step: "_Step", container: Container, adam: ContainerAdam, objective: Objective
     ) -> None:
         """Save, report and pause, where it is time to; the ranks decide together."""
-        pausing = self.world.any(self.clock.pausing())
-        saving = self.world.any(self.world.rank == 0 and self.clock.due()) or pausing
+        leads = self.world.rank == 0
+        pausing, due = self.world.any(self.clock.pausing(), leads and self.clock.due())
+        saving = pausing or due
         reporting = step.done % REPORT_EVERY == 0 or step.done == step.total
         if saving or reporting:
             adam.world.add([step.loss])
@@ -223,12 +252,14 @@ class Fitting:
             self._save(step, container, adam, objective)
         if self.probe is not None and self.probe.due(step.stage, step.done, step.total):
             adam.collect()
-            if self.world.rank == 0:
+            if leads:
                 accuracy = self.probe(container)
                 self.listener(step.stage, step.done, step.total, accuracy=accuracy)
+            self.world.wait()
         if reporting:
             self.listener(step.stage, step.done, step.total, **facts)
         if pausing:
+            self.world.wait()  # or torchrun would end rank 0 while it writes, once others are gone
             raise Paused(f"paused at step {step.done} of {step.total} of {step.stage}; --resume")
 
     def _save(

@@ -11,6 +11,8 @@ import torch
 from hmnpack.errors import BadSettings
 from hmnpack.schema.config import Precision
 
+_PART_OF_FREE_MEMORY = 0.8
+
 
 class Listener(Protocol):
     """Receives progress; drawing it is the caller's business."""
@@ -54,23 +56,47 @@ def seeded(generator: torch.Generator) -> Iterator[None]:
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device of that name; ``auto`` is an accelerator, else the CPU.
 
-    Under ``torchrun`` each process of a machine takes an accelerator of its own (``LOCAL_RANK``).
+    Under ``torchrun`` each process of a machine takes an accelerator of its own (``LOCAL_RANK``)
+    for ``auto`` and ``cuda``.
 
     Raises:
-        BadSettings: if there is no such device here.
+        BadSettings: if there is no such device here, or it is one for several processes.
     """
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return _own_accelerator()
     if name == "auto":
-        if not torch.cuda.is_available():
-            return torch.device("cpu")
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
-        return device
+        return torch.device("cpu")
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if name.startswith("cuda:") and processes > 1:
+        raise BadSettings(
+            f"{name} is one device for {processes} processes; --device cuda gives each its own"
+        )
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise BadSettings(f"device {name!r} cannot be used ({reason}); try cpu") from error
+    return device
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return what a run may take of an accelerator's free memory, in bytes; None without one."""
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free * _PART_OF_FREE_MEMORY)
+
+
+def _own_accelerator() -> torch.device:
+    index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if index >= count:
+        raise BadSettings(
+            f"this machine has {count} accelerators, none for its process {index + 1}; start at "
+            f"most {count} on each machine, or use --device cpu"
+        )
+    device = torch.device("cuda", index)
+    torch.cuda.set_device(device)
     return device
 
 

@@ -23,6 +23,11 @@ from hmnpack.schema.manifest import Normalisation
 
 _TEST_BATCH = 500
 
+OnBatch = Callable[[Tensor, Tensor, Tensor], None]
+"""Hears of a batch: which images it had (int64 [n], no two alike), the logits of the network before
+the step (float32 [n, K]: in training mode, of the images as they were augmented and perhaps
+cut-mixed), and their labels (int64 [n])."""
+
 
 @dataclass(frozen=True)
 class TrainState:
@@ -89,6 +94,7 @@ def train(  # noqa: PLR0913
     min_steps: int = 0,
     resume: TrainState | None = None,
     on_epoch: Callable[[TrainState], None] | None = None,
+    on_batch: OnBatch | None = None,
     listener: Listener = silent,
 ) -> None:
     """Train a network in place by stochastic gradient descent on cross-entropy.
@@ -104,6 +110,7 @@ def train(  # noqa: PLR0913
         min_steps: Epochs are added until there are this many steps.
         resume: A state to go on from; the rest is as in the training that it was taken from.
         on_epoch: Is given a state after every epoch; it may raise to stop the training.
+        on_batch: Is given what the network said of every batch, see :data:`OnBatch`.
         listener: Hears of every epoch: stage ``name``, its mean loss, its learning rate.
 
     Raises:
@@ -117,24 +124,23 @@ def train(  # noqa: PLR0913
     for epoch in range(resume.epoch if resume else 0, schedule.epochs):
         losses = images.new_zeros(schedule.steps, dtype=torch.float32)
         generator = stream(seed, name, "epoch", epoch)
-        for step, (pixels, target) in enumerate(_batches(images, labels, config, generator)):
+        for step, rows in enumerate(_batches(images, config, generator)):
             rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
             optimiser.param_groups[0]["lr"] = rate
-            batch = normalise(pixels, normalisation)
-            losses[step] = sgd_step(network, optimiser, batch, target, config, generator)
+            batch, target = normalise(_pixels(images[rows]), normalisation), labels[rows]
+            losses[step], logits = _step(network, optimiser, batch, target, config, generator)
+            if on_batch is not None:
+                on_batch(rows, logits, target)
         mean = _mean_loss(losses, epoch * schedule.steps, name)
         listener(name, epoch + 1, schedule.epochs, loss=mean, lr=rate)
         if on_epoch is not None:
             on_epoch(_state(network, optimiser, epoch + 1))
 
 
-def _batches(
-    images: Tensor, labels: Tensor, config: TrainConfig, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield shuffled batches: float images in [0, 1] and labels; the last may be short."""
-    order = torch.randperm(len(images), generator=generator).to(images.device)
-    for rows in order.split(config.batch):
-        yield _pixels(images[rows]), labels[rows]
+def _batches(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield the rows of shuffled batches, each image in one of them; the last may be short."""
+    order: Tensor = torch.randperm(len(images), generator=generator).to(images.device)
+    yield from order.split(config.batch)
 
 
 def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.SGD:
@@ -166,6 +172,18 @@ def sgd_step(
         config: Augmentation, CutMix and precision.
         generator: Of this step's augmentation.
     """
+    return _step(network, optimiser, batch, target, config, generator)[0]
+
+
+def _step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Tensor,
+    target: Tensor,
+    config: TrainConfig,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Do one step; return its loss, and the logits that the loss is of."""
     draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
     batch = apply(batch, draws)
     partner, kept = None, 1.0
@@ -179,7 +197,7 @@ def sgd_step(
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
-    return loss.detach()
+    return loss.detach(), logits.detach()
 
 
 def _mean_loss(losses: Tensor, first_step: int, name: str) -> float:

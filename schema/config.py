@@ -13,6 +13,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Augmentation = Literal[
     "flip", "brightness", "saturation", "contrast", "crop", "scale", "rotate", "cutout"
 ]
+PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -129,9 +130,14 @@ class PoolConfig(Frozen):
 
 
 class MatchConfig(Frozen):
-    """Feature matching (mean features through networks between untrained and trained)."""
+    """Feature matching (features of each class, through networks from untrained to trained)."""
 
-    objective: str = Field(default="features", description="Name of the objective.")
+    objective: str = Field(
+        default="features",
+        description="Name of the objective, which says what of the features is matched: "
+        "`features` (class means), `mmd` (distributions, by Gaussian kernels), `characteristic` "
+        "(distributions, by their characteristic functions).",
+    )
     steps: int = Field(ge=0, description="Optimiser steps on the container.")
     real_batch: int = Field(default=64, ge=1, description="Real images per class and step.")
     synthetic_batch: int = Field(
@@ -148,8 +154,30 @@ class MatchConfig(Frozen):
         default="spread",
         description="Divide each block's distance by the spread of the real class means, or not.",
     )
+    cells: int = Field(
+        default=0,
+        ge=0,
+        description="Side of the grid that larger maps of features are averaged over before they "
+        "are matched; 0: what the objective takes (`characteristic` 4, the others maps as they "
+        "are).",
+    )
+    frequencies: int = Field(
+        default=512,
+        ge=1,
+        description="Random frequencies of `characteristic`, for each step and block; else unused.",
+    )
     classification: float = Field(
         default=0.3, ge=0, description="Weight of the trained network's cross-entropy."
+    )
+    krr: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the error that kernel ridge regression on the synthetic images' "
+        "last features makes on the real ones.",
+    )
+    ridge: Positive = Field(
+        default=1e-6,
+        description="Penalty of that regression, as a part of its kernel's mean diagonal.",
     )
     interpolate: bool = Field(
         default=True,
@@ -246,6 +274,52 @@ class GradientConfig(Frozen):
         return self.networks * self.inner_steps
 
 
+class PruneConfig(Frozen):
+    """Condensing over budget and pruning back (paper section 3.2 and Algorithm 1)."""
+
+    strategy: PruneStrategy = Field(
+        default="none",
+        description="Which images of each class go. Of those that more than fit the budget: "
+        "`double-end` drops the hardest and the easiest, `easy` the easiest, `hard` the hardest, "
+        "`random` random ones; `none` condenses no more than fit (and keeps the first, where a "
+        "file is pruned).",
+    )
+    beta: Fraction | None = Field(
+        default=None,
+        description="Part of the images dropped by `double-end` that are the hardest; null: the "
+        "best of `betas` on held-out real images.",
+    )
+    betas: tuple[Fraction, ...] = Field(
+        default=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        min_length=1,
+        max_length=101,
+        description="Values of beta to choose from; of equally good ones the first is taken.",
+    )
+    network: NetworkConfig = Field(
+        default=NetworkConfig(), description="Network that tells how hard images are, and judges."
+    )
+    seeds: int = Field(
+        default=3, ge=1, le=1000, description="Trainings that each image's margin is the mean of."
+    )
+    margins: TrainConfig = Field(
+        default=TrainConfig(epochs=200, weight_decay=0.0002, cutmix=0.0),
+        description="How a network is trained for margins, which are added up over its epochs "
+        "(an image that is cut-mixed shows another's margin, too).",
+    )
+    networks: int = Field(
+        default=1, ge=1, le=1000, description="Networks trained to judge each beta."
+    )
+    train: TrainConfig = Field(
+        default=TrainConfig(epochs=300, weight_decay=0.0002),
+        description="How a network that judges is trained.",
+    )
+    min_steps: int = Field(
+        default=1000,
+        ge=0,
+        description="Fewest optimiser steps of a network that judges; few images get more epochs.",
+    )
+
+
 class CompressConfig(Frozen):
     """Everything that decides the bytes of a bundle, but the data and the budget."""
 
@@ -262,6 +336,9 @@ class CompressConfig(Frozen):
     match: MatchConfig = Field(description="Feature matching: objective and schedule.")
     gradient: GradientConfig = Field(
         default=GradientConfig(), description="Gradient matching, after feature matching."
+    )
+    prune: PruneConfig = Field(
+        default=PruneConfig(), description="Condensing over budget and pruning back."
     )
 
 

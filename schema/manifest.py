@@ -1,19 +1,26 @@
 """The manifest: everything that a bundle says about itself, as one JSON document."""
 
 import unicodedata
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import FailFast, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from hmnpack.schema.base import Frozen
-from hmnpack.schema.config import CompressConfig, EvaluateConfig
+from hmnpack.schema.base import Extended, Frozen
+from hmnpack.schema.config import CompressConfig, EvaluateConfig, Fraction, PruneConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.ledger import Ledger
+from hmnpack.schema.result import Percent
 
 FORMAT_VERSION = 1
 MAX_CLASS_NAME = 200
 """Longest class name, in bytes of UTF-8: file systems stop at 255."""
+
+MARGIN_UNITS = 10_000
+"""Units in a margin of 1; margins are stored as whole units, so that many fit into a header."""
+
+MAX_MARGINS = 100_000
+"""Most images whose margins are stored: 700 kB of a header, which has 1 MiB at most."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -114,13 +121,63 @@ class Score(Frozen):
     data: ShortText = Field(description="Name of the data set that was tested on.")
     fingerprint: Sha256 = Field(description="sha256 of the test split, as decoded.")
     images: int = Field(ge=1, description="Training images.")
-    accuracies: tuple[Annotated[float, Field(ge=0, le=100)], ...] = Field(
+    accuracies: tuple[Percent, ...] = Field(
         min_length=1, description="Test accuracy of each network after its last epoch, in percent."
     )
 
 
-class Provenance(Frozen):
+class Margins(Frozen):
+    """How hard each image is to learn: a statistic of the images, not part of the data."""
+
+    epochs: int = Field(ge=1, description="Epochs of the trainings that margins were taken in.")
+    seeds: int = Field(ge=1, description="Trainings that each margin is the mean of.")
+    values: Annotated[
+        tuple[Annotated[int, Field(ge=-MARGIN_UNITS, le=MARGIN_UNITS)], ...], FailFast()
+    ] = Field(
+        min_length=1,
+        max_length=MAX_MARGINS,
+        description="Of each image, in their order: its mean margin over the epochs (probability "
+        "of its class less the greatest of another), in ten-thousandths; times the epochs it is "
+        "the area under the margin.",
+    )
+
+    @property
+    def areas(self) -> tuple[float, ...]:
+        """Area under the margin of each image, from -epochs to epochs; low ones are hard."""
+        return tuple(value * self.epochs / MARGIN_UNITS for value in self.values)
+
+
+class BetaScore(Frozen):
+    """How well the images that one beta leaves teach."""
+
+    beta: Fraction = Field(description="Part of the dropped images that were the hardest.")
+    accuracies: tuple[Percent, ...] = Field(
+        min_length=1, description="Of each network on held-out real images, in percent."
+    )
+
+
+class Pruning(Frozen):
+    """How the images were chosen from more."""
+
+    config: PruneConfig = Field(description="The settings, as they were followed.")
+    seed: int = Field(ge=0, lt=2**63, description="Seed of every random stream.")
+    instances: int = Field(ge=1, description="Images per class that were chosen from.")
+    beta: Fraction | None = Field(
+        description="Part of the dropped images that were the hardest of their class; null if the "
+        "strategy has none."
+    )
+    held_out: int = Field(
+        ge=0, description="Held-out real images that beta was chosen by; 0: none."
+    )
+    scores: Annotated[tuple[BetaScore, ...], FailFast()] = Field(
+        default=(), description="What each beta came to, where it was chosen."
+    )
+
+
+class Provenance(Extended):
     """With what the bundle was made."""
+
+    left_out_if_empty: ClassVar = frozenset({"prunings"})
 
     hmnpack: ShortText = Field(description="Version of hmnpack.")
     torch: ShortText = Field(description="Version of torch.")
@@ -129,10 +186,15 @@ class Provenance(Frozen):
         description="Whether the container was first fitted to real images, which it may then "
         "resemble (a matter of privacy)."
     )
+    prunings: Annotated[tuple[Pruning, ...], FailFast()] = Field(
+        default=(), description="How images were chosen from more, oldest first."
+    )
 
 
-class Manifest(Frozen):
+class Manifest(Extended):
     """Everything that a bundle says about itself."""
+
+    left_out_if_empty: ClassVar = frozenset({"margins"})
 
     format_version: Literal[1] = Field(default=1, description="Version of the file format.")
     source: SourceFacts = Field(description="The data that the bundle was made from.")
@@ -146,6 +208,9 @@ class Manifest(Frozen):
     config: CompressConfig | None = Field(description="The settings; null if made by hand.")
     scores: Annotated[tuple[Score, ...], FailFast()] = Field(
         default=(), description="Evaluations, oldest first."
+    )
+    margins: Margins | None = Field(
+        default=None, description="How hard each image is to learn, if that was measured."
     )
     provenance: Provenance = Field(description="With what the bundle was made.")
     data_sha256: Sha256 = Field(description="sha256 of all tensor bytes, in the file's order.")
@@ -196,6 +261,13 @@ class Manifest(Frozen):
                     "bytes": floats * 4,
                 },
             )
+        return self
+
+    @model_validator(mode="after")
+    def _every_image_has_its_margin(self) -> Self:
+        images = self.container.images
+        if self.margins is not None and len(self.margins.values) != images:
+            raise ValueError(f"{len(self.margins.values)} margins for {images} images")
         return self
 
 

@@ -6,11 +6,13 @@ from hmnpack.budget import (
     IMAGES_PER_IPC,
     budget_of,
     counted_floats,
+    instances_within,
+    ipc_of,
     most_instances,
     plan,
 )
 from hmnpack.errors import BadSettings, BudgetTooSmall
-from hmnpack.schema.container import ImageShape
+from hmnpack.schema.container import ImageShape, ImagesSpec
 from hmnpack.schema.presets import PRESETS
 
 TABLE_7 = {
@@ -73,6 +75,35 @@ def test_the_planner_agrees_with_the_table(preset):
     assert spec.extractor_channels == preset.extractor_channels
     assert spec.decoder_channels == (10, 6)
     assert counted_floats(spec) == paper_count(preset, spec.instances)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=names)
+def test_over_budget_the_planner_takes_the_papers_count(preset):
+    fits = plan(preset.ipc, preset.classes, preset.image)
+    more = plan(preset.ipc, preset.classes, preset.image, over_budget=True)
+    assert more.instances == preset.over_budget
+    assert more == fits.model_copy(update={"instances": preset.over_budget})
+    assert instances_within(more, preset.ipc) == fits.instances
+
+
+def test_elsewhere_over_budget_is_a_tenth_more_and_at_least_one():
+    image = ImageShape(channels=1, height=28, width=28)
+    for ipc, classes in ((1, 10), (3, 10), (7, 4)):
+        fits = plan(ipc, classes, image).instances
+        more = plan(ipc, classes, image, over_budget=True).instances
+        assert more == max(fits + 1, int(fits * 11 / 10))
+    small = ImageShape(channels=1, height=8, width=8)
+    assert plan(2, 2, small, over_budget=True).instances == plan(2, 2, small).instances + 1
+
+
+def test_what_a_budget_holds_and_the_budget_that_holds_it():
+    image = ImageShape(channels=3, height=32, width=32)
+    spec = plan(1, 10, image)
+    assert instances_within(spec.model_copy(update={"instances": 9999}), 1) == 85
+    assert ipc_of(spec) == 1
+    assert ipc_of(plan(1, 10, image, over_budget=True)) == 2
+    pixels = ImagesSpec(classes=10, instances=7, image=image)
+    assert (instances_within(pixels, 3), ipc_of(pixels)) == (3, 7)
 
 
 def test_over_budget_counts_are_over_budget():

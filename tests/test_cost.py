@@ -118,6 +118,23 @@ class TestFeatureMatching:
         found = work(stages(config)["feature matching"])
         assert found["features"] == 7 * 10 * (5 * (FIRST + INNER) + 3 * synthetic)
 
+    def test_the_regression_takes_one_more_pass(self):
+        wide = {"network": {"width": 128}}
+        changes = {"steps": 7, "synthetic_batch": 3}
+        without, found = (
+            work(stages(settings(match=changes | {"krr": weight}, pool=wide))["feature matching"])
+            for weight in (0.0, 0.1)
+        )
+        assert found["features"] - without["features"] == 7 * 10 * 3 * (FIRST + INNER)
+
+    def test_kernels_need_the_real_features_of_all_classes(self):
+        without, found, averaged = (
+            stages(settings(match={"real_batch": 5} | changes))["feature matching"].bytes
+            for changes in ({}, {"objective": "mmd"}, {"objective": "mmd", "cells": 4})
+        )
+        assert found - without == 10 * 5 * 4 * 64 * (16**2 + 8**2 + 4**2)
+        assert averaged == without
+
     def test_no_more_images_are_taken_than_there_are(self):
         few, many = (settings(match={"synthetic_batch": count}) for count in (85, 200))
         assert stages(few)["feature matching"] == stages(many)["feature matching"]

@@ -44,6 +44,19 @@ def test_time_is_work_over_rate_and_efficiency():
     assert found.stages[1].seconds == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("ranks", "share"), [(1, 1), (2, 0.5), (3, 0.4), (10, 0.1)])
+def test_ranks_share_the_matching_and_each_trains_the_networks(ranks, share):
+    config = recipe_of("paper")
+    alone, found = (estimate(config, SPEC, 50_000, CPU, count) for count in (1, ranks))
+    _, gradient = stages_of(Run(config, SPEC, 45_000, gradient_classes=1))
+    (training,) = [part for part in gradient.parts if part.work == "training"]
+    trained = training.flops / 1e4 / EFFICIENCY["training"]  # at precision "auto"
+    matched = alone.stages[1].seconds - trained
+    assert found.stages[1].seconds == pytest.approx(trained + share * matched)
+    assert found.stages[0].seconds == alone.stages[0].seconds
+    assert found.flops == alone.flops
+
+
 def test_totals_are_sums_but_for_memory():
     found = estimate(recipe_of("fast"), SPEC, 50_000, CPU)
     assert found.flops == sum(stage.flops for stage in found.stages)

@@ -218,8 +218,20 @@ class TestTables:
         assert tables.results(tmp_path) == {}
 
 
+def test_steps_are_measured_and_recorded(tmp_path, monkeypatch, capsys):
+    from hmnpack.schema.result import Result
+
+    words = "--measure --classes 2 --width 4 --images 2 --train-images 4 --repeats 1 --device cpu"
+    monkeypatch.setattr(sys, "argv", ["scaling.py", *words.split()])
+    script("cluster/scaling.py").main([*words.split(), "--save", str(tmp_path / "scaling.json")])
+    assert "speed_up_predicted" in capsys.readouterr().out
+    result = Result.model_validate_json((tmp_path / "scaling.json").read_text())
+    assert (result.figures["ranks"], result.figures["speed_up_predicted"]) == (1, 1.0)
+
+
 def test_every_script_is_run_here():
     tested = {"pack_in_python.py", "train_on_a_file.py"}
     tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
+    tested |= {"scaling.py"}
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

@@ -9,7 +9,7 @@ import hmnpack
 from hmnpack.adam import ContainerAdam
 from hmnpack.compressor import RunOptions
 from hmnpack.container import new_container
-from hmnpack.errors import Paused
+from hmnpack.errors import BadSettings, Paused
 from hmnpack.fitting import learning_rate
 from hmnpack.ranks import ALONE
 from hmnpack.recipes import recipe_of
@@ -19,6 +19,7 @@ from hmnpack.schema.config import (
     GradientConfig,
     MatchConfig,
     NetworkConfig,
+    PruneConfig,
     TrainConfig,
 )
 from hmnpack.schema.container import HmnSpec, ImageShape
@@ -60,11 +61,11 @@ def run(tmp_path):
     images = (noise + 60 * LABELS[:, None, None, None]).to(torch.uint8)
     source = Source("stripes", ("a", "b", "c"), split_of(images, LABELS), None)
 
-    def run(gradient, output=None, listener=lambda *a, **f: None, **options):
+    def run(gradient, output=None, listener=lambda *a, **f: None, config=None, **options):
         return hmnpack.compress(
             source,
             8,
-            config=changed(recipe_of("smoke"), gradient=gradient),
+            config=changed(config or recipe_of("smoke"), gradient=gradient),
             output=output,
             options=RunOptions(device="cpu", **options),
             source_options=SourceOptions(cache_dir=tmp_path / "cache"),
@@ -199,3 +200,43 @@ def test_the_rate_falls_after_600_and_800_of_1000_networks():
     assert rates == pytest.approx(expected)
     cosine = changed(config, schedule="cosine")
     assert learning_rate(cosine, 100_000) == pytest.approx(0.005)
+
+
+PRUNED = PruneConfig(
+    strategy="double-end",
+    betas=(0.0, 0.9),
+    network=NetworkConfig(width=4, depth=2),
+    seeds=2,
+    margins=TrainConfig(epochs=2, cutmix=0.0),
+    train=TrainConfig(epochs=2),
+    min_steps=0,
+)
+
+
+def test_over_budget_and_pruned_back_it_is_within_budget_and_resumes(run, tmp_path):
+    """Paused after every step and every training; the same bytes, and the planned count."""
+    config = changed(recipe_of("smoke"), prune=PRUNED)
+    plain, whole = run(GradientConfig()), run(GradientConfig(), config=config)
+    assert whole.manifest.container.instances == plain.manifest.container.instances
+    assert whole.manifest.budget == plain.manifest.budget
+    assert whole.manifest.ledger.floats <= whole.manifest.budget.floats
+    assert len(whole.manifest.provenance.prunings) == 1
+    output, pauses = tmp_path / "x.hmn", 0
+    for _ in range(40):
+        asked = itertools.count(1)
+        try:
+            options = {"resume": True, "should_pause": lambda a=asked: next(a) >= 1}
+            run(GradientConfig(), output, config=config, **options)
+            break
+        except Paused:
+            pauses += 1
+    assert pauses >= 5 + 4 + 2 + 2 - 1
+    assert output.read_bytes() == whole.to_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "x.hmn"]
+
+
+def test_pruning_that_cannot_be_done_is_refused_before_any_work(run, tmp_path):
+    config = changed(recipe_of("smoke"), prune=PRUNED, holdout=0.0)
+    with pytest.raises(BadSettings, match="none were held out"):
+        run(GradientConfig(), config=config)
+    assert not (tmp_path / "cache").exists()

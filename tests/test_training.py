@@ -64,6 +64,41 @@ def test_a_hook_that_raises_stops_it():
         trained(on_epoch=stop)
 
 
+def test_whoever_hears_the_batches_changes_nothing():
+    heard = []
+    assert same(trained(), trained(on_batch=lambda *batch: heard.append(batch)))
+    assert len(heard) == 4 * 3
+    _, labels = data()
+    for epoch in range(4):
+        rows = torch.cat([batch[0] for batch in heard[3 * epoch : 3 * epoch + 3]])
+        assert sorted(rows.tolist()) == list(range(22))
+    for rows, logits, target in heard:
+        assert torch.equal(target, labels[rows])
+        assert (logits.shape, logits.requires_grad) == ((len(rows), 3), False)
+
+
+def test_the_logits_of_a_batch_are_those_before_its_step():
+    images, labels = data()
+    heard = []
+    net, untrained = network(), network()
+    config = PLAIN.model_copy(update={"epochs": 1, "batch": 100})
+    hear = heard.append
+    train(
+        net,
+        images,
+        labels,
+        config,
+        normalisation=HALF,
+        seed=1,
+        name="t",
+        on_batch=lambda *batch: hear(batch),
+    )
+    ((rows, logits, _),) = heard
+    with torch.no_grad():
+        expected = untrained((images[rows].float() / 255 - 0.5) / 0.25)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_same_as_a_literal_loop():
     images, labels = data()
     mine, other = network(), network()

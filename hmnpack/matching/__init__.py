@@ -1,11 +1,14 @@
 """How a container is learned: its start on real images, the network pool, the objectives."""
 
 from collections.abc import Callable
+from functools import partial
 
+from hmnpack.matching.comparison import CHARACTERISTIC, MMD
 from hmnpack.matching.features import FeatureMatching
-from hmnpack.matching.gradient import GradientMatching
+from hmnpack.matching.gradient import GradientMatching, refuse_ranks
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import Pool, RealData, pool_of
+from hmnpack.matching.regression import refuse_regression
 from hmnpack.matching.warmup import Reconstruction, targets_of
 from hmnpack.registry import Registry
 from hmnpack.schema.config import MatchConfig
@@ -20,6 +23,8 @@ __all__ = [
     "RealData",
     "Reconstruction",
     "pool_of",
+    "refuse_ranks",
+    "refuse_regression",
     "targets_of",
 ]
 
@@ -27,3 +32,5 @@ OBJECTIVES: Registry[Callable[[Match[MatchConfig]], Objective]] = Registry("obje
 """Name -> function that makes the objective from data, pool and settings."""
 
 OBJECTIVES.register("features")(FeatureMatching)
+OBJECTIVES.register("mmd")(partial(FeatureMatching, comparison=MMD))
+OBJECTIVES.register("characteristic")(partial(FeatureMatching, comparison=CHARACTERISTIC))

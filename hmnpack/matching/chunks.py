@@ -21,6 +21,17 @@ class _KnownGradient(torch.autograd.Function):
         return outer * gradient, None, None
 
 
+def classes_at_once(classes: int, size: int, max_memory: int | None) -> int:
+    """Return how many of some classes go in one chunk: at least one, all where there is no bound.
+
+    Args:
+        classes: Number of classes.
+        size: Memory that one class takes, in bytes.
+        max_memory: Bound, in bytes, or None.
+    """
+    return classes if max_memory is None else min(classes, max(1, max_memory // size))
+
+
 def with_gradient(images: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
     """Return the loss as a function of the images, whose gradient is known.
 

@@ -1,10 +1,11 @@
-"""Feature matching: mean features of each class, through networks between untrained and trained.
+"""Feature matching: features of each class, through networks between untrained and trained.
 
-The distance of distribution matching, over the outputs of every block, through interpolated
-networks, plus the trained network's own cross-entropy on the synthetic images. All classes make
-one step together, in one batch or, on a CPU, in several small ones.
+A distance of real and synthetic features, over the outputs of every block, through interpolated
+networks, plus the trained network's own cross-entropy on the synthetic images, plus, on demand,
+the error of kernel ridge regression on their last features. All classes make one step together,
+in one batch or, on a CPU, in several small ones.
 
-Shapes: K classes, B images per class in a batch, D features of a block.
+Shapes: K classes, n real and m synthetic images per class in a batch, D features of a block.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,8 +19,10 @@ from hmnpack.augment import Draws, apply, draw, normalise
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.matching.chunks import chunked
-from hmnpack.matching.distances import mean_distance, spread
+from hmnpack.matching.comparison import MEANS, Comparison, grouped
 from hmnpack.matching.objective import Match, Objective
+from hmnpack.matching.reference import Reference, references
+from hmnpack.matching.regression import Regression, refuse_regression, regression_of
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import autocast, stream
@@ -30,16 +33,23 @@ CPU_CHUNK = 64 * 32 * 32
 
 
 class FeatureMatching(Objective):
-    """The objective ``features``.
+    """The objectives ``features``, ``mmd`` and ``characteristic``.
 
     Args:
         match: Data, networks, settings.
+        comparison: What of the features is compared.
+
+    Raises:
+        BadSettings: if there is no pool, or ``match.krr`` is asked of several ranks, or of a device
+            without float64.
     """
 
-    def __init__(self, match: Match[MatchConfig]) -> None:
+    def __init__(self, match: Match[MatchConfig], comparison: Comparison = MEANS) -> None:
         if match.pool is None:
-            raise BadSettings("the objective features needs a pool of networks")
+            raise BadSettings(f"the objective {match.config.objective} needs a pool of networks")
+        refuse_regression(match.config, match.data.device, match.world)
         self.match = match
+        self.comparison = comparison
         self.pool = match.pool
         self.sampler = ClassSampler(match.data.labels, match.data.classes)
 
@@ -68,15 +78,19 @@ class FeatureMatching(Objective):
         real = self.sampler.draw(config.real_batch, generator).to(data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
         chosen = chosen[own.start : own.stop].to(data.device)
-        networks = _Networks(self.pool.between(index, part), self.pool.trained(index))
+        networks = _Networks(self.pool.between(index, part), self.pool.trained(index), draws)
 
-        targets = self._targets(networks, real, draws)
+        features = self._real_features(networks, real)
         images = container.expand(chosen.flatten())
+        terms = _Terms(
+            references(features.compared, self.comparison, self.match, step),
+            self._regression(networks, images.detach(), features.last),
+        )
         return chunked(
             images,
             own,
             self._classes_at_once(chosen.shape[1]),
-            lambda some, classes: self._loss(networks, some, classes, targets, draws),
+            lambda some, classes: self._loss(networks, some, classes, terms),
         )
 
     def _classes_at_once(self, images: int) -> int:
@@ -91,78 +105,99 @@ class FeatureMatching(Objective):
         rows = classes.repeat_interleave(len(images) // len(classes))
         return apply(normalise(images, self.match.data.normalisation), draws.index(rows))
 
+    def _blocks(self, networks: "_Networks", images: Tensor, classes: Tensor) -> list[Tensor]:
+        """Return the outputs of all blocks for images of some classes."""
+        images = self._prepared(images, classes, networks.draws)
+        with autocast(images.device, self.match.config.precision):
+            return networks.between.features(images)
+
+    def _grouped(self, blocks: list[Tensor], classes: int) -> list[Tensor]:
+        """Return the features that are compared, [k, n, D] for each block."""
+        compared = blocks if self.match.config.blocks == "all" else blocks[-1:]
+        cells = self.match.config.cells or self.comparison.cells
+        return [grouped(block, classes, cells) for block in compared]
+
     @torch.no_grad()
-    def _targets(self, networks: "_Networks", real: Tensor, draws: Draws) -> "_Targets":
-        """Return the class means of the real images, block by block."""
+    def _real_features(self, networks: "_Networks", real: Tensor) -> "_Features":
+        """Return the real side of each block, and all last features if they are needed."""
         own = self.match.world.share(len(real))
         classes = torch.arange(own.start, own.stop, device=real.device)
-        parts = []
+        parts, last = [], []
         for some in classes.split(self._classes_at_once(real.shape[1])):
             images = self.match.data.images[real[some].flatten()].float() / 255
-            with autocast(real.device, self.match.config.precision):
-                blocks = networks.between.features(self._prepared(images, some, draws))
-            parts.append([_class_means(block, len(some)) for block in blocks])
-        means = [self._of_all(torch.cat(block), own) for block in zip(*parts, strict=True)]
-        if self.match.config.blocks == "last":
-            means = means[-1:]
-        scales = [
-            spread(mean).clamp_min(torch.finfo(mean.dtype).tiny)
-            if self.match.config.scale == "spread"
-            else mean.new_ones(())
-            for mean in means
-        ]
-        return _Targets(means, scales)
+            blocks = self._blocks(networks, images, some)
+            features = self._grouped(blocks, len(some))
+            if not self.comparison.whole:
+                features = [block.float().mean(1, keepdim=True) for block in features]
+            parts.append(features)
+            if self.match.config.krr:
+                last.append(grouped(blocks[-1], len(some), cells=0))
+        return _Features([torch.cat(block) for block in zip(*parts, strict=True)], last)
 
-    def _of_all(self, rows: Tensor, own: range) -> Tensor:
-        """Return the rows of every rank's classes, where each rank has those of its own."""
-        world = self.match.world
-        if world.size == 1:
-            return rows
-        whole = rows.new_zeros(self.match.data.classes, *rows.shape[1:])
-        whole[own.start : own.stop] = rows
-        world.collect(whole, len(whole))
-        return whole
+    def _regression(
+        self, networks: "_Networks", images: Tensor, real: list[Tensor]
+    ) -> Regression | None:
+        """Return the regression on all synthetic images, whose features are had without a graph."""
+        if not real:
+            return None
+        by_class = images.unflatten(0, (self.match.data.classes, -1))
+        classes = torch.arange(len(by_class), device=images.device)
+        parts = []
+        for some in classes.split(self._classes_at_once(by_class.shape[1])):
+            with torch.no_grad():
+                last = self._blocks(networks, by_class[some].flatten(0, 1), some)[-1]
+            parts.append(grouped(last, len(some), cells=0))
+        return regression_of(torch.cat(real), torch.cat(parts), self.match.config)
 
     def _loss(
-        self,
-        networks: "_Networks",
-        images: Tensor,
-        classes: Tensor,
-        targets: "_Targets",
-        draws: Draws,
+        self, networks: "_Networks", images: Tensor, classes: Tensor, terms: "_Terms"
     ) -> Tensor:
         """Return the part of the loss that belongs to some classes."""
-        config = self.match.config
-        loss = images.new_zeros(())
-        images = self._prepared(images, classes, draws)
+        config, data = self.match.config, self.match.data
+        part = len(classes) / data.classes
+        places = classes - self.match.world.share(data.classes).start
+        images = self._prepared(images, classes, networks.draws)
         with autocast(images.device, config.precision):
-            blocks = networks.between.features(images)[-len(targets.means) :]
-            for block, mean, scale in zip(blocks, targets.means, targets.scales, strict=True):
-                ours = _class_means(block, len(classes))
-                loss = loss + mean_distance(mean[classes], ours) / scale
-            if config.classification:
-                labels = classes.repeat_interleave(len(images) // len(classes))
-                error = F.cross_entropy(networks.trained(images).float(), labels)
-                loss = loss + config.classification * error * (len(classes) / len(targets.means[0]))
+            blocks = networks.between.features(images)
+        loss = images.new_zeros(())
+        features = self._grouped(blocks, len(classes))
+        for reference, block in zip(terms.references, features, strict=True):
+            loss = loss + reference.loss(block.float(), places)
+        if terms.regression is not None:
+            loss = loss + terms.regression.of(blocks[-1], classes)
+        if config.classification:
+            labels = classes.repeat_interleave(len(images) // len(classes))
+            with autocast(images.device, config.precision):
+                logits = networks.trained(images)
+            loss = loss + config.classification * F.cross_entropy(logits.float(), labels) * part
         return loss
 
 
 @dataclass(frozen=True)
 class _Networks:
-    """The networks of one step."""
+    """The networks of one step, and the augmentation in front of them."""
 
     between: FeatureNetwork
     trained: Callable[[Tensor], Tensor]
+    draws: Draws
 
 
 @dataclass(frozen=True)
-class _Targets:
-    """Class means of the real images' features [K, D], and what to divide by, block by block."""
+class _Features:
+    """Of the own classes' real images, [k, n, D] each.
 
-    means: list[Tensor]
-    scales: list[Tensor]
+    Attributes:
+        compared: What the distance needs of each block; n is 1 where the mean will do.
+        last: The last features, in parts; empty where no regression is asked for.
+    """
+
+    compared: list[Tensor]
+    last: list[Tensor]
 
 
-def _class_means(block: Tensor, classes: int) -> Tensor:
-    grouped: Tensor = block.float().flatten(1).unflatten(0, (classes, -1))
-    return grouped.mean(1)
+@dataclass(frozen=True)
+class _Terms:
+    """What the terms of a step's loss need, beside the synthetic images."""
+
+    references: list[Reference]
+    regression: Regression | None

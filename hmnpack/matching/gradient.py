@@ -17,7 +17,7 @@ from torch import Tensor
 from hmnpack.augment import Draws, apply, draw, normalise
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
-from hmnpack.matching.chunks import with_gradient
+from hmnpack.matching.chunks import classes_at_once, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.learner import Learner
 from hmnpack.matching.objective import Match, Objective
@@ -31,6 +31,7 @@ from hmnpack.networks.derivatives import (
     bytes_per_image,
     images_at_once,
 )
+from hmnpack.ranks import World
 from hmnpack.runtime import low_precision, stream
 from hmnpack.schema.config import GradientConfig
 
@@ -42,17 +43,13 @@ class GradientMatching(Objective):
         match: Data, settings, and the pool if networks start from it.
 
     Raises:
-        BadSettings: if several ranks are to take classes in turn, or outnumber the classes.
+        BadSettings: see :func:`refuse_ranks`.
     """
 
     def __init__(self, match: Match[GradientConfig]) -> None:
         self.match = match
         config, world = match.config, match.world
-        if config.update == "in-turn" and world.size > 1:
-            raise BadSettings(
-                "gradient.update = 'in-turn' is one long chain of steps; with several ranks use "
-                "gradient.update=together"
-            )
+        refuse_ranks(config, match.data.classes, world)
         self.own = world.share(match.data.classes)
         self.learner = Learner(match)
         self.sampler = EpochSampler(match.data.labels, self.own, config.real_batch, match.seed)
@@ -99,15 +96,16 @@ class GradientMatching(Objective):
         network, data = self.learner.network, self.match.data
         if not isinstance(network, FeatureNetwork):
             raise BadSettings("gradient.real = 'kmeans' needs a network that gives features")
-        found = []
-        for label in range(data.classes):
+        each = self.match.config.real_batch
+        found = torch.zeros(data.classes, each, dtype=torch.int64, device=data.device)
+        for label in self.own:
             generator = stream(self.match.seed, "gradient", "kmeans", number, label)
             rows = (data.labels == label).nonzero().flatten()
-            count = min(self.match.config.real_batch, len(rows))
+            count = min(each, len(rows))
             places = representatives(network, data, rows, count, generator)
-            order = rows[places].repeat(-(-self.match.config.real_batch // count))
-            found.append(order[: self.match.config.real_batch])
-        return torch.stack(found)
+            found[label] = rows[places].repeat(-(-each // count))[:each]
+        self.match.world.collect([found], data.classes)
+        return found
 
     def _real_rows(self, step: int) -> Tensor:
         """Return the own classes' real images of a step: int64 [own classes, n]."""
@@ -185,10 +183,25 @@ class GradientMatching(Objective):
         network = self.learner.network
         if self.match.data.device.type == "cpu" or not isinstance(network, ConvNet):
             return 1
-        if self.match.max_memory is None:
-            return self.match.data.classes
-        each = images * bytes_per_image(network, self.match.data.shape)
-        return max(1, self.match.max_memory // each)
+        size = images * bytes_per_image(network, self.match.data.shape)
+        return classes_at_once(len(self.own), size, self.match.max_memory)
+
+
+def refuse_ranks(config: GradientConfig, classes: int, world: World) -> None:
+    """Check, before any work, that so many ranks can share the classes.
+
+    Raises:
+        BadSettings: if they outnumber the classes, or are to take them in turn.
+    """
+    if world.size > classes:
+        raise BadSettings(
+            f"{world.size} ranks, but {classes} classes; start at most one rank a class"
+        )
+    if config.networks and config.update == "in-turn" and world.size > 1:
+        raise BadSettings(
+            "gradient.update = 'in-turn' is one long chain of steps; with several ranks use "
+            "gradient.update=together"
+        )
 
 
 def _precise(gradient: Tensor) -> Tensor:

@@ -182,6 +182,27 @@ def test_as_many_names_as_classes(forge, refused, names):
     refused(data, BadManifest, f"{len(names)} class names for 2 classes")
 
 
+def margins(*values):
+    return {"epochs": 2, "seeds": 1, "values": list(values)}
+
+
+@pytest.mark.parametrize("values", [[], [0] * 5, [0] * 7])
+def test_as_many_margins_as_images(forge, refused, values):
+    data = forge(lambda _, manifest: manifest.update(margins=margins(*values)))
+    refused(data, BadManifest, "margins for 6 images|at least 1 item")
+
+
+@pytest.mark.parametrize("value", [10_001, -10_001, 0.5, "1", None, True])
+def test_margins_out_of_range(forge, refused, value):
+    data = forge(lambda _, manifest: manifest.update(margins=margins(value, *[0] * 5)))
+    refused(data, BadManifest, r"key margins\.values\.0: Input should be")
+
+
+def test_more_margins_than_are_read(forge, refused):
+    data = forge(lambda _, manifest: manifest.update(margins=margins(*[0] * 100_001)))
+    refused(data, BadManifest, "at most 100000")
+
+
 @pytest.mark.parametrize(("mean", "std"), [([0.5], [0.5]), ([0.5] * 3, [0.5, 0.5, 0.0])])
 def test_normalisation(forge, refused, mean, std):
     data = forge(lambda _, manifest: manifest.update(normalisation={"mean": mean, "std": std}))
@@ -195,6 +216,8 @@ def test_normalisation(forge, refused, mean, std):
         (("scores",), [{}] * 200_000),
         (("ledger", "rows"), [{}] * 200_000),
         (("ledger", "rows"), [[[[[]]]]] * 80_000),
+        (("margins",), margins(*[None] * 100_000)),
+        (("provenance", "prunings"), [{}] * 200_000),
     ],
 )
 def test_a_flood_of_faults_takes_little_memory(forge, refused, path, value):

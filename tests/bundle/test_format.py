@@ -98,7 +98,7 @@ def decode(container, tensors):
     return np.stack(images)
 
 
-@pytest.mark.parametrize("name", ["v1-hmn", "v1-images"])
+@pytest.mark.parametrize("name", ["v1-hmn", "v1-images", "v1-pruned"])
 def test_the_golden_bundles_decode_alike(name):
     path = GOLDEN / f"{name}.hmn"
     manifest, tensors = read_file(path.read_bytes())

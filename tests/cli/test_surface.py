@@ -1,8 +1,11 @@
 """The frozen surface: every command and every option, so that none comes or goes unnoticed."""
 
+from typing import get_args
+
 import pytest
 
 from hmnpack.cli.cmd_expand import FORMATS
+from hmnpack.cli.cmd_prune import STRATEGIES
 from hmnpack.cli.group import COMMANDS, main
 from hmnpack.cli.options import DATA_NAMES
 
@@ -11,12 +14,17 @@ RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
     "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}
     | {"--holdout", "--max-minutes", "--resume", "--force", "--log", "--tensorboard", "--probes"}
+    | {"--max-memory"}
     | SOURCE
     | RUN,
     "inspect": {"FILE", "--verify", "--json"},
     "expand": {"FILE", "--out", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
     | {"--seed", "--no-controls", "--set", "--save", "--force", "--json"}
+    | SOURCE
+    | RUN,
+    "prune": {"FILE", "--to-ipc", "-o", "--output", "--data", "--strategy", "--beta", "--seed"}
+    | {"--set", "--force"}
     | SOURCE
     | RUN,
     "plan": {"DATA", "--ipc", "--recipe", "--set", "--json"} | SOURCE | RUN,
@@ -60,6 +68,12 @@ def test_completion_offers_the_names_that_open_source_knows():
     from hmnpack.sources.kinds import NAMED
 
     assert sorted(DATA_NAMES) == list(NAMED)
+
+
+def test_prune_offers_the_strategies_that_there_are():
+    from hmnpack.schema.config import PruneStrategy
+
+    assert set(STRATEGIES) == set(get_args(PruneStrategy))
 
 
 def test_expand_offers_the_formats_that_writers_have():

@@ -1,7 +1,7 @@
 """Write the golden bundles of the current format version. Once a version is released, never again.
 
 They hold every part that a bundle may have: settings and an evaluation, a name that needs escaping
-everywhere, an extractor, a resize.
+everywhere, an extractor, a resize; margins and how images were pruned.
 """
 
 import importlib.util
@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from hmnpack.bundle import read
-from hmnpack.schema.config import EvaluateConfig
+from hmnpack.schema.config import EvaluateConfig, PruneConfig
 from hmnpack.schema.container import ImageShape
-from hmnpack.schema.manifest import Score
+from hmnpack.schema.manifest import BetaScore, Margins, Provenance, Pruning, Score
 from hmnpack.schema.recipes import SMOKE
 
 HERE = Path(__file__).parent
@@ -44,9 +44,31 @@ def main() -> None:
     spec = made.hmn_spec(
         image=ImageShape(channels=3, height=12, width=20), dataset_channels=2, instance_channels=2
     )
+    pruning = Pruning(
+        config=PruneConfig(strategy="double-end", betas=(0.0, 0.5)),
+        seed=7,
+        instances=5,
+        beta=0.5,
+        held_out=10,
+        scores=(
+            BetaScore(beta=0.0, accuracies=(60.0,)),
+            BetaScore(beta=0.5, accuracies=(61.5,)),
+        ),
+    )
+    pruned = {
+        "margins": Margins(epochs=200, seeds=3, values=(9000, -10000, 10000, 0)),
+        "provenance": Provenance(
+            hmnpack="0.1.0",
+            torch="2.8.0",
+            device="cpu",
+            real_images_used_to_start=False,
+            prunings=(pruning,),
+        ),
+    }
     bundles = {
         "v1-hmn": made.make_bundle(spec, seed=1, **facts),
         "v1-images": made.make_bundle(made.images_spec(), seed=1),
+        "v1-pruned": made.make_bundle(made.images_spec(), seed=2, **pruned),
     }
     for name, bundle in bundles.items():
         path = HERE / f"{name}.hmn"

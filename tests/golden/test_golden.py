@@ -29,6 +29,15 @@ def test_settings_and_scores_are_read(golden):
     assert manifest.scores[0].protocol.train.epochs == 300
 
 
+def test_margins_and_prunings_are_read(golden):
+    manifest = inspect(golden / "v1-pruned.hmn")
+    assert manifest.margins.values == (9000, -10000, 10000, 0)
+    assert manifest.margins.areas == (180.0, -200.0, 200.0, 0.0)
+    (pruning,) = manifest.provenance.prunings
+    assert (pruning.config.strategy, pruning.beta, pruning.instances) == ("double-end", 0.5, 5)
+    assert [score.accuracies for score in pruning.scores] == [(60.0,), (61.5,)]
+
+
 def test_is_written_to_the_same_bytes(golden):
     path = golden / "v1-images.hmn"
     assert read(path).to_bytes() == path.read_bytes()

@@ -4,14 +4,16 @@ from hmnpack.matching.distances import mean_distance, spread
 
 
 def test_the_distance_of_equal_means_is_zero():
-    means = torch.randn(4, 7, generator=torch.Generator().manual_seed(0))
-    assert mean_distance(means, means) == 0
+    features = torch.randn(4, 3, 7, generator=torch.Generator().manual_seed(0))
+    assert mean_distance(features, features) == 0
+    assert mean_distance(features.mean(1, keepdim=True), features) == 0
 
 
 def test_the_distance_by_hand():
-    real = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
-    synthetic = torch.tensor([[0.0, 4.0], [3.0, 0.0]])
+    real = torch.tensor([[[2.0, 2.0], [0.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    synthetic = torch.tensor([[[0.0, 4.0]], [[3.0, 0.0]]])
     assert mean_distance(real, synthetic) == 1 + 4 + 9
+    assert mean_distance(real, synthetic, torch.tensor([5.0, 3.0])) == 1 + 3
 
 
 def test_the_spread_by_hand():
@@ -24,7 +26,7 @@ def test_one_class_has_no_spread():
 
 def test_the_quotient_does_not_see_scale_or_shift():
     generator = torch.Generator().manual_seed(1)
-    real, synthetic = torch.randn(2, 5, 6, generator=generator, dtype=torch.float64)
-    before = mean_distance(real, synthetic) / spread(real)
-    real, synthetic = (7 * means + 3 for means in (real, synthetic))
-    torch.testing.assert_close(mean_distance(real, synthetic) / spread(real), before)
+    real, synthetic = torch.randn(2, 5, 4, 6, generator=generator, dtype=torch.float64)
+    before = mean_distance(real, synthetic) / spread(real.mean(1))
+    real, synthetic = (7 * features + 3 for features in (real, synthetic))
+    torch.testing.assert_close(mean_distance(real, synthetic) / spread(real.mean(1)), before)

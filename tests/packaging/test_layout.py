@@ -11,7 +11,7 @@ ORDER = (
     *("version", "errors", "output", "registry", "recipes", "runtime", "ranks", "measure", "log"),
     *("rate", "checkpoint", "sources", "budget", "flops", "cost", "container", "augment"),
     *("networks", "training", "matching", "estimate", "probe"),
-    *("pruning", "adam", "fitting", "bundle", "pictures", "compressor", "dataset", "writers"),
+    *("adam", "fitting", "bundle", "pruning", "pictures", "compressor", "dataset", "writers"),
     "evaluation",
 )
 """What all share, then the way of the data: a module imports from those before it alone."""

@@ -1,0 +1,137 @@
+"""`hmnpack prune`: a file with fewer images, within a smaller budget."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hmnpack.cli.options import (
+    DATA_HELP,
+    DataName,
+    chosen_source,
+    run_options,
+    set_option,
+    source_options,
+)
+from hmnpack.cli.speaker import leads
+
+if TYPE_CHECKING:
+    from hmnpack.bundle import Bundle
+    from hmnpack.schema.config import PruneConfig
+
+STRATEGIES = ("double-end", "easy", "hard", "random", "none")
+"""A test compares these with the schema, which must not be imported for `--help`."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was typed.
+
+    Attributes:
+        file: The bundle.
+        to_ipc: The budget, in images per class.
+        data: The data set that the bundle was made from, or None.
+        output: The file to be.
+        seed: Of every random number.
+        device: Where to compute.
+        force: Replace what is there.
+        quiet: Say nothing but the result.
+    """
+
+    file: Path
+    to_ipc: int
+    data: str | None
+    output: Path
+    seed: int
+    device: str
+    force: bool
+    quiet: bool
+
+
+@click.command(short_help="Drop a file's least useful images.", epilog=DATA_HELP)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--to-ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE.hmn",
+    help="The file to write.",
+)
+@click.option(
+    "--data", type=DataName(), help="What FILE was made from: beta is chosen on its held-out part."
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    help="Which images go: the hardest and the easiest [default], the easiest, the hardest, "
+    "random ones, the last.",
+)
+@click.option(
+    "--beta",
+    type=click.FloatRange(0, 1),
+    help="Part of the dropped images that are the hardest; no --data is needed then.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every random number.")
+@set_option
+@source_options
+@click.option("--force", is_flag=True, help="Replace FILE.hmn.")
+@run_options
+def prune(**typed: Any) -> None:  # noqa: ANN401
+    """Drop images of FILE until it is within the budget of --to-ipc images per class.
+
+    How hard an image is to learn is its area under the margin, over the trainings of a few
+    networks on the images of FILE. Double-end pruning drops the hardest and the easiest; how many
+    of each (beta) is chosen on images of --data that FILE was not made from, or given by --beta.
+    """
+    from hmnpack.cli.settings import prune_config
+
+    options = {name: typed.pop(name) for name in ("strategy", "beta")}
+    config = prune_config(typed.pop("assignments"), options)
+    source = {name: typed.pop(name) for name in ("size", "skip_bad", "data_dir", "cache_dir")}
+    request = Request(**typed)
+    bundle = _run(request, config, source)
+    if leads():
+        bundle.save(request.output, force=request.force)
+        _show(request, bundle)
+
+
+def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]) -> "Bundle":
+    from hmnpack.cli.progress import drawn
+    from hmnpack.output import refuse_output
+    from hmnpack.pruning import prune as pruned
+
+    refuse_output(request.output, force=request.force)  # before minutes of training
+    with drawn(quiet=request.quiet or not leads()) as listener:
+        return pruned(
+            request.file,
+            request.to_ipc,
+            config,
+            data=request.data,
+            seed=request.seed,
+            device=request.device,
+            source_options=chosen_source(source_options),
+            listener=listener,
+        )
+
+
+def _show(request: Request, bundle: "Bundle") -> None:
+    from statistics import mean
+
+    from hmnpack.cli.show import console, table
+    from hmnpack.cli.text import pruning
+
+    manifest = bundle.manifest
+    spec, made = manifest.container, manifest.provenance.prunings[-1]
+    if made.scores and not request.quiet:
+        rows = [(f"{one.beta:g}", f"{mean(one.accuracies):.2f} %") for one in made.scores]
+        columns = ("beta", "accuracy on held-out images")
+        console(stderr=True).print(table("Choice of beta", columns, rows))
+    click.echo(
+        f"{request.output}: {spec.images:,} images in {manifest.ledger.floats:,} of "
+        f"{manifest.budget.floats:,} floats; {pruning(made, spec.instances)}"
+    )

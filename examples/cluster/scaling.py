@@ -1,0 +1,289 @@
+"""Print how the time of gradient matching falls with the number of ranks; check it by measuring.
+
+    python examples/cluster/scaling.py
+    torchrun --nproc-per-node 2 examples/cluster/scaling.py --measure
+
+A step of R ranks takes ``t(R) = t_training + ceil(K / R) * t_class + t_message``: each rank matches
+its share of the K classes, all train the network, and gradients of what classes share are added up.
+The table has the package's own counts of operations for t_training and t_class, and no messages.
+With `--measure` rank 0 takes steps by itself and all ranks take steps together, in turns; the first
+give t_training and t_class, from which the model says how long the second should take.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from hmnpack.adam import ContainerAdam
+from hmnpack.budget import plan
+from hmnpack.container import HMN, new_container
+from hmnpack.cost import Run, matched_through, stages_of
+from hmnpack.matching import GradientMatching, Match, RealData
+from hmnpack.measure import commit, machine_facts
+from hmnpack.ranks import ALONE, World, joined
+from hmnpack.runtime import choose_device, stream
+from hmnpack.schema.config import ContainerConfig, GradientConfig, NetworkConfig, TrainConfig
+from hmnpack.schema.container import HmnSpec, ImageShape
+from hmnpack.schema.manifest import Normalisation
+from hmnpack.schema.recipes import DataShape, paper
+from hmnpack.schema.result import Figure, Result
+
+RANKS = (1, 2, 4, 8, 64)
+SETS = (
+    ("CIFAR-10", "cifar10", 10, 32, 50_000),
+    ("CIFAR-100", "cifar100", 100, 32, 50_000),
+    ("Tiny-ImageNet-200", "tiny-imagenet", 200, 64, 100_000),
+    ("ImageNet-1k, 64 x 64", "imagenet-1k", 1000, 64, 1_281_167),
+    ("ImageNet-10, 224 x 224", "imagenet-10", 10, 224, 13_000),
+)
+"""Title, name, classes, side, training images."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step costs, in operations or in seconds.
+
+    Attributes:
+        classes: Number of classes K.
+        training: Training the network.
+        matching: All that ranks share.
+        messages: Sending.
+    """
+
+    classes: int
+    training: float
+    matching: float
+    messages: float = 0.0
+
+    def of_ranks(self, ranks: int) -> float:
+        """Return the cost for the rank that has most classes."""
+        share = ceil(self.classes / ranks) / self.classes
+        return self.training + share * self.matching + (self.messages if ranks > 1 else 0.0)
+
+    def speed_up(self, ranks: int) -> float:
+        """Return how many times as fast so many ranks are as one."""
+        return self.of_ranks(1) / self.of_ranks(ranks)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Print the table, or measure."""
+    typed = _arguments(words)
+    if not typed.measure:
+        print(table(typed.ipc))
+        return
+    device = choose_device(typed.device)
+    with joined(device) as world:
+        figures = measured(typed, device, world)
+        if world.rank == 0:
+            report(figures, device, typed.save)
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--ipc", type=int, default=1, help="budget of the table's containers")
+    parser.add_argument("--measure", action="store_true", help="time steps on random images")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--classes", type=int, default=12)
+    parser.add_argument("--width", type=int, default=32, help="channels of the network")
+    parser.add_argument("--images", type=int, default=32, help="real and synthetic, of a class")
+    parser.add_argument("--train-images", type=int, default=256, help="after each step")
+    parser.add_argument("--repeats", type=int, default=5, help="timed steps of each kind")
+    parser.add_argument("--save", type=Path, help="result file to write")
+    return parser.parse_args(words)
+
+
+def table(ipc: int) -> str:
+    """Return the table as Markdown."""
+    heads = ["data", "network", "TFLOP a step", "shared", "MB sent"]
+    heads += [f"R = {ranks}" for ranks in RANKS]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for title, name, classes, side, images in SETS:
+        shape = ImageShape(channels=3, height=side, width=side)
+        run = _run(DataShape(name=name, classes=classes, image=shape), images, ipc)
+        step, network = counted(run), matched_through(run.config)
+        speed_ups = [f"{step.speed_up(r):.2f}" if r <= classes else "-" for r in RANKS]
+        whole = step.of_ranks(1)
+        facts = [title, network.name, f"{whole / 1e12:.1f}", f"{step.matching / whole:.1%}"]
+        lines.append("| " + " | ".join([*facts, f"{sent(run) / 1e6:.1f}", *speed_ups]) + " |")
+    return "\n".join(lines)
+
+
+def _run(data: DataShape, images: int, ipc: int) -> Run:
+    config = paper(data)
+    spec = plan(ipc, data.classes, data.image, config.container)
+    return Run(config, spec, round(images * (1 - config.holdout)))
+
+
+def counted(run: Run) -> Step:
+    """Return the floating-point operations of a step of gradient matching."""
+    (stage,) = [stage for stage in stages_of(run) if stage.name == "gradient matching"]
+    training = sum(part.flops for part in stage.parts if part.work == "training")
+    steps = run.config.gradient.steps
+    return Step(run.spec.classes, training / steps, (stage.flops - training) / steps)
+
+
+def sent(run: Run) -> int:
+    """Return the bytes that ranks agree on in a step: shared gradients, and the network."""
+    rows = run.spec.ledger().rows
+    shared = [row.bytes for row in rows if row.name.startswith(("memory.dataset", "decoder."))]
+    return sum(shared) + 4 * sum(layer.weights for layer in run.layers(matched_through(run.config)))
+
+
+class Steps:
+    """Steps of gradient matching, as a run takes them.
+
+    Args:
+        data: The real images.
+        spec: The container.
+        config: Settings.
+        world: The ranks that share the classes.
+    """
+
+    def __init__(self, data: RealData, spec: HmnSpec, config: GradientConfig, world: World) -> None:
+        self.container = new_container(spec, ContainerConfig(), stream(0, "container"))
+        assert isinstance(self.container, HMN)
+        self.container.freeze()
+        self.container.to(data.device)
+        self.objective = GradientMatching(Match(data, None, config, 0, world))
+        self.adam = ContainerAdam(self.container, (0.9, 0.99), self.objective.blocks, world)
+        self.adam.set_rate(config.lr)
+
+    def __call__(self, step: int) -> None:
+        """Take a step."""
+        for block, loss in enumerate(self.objective.losses(self.container, step)):
+            self.adam.step(loss, block)
+
+    def messages(self, step: int) -> None:
+        """Send what the ranks send in a step."""
+        del step
+        world = self.objective.match.world
+        world.add([torch.zeros_like(shared) for shared in self.adam.shared.values()])
+        world.copy(self.objective.learner.network.state_dict().values())
+        world.any(False, False)
+
+
+def measured(typed: argparse.Namespace, device: torch.device, world: World) -> dict[str, Figure]:
+    """Return the figures of steps that are taken alone and together, in turns."""
+    data, spec = _noise(typed.classes, device), _spec(typed.classes)
+    config = _config(typed)
+    together = Steps(data, spec, config, world)
+    kinds: dict[str, tuple[Callable[[int], None], bool]] = {
+        "alone": (Steps(data, spec, config, ALONE), False),
+        "untrained": (
+            Steps(data, spec, config.model_copy(update={"train_images": 0}), ALONE),
+            False,
+        ),
+        "together": (together, True),
+        "messages": (together.messages, True),
+    }
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
+    for step in range(1 + typed.repeats):
+        for name, (run, by_all) in kinds.items():
+            taken[name].append(_timed(run, step, device, world, by_all=by_all))
+    facts = {"ranks": world.size, "threads": torch.get_num_threads()}
+    facts |= {name: getattr(typed, name) for name in ("classes", "width", "images")}
+    facts |= {"train_images": typed.train_images, "repeats": typed.repeats}
+    facts["load_1_minute"] = round(os.getloadavg()[0], 1)
+    figures: dict[str, Figure] = dict(facts)
+    for index, clock in enumerate(("seconds", "cpu_seconds")):
+        medians = {name: median(pair[index] for pair in pairs[1:]) for name, pairs in taken.items()}
+        if clock == "seconds" or device.type == "cpu":
+            figures |= _compared(medians, typed.classes, world.size, clock)
+    return figures
+
+
+def _compared(medians: dict[str, float], classes: int, ranks: int, clock: str) -> dict[str, Figure]:
+    """Return what was measured beside what the model says."""
+    training = max(0.0, medians["alone"] - medians["untrained"])
+    step = Step(classes, training, medians["untrained"], medians["messages"])
+    prefix = clock.removesuffix("seconds")
+    return {
+        f"{clock}_training": training,
+        f"{clock}_class": step.matching / classes,
+        f"{clock}_messages": step.messages,
+        f"{clock}_1_rank": medians["alone"],
+        f"{clock}_all_ranks": medians["together"],
+        f"{clock}_all_ranks_predicted": step.of_ranks(ranks),
+        f"{prefix}speed_up": medians["alone"] / medians["together"],
+        f"{prefix}speed_up_predicted": step.speed_up(ranks),
+    }
+
+
+def _timed(
+    run: Callable[[int], None], step: int, device: torch.device, world: World, *, by_all: bool
+) -> tuple[float, float]:
+    """Return the longest wall time and processor time of a call on any rank that takes part."""
+    world.wait()
+    taken = torch.zeros(world.size, 2, dtype=torch.float64, device=device)
+    if by_all or world.rank == 0:
+        _settle(device)
+        begun = time.perf_counter(), time.process_time()
+        run(step)
+        _settle(device)
+        ended = time.perf_counter(), time.process_time()
+        taken[world.rank] = torch.tensor([b - a for a, b in zip(begun, ended, strict=True)])
+    world.wait()
+    world.add([taken])
+    wall, processor = taken.max(0).values.tolist()
+    return wall, processor
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _spec(classes: int) -> HmnSpec:
+    return plan(1, classes, ImageShape(channels=3, height=32, width=32), ContainerConfig())
+
+
+def _noise(classes: int, device: torch.device) -> RealData:
+    labels = torch.arange(100 * classes) % classes
+    shape = (len(labels), 3, 32, 32)
+    images = torch.randint(256, shape, generator=stream(0, "noise"), dtype=torch.uint8)
+    normalisation = Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3)
+    return RealData(images.to(device), labels.to(device), classes, normalisation, "noise")
+
+
+def _config(typed: argparse.Namespace) -> GradientConfig:
+    return GradientConfig(
+        networks=1,
+        inner_steps=10_000,  # so that no step here begins with a new network
+        network=NetworkConfig(width=typed.width),
+        real_batch=typed.images,
+        synthetic_batch=typed.images,
+        train_images=typed.train_images,
+        train=TrainConfig(epochs=0, batch=128, schedule="constant"),
+    )
+
+
+def report(figures: dict[str, Figure], device: torch.device, save: Path | None) -> None:
+    """Print the figures, and write them where asked."""
+    for name, value in figures.items():
+        print(f"{name:34}{value:.4g}" if isinstance(value, float) else f"{name:34}{value}")
+    if save is None:
+        return
+    typed = [word for word in sys.argv[1:] if word != str(save)]
+    launch = f"torchrun --nproc-per-node {figures['ranks']} examples/cluster/scaling.py"
+    result = Result(
+        name="scaling",
+        command=f"{launch} {shlex.join([*typed, save.name] if '--save' in typed else typed)}",
+        commit=commit(),
+        seed=0,
+        machine=machine_facts(device),
+        figures=figures,
+    )
+    save.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""What is dropped to meet a budget: margins, strategies, Algorithm 1, and what is left."""
+
+from hmnpack.pruning.bundle import (
+    DOUBLE_END,
+    held_out_of,
+    needs_held_out,
+    prune,
+    pruned,
+    refuse_settings,
+)
+from hmnpack.pruning.margins import LabelledImages, area_under_margin, margin_of, margins_of
+from hmnpack.pruning.search import Search, best_beta
+from hmnpack.pruning.select import hardest_of, kept_images, most_useful_first, ranks
+from hmnpack.pruning.trainings import Trainings
+
+__all__ = [
+    "DOUBLE_END",
+    "LabelledImages",
+    "Search",
+    "Trainings",
+    "area_under_margin",
+    "best_beta",
+    "hardest_of",
+    "held_out_of",
+    "kept_images",
+    "margin_of",
+    "margins_of",
+    "most_useful_first",
+    "needs_held_out",
+    "prune",
+    "pruned",
+    "ranks",
+    "refuse_settings",
+]

@@ -1,0 +1,219 @@
+"""Pruning a bundle to a smaller budget: what is needed, what is chosen, what comes out."""
+
+from pathlib import Path
+
+import torch
+
+from hmnpack.augment import flips_where_alike
+from hmnpack.bundle import Bundle, read
+from hmnpack.container import container_of
+from hmnpack.errors import BadData, BadSettings
+from hmnpack.pruning.margins import LabelledImages, margins_of
+from hmnpack.pruning.search import Search, best_beta
+from hmnpack.pruning.select import BY_MARGIN, kept_images
+from hmnpack.pruning.shrink import instances_to_keep, kept_margins, stored_margins, with_images
+from hmnpack.pruning.trainings import Trainings
+from hmnpack.ranks import joined
+from hmnpack.runtime import Listener, choose_device, silent, stream
+from hmnpack.schema.config import PruneConfig, TrainConfig
+from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
+from hmnpack.sources import Source, SourceOptions, Split, hold_out, open_source
+
+DOUBLE_END = PruneConfig(strategy="double-end")
+"""Algorithm 1 of the paper."""
+
+_DEFAULT_OPTIONS = SourceOptions()
+
+
+def prune(  # noqa: PLR0913
+    bundle: str | Path | Bundle,
+    ipc: int,
+    config: PruneConfig = DOUBLE_END,
+    *,
+    data: str | Source | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    source_options: SourceOptions = _DEFAULT_OPTIONS,
+    listener: Listener = silent,
+) -> Bundle:
+    """Prune a bundle to a smaller budget.
+
+    Under ``torchrun`` every rank calls this, with the same arguments: each does some of the
+    trainings, rank 0 tells the listener, and all return the bundle.
+
+    Args:
+        bundle: A bundle or its path.
+        ipc: The budget, in images per class.
+        config: Which images go.
+        data: The data set that the bundle was made from, or what ``open_source`` takes; needed
+            only where beta is to be chosen. Of its training split those images are used that
+            condensing never saw, and its test split never.
+        seed: Seed of every random stream.
+        device: Where networks are trained: ``auto``, ``cpu``, ``cuda``, ...
+        source_options: How ``data`` is opened, where it is a string.
+        listener: Hears of every epoch, in stages ``margins`` and ``pruning``.
+
+    Raises:
+        BadSettings: if there is nothing to prune, or the strategy lacks what it needs.
+        BudgetTooSmall: if what all images share is over the budget.
+        BadData: if the data is not what the bundle was made from.
+        BadBundle: if the file is not a whole bundle.
+        Diverged: if a training fails.
+        RankLost: if another rank ended before its time.
+    """
+    if not isinstance(bundle, Bundle):
+        bundle = read(bundle)
+    instances_to_keep(bundle.manifest.container, ipc)
+    refuse_settings(config, bundle.manifest.source.held_out)
+    chooses = needs_held_out(config)
+    if chooses and data is None:
+        raise BadSettings(
+            "double-end chooses its beta on held-out real images: name the data that the bundle "
+            "was made from (--data), or give a beta from 0 to 1 (--beta)"
+        )
+    place, held_out = choose_device(device), None
+    with joined(place) as world:
+        trainings = Trainings(world=world, listener=listener if world.rank == 0 else silent)
+        if chooses and data is not None:
+            with world.leader_first():
+                source = _opened(data, source_options, trainings.listener)
+            held_out = held_out_of(bundle.manifest, source)
+        return pruned(
+            bundle, ipc, config, seed=seed, device=place, held_out=held_out, trainings=trainings
+        )
+
+
+def _opened(data: str | Source, options: SourceOptions, listener: Listener) -> Source:
+    return data if isinstance(data, Source) else open_source(data, options, listener)
+
+
+def needs_held_out(config: PruneConfig) -> bool:
+    """Return whether beta is to be chosen, for which held-out real images are needed."""
+    return config.strategy == "double-end" and config.beta is None
+
+
+def refuse_settings(config: PruneConfig, held_out: int) -> None:
+    """Check, before any work, that a strategy can do what it is to do.
+
+    Args:
+        config: The strategy.
+        held_out: Number of real images that were held out of the training split.
+
+    Raises:
+        BadSettings: if it cannot.
+    """
+    if config.beta is not None and config.strategy != "double-end":
+        raise BadSettings(
+            f"beta {config.beta:g} is for strategy double-end, not {config.strategy}; leave it out"
+        )
+    if config.strategy in BY_MARGIN and not config.margins.epochs:
+        raise BadSettings("margins are added up over epochs, and margins.epochs is 0; give more")
+    if needs_held_out(config) and not held_out:
+        raise BadSettings(
+            "double-end chooses its beta on held-out real images, and none were held out; give a "
+            "beta from 0 to 1, or condense with a holdout such as 0.1"
+        )
+
+
+def held_out_of(manifest: Manifest, source: Source) -> Split:
+    """Return the images of the training split that condensing never saw.
+
+    Raises:
+        BadData: if that cannot be known, as the data is not what the bundle was made from.
+    """
+    made_from, config = manifest.source, manifest.config
+    if source.train.fingerprint != made_from.fingerprint:
+        raise BadData(
+            f"{source.name} is not the data that the bundle was made from ({made_from.name}; its "
+            "fingerprint differs), so which images it never saw is not known; name that data, or "
+            "give a beta"
+        )
+    if config is not None:
+        held_out = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))[1]
+        if len(held_out) == made_from.held_out:
+            return held_out
+    raise BadData("the bundle does not tell which images were held out; give a beta from 0 to 1")
+
+
+def pruned(  # noqa: PLR0913
+    bundle: Bundle,
+    ipc: int,
+    config: PruneConfig,
+    *,
+    seed: int,
+    device: torch.device,
+    held_out: Split | None = None,
+    trainings: Trainings | None = None,
+) -> Bundle:
+    """Return a bundle with as many of the images as a smaller budget holds, the most useful first.
+
+    Under several ranks all call this, with the same arguments, and all return the same.
+
+    Args:
+        bundle: All images.
+        ipc: The budget, in images per class.
+        config: Which images go. Flips are left out for data that they do not suit.
+        seed: Seed of every random stream.
+        device: Where networks are trained.
+        held_out: Real images that condensing never saw, if :func:`needs_held_out`.
+        trainings: How networks are trained, and what was found before.
+
+    Raises:
+        BadSettings: if there is nothing to prune, or the strategy lacks what it needs.
+        BudgetTooSmall: if what all images share is over the budget.
+        Diverged: if a training fails.
+    """
+    spec, made_from = bundle.manifest.container, bundle.manifest.source
+    trainings = trainings or Trainings()
+    keep = instances_to_keep(spec, ipc)
+    refuse_settings(config, 0 if held_out is None else len(held_out))
+    config = _suited(config, made_from.name)
+    areas, beta = None, config.beta
+    scores: tuple[BetaScore, ...] = ()
+    if config.strategy in BY_MARGIN:
+        images = _decoded(bundle, device)
+        areas = margins_of(images, config, seed, trainings)
+        if held_out is not None and needs_held_out(config):
+            real = _real(held_out, images)
+            beta, scores = best_beta(Search(images, areas, keep, real, config, seed), trainings)
+    labels = torch.arange(spec.classes).repeat_interleave(spec.instances)
+    draws = stream(seed, "prune", "random")
+    kept = kept_images(areas, labels, keep, config.strategy, beta=beta, generator=draws)
+    margins = kept_margins(bundle.manifest.margins, kept)
+    if areas is not None:
+        margins = stored_margins(areas, kept, config.margins.epochs, config.seeds)
+    pruning = Pruning(
+        config=config,
+        seed=seed,
+        instances=spec.instances,
+        beta=beta,
+        held_out=len(held_out) if held_out is not None and scores else 0,
+        scores=scores,
+    )
+    return with_images(bundle, kept, ipc, pruning, margins)
+
+
+def _suited(config: PruneConfig, name: str) -> PruneConfig:
+    """Return the settings as they are followed for a data set of that name."""
+
+    def suited(train: TrainConfig) -> TrainConfig:
+        return train.model_copy(update={"augment": flips_where_alike(train.augment, (name,))})
+
+    changes = {"margins": suited(config.margins), "train": suited(config.train)}
+    return config.model_copy(update=changes)
+
+
+def _decoded(bundle: Bundle, device: torch.device) -> LabelledImages:
+    manifest = bundle.manifest
+    container = container_of(manifest.container, bundle.tensors).to(device)
+    with torch.no_grad():
+        pixels = container.expand()
+    return LabelledImages(pixels, container.labels(), len(manifest.classes), manifest.normalisation)
+
+
+def _real(split: Split, like: LabelledImages) -> LabelledImages:
+    """Return real images beside synthetic ones."""
+    device = like.pixels.device
+    return LabelledImages(
+        split.images.to(device), split.labels.to(device), like.classes, like.normalisation
+    )

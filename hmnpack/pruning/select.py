@@ -1,0 +1,126 @@
+"""Which images of each class are kept, and in which order: pure functions of margins.
+
+An image's rank is its place among those of its class, from 0, the hardest (lowest margin). Every
+strategy that goes by margins keeps ranks that lie side by side.
+
+Shape legend: N images, K classes.
+"""
+
+import math
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from hmnpack.errors import BadSettings
+from hmnpack.schema.config import PruneStrategy
+
+BY_MARGIN: frozenset[PruneStrategy] = frozenset({"double-end", "easy", "hard"})
+"""Strategies that need margins."""
+
+_ONE_END: dict[PruneStrategy, float] = {"easy": 0.0, "hard": 1.0}
+"""Strategies that are double-end pruning at a beta of their own."""
+
+
+def hardest_of(beta: float, surplus: int) -> int:
+    """Return how many of the dropped images are the hardest: floor(beta * k) (Algorithm 1).
+
+    Args:
+        beta: Hard pruning rate, in [0, 1]; taken in decimal, so that 0.29 of 100 is 29.
+        surplus: Images that are dropped of each class, k; the other k - floor(beta k) are the
+            easiest.
+    """
+    return math.floor(Fraction(str(beta)) * surplus)
+
+
+def ranks(margins: Tensor, labels: Tensor) -> Tensor:
+    """Return the rank of every image among those of its class: int64 [N], from 0, the hardest.
+
+    Args:
+        margins: float32 [N]; of equal ones the first image is the harder.
+        labels: int64 [N].
+    """
+    order = _by_class(margins, labels)
+    counts = torch.bincount(labels)
+    starts = counts.cumsum(0) - counts
+    found = torch.empty_like(order)
+    found[order] = torch.arange(len(order), device=order.device) - starts[labels[order]]
+    return found
+
+
+def most_useful_first(count: int) -> list[int]:
+    """Return the ranks 0 ... count - 1 from the most useful on: those in the middle first.
+
+    The first m are what double-end pruning at beta = 1/2 leaves of all of them, for every m: a
+    prefix of a class is the class pruned further. What the paper says of both ends speaks for it:
+    pictures of a low margin fit their label badly and may harm, those of a high margin look alike
+    and add little (section 3.2, appendix D.4).
+    """
+    return sorted(range(count), key=lambda rank: abs(2 * rank - (count - 1)))
+
+
+def kept_images(
+    margins: Tensor | None,
+    labels: Tensor,
+    keep: int,
+    strategy: PruneStrategy,
+    *,
+    beta: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return the images that are kept of each class, the most useful first.
+
+    Of a class with n images, k = n - keep are dropped: by ``double-end`` the floor(beta * k)
+    hardest and the others easiest, by ``easy`` the easiest, by ``hard`` the hardest, by ``random``
+    random ones, and by ``none`` the last. What is kept comes as :func:`most_useful_first` says; by
+    ``random`` in the order of the draw, by ``none`` as it was.
+
+    Args:
+        margins: float32 [N]; ``random`` and ``none`` need none.
+        labels: int64 [N], of classes 0 ... K - 1.
+        keep: Images per class to keep.
+        strategy: How.
+        beta: Hard pruning rate in [0, 1]; for ``double-end`` alone.
+        generator: Draws which; for ``random`` alone.
+
+    Returns:
+        int64 [K, keep]: positions among the N.
+
+    Raises:
+        BadSettings: if a class has fewer images, or the strategy lacks what it needs.
+    """
+    counts = torch.bincount(labels)
+    if keep < 1 or keep > int(counts.min()):
+        raise BadSettings(
+            f"cannot keep {keep} images of each class; the smallest class has {int(counts.min())}"
+        )
+    if strategy in BY_MARGIN:
+        if margins is None:
+            raise BadSettings(f"strategy {strategy} goes by margins, and there are none")
+        rate = _ONE_END.get(strategy, beta)
+        if rate is None:
+            raise BadSettings(f"strategy {strategy} needs a beta from 0 to 1")
+        return _between_the_ends(_by_class(margins, labels), counts, keep, rate)
+    if strategy == "random" and generator is None:
+        raise BadSettings("strategy random needs a generator")
+    classes = labels.argsort(stable=True).split(counts.tolist())
+    if strategy == "none":
+        return torch.stack([rows[:keep] for rows in classes])
+    return torch.stack([rows[_drawn(len(rows), keep, generator)] for rows in classes])
+
+
+def _by_class(margins: Tensor, labels: Tensor) -> Tensor:
+    """Return all positions, class by class and within each from the hardest: int64 [N]."""
+    order = margins.argsort(stable=True)
+    return order[labels[order].argsort(stable=True)]
+
+
+def _between_the_ends(order: Tensor, counts: Tensor, keep: int, beta: float) -> Tensor:
+    ranked = order.split(counts.tolist())
+    middle = torch.tensor(most_useful_first(keep), device=order.device)
+    starts = [hardest_of(beta, len(rows) - keep) for rows in ranked]
+    return torch.stack([rows[start + middle] for rows, start in zip(ranked, starts, strict=True)])
+
+
+def _drawn(count: int, keep: int, generator: torch.Generator | None) -> Tensor:
+    return torch.randperm(count, generator=generator)[:keep]

@@ -1,0 +1,67 @@
+"""What an option makes of the text that was typed."""
+
+import pytest
+
+from hmnpack.cli.options import ByteSize
+from hmnpack.errors import BadSettings, Paused
+
+
+@pytest.mark.parametrize(
+    ("typed", "count"),
+    [
+        ("1", 1),
+        ("4096", 4096),
+        ("10B", 10),
+        ("2k", 2000),
+        ("512MB", 512_000_000),
+        ("512 mb", 512_000_000),
+        ("1.5G", 1_500_000_000),
+        ("4GB", 4_000_000_000),
+        ("1TB", 10**12),
+        ("3KiB", 3072),
+        ("0.5GiB", 2**29),
+        (77, 77),
+    ],
+)
+def test_a_size_is_a_number_of_bytes(typed, count):
+    assert ByteSize().convert(typed, None, None) == count
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "GB", "0", "0.4", "-1", "4GBB", "4 G B", "1e9", "nan", "inf", "9" * 400]
+)
+def test_what_is_no_size_is_refused(typed):
+    with pytest.raises(BadSettings, match="is no size; write 4GB, 512MB or a number of bytes"):
+        ByteSize().convert(typed, None, None)
+
+
+def test_a_bad_size_is_answered_with_one_line(run, tmp_path):
+    words = ("compress", "digits", "--ipc", 1, "-o", tmp_path / "x.hmn", "--max-memory", "much")
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "hmnpack: --max-memory 'much' is no size; write 4GB, 512MB or a number of bytes\n"
+    )
+
+
+@pytest.mark.parametrize(("words", "expected"), [((), None), (("--max-memory", "2MB"), 2_000_000)])
+def test_the_most_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expected):
+    import torch
+
+    from hmnpack import compressor
+    from hmnpack.cli import cmd_compress
+    from hmnpack.sources import Source
+    from hmnpack.sources.fingerprint import split_of
+
+    images = torch.zeros(4, 1, 16, 16, dtype=torch.uint8)
+    source = Source("x", ("a", "b"), split_of(images, torch.arange(4) % 2), None)
+    seen = []
+
+    def compress(*args, options, **more):
+        seen.append(options.max_memory)
+        raise Paused("enough")
+
+    monkeypatch.setattr(cmd_compress, "opened", lambda *args: source)
+    monkeypatch.setattr(compressor, "compress", compress)
+    assert run("compress", "x", "--ipc", 9, "-o", tmp_path / "x.hmn", "-q", *words).exit_code == 5
+    assert seen == [expected]

@@ -1,0 +1,100 @@
+"""Which rank speaks, where torchrun starts the same command several times."""
+
+import os
+import signal
+
+import pytest
+
+from hmnpack.cli.cmd_compress import pausing
+from hmnpack.cli.speaker import leads, say_once
+
+
+@pytest.fixture
+def as_rank(monkeypatch):
+    """Return the function that makes this process one of two ranks."""
+
+    def as_rank(rank):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", str(rank))
+
+    for name in ("WORLD_SIZE", "RANK", "TORCHELASTIC_USE_AGENT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    return as_rank
+
+
+def test_who_is_alone_leads_whatever_its_number(as_rank, monkeypatch):
+    assert leads()
+    monkeypatch.setenv("RANK", "3")
+    assert leads()
+
+
+def test_rank_0_leads(as_rank):
+    as_rank(0)
+    assert leads()
+    as_rank(1)
+    assert not leads()
+
+
+@pytest.mark.parametrize("rank", [None, 0, 1])
+def test_without_torchruns_store_every_rank_speaks_for_itself(as_rank, rank, capsys):
+    if rank is not None:
+        as_rank(rank)
+    say_once("it rains")
+    assert capsys.readouterr().err == "it rains\n"
+
+
+def test_with_it_the_same_is_said_once_and_something_else_too(as_rank, monkeypatch, capsys):
+    from torch.distributed import TCPStore
+
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    as_rank(1)
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(store.port))
+    for text in ("it rains", "it rains", "it snows", "it rains"):
+        say_once(text)
+    assert capsys.readouterr().err == "it rains\nit snows\n"
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    say_once("it rains")
+    assert capsys.readouterr().err == "it rains\n"
+
+
+def test_what_was_typed_wrongly_is_said_by_rank_0(as_rank, run):
+    as_rank(0)
+    typed = ("compress", "digits", "--ipc", "none")
+    assert "--ipc" in run(*typed).stderr
+    as_rank(1)
+    silent = run(*typed)
+    assert (silent.exit_code, silent.output) == (2, "")
+
+
+class TestPausing:
+    @pytest.fixture(autouse=True)
+    def handlers_put_back(self):
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        yield
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def test_one_of_several_ranks_is_not_interrupted(self, as_rank, capfd):
+        as_rank(1)
+        with pausing() as should_pause:
+            assert not should_pause()
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+                os.kill(os.getpid(), number)
+            assert should_pause()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert capfd.readouterr().err == ""
+
+    def test_rank_0_says_it_once(self, as_rank, capfd):
+        as_rank(0)
+        with pausing():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert capfd.readouterr().err == "hmnpack: pausing after this step\n"
+
+    def test_alone_the_second_signal_interrupts(self, as_rank, capfd):
+        with pytest.raises(KeyboardInterrupt), pausing():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert "once more to stop at once" in capfd.readouterr().err

@@ -1,0 +1,103 @@
+"""Margins: by hand, and against a training that is written out."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hmnpack.augment import apply, draw
+from hmnpack.errors import BadSettings
+from hmnpack.networks import build_network
+from hmnpack.pruning import Trainings, margin_of, margins_of, ranks
+from hmnpack.pruning.shrink import stored_margins
+from hmnpack.runtime import stream
+
+
+def test_a_margin_by_hand():
+    logits = torch.tensor([[0.5, 0.3, 0.2]] * 3 + [[0.1, 0.1, 0.8]]).log() + 7
+    found = margin_of(logits, torch.tensor([0, 1, 2, 2]))
+    torch.testing.assert_close(found, torch.tensor([0.2, -0.2, -0.3, 0.7]))
+
+
+def literal_areas(images, config, name):
+    """One image and one probability after the other."""
+    net = build_network(
+        config.network,
+        classes=images.classes,
+        image=images.shape,
+        generator=stream(5, name, "network"),
+    )
+    train = config.margins
+    optimiser = torch.optim.SGD(
+        net.parameters(), train.lr, momentum=train.momentum, weight_decay=train.weight_decay
+    )
+    areas, step = [0.0] * len(images), 0
+    steps = math.ceil(len(images) / train.batch)
+    for epoch in range(train.epochs):
+        generator = stream(5, name, "epoch", epoch)
+        order = torch.randperm(len(images), generator=generator).tolist()
+        for start in range(0, len(order), train.batch):
+            rows = order[start : start + train.batch]
+            part = step / (train.epochs * steps - 1)
+            rate = train.lr_end + (train.lr - train.lr_end) * (1 + math.cos(math.pi * part)) / 2
+            optimiser.param_groups[0]["lr"] = rate
+            batch = (images.pixels[rows] - 0.5) / 0.25
+            batch = apply(batch, draw(train.augment, len(rows), generator, one_spatial=True))
+            torch.rand((), generator=generator)  # the draw of CutMix
+            logits = net(batch)
+            for row, numbers in zip(rows, logits.detach().double().tolist(), strict=True):
+                powers = [math.exp(number) for number in numbers]
+                label = int(images.labels[row])
+                others = max(power for index, power in enumerate(powers) if index != label)
+                areas[row] += (powers[label] - others) / sum(powers)
+            optimiser.zero_grad()
+            F.cross_entropy(logits, images.labels[rows]).backward()
+            optimiser.step()
+            step += 1
+    return torch.tensor(areas)
+
+
+@pytest.mark.parametrize("augment", [(), ("flip", "brightness", "crop", "rotate")])
+def test_areas_are_those_of_a_literal_loop(shades, changed, plain, augment):
+    images = shades()
+    config = changed(margins=plain.model_copy(update={"augment": augment}))
+    found = margins_of(images, config, 5, Trainings())
+    literal = [literal_areas(images, config, f"margins/{index}") for index in range(2)]
+    torch.testing.assert_close(found, (literal[0] + literal[1]) / 2, rtol=1e-4, atol=1e-4)
+    assert found.dtype == torch.float32
+    assert not torch.allclose(literal[0], literal[1], atol=1e-2)
+    assert found.abs().max() <= 3
+
+
+def test_they_do_not_depend_on_the_order_of_the_images(shades, changed, plain):
+    images = shades()
+    whole = changed(margins=plain.model_copy(update={"batch": 100}))
+    order = torch.randperm(len(images), generator=stream(0, "order"))
+    found = margins_of(images, whole, 0, Trainings())
+    torch.testing.assert_close(
+        margins_of(images.subset(order), whole, 0, Trainings()), found[order], rtol=0, atol=1e-3
+    )
+
+
+def test_what_has_the_label_of_another_class_is_hard(shades, changed, plain):
+    images = shades(10, classes=2)
+    images.labels[[3, 14]] = torch.tensor([1, 0])
+    longer = changed(margins=plain.model_copy(update={"epochs": 12}))
+    found = ranks(margins_of(images, longer, 0, Trainings()), images.labels)
+    assert (found[3], found[14]) == (0, 0)
+
+
+def test_one_class_has_none(shades, config):
+    with pytest.raises(BadSettings, match="one class have no margins"):
+        margins_of(shades(classes=1), config, 0, Trainings())
+
+
+def test_they_are_stored_in_ten_thousandths_and_left_out_where_they_are_too_many(monkeypatch):
+    areas = torch.tensor([-200.0, 200.001, 0.0, 12.345])
+    kept = torch.tensor([[1, 0], [3, 2]])
+    stored = stored_margins(areas, kept, 200, 3)
+    assert stored.values == (10000, -10000, 617, 0)
+    assert stored.areas == (200.0, -200.0, 12.34, 0.0)
+    monkeypatch.setattr("hmnpack.pruning.shrink.MAX_MARGINS", 3)
+    assert stored_margins(areas, kept, 200, 3) is None

@@ -1,0 +1,102 @@
+"""Which images each strategy keeps, by hand, and in which order."""
+
+import math
+
+import pytest
+import torch
+
+from hmnpack.errors import BadSettings
+from hmnpack.pruning import hardest_of, kept_images, most_useful_first, ranks
+from hmnpack.runtime import stream
+
+BETAS = tuple(tenth / 10 for tenth in range(10))
+MARGINS = torch.tensor([0.3, 0.0, 0.5, 0.1, 0.4, 0.2])
+ONE_CLASS = torch.zeros(6, dtype=torch.int64)
+
+
+def test_ranks_are_places_within_a_class():
+    labels = torch.tensor([1, 0, 1, 0, 1, 0])
+    margins = torch.tensor([0.5, -1.0, 0.2, 3.0, 0.5, -2.0])
+    assert ranks(margins, labels).tolist() == [1, 1, 0, 2, 2, 0]
+
+
+def test_floor_of_beta_k():
+    """93 pruned to 85: k = 8; 306 to 278: k = 28; and a product that floats take too low."""
+    assert [hardest_of(beta, 8) for beta in BETAS] == [0, 0, 1, 2, 3, 4, 4, 5, 6, 7]
+    assert [hardest_of(beta, 28) for beta in BETAS] == [0, 2, 5, 8, 11, 14, 16, 19, 22, 25]
+    assert (hardest_of(0.29, 100), hardest_of(1.0, 8), hardest_of(1, 3)) == (29, 8, 3)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_double_end_drops_what_algorithm_1_says(beta):
+    margins = torch.randn(2 * 93, generator=stream(0, "margins"))
+    labels = torch.arange(2 * 93) % 2
+    kept = kept_images(margins, labels, 85, "double-end", beta=beta)
+    assert kept.shape == (2, 85)
+    for label in (0, 1):
+        members = sorted((i for i in range(186) if i % 2 == label), key=lambda i: margins[i])
+        hardest = math.floor(round(beta * 8, 6))
+        assert set(kept[label].tolist()) == set(members[hardest : 93 - (8 - hardest)])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "beta", "tenths"),
+    [
+        ("easy", None, [1, 0, 2]),
+        ("hard", None, [4, 3, 5]),
+        ("double-end", 0.0, [1, 0, 2]),
+        ("double-end", 0.4, [2, 1, 3]),
+        ("double-end", 1.0, [4, 3, 5]),
+    ],
+)
+def test_each_strategy_by_hand(strategy, beta, tenths):
+    """Six of margins 0.0 to 0.5; three are kept, the middle one first."""
+    kept = kept_images(MARGINS, ONE_CLASS, 3, strategy, beta=beta)
+    assert (MARGINS[kept[0]] * 10).round().tolist() == tenths
+
+
+def test_without_margins_they_are_the_first_or_random_ones():
+    labels = torch.tensor([1, 0, 0, 1, 0, 1, 1])
+    assert kept_images(None, labels, 2, "none").tolist() == [[1, 2], [0, 3]]
+    found = kept_images(None, labels, 3, "random", generator=stream(0, "r"))
+    assert sorted(found[0].tolist()) == [1, 2, 4]
+    assert set(found[1].tolist()) < {0, 3, 5, 6}
+    many = torch.zeros(1000, dtype=torch.int64)
+    drawn = [kept_images(None, many, 500, "random", generator=stream(s, "r")) for s in (0, 0, 1)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert len(set(drawn[0][0].tolist())) == 500
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 85])
+def test_the_first_ranks_are_what_double_end_pruning_at_a_half_leaves(count):
+    order = most_useful_first(count)
+    for few in range(1, count + 1):
+        hardest = (count - few) // 2
+        assert sorted(order[:few]) == list(range(hardest, hardest + few))
+
+
+def test_the_first_of_a_class_are_the_class_pruned_further():
+    margins = torch.randn(40, generator=stream(0, "margins"))
+    kept = kept_images(margins, torch.arange(40) % 2, 17, "double-end", beta=0.3)
+    labels = torch.tensor([0, 1]).repeat_interleave(17)
+    for few in range(1, 17):
+        further = kept_images(margins[kept].flatten(), labels, few, "double-end", beta=0.5)
+        for label in (0, 1):
+            left = kept.flatten()[further[label]]
+            assert set(left.tolist()) == set(kept[label, :few].tolist())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((MARGINS, ONE_CLASS, 7, "easy"), r"cannot keep 7 images of each class.* has 6"),
+        ((MARGINS, ONE_CLASS, 0, "easy"), "cannot keep 0"),
+        ((None, ONE_CLASS, 3, "hard"), "hard goes by margins"),
+        ((MARGINS, ONE_CLASS, 3, "double-end"), "needs a beta"),
+        ((None, ONE_CLASS, 3, "random"), "needs a generator"),
+    ],
+)
+def test_what_lacks_something_is_refused(given, said):
+    with pytest.raises(BadSettings, match=said):
+        kept_images(*given)
