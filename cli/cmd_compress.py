@@ -18,6 +18,7 @@ from hmnpack.cli.options import (
     RecipeName,
     chosen_source,
     opened,
+    output_option,
     run_options,
     set_option,
     source_options,
@@ -71,14 +72,7 @@ class Request:
 @click.command(short_help="Condense a data set into one small file.", epilog=DATA_HELP)
 @click.argument("data", type=DataName())
 @click.option("--ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE.hmn",
-    help="The file to write.",
-)
+@output_option
 @click.option("--recipe", type=RecipeName(), help="Named settings [default: fast].")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every random number.")
 @set_option

@@ -10,6 +10,7 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     chosen_source,
+    output_option,
     run_options,
     set_option,
     source_options,
@@ -54,14 +55,7 @@ class Request:
 @click.option(
     "--to-ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE.hmn",
-    help="The file to write.",
-)
+@output_option
 @click.option(
     "--data", type=DataName(), help="What FILE was made from: beta is chosen on its held-out part."
 )

@@ -133,6 +133,18 @@ def run_options(function: Function) -> Function:
     )(function)
 
 
+def output_option(function: Function) -> Function:
+    """Add ``-o``, the bundle to be written."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        required=True,
+        metavar="FILE.hmn",
+        help="The file to write.",
+    )(function)
+
+
 def set_option(function: Function) -> Function:
     """Add ``--set KEY=VALUE``."""
     return click.option(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.augment import Draws, apply, draw, normalise
+from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.matching.chunks import chunked
@@ -100,14 +100,9 @@ class FeatureMatching(Objective):
         height, width = self.match.data.images.shape[2:]
         return max(1, CPU_CHUNK // (images * height * width))
 
-    def _prepared(self, images: Tensor, classes: Tensor, draws: Draws) -> Tensor:
-        """Normalise and augment, with one draw per class for all its images (siamese)."""
-        rows = classes.repeat_interleave(len(images) // len(classes))
-        return apply(normalise(images, self.match.data.normalisation), draws.index(rows))
-
     def _blocks(self, networks: "_Networks", images: Tensor, classes: Tensor) -> list[Tensor]:
         """Return the outputs of all blocks for images of some classes."""
-        images = self._prepared(images, classes, networks.draws)
+        images = self.match.data.prepared(images, classes, networks.draws)
         with autocast(images.device, self.match.config.precision):
             return networks.between.features(images)
 
@@ -156,7 +151,7 @@ class FeatureMatching(Objective):
         config, data = self.match.config, self.match.data
         part = len(classes) / data.classes
         places = classes - self.match.world.share(data.classes).start
-        images = self._prepared(images, classes, networks.draws)
+        images = self.match.data.prepared(images, classes, networks.draws)
         with autocast(images.device, config.precision):
             blocks = networks.between.features(images)
         loss = images.new_zeros(())

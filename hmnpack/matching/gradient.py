@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hmnpack.augment import Draws, apply, draw, normalise
+from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.matching.chunks import classes_at_once, with_gradient
@@ -119,7 +119,7 @@ class GradientMatching(Objective):
         """Return the loss of a block of classes, as a function of the container."""
         classes = torch.arange(block.start, block.stop, device=self.match.data.device)
         some = chosen[block.start : block.stop].to(self.match.data.device)
-        images = self._prepared(container.expand(some.flatten()), classes, draws)
+        images = self.match.data.prepared(container.expand(some.flatten()), classes, draws)
         first = block.start - self.own.start
         at_once = self._classes_at_once(some.shape[1])
         total, gradients = images.new_zeros(()), []
@@ -135,17 +135,12 @@ class GradientMatching(Objective):
             gradients.append(gradient)
         return with_gradient(images, total, torch.cat(gradients))
 
-    def _prepared(self, images: Tensor, classes: Tensor, draws: Draws) -> Tensor:
-        """Normalise and augment, with one draw per class for all its images (siamese)."""
-        rows = classes.repeat_interleave(len(images) // len(classes))
-        return apply(normalise(images, self.match.data.normalisation), draws.index(rows))
-
     @torch.no_grad()
     def _gradients_of_real(self, rows: Tensor, labels: Tensor, draws: Draws) -> list[Tensor]:
         dtype = next(self.learner.network.parameters()).dtype
         images = self.match.data.images[rows.flatten()].to(dtype) / 255
-        passes = self._passes(self._prepared(images, labels, draws), labels, keep=False)
-        return _added(passes)
+        images = self.match.data.prepared(images, labels, draws)
+        return _added(self._passes(images, labels, keep=False))
 
     @torch.no_grad()
     def _matched(

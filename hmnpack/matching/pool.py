@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hmnpack.augment import Draws, apply, normalise
 from hmnpack.checkpoint import read_state, write_state
 from hmnpack.errors import BadSettings
 from hmnpack.networks import FeatureNetwork, build_network
@@ -54,6 +55,17 @@ class RealData:
     def device(self) -> torch.device:
         """Where the images are."""
         return self.images.device
+
+    def prepared(self, images: Tensor, classes: Tensor, draws: Draws) -> Tensor:
+        """Normalise and augment images, with one draw per class for all of its (siamese).
+
+        Args:
+            images: In [0, 1], [k * n, C, H, W], class by class; real or synthetic.
+            classes: int64 [k], the numbers of their classes.
+            draws: One for each of all K classes.
+        """
+        rows = classes.repeat_interleave(len(images) // len(classes))
+        return apply(normalise(images, self.normalisation), draws.index(rows))
 
 
 class Pool:
