@@ -1,12 +1,31 @@
-"""The minutes of a run by stage, in a file, so that those of interrupted runs add up."""
+"""The minutes of a run by stage, in a file, so that those of interrupted runs add up.
+
+Both kinds are kept: those by the clock, and those that the process had processors for, which on a
+machine that does other work at the same time are fewer, and with several threads more.
+"""
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from hmnpack.runtime import Listener
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Minutes by the clock, and of processor time."""
+
+    clock: float = 0.0
+    processor: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.clock + other.clock, self.processor + other.processor)
+
+
+NOTHING = Spent()
 
 
 class Minutes:
@@ -18,19 +37,20 @@ class Minutes:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.stages: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        self.stages = {stage: Spent(**spent) for stage, spent in kept.items()}
 
-    def add(self, stage: str, minutes: float) -> None:
+    def add(self, stage: str, spent: Spent) -> None:
         """Book minutes on a stage; a kill leaves the old file or the new."""
-        self.stages[stage] = self.stages.get(stage, 0.0) + minutes
+        self.stages[stage] = self.stages.get(stage, NOTHING) + spent
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name(self.path.name + ".new")
-        new.write_text(json.dumps(self.stages))
+        new.write_text(json.dumps({name: asdict(spent) for name, spent in self.stages.items()}))
         new.replace(self.path)
 
-    def total(self) -> float:
-        """Return the minutes of all stages."""
-        return sum(self.stages.values())
+    def of(self, stages: Iterable[str]) -> Spent:
+        """Return the minutes of some stages, together."""
+        return sum((self.stages.get(stage, NOTHING) for stage in stages), NOTHING)
 
 
 class Timed:
@@ -45,7 +65,7 @@ class Timed:
 
     def __init__(self, book: Callable[[str], Minutes], then: Listener) -> None:
         self.book, self.then = book, then
-        self._since = time.monotonic()
+        self._since = _now()
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
         """Hear of progress."""
@@ -53,13 +73,19 @@ class Timed:
         self.then(stage, done, total, **facts)
 
     def __enter__(self) -> Self:
-        self._since = time.monotonic()
+        self._since = _now()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._booked("rest")
 
     def _booked(self, stage: str) -> None:
-        now = time.monotonic()
-        self.book(stage).add(stage, (now - self._since) / 60)
-        self._since = now
+        now = _now()
+        since, self._since = self._since, now
+        spent = Spent(now.clock - since.clock, now.processor - since.processor)
+        self.book(stage).add(stage, spent)
+
+
+def _now() -> Spent:
+    """Return the minutes since times that do not matter."""
+    return Spent(time.monotonic() / 60, time.process_time() / 60)

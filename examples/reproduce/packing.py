@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from minutes import Minutes, Timed
+from minutes import Minutes, Spent, Timed
 from record import said
 
 from hmnpack.bundle import Bundle, read
@@ -84,11 +84,11 @@ class Packing:
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
         return Minutes(self.output.parent / "pool" / f"{key}.minutes.json")
 
-    def minutes(self) -> dict[str, float]:
-        """Return what packing took, the pool that it needs apart."""
+    def minutes(self) -> dict[str, Spent]:
+        """Return what packing took: the pool that it needs, and all else."""
         names = [f"{POOL_STAGE} {index + 1}" for index in range(self.config.pool.size)]
-        trained = self.pool_minutes().stages if needs_pool(self.config) else {}
+        own = self.own_minutes()
         return {
-            "minutes_pool": sum(trained.get(name, 0.0) for name in names),
-            "minutes_after_pool": self.own_minutes().total(),
+            "pool": self.pool_minutes().of(names if needs_pool(self.config) else ()),
+            "after_pool": own.of(own.stages),
         }

@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from minutes import NOTHING, Spent
 from packing import Packing
 from record import RESULTS, over_seeds, said, write_result
 from scoring import Scoring, as_seen
@@ -41,6 +42,7 @@ class Proxy:
         recipe: Settings to start from, where none are named.
         steps: Fewest training steps of each network.
         batch: Images per step.
+        networks: How many are trained, where no seeds are named.
         ipc: Budget, in images per class.
     """
 
@@ -51,12 +53,14 @@ class Proxy:
     recipe: str = "fast"
     steps: int = 2000
     batch: int = 128
+    networks: int = 3
     ipc: int = 1
 
 
 PROXIES = {
     "p1": Proxy("CIFAR-10 (JPEG)", width=64),
     "p2": Proxy("Fashion-MNIST", width=64, data="fashion-mnist"),
+    "q1": Proxy("CIFAR-10 (JPEG)", width=64, steps=1000, batch=64, networks=2),
     "p3": Proxy("tiny-imagenet-20", width=32, size=64),
     "smoke": Proxy("digits", width=4, data="digits", recipe="smoke", steps=20, batch=64),
 }
@@ -92,7 +96,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bundle", type=Path, help="score this file; pack nothing")
     parser.add_argument("--seed", type=int, default=0, help="of the bundle")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="one network for each"
+        "--seeds", type=int, nargs="+", help="one network for each [default: 0 1 2; q1: 0 1]"
     )
     parser.add_argument(
         "--stop-after-minutes", type=float, help="pause packing after so many; go on next time"
@@ -101,6 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for the bundles")
     typed = parser.parse_args()
     typed.data = typed.data or PROXIES[typed.name].data
+    typed.seeds = typed.seeds or list(range(PROXIES[typed.name].networks))
     if typed.data is None:
         parser.error(f"{typed.name} needs --data: {PROXIES[typed.name].label}")
     if typed.bundle and (typed.recipe or typed.set):
@@ -113,7 +118,7 @@ def _measure(typed: argparse.Namespace, proxy: Proxy) -> None:
     typed.work.mkdir(parents=True, exist_ok=True)
     name = f"{typed.name}-{typed.tag}" if typed.tag else typed.name
     source = open_source(typed.data, SourceOptions(size=typed.size or proxy.size), said)
-    minutes: dict[str, float] = {}
+    minutes: dict[str, Spent] = {}
     if typed.bundle:
         bundle = read(typed.bundle)
     else:
@@ -135,7 +140,7 @@ def _settings(typed: argparse.Namespace, proxy: Proxy, source: Source) -> Compre
 
 
 def _record(
-    typed: argparse.Namespace, name: str, scoring: Scoring, minutes: dict[str, float]
+    typed: argparse.Namespace, name: str, scoring: Scoring, minutes: dict[str, Spent]
 ) -> None:
     """Train the networks that are missing, and write the result of all."""
     files = {seed: _rows_file(typed.work, name, scoring.bundle, seed) for seed in typed.seeds}
@@ -147,7 +152,7 @@ def _record(
     )
     row = scoring.row(files)
     manifest = scoring.bundle.manifest
-    config = manifest.config
+    config, together = manifest.config, sum(minutes.values(), NOTHING)
     write_result(
         RESULTS,
         device=typed.device,
@@ -156,7 +161,7 @@ def _record(
         recipe=config.recipe if config else None,
         seed=config.seed if config else None,
         data=DataFacts(name=_label(typed), fingerprint=manifest.source.fingerprint),
-        minutes=round(sum(minutes.values()), 2) if minutes else None,
+        minutes=round(together.clock, 2) if minutes else None,
         accuracy_mean=row.accuracy_mean,
         accuracy_std=row.accuracy_std,
         networks=row.networks,
@@ -172,7 +177,8 @@ def _record(
             "batch": scoring.batch,
             "epochs": schedule.epochs,
             "steps": schedule.total,
-            **{stage: round(taken, 4) for stage, taken in minutes.items()},
+            **{f"minutes_{part}": round(spent.clock, 3) for part, spent in minutes.items()},
+            **{f"processor_minutes_{p}": round(spent.processor, 3) for p, spent in minutes.items()},
             **{f"accuracy_seed_{seed}": _accuracy(path) for seed, path in files.items()},
         },
     )
