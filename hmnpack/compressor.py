@@ -24,6 +24,7 @@ from hmnpack.matching import (
     Pool,
     RealData,
     Reconstruction,
+    in_parts,
     pool_of,
     refuse_ranks,
     refuse_regression,
@@ -33,7 +34,7 @@ from hmnpack.output import refuse_output
 from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
-from hmnpack.recipes import DEFAULT_RECIPE, needs_pool, recipe_of, shape_of
+from hmnpack.recipes import default_recipe, needs_pool, recipe_of, shape_of
 from hmnpack.runtime import Listener, choose_device, free_memory, silent, stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
@@ -64,6 +65,8 @@ class RunOptions:
             most of what is free there.
         probes: Quick networks trained in each stage of matching, evenly spaced over its steps, and
             tested on held-out images; 0: none.
+        unpruned: Where to write the bundle also as it is before it is pruned to the budget, or
+            None. ``force`` or ``resume`` replaces a file there.
     """
 
     device: str = "auto"
@@ -74,13 +77,14 @@ class RunOptions:
     should_pause: Callable[[], bool] = lambda: False
     max_memory: int | None = None
     probes: int = 0
+    unpruned: Path | None = None
 
 
 def compress(  # noqa: PLR0913
     data: str | Source,
     ipc: int,
     *,
-    recipe: str = DEFAULT_RECIPE,
+    recipe: str | None = None,
     config: CompressConfig | None = None,
     output: Path | str | None = None,
     options: RunOptions | None = None,
@@ -95,7 +99,7 @@ def compress(  # noqa: PLR0913
     Args:
         data: What :func:`hmnpack.open_source` takes, or an open source.
         ipc: Budget, in images per class.
-        recipe: Name of the settings.
+        recipe: Name of the settings; None: ``fast`` on a CPU, else ``best``.
         config: The settings themselves, instead of a recipe.
         output: Where to write the bundle; its checkpoint lies beside it, as ``<output>.ckpt``.
             None: nothing is written, and the run cannot be resumed.
@@ -115,10 +119,13 @@ def compress(  # noqa: PLR0913
         RankLost: if another rank ended before its time.
     """
     options = options or RunOptions()
-    if config is None:
-        recipe_of(recipe)  # an unknown name is refused before minutes of opening
     source_options = source_options or SourceOptions()
     device = choose_device(options.device)
+    recipe = recipe or default_recipe(device.type)
+    if config is None:
+        recipe_of(recipe)  # an unknown name is refused before minutes of opening
+    if options.unpruned is not None:
+        refuse_output(options.unpruned, force=options.force or options.resume)
     with joined(device) as world:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
         checkpoint = run.checkpoint(Path(output)) if output is not None else None
@@ -189,6 +196,11 @@ def _condensed(
     """Return the bundle, after all stages that the checkpoint has not done."""
     options = run.options
     over = config.prune.strategy != "none"
+    if options.unpruned is not None and not over:
+        raise BadSettings(
+            f"{options.unpruned} would be the bundle before pruning, but prune.strategy is none; "
+            "choose a strategy"
+        )
     image, classes = source.image, len(source.classes)
     spec = plan(run.ipc, classes, image, config.container, over_budget=over)
     refuse_ranks(config.gradient, spec.classes, run.world)
@@ -218,6 +230,8 @@ def _condensed(
         listener=run.listener,
     )
     bundle = _bundle(source, real, container, config, ipc_of(spec))
+    if options.unpruned is not None and run.world.rank == 0:
+        bundle.save(options.unpruned, force=True)
     return pruned(
         bundle,
         run.ipc,
@@ -267,15 +281,7 @@ def _learned(
     """Return the container after all stages."""
     world, pool = fitting.world, None
     if needs_pool(config):
-        with world.leader_first():
-            pool = pool_of(
-                real,
-                config.pool,
-                config.seed,
-                means.cache / "pool",
-                fitting.listener,
-                fitting.clock.check,
-            )
+        pool, real = _pool(real, spec, config, fitting, means.cache)
     container = new_container(spec, config.container, stream(config.seed, "container"))
     container.to(real.device)
     _warm_up(container, real, pool, config, fitting)
@@ -286,6 +292,22 @@ def _learned(
         gradient = Match(real, pool, config.gradient, config.seed, world, means.max_memory)
         fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
     return container
+
+
+def _pool(
+    real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, cache: Path
+) -> tuple[Pool, RealData]:
+    """Return the networks, and the images in the parts that the first network cuts them into."""
+    world, parts = fitting.world, config.match.parts
+    with world.leader_first():
+        pool = pool_of(
+            real, config.pool, config.seed, cache / "pool", fitting.listener, fitting.clock.check
+        )
+    if parts > 1:
+        real = in_parts(real, pool.trained(0), parts, spec.instances, config.seed)
+    if real.parts is not None:
+        world.copy([real.parts])  # another rank's arithmetic may cut a little elsewhere
+    return pool, real
 
 
 def _warm_up(

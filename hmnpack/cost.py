@@ -113,6 +113,11 @@ def matched_through(config: CompressConfig) -> NetworkConfig:
     return config.pool.network if starts_from_pool else config.gradient.network
 
 
+def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
+    """Return the synthetic images of each class in a step of feature matching."""
+    return min(match.synthetic_batch, spec.instances // min(match.parts, spec.instances))
+
+
 def bytes_per_image(network: NetworkConfig, image: ImageShape) -> int:
     """Return the bytes that a network takes for one synthetic image while gradients are matched.
 
@@ -162,22 +167,24 @@ def _warm_up(run: Run) -> Stage:
 def _feature_matching(run: Run) -> Stage:
     match, network = run.config.match, run.config.pool.network
     layers, classes = run.layers(network), run.spec.classes
-    each = min(match.synthetic_batch, run.spec.instances)
-    per_class = match.real_batch * flops.network_flops(layers, flops.FEATURES)
-    per_class += each * flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
+    each = synthetic_each(match, run.spec)
+    views = min(match.views or match.steps, match.steps)
+    real = views * match.real_batch * flops.network_flops(layers, flops.FEATURES)
+    per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
     if match.krr:  # the last features of all synthetic images are had before any way back
-        per_class += each * flops.network_flops(layers, flops.FEATURES)
-    if match.classification:
-        per_class += each * flops.network_flops(layers, flops.LOSS_TO_IMAGES)
+        per_image += flops.network_flops(layers, flops.FEATURES)
+    trained = match.classification > 0 and match.classifier == "trained"
+    if trained:
+        per_image += flops.network_flops(layers, flops.LOSS_TO_IMAGES)
     parts = (
-        Part("features", match.steps * classes * per_class, match.precision),
+        Part("features", classes * (real + match.steps * each * per_image), match.precision),
         _decoding(run, match.steps, classes * each),
     )
-    networks = 2 if match.classification else 1
+    networks = 2 if trained else 1
     maps = networks * each * _first_order_bytes(network, run.spec.image)
     weights = 2 * run.config.pool.size * _weight_bytes(layers)
     memory = _data_bytes(run) + _decoder_bytes(run, classes * each) + weights
-    memory += classes * match.real_batch * _kept_bytes(match, network, run.spec.image)
+    memory += classes * max(1, match.views) * _kept_bytes(match, network, run.spec.image)
     return Stage("feature matching", parts, memory + (run.feature_classes or classes) * maps)
 
 
@@ -243,13 +250,18 @@ def _first_order_bytes(network: NetworkConfig, image: ImageShape) -> int:
 
 
 def _kept_bytes(match: MatchConfig, network: NetworkConfig, image: ImageShape) -> int:
-    """Return what is kept of a real image until its class is matched, if that is not little.
+    """Return what is kept of a class's real images for a view, if that is not little.
 
-    The outputs of all blocks: a quarter of the convolutions', after pooling.
+    Outputs of blocks are a quarter of the convolutions', after pooling. They are kept of every
+    image where distributions are compared, and the last ones where a regression is made; else only
+    of the images' mean, which is little unless it is kept for many views.
     """
-    if match.objective != "mmd" or match.blocks == "last" or match.cells:
-        return 0
-    return _FLOAT * sum(_maps(network, image)) // 4
+    outputs = [_FLOAT * numbers // 4 for numbers in _maps(network, image)]
+    compared = 0 if match.blocks == "last" or match.cells else sum(outputs)
+    last = match.real_batch * outputs[-1] if match.krr else 0
+    if match.objective == "mmd":
+        return match.real_batch * compared + last
+    return (compared if match.views else 0) + last
 
 
 def _decoder_bytes(run: Run, images: int) -> int:

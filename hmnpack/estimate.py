@@ -14,6 +14,7 @@ from hmnpack.cost import (
     is_known,
     matched_through,
     stages_of,
+    synthetic_each,
 )
 from hmnpack.matching.chunks import classes_at_once
 from hmnpack.matching.features import CPU_CHUNK
@@ -130,7 +131,7 @@ def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device
     """Return how many classes feature matching takes at a time, None for all."""
     if device.type != "cpu":
         return None
-    each = min(config.match.synthetic_batch, spec.instances)
+    each = synthetic_each(config.match, spec)
     return min(spec.classes, max(1, CPU_CHUNK // (each * spec.image.height * spec.image.width)))
 
 

@@ -1,10 +1,10 @@
 """Settings of every stage: each field with its unit, its range and what it does."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from hmnpack.schema.base import Frozen
+from hmnpack.schema.base import Extended, Frozen
 from hmnpack.schema.container import Activation, OutputRange
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -42,8 +42,8 @@ class NetworkConfig(Frozen):
 
     name: str = Field(
         default="convnet",
-        description="`convnet`, `resnet-ap`, or a name from torchvision or timm "
-        "(`torchvision:resnet18`, `timm:resnet18`).",
+        description="`convnet`, `resnet-ap`; `vgg16`, `resnet18`, `densenet121` in their forms for "
+        "32 pixels; or a name from torchvision or timm (`torchvision:resnet34`, `timm:resnet18`).",
     )
     width: int = Field(
         default=128, ge=1, le=4096, description="Channels of a ConvNet's layers; else unused."
@@ -78,8 +78,10 @@ class TrainConfig(Frozen):
     )
 
 
-class ContainerConfig(Frozen):
-    """What the paper leaves open about the container (condensing only; not its sizes)."""
+class ContainerConfig(Extended):
+    """What the paper leaves open about the container, and the one size that it varies."""
+
+    left_out_if_empty: ClassVar = frozenset({"instance_channels"})
 
     activation: Activation = Field(
         default="relu", description="Function between the decoder's layers."
@@ -100,6 +102,11 @@ class ContainerConfig(Frozen):
     )
     instance_std: Positive = Field(
         default=0.5, description="Standard deviation of the instance memories at the start."
+    )
+    instance_channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        default=None,
+        description="Channels of each image's memory: the more, the fewer images fit the budget "
+        "(paper figure 5); null: the planner's.",
     )
 
 
@@ -147,6 +154,20 @@ class MatchConfig(Frozen):
     lr_end: float = Field(default=0.0, ge=0, description="Learning rate at the last step.")
     beta1: Fraction = Field(default=0.9, description="Adam's decay of the mean gradient.")
     beta2: Fraction = Field(default=0.99, description="Adam's decay of the squared gradient.")
+    parts: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Parts of like images that each class is cut into, as far as it has images; "
+        "a step matches one part of each class, by its share of the synthetic images.",
+    )
+    views: int = Field(
+        default=0,
+        ge=0,
+        description="Different views (a network, an augmentation, real images) that the steps go "
+        "round; the features of a view's real images are computed once and kept. 0: every step "
+        "has a view of its own.",
+    )
     blocks: Literal["last", "all"] = Field(
         default="all", description="Features matched: after the last block, or after each."
     )
@@ -167,7 +188,13 @@ class MatchConfig(Frozen):
         description="Random frequencies of `characteristic`, for each step and block; else unused.",
     )
     classification: float = Field(
-        default=0.3, ge=0, description="Weight of the trained network's cross-entropy."
+        default=0.3, ge=0, description="Weight of a network's cross-entropy."
+    )
+    classifier: Literal["trained", "between"] = Field(
+        default="trained",
+        description="Whose cross-entropy: the trained network's, or that of the network which is "
+        "matched through, which needs no pass of its own; its weight falls to 0 towards the "
+        "untrained weights.",
     )
     krr: float = Field(
         default=0.0,
@@ -329,7 +356,7 @@ class CompressConfig(Frozen):
         default=0.1, description="Part of each class of train that is held out, for choices."
     )
     container: ContainerConfig = Field(
-        default=ContainerConfig(), description="What the paper leaves open about the container."
+        default=ContainerConfig(), description="The container: what the planner leaves open."
     )
     pool: PoolConfig = Field(description="Networks to match through.")
     warmup: WarmupConfig = Field(default=WarmupConfig(), description="The container's start.")
@@ -339,30 +366,4 @@ class CompressConfig(Frozen):
     )
     prune: PruneConfig = Field(
         default=PruneConfig(), description="Condensing over budget and pruning back."
-    )
-
-
-class EvaluateConfig(Frozen):
-    """How a bundle is judged: networks trained from scratch on its images, then tested."""
-
-    network: NetworkConfig = Field(default=NetworkConfig(), description="Network to train.")
-    train: TrainConfig = Field(
-        default=TrainConfig(epochs=300, weight_decay=0.0002),
-        description="How each network is trained (paper appendix C.2).",
-    )
-    repeats: int = Field(default=3, ge=1, le=1000, description="Networks per row of the table.")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random stream.")
-    controls: bool = Field(
-        default=True,
-        description="Also train on random real images: as many as the budget of floats holds, "
-        "and as many JPEG files as the same number of bytes holds.",
-    )
-    jpeg_quality: int = Field(
-        default=75, ge=1, le=95, description="Quality of the JPEG control's files."
-    )
-    min_steps: int = Field(
-        default=1000,
-        ge=0,
-        description="Fewest optimiser steps of any row: where the images are few, epochs are "
-        "added until this is reached, so that no row loses by its size alone.",
     )

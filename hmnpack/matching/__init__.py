@@ -7,6 +7,7 @@ from hmnpack.matching.comparison import CHARACTERISTIC, MMD
 from hmnpack.matching.features import FeatureMatching
 from hmnpack.matching.gradient import GradientMatching, refuse_ranks
 from hmnpack.matching.objective import Match, Objective
+from hmnpack.matching.parts import in_parts
 from hmnpack.matching.pool import Pool, RealData, pool_of
 from hmnpack.matching.regression import refuse_regression
 from hmnpack.matching.warmup import Reconstruction, targets_of
@@ -22,6 +23,7 @@ __all__ = [
     "Pool",
     "RealData",
     "Reconstruction",
+    "in_parts",
     "pool_of",
     "refuse_ranks",
     "refuse_regression",

@@ -1,21 +1,20 @@
 """Feature matching: features of each class, through networks between untrained and trained.
 
 A distance of real and synthetic features, over the outputs of every block, through interpolated
-networks, plus the trained network's own cross-entropy on the synthetic images, plus, on demand,
-the error of kernel ridge regression on their last features. All classes make one step together,
-in one batch or, on a CPU, in several small ones.
+networks, plus a network's cross-entropy on the synthetic images, plus, on demand, the error of
+kernel ridge regression on their last features. All classes make one step together, in one batch
+or, on a CPU, in several small ones.
 
 Shapes: K classes, n real and m synthetic images per class in a batch, D features of a block.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.matching.chunks import chunked
@@ -23,9 +22,9 @@ from hmnpack.matching.comparison import MEANS, Comparison, grouped
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.reference import Reference, references
 from hmnpack.matching.regression import Regression, refuse_regression, regression_of
-from hmnpack.matching.sampling import ClassSampler, choose_instances
+from hmnpack.matching.views import View, Views
 from hmnpack.networks import FeatureNetwork
-from hmnpack.runtime import autocast, stream
+from hmnpack.runtime import autocast
 from hmnpack.schema.config import MatchConfig
 
 CPU_CHUNK = 64 * 32 * 32
@@ -51,7 +50,8 @@ class FeatureMatching(Objective):
         self.match = match
         self.comparison = comparison
         self.pool = match.pool
-        self.sampler = ClassSampler(match.data.labels, match.data.classes)
+        self.views = Views(match, len(match.pool))
+        self._kept: dict[int, _Real] = {}
 
     @property
     def blocks(self) -> list[range]:
@@ -69,29 +69,34 @@ class FeatureMatching(Objective):
             container: Decodes the synthetic images.
             step: Decides every random number of the step, together with the seed.
         """
-        config, data = self.match.config, self.match.data
-        own = self.match.world.share(data.classes)
-        generator = stream(self.match.seed, "match", step)
-        index = int(torch.randint(len(self.pool), (), generator=generator))
-        part = float(torch.rand((), generator=generator)) if config.interpolate else 0.0
-        draws = draw(config.augment, data.classes, generator, device=data.device)
-        real = self.sampler.draw(config.real_batch, generator).to(data.device)
-        chosen = choose_instances(container.spec, config.synthetic_batch, generator)
-        chosen = chosen[own.start : own.stop].to(data.device)
-        networks = _Networks(self.pool.between(index, part), self.pool.trained(index), draws)
-
-        features = self._real_features(networks, real)
-        images = container.expand(chosen.flatten())
-        terms = _Terms(
-            references(features.compared, self.comparison, self.match, step),
-            self._regression(networks, images.detach(), features.last),
+        view, chosen = self.views.at(container.spec, step)
+        own = self.match.world.share(len(chosen))
+        chosen = chosen[own.start : own.stop].to(self.match.data.device)
+        through = _Through(
+            self.pool.between(view.network, view.part), self.pool.trained(view.network), view
         )
+        real = self._real(through)
+        images = container.expand(chosen.flatten())
+        regression = self._regression(through, images.detach(), real.last)
         return chunked(
             images,
             own,
             self._classes_at_once(chosen.shape[1]),
-            lambda some, classes: self._loss(networks, some, classes, terms),
+            lambda some, classes: self._loss(
+                through, some, classes, _Terms(real.references, regression)
+            ),
         )
+
+    def _real(self, through: "_Through") -> "_Real":
+        """Return the real side of a view, which is kept if the view comes again."""
+        number = through.view.number
+        real = self._kept.get(number)
+        if real is None:
+            features, last = self._real_features(through)
+            real = _Real(references(features, self.comparison, self.match, number), last)
+            if self.match.config.views:
+                self._kept[number] = real
+        return real
 
     def _classes_at_once(self, images: int) -> int:
         """Return how many classes to do at a time, for so many images of each."""
@@ -100,11 +105,11 @@ class FeatureMatching(Objective):
         height, width = self.match.data.images.shape[2:]
         return max(1, CPU_CHUNK // (images * height * width))
 
-    def _blocks(self, networks: "_Networks", images: Tensor, classes: Tensor) -> list[Tensor]:
+    def _blocks(self, through: "_Through", images: Tensor, classes: Tensor) -> list[Tensor]:
         """Return the outputs of all blocks for images of some classes."""
-        images = self.match.data.prepared(images, classes, networks.draws)
+        images = self.match.data.prepared(images, classes, through.view.draws)
         with autocast(images.device, self.match.config.precision):
-            return networks.between.features(images)
+            return through.between.features(images)
 
     def _grouped(self, blocks: list[Tensor], classes: int) -> list[Tensor]:
         """Return the features that are compared, [k, n, D] for each block."""
@@ -113,24 +118,29 @@ class FeatureMatching(Objective):
         return [grouped(block, classes, cells) for block in compared]
 
     @torch.no_grad()
-    def _real_features(self, networks: "_Networks", real: Tensor) -> "_Features":
-        """Return the real side of each block, and all last features if they are needed."""
+    def _real_features(self, through: "_Through") -> tuple[list[Tensor], list[Tensor]]:
+        """Return what the distance needs of each block, and all last features if they are needed.
+
+        Of the own classes' real images, [k, n, D] each, n being 1 where the mean will do; the last
+        ones in parts.
+        """
+        real = through.view.real
         own = self.match.world.share(len(real))
         classes = torch.arange(own.start, own.stop, device=real.device)
         parts, last = [], []
         for some in classes.split(self._classes_at_once(real.shape[1])):
             images = self.match.data.images[real[some].flatten()].float() / 255
-            blocks = self._blocks(networks, images, some)
+            blocks = self._blocks(through, images, some)
             features = self._grouped(blocks, len(some))
             if not self.comparison.whole:
                 features = [block.float().mean(1, keepdim=True) for block in features]
             parts.append(features)
             if self.match.config.krr:
                 last.append(grouped(blocks[-1], len(some), cells=0))
-        return _Features([torch.cat(block) for block in zip(*parts, strict=True)], last)
+        return [torch.cat(block) for block in zip(*parts, strict=True)], last
 
     def _regression(
-        self, networks: "_Networks", images: Tensor, real: list[Tensor]
+        self, through: "_Through", images: Tensor, real: list[Tensor]
     ) -> Regression | None:
         """Return the regression on all synthetic images, whose features are had without a graph."""
         if not real:
@@ -140,20 +150,20 @@ class FeatureMatching(Objective):
         parts = []
         for some in classes.split(self._classes_at_once(by_class.shape[1])):
             with torch.no_grad():
-                last = self._blocks(networks, by_class[some].flatten(0, 1), some)[-1]
+                last = self._blocks(through, by_class[some].flatten(0, 1), some)[-1]
             parts.append(grouped(last, len(some), cells=0))
         return regression_of(torch.cat(real), torch.cat(parts), self.match.config)
 
     def _loss(
-        self, networks: "_Networks", images: Tensor, classes: Tensor, terms: "_Terms"
+        self, through: "_Through", images: Tensor, classes: Tensor, terms: "_Terms"
     ) -> Tensor:
         """Return the part of the loss that belongs to some classes."""
         config, data = self.match.config, self.match.data
         part = len(classes) / data.classes
         places = classes - self.match.world.share(data.classes).start
-        images = self.match.data.prepared(images, classes, networks.draws)
+        images = self.match.data.prepared(images, classes, through.view.draws)
         with autocast(images.device, config.precision):
-            blocks = networks.between.features(images)
+            blocks = through.between.features(images)
         loss = images.new_zeros(())
         features = self._grouped(blocks, len(classes))
         for reference, block in zip(terms.references, features, strict=True):
@@ -162,31 +172,42 @@ class FeatureMatching(Objective):
             loss = loss + terms.regression.of(blocks[-1], classes)
         if config.classification:
             labels = classes.repeat_interleave(len(images) // len(classes))
-            with autocast(images.device, config.precision):
-                logits = networks.trained(images)
-            loss = loss + config.classification * F.cross_entropy(logits.float(), labels) * part
+            weight, logits = self._classified(through, images, blocks[-1])
+            loss = loss + weight * F.cross_entropy(logits, labels) * part
         return loss
 
+    def _classified(
+        self, through: "_Through", images: Tensor, last: Tensor
+    ) -> tuple[float, Tensor]:
+        """Return the weight of the cross-entropy, and the logits that it is taken of."""
+        config = self.match.config
+        with autocast(images.device, config.precision):
+            if config.classifier == "trained":
+                return config.classification, through.trained(images).float()
+            weight = config.classification * (1 - through.view.part)
+            return weight, through.between.classified(last).float()
+
 
 @dataclass(frozen=True)
-class _Networks:
-    """The networks of one step, and the augmentation in front of them."""
+class _Through:
+    """What the images of a step go through."""
 
     between: FeatureNetwork
-    trained: Callable[[Tensor], Tensor]
-    draws: Draws
+    trained: FeatureNetwork
+    view: View
 
 
 @dataclass(frozen=True)
-class _Features:
-    """Of the own classes' real images, [k, n, D] each.
+class _Real:
+    """The real side of a view.
 
     Attributes:
-        compared: What the distance needs of each block; n is 1 where the mean will do.
-        last: The last features, in parts; empty where no regression is asked for.
+        references: One for each block that is compared.
+        last: The last features of the own classes' real images, in parts; empty where no
+            regression is asked for.
     """
 
-    compared: list[Tensor]
+    references: list[Reference]
     last: list[Tensor]
 
 

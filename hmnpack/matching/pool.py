@@ -37,6 +37,9 @@ class RealData:
         classes: Number of classes K.
         normalisation: Mean and standard deviation of the images.
         fingerprint: Names the images and labels, for caches.
+        parts: int64 [N], the part of its class that each image belongs to, see
+            :mod:`hmnpack.matching.parts`; None: classes are whole.
+        parts_each: Number of parts of every class; no part is empty.
     """
 
     images: Tensor
@@ -44,6 +47,15 @@ class RealData:
     classes: int
     normalisation: Normalisation
     fingerprint: str
+    parts: Tensor | None = None
+    parts_each: int = 1
+
+    def rows_of(self, label: int, part: int = 0) -> Tensor:
+        """Return which images belong to a class, or to a part of it: int64 [n]."""
+        own = self.labels == label
+        if self.parts is not None:
+            own &= self.parts == part
+        return own.nonzero().flatten()
 
     @property
     def shape(self) -> ImageShape:

@@ -8,11 +8,11 @@ from hmnpack.schema.container import ContainerSpec
 
 
 class ClassSampler:
-    """Draws real images, so many of each class.
+    """Draws real images, so many of each class, or of a part of each.
 
     Args:
-        labels: int64 [N].
-        classes: Number of classes K; each has an image.
+        labels: int64 [N]; or, of images in parts, the part's number among all of them.
+        classes: Number of classes K, or of parts; each has an image.
     """
 
     def __init__(self, labels: Tensor, classes: int) -> None:
@@ -20,10 +20,19 @@ class ClassSampler:
         self.starts = self.counts.cumsum(0) - self.counts
         self.by_class = labels.argsort(stable=True)
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return indices [K, count], each drawn uniformly from its class, with replacement."""
-        uniform = torch.rand(len(self.counts), count, generator=generator, dtype=torch.float64)
-        places = (uniform * self.counts[:, None]).long() + self.starts[:, None]
+    def draw(self, count: int, generator: torch.Generator, classes: Tensor | None = None) -> Tensor:
+        """Return indices [k, count], each drawn uniformly from its class, with replacement.
+
+        Args:
+            count: Images of each.
+            generator: CPU generator.
+            classes: int64 [k] on the CPU, which classes; None: all.
+        """
+        counts, starts = self.counts, self.starts
+        if classes is not None:
+            counts, starts = counts[classes], starts[classes]
+        uniform = torch.rand(len(counts), count, generator=generator, dtype=torch.float64)
+        places = (uniform * counts[:, None]).long() + starts[:, None]
         return self.by_class[places.to(self.by_class.device)]
 
 
@@ -64,7 +73,26 @@ class EpochSampler:
         return order[place * self.count : (place + 1) * self.count]
 
 
-def choose_instances(spec: ContainerSpec, most: int, generator: torch.Generator) -> Tensor:
-    """Return indices [K, n] of synthetic images: n = at most ``most`` different ones per class."""
-    order = torch.rand(spec.classes, spec.instances, generator=generator).argsort(1)
-    return order[:, :most] + torch.arange(spec.classes)[:, None] * spec.instances
+def choose_instances(
+    spec: ContainerSpec,
+    most: int,
+    generator: torch.Generator,
+    part_K: Tensor | None = None,
+    parts: int = 1,
+) -> Tensor:
+    """Return indices [K, m] of synthetic images: m = at most ``most`` different ones per class.
+
+    Args:
+        spec: The container.
+        most: Largest number.
+        generator: CPU generator.
+        part_K: int64 [K], from which part of each class; None: from all of it.
+        parts: Parts of a class; its image i is of part ``i % parts``. Of parts with an image more
+            than others one is left out.
+    """
+    order = torch.rand(spec.classes, spec.instances, generator=generator)
+    if part_K is not None:
+        others = torch.arange(spec.instances) % parts != part_K[:, None]
+        order, most = order.masked_fill(others, 1.0), min(most, spec.instances // parts)
+    chosen = order.argsort(1)[:, :most]
+    return chosen + torch.arange(spec.classes)[:, None] * spec.instances

@@ -9,16 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.augment import normalise
 from hmnpack.container import Container
+from hmnpack.matching.embedding import embedded
 from hmnpack.matching.kmeans import kmeans, nearest_points
 from hmnpack.matching.objective import Objective
 from hmnpack.matching.pool import Pool, RealData
 from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import stream
 from hmnpack.schema.config import WarmupConfig
-
-_FEATURE_BATCH = 512
 
 
 class Reconstruction(Objective):
@@ -45,30 +43,46 @@ class Reconstruction(Objective):
 def targets_of(data: RealData, pool: Pool | None, instances: int, images: str, seed: int) -> Tensor:
     """Choose the real images to start from, class by class.
 
+    Of P parts of a class, part p gives images p, p + P, p + 2 P, ... Where a class, or a part of
+    it, has fewer images than are wanted, some are repeated at random.
+
     Args:
-        data: The real images.
+        data: The real images, and their parts if they have any.
         pool: Its first network gives the features; None: images are taken at random.
         instances: Images per class.
         images: ``"random"``, or ``"kmeans"``: the images nearest to the k-means centres of their
-            class, in the features of the last block. A class with fewer images than that repeats
-            some, at random.
+            class or part, in the features of the last block.
         seed: Seed of the run.
 
     Returns:
         uint8 [K * instances, C, H, W].
     """
-    parts = []
+    network = pool.trained(0) if pool is not None and images == "kmeans" else None
+    chosen = data.labels.new_zeros(data.classes, instances)
     for label in range(data.classes):
         generator = stream(seed, "start", label)
-        rows = (data.labels == label).nonzero().flatten()
-        count = min(instances, len(rows))
-        if images == "kmeans" and pool is not None and count < len(rows):
-            chosen = representatives(pool.trained(0), data, rows, count, generator)
-        else:
-            chosen = torch.randperm(len(rows), generator=generator)[:count].to(rows.device)
-        more = torch.randint(len(rows), (instances - count,), generator=generator).to(rows.device)
-        parts.append(rows[torch.cat([chosen, more])])
-    return data.images[torch.cat(parts)]
+        for part in range(data.parts_each):
+            rows = data.rows_of(label, part)
+            places = chosen[label, part :: data.parts_each]
+            places.copy_(_representing(network, data, rows, len(places), generator))
+    return data.images[chosen.flatten()]
+
+
+def _representing(
+    network: FeatureNetwork | None,
+    data: RealData,
+    rows: Tensor,
+    wanted: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return so many of some images, by the network's features or (if None) at random."""
+    count = min(wanted, len(rows))
+    if network is not None and count < len(rows):
+        chosen = representatives(network, data, rows, count, generator)
+    else:
+        chosen = torch.randperm(len(rows), generator=generator)[:count].to(rows.device)
+    more = torch.randint(len(rows), (wanted - count,), generator=generator).to(rows.device)
+    return rows[torch.cat([chosen, more])]
 
 
 def representatives(
@@ -90,15 +104,5 @@ def representatives(
     Returns:
         int64 [count], places in ``rows``.
     """
-    features = _features(network, data, rows)
+    features = embedded(network, data, rows)
     return nearest_points(features, kmeans(features, count, generator))
-
-
-@torch.no_grad()
-def _features(network: FeatureNetwork, data: RealData, rows: Tensor) -> Tensor:
-    """Return the last block's outputs of some real images, [n, D]."""
-    parts = []
-    for some in rows.split(_FEATURE_BATCH):
-        images = normalise(data.images[some].float() / 255, data.normalisation)
-        parts.append(network.features(images)[-1].flatten(1))
-    return torch.cat(parts)

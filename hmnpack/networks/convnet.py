@@ -75,7 +75,7 @@ class ConvNet(FeatureNetwork):
             outputs.append(x)
         return outputs
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits [N, K] of normalised images [N, C, H, W]."""
-        logits: Tensor = self.classifier(self.features(x)[-1].flatten(1))
+    def classified(self, last: Tensor) -> Tensor:
+        """Return the logits [N, K] for the last block's output [N, D, h, w]."""
+        logits: Tensor = self.classifier(last.flatten(1))
         return logits

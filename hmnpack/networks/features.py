@@ -14,3 +14,11 @@ class FeatureNetwork(nn.Module, ABC):
 
         The last one is what the classifier sees.
         """
+
+    @abstractmethod
+    def classified(self, last: Tensor) -> Tensor:
+        """Return the logits [N, K] for the last block's output [N, D, h, w]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits [N, K] of normalised images [N, C, H, W]."""
+        return self.classified(self.features(x)[-1])

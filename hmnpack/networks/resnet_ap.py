@@ -100,7 +100,7 @@ class ResNetAP(FeatureNetwork):
             outputs.append(layer(outputs[-1]))
         return outputs
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits [N, K] of normalised images [N, C, H, W]."""
-        logits: Tensor = self.classifier(self.features(x)[-1].mean((2, 3)))
+    def classified(self, last: Tensor) -> Tensor:
+        """Return the logits [N, K] for the last block's output [N, D, h, w]."""
+        logits: Tensor = self.classifier(last.mean((2, 3)))
         return logits

@@ -1,0 +1,95 @@
+"""Views: what a step of feature matching looks at its images through.
+
+A view is a network somewhere between its untrained and its trained weights, an augmentation, and
+real images of each class or of one part of each. The features of these real images cost about as
+much as all that is done with the synthetic ones, and only depend on the view: a run that goes round
+a number of views, in a new order each time, computes them once for each.
+
+Shapes: K classes, n real and m synthetic images of each.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hmnpack.augment import Draws, draw
+from hmnpack.matching.objective import Match
+from hmnpack.matching.sampling import ClassSampler, choose_instances
+from hmnpack.runtime import stream
+from hmnpack.schema.config import MatchConfig
+from hmnpack.schema.container import ContainerSpec
+
+
+@dataclass(frozen=True)
+class View:
+    """What a step looks at its images through.
+
+    Attributes:
+        number: Names its random numbers, and what is kept of it.
+        network: Which network of the pool.
+        part: How far its weights are from the trained ones (0) to the untrained ones (1).
+        draws: An augmentation for each class, of real and synthetic images alike.
+        real: Indices of real images, int64 [K, n].
+        chosen: The part of each class that they belong to, int64 [K] on the CPU; None: classes
+            are whole.
+    """
+
+    number: int
+    network: int
+    part: float
+    draws: Draws
+    real: Tensor
+    chosen: Tensor | None
+
+
+class Views:
+    """Draws views, and synthetic images to be seen through them.
+
+    Args:
+        match: Data, networks, settings, seed.
+        networks: How many there are.
+    """
+
+    def __init__(self, match: Match[MatchConfig], networks: int) -> None:
+        data = match.data
+        self.match = match
+        self.networks = networks
+        numbers = data.labels * data.parts_each
+        if data.parts is not None:
+            numbers = numbers + data.parts
+        self._real = ClassSampler(numbers, data.classes * data.parts_each)
+
+    def at(self, spec: ContainerSpec, step: int) -> tuple[View, Tensor]:
+        """Return a step's view, and indices of its synthetic images: int64 [K, m] on the CPU.
+
+        Args:
+            spec: The container.
+            step: Decides every random number, together with the seed.
+        """
+        generator = stream(self.match.seed, "match", step)
+        if self.match.config.views:
+            number = self._place(step)
+            view = self._drawn(number, stream(self.match.seed, "view", number))
+        else:
+            view = self._drawn(step, generator)
+        most, parts = self.match.config.synthetic_batch, self.match.data.parts_each
+        return view, choose_instances(spec, most, generator, view.chosen, parts)
+
+    def _place(self, step: int) -> int:
+        """Return which view a step has; every round goes through all of them in its own order."""
+        turn, place = divmod(step, self.match.config.views)
+        order = stream(self.match.seed, "views", turn)
+        return int(torch.randperm(self.match.config.views, generator=order)[place])
+
+    def _drawn(self, number: int, generator: torch.Generator) -> View:
+        config, data = self.match.config, self.match.data
+        network = int(torch.randint(self.networks, (), generator=generator))
+        part = float(torch.rand((), generator=generator)) if config.interpolate else 0.0
+        draws = draw(config.augment, data.classes, generator, device=data.device)
+        classes, chosen = torch.arange(data.classes), None
+        if data.parts_each > 1:
+            chosen = torch.randint(data.parts_each, (data.classes,), generator=generator)
+            classes = classes * data.parts_each + chosen
+        real = self._real.draw(config.real_batch, generator, classes)
+        return View(number, network, part, draws, real.to(data.device), chosen)

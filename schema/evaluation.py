@@ -1,0 +1,51 @@
+"""Settings of judging a bundle: networks, their training, and the control rows beside it."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from hmnpack.schema.base import Extended
+from hmnpack.schema.config import NetworkConfig, TrainConfig
+
+ControlRow = Literal["floats", "bytes", "count", "whole"]
+
+DEFAULT_ROWS: tuple[ControlRow, ...] = ("floats", "bytes")
+"""The control rows that are cheap: of fewer images than the bundle decodes to, as a rule."""
+
+
+class EvaluateConfig(Extended):
+    """How a bundle is judged: networks trained from scratch on its images, then tested."""
+
+    left_out_if_empty: ClassVar = frozenset({"rows", "jpeg_quality"})
+
+    network: NetworkConfig = Field(default=NetworkConfig(), description="Network to train.")
+    train: TrainConfig = Field(
+        default=TrainConfig(epochs=300, weight_decay=0.0002),
+        description="How each network is trained (paper appendix C.2).",
+    )
+    repeats: int = Field(default=3, ge=1, le=1000, description="Networks per row of the table.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random stream.")
+    controls: bool = Field(default=True, description="Also train on real images, see `rows`.")
+    rows: tuple[ControlRow, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Control rows: `floats`, as many random real images as the budget of floats "
+        "holds; `bytes`, as many JPEG files as the same number of bytes holds; `count`, as many "
+        "random real images as the bundle decodes; `whole`, all real images. Empty: the first two.",
+    )
+    jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = Field(
+        default=None,
+        description="Quality of the JPEG control's files; null: the best of a few on images held "
+        "out of train.",
+    )
+    min_steps: int = Field(
+        default=1000,
+        ge=0,
+        description="Fewest optimiser steps of any row: where the images are few, epochs are "
+        "added until this is reached, so that no row loses by its size alone.",
+    )
+
+    @property
+    def control_rows(self) -> tuple[ControlRow, ...]:
+        """The control rows that are wanted."""
+        return (self.rows or DEFAULT_ROWS) if self.controls else ()

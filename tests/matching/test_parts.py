@@ -1,0 +1,103 @@
+"""Parts of a class: how they are cut, and who belongs to which."""
+
+import pytest
+import torch
+
+from hmnpack.matching import Match, in_parts, pool_of, targets_of
+from hmnpack.matching.parts import along_spread, cut
+from hmnpack.matching.views import Views
+from hmnpack.runtime import stream
+from hmnpack.schema.config import MatchConfig
+from hmnpack.schema.container import ImageShape, ImagesSpec
+
+
+def spec(instances):
+    image = ImageShape(channels=3, height=16, width=16)
+    return ImagesSpec(classes=3, instances=instances, image=image)
+
+
+@pytest.fixture
+def parted(real, pool_config, tmp_path):
+    pool = pool_of(real, pool_config, 0, tmp_path)
+    return in_parts(real, pool.trained(0), 3, 10, 0), pool
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize("points", [8, 37, 100])
+def test_parts_are_of_equal_size_but_for_one_at_each_cut(count, points):
+    cloud = torch.randn(points, 6, generator=stream(0, "cloud"))
+    sizes = torch.bincount(cut(cloud, count, stream(0, "cut")), minlength=count)
+    assert sizes.sum() == points
+    assert sizes.min() >= 1
+    assert (sizes - points / count).abs().max() <= 2
+
+
+def test_a_cut_parts_clouds_that_lie_apart():
+    centres = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 20.0], [50.0, 20.0]])
+    noise = torch.randn(4, 25, 2, generator=stream(0, "noise"))
+    parts = cut((centres[:, None] + noise).flatten(0, 1), 4, stream(0, "cut")).view(4, 25)
+    assert (parts == parts[:, :1]).all()
+    assert sorted(parts[:, 0].tolist()) == [0, 1, 2, 3]
+
+
+def test_the_direction_is_that_of_the_greatest_spread():
+    cloud = torch.randn(200, 5, generator=stream(0, "cloud")) * torch.tensor([1, 9, 2, 3, 1.0])
+    place = along_spread(cloud, stream(0, "cut"))
+    around = cloud - cloud.mean(0)
+    greatest = torch.linalg.svd(around, full_matrices=False).Vh[0]
+    expected = around @ greatest
+    assert torch.allclose(place.abs(), expected.abs(), atol=1e-3)
+
+
+def test_points_that_are_all_alike_are_cut_too():
+    parts = cut(torch.ones(7, 3), 3, stream(0, "cut"))
+    assert torch.bincount(parts).min() >= 2
+
+
+def test_every_class_is_cut_by_itself(parted, real):
+    data, _ = parted
+    assert data.parts_each == 3
+    for label in range(3):
+        rows = [data.rows_of(label, part) for part in range(3)]
+        assert torch.equal(torch.cat(rows).sort().values, real.rows_of(label))
+
+
+def test_a_class_has_no_more_parts_than_images(real, pool_config, tmp_path):
+    network = pool_of(real, pool_config, 0, tmp_path).trained(0)
+    smallest = int(torch.bincount(real.labels).min())
+    assert in_parts(real, network, 999, 999, 0).parts_each == smallest
+    assert in_parts(real, network, 999, 2, 0).parts_each == 2
+    assert in_parts(real, network, 999, 1, 0) is real
+
+
+def test_a_start_is_chosen_part_by_part(parted):
+    data, pool = parted
+    for kind in ("random", "kmeans"):
+        targets = targets_of(data, pool, 7, kind, 0)
+        for place, image in enumerate(targets):
+            rows = (data.images == image).flatten(1).all(1).nonzero().flatten()
+            label, part = place // 7, place % 7 % 3
+            assert ((data.labels[rows] == label) & (data.parts[rows] == part)).any()
+
+
+def views_of(data, config):
+    return Views(Match(data, None, config, 0), networks=2)
+
+
+def test_a_step_compares_a_part_with_its_own_images(parted):
+    data, _ = parted
+    views = views_of(data, MatchConfig(steps=1, real_batch=6, synthetic_batch=4))
+    seen = set()
+    for step in range(12):
+        view, chosen = views.at(spec(10), step)
+        real = view.real
+        assert (real.shape, chosen.shape) == ((3, 6), (3, 3))  # of 10 images 4, 3 and 3
+        assert (data.labels[real] == torch.arange(3)[:, None]).all()
+        part_of_real, part_of_chosen = data.parts[real], chosen % 10 % 3
+        assert (part_of_real == part_of_real[:, :1]).all()
+        assert torch.equal(part_of_real[:, 0], part_of_chosen[:, 0])
+        assert torch.equal(part_of_real[:, 0], view.chosen)
+        assert (part_of_chosen == part_of_chosen[:, :1]).all()
+        assert len(chosen.unique()) == 9
+        seen |= {(label, int(part)) for label, part in enumerate(part_of_chosen[:, 0])}
+    assert len(seen) == 9

@@ -1,0 +1,117 @@
+"""Views: gone round in turns, each the same whenever it comes, its real side computed once."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hmnpack.augment import apply
+from hmnpack.container import new_container
+from hmnpack.matching import OBJECTIVES, FeatureMatching, Match, pool_of
+from hmnpack.matching.parts import in_parts
+from hmnpack.matching.views import Views
+from hmnpack.runtime import stream
+from hmnpack.schema.config import ContainerConfig, MatchConfig
+from hmnpack.schema.container import ImageShape, ImagesSpec
+
+SPEC = ImagesSpec(classes=3, instances=6, image=ImageShape(channels=3, height=16, width=16))
+
+
+def config(**changes):
+    settings = {"real_batch": 5, "synthetic_batch": 3, "precision": "float32", **changes}
+    return MatchConfig(steps=9, **settings)
+
+
+@pytest.fixture
+def pool(real, pool_config, tmp_path):
+    return pool_of(real, pool_config, 0, tmp_path)
+
+
+@pytest.fixture
+def matching(real, pool):
+    def matching(**changes):
+        data = in_parts(real, pool.trained(0), changes.get("parts", 1), SPEC.instances, 0)
+        settings = config(**changes)
+        return OBJECTIVES[settings.objective](Match(data, pool, settings, 7))
+
+    return matching
+
+
+def container():
+    return new_container(SPEC, ContainerConfig(), stream(0, "container"))
+
+
+def gradient(objective, step):
+    images = container()
+    objective.loss(images, step).backward()
+    return images.pixels.grad
+
+
+def test_every_round_has_every_view_in_an_order_of_its_own(real):
+    views = Views(Match(real, None, config(views=4), 0), networks=2)
+    steps = [views.at(SPEC, step) for step in range(12)]
+    rounds = [[view.number for view, _ in steps[start : start + 4]] for start in (0, 4, 8)]
+    assert [sorted(numbers) for numbers in rounds] == [[0, 1, 2, 3]] * 3
+    assert len({tuple(numbers) for numbers in rounds}) > 1
+
+
+def test_a_view_that_comes_again_is_the_same_with_other_synthetic_images(real):
+    views = Views(Match(real, None, config(views=2), 0), networks=2)
+    by_number = {}
+    for step in range(8):
+        view, chosen = views.at(SPEC, step)
+        by_number.setdefault(view.number, []).append((view, chosen))
+    for same in by_number.values():
+        first = same[0][0]
+        for view, _ in same:
+            assert torch.equal(view.real, first.real)
+            assert (view.network, view.part) == (first.network, first.part)
+            augmented, before = (some.draws for some in (view, first))
+            images = torch.ones(3, 3, 16, 16)
+            assert torch.equal(apply(images, augmented), apply(images, before))
+        assert len({tuple(chosen.flatten().tolist()) for _, chosen in same}) > 1
+    assert not torch.equal(by_number[0][0][0].real, by_number[1][0][0].real)
+
+
+@pytest.mark.parametrize("changes", [{}, {"parts": 2}, {"krr": 1.0}, {"objective": "mmd"}])
+def test_what_is_kept_changes_no_loss(matching, changes):
+    """One objective remembers its views; of the other, made anew for each step, none is kept."""
+    kept = matching(views=2, **changes)
+    for step in range(6):
+        torch.testing.assert_close(
+            gradient(kept, step), gradient(matching(views=2, **changes), step), rtol=0, atol=0
+        )
+
+
+def test_real_features_are_computed_once_for_each_view(matching, monkeypatch):
+    calls = []
+    compute = FeatureMatching._real_features
+    monkeypatch.setattr(
+        FeatureMatching,
+        "_real_features",
+        lambda self, through: calls.append(through.view.number) or compute(self, through),
+    )
+    objective = matching(views=3)
+    for step in range(9):
+        objective.loss(container(), step)
+    assert sorted(calls) == [0, 1, 2]
+
+
+def test_without_views_nothing_is_kept(matching):
+    objective = matching()
+    objective.loss(container(), 0)
+    assert not objective._kept
+
+
+def test_the_network_between_may_classify(matching, pool, real):
+    """Its cross-entropy by hand, weighted by how far it is trained."""
+    with_it, without = (matching(classification=w, classifier="between") for w in (0.4, 0.0))
+    for step in range(3):
+        images = container()
+        found = with_it.loss(images, step) - without.loss(images, step)
+        view, chosen = with_it.views.at(SPEC, step)
+        network = pool.between(view.network, view.part)
+        seen = images.expand(chosen.flatten())
+        logits = network(real.prepared(seen, torch.arange(3), view.draws))
+        errors = F.cross_entropy(logits, torch.arange(3).repeat_interleave(3))
+        expected = 0.4 * (1 - view.part) * errors
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
