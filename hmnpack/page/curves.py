@@ -1,0 +1,107 @@
+"""The curves of a run's log: the loss of condensing, and what accuracy it had on the way."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from hmnpack.page.axes import axis_around, axis_from
+from hmnpack.page.charts import Frame, Point, line_chart
+from hmnpack.page.events import RunLog, Stage
+from hmnpack.page.markup import Html, join, tag
+from hmnpack.page.numbers import count, duration, plural, rough
+from hmnpack.page.parts import Part, figure, folded, paragraph, table
+
+FIGURES = {"loss": "loss", "accuracy": "accuracy, %"}
+"""Figures of a log that are drawn, and what is set beside their axis."""
+
+STEPPED = ("warm-up", "matching", "gradient")
+"""Stages that count optimiser steps; the others count epochs."""
+
+LEFT_OUT = ("margins", "pruning")
+"""Stages of many trainings, one after the other, whose outcome the file itself has."""
+
+CHARTS = 24
+LINES = 20
+POINTS = 240
+"""Most points of a line; more are averaged, side by side."""
+
+DOTS = 50
+"""Values of an accuracy that are set as dots on the line, at most."""
+
+ROWS = 12
+"""Most rows of a table of a curve's values."""
+
+
+def curves_part(log: RunLog) -> Part | None:
+    """Return the section of a log's curves; None if it has no curve."""
+    charts = [_chart(*each) for each in list(curves_of(log))[:CHARTS]]
+    if not charts:
+        return None
+    grid = tag("div", *charts, class_="charts")
+    return Part("curves", "Curves of the run", join((paragraph(_said(log)), grid)))
+
+
+def curves_of(log: RunLog) -> Iterator[tuple[str, str, list[Stage]]]:
+    """Give the figure, the title and the stages of each chart.
+
+    Stages that differ by a number are the lines of one chart: ``pool network 1`` and ``pool
+    network 2`` are ``pool network``.
+    """
+    for figure_name in FIGURES:
+        found: dict[str, list[Stage]] = {}
+        for stage in log.stages.values():
+            if stage.name not in LEFT_OUT and len(stage.curve(figure_name)) > 1:
+                title = stage.name.rstrip("0123456789 /") or stage.name
+                found.setdefault(title, []).append(stage)
+        for title, stages in found.items():
+            yield figure_name, title, stages
+
+
+def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
+    """Return a curve of at most so many points: each the mean of some that lie side by side."""
+    if len(points) <= most:
+        return list(points)
+    edges = [index * len(points) // most for index in range(most + 1)]
+    return [_mean(points[first:last]) for first, last in pairwise(edges)]
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+
+
+def _chart(name: str, title: str, stages: Sequence[Stage]) -> Html:
+    whole = [stage.curve(name) for stage in stages[:LINES]]
+    lines = [thinned(curve) for curve in whole]
+    unit = "step" if title in STEPPED else "epoch"
+    (first, begin), (last, end) = whole[0][0], whole[0][-1]
+    several = f" ({plural(len(lines), 'line')})" if len(lines) > 1 else ""
+    summary = f"{rough(begin)} after {plural(first, unit)}, {rough(end)} after {count(last)}"
+    y = axis_around([value for line in lines for _, value in line], 4)
+    frame = Frame(
+        name=f"{name} of {title} by {unit}{several}: {summary}",
+        x=axis_from(0.0, float(max(curve[-1][0] for curve in whole)), 5),
+        y=y,
+        x_label=unit,
+        y_label=FIGURES[name] + (" (logarithmic)" if y.logarithmic else ""),
+    )
+    dots = lines[0] if name == "accuracy" and len(lines[0]) <= DOTS else []
+    caption = join((tag("strong", f"{title}: {name}"), f"{several}, {summary}"))
+    return figure(line_chart(frame, lines, dots), caption, _table(frame, whole[0]))
+
+
+def _table(frame: Frame, curve: Sequence[Point]) -> Html:
+    rows = [(count(round(step)), rough(value)) for step, value in thinned(curve, ROWS)]
+    inner = table(frame.name, (frame.x_label, frame.y_label), rows, "quiet")
+    averaged = f" (means of neighbouring {frame.x_label}s)" if len(curve) > ROWS else ""
+    return folded(f"In numbers{averaged}", inner, "numbers")
+
+
+def _said(log: RunLog) -> str:
+    end = "came to its end" if log.ended else "had not come to its end"
+    again = f", resumed {plural(log.resumed, 'time')}" if log.resumed else ""
+    said = f"From the log of a run that {end} after {duration(log.seconds)}{again}."
+    if any(log.stages[name].curve("accuracy") for name in STEPPED if name in log.stages):
+        said += (
+            " The accuracy is that of quick networks, trained on what the images were by then and "
+            "tested on held-out images of the training split."
+        )
+    return said

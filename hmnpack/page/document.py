@@ -1,0 +1,146 @@
+"""The whole page: a pure function of what is known, to the text of one HTML file."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from hmnpack.page.budget import budget_part
+from hmnpack.page.curves import curves_part
+from hmnpack.page.events import RunLog
+from hmnpack.page.gallery import Gallery
+from hmnpack.page.images import images_part
+from hmnpack.page.margins import margins_part
+from hmnpack.page.markup import Html, name_of, tag
+from hmnpack.page.numbers import count, plural, shape, share, size, spread
+from hmnpack.page.parts import Part, facts, paragraph, section
+from hmnpack.page.provenance import missing_part, provenance_part, settings_part
+from hmnpack.page.pruning import pruning_part
+from hmnpack.page.scores import best_line, scores_part
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.result import Result
+from hmnpack.version import __version__
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a page is made of.
+
+    Attributes:
+        manifest: What the bundle says about itself.
+        gallery: Its pictures.
+        log: The log of its run, if there is one.
+        result: An evaluation that is not in the bundle, if there is one.
+    """
+
+    manifest: Manifest
+    gallery: Gallery
+    log: RunLog | None = None
+    result: Result | None = None
+
+
+def page_of(evidence: Evidence) -> str:
+    """Return the text of the page: the same for the same evidence.
+
+    The page asks for nothing: no address in it leads elsewhere, no script runs, and its own policy
+    forbids both, as it forbids any style but its own.
+    """
+    parts = list(_parts(evidence))
+    title = f"{evidence.manifest.source.name}, {_budget(evidence.manifest)}"
+    body = tag(
+        "body",
+        tag("a", "Skip to the content", href="#content", class_="skip"),
+        tag("div", _header(evidence), _contents(parts), class_="head"),
+        tag("main", *(section(part) for part in parts), id="content", tabindex=-1),
+        tag("footer", paragraph(f"Written by hmnpack {__version__}. This page loads nothing.")),
+    )
+    return f"<!doctype html>\n{tag('html', _head(title), body, lang='en')}\n"
+
+
+@cache
+def style() -> Html:
+    """Return the style sheet, which is a file beside this one."""
+    return Html(files("hmnpack.page").joinpath("style.css").read_text(encoding="utf-8"))
+
+
+def policy() -> str:
+    """Return the page's content security policy: pictures within the page, and its one style."""
+    digest = b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _head(title: str) -> Html:
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy()),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("meta", name="generator", content=f"hmnpack {__version__}"),
+        tag("link", rel="icon", href="data:,"),
+        tag("title", f"{title} - hmnpack report"),
+        tag("style", style()),
+    )
+
+
+def _parts(evidence: Evidence) -> Iterator[Part]:
+    manifest, gallery, log = evidence.manifest, evidence.gallery, evidence.log
+    yield budget_part(manifest)
+    yield scores_part(manifest, evidence.result)
+    if gallery.by_class:
+        yield images_part(manifest, gallery.by_class)
+    if manifest.margins:
+        yield margins_part(manifest, manifest.margins, gallery)
+    if manifest.provenance.prunings:
+        yield pruning_part(manifest)
+    curves = curves_part(log) if log else None
+    if curves:
+        yield curves
+    yield provenance_part(manifest)
+    yield settings_part(manifest)
+    missing = missing_part(manifest, log)
+    if missing:
+        yield missing
+
+
+def _header(evidence: Evidence) -> Html:
+    manifest = evidence.manifest
+    spec = manifest.container
+    image = shape((spec.image.channels, spec.image.height, spec.image.width))
+    lead = (
+        f"{plural(spec.images, 'image')} of {plural(spec.classes, 'class', 'classes')}, {image}, "
+        f"stored in {count(manifest.ledger.floats)} numbers: the budget of {_budget(manifest)}."
+    )
+    return tag(
+        "header",
+        paragraph("Condensed data set", kind="kicker"),
+        tag("h1", name_of(manifest.source.name)),
+        paragraph(lead, kind="lead"),
+        facts(_key_figures(evidence), "keys"),
+    )
+
+
+def _budget(manifest: Manifest) -> str:
+    return f"{plural(manifest.budget.ipc, 'image')} per class"
+
+
+def _key_figures(evidence: Evidence) -> Iterator[tuple[str, object]]:
+    manifest = evidence.manifest
+    ledger, budget = manifest.ledger, manifest.budget
+    yield "images of each class", count(manifest.container.instances)
+    yield "of the budget used", share(ledger.floats, budget.floats)
+    yield "stored", size(ledger.bytes)
+    line = best_line(manifest, evidence.result)
+    if line:
+        yield "test accuracy", spread(line.mean, line.std)
+
+
+def _contents(parts: Sequence[Part]) -> Html:
+    links = (tag("li", tag("a", part.title, href=f"#{part.name}")) for part in parts)
+    return tag("nav", tag("ol", *links), aria_label="Contents")

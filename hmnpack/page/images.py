@@ -1,0 +1,114 @@
+"""Images by class, and the hardest and easiest of each class."""
+
+from base64 import b64encode
+
+from hmnpack.page.gallery import Gallery, Wall
+from hmnpack.page.markup import Html, join, name_of, tag
+from hmnpack.page.numbers import count, decimal, plural, shape
+from hmnpack.page.parts import Part, paragraph
+from hmnpack.schema.manifest import Manifest, Margins
+
+TILE = 64
+"""About how wide a picture is shown, in pixels of a screen; small ones are enlarged."""
+
+
+def images_part(manifest: Manifest, wall: Wall) -> Part:
+    """Return the section with the first images of each class."""
+    spec = manifest.container
+    each = len(wall.rows[0])
+    rows = [
+        _class_row(name, row, spec.instances, wall)
+        for name, row in zip(manifest.classes, wall.rows, strict=False)
+    ]
+    some = "All" if each == spec.instances else f"The first {count(each)} of the"
+    intro = f"{some} {plural(spec.instances, 'image')} of each class, {_order(manifest)}."
+    more = [_of_classes(manifest, wall), _made_smaller(manifest, wall)]
+    body = (paragraph(" ".join([intro, *filter(None, more)])), tag("div", *rows, class_="classes"))
+    return Part("images", "Images by class", join(body))
+
+
+def extremes(manifest: Manifest, margins: Margins, gallery: Gallery) -> Html:
+    """Return the images of lowest and highest margin, each class a row (paper figure 10)."""
+    low, high = gallery.hardest, gallery.easiest
+    if low is None or high is None:
+        return Html()
+    areas = margins.areas
+    rows = [
+        tag(
+            "div",
+            tag("h4", name_of(name)),
+            _end("hardest", name, hard, low, areas),
+            _end("easiest", name, easy, high, areas),
+            class_="ends",
+        )
+        for name, hard, easy in zip(manifest.classes, low.rows, high.rows, strict=False)
+    ]
+    each = len(low.rows[0])
+    ends = "image of lowest and that of highest area"
+    if each > 1:
+        ends = f"{count(each)} images of lowest and of highest area, the most extreme first,"
+    intro = f"The {ends} in each class."
+    more = [_of_classes(manifest, low), _made_smaller(manifest, low)]
+    return join(
+        (
+            tag("h3", "Hardest and easiest images"),
+            paragraph(" ".join([intro, *filter(None, more)])),
+            *rows,
+        )
+    )
+
+
+def _class_row(name: str, row: tuple[tuple[int, bytes], ...], instances: int, wall: Wall) -> Html:
+    shown = plural(instances, "image")
+    if len(row) < instances:
+        shown = f"{count(len(row))} of {shown}"
+    caption = tag("figcaption", name_of(name), " ", tag("small", shown))
+    return tag("figure", caption, _tiles(f"{shown} of the class {name}", row, wall))
+
+
+def _end(
+    what: str, name: str, row: tuple[tuple[int, bytes], ...], wall: Wall, areas: tuple[float, ...]
+) -> Html:
+    first, last = areas[row[0][0]], areas[row[-1][0]]
+    values = decimal(first) if len(row) == 1 else f"{decimal(first)} to {decimal(last)}"
+    caption = tag("figcaption", what, " ", tag("small", values))
+    said = f"The {plural(len(row), 'image')} of {name} that are {what}: areas {values}"
+    return tag("figure", caption, _tiles(said, row, wall))
+
+
+def _tiles(said: str, row: tuple[tuple[int, bytes], ...], wall: Wall) -> Html:
+    """Return pictures side by side; a screen reader takes them for one image."""
+    factor = max(1, round(TILE / max(wall.width, wall.height)))
+    pictures = (
+        tag(
+            "img",
+            src=f"data:image/png;base64,{b64encode(data).decode()}",
+            alt="",
+            width=wall.width * factor,
+            height=wall.height * factor,
+        )
+        for _, data in row
+    )
+    return tag("div", *pictures, class_="tiles", role="img", aria_label=said)
+
+
+def _order(manifest: Manifest) -> str:
+    """Return in which order images lie in the file: pruning by margins is what orders them."""
+    if manifest.margins and manifest.provenance.prunings:
+        return "the most useful first"
+    return "in the order of the file"
+
+
+def _of_classes(manifest: Manifest, wall: Wall) -> str:
+    shown, there = len(wall.rows), len(manifest.classes)
+    return (
+        "" if shown == there else f"Of {count(there)} classes the first {count(shown)} are shown."
+    )
+
+
+def _made_smaller(manifest: Manifest, wall: Wall) -> str:
+    if wall.factor == 1:
+        return ""
+    image = manifest.container.image
+    sizes = shape((wall.width, wall.height)), shape((image.width, image.height))
+    return f"Pictures are made smaller, to {sizes[0]} of {sizes[1]} pixels."

@@ -1,0 +1,93 @@
+"""How the images were chosen from more, and how well each beta's choice taught."""
+
+from collections.abc import Sequence
+from statistics import mean
+
+from hmnpack.page.axes import axis_around, axis_from
+from hmnpack.page.charts import Frame, line_chart
+from hmnpack.page.markup import Html, join, tag
+from hmnpack.page.numbers import count, percent, plural, short, spread
+from hmnpack.page.numbers import mean_and_std as mean_std
+from hmnpack.page.parts import Part, figure, paragraph, table
+from hmnpack.page.settings import settings
+from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
+
+STRATEGIES = {
+    "double-end": "the hardest and the easiest of each class were dropped",
+    "easy": "the easiest of each class were dropped",
+    "hard": "the hardest of each class were dropped",
+    "random": "random ones of each class were dropped",
+    "none": "the last of each class were dropped",
+}
+
+
+def pruning_part(manifest: Manifest) -> Part:
+    """Return the section of prunings, oldest first."""
+    prunings = manifest.provenance.prunings
+    kept = [*(each.instances for each in prunings[1:]), manifest.container.instances]
+    several = len(prunings) > 1
+    bodies = [
+        _one(pruning, left, f"Pruning {number}" if several else None)
+        for number, (pruning, left) in enumerate(zip(prunings, kept, strict=True), 1)
+    ]
+    return Part("pruning", "Pruning", join(bodies))
+
+
+def _one(pruning: Pruning, kept: int, title: str | None) -> Html:
+    heading = tag("h3", title) if title else None
+    how = STRATEGIES[pruning.config.strategy]
+    said = f"{count(kept)} of {plural(pruning.instances, 'image')} a class were kept; {how}."
+    chart = [_curve(pruning)] if pruning.scores else []
+    parts = (heading, paragraph(f"{said} {_beta(pruning)}".rstrip()), *chart)
+    config = settings(f"Settings of this pruning (seed {pruning.seed})", pruning.config)
+    return join((*(part for part in parts if part is not None), config))
+
+
+def _beta(pruning: Pruning) -> str:
+    if pruning.beta is None:
+        return ""
+    part = f"Beta, the part of the dropped that were the hardest, is {short(pruning.beta)}"
+    if not pruning.held_out:
+        return f"{part}, as it was asked for."
+    return (
+        f"{part}: the best on {plural(pruning.held_out, 'real image')} that condensing never saw. "
+        "The test split had no part in it."
+    )
+
+
+def _curve(pruning: Pruning) -> Html:
+    scores = sorted(pruning.scores, key=lambda score: score.beta)
+    curve = [(score.beta, mean(score.accuracies)) for score in scores]
+    several = any(len(score.accuracies) > 1 for score in scores)
+    dots = [(score.beta, value) for score in scores for value in score.accuracies]
+    chosen = next((point for point in curve if point[0] == pruning.beta), None)
+    frame = Frame(
+        name=_said(curve, chosen),
+        x=axis_from(0.0, 1.0, 10),
+        y=axis_around([value for _, value in dots], 4),
+        x_label="beta",
+        y_label="accuracy on held-out images, %",
+    )
+    chart = line_chart(frame, [curve], dots if several else curve, chosen)
+    caption = "How well each beta's choice teaches (the paper's Algorithm 1); ringed: the one taken"
+    return tag("div", figure(chart, caption), _table(scores, pruning), class_="beside")
+
+
+def _said(curve: Sequence[tuple[float, float]], chosen: tuple[float, float] | None) -> str:
+    low, high = min(value for _, value in curve), max(value for _, value in curve)
+    text = f"Accuracy on held-out images against beta, from {percent(low)} to {percent(high)}"
+    return f"{text}; beta {short(chosen[0])} was taken" if chosen else text
+
+
+def _table(scores: Sequence[BetaScore], pruning: Pruning) -> Html:
+    rows = [
+        (
+            f"{short(score.beta)}, taken" if score.beta == pruning.beta else short(score.beta),
+            spread(*mean_std(score.accuracies), 2),
+            len(score.accuracies),
+        )
+        for score in scores
+    ]
+    return table(
+        "Accuracy of each beta on held-out images", ("beta", "accuracy", "networks"), rows, "quiet"
+    )

@@ -1,0 +1,211 @@
+"""Scores beside their controls and beside the paper's figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from hmnpack.page.charts import interval
+from hmnpack.page.markup import Html, join, tag
+from hmnpack.page.numbers import PLUS_MINUS, SPACE, count, decimal, mean_and_std, plural, spread
+from hmnpack.page.paper import PaperScore, is_jpeg_copy, paper_score
+from hmnpack.page.parts import Part, paragraph, table
+from hmnpack.page.settings import settings
+from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.result import Result
+from hmnpack.student import t_quantile
+
+OWN = "these images"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table of scores.
+
+    Attributes:
+        name: What networks were trained on.
+        kind: Whose row it is: ``own``, ``control`` or ``paper``.
+        mean: Accuracy in percent.
+        std: Sample standard deviation, in points; None where there is none.
+        images: Training images, if known.
+        networks: Networks trained, if known.
+    """
+
+    name: str
+    kind: str
+    mean: float
+    std: float | None
+    images: int | None = None
+    networks: int | None = None
+
+    @property
+    def counts(self) -> str:
+        """How many images and networks there are, as far as that is known."""
+        images = "" if self.images is None else plural(self.images, "image")
+        networks = "" if self.networks is None else plural(self.networks, "network")
+        return ", ".join(filter(None, (images, networks)))
+
+    @property
+    def reach(self) -> float | None:
+        """Half the width of the mean's 95 % interval by Student's t, in points."""
+        if self.std is None or self.networks is None or self.networks < 2:
+            return None
+        return t_quantile(0.975, self.networks - 1) * self.std / sqrt(self.networks)
+
+
+def scores_part(manifest: Manifest, result: Result | None) -> Part:
+    """Return the section of scores: those of the file, that of a result file, the paper's."""
+    paper = paper_score(manifest)
+    last = len(manifest.scores)
+    bodies = [
+        _of_score(score, number, last, paper) for number, score in enumerate(manifest.scores, 1)
+    ]
+    if result is not None:
+        bodies.append(_of_result(result, manifest, paper))
+    if not bodies:
+        bodies.append(_nothing(paper))
+    if paper:
+        bodies.append(_note(manifest, paper))
+    return Part("scores", "Scores", join(bodies))
+
+
+def best_line(manifest: Manifest, result: Result | None) -> Line | None:
+    """Return the line that the head of the page quotes: of the last score, else of the result."""
+    if manifest.scores:
+        return _lines_of_score(manifest.scores[-1])[0]
+    return _lines_of_result(result)[0] if result else None
+
+
+def _lines_of_score(score: Score) -> list[Line]:
+    middle, std = mean_and_std(score.accuracies)
+    own = Line(OWN, "own", middle, std, score.images, len(score.accuracies))
+    controls = [
+        Line(row.name, "control", row.mean, _std(row.std, row.networks), row.images, row.networks)
+        for row in score.controls
+    ]
+    return [own, *controls]
+
+
+def _lines_of_result(result: Result) -> list[Line]:
+    images, networks = result.figures.get("images"), result.networks or 1
+    own = Line(
+        OWN,
+        "own",
+        result.accuracy_mean or 0.0,
+        _std(result.accuracy_std, networks),
+        images if isinstance(images, int) else None,
+        networks,
+    )
+    controls = [
+        Line(
+            row.name,
+            "control",
+            row.accuracy_mean,
+            _std(row.accuracy_std, row.networks),
+            row.images,
+            row.networks,
+        )
+        for row in result.controls
+    ]
+    return [own, *controls]
+
+
+def _std(value: float | None, networks: int) -> float | None:
+    return value if networks > 1 else None
+
+
+def _lines_of_paper(paper: PaperScore | None) -> list[Line]:
+    if paper is None:
+        return []
+    return [
+        Line(f"the paper, {paper.network}", "paper", paper.accuracy, paper.std),
+        Line(f"the paper, {paper.network}, all of {paper.title}", "paper", paper.whole, None),
+    ]
+
+
+def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) -> Html:
+    network, train = score.protocol.network, score.protocol.train
+    title = f"{network.name}, tested on {score.data}"
+    sizes = f" (width {network.width}, depth {network.depth})" if network.name == "convnet" else ""
+    epochs, steps = plural(train.epochs, "epoch"), score.protocol.min_steps
+    least = f" and {count(steps)} steps at least" if steps else ""
+    said = (
+        f"{plural(len(score.accuracies), 'fresh network')}{sizes}, trained for {epochs}{least} "
+        "and tested once, after the last."
+    )
+    config = settings(f"Protocol (seed {score.protocol.seed})", score.protocol)
+    heading = title if last == 1 else f"Score {number}: {title}"
+    lines = [*_lines_of_score(score), *_lines_of_paper(paper)]
+    made = (_table(title, lines), _made_with(score), config)
+    return join((tag("h3", heading), paragraph(said), *made))
+
+
+def _made_with(score: Score) -> Html:
+    versions = score.versions
+    software = (
+        f"; hmnpack {versions.hmnpack}, torch {versions.torch}, torchvision "
+        f"{versions.torchvision}, Python {versions.python}"
+        if versions
+        else ""
+    )
+    device = f", on {score.device}" if score.device else ""
+    split = tag("code", score.fingerprint)
+    return paragraph("Test split ", split, f"{software}{device}.", kind="small")
+
+
+def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> Html:
+    facts = result.figures
+    network, epochs = facts.get("network"), facts.get("epochs")
+    tested = f", tested on {result.data.name}" if result.data else ""
+    title = f"{network or 'network'}{tested}"
+    known = facts.get("bundle_data_sha256") is not None
+    said = (
+        f"From the result file of {result.name!r}, made at commit {result.commit} on "
+        f"{result.machine.device}"
+        + (f", {epochs} epochs" if epochs is not None else "")
+        + ("." if known else "; it does not say which bundle it is of.")
+    )
+    lines = [*_lines_of_result(result), *_lines_of_paper(paper)]
+    again = paragraph("To repeat it: ", tag("code", result.command), kind="small")
+    return join((tag("h3", title), paragraph(said), _table(title, lines), again))
+
+
+def _table(title: str, lines: Sequence[Line]) -> Html:
+    rows = [
+        (
+            _named(line),
+            spread(line.mean, line.std),
+            "" if line.reach is None else f"{PLUS_MINUS}{SPACE}{decimal(line.reach)}",
+        )
+        for line in lines
+    ]
+    caption = (
+        f"{title}: mean and deviation of the networks' test accuracy, and the mean's 95 % interval "
+        "(the wide part of a bar). Bars run from 0 to 100 %."
+    )
+    return table(caption, ("trained on", "accuracy", "95 % interval"), rows, "scores")
+
+
+def _named(line: Line) -> Html:
+    counts = tag("small", line.counts) if line.counts else ""
+    return join((line.name, " ", counts, interval(line.mean, line.reach, line.kind)))
+
+
+def _nothing(paper: PaperScore | None) -> Html:
+    how = tag("code", "hmnpack evaluate FILE --data NAME --record")
+    said = paragraph("No score is recorded in this file: ", how, " records one.")
+    if paper is None:
+        return said
+    return join((said, _table("the paper's networks", _lines_of_paper(paper))))
+
+
+def _note(manifest: Manifest, paper: PaperScore) -> Html:
+    name = manifest.source.name
+    if is_jpeg_copy(name):
+        said = f"{name} is a JPEG copy of it, so figures here are not comparable with them."
+    else:
+        said = "A JPEG copy, or one that was changed otherwise, would not be the same data."
+    return paragraph(
+        f"The paper's figures are those of its Table 2, with a pruning rate that was chosen on the "
+        f"test set, for the original {paper.title}. {said}",
+        kind="note",
+    )

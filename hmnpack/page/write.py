@@ -1,0 +1,81 @@
+"""A report, from files to a file."""
+
+from os import PathLike
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hmnpack.bundle import Bundle, read
+from hmnpack.errors import BadSettings
+from hmnpack.output import refuse_output, write_atomically
+from hmnpack.page.decoding import gallery_of
+from hmnpack.page.document import Evidence, page_of
+from hmnpack.page.events import read_log
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.result import Result
+
+ENDINGS = (".html", ".htm")
+
+
+def report(
+    bundle: str | PathLike[str] | Bundle,
+    out: str | PathLike[str],
+    *,
+    log: str | PathLike[str] | None = None,
+    result: str | PathLike[str] | None = None,
+    force: bool = False,
+) -> Path:
+    """Write one HTML page that shows a bundle: budget, scores, images, margins, provenance.
+
+    The page is one file, needs no network, and is the same for the same input.
+
+    Args:
+        bundle: A `.hmn` file, or a bundle.
+        out: The page to be, ``.html``.
+        log: The log of the run that made it (JSON lines), for its curves.
+        result: An evaluation of it, as ``hmnpack evaluate --save`` writes one.
+        force: Replace an earlier page.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        BadBundle: if the file breaks a rule of FORMAT.md.
+        OutputExists: if ``out`` is a symbolic link, a folder, or is there without ``force``.
+        BadSettings: if ``out`` is not named as a page, the log is none, or the result is none or
+            that of another bundle.
+    """
+    out = Path(out)
+    if out.suffix.lower() not in ENDINGS:
+        raise BadSettings(f"{out}: a report is a web page; name it {out.name}.html")
+    refuse_output(out, force=force)
+    if not isinstance(bundle, Bundle):
+        bundle = read(bundle)
+    evidence = Evidence(
+        manifest=bundle.manifest,
+        gallery=gallery_of(bundle),
+        log=None if log is None else read_log(log),
+        result=None if result is None else read_result(result, bundle.manifest),
+    )
+    write_atomically(out, page_of(evidence).encode(), force)
+    return out
+
+
+def read_result(path: str | PathLike[str], manifest: Manifest) -> Result:
+    """Return an evaluation of a bundle out of its file.
+
+    Raises:
+        BadSettings: if it is none, or is that of another bundle.
+    """
+    try:
+        result = Result.model_validate_json(Path(path).read_bytes())
+    except OSError as error:
+        raise BadSettings(f"{path} cannot be read ({error.strerror or error})") from error
+    except ValidationError as error:
+        raise BadSettings(f"{path} is no result that evaluate --save wrote") from error
+    if result.accuracy_mean is None:
+        raise BadSettings(f"{path} is the result of {result.name!r}, which has no accuracy")
+    of = result.figures.get("bundle_data_sha256")
+    if of is not None and of != manifest.data_sha256:
+        raise BadSettings(f"{path} is the result of another bundle (its sha256 differs)")
+    return result

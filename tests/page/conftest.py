@@ -1,0 +1,207 @@
+"""Pages of small bundles, parsed into trees that complain where the markup is not well formed."""
+
+import json
+from base64 import b64decode
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hmnpack.page import Evidence, page_of
+from hmnpack.page.choice import by_class, by_margin
+from hmnpack.page.events import log_of
+from hmnpack.page.gallery import Gallery, Wall
+from hmnpack.schema.config import PruneConfig
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.manifest import (
+    BetaScore,
+    ControlScore,
+    Margins,
+    Provenance,
+    Pruning,
+    Score,
+    Versions,
+)
+from hmnpack.schema.recipes import SMOKE
+
+DOT = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+"""A PNG of one grey pixel: pages of it do not depend on how images are compressed."""
+
+VOID = {"br", "img", "link", "meta", "wbr"}
+
+
+@dataclass
+class Node:
+    name: str
+    attributes: dict[str, str | None]
+    children: list["Node | str"] = field(default_factory=list)
+
+    def all(self, name=None, **wanted):
+        """Give every element below, of a name and with attributes."""
+        for child in self.children:
+            if isinstance(child, Node):
+                fits = all(child.attributes.get(key.rstrip("_")) == wanted[key] for key in wanted)
+                if name in (None, child.name) and fits:
+                    yield child
+                yield from child.all(name, **wanted)
+
+    def one(self, name=None, **wanted):
+        (found,) = self.all(name, **wanted)
+        return found
+
+    @property
+    def text(self):
+        return "".join(child if isinstance(child, str) else child.text for child in self.children)
+
+
+class _Parser(HTMLParser):
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.root = Node("", {})
+        self.open = [self.root]
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs), f"{tag}: an attribute is there twice"
+        node = Node(tag, dict(attrs))
+        self.open[-1].children.append(node)
+        if tag not in VOID:
+            self.open.append(node)
+
+    def handle_endtag(self, tag):
+        assert tag not in VOID
+        assert self.open.pop().name == tag
+
+    def handle_data(self, data):
+        self.open[-1].children.append(data)
+
+    def handle_comment(self, data):
+        raise AssertionError(f"a comment: {data}")
+
+
+def tree(text):
+    """Parse markup; every element must be closed where it should be."""
+    parser = _Parser()
+    parser.feed(str(text))
+    parser.close()
+    assert parser.open == [parser.root]
+    return parser.root
+
+
+def gallery_of_dots(manifest):
+    def wall(choice):
+        return Wall(8, 8, choice.factor, tuple(tuple((i, DOT) for i in row) for row in choice.rows))
+
+    walls = [by_class(manifest)]
+    if manifest.margins:
+        walls += by_margin(manifest, manifest.margins)
+    return Gallery(*map(wall, walls))
+
+
+def log_lines():
+    """Give the lines of a log: two networks, a warm-up, matching with probes."""
+
+    def progress(stage, done, total, **figures):
+        facts = {"seconds": 60.0, "stage": stage, "done": done, "total": total, "figures": figures}
+        return {"event": "progress", "utc": "x", **facts}
+
+    events = [{"event": "begun", "utc": "x", "seconds": 0.0}]
+    events += [
+        progress(f"pool network {n}", e, 3, loss=2.0 / e + n) for n in (1, 2) for e in (1, 2, 3)
+    ]
+    events += [progress("warm-up", step, 4, loss=1.0 / step) for step in (1, 2, 3, 4)]
+    events += [
+        progress("matching", step, 10, loss=50.0 / step**2, accuracy=20.0 + step)
+        for step in range(1, 11)
+    ]
+    events += [{"event": "ended", "utc": "x", "seconds": 120.0}]
+    return [json.dumps(event).encode() + b"\n" for event in events]
+
+
+@pytest.fixture
+def parsed():
+    return tree
+
+
+@pytest.fixture
+def lines():
+    return log_lines()
+
+
+@pytest.fixture
+def run_log():
+    return log_of(log_lines())
+
+
+@pytest.fixture
+def dots():
+    return gallery_of_dots
+
+
+@pytest.fixture
+def opened():
+    """The function that makes a page of a manifest, with dots for pictures, and parses it."""
+
+    def make(manifest, **more):
+        return tree(page_of(Evidence(manifest, gallery_of_dots(manifest), **more)))
+
+    return make
+
+
+@pytest.fixture
+def full_facts():
+    """Everything that a manifest may have, for 2 classes of 4 images each."""
+    scores = (
+        BetaScore(beta=0.0, accuracies=(60.0, 61.0)),
+        BetaScore(beta=0.5, accuracies=(62.0, 64.0)),
+        BetaScore(beta=1.0, accuracies=(58.0, 59.0)),
+    )
+    pruning = Pruning(
+        config=PruneConfig(strategy="double-end", betas=(0.0, 0.5, 1.0)),
+        seed=7,
+        instances=6,
+        beta=0.5,
+        held_out=10,
+        scores=scores,
+    )
+    control = ControlScore(
+        name="random real, same floats", images=2, mean=20.0, std=3.0, networks=3
+    )
+    score = Score(
+        protocol=EvaluateConfig(),
+        data="made up",
+        fingerprint="1" * 64,
+        images=8,
+        accuracies=(50.0, 52.0, 51.0),
+        versions=Versions(hmnpack="0.1.0", torch="2.8.0", torchvision="0.23", python="3.11"),
+        device="cuda",
+        controls=(control,),
+    )
+    return {
+        "config": SMOKE.model_dump(),
+        "margins": Margins(
+            epochs=100, seeds=3, values=(9000, -5000, 10000, 0, 100, 200, -300, 400)
+        ),
+        "provenance": Provenance(
+            hmnpack="0.1.0",
+            torch="2.8.0",
+            device="cpu",
+            real_images_used_to_start=True,
+            prunings=(pruning,),
+        ),
+        "scores": (score.model_dump(),),
+    }
+
+
+@pytest.fixture
+def full_bundle(bundle_of, images, image_shape, full_facts):
+    spec = images(instances=4, image=image_shape(3, 8, 8))
+    return bundle_of(spec, **full_facts)
+
+
+@pytest.fixture
+def golden_bundles():
+    """The bundles of tests/golden."""
+    return Path(__file__).parents[1] / "golden"

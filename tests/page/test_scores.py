@@ -1,0 +1,157 @@
+"""Scores: means, intervals, controls, and the paper's figures where they belong."""
+
+import pytest
+
+from hmnpack.page.paper import is_jpeg_copy, paper_score
+from hmnpack.page.scores import Line, best_line, scores_part
+from hmnpack.schema.manifest import SourceFacts
+from hmnpack.schema.presets import PRESETS
+from hmnpack.schema.result import DataFacts, Machine, Result, Row
+
+SPACE = "\N{NO-BREAK SPACE}"
+TABLE_2 = {
+    "cifar10": {1: 65.7, 10: 73.7, 50: 76.9},
+    "cifar100": {1: 36.3, 10: 45.4, 50: 48.5},
+    "svhn": {1: 87.4, 10: 90.0, 50: 91.2},
+    "tiny-imagenet": {1: 19.4, 10: 24.4},
+    "imagenet-10": {1: 64.6},
+}
+
+
+@pytest.fixture
+def manifest_of(full_bundle):
+    """The function that makes a manifest of a named source with the sizes of a preset."""
+
+    def make(name, preset, ipc=None):
+        manifest = full_bundle.manifest
+        source = SourceFacts(name=name, fingerprint="0" * 64, train_images=9, held_out=0, skipped=0)
+        spec = manifest.container.model_copy(
+            update={"classes": preset.classes, "image": preset.image}
+        )
+        budget = manifest.budget.model_copy(update={"ipc": ipc or preset.ipc})
+        return manifest.model_copy(update={"source": source, "container": spec, "budget": budget})
+
+    return make
+
+
+@pytest.fixture
+def result():
+    machine = Machine(processor="x", cores=2, memory_gib=8, device="cpu", versions={})
+    control = Row(name="<b>random", images=2, accuracy_mean=20.0, accuracy_std=1.0, networks=3)
+    return Result(
+        name="<i>evaluate",
+        command="hmnpack evaluate '<script>'",
+        commit="abc",
+        machine=machine,
+        data=DataFacts(name="digits & more", fingerprint="1" * 64),
+        accuracy_mean=51.0,
+        accuracy_std=1.0,
+        networks=3,
+        controls=(control,),
+        figures={"network": "convnet", "epochs": 300, "images": 8},
+    )
+
+
+def cells(table):
+    return [
+        (row.one("th").text, *(cell.text.replace(SPACE, " ") for cell in row.all("td")))
+        for row in table.one("tbody").all("tr")
+    ]
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda p: f"{p.dataset}-{p.ipc}")
+def test_the_papers_figures_are_those_of_table_2(manifest_of, preset):
+    found = paper_score(manifest_of(preset.dataset, preset))
+    assert found.accuracy == TABLE_2[preset.dataset][preset.ipc]
+    assert found.accuracy < found.whole
+    assert (found.network == "ResNet-AP") == (preset.dataset == "imagenet-10")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_known"),
+    [
+        ("cifar10", True),
+        ("hf:uoft-cs/cifar10", True),
+        ("CIFAR-10 (JPEG)", True),
+        ("cifar10-jpeg", True),
+        ("cifar100", False),
+        ("svhn", True),
+        ("cinic10", False),
+        ("stl10", False),
+    ],
+)
+def test_a_data_set_is_the_papers_by_its_name(manifest_of, name, is_known):
+    assert (paper_score(manifest_of(name, PRESETS[3])) is not None) == is_known
+
+
+def test_other_shapes_and_budgets_have_no_figure_in_the_paper(manifest_of):
+    assert paper_score(manifest_of("cifar10", PRESETS[6])) is None
+    assert paper_score(manifest_of("cifar10", PRESETS[3], ipc=2)) is None
+
+
+def test_a_jpeg_copy_is_known_by_its_name():
+    assert is_jpeg_copy("CIFAR-10 (JPEG)")
+    assert is_jpeg_copy("cifar10-jpg")
+    assert not is_jpeg_copy("cifar10")
+
+
+def test_the_rows_are_those_of_the_score(full_bundle, parsed):
+    body = parsed(scores_part(full_bundle.manifest, None).body)
+    sign = "\N{PLUS-MINUS SIGN}"
+    assert cells(body.one("table", class_="scores")) == [
+        (f"these images 8{SPACE}images, 3{SPACE}networks", f"51.0 {sign} 1.0 %", f"{sign} 2.5"),
+        (
+            f"random real, same floats 2{SPACE}images, 3{SPACE}networks",
+            f"20.0 {sign} 3.0 %",
+            f"{sign} 7.5",
+        ),
+    ]
+    assert "torch 2.8.0, torchvision 0.23, Python 3.11, on cuda" in body.text
+    assert "1" * 64 in body.text
+    assert not list(body.all("p", class_="note"))
+
+
+def test_the_interval_is_students():
+    assert Line("x", "own", 50.0, 1.0, networks=3).reach == pytest.approx(4.302653 / 3**0.5)
+    assert Line("x", "own", 50.0, 1.0, networks=1).reach is None
+    assert Line("x", "own", 50.0, None, networks=3).reach is None
+    assert Line("x", "paper", 50.0, 1.0).reach is None
+
+
+def test_the_paper_stands_beside_every_score_with_a_note(manifest_of, parsed):
+    body = parsed(scores_part(manifest_of("cifar10-jpeg", PRESETS[3]), None).body)
+    names = [row[0] for row in cells(body.one("table", class_="scores"))]
+    assert names[2:] == ["the paper, ConvNet ", "the paper, ConvNet, all of CIFAR-10 "]
+    assert "is a JPEG copy of it" in body.one("p", class_="note").text
+    original = parsed(scores_part(manifest_of("cifar10", PRESETS[3]), None).body)
+    assert "A JPEG copy" in original.one("p", class_="note").text
+
+
+def test_a_result_file_is_a_score_too(full_bundle, result, parsed):
+    manifest = full_bundle.manifest.model_copy(update={"scores": ()})
+    body = parsed(scores_part(manifest, result).body)
+    assert [row[0] for row in cells(body.one("table", class_="scores"))] == [
+        f"these images 8{SPACE}images, 3{SPACE}networks",
+        f"<b>random 2{SPACE}images, 3{SPACE}networks",
+    ]
+    assert "does not say which bundle" in body.text
+    assert "hmnpack evaluate '<script>'" in body.text
+    assert best_line(manifest, result).mean == 51.0
+
+
+def test_without_a_score_it_says_so(manifest_of, images_bundle, parsed):
+    body = parsed(scores_part(images_bundle.manifest, None).body)
+    assert body.text.startswith("No score is recorded in this file")
+    assert not list(body.all("table"))
+    assert best_line(images_bundle.manifest, None) is None
+    bare = manifest_of("cifar10", PRESETS[3]).model_copy(update={"scores": ()})
+    assert "65.7" in parsed(scores_part(bare, None).body).text
+
+
+def test_several_scores_are_numbered(full_bundle, parsed):
+    score = full_bundle.manifest.scores[0]
+    other = score.model_copy(update={"accuracies": (70.0,), "controls": ()})
+    manifest = full_bundle.manifest.model_copy(update={"scores": (score, other)})
+    body = parsed(scores_part(manifest, None).body)
+    assert [h.text[:9] for h in body.all("h3")] == ["Score 1: ", "Score 2: "]
+    assert best_line(manifest, None) == Line("these images", "own", 70.0, None, 8, 1)
