@@ -11,7 +11,7 @@ SMALL := --set pool.network.width=32 --set match.steps=400
 demo test check: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench proxy schema format clean
+.PHONY: help venv demo test check bench proxy reproduce schema format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,21 @@ proxy: $(STAMP) ## measure an accuracy proxy: NAME=p1 DATA=path (RECIPE, SETTING
 	@$(BIN)/python examples/reproduce/proxy.py --name '$(NAME)' $(if $(DATA),--data '$(DATA)') \
 		$(if $(RECIPE),--recipe '$(RECIPE)') $(foreach setting,$(SETTINGS),--set '$(setting)') \
 		$(if $(MINUTES),--stop-after-minutes '$(MINUTES)') $(if $(TAG),--tag '$(TAG)')
+
+reproduce: $(STAMP) ## list the paper's tables; reproduce-table6 DATA=path measures one (SCALE, RECIPE, IPC, SEEDS, ON, ...)
+	@$(BIN)/python examples/reproduce/paper.py
+
+# Of each variable the option that it stands for; DATA, LABEL and WORK may have spaces in them.
+REPRODUCED := $(addprefix reproduce-,table2 table4 table5 table6 figure5 figure6 figure7)
+.PHONY: $(REPRODUCED)
+$(REPRODUCED): reproduce-%: $(STAMP)
+	@$(BIN)/python examples/reproduce/paper.py $* $(if $(DATA),--data '$(DATA)') \
+		$(if $(LABEL),--label '$(LABEL)') $(if $(SIZE),--size '$(SIZE)') \
+		$(if $(SCALE),--scale '$(SCALE)') $(if $(RECIPE),--recipe '$(RECIPE)') \
+		$(foreach setting,$(SETTINGS),--set '$(setting)') $(if $(BUNDLE),--bundle $(BUNDLE)) \
+		$(if $(IPC),--ipc $(IPC)) $(if $(NETWORKS),--networks $(NETWORKS)) $(if $(ON),--on '$(ON)') \
+		$(if $(SEED),--seed '$(SEED)') $(if $(SEEDS),--seeds $(SEEDS)) $(if $(TAG),--tag '$(TAG)') \
+		$(if $(DEVICE),--device '$(DEVICE)') $(if $(WORK),--work '$(WORK)')
 
 schema: $(STAMP) ## write schema/*.json from the models again
 	$(BIN)/python -m hmnpack.schema.export manifest > schema/manifest-1.json.new

@@ -8,7 +8,7 @@ The planner's rule, for K classes of C x H x W images at ``ipc`` images per clas
 3. Channels and extractor are those of the nearest column of Table 7, by the sum of the absolute
    log-ratios of side, numbers per class and classes. Images under 16 pixels, and budgets where
    that column leaves fewer images than :data:`IMAGES_PER_IPC` per ipc, step down to the next
-   smaller setting of :data:`SMALLER`.
+   smaller setting of :data:`SMALLER`. The setting ``instance_channels`` replaces a column's.
 4. The count of images is the largest that fits, with weights, biases and the scale and shift of
    the decoder's normalisation counted: the paper's accounting, which reproduces its counts. What
    is written is less by the scale and shift, since they are folded into the weights.
@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import MAX_ENLARGEMENT, ContainerSpec, HmnSpec, ImageShape
-from hmnpack.schema.manifest import Budget
+from hmnpack.schema.manifest import MAX_IPC, Budget
 from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
 
 IMAGES_PER_IPC = 2
@@ -134,7 +134,7 @@ def plan(
         ipc: Budget, in images per class.
         classes: Number of classes K.
         image: Shape of the images.
-        config: Activation and output range; they cost nothing.
+        config: Activation and output range, which cost nothing; channels of an image's memory.
         over_budget: Take the count that is to be pruned back to the budget.
 
     Raises:
@@ -151,18 +151,33 @@ def plan(
     if spec is not None:
         more = over_budget_instances(ipc, spec) if over_budget else spec.instances
         return _checked(spec.model_copy(update={"instances": more}))
-    enough = ipc + 1
-    while _fitting(enough, classes, image, config or ContainerConfig()) is None:
-        enough *= 2
-    low = enough // 2
-    while low + 1 < enough:
-        middle = (low + enough) // 2
-        fits = _fitting(middle, classes, image, config or ContainerConfig()) is not None
-        low, enough = (low, middle) if fits else (middle, enough)
+    enough = _smallest_ipc(ipc, classes, image, config or ContainerConfig())
     raise BudgetTooSmall(
         f"ipc {ipc} allows {budget_of(ipc, classes, image).floats} numbers, too few for a decoder "
-        f"and {IMAGES_PER_IPC} images per stored one; the smallest ipc that works here is {enough}"
+        f"and {IMAGES_PER_IPC} images per stored one; "
+        + (
+            f"the smallest ipc that works here is {enough}"
+            if enough is not None
+            else "with so many instance channels no ipc works here; take fewer"
+        )
     )
+
+
+def _smallest_ipc(
+    above: int, classes: int, image: ImageShape, config: ContainerConfig
+) -> int | None:
+    """Return the smallest ipc that works, given one that does not; None if none does."""
+    enough = above + 1
+    while _fitting(enough, classes, image, config) is None:
+        if enough == MAX_IPC:
+            return None
+        enough = min(2 * enough, MAX_IPC)
+    low = max(above, enough // 2)
+    while low + 1 < enough:
+        middle = (low + enough) // 2
+        fits = _fitting(middle, classes, image, config) is not None
+        low, enough = (low, middle) if fits else (middle, enough)
+    return enough
 
 
 def _checked(spec: HmnSpec) -> HmnSpec:
@@ -197,7 +212,7 @@ def _spec(channels: Channels, classes: int, image: ImageShape, config: Container
         grid=ceil(image.side / 4) if small else min(MAX_GRID, ceil(image.side / 8)),
         dataset_channels=channels.dataset,
         class_channels=channels.klass,
-        instance_channels=channels.instance,
+        instance_channels=config.instance_channels or channels.instance,
         extractor_channels=channels.extractor,
         decoder_channels=channels.decoder[1:] if small else channels.decoder,
         activation=config.activation,

@@ -12,6 +12,7 @@ from hmnpack.budget import (
     plan,
 )
 from hmnpack.errors import BadSettings, BudgetTooSmall
+from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
 from hmnpack.schema.presets import PRESETS
 
@@ -86,6 +87,28 @@ def test_over_budget_the_planner_takes_the_papers_count(preset):
     assert instances_within(more, preset.ipc) == fits.instances
 
 
+def test_larger_memories_leave_fewer_images():
+    """Paper section 4.5: from 85 images of each class to 13, at 12 channels by our count."""
+    image = ImageShape(channels=3, height=32, width=32)
+    counts = {c: plan(1, 10, image, ContainerConfig(instance_channels=c)) for c in (1, 2, 12)}
+    assert {c: spec.instances for c, spec in counts.items()} == {1: 171, 2: 85, 12: 13}
+    assert counts[2] == plan(1, 10, image)
+    for channels, spec in counts.items():
+        preset = next(
+            preset for preset in PRESETS if (preset.dataset, preset.ipc) == ("cifar10", 1)
+        )
+        varied = preset.model_copy(update={"instance_channels": channels})
+        assert (
+            paper_count(varied, spec.instances) <= 30720 < paper_count(varied, spec.instances + 1)
+        )
+
+
+def test_settings_without_a_size_have_the_bytes_that_they_had_before_there_was_one():
+    assert "instance_channels" not in ContainerConfig().model_dump_json()
+    given = ContainerConfig(instance_channels=4)
+    assert ContainerConfig.model_validate_json(given.model_dump_json()) == given
+
+
 def test_elsewhere_over_budget_is_a_tenth_more_and_at_least_one():
     image = ImageShape(channels=1, height=28, width=28)
     for ipc, classes in ((1, 10), (3, 10), (7, 4)):
@@ -142,6 +165,12 @@ def test_too_small_a_budget_names_the_smallest_ipc_that_works():
     with pytest.raises(BudgetTooSmall, match="smallest ipc that works here is 2"):
         plan(1, 2, image)
     assert plan(2, 2, image).instances >= 4
+
+
+def test_memories_larger_than_images_fit_no_budget():
+    image = ImageShape(channels=1, height=8, width=8)
+    with pytest.raises(BudgetTooSmall, match="no ipc works here; take fewer"):
+        plan(1, 10, image, ContainerConfig(instance_channels=12))
 
 
 def test_most_instances_is_zero_where_not_even_one_fits():

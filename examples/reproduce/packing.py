@@ -11,7 +11,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.compressor import RunOptions, compress
 from hmnpack.errors import OutputExists
 from hmnpack.recipes import needs_pool
-from hmnpack.runtime import choose_device
+from hmnpack.runtime import Listener, choose_device
 from hmnpack.schema.config import CompressConfig
 from hmnpack.sources import Source, SourceOptions
 
@@ -29,6 +29,8 @@ class Packing:
         config: Every setting.
         output: The file to be; checkpoint, minutes and pool lie beside it.
         device: Where to compute.
+        listener: Hears of the progress.
+        unpruned: Where the bundle also goes as it is before it is pruned, or None.
     """
 
     source: Source
@@ -36,6 +38,8 @@ class Packing:
     config: CompressConfig
     output: Path
     device: str
+    listener: Listener = said
+    unpruned: Path | None = None
 
     def bundle(self, max_minutes: float | None) -> Bundle:
         """Return the bundle, made now or found; an unfinished run is gone on with.
@@ -50,13 +54,22 @@ class Packing:
         if self.output.exists():
             return self._found()
         own, pool = self.own_minutes(), self.pool_minutes()
-        with Timed(lambda stage: pool if stage.startswith(POOL_STAGE) else own, said) as timed:
+
+        def book(stage: str) -> Minutes:
+            return pool if stage.startswith(POOL_STAGE) else own
+
+        with Timed(book, self.listener) as timed:
             return compress(
                 self.source,
                 self.ipc,
                 config=self.config,
                 output=self.output,
-                options=RunOptions(device=self.device, resume=True, max_minutes=max_minutes),
+                options=RunOptions(
+                    device=self.device,
+                    resume=True,
+                    max_minutes=max_minutes,
+                    unpruned=self.unpruned,
+                ),
                 # A pool in the common cache may have been trained by who knows what, and when.
                 source_options=SourceOptions(cache_dir=self.output.parent),
                 listener=timed,

@@ -1,11 +1,13 @@
-"""Write the README's table of numbers from the result files, so that the two cannot differ.
+"""Write the tables of numbers from the result files, so that the two cannot differ.
 
-python examples/reproduce/render_tables.py           # rewrites the README
-python examples/reproduce/render_tables.py --check   # fails if it would change
+python examples/reproduce/render_tables.py           # rewrites the front page and this folder's
+python examples/reproduce/render_tables.py --check   # fails if one would change
 """
 
 import sys
 from pathlib import Path
+
+import render_paper
 
 from hmnpack.schema.result import Result, Row
 
@@ -73,23 +75,37 @@ def _control(rows: tuple[Row, ...], words: str) -> str:
     return "-"
 
 
-def rendered(page: str, folder: Path) -> str:
-    """Return the page with the table between its marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{README} has lost the marks of its table")
-    link = "examples/reproduce/results"
-    return before + begin + table(results(folder), link) + end + after
+def rendered(page: str, begin: str, end: str, text: str) -> str:
+    """Return a page with a text between its marks."""
+    before, found_begin, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found_begin and found_end):
+        raise SystemExit(f"a page has lost its mark {begin.strip()} or {end}")
+    return before + begin + text + end + after
+
+
+def pages(folder: Path) -> dict[Path, str]:
+    """Return the pages that have tables, as the results in a folder make them."""
+    front = table(results(folder), "examples/reproduce/results")
+    paper = render_paper.sections(folder)
+    return {
+        README: rendered(README.read_text(encoding="utf-8"), BEGIN, END, front),
+        render_paper.README: rendered(
+            render_paper.README.read_text(encoding="utf-8"),
+            render_paper.BEGIN,
+            render_paper.END,
+            paper,
+        ),
+    }
 
 
 def main(check: bool) -> int:
-    """Rewrite the README, or say whether it would change; return the exit code."""
-    page = README.read_text(encoding="utf-8")
-    new = rendered(page, HERE / "results")
+    """Rewrite the pages, or say whether one would change; return the exit code."""
+    new = pages(HERE / "results")
     if check:
-        return int(new != page)
-    README.write_text(new, encoding="utf-8")
+        return int(any(text != path.read_text(encoding="utf-8") for path, text in new.items()))
+    for path, text in new.items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

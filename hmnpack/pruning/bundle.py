@@ -11,7 +11,13 @@ from hmnpack.errors import BadData, BadSettings
 from hmnpack.pruning.margins import LabelledImages, margins_of
 from hmnpack.pruning.search import Search, best_beta
 from hmnpack.pruning.select import BY_MARGIN, kept_images
-from hmnpack.pruning.shrink import instances_to_keep, kept_margins, stored_margins, with_images
+from hmnpack.pruning.shrink import (
+    fewer_instances,
+    instances_to_keep,
+    kept_margins,
+    stored_margins,
+    with_images,
+)
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.ranks import joined
 from hmnpack.runtime import Listener, choose_device, silent, stream
@@ -144,6 +150,7 @@ def pruned(  # noqa: PLR0913
     device: torch.device,
     held_out: Split | None = None,
     trainings: Trainings | None = None,
+    keep: int | None = None,
 ) -> Bundle:
     """Return a bundle with as many of the images as a smaller budget holds, the most useful first.
 
@@ -157,6 +164,7 @@ def pruned(  # noqa: PLR0913
         device: Where networks are trained.
         held_out: Real images that condensing never saw, if :func:`needs_held_out`.
         trainings: How networks are trained, and what was found before.
+        keep: Images per class to keep, fewer than there are; None: as many as the budget holds.
 
     Raises:
         BadSettings: if there is nothing to prune, or the strategy lacks what it needs.
@@ -165,7 +173,7 @@ def pruned(  # noqa: PLR0913
     """
     spec, made_from = bundle.manifest.container, bundle.manifest.source
     trainings = trainings or Trainings()
-    keep = instances_to_keep(spec, ipc)
+    keep = instances_to_keep(spec, ipc) if keep is None else fewer_instances(spec, ipc, keep)
     refuse_settings(config, 0 if held_out is None else len(held_out))
     config = _suited(config, made_from.name)
     areas, beta = None, config.beta

@@ -44,6 +44,21 @@ def instances_to_keep(spec: ContainerSpec, ipc: int) -> int:
     return keep
 
 
+def fewer_instances(spec: ContainerSpec, ipc: int, keep: int) -> int:
+    """Return a number of images per class to keep, if a container has more and a budget as many.
+
+    Raises:
+        BadSettings: if it does not.
+    """
+    most = min(spec.instances - 1, instances_within(spec, ipc))
+    if not 1 <= keep <= most:
+        raise BadSettings(
+            f"cannot keep {keep} of {spec.instances} images of each class at ipc {ipc}; keep from "
+            f"1 to {most}"
+        )
+    return keep
+
+
 def with_images(
     bundle: Bundle, kept: Tensor, ipc: int, pruning: Pruning, margins: Margins | None
 ) -> Bundle:

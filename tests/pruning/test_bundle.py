@@ -99,6 +99,17 @@ def test_stored_pixels_are_pruned_too(bundle_of, images, image_shape, changed, r
     assert (rows // 5).tolist() == [0, 0, 1, 1]
 
 
+def test_fewer_images_than_the_budget_holds_may_be_kept(big, changed, rows_of):
+    small = pruned(big, 1, changed(strategy="none"), seed=0, device=CPU, keep=3)
+    assert rows_of(small, big).tolist() == [
+        80 * label + index for label in range(3) for index in (0, 1, 2)
+    ]
+    assert (small.manifest.budget.ipc, small.manifest.container.instances) == (1, 3)
+    for ipc, keep in ((1, 0), (1, 80), (9, 80)):
+        with pytest.raises(BadSettings, match=f"cannot keep {keep} of 80 images .* keep from 1 to"):
+            pruned(big, ipc, changed(strategy="none"), seed=0, device=CPU, keep=keep)
+
+
 def test_the_same_seed_gives_the_same_bytes(big, changed):
     def data(seed, strategy="random"):
         return pruned(big, 1, changed(strategy=strategy), seed=seed, device=CPU).to_bytes()

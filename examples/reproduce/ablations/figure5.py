@@ -1,0 +1,57 @@
+"""Figure 5: many images of little memory each, or few of much, in the same budget."""
+
+from ablations.bundles import in_budget
+from ablations.judging import judged
+from ablations.study import Ablation, Findings, Study, named
+from hmnpack.budget import plan
+from hmnpack.errors import BudgetTooSmall
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import HmnSpec
+
+CHANNELS = (1, 2, 4, 8, 12)
+"""Besides what the planner takes."""
+
+
+def measure(study: Study) -> Findings:
+    """Return a row for every budget and number of channels that leaves it enough images."""
+    rows = []
+    for ipc in study.ipcs:
+        for channels in _channels(study, ipc):
+            bundle = in_budget(study, ipc, {"container.instance_channels": channels})
+            spec = bundle.manifest.container
+            (row,) = judged(study, bundle, study.protocol(ipc))
+            name = f"{channels} channels" if channels > 1 else "1 channel"
+            paper = study.papers(ABLATION.paper, name, ipc)
+            rows.append(named(row, name, ipc, paper, images_per_class=spec.instances))
+    return Findings(tuple(rows))
+
+
+def _channels(study: Study, ipc: int) -> list[int]:
+    own = _planned(study, ipc, None).instance_channels
+    fitting = tuple(channels for channels in CHANNELS if _fits(study, ipc, channels))
+    return sorted({own, *study.scale.thinned(fitting)})
+
+
+def _fits(study: Study, ipc: int, channels: int) -> bool:
+    try:
+        _planned(study, ipc, channels)
+    except BudgetTooSmall:
+        return False
+    return True
+
+
+def _planned(study: Study, ipc: int, channels: int | None) -> HmnSpec:
+    config = ContainerConfig(instance_channels=channels)
+    return plan(ipc, len(study.source.classes), study.source.image, config)
+
+
+ABLATION = Ablation(
+    title="Figure 5: memory of each image, and number of images",
+    varies="the channels of each image's memory, and with them how many images fit the budget",
+    measures="accuracy of ConvNets trained on bundles that were condensed within the budget (the "
+    "paper's text gives two points: 85 and 13 images of each class, which 2 and 12 channels leave)",
+    paper={("2 channels", 1): 65.1, ("12 channels", 1): 48.2},
+    ipcs=(1, 10),
+    measure=measure,
+    takes_bundles=False,
+)

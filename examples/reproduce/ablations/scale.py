@@ -1,0 +1,180 @@
+"""How large a study is: the paper's own size, one for a CPU, one for a test, or any part."""
+
+from dataclasses import dataclass, replace
+from math import ceil, sqrt
+from typing import TypeVar
+
+from hmnpack.errors import BadSettings
+from hmnpack.schema.config import CompressConfig, GradientConfig
+from hmnpack.schema.evaluation import ControlRow, EvaluateConfig
+
+Point = TypeVar("Point")
+
+PAPER_WIDTH = 128
+"""Channels of the paper's ConvNets."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of a study.
+
+    Attributes:
+        name: As it is typed.
+        recipe: Settings of condensing to start from, where none are named.
+        protocol: Settings of judging to start from.
+        condensing: Part of the steps and epochs of condensing, above 0 and at most 1.
+        training: The same of networks that are trained on condensed images, to judge or to prune.
+        large: A further part, where networks are among them that take thirty times the work.
+        width: Most channels of a ConvNet.
+        networks: Networks of each row, where no seeds are named.
+        betas: Hard pruning rates that are tried.
+        points: Most points of a curve.
+        rows: Control rows of Table 2.
+        ipcs: Most budgets, where none are named: the smallest of the paper's.
+    """
+
+    name: str
+    recipe: str
+    protocol: str
+    condensing: float
+    training: float
+    large: float
+    width: int
+    networks: int
+    betas: tuple[float, ...]
+    points: int
+    rows: tuple[ControlRow, ...]
+    ipcs: int
+
+    def condensed(self, config: CompressConfig) -> dict[str, object]:
+        """Return the settings of condensing that this size changes, by dotted path."""
+        warmup, pool, match, prune = config.warmup, config.pool, config.match, config.prune
+        wanted: dict[str, object] = {
+            "warmup.steps": part_of(warmup.steps, self.condensing),
+            "pool.train.epochs": part_of(pool.train.epochs, self.condensing),
+            "pool.min_steps": part_of(pool.min_steps, self.condensing),
+            "pool.network.width": min(pool.network.width, self.width),
+            "match.steps": part_of(match.steps, self.condensing),
+            **part_of_gradient(config.gradient, self.condensing),
+            "gradient.network.width": min(config.gradient.network.width, self.width),
+            "prune.network.width": min(prune.network.width, self.width),
+            "prune.margins.epochs": part_of(prune.margins.epochs, self.training),
+            "prune.train.epochs": part_of(prune.train.epochs, self.training),
+            "prune.min_steps": part_of(prune.min_steps, self.training),
+            "prune.seeds": min(prune.seeds, self.networks),
+            "prune.betas": self.betas,
+        }
+        return {path: value for path, value in wanted.items() if value != _at(config, path)}
+
+    def judged(self, config: EvaluateConfig) -> dict[str, object]:
+        """Return the settings of judging that this size changes, by dotted path."""
+        wanted: dict[str, object] = {
+            "network.width": min(config.network.width, self.width),
+            "train.epochs": part_of(config.train.epochs, self.training),
+            "min_steps": part_of(config.min_steps, self.training),
+        }
+        return {path: value for path, value in wanted.items() if value != _at(config, path)}
+
+    def thinned(self, points: tuple[Point, ...]) -> tuple[Point, ...]:
+        """Return so many of a curve's points as this size has, evenly, with both ends."""
+        count, last = min(self.points, len(points)), len(points) - 1
+        return tuple(points[round(index * last / max(1, count - 1))] for index in range(count))
+
+
+def part_of(count: int, part: float) -> int:
+    """Return a part of a number of steps or epochs, rounded up: none only of none."""
+    return ceil(round(count * part, 6))
+
+
+def part_of_gradient(config: GradientConfig, part: float) -> dict[str, object]:
+    """Return a part of gradient matching's networks; of less than one network, fewer steps."""
+    networks = max(1, round(config.networks * part)) if config.networks else 0
+    steps = config.inner_steps
+    if networks == 1:
+        steps = min(steps, part_of(config.steps, part))
+    return {"gradient.networks": networks, "gradient.inner_steps": steps}
+
+
+def _at(config: CompressConfig | EvaluateConfig, path: str) -> object:
+    value: object = config
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+_FULL = Scale(
+    name="full",
+    recipe="paper",
+    protocol="paper",
+    condensing=1,
+    training=1,
+    large=1,
+    width=4096,
+    networks=10,
+    betas=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    points=100,
+    rows=("floats", "bytes", "count", "whole"),
+    ipcs=3,
+)
+
+SCALES = {
+    "full": _FULL,
+    "cpu": Scale(
+        name="cpu",
+        recipe="fast",
+        protocol="short",
+        condensing=0.5,
+        training=0.25,
+        large=0.1,
+        width=64,
+        networks=3,
+        betas=(0.0, 0.2, 0.4, 0.6, 0.8),
+        points=4,
+        rows=("floats", "bytes", "count"),
+        ipcs=1,
+    ),
+    "smoke": Scale(
+        name="smoke",
+        recipe="smoke",
+        protocol="short",
+        condensing=1,
+        training=0.001,
+        large=1,
+        width=4,
+        networks=2,
+        betas=(0.0, 0.5),
+        points=2,
+        rows=("floats", "bytes", "count", "whole"),
+        ipcs=1,
+    ),
+}
+"""By name: the paper's own size, for a GPU; about an hour of one CPU; seconds, for tests."""
+
+
+def scale_of(text: str) -> Scale:
+    """Return a size by its name, or the part of the paper's own that a number says.
+
+    Of the paper's own, a number shrinks steps, epochs and networks; the work of a ConvNet goes
+    with the square of its width, which is shrunk by the number's root.
+
+    Raises:
+        BadSettings: if it is neither.
+    """
+    if text in SCALES:
+        return SCALES[text]
+    try:
+        part = float(text)
+    except ValueError:
+        part = 0.0
+    if not 0 < part <= 1:
+        raise BadSettings(
+            f"scale {text!r} is neither a number above 0 and up to 1 nor one of {', '.join(SCALES)}"
+        )
+    return replace(
+        _FULL,
+        name=text,
+        condensing=part,
+        training=part,
+        width=max(4, round(PAPER_WIDTH * sqrt(part))),
+        networks=max(2, ceil(_FULL.networks * part)),
+    )

@@ -1,0 +1,95 @@
+"""The tables of the paper's studies in this folder's README, from the results that there are.
+
+`render_tables.py` writes them, and says whether they would change.
+"""
+
+from pathlib import Path
+
+from hmnpack.schema.result import Figure, Result, Row
+
+README = Path(__file__).resolve().parent / "README.md"
+BEGIN = "<!-- paper: written by examples/reproduce/render_tables.py -->\n"
+END = "<!-- end of paper -->"
+EMPTY = "No table or figure of the paper is recorded yet.\n"
+COLUMNS = ("ipc", "row", "images", "here", "95 %", "paper")
+FIGURES = {
+    "images": "images",
+    "mb": "memory, MB",
+    "mb_paper": "paper",
+    "decode_seconds": "decoding, s",
+    "decode_seconds_paper": "paper",
+}
+"""Figures of Table 5 by the beginning of their names, which end in a budget."""
+
+
+def studies(folder: Path) -> dict[str, Result]:
+    """Return the results of studies by the name of their file: tables, then figures."""
+    found = {
+        path.name: Result.model_validate_json(path.read_text(encoding="utf-8"))
+        for path in folder.glob("paper-*.json")
+    }
+    order = sorted(found, key=lambda name: (not name.startswith("paper-table"), name))
+    return {name: found[name] for name in order}
+
+
+def sections(folder: Path) -> str:
+    """Return a heading, what was measured and a Markdown table for each result."""
+    found = studies(folder)
+    parts = [_section(result, f"{folder.name}/{name}") for name, result in found.items()]
+    return "\n".join(parts) if parts else EMPTY
+
+
+def _section(result: Result, link: str) -> str:
+    lines = _accuracies(result.controls) if result.controls else _figures(result)
+    return f"### {result.figures['title']}\n\n{_said(result, link)}\n\n" + "\n".join(lines) + "\n"
+
+
+def _said(result: Result, link: str) -> str:
+    figures = result.figures
+    data = result.data.name if result.data else "-"
+    parts = [data, f"scale `{figures['scale']}`"]
+    if result.controls:
+        parts += [
+            f"recipe `{result.recipe}`" if result.recipe else "bundles that were there already",
+            f"{result.controls[0].networks} networks a row, ConvNets of width {figures['width']}",
+            f"tested on {figures['tested_on']}",
+        ]
+    return f"{', '.join(parts)} ([json]({link}))."
+
+
+def _accuracies(rows: tuple[Row, ...]) -> list[str]:
+    lines = [_line(COLUMNS), "|" + "---|" * len(COLUMNS)]
+    for row in rows:
+        interval, paper = row.accuracy_ci95, row.figures.get("paper")
+        cells = (
+            str(row.figures["ipc"]),
+            row.name,
+            f"{row.images:,}",
+            f"{row.accuracy_mean:.1f} &plusmn; {row.accuracy_std:.1f}",
+            "-" if interval is None else f"&plusmn; {interval:.1f}",
+            "-" if paper is None else f"{paper}",
+        )
+        lines.append(_line(cells))
+    return lines
+
+
+def _figures(result: Result) -> list[str]:
+    """Return the table of a study without accuracies, Table 5: a line for each budget."""
+    heads = ("ipc", *FIGURES.values())
+    lines = [_line(heads), "|" + "---|" * len(heads)]
+    for name in result.figures:
+        begin, _, ipc = name.partition("_ipc")
+        if begin == next(iter(FIGURES)):
+            values = (result.figures[f"{each}_ipc{ipc}"] for each in FIGURES)
+            lines.append(_line((ipc, *(_cell(value) for value in values))))
+    return lines
+
+
+def _cell(value: Figure) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    return "-" if value is None else f"{value:,}"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
