@@ -73,7 +73,9 @@ class Request:
 @click.argument("data", type=DataName())
 @click.option("--ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class.")
 @output_option
-@click.option("--recipe", type=RecipeName(), help="Named settings [default: fast].")
+@click.option(
+    "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every random number.")
 @set_option
 @click.option(
@@ -148,15 +150,16 @@ def _run(
     from hmnpack.log import together
     from hmnpack.output import refuse_output
     from hmnpack.ranks import joined
-    from hmnpack.recipes import shape_of
+    from hmnpack.recipes import default_recipe, shape_of
     from hmnpack.runtime import choose_device
 
     refuse_output(request.output, force=request.force)  # before minutes of opening
     quiet = request.quiet or not leads()
-    with _logs(request) as logs, joined(choose_device(request.device)) as world:
+    device = choose_device(request.device)
+    with _logs(request) as logs, joined(device) as world:
         with world.leader_first(), drawn(quiet=quiet) as bars:
             source = opened(request.data, source_options, together(bars, logs))
-        config = settings.config(shape_of(source))
+        config = settings.config(shape_of(source), default_recipe(device.type))
         if not quiet:
             _announce(source, request, config, world.size)
         with drawn(quiet=quiet) as bars, pausing() as should_pause:

@@ -1,7 +1,5 @@
 """`hmnpack evaluate`: networks trained from scratch on a file's images, beside control rows."""
 
-import shlex
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +10,33 @@ import click
 from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
+    chosen_source,
     opened,
     run_options,
     set_option,
     source_options,
 )
+from hmnpack.errors import BadSettings
 
 if TYPE_CHECKING:
+    from hmnpack.bundle import Bundle
     from hmnpack.evaluation import Evaluation
-    from hmnpack.schema.config import EvaluateConfig
+    from hmnpack.schema.evaluation import EvaluateConfig
     from hmnpack.schema.manifest import Manifest
-    from hmnpack.schema.result import Result
     from hmnpack.sources import Source
 
+PROTOCOL_NAMES = ("short", "paper")
+"""For the option, which must not wait for settings to be imported; a test compares."""
+
 SETTINGS = {
-    "net": "network.name",
     "width": "network.width",
     "epochs": "train.epochs",
     "batch": "train.batch",
     "repeats": "repeats",
     "seed": "seed",
     "controls": "controls",
+    "rows": "rows",
+    "jpeg_quality": "jpeg_quality",
 }
 """Options that are settings of their own, by the setting's path."""
 
@@ -45,6 +49,7 @@ class Request:
         file: The bundle.
         data: The real images to test on.
         device: Where to compute.
+        record: Write the scores into the bundle.
         save: The result file to write, or None.
         force: Replace it if it is there.
         as_json: Print JSON instead of a table.
@@ -54,24 +59,96 @@ class Request:
     file: Path
     data: str
     device: str
+    record: bool
     save: Path | None
     force: bool
     as_json: bool
     quiet: bool
 
 
+@dataclass(frozen=True)
+class Choice:
+    """How to judge, as it was typed.
+
+    Attributes:
+        protocol: Name of the settings to start from.
+        networks: Names of networks; none: the protocol's.
+        assignments: Texts such as ``"train.lr=0.02"``.
+        options: Values by the setting's path, None where not given.
+    """
+
+    protocol: str
+    networks: tuple[str, ...]
+    assignments: tuple[str, ...]
+    options: dict[str, Any]
+
+    def configs(self, manifest: "Manifest") -> list["EvaluateConfig"]:
+        """Return the settings of every network, for a bundle.
+
+        Raises:
+            BadSettings: for an unknown setting, or a value that its setting refuses.
+        """
+        from hmnpack.cli.settings import evaluate_config
+        from hmnpack.schema.protocols import PROTOCOLS
+        from hmnpack.schema.recipes import DataShape
+
+        data = DataShape(
+            name=manifest.source.name,
+            classes=len(manifest.classes),
+            image=manifest.container.image,
+        )
+        base = PROTOCOLS[self.protocol](data, manifest.budget.ipc)
+        return [
+            evaluate_config(self.assignments, {**self.options, "network.name": name}, base)
+            for name in dict.fromkeys(self.networks) or (None,)
+        ]
+
+
 @click.command(short_help="Train networks on a file's images and test them.", epilog=DATA_HELP)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--data", type=DataName(), required=True, help="The real images to test on.")
-@click.option("--net", metavar="NAME", help="convnet [default], resnet-ap, torchvision:resnet18...")
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOL_NAMES),
+    default="short",
+    show_default=True,
+    help="Settings to start from: paper is its appendix C.2 for this data and budget.",
+)
+@click.option(
+    "--net",
+    multiple=True,
+    metavar="NAME",
+    help="convnet, resnet-ap, vgg16, resnet18, densenet121, torchvision:NAME or timm:NAME; "
+    "repeatable [default: the protocol's].",
+)
 @click.option("--width", type=click.IntRange(min=1), help="Channels of a ConvNet [default: 128].")
-@click.option("--epochs", type=click.IntRange(min=0), help="Passes over the images [default: 300].")
+@click.option(
+    "--epochs", type=click.IntRange(min=0), help="Passes over the images [default: short has 300]."
+)
 @click.option("--batch", type=click.IntRange(min=1), help="Images per step [default: 64].")
-@click.option("--repeats", type=click.IntRange(min=1), help="Networks per row [default: 3].")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    help="Networks per row [default: short has 3, paper 10].",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every random number.")
+@click.option(
+    "--rows",
+    multiple=True,
+    metavar="NAMES",
+    help="Control rows: floats, bytes, count, whole; with commas, or repeated "
+    "[default: floats,bytes].",
+)
 @click.option("--no-controls", is_flag=True, help="Leave out the rows of real images.")
+@click.option(
+    "--jpeg-quality",
+    type=click.IntRange(1, 95),
+    metavar="1..95",
+    help="Of row bytes [default: the best on images held out of train].",
+)
 @set_option
 @source_options
+@click.option("--record", is_flag=True, help="Write the scores into FILE, for `verify`.")
 @click.option(
     "--save", type=click.Path(path_type=Path), metavar="FILE.json", help="Record the result there."
 )
@@ -81,75 +158,92 @@ class Request:
 def evaluate(**typed: Any) -> None:  # noqa: ANN401
     """Train fresh networks on the images of FILE and test them on the test split of --data.
 
-    Beside them stand networks trained on random real images that take the same number of floats,
-    and on JPEG files that take the same number of bytes.
+    Beside them stand networks trained on real images: random ones that take the same number of
+    floats, JPEG files that take the same number of bytes, random ones of the same count (an upper
+    reference), and the whole data (hours, kept in the cache for the next time).
     """
-    from hmnpack.cli.settings import evaluate_config
-
-    typed["controls"] = False if typed.pop("no_controls") else None
+    typed["rows"] = _names(typed["rows"])
+    without = typed.pop("no_controls")
+    if without and typed["rows"]:
+        raise BadSettings("--rows and --no-controls contradict each other; leave one out")
+    typed["controls"] = False if without else None
     options = {path: typed.pop(name) for name, path in SETTINGS.items()}
-    config = evaluate_config(typed.pop("assignments"), options)
+    choice = Choice(typed.pop("protocol"), typed.pop("net"), typed.pop("assignments"), options)
     source = {name: typed.pop(name) for name in ("size", "skip_bad", "data_dir", "cache_dir")}
-    _run(Request(**typed), config, source)
+    _run(Request(**typed), choice, source)
 
 
-def _run(request: Request, config: "EvaluateConfig", source_options: dict[str, Any]) -> None:
+def _names(texts: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return names that were given with commas, repeatedly, or not at all."""
+    return tuple(name.strip() for text in texts for name in text.split(",")) or None
+
+
+def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> None:
     from hmnpack.bundle import read
     from hmnpack.cli.progress import drawn
-    from hmnpack.cli.show import accuracy_table, console, print_json
     from hmnpack.evaluation import evaluate as judge
-    from hmnpack.output import refuse_output, write_atomically
+    from hmnpack.evaluation import refuse_network
+    from hmnpack.output import refuse_output
+    from hmnpack.runtime import choose_device
+    from hmnpack.scores import refuse_recording
 
     bundle = read(request.file)
+    configs = choice.configs(bundle.manifest)
+    choose_device(request.device)
+    for config in configs:
+        refuse_network(config.network, bundle.manifest)
+    if request.record:
+        refuse_recording(request.file)
     if request.save:
         refuse_output(request.save, force=request.force)
+    options = chosen_source(source_options)
     with drawn(quiet=request.quiet) as listener:
         source = opened(request.data, source_options, listener)
         begun = time.monotonic()
-        found = judge(bundle, source, config, device=request.device, listener=listener)
-    minutes = (time.monotonic() - begun) / 60
-    result = None
+        found = {}
+        for config in configs:
+            found[config.network.name] = judge(
+                bundle,
+                source,
+                config,
+                device=request.device,
+                source_options=options,
+                listener=listener,
+            )
+    _show(request, bundle.manifest, source, found, (time.monotonic() - begun) / 60)
+    if request.record:
+        _record(request, bundle, found)
+
+
+def _show(
+    request: Request,
+    manifest: "Manifest",
+    source: "Source",
+    found: dict[str, "Evaluation"],
+    minutes: float,
+) -> None:
+    from hmnpack.cli.outcome import accuracy_table, result_of
+    from hmnpack.cli.show import console, print_json
+    from hmnpack.output import write_atomically
+    from hmnpack.runtime import choose_device
+
     if request.save or request.as_json:
-        result = _result(request, bundle.manifest, source, found, minutes)
-    if request.save and result:
+        result = result_of(found, manifest, source, choose_device(request.device), minutes)
+    if request.save:
         text = result.model_dump_json(indent=2) + "\n"
         write_atomically(request.save, text.encode(), request.force)
-    if request.as_json and result:
+    if request.as_json:
         print_json(result.model_dump(mode="json"))
     else:
-        title = f"{config.network.name}, tested on {source.name}"
-        console().print(accuracy_table(title, found.rows))
+        network = "" if len(found) > 1 else f"{next(iter(found))}, "
+        console().print(accuracy_table(f"{network}tested on {source.name}", found))
 
 
-def _result(
-    request: Request, manifest: "Manifest", source: "Source", found: "Evaluation", minutes: float
-) -> "Result":
-    from hmnpack.measure import commit, machine_facts
-    from hmnpack.runtime import choose_device
-    from hmnpack.schema.result import DataFacts, Result
+def _record(request: Request, bundle: "Bundle", found: dict[str, "Evaluation"]) -> None:
+    from hmnpack.cli.text import safe
+    from hmnpack.scores import record
 
-    first, *controls = found.rows
-    return Result(
-        name=f"evaluate {source.name} {manifest.budget.ipc} ipc",
-        recipe=manifest.config.recipe if manifest.config else None,
-        command=shlex.join(["hmnpack", *sys.argv[1:]]),
-        commit=commit(),
-        seed=found.score.protocol.seed,
-        machine=machine_facts(choose_device(request.device)),
-        data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
-        minutes=round(minutes, 3),
-        accuracy_mean=first.accuracy_mean,
-        accuracy_std=first.accuracy_std,
-        networks=first.networks,
-        controls=tuple(controls),
-        figures={
-            "images": first.images,
-            "floats": manifest.ledger.floats,
-            "ipc": manifest.budget.ipc,
-            "network": found.score.protocol.network.name,
-            "width": found.score.protocol.network.width,
-            "epochs": found.score.protocol.train.epochs,
-            "bundle_data_sha256": manifest.data_sha256,
-            **first.figures,
-        },
-    )
+    for network, evaluation in found.items():
+        record(request.file, bundle, evaluation, device=request.device)
+        if not request.quiet:
+            click.echo(safe(f"{request.file}: the score of {network} is recorded"), err=True)

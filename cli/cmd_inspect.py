@@ -28,8 +28,9 @@ def inspect(file: Path, verify: bool, as_json: bool) -> None:
     out = console()
     out.print(facts(str(file), _facts(manifest, file.stat().st_size, verify)))
     out.print(ledger_table(manifest.ledger, manifest.budget))
-    if manifest.scores:
-        out.print(facts("Scores", (_score(score) for score in manifest.scores)))
+    for number, score in enumerate(manifest.scores, 1):
+        title = f"Score {number}: {score.protocol.network.name} on {score.data}"
+        out.print(facts(title, _score(score)))
 
 
 def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tuple[str, object]]:
@@ -59,13 +60,28 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
         yield "sha256", "the stored bytes are those that were written"
 
 
-def _score(score: Score) -> tuple[str, str]:
+def _score(score: Score) -> Iterator[tuple[str, object]]:
     from statistics import mean, stdev
 
-    found = score.accuracies
-    spread = f" +- {stdev(found):.2f}" if len(found) > 1 else ""
-    protocol = score.protocol
-    return (
-        f"{protocol.network.name} on {score.data}",
-        f"{mean(found):.2f} %{spread} ({len(found)} networks, {protocol.train.epochs} epochs)",
-    )
+    from hmnpack.cli.text import protocol
+
+    found, versions = score.accuracies, score.versions
+    spread = stdev(found) if len(found) > 1 else 0.0
+    yield "these images", _accuracy(score.images, mean(found), spread, len(found))
+    for row in score.controls:
+        yield row.name, _accuracy(row.images, row.mean, row.std, row.networks)
+    yield "protocol", protocol(score.protocol)
+    yield "test split", score.fingerprint
+    if versions:
+        yield (
+            "trained with",
+            f"hmnpack {versions.hmnpack}, torch {versions.torch}, torchvision "
+            f"{versions.torchvision}, Python {versions.python}"
+            + (f", on {score.device}" if score.device else ""),
+        )
+
+
+def _accuracy(images: int, mean: float, std: float, networks: int) -> str:
+    if networks == 1:
+        return f"{mean:.2f} % (1 network, {images:,} images)"
+    return f"{mean:.2f} % +- {std:.2f} ({networks} networks, {images:,} images)"

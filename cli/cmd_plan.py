@@ -37,7 +37,9 @@ class Planned:
 @click.command(short_help="Show what would be stored, without training.", epilog=DATA_HELP)
 @click.argument("data", type=DataName())
 @click.option("--ipc", type=click.IntRange(min=1), required=True, help="Images per class.")
-@click.option("--recipe", type=RecipeName(), help="Named settings [default: fast].")
+@click.option(
+    "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
+)
 @set_option
 @source_options
 @run_options
@@ -54,14 +56,15 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     from hmnpack.cli.progress import drawn
     from hmnpack.cli.settings import CompressSettings
     from hmnpack.estimate import estimate
-    from hmnpack.recipes import shape_of
+    from hmnpack.recipes import default_recipe, shape_of
     from hmnpack.runtime import choose_device
 
     settings = CompressSettings(typed.pop("recipe"), None, typed.pop("assignments"), {})
     device = choose_device(typed.pop("device"))
     with drawn(quiet=typed.pop("quiet")) as listener:
         source = opened(data, typed, listener)
-    config, classes, image = settings.config(shape_of(source)), len(source.classes), source.image
+    config = settings.config(shape_of(source), default_recipe(device.type))
+    classes, image = len(source.classes), source.image
     spec = planned(ipc, classes, image, config.container)
     cost = estimate(config, spec, len(source.train), device)
     shown = Planned(source, config, spec, budget_of(ipc, classes, image), cost)

@@ -43,6 +43,10 @@ COMMANDS = {
     "evaluate": Entry(
         "hmnpack.cli.cmd_evaluate", "evaluate", "Train networks on a file's images and test them."
     ),
+    "verify": Entry(
+        "hmnpack.cli.cmd_verify", "verify", "Check files, and with data the scores in them."
+    ),
+    "report": Entry("hmnpack.cli.cmd_report", "report", "Write one web page that shows a file."),
     "prune": Entry("hmnpack.cli.cmd_prune", "prune", "Drop a file's least useful images."),
     "plan": Entry("hmnpack.cli.cmd_plan", "plan", "Show what would be stored, without training."),
 }
@@ -120,7 +124,8 @@ def one_line(text: str) -> str:
     cls=LazyGroup,
     context_settings={"auto_envvar_prefix": "HMNPACK", "help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a defect, 2 bad settings, 3 bad data, 4 a bad file, 5 paused "
-    "(run again with --resume), 7 an optional package is missing, 130 interrupted.",
+    "(run again with --resume), 6 a score does not hold, 7 an optional package is missing, "
+    "130 interrupted.",
 )
 @click.version_option(__version__, prog_name="hmnpack", message="%(prog)s %(version)s")
 def main() -> None:

@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hmnpack.errors import BadSettings
-from hmnpack.recipes import DEFAULT_RECIPE, recipe_of
-from hmnpack.schema.config import CompressConfig, EvaluateConfig, PruneConfig
+from hmnpack.recipes import CPU_RECIPE, recipe_of
+from hmnpack.schema.config import CompressConfig, PruneConfig
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.recipes import DataShape
 
 Model = TypeVar("Model", bound=BaseModel)
+
+DEFAULT_PROTOCOL = EvaluateConfig()
 
 
 class CompressSettings:
@@ -24,7 +27,7 @@ class CompressSettings:
     depend on the data, see :meth:`config`.
 
     Args:
-        recipe: Name of a recipe; None takes the file's `recipe`, else `fast`.
+        recipe: Name of a recipe; None takes the file's `recipe`, else the device's.
         file: TOML file of settings, or None.
         assignments: Texts such as ``"match.steps=100"``.
         options: Values by dotted path; those that are None were not given.
@@ -41,22 +44,32 @@ class CompressSettings:
         options: Mapping[str, object],
     ) -> None:
         stored = _from_toml(file) if file else {}
-        self._recipe = str(recipe or stored.get("recipe") or DEFAULT_RECIPE)
-        self._layers = ({**stored, "recipe": self._recipe}, _assigned(assignments), options)
+        self._recipe = recipe or stored.pop("recipe", None)
+        self._layers = (stored, _assigned(assignments), options)
         self.config()
 
-    def config(self, data: DataShape | None = None) -> CompressConfig:
-        """Return the settings for a data set; None: those that the recipe has without one."""
-        return merged(recipe_of(self._recipe, data), *self._layers)
+    def config(self, data: DataShape | None = None, default: str = CPU_RECIPE) -> CompressConfig:
+        """Return the settings.
+
+        Args:
+            data: The data set; None: as the recipe is without one.
+            default: Recipe to take if none was named: see ``hmnpack.recipes.default_recipe``.
+        """
+        name = str(self._recipe or default)
+        return merged(recipe_of(name, data), *self._layers, {"recipe": name})
 
 
-def evaluate_config(assignments: Iterable[str], options: Mapping[str, object]) -> EvaluateConfig:
-    """Return how a bundle is judged: the options over the assignments over the defaults.
+def evaluate_config(
+    assignments: Iterable[str],
+    options: Mapping[str, object],
+    protocol: EvaluateConfig = DEFAULT_PROTOCOL,
+) -> EvaluateConfig:
+    """Return how a bundle is judged: the options over the assignments over the protocol.
 
     Raises:
         BadSettings: for an unknown setting, or a value that its setting refuses.
     """
-    return merged(EvaluateConfig(), _assigned(assignments), options)
+    return merged(protocol, _assigned(assignments), options)
 
 
 def prune_config(assignments: Iterable[str], options: Mapping[str, object]) -> PruneConfig:

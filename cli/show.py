@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from hmnpack.estimate import Estimate
     from hmnpack.schema.ledger import Ledger
     from hmnpack.schema.manifest import Budget
-    from hmnpack.schema.result import Row
 
 PIPE_WIDTH = 100
 """Columns where the output is no terminal, so that what is piped does not depend on one."""
@@ -81,24 +80,6 @@ def cost_table(title: str, estimate: "Estimate") -> Table:
     total = duration(estimate.seconds)
     rows.append(("all", f"{estimate.flops:.1e}", total, size(estimate.bytes)))
     return table(title, ("stage", "FLOP", "time", "memory, about"), rows)
-
-
-def accuracy_table(title: str, rows: Iterable["Row"]) -> Table:
-    """Return rows of an evaluation: what was trained on and for how long, mean and deviation."""
-    cells = [
-        (
-            row.name,
-            f"{row.images:,}",
-            row.figures.get("epochs", "-"),
-            row.figures.get("steps", "-"),
-            f"{row.accuracy_mean:.2f} %",
-            f"{row.accuracy_std:.2f}" if row.networks > 1 else "-",
-            row.networks,
-        )
-        for row in rows
-    ]
-    columns = ("trained on", "images", "epochs", "steps", "accuracy", "std", "networks")
-    return table(title, columns, cells)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401

@@ -8,6 +8,7 @@ from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape
 
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
+    from hmnpack.schema.evaluation import EvaluateConfig
     from hmnpack.schema.manifest import Margins, Pruning
 
 KILO = 1000
@@ -102,6 +103,19 @@ def pruning(found: "Pruning", kept: int) -> str:
         return text
     chosen = f", chosen on {found.held_out:,} held-out images" if found.held_out else ""
     return f"{text} at beta {found.beta:g}{chosen}"
+
+
+def protocol(config: "EvaluateConfig") -> str:
+    """Return how networks were trained, in short: ``"width 128, depth 3; 300 epochs of ..."``."""
+    network, train = config.network, config.train
+    sizes = f"width {network.width}, depth {network.depth}; " if network.name == "convnet" else ""
+    augment = " ".join(train.augment) or "no augmentation"
+    cutmix = f", CutMix {train.cutmix:g}" if train.cutmix else ""
+    least = f" ({config.min_steps:,} steps at least)" if config.min_steps else ""
+    return (
+        f"{sizes}{train.epochs:,} epochs{least} of batches of {train.batch}, rate {train.lr:g}, "
+        f"decay {train.weight_decay:g}; {augment}{cutmix}; seed {config.seed}"
+    )
 
 
 def margins(found: "Margins") -> str:

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from hmnpack.compressor import compress
     from hmnpack.dataset import CondensedDataset, load
     from hmnpack.evaluation import evaluate
+    from hmnpack.page import report
     from hmnpack.pruning import prune
+    from hmnpack.scores import record
     from hmnpack.sources import open_source
+    from hmnpack.verification import verify
     from hmnpack.writers import expand
 
 __all__ = [
@@ -29,6 +32,9 @@ __all__ = [
     "load",
     "open_source",
     "prune",
+    "record",
+    "report",
+    "verify",
 ]
 
 _HOMES = {
@@ -40,6 +46,9 @@ _HOMES = {
     "evaluate": "evaluation",
     "open_source": "sources",
     "prune": "pruning",
+    "record": "scores",
+    "report": "page",
+    "verify": "verification",
     "expand": "writers",
 }
 

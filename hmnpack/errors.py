@@ -58,6 +58,12 @@ class RankLost(HmnError):
     exit_code = 5
 
 
+class ScoreFails(HmnError):
+    """Networks trained again by a score's protocol did not come to what it says."""
+
+    exit_code = 6
+
+
 class MissingExtra(HmnError):
     """An optional package is needed; the text names `pip install hmnpack[extra]`."""
 

@@ -11,7 +11,8 @@ from hmnpack.schema.recipes import DataShape
 if TYPE_CHECKING:
     from hmnpack.sources import Source
 
-DEFAULT_RECIPE = "fast"
+CPU_RECIPE = "fast"
+ACCELERATOR_RECIPE = "best"
 
 RECIPES: Registry[CompressConfig] = Registry("recipe")
 """Every recipe, as it is for CIFAR-10; an unknown name is answered with the near ones."""
@@ -19,8 +20,17 @@ RECIPES: Registry[CompressConfig] = Registry("recipe")
 FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {"paper": recipes.paper}
 """The recipes among them whose settings depend on the data set."""
 
-for _config in (recipes.SMOKE, recipes.FAST, recipes.paper()):
+for _config in (recipes.SMOKE, recipes.FAST, recipes.BEST, recipes.paper()):
     RECIPES.register(_config.recipe)(_config)
+
+
+def default_recipe(device: str) -> str:
+    """Return the name of the recipe to take where none is named.
+
+    Args:
+        device: Kind of device: ``cpu``, ``cuda``, ...
+    """
+    return CPU_RECIPE if device == "cpu" else ACCELERATOR_RECIPE
 
 
 def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:

@@ -7,8 +7,9 @@ from pydantic import FailFast, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from hmnpack.schema.base import Extended, Frozen
-from hmnpack.schema.config import CompressConfig, EvaluateConfig, Fraction, PruneConfig
+from hmnpack.schema.config import CompressConfig, Fraction, PruneConfig
 from hmnpack.schema.container import ContainerSpec
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.ledger import Ledger
 from hmnpack.schema.result import Percent
 
@@ -21,6 +22,9 @@ MARGIN_UNITS = 10_000
 
 MAX_MARGINS = 100_000
 """Most images whose margins are stored: 700 kB of a header, which has 1 MiB at most."""
+
+MAX_IPC = 1_000_000
+"""Most images per class that a budget may equal."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -109,20 +113,50 @@ class Normalisation(Frozen):
 class Budget(Frozen):
     """What the bundle may hold: ipc * K * C * H * W numbers."""
 
-    ipc: int = Field(ge=1, le=1_000_000, description="Images per class that the budget equals.")
+    ipc: int = Field(ge=1, le=MAX_IPC, description="Images per class that the budget equals.")
     floats: int = Field(ge=1, description="Numbers that may be stored.")
     bytes: int = Field(ge=1, description="The same, as 32-bit floats, in bytes.")
 
 
-class Score(Frozen):
+class Versions(Frozen):
+    """The software that an evaluation ran on."""
+
+    hmnpack: ShortText = Field(description="Version of hmnpack.")
+    torch: ShortText = Field(description="Version of torch.")
+    torchvision: ShortText = Field(description="Version of torchvision.")
+    python: ShortText = Field(description="Version of Python.")
+
+
+class ControlScore(Frozen):
+    """What networks learned, by the protocol of a score, from something else than its images."""
+
+    name: ShortText = Field(description="What they were trained on.")
+    images: int = Field(ge=1, description="Training images.")
+    mean: Percent = Field(description="Mean test accuracy, in percent.")
+    std: float = Field(
+        ge=0, description="Its sample standard deviation, in points; 0 for one network."
+    )
+    networks: int = Field(ge=1, description="Networks trained.")
+
+
+class Score(Extended):
     """One row of an evaluation: what was trained on, how, and how well it did."""
 
-    protocol: EvaluateConfig = Field(description="Network, training and seeds.")
+    left_out_if_empty: ClassVar = frozenset({"versions", "device", "controls"})
+
+    protocol: EvaluateConfig = Field(description="Network, training and seeds, as followed.")
     data: ShortText = Field(description="Name of the data set that was tested on.")
     fingerprint: Sha256 = Field(description="sha256 of the test split, as decoded.")
     images: int = Field(ge=1, description="Training images.")
-    accuracies: tuple[Percent, ...] = Field(
+    accuracies: Annotated[tuple[Percent, ...], FailFast()] = Field(
         min_length=1, description="Test accuracy of each network after its last epoch, in percent."
+    )
+    versions: Versions | None = Field(default=None, description="What it ran on, if recorded.")
+    device: ShortText | None = Field(
+        default=None, description="Kind of device, if recorded: cpu, cuda, ..."
+    )
+    controls: Annotated[tuple[ControlScore, ...], FailFast()] = Field(
+        default=(), description="The rows beside it, if they were trained."
     )
 
 

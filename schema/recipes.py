@@ -60,6 +60,21 @@ FAST = CompressConfig(
 )
 """Minutes on a CPU: the demo, and a first bundle of a small data set."""
 
+BEST = CompressConfig(
+    recipe="best",
+    container=ContainerConfig(),
+    pool=PoolConfig(
+        size=10,
+        network=NetworkConfig(width=128),
+        train=TrainConfig(
+            epochs=20, lr=0.02, lr_end=0.0002, augment=MATCHING_AUGMENTATIONS, cutmix=0.0
+        ),
+    ),
+    warmup=WarmupConfig(steps=1000, lr=0.02),
+    match=MatchConfig(steps=40_000, real_batch=128, synthetic_batch=64, lr=0.02),
+)
+"""What `fast` would do with far more arithmetic, for a GPU; no measurement has chosen it yet."""
+
 
 def nearest_preset(data: DataShape) -> Preset:
     """Return a column of the paper's Table 7 for the data set that is nearest to this one.

@@ -34,6 +34,12 @@ class Row(Frozen):
     images: int = Field(ge=1, description="Number of training images.")
     accuracy_mean: Percent = Field(description="Mean test accuracy, in percent.")
     accuracy_std: float = Field(ge=0, description="Sample standard deviation, in points.")
+    accuracy_ci95: float | None = Field(
+        default=None,
+        ge=0,
+        description="Half the width of the mean's 95 % interval (Student's t), in points; null "
+        "where it is not known, as with one network.",
+    )
     networks: int = Field(ge=1, description="Number of networks trained.")
     figures: dict[str, Figure] = Field(default={}, description="Further figures of the row.")
 
@@ -51,6 +57,9 @@ class Result(Frozen):
     minutes: float | None = Field(default=None, ge=0, description="Wall time, in minutes.")
     accuracy_mean: Percent | None = Field(default=None, description="Headline accuracy, percent.")
     accuracy_std: float | None = Field(default=None, ge=0, description="Its sample std, points.")
+    accuracy_ci95: float | None = Field(
+        default=None, ge=0, description="Half the width of its 95 % interval, points."
+    )
     networks: int | None = Field(default=None, ge=1, description="Networks of the headline.")
     controls: tuple[Row, ...] = Field(default=(), description="Rows beside the headline.")
     figures: dict[str, Figure] = Field(default={}, description="Free figures, units in names.")

@@ -172,7 +172,8 @@ def test_commands_are_recorded_without_the_folders_of_a_machine(tmp_path):
 
 
 def tiny_evaluation():
-    from hmnpack.schema.config import EvaluateConfig, NetworkConfig
+    from hmnpack.schema.config import NetworkConfig
+    from hmnpack.schema.evaluation import EvaluateConfig
 
     return EvaluateConfig(network=NetworkConfig(width=4), min_steps=1)
 
@@ -234,5 +235,7 @@ def test_every_script_is_run_here():
     tested = {"pack_in_python.py", "train_on_a_file.py"}
     tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
-    tested |= {"scaling.py"}
+    tested |= {"scaling.py", "render_paper.py"}
+    ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}
+    tested |= {"paper.py", *ablations}  # by test_paper_tables.py
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

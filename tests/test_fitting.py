@@ -9,7 +9,7 @@ import hmnpack
 from hmnpack.adam import ContainerAdam
 from hmnpack.compressor import RunOptions
 from hmnpack.container import new_container
-from hmnpack.errors import BadSettings, Paused
+from hmnpack.errors import BadSettings, OutputExists, Paused
 from hmnpack.fitting import learning_rate
 from hmnpack.ranks import ALONE
 from hmnpack.recipes import recipe_of
@@ -56,11 +56,14 @@ def changed(config, **values):
 
 
 @pytest.fixture
-def run(tmp_path):
+def source():
     noise = torch.randint(0, 120, (60, 1, 16, 16), generator=stream(0, "pixels"))
     images = (noise + 60 * LABELS[:, None, None, None]).to(torch.uint8)
-    source = Source("stripes", ("a", "b", "c"), split_of(images, LABELS), None)
+    return Source("stripes", ("a", "b", "c"), split_of(images, LABELS), None)
 
+
+@pytest.fixture
+def run(tmp_path, source):
     def run(gradient, output=None, listener=lambda *a, **f: None, config=None, **options):
         return hmnpack.compress(
             source,
@@ -233,6 +236,22 @@ def test_over_budget_and_pruned_back_it_is_within_budget_and_resumes(run, tmp_pa
     assert pauses >= 5 + 4 + 2 + 2 - 1
     assert output.read_bytes() == whole.to_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "x.hmn"]
+
+
+def test_the_bundle_before_pruning_is_written_too_and_prunes_to_the_same(run, source, tmp_path):
+    config = changed(recipe_of("smoke"), prune=PRUNED)
+    big = tmp_path / "big.hmn"
+    whole = run(GradientConfig(), config=config, unpruned=big)
+    unpruned = hmnpack.inspect(big, verify=True)
+    assert unpruned.container.instances > whole.manifest.container.instances
+    assert unpruned.provenance.prunings == ()
+    again = hmnpack.prune(big, 8, PRUNED, data=source, device="cpu")
+    assert again.manifest.data_sha256 == whole.manifest.data_sha256
+    assert again.manifest.provenance.prunings == whole.manifest.provenance.prunings
+    with pytest.raises(OutputExists, match=r"big\.hmn exists"):
+        run(GradientConfig(), config=config, unpruned=big)
+    with pytest.raises(BadSettings, match=r"prune\.strategy is none"):
+        run(GradientConfig(), unpruned=tmp_path / "other.hmn")
 
 
 def test_pruning_that_cannot_be_done_is_refused_before_any_work(run, tmp_path):

@@ -6,7 +6,7 @@ import torch
 import hmnpack
 import hmnpack.compressor
 from hmnpack.errors import BadSettings
-from hmnpack.recipes import RECIPES, needs_pool, recipe_of, shape_of
+from hmnpack.recipes import RECIPES, default_recipe, needs_pool, recipe_of, shape_of
 from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
@@ -111,7 +111,12 @@ def test_other_data_have_the_settings_of_the_nearest(classes, side, like):
     assert own_settings(paper("photos", classes, side)) == expected
 
 
-@pytest.mark.parametrize("name", ["smoke", "fast"])
+def test_the_device_chooses_where_no_recipe_is_named():
+    assert [default_recipe(device) for device in ("cpu", "cuda", "mps")] == ["fast", "best", "best"]
+    assert {"fast", "best"} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", ["smoke", "fast", "best"])
 def test_other_recipes_do_not_depend_on_the_data(name):
     assert recipe_of(name, shape(side=224)) == recipe_of(name)
 

@@ -20,7 +20,8 @@ from hmnpack.bundle import read
 from hmnpack.compressor import RunOptions, compress
 from hmnpack.evaluation import evaluate
 from hmnpack.recipes import recipe_of, shape_of
-from hmnpack.schema.config import CompressConfig, EvaluateConfig
+from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import DataFacts, Row
 from hmnpack.sources import Source, SourceOptions, open_source
 

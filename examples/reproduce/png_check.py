@@ -17,8 +17,8 @@ from torchvision.transforms.functional import pil_to_tensor
 
 import hmnpack
 from hmnpack.bundle import Bundle, read
-from hmnpack.schema.config import EvaluateConfig
 from hmnpack.schema.container import ImagesSpec
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import DataFacts
 from hmnpack.sources import open_source
 

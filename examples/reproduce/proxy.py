@@ -161,7 +161,7 @@ def _record(
         recipe=config.recipe if config else None,
         seed=config.seed if config else None,
         data=DataFacts(name=_label(typed), fingerprint=manifest.source.fingerprint),
-        minutes=round(together.clock, 2) if minutes else None,
+        minutes=round(together.clock, 3) if minutes else None,
         accuracy_mean=row.accuracy_mean,
         accuracy_std=row.accuracy_std,
         networks=row.networks,

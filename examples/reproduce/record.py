@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import mean, stdev
 
+from hmnpack.evaluation.bench import half_interval
 from hmnpack.measure import commit, machine_facts
+from hmnpack.output import write_atomically
 from hmnpack.runtime import choose_device
 from hmnpack.schema.result import Result, Row
 from hmnpack.sources.kinds import NAMED
@@ -26,15 +28,16 @@ def kept_rows(path: Path, make: Callable[[], Iterable[Row]]) -> None:
     """Write the rows of one seed to a file, unless it is there already.
 
     Args:
-        path: JSON, a list of rows.
+        path: JSON, a list of rows; a kill leaves no part of it.
         make: Trains and tests one network per row.
     """
     if not path.exists():
-        path.write_text(json.dumps([row.model_dump(mode="json") for row in make()]))
+        text = json.dumps([row.model_dump(mode="json") for row in make()])
+        write_atomically(path, text.encode(), force=True)
 
 
 def over_seeds(paths: Iterable[Path]) -> list[Row]:
-    """Return each row's mean and sample deviation over the seeds whose files are there."""
+    """Return each row's mean, deviation and interval over the seeds whose files are there."""
     runs = [json.loads(path.read_text()) for path in paths if path.exists()]
     rows = []
     for same in zip(*runs, strict=True):
@@ -42,6 +45,7 @@ def over_seeds(paths: Iterable[Path]) -> list[Row]:
         changes = {
             "accuracy_mean": mean(accuracies),
             "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else 0.0,
+            "accuracy_ci95": half_interval(accuracies),
             "networks": len(accuracies),
         }
         rows.append(Row.model_validate(same[0]).model_copy(update=changes))

@@ -10,7 +10,8 @@ from hmnpack.bundle import Bundle
 from hmnpack.errors import BadData
 from hmnpack.evaluation import evaluate
 from hmnpack.runtime import stream
-from hmnpack.schema.config import EvaluateConfig, NetworkConfig, TrainConfig
+from hmnpack.schema.config import NetworkConfig, TrainConfig
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, hold_out
 from hmnpack.training import Schedule, schedule_of

@@ -1,17 +1,20 @@
 """Peak memory of a gradient-matching step, CIFAR-10 presets, beside the paper's Table 5.
 
 Each preset runs in a process of its own: what a step adds at its peak to what was there before it
-(data of 5,000 random images, container, network), in MB of 10^6 bytes.
+(data of 5,000 random images, container, network), in MB of 10^6 bytes. With ``--ipc`` this process
+measures one budget, of images of any shape, and prints a line of JSON.
 """
 
+import argparse
 import json
 import resource
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from harness import arguments, report
+from harness import parser, report
 
 from hmnpack.adam import ContainerAdam
 from hmnpack.budget import plan
@@ -19,24 +22,34 @@ from hmnpack.container import HMN, new_container
 from hmnpack.matching import GradientMatching, Match, RealData
 from hmnpack.ranks import ALONE
 from hmnpack.runtime import choose_device, stream
-from hmnpack.schema.config import ContainerConfig, GradientConfig
+from hmnpack.schema.config import ContainerConfig, GradientConfig, NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 
-IMAGE = ImageShape(channels=3, height=32, width=32)
 PAPER = {1: 2680, 10: 4540, 50: 10426}
 """Table 5: MB on a GPU, HMN with gradient matching."""
 
+IMAGES = 5000
 
-def measure(ipc: int, device: torch.device) -> dict[str, float]:
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured: a budget in images per class, the data's shape, channels of the network."""
+
+    ipc: int
+    classes: int
+    image: ImageShape
+    width: int
+
+
+def measure(sizes: Sizes, device: torch.device) -> dict[str, float]:
     """Return the peak of two steps, and what was held before, in MB."""
-    generator = stream(0, "memory")
-    images = torch.randint(0, 256, (5000, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    labels = torch.arange(10).repeat(500)
-    normalisation = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    data = RealData(images.to(device), labels.to(device), 10, normalisation, "random")
-    config = GradientConfig(networks=1, inner_steps=2, train_images=256)
-    container = new_container(plan(ipc, 10, IMAGE), ContainerConfig(), stream(0, "container"))
+    classes, image = sizes.classes, sizes.image
+    data = _random_data(classes, image, device)
+    network = NetworkConfig(width=sizes.width)
+    config = GradientConfig(networks=1, inner_steps=2, train_images=256, network=network)
+    spec = plan(sizes.ipc, classes, image)
+    container = new_container(spec, ContainerConfig(), stream(0, "container"))
     assert isinstance(container, HMN)
     container.to(device).freeze()
     objective = GradientMatching(Match(data, None, config, 0))
@@ -47,6 +60,15 @@ def measure(ipc: int, device: torch.device) -> dict[str, float]:
         for block, loss in enumerate(objective.losses(container, step)):
             adam.step(loss, block)
     return {"peak": _peak(device) - before, "before": before}
+
+
+def _random_data(classes: int, image: ImageShape, device: torch.device) -> RealData:
+    labels = torch.arange(classes).repeat(max(64, IMAGES // classes))
+    shape = (len(labels), image.channels, image.height, image.width)
+    images = torch.randint(0, 256, shape, generator=stream(0, "memory"), dtype=torch.uint8)
+    c = image.channels
+    normalisation = Normalisation(mean=(0.5,) * c, std=(0.25,) * c)
+    return RealData(images.to(device), labels.to(device), classes, normalisation, "random")
 
 
 def _held(device: torch.device) -> float:
@@ -64,11 +86,16 @@ def _peak(device: torch.device) -> float:
 
 
 def main() -> None:
-    """Measure each preset in a process of its own, and report."""
-    typed = arguments()
+    """Measure each preset in a process of its own, and report; or one budget, here."""
+    typed = _arguments()
+    if typed.ipc is not None:
+        image = ImageShape(channels=typed.channels, height=typed.height, width=typed.width)
+        sizes = Sizes(typed.ipc, typed.classes, image, typed.network_width)
+        print(json.dumps(measure(sizes, choose_device(typed.device))))
+        return
     figures: dict[str, float] = {}
     for ipc, paper in PAPER.items():
-        command = [sys.executable, __file__, "--device", typed.device, "--data", f"ipc:{ipc}"]
+        command = [sys.executable, __file__, "--device", typed.device, "--ipc", str(ipc)]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found = json.loads(answer)
         figures[f"mb_ipc{ipc}"] = found["peak"]
@@ -78,9 +105,16 @@ def main() -> None:
     report(figures, device=typed.device, seed=0, save=typed.save)
 
 
+def _arguments() -> argparse.Namespace:
+    options = parser()
+    options.add_argument("--ipc", type=int, help="measure this budget, and print it as JSON")
+    options.add_argument("--classes", type=int, default=10, help="of the data")
+    options.add_argument("--channels", type=int, default=3, help="of an image")
+    options.add_argument("--height", type=int, default=32, help="of an image, in pixels")
+    options.add_argument("--width", type=int, default=32, help="of an image, in pixels")
+    options.add_argument("--network-width", type=int, default=128, help="channels of the ConvNet")
+    return options.parse_args()
+
+
 if __name__ == "__main__":
-    chosen = arguments()
-    if (chosen.data or "").startswith("ipc:"):
-        print(json.dumps(measure(int(chosen.data[4:]), choose_device(chosen.device))))
-    else:
-        main()
+    main()

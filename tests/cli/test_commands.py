@@ -12,6 +12,7 @@ import hmnpack.compressor
 import hmnpack.evaluation  # noqa: F401
 from hmnpack.budget import budget_of, plan
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Result, Row
 from hmnpack.sources import Source, Split
 
@@ -236,8 +237,9 @@ class TestEvaluate:
 
         seen = []
 
-        def evaluate(bundle, data, config, *, device, listener):
+        def evaluate(bundle, data, config, *, device, source_options, listener):
             seen.append((data, config, device))
+            assert source_options.size is None
             rows = tuple(
                 Row(name=name, images=9, accuracy_mean=mean, accuracy_std=0.5, networks=3)
                 for name, mean in (("pets.hmn [x]", 50.0), ("random real", 25.25))
@@ -271,6 +273,59 @@ class TestEvaluate:
         assert (config.train.epochs, config.train.batch) == (2, 16)
         assert (config.seed, config.repeats, config.controls, config.min_steps) == (4, 5, False, 0)
         assert device == "cpu"
+        assert (config.rows, config.jpeg_quality) == ((), None)
+
+    def test_rows_are_named_with_commas_or_one_by_one(self, run, source, calls, bundle_file):
+        given = ("--rows", "floats, count", "--rows", "whole", "--jpeg-quality", 30)
+        assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
+        ((_, config, _),) = calls
+        assert (config.rows, config.jpeg_quality) == (("floats", "count", "whole"), 30)
+
+    def test_the_protocol_is_the_one_for_the_bundle(self, run, source, calls, bundle_file):
+        """3 classes of 16 pixels are nearest to CIFAR-10; options are over it."""
+        given = ("--protocol", "paper", "--set", "train.lr=0.5", "--repeats", 2)
+        assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
+        assert run("evaluate", bundle_file, "--data", "pets", "--protocol", "short").exit_code == 0
+        (_, paper, _), (_, short, _) = calls
+        assert (paper.train.epochs, paper.train.lr, paper.min_steps) == (2000, 0.5, 0)
+        assert paper.repeats == 2
+        assert short == EvaluateConfig()
+
+    def test_several_networks_are_one_table_and_one_document(self, run, source, calls, bundle_file):
+        nets = ("--net", "convnet", "--net", "vgg16", "--net", "convnet")
+        done = run("evaluate", bundle_file, "--data", "pets", *nets)
+        assert done.exit_code == 0, done.output
+        assert [config.network.name for _, config, _ in calls] == ["convnet", "vgg16"]
+        lines = [line.strip() for line in done.stdout.splitlines()]
+        assert [line for line in lines if line in ("convnet", "vgg16")] == ["convnet", "vgg16"]
+        assert done.stdout.count("25.25 %") == 2
+        result = Result.model_validate_json(
+            run("evaluate", bundle_file, "--data", "pets", "--json", *nets).stdout
+        )
+        assert result.figures["network"] == "convnet"
+        assert [row.name for row in result.controls] == [
+            *("random real", "pets.hmn [x] (vgg16)", "random real (vgg16)")
+        ]
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            (("--rows", "floats,bits"), "setting rows.1 = 'bits'"),
+            (("--rows", "floats", "--no-controls"), "contradict"),
+            (("--net", "convnet", "--net", "vgg61"), "vgg16"),
+            (("--net", "torchvision:alexnet"), "3x16x16"),
+            (("--protocol", "papre"), "paper"),
+            (("--set", "train.epoch=3"), "train.epochs"),
+            (("--device", "abacus"), "abacus"),
+        ],
+    )
+    def test_what_is_mistyped_is_refused_before_data_are_read(
+        self, run, source, calls, bundle_file, wrong, said
+    ):
+        done = run("evaluate", bundle_file, "--data", "pets", *wrong)
+        assert done.exit_code == 2
+        assert said in done.stderr
+        assert source.calls == calls == []
 
     def test_json_and_save_are_the_same_whole_result(
         self, run, source, calls, bundle_file, tmp_path
@@ -305,7 +360,8 @@ def test_the_real_thing_from_data_to_pictures(run, tmp_path: Path):
     assert run("expand", out, "--out", tmp_path / "d.png", "--format", "sheet").exit_code == 0
     judged = run(
         *("evaluate", out, "--data", "digits", "--epochs", 1, "--repeats", 1, "--width", 8),
-        *("--no-controls", "--set", "min_steps=1", "--quiet", *cache),
+        *("--rows", "whole", "--set", "min_steps=1", "--quiet", *cache),
     )
     assert judged.exit_code == 0, judged.output
     assert "digits" in judged.stdout
+    assert len(list((tmp_path / "cache" / "accuracies").iterdir())) == 1

@@ -38,6 +38,7 @@ def failing(monkeypatch):
         (errors.BadImage("x"), 3),
         (errors.BadBundle("x"), 4),
         (errors.Paused("x"), 5),
+        (errors.ScoreFails("x"), 6),
         (errors.MissingExtra.of("this", "that"), 7),
         (errors.Diverged("x"), 1),
         (KeyboardInterrupt(), 130),

@@ -7,6 +7,7 @@ from hmnpack.errors import BadSettings
 from hmnpack.recipes import RECIPES
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.recipes import DataShape
 
 CIFAR100 = DataShape(
@@ -20,6 +21,14 @@ def settings(*assignments, recipe=None, file=None, data=None, **options):
 
 def test_nothing_given_is_the_fast_recipe():
     assert settings() == RECIPES["fast"]
+
+
+def test_a_recipe_that_nobody_names_is_the_devices(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('recipe = "smoke"\n')
+    assert CompressSettings(None, None, (), {}).config(default="best") == RECIPES["best"]
+    assert CompressSettings(None, file, (), {}).config(default="best") == RECIPES["smoke"]
+    assert CompressSettings("fast", file, (), {}).config(default="best").recipe == "fast"
 
 
 def test_a_value_is_json_or_else_text():
@@ -114,7 +123,7 @@ def test_every_setting_can_be_set_to_what_it_is():
     for path in setting_names(CompressConfig):
         value = whole
         for name in path.split("."):
-            value = value[name]
+            value = value.get(name)  # one that says nothing is left out
         assert settings(**{path: value}) == RECIPES["fast"]
 
 
@@ -123,3 +132,9 @@ def test_an_evaluation_has_its_own_settings():
     assert (config.train.epochs, config.train.lr, config.network.width) == (3, 0.5, 128)
     with pytest.raises(BadSettings, match=r"train\.epochs"):
         evaluate_config(["train.epoch=3"], {})
+
+
+def test_a_protocol_is_where_an_evaluation_starts():
+    start = EvaluateConfig(repeats=10, min_steps=0)
+    config = evaluate_config(["repeats=4", 'rows=["count"]'], {"repeats": 5, "rows": None}, start)
+    assert (config.repeats, config.min_steps, config.rows) == (5, 0, ("count",))

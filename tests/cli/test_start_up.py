@@ -27,7 +27,9 @@ def test_help_and_version_import_click_alone(arguments):
     assert imported_by(*arguments).isdisjoint({*HEAVY, "pydantic", "rich"})
 
 
-@pytest.mark.parametrize("command", ["compress", "expand", "evaluate", "prune", "plan"])
+@pytest.mark.parametrize(
+    "command", ["compress", "expand", "evaluate", "verify", "report", "prune", "plan"]
+)
 def test_the_help_of_a_command_imports_nothing_heavy(command):
     assert imported_by(command, "--help").isdisjoint({*HEAVY, "pydantic", "rich"})
 

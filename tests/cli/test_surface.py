@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from hmnpack.cli.cmd_evaluate import PROTOCOL_NAMES
 from hmnpack.cli.cmd_expand import FORMATS
 from hmnpack.cli.cmd_prune import STRATEGIES
 from hmnpack.cli.group import COMMANDS, main
@@ -20,9 +21,12 @@ SURFACE = {
     "inspect": {"FILE", "--verify", "--json"},
     "expand": {"FILE", "--out", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
-    | {"--seed", "--no-controls", "--set", "--save", "--force", "--json"}
+    | {"--seed", "--no-controls", "--set", "--record", "--save", "--force", "--json"}
+    | {"--protocol", "--rows", "--jpeg-quality"}
     | SOURCE
     | RUN,
+    "verify": {"FILE...", "--data", "--score", "--networks", "--seed"} | SOURCE | RUN,
+    "report": {"FILE", "-o", "--output", "--log", "--result", "--force"},
     "prune": {"FILE", "--to-ipc", "-o", "--output", "--data", "--strategy", "--beta", "--seed"}
     | {"--set", "--force"}
     | SOURCE
@@ -74,6 +78,12 @@ def test_prune_offers_the_strategies_that_there_are():
     from hmnpack.schema.config import PruneStrategy
 
     assert set(STRATEGIES) == set(get_args(PruneStrategy))
+
+
+def test_evaluate_offers_the_protocols_that_there_are():
+    from hmnpack.schema.protocols import PROTOCOLS
+
+    assert tuple(PROTOCOLS) == PROTOCOL_NAMES
 
 
 def test_expand_offers_the_formats_that_writers_have():

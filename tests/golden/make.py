@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from hmnpack.bundle import read
-from hmnpack.schema.config import EvaluateConfig, PruneConfig
+from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import BetaScore, Margins, Provenance, Pruning, Score
 from hmnpack.schema.recipes import SMOKE
 

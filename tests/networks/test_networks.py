@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torchvision import models
 
 from hmnpack.errors import BadSettings, MissingExtra
 from hmnpack.networks import ConvNet, build_network
@@ -117,6 +119,71 @@ def test_a_network_for_larger_images_only():
 def test_resnet_ap_for_tiny_images():
     with pytest.raises(BadSettings, match="at least 16x16, not 8x8"):
         build("resnet-ap", ImageShape(channels=1, height=8, width=8))
+
+
+SMALL = ("vgg16", "resnet18", "densenet121")
+"""Networks of ImageNet in their forms for 32 pixels."""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vgg16", 14_728_266),  # as in the code that DC and HaBa share
+        ("resnet18", 11_173_962),  # the same
+        ("densenet121", 6_956_298 + 2 * 64),  # IDC's, and the norm that torchvision's stem has
+    ],
+)
+def test_networks_for_32_pixels_have_the_fields_parameters(name, expected):
+    assert parameters(build(name)) == expected
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("image", [(1, 28, 28), (3, 31, 40), (3, 64, 64), (1, 16, 16), (3, 80, 80)])
+def test_networks_for_32_pixels_learn_from_other_images(name, image):
+    """One image a batch, in training mode: the last batch of an epoch may have no more."""
+    channels, height, width = image
+    network = build(name, ImageShape(channels=channels, height=height, width=width), classes=3)
+    images = torch.randn(1, *image, generator=stream(0, "images"))
+    logits = network(images)
+    assert logits.shape == (1, 3)
+    F.cross_entropy(logits, torch.tensor([1])).backward()
+    first = next(network.parameters())
+    assert first.shape[1] == channels
+    assert first.grad.abs().sum() > 0
+
+
+def test_vgg16_is_torchvisions_with_another_norm_and_end():
+    own = [m for m in build("vgg16").modules() if isinstance(m, nn.Conv2d)]
+    with torch.device("meta"):
+        reference = models.vgg16_bn()
+    theirs = [m for m in reference.features if isinstance(m, nn.Conv2d)]
+    assert [m.weight.shape for m in own] == [m.weight.shape for m in theirs]
+    for layer in own:
+        fan_out = layer.weight.shape[0] * 9
+        assert float(layer.weight.detach().std()) == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+
+
+def test_each_image_is_normalised_by_itself_but_in_densenet():
+    images = torch.randn(3, 3, 32, 32, generator=stream(0, "images"))
+    for name in SMALL:
+        network = build(name, classes=2)
+        with torch.no_grad():
+            alone, together = network(images[:1]), network(images)[:1]
+        assert torch.allclose(alone, together, atol=1e-4) == (name != "densenet121")
+
+
+def test_densenet_keeps_the_size_of_small_images():
+    small = build("densenet121").features
+    assert (small.conv0.stride, type(small.pool0)) == ((1, 1), nn.Identity)
+    large = build("densenet121", ImageShape(channels=1, height=65, width=65)).features
+    assert (large.conv0.stride, large.conv0.in_channels) == ((2, 2), 1)
+    assert isinstance(large.pool0, nn.MaxPool2d)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_networks_for_32_pixels_refuse_tiny_images(name):
+    with pytest.raises(BadSettings, match=f"{name} needs images of at least 16x16, not 8x20"):
+        build(name, ImageShape(channels=1, height=8, width=20))
 
 
 def test_timm_is_an_extra():

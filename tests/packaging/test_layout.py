@@ -9,10 +9,11 @@ from pydantic import BaseModel
 
 ORDER = (
     *("version", "errors", "output", "registry", "recipes", "runtime", "ranks", "measure", "log"),
+    "student",
     *("rate", "checkpoint", "sources", "budget", "flops", "cost", "container", "augment"),
     *("networks", "training", "matching", "estimate", "probe"),
     *("adam", "fitting", "bundle", "pruning", "pictures", "compressor", "dataset", "writers"),
-    "evaluation",
+    *("evaluation", "scores", "verification", "page"),
 )
 """What all share, then the way of the data: a module imports from those before it alone."""
 

@@ -70,6 +70,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_beside_it(wheel, r
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"hmnpack"}
     for name in ("py.typed", "schema/py.typed", "schema/manifest-1.json", "schema/result-1.json"):
         assert f"hmnpack/{name}" in names
+    assert "hmnpack/page/style.css" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     on_disk = {
         f"hmnpack/{'' if folder == 'hmnpack' else folder + '/'}{path.relative_to(root / folder)}"

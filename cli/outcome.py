@@ -1,0 +1,149 @@
+"""An evaluation as a table for people, and as one document to keep."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from hmnpack.cli.show import plain, table
+
+if TYPE_CHECKING:
+    import torch
+
+    from hmnpack.evaluation import Evaluation
+    from hmnpack.schema.manifest import Manifest
+    from hmnpack.schema.result import Figure, Result, Row
+    from hmnpack.sources import Source
+
+COLUMNS = ("trained on", "images", "epochs", "steps", "accuracy", "std", "+- 95 %", "nets")
+COMPARISONS = ("over\nrandom", "below\nwhole")
+UNKNOWN = "-"
+
+
+def accuracy_table(title: str, found: Mapping[str, "Evaluation"]) -> Table:
+    """Return what was trained on and for how long, and how well it did.
+
+    Beside the mean stand its sample deviation and half its 95 % interval; and, where there are the
+    rows to compare with, the points above random real images of the same floats and below the
+    whole data.
+
+    Args:
+        title: Of the table.
+        found: By the network's name; several have a block of rows each.
+    """
+    lines = [line for name, one in found.items() for line in _block(name, one, len(found) > 1)]
+    columns = (*COLUMNS, *COMPARISONS)
+    cells = zip(*lines, strict=True)
+    used = [index for index, column in enumerate(cells) if not {"", UNKNOWN}.issuperset(column)]
+    shown = ([line[index] for index in used] for line in lines)
+    made = table(title, [columns[index] for index in used], shown)
+    made.caption = "\n".join(plain(note) for note in _notes(found)) or None
+    made.caption_justify = "left"
+    return made
+
+
+def _block(name: str, found: "Evaluation", several: bool) -> Iterator[tuple[str, ...]]:
+    """Give the cells of an evaluation's rows, below the network's name if there are several."""
+    from hmnpack.evaluation import below_whole, over_random
+
+    if several:
+        yield (name, *[""] * (len(COLUMNS) + len(COMPARISONS) - 1))
+    for row in found.rows:
+        yield (
+            f"  {row.name}" if several else row.name,
+            f"{row.images:,}",
+            str(row.figures.get("epochs", UNKNOWN)),
+            str(row.figures.get("steps", UNKNOWN)),
+            f"{row.accuracy_mean:.2f} %",
+            f"{row.accuracy_std:.2f}" if row.networks > 1 else UNKNOWN,
+            _points(row.accuracy_ci95),
+            str(row.networks),
+            _points(over_random(row, found.rows), "+"),
+            _points(below_whole(row, found.rows)),
+        )
+
+
+def _points(value: float | None, sign: str = "") -> str:
+    return UNKNOWN if value is None else f"{value:{sign}.2f}"
+
+
+def _notes(found: Mapping[str, "Evaluation"]) -> Iterator[str]:
+    """Say of which quality JPEG files are, and who chose it."""
+    for name, one in found.items():
+        prefix = f"{name}, " if len(found) > 1 else ""
+        for row in one.rows:
+            quality = row.figures.get("jpeg_quality")
+            if quality is not None:
+                held_out = row.figures.get("held_out_images", 0)
+                chosen = f", the best on {held_out:,} images held out of train" if held_out else ""
+                yield f"{prefix}{row.name}: quality {quality}{chosen}"
+
+
+def result_of(
+    found: Mapping[str, "Evaluation"],
+    manifest: "Manifest",
+    source: "Source",
+    device: "torch.device",
+    minutes: float,
+) -> "Result":
+    """Return the document of one command: its headline is the first network on the bundle.
+
+    The rows of other networks follow the first one's control rows, with the network's name.
+
+    Args:
+        found: By the network's name.
+        manifest: Of the bundle.
+        source: The real images.
+        device: Where the networks were trained.
+        minutes: How long all of that took.
+    """
+    from hmnpack.measure import commit, machine_facts
+    from hmnpack.schema.result import DataFacts, Result
+
+    (name, one), *others = found.items()
+    first, *controls = one.rows
+    for other, more in others:
+        controls += [_named(row, other) for row in more.rows]
+    return Result(
+        name=f"evaluate {source.name} {manifest.budget.ipc} ipc",
+        recipe=manifest.config.recipe if manifest.config else None,
+        command=shlex.join(["hmnpack", *sys.argv[1:]]),
+        commit=commit(),
+        seed=one.score.protocol.seed,
+        machine=machine_facts(device),
+        data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
+        minutes=round(minutes, 3),
+        accuracy_mean=first.accuracy_mean,
+        accuracy_std=first.accuracy_std,
+        accuracy_ci95=first.accuracy_ci95,
+        networks=first.networks,
+        controls=tuple(controls),
+        figures=_figures(name, one, manifest),
+    )
+
+
+def _named(row: "Row", network: str) -> "Row":
+    return row.model_copy(update={"name": f"{row.name} ({network})"})
+
+
+def _figures(network: str, found: "Evaluation", manifest: "Manifest") -> dict[str, "Figure"]:
+    from hmnpack.evaluation import below_whole, over_random
+
+    first, protocol = found.rows[0], found.score.protocol
+    compared = {
+        "points_over_random": over_random(first, found.rows),
+        "points_below_whole": below_whole(first, found.rows),
+    }
+    return {
+        "images": first.images,
+        "floats": manifest.ledger.floats,
+        "ipc": manifest.budget.ipc,
+        "network": network,
+        "width": protocol.network.width,
+        "epochs": protocol.train.epochs,
+        "bundle_data_sha256": manifest.data_sha256,
+        **{name: points for name, points in compared.items() if points is not None},
+        **first.figures,
+    }

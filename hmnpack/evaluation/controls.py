@@ -1,0 +1,120 @@
+"""The rows of real images, by which a bundle's row is to be judged.
+
+Shape legend: N images, K classes, C channels, H height, W width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hmnpack.evaluation.bench import Bench, TrainingSet
+from hmnpack.evaluation.jpeg import jpeg_real
+from hmnpack.evaluation.names import BYTES_ROW, COUNT_ROW, FLOATS_ROW
+from hmnpack.evaluation.quality import Quality, choose_quality
+from hmnpack.evaluation.whole import whole_row
+from hmnpack.runtime import stream
+from hmnpack.schema.evaluation import ControlRow
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.result import Figure, Row
+from hmnpack.sources import Source, Split, choose_per_class
+
+Make = Callable[[torch.Generator], TrainingSet]
+"""Makes the images of one network, drawn by the generator."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What control rows are made of.
+
+    Attributes:
+        source: The data set.
+        manifest: Of the bundle, whose budget and number of images they share.
+        cache_root: Folder of everything that can be made again.
+    """
+
+    source: Source
+    manifest: Manifest
+    cache_root: Path
+
+
+def control_rows(bench: Bench, material: Material) -> list[Row]:
+    """Return the control rows that are wanted, without those of which the budget holds nothing.
+
+    Args:
+        bench: What the rows have in common.
+        material: What they are made of.
+    """
+    wanted = bench.config.control_rows
+    rows = [make(bench, material) for name, make in _ROWS.items() if name in wanted]
+    return [row for row in rows if row is not None]
+
+
+def _floats(bench: Bench, material: Material) -> Row | None:
+    return _random(bench, material, FLOATS_ROW, material.manifest.budget.ipc)
+
+
+def _count(bench: Bench, material: Material) -> Row | None:
+    return _random(bench, material, COUNT_ROW, material.manifest.container.instances)
+
+
+def _random(bench: Bench, material: Material, name: str, per_class: int) -> Row | None:
+    source = material.source
+
+    def make(generator: torch.Generator) -> TrainingSet:
+        return random_real(source.train, source.classes, per_class, generator)
+
+    return _drawn_row(bench, name, make)
+
+
+def _bytes(bench: Bench, material: Material) -> Row | None:
+    source, budget = material.source, material.manifest.budget.bytes
+    fixed = bench.config.jpeg_quality
+    quality = Quality(fixed, 0, {}) if fixed else choose_quality(bench, source, budget)
+
+    def make(generator: torch.Generator) -> TrainingSet:
+        return jpeg_real(source.train, source.classes, budget, quality.value, generator)
+
+    tried = {f"held_out_accuracy_{one}": found for one, found in quality.accuracies.items()}
+    chosen = {"jpeg_quality": quality.value, "held_out_images": quality.held_out}
+    return _drawn_row(bench, BYTES_ROW, make, **chosen, **tried)
+
+
+def _whole(bench: Bench, material: Material) -> Row | None:
+    return whole_row(bench, material.source, material.cache_root)
+
+
+_ROWS: dict[ControlRow, Callable[[Bench, Material], Row | None]] = {
+    "floats": _floats,
+    "bytes": _bytes,
+    "count": _count,
+    "whole": _whole,
+}
+
+
+def _drawn_row(bench: Bench, name: str, make: Make, **figures: Figure) -> Row | None:
+    """Return a row of which every network has images of its own."""
+    config = bench.config
+    streams = [stream(config.seed, "images", name, index) for index in range(config.repeats)]
+    sets = [make(generator) for generator in streams]
+    if not all(len(images.labels) for images in sets):
+        return None
+    return bench.row(name, sets, bench.accuracies(name, sets), **figures)
+
+
+def random_real(
+    split: Split, classes: tuple[str, ...], ipc: int, generator: torch.Generator
+) -> TrainingSet:
+    """Return ``ipc`` random images of each class, or as many as the smallest class has.
+
+    Args:
+        split: Real images.
+        classes: Class names.
+        ipc: Images per class.
+        generator: Draws which.
+    """
+    smallest = int(torch.bincount(split.labels, minlength=len(classes)).min())
+    rows = choose_per_class(split, min(ipc, smallest), generator, classes)
+    images = split.images[rows]
+    return TrainingSet(images, split.labels[rows], 4 * images.numel())

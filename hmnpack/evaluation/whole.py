@@ -1,0 +1,79 @@
+"""The whole data's row, whose networks are trained once for all bundles of a data set.
+
+What is kept are accuracies, one small file for each network, named by everything that decides it.
+A cache that cannot be read or written never stops the work.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from hmnpack.errors import HmnError
+from hmnpack.evaluation.bench import Bench, TrainingSet
+from hmnpack.evaluation.names import WHOLE_ROW
+from hmnpack.output import write_atomically
+from hmnpack.schema.result import Row
+from hmnpack.sources import Source, normalisation_of
+
+MOST_EPOCHS = 300
+"""Epochs on the whole data at most: the 2,000 that the paper trains on a few hundred images would
+take days, and would make another row for every budget."""
+
+_LAYOUT = "whole/1"
+"""Part of every name: to be raised when training, or a file's layout, changes."""
+
+
+def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
+    """Return the row of networks that are trained on all real images.
+
+    It does not depend on the bundle: the images are normalised by their own statistics, and more
+    than 300 epochs are taken for 300.
+
+    Args:
+        bench: What the rows have in common.
+        source: The data set, with the test split that the bench has.
+        cache_root: Folder of everything that can be made again; ``accuracies/`` in it is used.
+    """
+    bench = _of_the_data(bench, source)
+    train = source.train
+    one = TrainingSet(train.images, train.labels, 4 * train.images.numel())
+    sets = [one] * bench.config.repeats
+    accuracies = []
+    for index in range(bench.config.repeats):
+        path = cache_root / "accuracies" / f"{_digest(bench, source, index)}.json"
+        accuracies.append(_kept(path, partial(bench.accuracy, WHOLE_ROW, index, sets)))
+    return bench.row(WHOLE_ROW, sets, accuracies)
+
+
+def _of_the_data(bench: Bench, source: Source) -> Bench:
+    train = bench.config.train
+    epochs = min(train.epochs, MOST_EPOCHS)
+    config = bench.config.model_copy(update={"train": train.model_copy(update={"epochs": epochs})})
+    return replace(bench, config=config, normalisation=normalisation_of(source.train))
+
+
+def _digest(bench: Bench, source: Source, index: int) -> str:
+    """Return the sha256 over everything that decides a network's accuracy."""
+    config = bench.config
+    test = source.test.fingerprint if source.test else ""
+    network = config.network.model_dump(mode="json"), config.train.model_dump(mode="json")
+    data = len(source.classes), source.train.fingerprint, test
+    identity = json.dumps([_LAYOUT, data, network, config.min_steps, config.seed, index])
+    return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def _kept(path: Path, make: Callable[[], float]) -> float:
+    """Return the accuracy that the file holds, in percent, or make it and write the file."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        found = float(json.loads(path.read_text(encoding="utf-8"))["accuracy"])
+        if 0 <= found <= 100:
+            return found
+    made = make()
+    with contextlib.suppress(OSError, HmnError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps({"accuracy": made}).encode(), force=True)
+    return made

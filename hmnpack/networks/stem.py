@@ -1,0 +1,66 @@
+"""First layers that fit small images and any number of colour channels.
+
+Shape legend: C channels of an image.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from hmnpack.errors import BadSettings
+from hmnpack.schema.container import ImageShape
+
+SMALL_SIDE = 64
+"""Up to this side, in pixels, a first layer keeps the size of the images."""
+
+
+def fit_stem(network: nn.Module, image: ImageShape) -> nn.Module:
+    """Make a ResNet's stem fit for small images, as is usual for CIFAR; return the network.
+
+    For images of up to 64 pixels, a network that starts with a 7x7 convolution of stride 2
+    (``conv1``) and a max pooling (``maxpool``) gets a 3x3 convolution of stride 1 and no pooling:
+    the ResNets and their kin. Other networks stay as they are.
+
+    Args:
+        network: It is changed in place; the new layer is initialised as the old one was: normally,
+            by its fan-out.
+        image: Shape of the images.
+    """
+    first = getattr(network, "conv1", None)
+    if image.side > SMALL_SIDE or not hasattr(network, "maxpool"):
+        return network
+    if not isinstance(first, nn.Conv2d) or first.kernel_size != (7, 7):
+        return network
+    network.conv1 = nn.Conv2d(image.channels, first.out_channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = nn.Identity()
+    return network
+
+
+def fit_first_layer(network: nn.Module, channels: int) -> None:
+    """Replace the first convolution where the images do not have its channels.
+
+    Args:
+        network: It is changed in place.
+        channels: Of the images, C.
+
+    Raises:
+        BadSettings: if the layer is grouped by channel.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            if module.in_channels != channels:
+                parent, _, leaf = name.rpartition(".")
+                setattr(network.get_submodule(parent), leaf, _with_channels(module, channels))
+            return
+
+
+def _with_channels(layer: nn.Conv2d, channels: int) -> nn.Conv2d:
+    if layer.groups != 1:
+        raise BadSettings(f"this network takes {layer.in_channels} channels, not {channels}")
+    settings: Any = {
+        name: getattr(layer, name) for name in ("kernel_size", "stride", "padding", "dilation")
+    }
+    fitted = nn.Conv2d(channels, layer.out_channels, bias=layer.bias is not None, **settings)
+    nn.init.kaiming_normal_(fitted.weight, mode="fan_out", nonlinearity="relu")
+    return fitted

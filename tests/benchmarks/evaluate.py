@@ -1,0 +1,194 @@
+"""Training a classifier on images in memory, against the loop that a researcher would write.
+
+The plain loop is a DataLoader with two workers over a Dataset of arrays, torchvision's transforms
+for each image (flip, colour jitter, one of crop, scale and rotation; then tensor and mean), CutMix
+on half of the batches, SGD with momentum and a cosine. Ours is `hmnpack.training.train` with the
+settings of an evaluation. Both train a ConvNet-3 in batches of 64 in float32, in turns, an epoch at
+a time; workers live on between epochs.
+
+`ratio` is our images per second over those of the plain loop, whose ConvNet is of torch's own
+layers; in `ratio_same_network` both have our network. `images_per_second_loader` is the loader
+alone, with nothing trained.
+"""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from harness import parser, report
+from PIL import Image
+from step_parts.setting import CLASSES, IMAGE, Setting, setting_of
+from step_parts.steps import wait
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from hmnpack.augment import cutmix
+from hmnpack.runtime import choose_device, stream
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.manifest import Normalisation
+from hmnpack.schema.result import Figure
+from hmnpack.training import train
+
+BATCH, WORKERS = 64, 2
+CONFIG = EvaluateConfig().train.model_copy(
+    update={"epochs": 1, "batch": BATCH, "precision": "float32"}
+)
+
+
+class Images(Dataset[tuple[Tensor, int]]):
+    """Images of an array, each opened, transformed and turned into a tensor when asked for."""
+
+    def __init__(self, images: Tensor, labels: Tensor, normalisation: Normalisation) -> None:
+        self.arrays = images.permute(0, 2, 3, 1).cpu().numpy()
+        self.labels = labels.tolist()
+        spatial = (
+            transforms.RandomCrop(IMAGE.height, padding=IMAGE.height // 8),
+            transforms.RandomAffine(0, scale=(1 / 1.2, 1.2)),
+            transforms.RandomRotation(15),
+        )
+        self.transform = transforms.Compose(
+            (
+                transforms.RandomHorizontalFlip(),
+                transforms.ColorJitter(brightness=0.5, contrast=0.5, saturation=1.0),
+                transforms.RandomChoice(spatial),
+                transforms.ToTensor(),
+                transforms.Normalize(normalisation.mean, normalisation.std),
+            )
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.arrays[index])), self.labels[index]
+
+
+def loader_of(setting: Setting, count: int, workers: int = WORKERS) -> DataLoader:
+    """Return the plain loop's batches of the first images."""
+    data = setting.data
+    images = Images(data.images[:count], data.labels[:count], data.normalisation)
+    return DataLoader(
+        images,
+        batch_size=BATCH,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=data.device.type == "cuda",
+    )
+
+
+def plain_network(width: int) -> nn.Sequential:
+    """Return the ConvNet-3 of condensation as its base code writes it."""
+    layers: list[nn.Module] = []
+    for index in range(3):
+        layers += [nn.Conv2d(width if index else IMAGE.channels, width, 3, padding=1)]
+        layers += [nn.GroupNorm(width, width), nn.ReLU(inplace=True), nn.AvgPool2d(2)]
+    side = IMAGE.height // 8
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * side**2, CLASSES))
+
+
+class PlainLoop:
+    """A network, its optimiser and schedule, and the loop over a loader."""
+
+    def __init__(self, network: nn.Module, loader: DataLoader, device: torch.device) -> None:
+        self.network, self.loader, self.device = network.to(device), loader, device
+        self.optimiser = torch.optim.SGD(
+            network.parameters(), CONFIG.lr, CONFIG.momentum, weight_decay=CONFIG.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, 10_000)
+        self.generator = stream(0, "cutmix")
+
+    def __call__(self) -> None:
+        """Train for one epoch."""
+        self.network.train()
+        for images, labels in self.loader:
+            loss = self.loss(
+                images.to(self.device, non_blocking=True),
+                labels.to(self.device, non_blocking=True),
+            )
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            self.schedule.step()
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a batch, half of the time cut-mixed."""
+        if float(torch.rand((), generator=self.generator)) >= CONFIG.cutmix:
+            return F.cross_entropy(self.network(images), labels)
+        images, partner, kept = cutmix(images, self.generator)
+        logits = self.network(images)
+        own, other = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels[partner])
+        return kept * own + (1 - kept) * other
+
+
+class Ours:
+    """Our training, for one epoch at a call."""
+
+    def __init__(self, setting: Setting, count: int) -> None:
+        self.data, self.count, self.network = setting.data, count, setting.network()
+
+    def __call__(self) -> None:
+        data = self.data
+        train(
+            self.network,
+            data.images[: self.count],
+            data.labels[: self.count],
+            CONFIG,
+            normalisation=data.normalisation,
+            seed=0,
+            name="benchmark",
+        )
+
+
+def timed(
+    every: dict[str, Callable[[], object]], rounds: int, device: torch.device
+) -> dict[str, float]:
+    """Return the median seconds of each; they take turns, after one each to warm up."""
+    taken: dict[str, list[float]] = {name: [] for name in every}
+    for _ in range(1 + rounds):
+        for name, run in every.items():
+            wait(device)
+            begun = time.perf_counter()
+            run()
+            wait(device)
+            taken[name].append(time.perf_counter() - begun)
+    return {name: median(values[1:]) for name, values in taken.items()}
+
+
+def main() -> None:
+    """Measure and report."""
+    options = parser()
+    options.add_argument("--width", type=int, default=128, help="channels of the network")
+    options.add_argument("--images", type=int, default=2048, help="images of an epoch")
+    options.add_argument("--rounds", type=int, default=5, help="timed epochs of each")
+    typed = options.parse_args()
+    device = choose_device(typed.device)
+    setting = setting_of(typed.data, typed.width, device)
+    count = min(typed.images, len(setting.data.labels))
+    loader = loader_of(setting, count)
+    every: dict[str, Callable[[], object]] = {
+        "ours": Ours(setting, count),
+        "plain": PlainLoop(plain_network(typed.width), loader, device),
+        "plain_same_network": PlainLoop(setting.network(), loader, device),
+        "loader": lambda: sum(len(labels) for _, labels in loader),
+    }
+    seconds = timed(every, typed.rounds, device)
+    figures: dict[str, Figure] = {
+        "ratio": seconds["plain"] / seconds["ours"],
+        "ratio_same_network": seconds["plain_same_network"] / seconds["ours"],
+        **{f"images_per_second_{name}": count / taken for name, taken in seconds.items()},
+        "images": count,
+        "batch": BATCH,
+        "width": typed.width,
+        "workers": WORKERS,
+        "rounds": typed.rounds,
+        "threads": torch.get_num_threads(),
+    }
+    report(figures, data=setting.facts, device=typed.device, seed=0, save=typed.save)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""A whole evaluation: its rows, its score, what it refuses, and what stays as it was."""
+
+import pytest
+
+from hmnpack.bundle import Bundle
+from hmnpack.errors import BadData, BadSettings
+from hmnpack.evaluation import (
+    BUNDLE_ROW,
+    BYTES_ROW,
+    COUNT_ROW,
+    FLOATS_ROW,
+    WHOLE_ROW,
+    evaluate,
+    protocol_for,
+    refuse_network,
+)
+from hmnpack.schema.config import NetworkConfig
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.result import Row
+from hmnpack.sources import Source, SourceOptions
+
+CLASSES = ("dark", "middle", "light")
+
+
+@pytest.fixture(scope="module")
+def heard():
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(source, shades_bundle, config, heard):
+    bundle = shades_bundle(source)
+    return evaluate(bundle, source, config, device="cpu", listener=lambda *a, **_: heard.append(a))
+
+
+@pytest.fixture
+def alone(config):
+    return config.model_copy(update={"controls": False})
+
+
+def test_the_rows(found):
+    assert [row.name for row in found.rows] == [BUNDLE_ROW, FLOATS_ROW, BYTES_ROW]
+    own, floats, files = found.rows
+    assert own.images == floats.images == 12
+    assert own.figures["bytes"] == floats.figures["bytes"] == 4 * 12 * 768
+    assert files.images > 12
+    assert files.images % 3 == 0
+    assert files.figures["bytes"] <= own.figures["bytes"]
+    assert own.figures["steps"] == 16
+    assert all(row.networks == 2 for row in found.rows)
+    assert files.accuracy_mean > 80
+
+
+def test_every_row_has_its_interval(found):
+    """Of two networks: the 97.5th percentile of Student's t with one degree is tan(0.475 pi)."""
+    for row in found.rows:
+        assert row.accuracy_ci95 == pytest.approx(12.7062 * row.accuracy_std / 2**0.5, rel=1e-5)
+
+
+def test_the_score(found, source, config):
+    first, second = found.score.accuracies
+    assert found.rows[0].accuracy_mean == pytest.approx((first + second) / 2)
+    assert found.rows[0].accuracy_std == pytest.approx(abs(first - second) / 2**0.5)
+    assert found.score.data == "shades"
+    assert found.score.fingerprint == source.test.fingerprint
+    assert found.score.images == 12
+    assert found.score.protocol == config
+
+
+def test_the_quality_is_chosen_on_held_out_images_and_recorded(found, heard):
+    figures = found.rows[2].figures
+    tried = {int(name.rpartition("_")[2]): v for name, v in figures.items() if "accuracy" in name}
+    assert list(tried) == [10, 20, 30, 50, 75]
+    assert figures["held_out_images"] == 6
+    assert tried[figures["jpeg_quality"]] == max(tried.values())
+    stages = list(dict.fromkeys(stage for stage, *_ in heard))
+    trials = [f"JPEG quality {quality}" for quality in tried]
+    assert stages == [BUNDLE_ROW, FLOATS_ROW, *trials, BYTES_ROW]
+
+
+def test_a_given_quality_is_not_searched(source, shades_bundle, config):
+    stages = []
+    given = config.model_copy(update={"rows": ("bytes",), "jpeg_quality": 42, "repeats": 1})
+    bundle = shades_bundle(source)
+    rows = evaluate(
+        bundle, source, given, device="cpu", listener=lambda stage, *_, **__: stages.append(stage)
+    ).rows
+    assert [row.name for row in rows] == [BUNDLE_ROW, BYTES_ROW]
+    assert set(stages) == {BUNDLE_ROW, BYTES_ROW}
+    assert (rows[1].figures["jpeg_quality"], rows[1].figures["held_out_images"]) == (42, 0)
+
+
+def test_rows_are_chosen_by_name(source, shades_bundle, config, tmp_path):
+    """Their order is always the same."""
+    given = config.model_copy(update={"rows": ("whole", "count", "floats")})
+    cache = SourceOptions(cache_dir=tmp_path)
+    full = shades_bundle(source, 2)
+    budget = full.manifest.budget.model_copy(update={"ipc": 1})  # as if it decoded to twice as many
+    bundle = Bundle(full.manifest.model_copy(update={"budget": budget}), full.tensors)
+    rows = evaluate(bundle, source, given, device="cpu", source_options=cache).rows
+    assert [row.name for row in rows] == [BUNDLE_ROW, FLOATS_ROW, COUNT_ROW, WHOLE_ROW]
+    assert [row.images for row in rows] == [6, 3, 6, 60]
+    assert [row.networks for row in rows] == [2, 2, 2, 2]
+    assert rows[3].figures["bytes"] == 60 * 4 * 768
+
+
+def test_a_path_and_the_same_seed_give_the_same_row(found, source, shades_bundle, alone, tmp_path):
+    path = tmp_path / "shades.hmn"
+    shades_bundle(source).save(path)
+    again = evaluate(path, source, alone, device="cpu")
+    assert len(again.rows) == 1
+    assert again.score.accuracies == found.score.accuracies
+
+
+def test_the_listener_hears_every_epoch(heard, found):
+    assert heard[:16] == [(BUNDLE_ROW, done, 16) for done in range(1, 17)]
+
+
+def test_one_network_has_no_deviation(source, shades_bundle, alone):
+    once = alone.model_copy(update={"repeats": 1})
+    (row,) = evaluate(shades_bundle(source), source, once, device="cpu").rows
+    assert (row.accuracy_std, row.accuracy_ci95) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test": None}, "shades has no test split"),
+        ({"side": 8}, "images are 3x8x8, but the bundle's are 3x16x16"),
+        ({"classes": CLASSES[:2]}, "shades has 2 classes, but the bundle has 3"),
+        ({"classes": CLASSES[::-1]}, "class 0 of shades is 'light', but 'dark' in the bundle"),
+    ],
+)
+def test_data_that_does_not_fit(source, shades_bundle, split, config, changes, message):
+    facts = {"name": "shades", "classes": CLASSES, "train": source.train, "test": source.test}
+    if "side" in changes:
+        changes = {"train": split(2, 1, side=changes["side"])}
+    with pytest.raises(BadData, match=message):
+        evaluate(shades_bundle(source), Source(**(facts | changes)), config, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["convnat", "torchvision:alexnet"])
+def test_a_network_that_does_not_fit(source, shades_bundle, name):
+    manifest = shades_bundle(source).manifest
+    refuse_network(NetworkConfig(), manifest)
+    with pytest.raises(BadSettings, match=name):
+        refuse_network(NetworkConfig(name=name), manifest)
+
+
+@pytest.mark.parametrize(
+    ("name", "flips"),
+    [
+        ("cifar10", True),
+        ("fashion-mnist", True),
+        ("hf:someone/fashion_mnist", True),
+        ("mnist", False),
+        ("svhn", False),
+        ("digits", False),
+        ("hf:someone/mnist:plain", False),
+    ],
+)
+def test_digits_are_not_mirrored(config, name, flips):
+    used = protocol_for(config, (name, "other"))
+    assert ("flip" in used.train.augment) == flips
+    assert used.train.augment[-1] == "crop"
+
+
+def test_the_spec_is_of_the_source(source):
+    assert source.image == ImageShape(channels=3, height=16, width=16)
+
+
+class TestWhatIsStored:
+    OLD = EvaluateConfig(controls=True, jpeg_quality=75).model_dump(mode="json")
+
+    def test_an_old_protocol_is_read_and_written_as_it_was(self):
+        """Files that are there must come out of a rewrite with the same bytes."""
+        assert list(self.OLD) == [
+            *("network", "train", "repeats", "seed", "controls", "jpeg_quality", "min_steps")
+        ]
+        read = EvaluateConfig.model_validate(self.OLD)
+        assert read.control_rows == ("floats", "bytes")
+        assert read.model_dump(mode="json") == self.OLD
+
+    def test_a_new_protocol_says_no_more_than_an_old_one(self):
+        """So that readers of before take it."""
+        assert set(EvaluateConfig().model_dump()) <= set(self.OLD)
+        assert EvaluateConfig.model_validate_json(EvaluateConfig().model_dump_json()) == (
+            EvaluateConfig()
+        )
+
+    def test_rows_are_kept(self):
+        given = EvaluateConfig(rows=("count",))
+        assert given.control_rows == ("count",)
+        assert EvaluateConfig.model_validate_json(given.model_dump_json()) == given
+        assert given.model_copy(update={"controls": False}).control_rows == ()
+
+    def test_an_old_row_is_read(self):
+        old = {"name": "bundle", "images": 9, "accuracy_mean": 50, "accuracy_std": 1, "networks": 3}
+        assert Row.model_validate(old).accuracy_ci95 is None

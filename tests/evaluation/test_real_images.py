@@ -1,0 +1,123 @@
+"""Sets of real images: balanced, within their bytes, drawn anew; JPEG files and their quality."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hmnpack.errors import BadSettings
+from hmnpack.evaluation import TrainingSet, from_jpeg, jpeg, jpeg_real, random_real
+from hmnpack.evaluation.bench import Bench
+from hmnpack.evaluation.quality import QUALITIES, Quality, choose_quality
+from hmnpack.runtime import silent, stream
+from hmnpack.schema.manifest import Normalisation
+
+CLASSES = ("dark", "middle", "light")
+
+
+def test_random_real_images_are_balanced_and_drawn_anew(split):
+    train = split(5, 3)
+    first = random_real(train, CLASSES, 2, stream(0, "a"))
+    other = random_real(train, CLASSES, 2, stream(0, "b"))
+    assert torch.bincount(first.labels).tolist() == [2, 2, 2]
+    assert not torch.equal(first.images, other.images)
+    assert len(random_real(train, CLASSES, 99, stream(0)).labels) == 15
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_files_fill_the_budget(split, channels):
+    train = split(9, 4, channels=channels)
+    made = jpeg_real(train, CLASSES, 6000, 75, stream(0, "jpeg"))
+    counts = torch.bincount(made.labels)
+    assert int(counts.min()) == int(counts.max())
+    assert made.images.shape[1:] == (channels, 16, 16)
+    assert made.images.dtype == torch.uint8
+    more = jpeg_real(train, CLASSES, 10**9, 75, stream(0, "jpeg"))
+    assert len(more.labels) == 27
+    torch.testing.assert_close(more.images[: len(made.labels)], made.images)
+    each = more.bytes / 27
+    assert 6000 - 4 * each < made.bytes <= 6000
+    assert len(jpeg_real(train, CLASSES, 100, 75, stream(0)).labels) == 0
+
+
+def test_jpeg_files_come_back_nearly_as_they_were(split):
+    image = split(1, 5).images[0]
+    slope = torch.arange(16).view(1, 1, 16).expand(3, 16, 16).to(torch.uint8) * 8
+    difference = from_jpeg(jpeg(slope, 95)).int() - slope.int()
+    assert int(difference.abs().max()) <= 6
+    assert len(jpeg(image, 30)) < len(jpeg(image, 90))
+
+
+def test_jpeg_has_no_two_channels(split):
+    with pytest.raises(BadSettings, match="1 or 3 channels, not 2"):
+        jpeg_real(split(1, 1, channels=2), CLASSES, 1, 75, stream(0))
+
+
+class TestQuality:
+    @pytest.fixture
+    def bench(self, source, config):
+        test = TrainingSet(source.test.images, source.test.labels, 1)
+        same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
+        return Bench(config, same, 3, source.image, test, torch.device("cpu"), silent)
+
+    @pytest.fixture
+    def trials(self, monkeypatch):
+        """Every trial (its bench and images), each of which is worth what is found here."""
+        seen = []
+        worth = {10: 40.0, 20: 60.0, 30: 70.0, 50: 70.0, 75: 50.0}
+
+        def accuracy(bench, row, index, sets):
+            seen.append((bench, sets[index]))
+            return worth[int(row.split()[-1])]
+
+        monkeypatch.setattr(Bench, "accuracy", accuracy)
+        return seen
+
+    def test_the_first_of_the_best_is_taken(self, bench, source, trials):
+        chosen = choose_quality(bench, source, 20_000)
+        assert (chosen.value, chosen.held_out) == (30, 6)
+        assert tuple(chosen.accuracies) == QUALITIES
+
+    def test_it_is_tried_on_images_that_are_held_out_of_train(self, bench, source, trials):
+        choose_quality(bench, source, 10**9)
+        tests = [trial.test for trial, _ in trials]
+        assert all(torch.equal(tests[0].images, other.images) for other in tests)
+        held_out = {image.numpy().tobytes() for image in tests[0].images}
+        train = [image.numpy().tobytes() for image in source.train.images]
+        assert torch.bincount(tests[0].labels).tolist() == [2, 2, 2]
+        assert held_out <= set(train)
+        assert held_out.isdisjoint(image.numpy().tobytes() for image in source.test.images)
+        # All that are not held out are trained on where the bytes hold them, each class by turns.
+        for _, images in trials:
+            assert len(images.labels) == len(train) - len(held_out)
+
+    def test_coarser_files_are_more_of_the_same_images(self, bench, source, trials):
+        choose_quality(bench, source, 12_000)
+        labels = [images.labels for _, images in trials]
+        assert len(labels[0]) > len(labels[-1])
+        assert torch.equal(labels[0][: len(labels[-1])], labels[-1])
+
+    @pytest.mark.parametrize(
+        ("epochs", "min_steps", "expected"),
+        [
+            (8, 0, 8),  # no more than the row has
+            (300, 1000, 72),  # 7 steps an epoch: 500 steps
+            (2000, 0, 200),  # a tenth
+            (0, 0, 0),
+        ],
+    )
+    def test_a_trial_is_short(self, bench, source, trials, epochs, min_steps, expected):
+        train = bench.config.train.model_copy(update={"epochs": epochs})
+        config = bench.config.model_copy(update={"train": train, "min_steps": min_steps})
+        choose_quality(replace(bench, config=config), source, 10**9)
+        assert {len(images.labels) for _, images in trials} == {54}
+        assert {trial.config.train.epochs for trial, _ in trials} == {expected}
+        assert {trial.config.min_steps for trial, _ in trials} == {0}
+
+    def test_nothing_is_tried_where_nothing_can_be_held_out_or_stored(
+        self, bench, source, split, trials
+    ):
+        few = replace(source, train=split(9, 1))
+        assert choose_quality(bench, few, 10**9) == Quality(75, 0, {})
+        assert choose_quality(bench, source, 100) == Quality(75, 0, {})
+        assert trials == []
