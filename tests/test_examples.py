@@ -126,6 +126,8 @@ class TestProxy:
         assert both.figures["processor_minutes_after_pool"] >= 0.001
         held_out = read(tmp_path / "runs" / "smoke.hmn").manifest.source.held_out
         assert both.figures["tested_on"] == f"{held_out} images held out of train"
+        text = script("reproduce/render_proxies.py").sections(tmp_path / "results")
+        assert f"| [smoke](results/smoke.json) | {both.accuracy_mean:.1f} &plusmn;" in text
 
     def test_settings_make_another_bundle_of_another_name(self, run, result, capsys):
         words = ["--seeds", "0", "--set", "match.steps=1", "--set", "pool.network.width=4"]
@@ -235,7 +237,7 @@ def test_every_script_is_run_here():
     tested = {"pack_in_python.py", "train_on_a_file.py"}
     tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
-    tested |= {"scaling.py", "render_paper.py"}
+    tested |= {"scaling.py", "render_paper.py", "render_proxies.py"}
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}
     tested |= {"paper.py", *ablations}  # by test_paper_tables.py
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import render_paper
+import render_proxies
 
 from hmnpack.schema.result import Result, Row
 
@@ -86,17 +87,13 @@ def rendered(page: str, begin: str, end: str, text: str) -> str:
 
 def pages(folder: Path) -> dict[Path, str]:
     """Return the pages that have tables, as the results in a folder make them."""
+    pages = {page: page.read_text(encoding="utf-8") for page in (README, HERE / "README.md")}
     front = table(results(folder), "examples/reproduce/results")
-    paper = render_paper.sections(folder)
-    return {
-        README: rendered(README.read_text(encoding="utf-8"), BEGIN, END, front),
-        render_paper.README: rendered(
-            render_paper.README.read_text(encoding="utf-8"),
-            render_paper.BEGIN,
-            render_paper.END,
-            paper,
-        ),
-    }
+    pages[README] = rendered(pages[README], BEGIN, END, front)
+    for room in (render_paper, render_proxies):
+        page, text = pages[room.README], room.sections(folder)
+        pages[room.README] = rendered(page, room.BEGIN, room.END, text)
+    return pages
 
 
 def main(check: bool) -> int:

@@ -1,0 +1,56 @@
+"""The tables of proxies in this folder's README, from the results that there are.
+
+`render_tables.py` writes them, and says whether they would change.
+"""
+
+from itertools import groupby
+from pathlib import Path
+
+from hmnpack.schema.result import Result
+
+README = Path(__file__).resolve().parent / "README.md"
+BEGIN = "<!-- proxies: written by examples/reproduce/render_tables.py -->\n"
+END = "<!-- end of proxies -->"
+EMPTY = "No proxy is recorded yet.\n"
+COLUMNS = ("run", "accuracy", "networks", "steps", "minutes: pool", "then", "recipe, and settings")
+
+
+def sections(folder: Path) -> str:
+    """Return a heading and a Markdown table for each proxy, the most accurate run first."""
+    found = [
+        (path, Result.model_validate_json(path.read_text(encoding="utf-8")))
+        for path in folder.glob("*.json")
+    ]
+    runs = [(path, result) for path, result in found if "proxy" in result.figures]
+    runs.sort(key=lambda run: (str(run[1].figures["proxy"]), -(run[1].accuracy_mean or 0), run[0]))
+    parts = []
+    for proxy, same in groupby(runs, key=lambda run: run[1].figures["proxy"]):
+        lines = [_line(COLUMNS), "|" + "---|" * len(COLUMNS)]
+        lines += [_line(_cells(result, f"{folder.name}/{path.name}")) for path, result in same]
+        parts.append(f"### Proxy {proxy}\n\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts) if parts else EMPTY
+
+
+def _cells(result: Result, link: str) -> tuple[str, ...]:
+    figures = result.figures
+    settings = str(figures["settings"])
+    return (
+        f"[{result.name}]({link})",
+        f"{result.accuracy_mean:.1f} &plusmn; {result.accuracy_std or 0:.1f}",
+        str(result.networks),
+        f"{figures['steps']:,}",
+        _minutes(result, "pool"),
+        _minutes(result, "after_pool"),
+        f"{result.recipe or '-'}" + (f", `{settings}`" if settings else ""),
+    )
+
+
+def _minutes(result: Result, part: str) -> str:
+    """Return processor minutes, or those by the clock where no others were counted."""
+    figures = result.figures
+    minutes = figures.get(f"processor_minutes_{part}", figures.get(f"minutes_{part}"))
+    return "-" if minutes is None else f"{minutes:.1f}"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
