@@ -211,6 +211,10 @@ class MatchConfig(Frozen):
         description="Match through weights drawn uniformly between a network's initial and "
         "trained ones (else: the trained ones).",
     )
+    farthest: Fraction = Field(
+        default=1.0,
+        description="How far such weights go towards the initial ones: all the way, or a part.",
+    )
     augment: tuple[Augmentation, ...] = Field(
         default=MATCHING_AUGMENTATIONS,
         description="Augmentations, one draw per class and step for real and synthetic alike; "

@@ -85,7 +85,9 @@ class Views:
     def _drawn(self, number: int, generator: torch.Generator) -> View:
         config, data = self.match.config, self.match.data
         network = int(torch.randint(self.networks, (), generator=generator))
-        part = float(torch.rand((), generator=generator)) if config.interpolate else 0.0
+        part = 0.0
+        if config.interpolate:
+            part = config.farthest * float(torch.rand((), generator=generator))
         draws = draw(config.augment, data.classes, generator, device=data.device)
         classes, chosen = torch.arange(data.classes), None
         if data.parts_each > 1:

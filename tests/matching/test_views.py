@@ -96,6 +96,18 @@ def test_real_features_are_computed_once_for_each_view(matching, monkeypatch):
     assert sorted(calls) == [0, 1, 2]
 
 
+def test_weights_go_as_far_as_they_may(real):
+    def parts(**changes):
+        views = Views(Match(real, None, config(**changes), 0), networks=2)
+        return torch.tensor([views.at(SPEC, step)[0].part for step in range(200)])
+
+    whole = parts()
+    assert 0.95 < whole.max() <= 1
+    assert torch.allclose(parts(farthest=0.3), 0.3 * whole)
+    assert not parts(farthest=0.0).any()
+    assert not parts(interpolate=False).any()
+
+
 def test_without_views_nothing_is_kept(matching):
     objective = matching()
     objective.loss(container(), 0)
