@@ -53,6 +53,7 @@ class Request:
         save: The result file to write, or None.
         force: Replace it if it is there.
         as_json: Print JSON instead of a table.
+        at_once: Networks to train at a time, or None.
         quiet: Show no progress.
     """
 
@@ -63,6 +64,7 @@ class Request:
     save: Path | None
     force: bool
     as_json: bool
+    at_once: int | None
     quiet: bool
 
 
@@ -146,6 +148,12 @@ class Choice:
     metavar="1..95",
     help="Of row bytes [default: the best on images held out of train].",
 )
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Networks of a row to train at a time [default: 1 on a CPU, else all].",
+)
 @set_option
 @source_options
 @click.option("--record", is_flag=True, help="Write the scores into FILE, for `verify`.")
@@ -208,6 +216,7 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
                 config,
                 device=request.device,
                 source_options=options,
+                at_once=request.at_once,
                 listener=listener,
             )
     _show(request, bundle.manifest, source, found, (time.monotonic() - begun) / 60)

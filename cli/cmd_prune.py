@@ -36,6 +36,7 @@ class Request:
         output: The file to be.
         seed: Of every random number.
         device: Where to compute.
+        at_once: Networks to train at a time, or None.
         force: Replace what is there.
         quiet: Say nothing but the result.
     """
@@ -46,6 +47,7 @@ class Request:
     output: Path
     seed: int
     device: str
+    at_once: int | None
     force: bool
     quiet: bool
 
@@ -71,6 +73,12 @@ class Request:
     help="Part of the dropped images that are the hardest; no --data is needed then.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every random number.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Networks to train at a time [default: 1 on a CPU, else all].",
+)
 @set_option
 @source_options
 @click.option("--force", is_flag=True, help="Replace FILE.hmn.")
@@ -109,6 +117,7 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
             seed=request.seed,
             device=request.device,
             source_options=chosen_source(source_options),
+            at_once=request.at_once,
             listener=listener,
         )
 

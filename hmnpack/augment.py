@@ -11,7 +11,7 @@ Shape legend: N images, C channels, H height, W width, n draws.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hmnpack.runtime import sent
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Normalisation
 
@@ -126,20 +127,45 @@ def draw(
             whole call (the training protocol), instead of all that are named (matching).
         device: Where the numbers are wanted.
     """
+    uniform, kept = draw_numbers(names, count, generator, one_spatial=one_spatial)
+    return draws_of(sent(uniform, device), kept)
+
+
+def draw_numbers(
+    names: tuple[Augmentation, ...],
+    count: int,
+    generator: torch.Generator,
+    *,
+    one_spatial: bool = False,
+) -> tuple[Tensor, frozenset[Augmentation]]:
+    """Return what ``draw`` draws: numbers [n, 11] of all kinds, on the CPU, and the kinds to use.
+
+    Args:
+        names: Which augmentations.
+        count: Number of draws n.
+        generator: CPU generator.
+        one_spatial: See ``draw``.
+    """
     uniform = torch.rand(count, 11, generator=generator)
     choice = float(torch.rand((), generator=generator))
     kept = set(names)
     if one_spatial:
         spatial = [name for name in _SPATIAL if name in kept]
         kept -= set(spatial) - {spatial[int(choice * len(spatial))]} if spatial else set()
-    uniform = uniform.to(device)
-    return Draws(**{name: uniform[:, list(_COLUMNS[name])].squeeze(1) for name in kept})
+    return uniform, frozenset(kept)
+
+
+def draws_of(uniform: Tensor, names: Iterable[Augmentation]) -> Draws:
+    """Return the draws of some kinds among numbers of all kinds, [n, 11]."""
+    columns = {name: slice(_COLUMNS[name][0], _COLUMNS[name][-1] + 1) for name in names}
+    return Draws(**{name: uniform[:, places].squeeze(1) for name, places in columns.items()})
 
 
 def normalise(images_NCHW: Tensor, normalisation: Normalisation) -> Tensor:
     """Return ``(x - mean) / std`` per channel, for images in [0, 1]."""
-    mean = images_NCHW.new_tensor(normalisation.mean).view(1, -1, 1, 1)
-    scale = images_NCHW.new_tensor([1 / std for std in normalisation.std]).view(1, -1, 1, 1)
+    factors = [1 / std for std in normalisation.std]
+    numbers = torch.tensor([normalisation.mean, factors], dtype=images_NCHW.dtype)
+    mean, scale = sent(numbers, images_NCHW.device).view(2, 1, -1, 1, 1).unbind()
     return (images_NCHW - mean) * scale
 
 
@@ -265,26 +291,50 @@ class Mixed(NamedTuple):
     """Part of the area that is the image's own, in [0, 1]: the weight of its own label."""
 
 
+class Cut(NamedTuple):
+    """How a batch is to be cut-mixed: which box of which partner is pasted into each image."""
+
+    rows: slice
+    columns: slice
+    partner: Tensor
+    """int64 [N], a permutation, on the CPU."""
+    kept: float
+    """Part of the area that is the image's own, in [0, 1]."""
+
+
 def cutmix(images_NCHW: Tensor, generator: torch.Generator) -> Mixed:
     """Paste one box of each image's partner into it, the same box for the whole batch.
-
-    The box has the area 1 - lambda before it is cut off at the border, lambda ~ Beta(1, 1); the
-    labels are to be mixed by the exact area (IDC ``train.py``, ``rand_bbox``).
 
     Args:
         images_NCHW: A batch.
         generator: CPU generator: the box never waits for the device.
     """
-    height, width = images_NCHW.shape[2:]
+    cut = draw_cut(len(images_NCHW), images_NCHW.shape[2], images_NCHW.shape[3], generator)
+    partner = sent(cut.partner, images_NCHW.device)
+    mixed = images_NCHW.clone()
+    mixed[:, :, cut.rows, cut.columns] = images_NCHW[:, :, cut.rows, cut.columns][partner]
+    return Mixed(mixed, partner, cut.kept)
+
+
+def draw_cut(count: int, height: int, width: int, generator: torch.Generator) -> Cut:
+    """Draw what ``cutmix`` pastes.
+
+    The box has the area 1 - lambda before it is cut off at the border, lambda ~ Beta(1, 1); the
+    labels are to be mixed by the exact area (IDC ``train.py``, ``rand_bbox``).
+
+    Args:
+        count: Images of the batch.
+        height: Of an image, in pixels.
+        width: Of an image, in pixels.
+        generator: CPU generator.
+    """
     lam, row, column = torch.rand(3, generator=generator).tolist()
     side = math.sqrt(1 - lam)
     top, bottom = _span(row, int(height * side), height)
     left, right = _span(column, int(width * side), width)
-    partner = torch.randperm(len(images_NCHW), generator=generator).to(images_NCHW.device)
-    mixed = images_NCHW.clone()
-    mixed[:, :, top:bottom, left:right] = images_NCHW[:, :, top:bottom, left:right][partner]
+    partner = torch.randperm(count, generator=generator)
     kept = 1 - (bottom - top) * (right - left) / (height * width)
-    return Mixed(mixed, partner, kept)
+    return Cut(slice(top, bottom), slice(left, right), partner, kept)
 
 
 def _span(number: float, size: int, side: int) -> tuple[int, int]:

@@ -80,6 +80,16 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def sent(numbers: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """Return a few numbers of the CPU on a device, without waiting for what the device is doing.
+
+    Copies to CUDA devices come in turn there. From memory that is not pinned they are read before
+    the call returns, so that the numbers may be changed or freed then.
+    """
+    place = torch.device(device)
+    return numbers.to(place, non_blocking=place.type == "cuda")
+
+
 def free_memory(device: torch.device) -> int | None:
     """Return what a run may take of an accelerator's free memory, in bytes; None without one."""
     if device.type != "cuda" or not torch.cuda.is_available():

@@ -21,7 +21,8 @@ from hmnpack.runtime import Listener, autocast, silent, stream
 from hmnpack.schema.config import Precision, TrainConfig
 from hmnpack.schema.manifest import Normalisation
 
-_TEST_BATCH = 500
+TEST_BATCH = 500
+"""Images that a network is tested on at a time."""
 
 OnBatch = Callable[[Tensor, Tensor, Tensor], None]
 """Hears of a batch: which images it had (int64 [n], no two alike), the logits of the network before
@@ -127,11 +128,11 @@ def train(  # noqa: PLR0913
         for step, rows in enumerate(_batches(images, config, generator)):
             rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
             optimiser.param_groups[0]["lr"] = rate
-            batch, target = normalise(_pixels(images[rows]), normalisation), labels[rows]
+            batch, target = normalise(pixels_of(images[rows]), normalisation), labels[rows]
             losses[step], logits = _step(network, optimiser, batch, target, config, generator)
             if on_batch is not None:
                 on_batch(rows, logits, target)
-        mean = _mean_loss(losses, epoch * schedule.steps, name)
+        mean = mean_loss(losses, epoch * schedule.steps, name)
         listener(name, epoch + 1, schedule.epochs, loss=mean, lr=rate)
         if on_epoch is not None:
             on_epoch(_state(network, optimiser, epoch + 1))
@@ -150,8 +151,19 @@ def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.SGD:
     )
 
 
-def _pixels(images: Tensor) -> Tensor:
+def pixels_of(images: Tensor) -> Tensor:
+    """Return the images as floats in [0, 1]: bytes are divided by 255."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def is_cut(config: TrainConfig, generator: torch.Generator) -> bool:
+    """Draw whether a batch is cut-mixed."""
+    return float(torch.rand((), generator=generator)) < config.cutmix
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Return logits in float32, in which losses are computed; float64 stays as it is."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def sgd_step(
@@ -187,10 +199,10 @@ def _step(
     draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
     batch = apply(batch, draws)
     partner, kept = None, 1.0
-    if float(torch.rand((), generator=generator)) < config.cutmix:
+    if is_cut(config, generator):
         batch, partner, kept = cutmix(batch, generator)
     with autocast(batch.device, config.precision):
-        logits = network(batch).float()
+        logits = full_precision(network(batch))
     loss = F.cross_entropy(logits, target)
     if partner is not None:
         loss = kept * loss + (1 - kept) * F.cross_entropy(logits, target[partner])
@@ -200,8 +212,17 @@ def _step(
     return loss.detach(), logits.detach()
 
 
-def _mean_loss(losses: Tensor, first_step: int, name: str) -> float:
-    """Return the mean; the one place where an epoch waits for the device."""
+def mean_loss(losses: Tensor, first_step: int, name: str) -> float:
+    """Return the mean loss of an epoch; the one place where it waits for the device.
+
+    Args:
+        losses: Of every step, float [steps].
+        first_step: Number of the first.
+        name: Of the training.
+
+    Raises:
+        Diverged: if a loss is infinite or not a number.
+    """
     values = losses.cpu()
     bad = (~values.isfinite()).nonzero()
     if len(bad):
@@ -253,10 +274,10 @@ def accuracy(
     was_training = network.training
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=images.device)
-    for start in range(0, len(images), _TEST_BATCH):
-        batch, target = images[start : start + _TEST_BATCH], labels[start : start + _TEST_BATCH]
+    for start in range(0, len(images), TEST_BATCH):
+        batch, target = images[start : start + TEST_BATCH], labels[start : start + TEST_BATCH]
         with autocast(images.device, precision):
-            logits = network(normalise(_pixels(batch), normalisation))
+            logits = network(normalise(pixels_of(batch), normalisation))
         right += (logits.argmax(1) == target).sum()
     network.train(was_training)
     return 100 * int(right) / len(images)

@@ -175,7 +175,7 @@ def test_accuracy_counts(monkeypatch):
             assert not self.training
             return torch.stack([-x.mean((1, 2, 3)), x.mean((1, 2, 3))], 1)
 
-    monkeypatch.setattr("hmnpack.training._TEST_BATCH", 3)
+    monkeypatch.setattr("hmnpack.training.TEST_BATCH", 3)
     images = torch.tensor([0, 255, 0, 255, 255, 0, 0, 0], dtype=torch.uint8).view(8, 1, 1, 1)
     labels = torch.tensor([0, 1, 1, 1, 0, 0, 0, 1])
     net = Brightness()

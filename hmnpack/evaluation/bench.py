@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hmnpack.networks import build_network
 from hmnpack.runtime import Listener, stream
@@ -18,7 +18,8 @@ from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Figure, Row
 from hmnpack.student import t_quantile
-from hmnpack.training import accuracy, schedule_of, train
+from hmnpack.together import accuracies, groups_of, train_together, within_memory
+from hmnpack.training import schedule_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Bench:
         test: The images to test on, on the device.
         device: Where to train.
         listener: Hears of every epoch; a stage is a row.
+        at_once: Networks that are trained at a time, 1 or more; None: all of a row.
     """
 
     config: EvaluateConfig
@@ -57,6 +59,7 @@ class Bench:
     test: TrainingSet
     device: torch.device
     listener: Listener
+    at_once: int | None = 1
 
     def accuracies(self, row: str, sets: Sequence[TrainingSet]) -> list[float]:
         """Train one network on each set; return their accuracies in percent.
@@ -65,46 +68,78 @@ class Bench:
             row: Name of the row, and of its networks' random streams.
             sets: The images of every network.
         """
-        return [self.accuracy(row, index, sets) for index in range(len(sets))]
+        found: dict[int, float] = {}
+        for group in self.groups(range(len(sets)), sets):
+            found |= zip(group, self.trained(row, group, sets, before=len(found)), strict=True)
+        return [found[index] for index in range(len(sets))]
 
-    def accuracy(self, row: str, index: int, sets: Sequence[TrainingSet]) -> float:
-        """Train one network of a row; return its accuracy in percent.
+    def groups(self, indices: Sequence[int], sets: Sequence[TrainingSet]) -> list[tuple[int, ...]]:
+        """Return networks of a row in groups that are trained at once: of equally many images.
+
+        Args:
+            indices: Which networks.
+            sets: The images of every network of the row.
+        """
+        alike: dict[int, tuple[int, ...]] = {}
+        for index in indices:
+            count = len(sets[index].labels)
+            alike[count] = (*alike.get(count, ()), index)
+        parts = (groups_of(some, self.at_once) for some in alike.values())
+        return [tuple(group) for some in parts for group in some]
+
+    def trained(
+        self, row: str, group: Sequence[int], sets: Sequence[TrainingSet], *, before: int
+    ) -> list[float]:
+        """Train some networks of a row at once; return their accuracies in percent.
 
         Args:
             row: Name of the row.
-            index: Which network: it is trained on the set of that index.
+            group: Which networks: each is trained on the set of its index.
             sets: The images of every network of the row.
+            before: How many networks of the row were trained before, for the listener.
         """
+
+        def work(part: Sequence[int]) -> list[float]:
+            return self._trained(row, part, sets, before + group.index(part[0]))
+
+        return within_memory(group, work)
+
+    def _trained(
+        self, row: str, group: Sequence[int], sets: Sequence[TrainingSet], before: int
+    ) -> list[float]:
         config, real = self.config, self.test
-        network = build_network(
-            config.network,
-            classes=self.classes,
-            image=self.image,
-            generator=stream(config.seed, "evaluate", row, index),
-        ).to(self.device)
 
         def heard(stage: str, done: int, total: int, **facts: float) -> None:
             del stage  # the training's name says more than a reader of the table wants
-            self.listener(row, index * total + done, len(sets) * total, **facts)
+            epochs = total // len(group)
+            self.listener(row, before * epochs + done, len(sets) * epochs, **facts)
 
-        train(
-            network,
-            sets[index].images.to(self.device),
-            sets[index].labels.to(self.device),
+        networks = [self._network(row, index) for index in group]
+        train_together(
+            networks,
+            [(sets[index].images, sets[index].labels) for index in group],
             config.train,
             normalisation=self.normalisation,
             seed=config.seed,
-            name=f"evaluate/{row}/{index}",
+            names=[f"evaluate/{row}/{index}" for index in group],
             min_steps=config.min_steps,
             listener=heard,
         )
-        return accuracy(
-            network,
+        return accuracies(
+            networks,
             real.images,
             real.labels,
             normalisation=self.normalisation,
             precision=config.train.precision,
         )
+
+    def _network(self, row: str, index: int) -> nn.Module:
+        return build_network(
+            self.config.network,
+            classes=self.classes,
+            image=self.image,
+            generator=stream(self.config.seed, "evaluate", row, index),
+        ).to(self.device)
 
     def row(
         self,

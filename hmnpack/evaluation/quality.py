@@ -63,7 +63,7 @@ def choose_quality(bench: Bench, source: Source, budget: int) -> Quality:
         made = jpeg_real(kept, source.classes, budget, quality, generator)
         if len(made.labels):
             short = replace(trial, config=_shortened(bench.config, len(made.labels)))
-            accuracies[quality] = short.accuracy(f"JPEG quality {quality}", 0, [made])
+            (accuracies[quality],) = short.accuracies(f"JPEG quality {quality}", [made])
     if not accuracies:
         return Quality(UNTRIED, 0, {})
     return Quality(max(accuracies, key=lambda one: accuracies[one]), len(held), accuracies)

@@ -17,6 +17,7 @@ from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, Score
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.together import at_once_on
 
 _DEFAULT_CONFIG = EvaluateConfig()
 _DEFAULT_OPTIONS = SourceOptions()
@@ -36,13 +37,14 @@ class Evaluation:
     score: Score
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913
     bundle: str | Path | Bundle,
     data: str | Source,
     config: EvaluateConfig = _DEFAULT_CONFIG,
     *,
     device: str = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
+    at_once: int | None = None,
     listener: Listener = silent,
 ) -> Evaluation:
     """Train networks from scratch on a bundle's images, and test them on real ones.
@@ -55,18 +57,23 @@ def evaluate(
         device: Where to train: ``auto``, ``cpu``, ``cuda``, ...
         source_options: How ``data`` is opened, where it is a string; and the cache that the whole
             data's accuracies are kept in.
+        at_once: Networks of a row that are trained at a time, where the memory takes so many; it
+            decides no result but its rounding. None: 1 on a CPU, else all.
         listener: Hears of every epoch; a stage is a row of the table, or the choice of a quality.
 
     Raises:
         BadData: if the data has no test split, or is not of the bundle's shape and classes.
         BadBundle: if the file is not a whole bundle.
-        BadSettings: if the network is unknown or does not take the images, or JPEG does not.
+        BadSettings: if the network is unknown or does not take the images, or JPEG does not;
+            or no network is to be trained at once.
         Diverged: if a training fails.
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
+    place = choose_device(device)
+    most = at_once_on(place, at_once)
     source = data if isinstance(data, Source) else open_source(data, source_options, listener)
-    bench = _bench(bundle.manifest, source, config, device, listener)
+    bench = _bench(bundle.manifest, source, config, place, most, listener)
     own = _bundle_set(bundle)
     sets = [own] * bench.config.repeats
     accuracies = bench.accuracies(BUNDLE_ROW, sets)
@@ -83,17 +90,23 @@ def evaluate(
 
 
 def _bench(
-    manifest: Manifest, source: Source, config: EvaluateConfig, device: str, listener: Listener
+    manifest: Manifest,
+    source: Source,
+    config: EvaluateConfig,
+    device: torch.device,
+    at_once: int | None,
+    listener: Listener,
 ) -> Bench:
-    test, place = fitting_test_split(manifest, source), choose_device(device)
+    test = fitting_test_split(manifest, source)
     return Bench(
         config=protocol_for(config, (source.name, manifest.source.name)),
         normalisation=manifest.normalisation,
         classes=len(source.classes),
         image=source.image,
-        test=TrainingSet(test.images.to(place), test.labels.to(place), test.images.numel()),
-        device=place,
+        test=TrainingSet(test.images.to(device), test.labels.to(device), test.images.numel()),
+        device=device,
         listener=listener,
+        at_once=at_once,
     )
 
 

@@ -7,9 +7,7 @@ A cache that cannot be read or written never stops the work.
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from hmnpack.errors import HmnError
@@ -42,11 +40,16 @@ def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
     train = source.train
     one = TrainingSet(train.images, train.labels, 4 * train.images.numel())
     sets = [one] * bench.config.repeats
-    accuracies = []
-    for index in range(bench.config.repeats):
-        path = cache_root / "accuracies" / f"{_digest(bench, source, index)}.json"
-        accuracies.append(_kept(path, partial(bench.accuracy, WHOLE_ROW, index, sets)))
-    return bench.row(WHOLE_ROW, sets, accuracies)
+    folder, indices = cache_root / "accuracies", range(bench.config.repeats)
+    paths = [folder / f"{_digest(bench, source, index)}.json" for index in indices]
+    found = {index: kept for index in indices if (kept := _read(paths[index])) is not None}
+    missing = [index for index in indices if index not in found]
+    for group in bench.groups(missing, sets):
+        made = bench.trained(WHOLE_ROW, group, sets, before=len(found))
+        for index, accuracy in zip(group, made, strict=True):
+            _write(paths[index], accuracy)
+            found[index] = accuracy
+    return bench.row(WHOLE_ROW, sets, [found[index] for index in indices])
 
 
 def _of_the_data(bench: Bench, source: Source) -> Bench:
@@ -66,14 +69,15 @@ def _digest(bench: Bench, source: Source, index: int) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def _kept(path: Path, make: Callable[[], float]) -> float:
-    """Return the accuracy that the file holds, in percent, or make it and write the file."""
+def _read(path: Path) -> float | None:
+    """Return the accuracy that the file holds, in percent, if it holds one."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         found = float(json.loads(path.read_text(encoding="utf-8"))["accuracy"])
-        if 0 <= found <= 100:
-            return found
-    made = make()
+        return found if 0 <= found <= 100 else None
+    return None
+
+
+def _write(path: Path, accuracy: float) -> None:
     with contextlib.suppress(OSError, HmnError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"accuracy": made}).encode(), force=True)
-    return made
+        write_atomically(path, json.dumps({"accuracy": accuracy}).encode(), force=True)

@@ -21,32 +21,47 @@ _SLICE = 2**20
 _PIXELS = (2, 3)
 
 
-def block(
-    x: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor, shift: Tensor, padding: int = 1
+def block(  # noqa: PLR0913
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    padding: int = 1,
+    *,
+    groups: int = 1,
 ) -> Tensor:
     """Return [N, D, h // 2, w // 2], by whichever of the two ways suits the device.
 
     Args:
         x: [N, C, H, W].
-        weight: [D, C, 3, 3], of the convolution.
+        weight: [D, C / groups, 3, 3], of the convolution.
         bias: [D], of the convolution; the normalisation takes it away again.
         scale: [D], of the normalisation.
         shift: [D], of the normalisation.
         padding: Zeros around the image, in pixels.
+        groups: Of channels, each of which the convolution takes by itself.
     """
-    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-        return plain_block(x, weight, bias, scale, shift, padding)
+    if groups > 1 or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return plain_block(x, weight, bias, scale, shift, padding, groups=groups)
     if not torch.is_grad_enabled():
         return torch.cat(_forward(x, weight, scale, shift, padding, keep=False)[0])
     pooled: Tensor = FusedBlock.apply(x, weight, bias, scale, shift, padding)
     return pooled
 
 
-def plain_block(
-    x: Tensor, weight: Tensor, bias: Tensor | None, scale: Tensor, shift: Tensor, padding: int = 1
+def plain_block(  # noqa: PLR0913
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    padding: int = 1,
+    *,
+    groups: int = 1,
 ) -> Tensor:
     """Return what ``block`` returns, by one library call per operation."""
-    x = F.conv2d(x, weight, bias, padding=padding)
+    x = F.conv2d(x, weight, bias, padding=padding, groups=groups)
     x = F.instance_norm(x, weight=scale, bias=shift, eps=EPSILON)
     return F.avg_pool2d(F.relu(x), 2)
 

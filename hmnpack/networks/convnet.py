@@ -32,7 +32,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [N, width, h // 2, w // 2]."""
         conv, norm = self.conv, self.norm
-        return block(x, conv.weight, conv.bias, norm.weight, norm.bias, self.padding)
+        parts = conv.weight, conv.bias, norm.weight, norm.bias
+        return block(x, *parts, self.padding, groups=conv.groups)
 
 
 class ConvNet(FeatureNetwork):

@@ -8,7 +8,7 @@ from hmnpack.pruning.bundle import (
     pruned,
     refuse_settings,
 )
-from hmnpack.pruning.margins import LabelledImages, area_under_margin, margin_of, margins_of
+from hmnpack.pruning.margins import LabelledImages, areas_under_margins, margin_of, margins_of
 from hmnpack.pruning.search import Search, best_beta
 from hmnpack.pruning.select import hardest_of, kept_images, most_useful_first, ranks
 from hmnpack.pruning.trainings import Trainings
@@ -18,7 +18,7 @@ __all__ = [
     "LabelledImages",
     "Search",
     "Trainings",
-    "area_under_margin",
+    "areas_under_margins",
     "best_beta",
     "hardest_of",
     "held_out_of",

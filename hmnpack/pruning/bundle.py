@@ -24,6 +24,7 @@ from hmnpack.runtime import Listener, choose_device, silent, stream
 from hmnpack.schema.config import PruneConfig, TrainConfig
 from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
 from hmnpack.sources import Source, SourceOptions, Split, hold_out, open_source
+from hmnpack.together import at_once_on
 
 DOUBLE_END = PruneConfig(strategy="double-end")
 """Algorithm 1 of the paper."""
@@ -40,6 +41,7 @@ def prune(  # noqa: PLR0913
     seed: int = 0,
     device: str = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
+    at_once: int | None = None,
     listener: Listener = silent,
 ) -> Bundle:
     """Prune a bundle to a smaller budget.
@@ -57,10 +59,13 @@ def prune(  # noqa: PLR0913
         seed: Seed of every random stream.
         device: Where networks are trained: ``auto``, ``cpu``, ``cuda``, ...
         source_options: How ``data`` is opened, where it is a string.
+        at_once: Networks that each rank trains at a time, where the memory takes so many; it
+            decides no result but its rounding. None: 1 on a CPU, else all.
         listener: Hears of every epoch, in stages ``margins`` and ``pruning``.
 
     Raises:
-        BadSettings: if there is nothing to prune, or the strategy lacks what it needs.
+        BadSettings: if there is nothing to prune, the strategy lacks what it needs, or no network
+            is to be trained at once.
         BudgetTooSmall: if what all images share is over the budget.
         BadData: if the data is not what the bundle was made from.
         BadBundle: if the file is not a whole bundle.
@@ -78,8 +83,10 @@ def prune(  # noqa: PLR0913
             "was made from (--data), or give a beta from 0 to 1 (--beta)"
         )
     place, held_out = choose_device(device), None
+    at_once_on(place, at_once)  # refused before any work
     with joined(place) as world:
-        trainings = Trainings(world=world, listener=listener if world.rank == 0 else silent)
+        heard = listener if world.rank == 0 else silent
+        trainings = Trainings(world=world, listener=heard, at_once=at_once)
         if chooses and data is not None:
             with world.leader_first():
                 source = _opened(data, source_options, trainings.listener)

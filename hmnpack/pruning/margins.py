@@ -7,20 +7,21 @@ training. The sum is T times the mean of equation 4, and has the same order.
 Shape legend: N images, K classes, C channels, H height, W width, n images of a batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from hmnpack.errors import BadSettings
 from hmnpack.networks import build_network
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.runtime import Listener, stream
-from hmnpack.schema.config import PruneConfig
+from hmnpack.schema.config import NetworkConfig, PruneConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training import train
+from hmnpack.together import train_together
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class LabelledImages:
         """Shape of every image."""
         _, channels, height, width = self.pixels.shape
         return ImageShape(channels=channels, height=height, width=width)
+
+    def network(self, config: NetworkConfig, generator: torch.Generator) -> nn.Module:
+        """Return a new network for the images, on their device."""
+        network = build_network(config, classes=self.classes, image=self.shape, generator=generator)
+        return network.to(self.pixels.device)
 
     def subset(self, rows: Tensor) -> "LabelledImages":
         """Return some of the images, in the order of the rows: int64 [n]."""
@@ -81,7 +87,7 @@ def margins_of(
         images: The images, of 2 classes or more.
         config: ``seeds`` trainings of ``network``, by ``margins``.
         seed: Seed of the run.
-        trainings: How they are run. Their names are ``margins/<i>``.
+        trainings: How they are run, and how many at once. Their names are ``margins/<i>``.
 
     Returns:
         float32 [N] on the CPU, from -T to T for T epochs; low ones are hard to learn.
@@ -93,49 +99,49 @@ def margins_of(
     if images.classes < 2:
         raise BadSettings("images of one class have no margins; prune by random or none")
 
-    def one(name: str, listener: Listener) -> Tensor:
-        return area_under_margin(images, config, seed, name, listener)
+    def some(names: Sequence[str], listener: Listener) -> Tensor:
+        return areas_under_margins(images, config, seed, names, listener)
 
     names = [f"margins/{index}" for index in range(config.seeds)]
-    found = trainings.run("margins", names, one, images.pixels.new_empty(len(images)).float())
+    like = images.pixels.new_empty(len(images)).float()
+    found = trainings.run("margins", names, some, like, images.pixels.device)
     return torch.stack([found[name] for name in names]).mean(0)
 
 
-def area_under_margin(
-    images: LabelledImages, config: PruneConfig, seed: int, name: str, listener: Listener
+def areas_under_margins(
+    images: LabelledImages,
+    config: PruneConfig,
+    seed: int,
+    names: Sequence[str],
+    listener: Listener,
 ) -> Tensor:
-    """Train one network and return the sum of every image's margins over its epochs.
+    """Train networks at once and return of each the sum of every image's margins over its epochs.
 
     Args:
         images: The images.
         config: ``network``, trained by ``margins``.
         seed: Seed of the run.
-        name: Of the training's random streams.
+        names: Of the trainings' random streams.
         listener: Hears of every epoch.
 
     Returns:
-        float32 [N], on the images' device.
+        float32 [number of networks, N], on the images' device.
     """
-    network = build_network(
-        config.network,
-        classes=images.classes,
-        image=images.shape,
-        generator=stream(seed, name, "network"),
-    ).to(images.pixels.device)
-    area = torch.zeros(len(images), device=images.pixels.device)
+    networks = [images.network(config.network, stream(seed, name, "network")) for name in names]
+    areas = torch.zeros(len(names), len(images), device=images.pixels.device)
 
-    def add(rows: Tensor, logits: Tensor, labels: Tensor) -> None:
-        area[rows] += margin_of(logits, labels)
+    def add(which: slice, rows: Tensor, logits: Tensor, labels: Tensor) -> None:
+        margins = margin_of(logits.flatten(0, 1), labels.flatten())
+        areas[which].scatter_add_(1, rows, margins.view(rows.shape))
 
-    train(
-        network,
-        images.pixels,
-        images.labels,
+    train_together(
+        networks,
+        [(images.pixels, images.labels)] * len(names),
         config.margins,
         normalisation=images.normalisation,
         seed=seed,
-        name=name,
+        names=names,
         on_batch=add,
         listener=listener,
     )
-    return area
+    return areas

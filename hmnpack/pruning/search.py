@@ -6,20 +6,21 @@ trained for every beta, with the same random numbers. Betas that leave the same 
 0.6 do of 93 pruned to 85, share their trainings.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
 import torch
 from torch import Tensor
 
-from hmnpack.networks import build_network
 from hmnpack.pruning.margins import LabelledImages
 from hmnpack.pruning.select import hardest_of, kept_images
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.runtime import Listener, stream
 from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.manifest import BetaScore
-from hmnpack.training import accuracy, schedule_of, train
+from hmnpack.together import accuracies, train_together
+from hmnpack.training import schedule_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def best_beta(search: Search, trainings: Trainings) -> tuple[float, tuple[BetaSc
 
     Args:
         search: What it is chosen for.
-        trainings: How networks are trained. Their names are ``beta/<hardest dropped>/<i>``.
+        trainings: How networks are trained, and how many at once. Their names are
+            ``beta/<hardest dropped>/<i>``.
 
     Raises:
         Diverged: if a loss is infinite or not a number.
@@ -72,13 +74,14 @@ def best_beta(search: Search, trainings: Trainings) -> tuple[float, tuple[BetaSc
         name: (beta, index) for beta in names for index, name in enumerate(names[beta])
     }  # of the betas that share a training the last one remains: each leaves the same images
 
-    def one(name: str, listener: Listener) -> Tensor:
-        beta, index = jobs[name]
-        return torch.tensor(_accuracy(search, beta, index, listener), dtype=torch.float64)
+    def some(names: Sequence[str], listener: Listener) -> Tensor:
+        found = _accuracies(search, [jobs[name] for name in names], listener)
+        return torch.tensor(found, dtype=torch.float64)
 
-    talks_from = search.images.pixels.device if trainings.world.size > 1 else "cpu"
+    device = search.images.pixels.device
+    talks_from = device if trainings.world.size > 1 else "cpu"
     like = torch.zeros((), dtype=torch.float64, device=talks_from)
-    found = trainings.run("pruning", list(jobs), one, like)
+    found = trainings.run("pruning", list(jobs), some, like, device)
     scores = tuple(
         BetaScore(beta=beta, accuracies=tuple(float(found[name]) for name in names[beta]))
         for beta in search.config.betas
@@ -86,11 +89,22 @@ def best_beta(search: Search, trainings: Trainings) -> tuple[float, tuple[BetaSc
     return max(scores, key=lambda score: mean(score.accuracies)).beta, scores
 
 
-def _accuracy(search: Search, beta: float, index: int, listener: Listener) -> float:
-    """Return the accuracy in percent of one network that is trained on what a beta leaves."""
-    images, config, real = search.left_by(beta), search.config, search.held_out
-    name = f"prune/{index}"  # without beta: what differs between betas is the images
-    epochs = schedule_of(config.train, len(images), config.min_steps).epochs
+def _accuracies(
+    search: Search, jobs: Sequence[tuple[float, int]], listener: Listener
+) -> list[float]:
+    """Return the accuracies in percent of networks that are trained on what betas leave.
+
+    Args:
+        search: What is chosen for.
+        jobs: The beta and the number of each network.
+        listener: Hears of every epoch, at the last one with the mean accuracy.
+    """
+    config, real = search.config, search.held_out
+    left = {beta: search.left_by(beta) for beta in dict(jobs)}
+    sets = [(left[beta].pixels, left[beta].labels) for beta, _ in jobs]
+    # Without beta: what differs between betas is the images.
+    names = [f"prune/{index}" for _, index in jobs]
+    epochs = len(jobs) * schedule_of(config.train, len(sets[0][1]), config.min_steps).epochs
     last: dict[str, float] = {}
 
     def before_the_end(stage: str, done: int, total: int, **facts: float) -> None:
@@ -99,29 +113,24 @@ def _accuracy(search: Search, beta: float, index: int, listener: Listener) -> fl
         else:
             last.update(facts)  # the accuracy is still to come
 
-    network = build_network(
-        config.network,
-        classes=images.classes,
-        image=images.shape,
-        generator=stream(search.seed, name, "network"),
-    ).to(images.pixels.device)
-    train(
-        network,
-        images.pixels,
-        images.labels,
+    starts = [stream(search.seed, name, "network") for name in names]
+    networks = [search.images.network(config.network, start) for start in starts]
+    train_together(
+        networks,
+        sets,
         config.train,
-        normalisation=images.normalisation,
+        normalisation=search.images.normalisation,
         seed=search.seed,
-        name=name,
+        names=names,
         min_steps=config.min_steps,
         listener=before_the_end,
     )
-    found = accuracy(
-        network,
+    found = accuracies(
+        networks,
         real.pixels,
         real.labels,
         normalisation=real.normalisation,
         precision=config.train.precision,
     )
-    listener(name, epochs, epochs, **last, accuracy=found)
+    listener(names[0], epochs, epochs, **last, accuracy=mean(found))
     return found

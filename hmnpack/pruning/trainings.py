@@ -1,15 +1,19 @@
-"""Independent trainings, each of which gives some numbers: shared by ranks, none of them twice."""
+"""Independent trainings that each give some numbers: shared by ranks, at once, none twice."""
 
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+import torch
 from torch import Tensor
 
 from hmnpack.ranks import ALONE, World
 from hmnpack.runtime import Listener, silent
+from hmnpack.together import at_once_on, groups_of, within_memory
 
-Training = Callable[[str, Listener], Tensor]
-"""Does the training of that name, tells the listener of its epochs, and returns its numbers."""
+Training = Callable[[Sequence[str], Listener], Tensor]
+"""Does the trainings of those names at once, tells the listener of their epochs (those of all are
+counted), and returns the numbers of each, one row a training."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,18 @@ class Trainings:
         world: The ranks; each takes some of the trainings, all get the numbers of all.
         done: Numbers by the name of the training, on the CPU. What is there is not trained again,
             so that whoever keeps it can stop after any training and go on.
-        check: Called by every rank after each training; it may raise to stop.
+        check: Called by every rank after each training, or all that are done at once; it may raise
+            to stop.
         listener: Hears of every epoch.
+        at_once: Trainings that each rank does at a time, 1 or more, where the memory takes so many;
+            None: 1 on a CPU, else all of the rank's.
     """
 
     world: World = ALONE
     done: MutableMapping[str, Tensor] = field(default_factory=dict)
     check: Callable[[], None] = lambda: None
     listener: Listener = silent
+    at_once: int | None = None
 
     def run(
         self,
@@ -35,36 +43,72 @@ class Trainings:
         names: Sequence[str],
         train: Training,
         like: Tensor,
+        device: torch.device,
     ) -> dict[str, Tensor]:
         """Do those of the trainings that are not done.
 
         Args:
             stage: What the listener is told.
             names: Of the trainings; no two alike, and the same on every rank.
-            train: Does one.
-            like: Has the shape and type of its numbers, and the device that ranks talk from.
+            train: Does some at once.
+            like: Has the shape and type of the numbers of one, and the device that ranks talk from.
+            device: Where networks are trained.
 
         Returns:
             The numbers of every training, on the CPU.
         """
         pending = [name for name in names if name not in self.done]
-        for start in range(0, len(pending), self.world.size):
-            together = pending[start : start + self.world.size]
+        most = at_once_on(device, self.at_once)
+        before = len(names) - len(pending)
+        for together in groups_of(pending, most and most * self.world.size):
             found = like.new_zeros(len(together), *like.shape)
-            if self.world.rank < len(together):
-                before = len(names) - len(pending) + start
-                heard = self._listener(stage, before, len(together), len(names))
-                found[self.world.rank] = train(together[self.world.rank], heard)
+            own = together[self.world.rank :: self.world.size]
+            if own:
+                progress = _Progress(self.listener, stage, before, len(together), len(names))
+                rows = within_memory(own, partial(_rows, train, own, progress))
+                found[self.world.rank :: self.world.size] = torch.stack(rows)
             self.world.add([found])  # of each row, all terms but one are 0
             self.done.update(zip(together, found.cpu(), strict=True))
+            before += len(together)
             self.check()
         return {name: self.done[name] for name in names}
 
-    def _listener(self, whole: str, before: int, together: int, count: int) -> Listener:
-        """Return a listener for one of the trainings that ranks do at a time, of all of them."""
+
+@dataclass(frozen=True)
+class _Progress:
+    """Tells of the epochs of some trainings as part of all: they are one stage.
+
+    Attributes:
+        listener: Is told.
+        stage: The stage.
+        before: Trainings that were done before.
+        together: Trainings that the ranks do now, at the same pace.
+        count: All trainings.
+    """
+
+    listener: Listener
+    stage: str
+    before: int
+    together: int
+    count: int
+
+    def of(self, first: int, some: int, own: int) -> Listener:
+        """Return a listener for some of the rank's own trainings, from the first of them on."""
+        before = self.before + self.together * first // own
+        together = self.together * some // own
 
         def heard(stage: str, done: int, total: int, **facts: float) -> None:
-            del stage  # the training's own name; all of them are one stage
-            self.listener(whole, before * total + together * done, count * total, **facts)
+            del stage  # the training's own name
+            epochs = total // some
+            now = before * epochs + together * done // some
+            self.listener(self.stage, now, self.count * epochs, **facts)
 
         return heard
+
+
+def _rows(
+    train: Training, own: Sequence[str], progress: _Progress, part: Sequence[str]
+) -> Sequence[Tensor]:
+    """Do a part of a rank's own trainings; return the numbers of each."""
+    listener = progress.of(own.index(part[0]), len(part), len(own))
+    return train(part, listener).unbind()

@@ -1,6 +1,7 @@
 """A whole evaluation: its rows, its score, what it refuses, and what stays as it was."""
 
 import pytest
+import torch
 
 from hmnpack.bundle import Bundle
 from hmnpack.errors import BadData, BadSettings
@@ -10,15 +11,20 @@ from hmnpack.evaluation import (
     COUNT_ROW,
     FLOATS_ROW,
     WHOLE_ROW,
+    TrainingSet,
     evaluate,
     protocol_for,
     refuse_network,
 )
+from hmnpack.evaluation.bench import Bench
+from hmnpack.runtime import silent
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, SourceOptions
+from hmnpack.together import train_together
 
 CLASSES = ("dark", "middle", "light")
 
@@ -111,6 +117,66 @@ def test_a_path_and_the_same_seed_give_the_same_row(found, source, shades_bundle
     again = evaluate(path, source, alone, device="cpu")
     assert len(again.rows) == 1
     assert again.score.accuracies == found.score.accuracies
+
+
+def test_trained_at_once_the_numbers_are_the_same(found, source, shades_bundle, config):
+    """Of three networks at once, of which a row has two."""
+    heard = []
+    again = evaluate(
+        shades_bundle(source),
+        source,
+        config.model_copy(update={"jpeg_quality": found.rows[2].figures["jpeg_quality"]}),
+        device="cpu",
+        at_once=3,
+        listener=lambda *a, **_: heard.append(a),
+    )
+    assert again.score.accuracies == pytest.approx(found.score.accuracies, abs=1e-9)
+    for row, other in zip(again.rows, found.rows, strict=True):
+        assert row.accuracy_mean == pytest.approx(other.accuracy_mean, abs=1e-9)
+    assert heard[:8] == [(BUNDLE_ROW, done, 16) for done in range(2, 17, 2)]
+
+
+def test_networks_of_as_many_images_go_together(source, config, monkeypatch):
+    test = TrainingSet(source.test.images, source.test.labels, 1)
+    same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
+    given = (config, same, 3, source.image, test, torch.device("cpu"), silent)
+    sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), 0) for n in (6, 9, 6, 6, 9)]
+    groups = {n: Bench(*given, n).groups(range(5), sets) for n in (1, 2, None)}
+    assert groups[1] == [(0,), (2,), (3,), (1,), (4,)]
+    assert groups[2] == [(0, 2), (3,), (1, 4)]
+    assert groups[None] == [(0, 2, 3), (1, 4)]
+    called = []
+
+    def trained(bench, row, group, sets, *, before):
+        called.append(before)
+        return [float(index) for index in group]
+
+    monkeypatch.setattr(Bench, "trained", trained)
+    assert Bench(*given, 2).accuracies("row", sets) == [0, 1, 2, 3, 4]
+    assert called == [0, 2, 3]
+
+
+def test_where_the_memory_is_too_small_fewer_go_at_once(found, source, shades_bundle, alone):
+    sizes, heard = [], []
+
+    def train(networks, *given, **more):
+        sizes.append(len(networks))
+        if len(networks) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        train_together(networks, *given, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hmnpack.evaluation.bench.train_together", train)
+        given = {"device": "cpu", "at_once": 2, "listener": lambda *a, **_: heard.append(a)}
+        again = evaluate(shades_bundle(source), source, alone, **given)
+    assert sizes == [2, 1, 1]
+    assert again.score.accuracies == found.score.accuracies
+    assert heard == [(BUNDLE_ROW, done, 16) for done in range(1, 17)]
+
+
+def test_no_network_at_once_is_refused(source, shades_bundle, config):
+    with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1 or more"):
+        evaluate(shades_bundle(source), source, config, device="cpu", at_once=0)
 
 
 def test_the_listener_hears_every_epoch(heard, found):

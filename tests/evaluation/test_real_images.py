@@ -66,11 +66,12 @@ class TestQuality:
         seen = []
         worth = {10: 40.0, 20: 60.0, 30: 70.0, 50: 70.0, 75: 50.0}
 
-        def accuracy(bench, row, index, sets):
-            seen.append((bench, sets[index]))
-            return worth[int(row.split()[-1])]
+        def accuracies(bench, row, sets):
+            (images,) = sets
+            seen.append((bench, images))
+            return [worth[int(row.split()[-1])]]
 
-        monkeypatch.setattr(Bench, "accuracy", accuracy)
+        monkeypatch.setattr(Bench, "accuracies", accuracies)
         return seen
 
     def test_the_first_of_the_best_is_taken(self, bench, source, trials):

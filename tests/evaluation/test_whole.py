@@ -25,12 +25,13 @@ def trained(monkeypatch):
     """The benches of the networks that are trained; each is a point better than the one before."""
     seen = []
 
-    def accuracy(bench, row, index, sets):
-        assert (row, len(sets[index].labels)) == (WHOLE_ROW, 60)
-        seen.append(bench)
-        return 50.0 + len(seen)
+    def trained(bench, row, group, sets, *, before):
+        assert (row, {len(sets[index].labels) for index in group}) == (WHOLE_ROW, {60})
+        first = len(seen) + 1
+        seen.extend([bench] * len(group))
+        return [50.0 + first + place for place in range(len(group))]
 
-    monkeypatch.setattr(Bench, "accuracy", accuracy)
+    monkeypatch.setattr(Bench, "trained", trained)
     return seen
 
 
@@ -48,6 +49,24 @@ def test_it_is_trained_once(bench, source, trained, tmp_path):
     assert len(trained) == 2
     mean = torch.tensor(trained[0].normalisation.mean)
     torch.testing.assert_close(mean, source.train.images.float().mean((0, 2, 3)) / 255)
+
+
+def test_those_that_are_missing_are_trained_at_once(bench, source, trained, tmp_path):
+    whole_row(changed(bench, repeats=1), source, tmp_path)
+    groups = []
+    original = Bench.trained
+
+    def counted(bench, row, group, sets, *, before):
+        groups.append((tuple(group), before))
+        return original(bench, row, group, sets, before=before)
+
+    trained_by = replace(changed(bench, repeats=6), at_once=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bench, "trained", counted)
+        row = whole_row(trained_by, source, tmp_path)
+    assert groups == [((1, 2, 3), 1), ((4, 5), 4)]
+    assert row.accuracy_mean == 53.5
+    assert len(list((tmp_path / "accuracies").iterdir())) == 6
 
 
 def test_more_networks_are_added(bench, source, trained, tmp_path):

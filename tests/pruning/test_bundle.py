@@ -196,6 +196,27 @@ def test_it_is_the_part_that_compress_holds_out(monkeypatch, tmp_path, source):
     assert held_out_of(bundle.manifest, source).fingerprint == seen[0][1].fingerprint
 
 
+def test_trained_at_once_it_is_the_same_bundle(big, source, changed):
+    quick = {"epochs": 2, "batch": 48, "lr": 0.05, "augment": ["crop", "scale"]}
+    config = changed(betas=(0.0, 0.5, 1.0), margins=quick, train=quick)
+    one, three = (
+        prune(big, 1, config, data=source, seed=2, device="cpu", at_once=at_once)
+        for at_once in (1, 3)
+    )
+    records = [made.manifest.provenance.prunings for made in (one, three)]
+    assert records[0] == records[1]
+    assert torch.equal(one.tensors["memory.instance"], three.tensors["memory.instance"])
+    difference = torch.tensor(one.manifest.margins.areas) - torch.tensor(
+        three.manifest.margins.areas
+    )
+    assert float(difference.abs().max()) < 1e-2
+
+
+def test_no_network_at_once_is_refused_before_any_work(big, config):
+    with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1"):
+        prune(big, 1, config, data="nowhere", device="cpu", at_once=0)
+
+
 def test_other_data_and_bundles_that_do_not_tell_are_refused(big, source, other_source, config):
     with pytest.raises(BadData, match=r"not the data that the bundle was made from .*fingerprint"):
         prune(big, 1, config, data=other_source, device="cpu")

@@ -70,6 +70,16 @@ def test_areas_are_those_of_a_literal_loop(shades, changed, plain, augment):
     assert found.abs().max() <= 3
 
 
+@pytest.mark.parametrize("at_once", [2, 3])
+def test_at_once_they_are_the_same(shades, changed, plain, at_once):
+    images = shades(9)
+    margins = plain.model_copy(update={"augment": ("flip", "contrast", "crop", "scale")})
+    config = changed(seeds=5, margins=margins)
+    one = margins_of(images, config, 5, Trainings(at_once=1))
+    found = margins_of(images, config, 5, Trainings(at_once=at_once))
+    torch.testing.assert_close(found, one, rtol=1e-4, atol=1e-4)
+
+
 def test_they_do_not_depend_on_the_order_of_the_images(shades, changed, plain):
     images = shades()
     whole = changed(margins=plain.model_copy(update={"batch": 100}))

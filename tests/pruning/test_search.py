@@ -7,6 +7,8 @@ from hmnpack.errors import Paused
 from hmnpack.pruning import Search, Trainings, best_beta, margins_of
 from hmnpack.ranks import World
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture
 def search(shades, config):
@@ -41,15 +43,16 @@ def test_of_equally_good_ones_the_first_is_taken(search):
 def test_every_set_is_trained_once_and_tested_on_the_real_images(search, changed, monkeypatch):
     trained, tested = [], []
 
-    def train(network, pixels, labels, config, *, name, **given):
-        trained.append((name, len(labels)))
+    def train(networks, sets, config, *, names, **given):
+        ((_, labels),) = sets
+        trained.append((*names, len(labels)))
 
-    def accuracy(network, pixels, labels, **given):
+    def accuracies(networks, pixels, labels, **given):
         tested.append(len(labels))
-        return 10.0 * len(tested)
+        return [10.0 * len(tested)]
 
-    monkeypatch.setattr("hmnpack.pruning.search.train", train)
-    monkeypatch.setattr("hmnpack.pruning.search.accuracy", accuracy)
+    monkeypatch.setattr("hmnpack.pruning.search.train_together", train)
+    monkeypatch.setattr("hmnpack.pruning.search.accuracies", accuracies)
     beta, scores = best_beta(search(changed(networks=2)), Trainings())
     assert trained == [("prune/0", 18), ("prune/1", 18)] * 3
     assert tested == [15] * 6
@@ -84,10 +87,20 @@ def test_stopped_after_any_training_it_goes_on(search):
     assert stops == 3
 
 
+def test_at_once_they_come_to_the_same(search, changed):
+    """Nine networks on three sets of images, also in groups that end in the midst of a set."""
+    given = search(changed(networks=3, betas=(0.0, 0.5, 1.0)))
+    one = best_beta(given, Trainings())
+    for at_once in (2, 9):
+        assert best_beta(given, Trainings(at_once=at_once)) == one
+    assert len({score.accuracies for score in one[1]}) > 1
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize("size", [2, 3])
-def test_ranks_share_the_trainings(size):
+def test_ranks_share_the_trainings(size, at_once):
     """Each rank has its turn; the sums are what all ranks would have been given."""
-    sums, ran, names = {}, [], [str(index) for index in range(7)]
+    sums, ran, names, most = {}, [], [str(index) for index in range(7)], []
 
     class Turn(World):
         def add(self, tensors):
@@ -96,14 +109,17 @@ def test_ranks_share_the_trainings(size):
             rounds.append(tensor)
             sums[number] = sums.get(number, 0) + tensor
 
-    def train(name, listener):
-        ran.append(name)
-        return torch.tensor(float(name))
+    def train(names, listener):
+        ran.extend(names)
+        most.append(len(names))
+        return torch.tensor([float(name) for name in names])
 
     for rank in range(size):
         rounds = []
-        Trainings(world=Turn(rank, size)).run("t", names, train, torch.zeros(()))
+        trainings = Trainings(world=Turn(rank, size), at_once=at_once)
+        trainings.run("t", names, train, torch.zeros(()), CPU)
     assert sorted(ran) == names
+    assert max(most) == at_once
     assert torch.cat(list(sums.values())).tolist() == list(range(7))
 
 
@@ -114,16 +130,52 @@ def test_what_ranks_do_at_a_time_counts_together():
         def add(self, tensors):
             pass
 
-    def train(name, listener):
+    def train(names, listener):
         for done in (1, 2):
-            listener("own", done, 2)
-        return torch.zeros(())
+            listener("own", len(names) * done, len(names) * 2)
+        return torch.zeros(len(names))
 
     def listener(stage, done, total, **facts):
         heard.append((stage, done, total))
 
-    Trainings(world=Quiet(0, 2), listener=listener).run("t", list("abc"), train, torch.zeros(()))
+    def run(names, **given):
+        trainings = Trainings(world=Quiet(0, 2), listener=listener, **given)
+        trainings.run("t", list(names), train, torch.zeros(()), CPU)
+
+    run("abc")
     assert heard == [("t", 2, 6), ("t", 4, 6), ("t", 5, 6), ("t", 6, 6)]
+    heard.clear()
+    run("abcdefg", at_once=2)
+    assert heard == [("t", 4, 14), ("t", 8, 14), ("t", 11, 14), ("t", 14, 14)]
+
+
+def test_what_the_memory_does_not_take_is_done_in_halves():
+    heard, tried = [], []
+
+    def train(names, listener):
+        tried.append("".join(names))
+        if len(names) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        listener("own", len(names), len(names))
+        return torch.tensor([float(ord(name)) for name in names])
+
+    trainings = Trainings(at_once=5, listener=lambda *a, **facts: heard.append(a[1:]))
+    found = trainings.run("t", list("abcde"), train, torch.zeros(()), CPU)
+    assert tried == ["abcde", "ab", "cde", "c", "de"]
+    assert {name: chr(int(value)) for name, value in found.items()} == {n: n for n in "abcde"}
+    assert heard == [(2, 5), (3, 5), (5, 5)]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("cpu", [1, 1, 1]), ("meta", [3])])
+def test_left_open_it_is_one_on_a_processor_and_all_elsewhere(kind, expected):
+    sizes = []
+
+    def train(names, listener):
+        sizes.append(len(names))
+        return torch.zeros(len(names))
+
+    Trainings().run("t", list("abc"), train, torch.zeros(()), torch.device(kind))
+    assert sizes == expected
 
 
 def test_the_listener_hears_one_stage_and_the_accuracies(search):

@@ -1,0 +1,16 @@
+"""Several networks of one architecture, trained and tested at once on one device."""
+
+from hmnpack.together.batches import LabelledSet
+from hmnpack.together.groups import at_once_on, groups_of, within_memory
+from hmnpack.together.testing import accuracies
+from hmnpack.together.train import OnBatches, train_together
+
+__all__ = [
+    "LabelledSet",
+    "OnBatches",
+    "accuracies",
+    "at_once_on",
+    "groups_of",
+    "train_together",
+    "within_memory",
+]

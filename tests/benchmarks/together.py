@@ -1,0 +1,192 @@
+"""Networks that are trained at once on one device, against one after another.
+
+Fresh ConvNet-3s with the settings of an evaluation, each with an order and an augmentation of its
+own, are trained for a few epochs on images that are one set or, with --own, one of each network's
+own: by `hmnpack.together` all at once, and by `hmnpack.training` in turns. They begin with the same
+weights.
+
+`ratio` is the time of one after another over that of all at once. `ratio_tested` is that of testing
+them on 5,000 images, or as many as there are. `seconds_*` and `images_per_second_*` are of all
+networks together.
+`difference_float32` is the largest difference between the weights of the two after one epoch in
+float32, as a part of the largest weight: what rounding does, if nothing is wrong.
+"""
+
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from harness import parser, report
+from step_parts.setting import CLASSES, IMAGE, Setting, setting_of
+from step_parts.steps import wait
+from torch import Tensor, nn
+
+from hmnpack.networks import build_network
+from hmnpack.runtime import choose_device, stream
+from hmnpack.schema.config import NetworkConfig, Precision, TrainConfig
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.result import Figure
+from hmnpack.together import accuracies, train_together
+from hmnpack.training import accuracy, train
+
+TEST_IMAGES = 5000
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is trained, and how it is trained both ways.
+
+    Attributes:
+        setting: Images.
+        network: Architecture.
+        sets: Images and labels of each network.
+        epochs: Epochs of a training.
+    """
+
+    setting: Setting
+    network: NetworkConfig
+    sets: list[tuple[Tensor, Tensor]]
+    epochs: int
+
+    def networks(self) -> list[nn.Module]:
+        starts = [stream(0, "network", index) for index in range(len(self.sets))]
+        return [
+            build_network(self.network, classes=CLASSES, image=IMAGE, generator=start).to(
+                self.setting.data.device
+            )
+            for start in starts
+        ]
+
+    def names(self) -> list[str]:
+        return [f"benchmark/{index}" for index in range(len(self.sets))]
+
+    def config(self, precision: Precision, epochs: int) -> TrainConfig:
+        changes = {"epochs": epochs, "precision": precision}
+        return EvaluateConfig().train.model_copy(update=changes)
+
+    def at_once(
+        self, networks: list[nn.Module], precision: Precision = "auto", epochs: int | None = None
+    ) -> None:
+        train_together(
+            networks,
+            self.sets,
+            self.config(precision, epochs or self.epochs),
+            normalisation=self.setting.data.normalisation,
+            seed=0,
+            names=self.names(),
+        )
+
+    def in_turns(
+        self, networks: list[nn.Module], precision: Precision = "auto", epochs: int | None = None
+    ) -> None:
+        for network, images, name in zip(networks, self.sets, self.names(), strict=True):
+            train(
+                network,
+                *images,
+                self.config(precision, epochs or self.epochs),
+                normalisation=self.setting.data.normalisation,
+                seed=0,
+                name=name,
+            )
+
+    def tested_at_once(self, networks: list[nn.Module]) -> list[float]:
+        data = self.setting.data
+        test = data.images[:TEST_IMAGES], data.labels[:TEST_IMAGES]
+        return accuracies(networks, *test, normalisation=data.normalisation)
+
+    def tested_in_turns(self, networks: list[nn.Module]) -> list[float]:
+        data = self.setting.data
+        test = data.images[:TEST_IMAGES], data.labels[:TEST_IMAGES]
+        return [accuracy(one, *test, normalisation=data.normalisation) for one in networks]
+
+    def difference(self) -> float:
+        """Return how far apart the two ways end, as a part of the largest weight."""
+        ends = []
+        for way in (self.at_once, self.in_turns):
+            networks = self.networks()
+            way(networks, "float32", 1)
+            weights = [weight.flatten() for one in networks for weight in one.parameters()]
+            ends.append(torch.cat(weights).detach())
+        return float((ends[0] - ends[1]).abs().max() / ends[1].abs().max())
+
+
+def bench_of(typed: Namespace, device: torch.device) -> Bench:
+    setting = setting_of(typed.data, typed.width, device)
+    data, sets = setting.data, []
+    for index in range(typed.networks):
+        order = torch.randperm(len(data.labels), generator=stream(0, "set", index * typed.own))
+        rows = order[: typed.images].to(device)
+        sets.append((data.images[rows], data.labels[rows]))
+    sets = sets if typed.own else sets[:1] * typed.networks
+    network = NetworkConfig(name=typed.net, width=typed.width)
+    return Bench(setting, network, sets, typed.epochs)
+
+
+def timed(
+    bench: Bench, ways: dict[str, Callable[[list[nn.Module]], object]], rounds: int
+) -> dict[str, float]:
+    """Return the median seconds of each way on fresh networks; they take turns, one to warm up."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    device = bench.setting.data.device
+    for _ in range(1 + rounds):
+        for name, way in ways.items():
+            networks = bench.networks()
+            wait(device)
+            begun = time.perf_counter()
+            way(networks)
+            wait(device)
+            taken[name].append(time.perf_counter() - begun)
+    return {name: median(values[1:]) for name, values in taken.items()}
+
+
+def figures_of(bench: Bench, rounds: int) -> dict[str, Figure]:
+    """Return all that is measured."""
+    ways: dict[str, Callable[[list[nn.Module]], object]] = {
+        "at_once": bench.at_once,
+        "in_turns": bench.in_turns,
+        "tested_at_once": bench.tested_at_once,
+        "tested_in_turns": bench.tested_in_turns,
+    }
+    seconds = timed(bench, ways, rounds)
+    images = len(bench.sets) * len(bench.sets[0][1])
+    return {
+        "ratio": seconds["in_turns"] / seconds["at_once"],
+        "ratio_tested": seconds["tested_in_turns"] / seconds["tested_at_once"],
+        **{f"seconds_{name}": taken for name, taken in seconds.items()},
+        "images_per_second_at_once": images * bench.epochs / seconds["at_once"],
+        "images_per_second_in_turns": images * bench.epochs / seconds["in_turns"],
+        "difference_float32": bench.difference(),
+    }
+
+
+def main() -> None:
+    """Measure and report."""
+    options = parser()
+    options.set_defaults(device="auto")
+    options.add_argument("--networks", type=int, default=10, help="networks at once")
+    options.add_argument("--net", default="convnet", help="architecture")
+    options.add_argument("--width", type=int, default=128, help="channels of a ConvNet")
+    options.add_argument("--images", type=int, default=832, help="images of each network")
+    options.add_argument("--own", action="store_true", help="each network has its own images")
+    options.add_argument("--epochs", type=int, default=4, help="epochs of a training")
+    options.add_argument("--rounds", type=int, default=3, help="timed trainings of each way")
+    typed = options.parse_args()
+    device = choose_device(typed.device)
+    bench = bench_of(typed, device)
+    figures = {
+        **figures_of(bench, typed.rounds),
+        "networks": typed.networks,
+        "images": len(bench.sets[0][1]),
+        "epochs": typed.epochs,
+        "width": typed.width,
+        "rounds": typed.rounds,
+        "threads": torch.get_num_threads(),
+    }
+    report(figures, data=bench.setting.facts, device=str(device), seed=0, save=typed.save)
+
+
+if __name__ == "__main__":
+    main()
