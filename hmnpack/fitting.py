@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.adam import ContainerAdam
+from hmnpack.average import WeightAverage
 from hmnpack.checkpoint import read_state, write_state
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings, Diverged, OutputExists, Paused
@@ -20,6 +21,7 @@ from hmnpack.probe import Probe
 from hmnpack.ranks import ALONE, World
 from hmnpack.runtime import Listener
 from hmnpack.schema.config import CompressConfig, GradientConfig, MatchConfig, WarmupConfig
+from hmnpack.schema.tiers import TierRates
 
 StageConfig = WarmupConfig | MatchConfig | GradientConfig
 
@@ -170,7 +172,8 @@ class Fitting:
     ) -> None:
         """Take the stage's steps, from the checkpoint's if it is of this stage.
 
-        Every rank calls this together, and ends with the same container.
+        Every rank calls this together, and ends with the same container. Where the settings say so,
+        it has the mean of the weights over the last steps.
 
         Args:
             stage: ``"warm-up"``, ``"matching"`` or ``"gradient"``.
@@ -184,21 +187,21 @@ class Fitting:
         """
         if self.is_past(stage):
             return
-        world = self.world if objective.blocks else ALONE
-        blocks = objective.blocks or [range(container.spec.classes)]
-        adam = ContainerAdam(container, _betas(config), blocks, world)
-        first = self._restored(stage, container, adam, objective)
+        fit = _fit(container, objective, config, self.world if objective.blocks else ALONE)
+        first = self._restored(stage, fit)
         # What ranks computed each for itself may differ in last digits from device to device.
         self.world.copy([*container.parameters(), *container.buffers()])
         self.listener(stage, first, config.steps)
         for step in range(first, config.steps):
-            adam.set_rate(learning_rate(config, step))
+            fit.adam.set_rate(learning_rate(config, step))
             loss = torch.zeros((), device=next(container.parameters()).device)
             for block, part in enumerate(objective.losses(container, step)):
-                adam.step(part, block)
+                fit.adam.step(part, block)
                 loss += part.detach()
-            self._after(_Step(stage, step + 1, config.steps, loss), container, adam, objective)
-        adam.collect()
+            fit.average.add(step + 1)
+            self._after(_Step(stage, step + 1, config.steps, loss), fit)
+        fit.collect()
+        fit.average.take()
 
     def trainings(self, container: Container) -> dict[str, Tensor]:
         """Return what the stage ``pruning`` has done before a pause: numbers by a training's name.
@@ -226,34 +229,29 @@ class Fitting:
             self.world.wait()
             raise Paused(f"paused after {len(done)} trainings of pruning; --resume goes on")
 
-    def _restored(
-        self, stage: str, container: Container, adam: ContainerAdam, objective: Objective
-    ) -> int:
+    def _restored(self, stage: str, fit: "_Fit") -> int:
         state = self.checkpoint.state if self.checkpoint else None
         if state is None or state["stage"] != stage:
             return 0
-        container.load_state_dict(state["container"])
-        adam.restore(state["adam"])
-        objective.restore(state["objective"])
+        fit.restore(state)
         return int(state["step"])
 
-    def _after(
-        self, step: "_Step", container: Container, adam: ContainerAdam, objective: Objective
-    ) -> None:
+    def _after(self, step: "_Step", fit: "_Fit") -> None:
         """Save, report and pause, where it is time to; the ranks decide together."""
         leads = self.world.rank == 0
         pausing, due = self.world.any(self.clock.pausing(), leads and self.clock.due())
         saving = pausing or due
         reporting = step.done % REPORT_EVERY == 0 or step.done == step.total
         if saving or reporting:
-            adam.world.add([step.loss])
+            fit.adam.world.add([step.loss])
             facts = {"loss": _finite(step)}
         if saving:
-            self._save(step, container, adam, objective)
+            self._save(step, fit)
         if self.probe is not None and self.probe.due(step.stage, step.done, step.total):
-            adam.collect()
+            fit.collect()
             if leads:
-                accuracy = self.probe(container)
+                with fit.average.shown():
+                    accuracy = self.probe(fit.container)
                 self.listener(step.stage, step.done, step.total, accuracy=accuracy)
             self.world.wait()
         if reporting:
@@ -262,19 +260,54 @@ class Fitting:
             self.world.wait()  # or torchrun would end rank 0 while it writes, once others are gone
             raise Paused(f"paused at step {step.done} of {step.total} of {step.stage}; --resume")
 
-    def _save(
-        self, step: "_Step", container: Container, adam: ContainerAdam, objective: Objective
-    ) -> None:
-        if self.checkpoint is None:
-            return
-        adam.collect()
-        self.checkpoint.write(
-            stage=step.stage,
-            step=step.done,
-            container=container.state_dict(),
-            adam=adam.state(),
-            objective=objective.state(),
-        )
+    def _save(self, step: "_Step", fit: "_Fit") -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.write(stage=step.stage, step=step.done, **fit.state())
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What a stage works with: what is fitted, to what, by what, and the mean of its weights."""
+
+    container: Container
+    objective: Objective
+    adam: ContainerAdam
+    average: WeightAverage
+
+    def collect(self) -> None:
+        """Give every rank the rows of all classes; every rank calls this together."""
+        self.adam.collect()
+        self.average.collect()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next step depends on; every rank calls this together."""
+        self.adam.collect()
+        return {
+            "container": self.container.state_dict(),
+            "adam": self.adam.state(),
+            "objective": self.objective.state(),
+            "average": self.average.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state` gave."""
+        self.container.load_state_dict(state["container"])
+        self.adam.restore(state["adam"])
+        self.objective.restore(state["objective"])
+        self.average.restore(state.get("average", {}))  # older versions wrote none
+
+
+def _fit(container: Container, objective: Objective, config: StageConfig, world: World) -> _Fit:
+    blocks = objective.blocks or [range(container.spec.classes)]
+    rates, part = TierRates(), 0.0
+    if isinstance(config, MatchConfig):
+        rates, part = config, config.average
+    return _Fit(
+        container,
+        objective,
+        ContainerAdam(container, _betas(config), blocks, world, rates),
+        WeightAverage(container, part, config.steps, world),
+    )
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,19 @@ class Extended(Frozen):
     """
 
     left_out_if_empty: ClassVar[frozenset[str]] = frozenset()
-    """Names of those fields."""
+    """Names of those fields that say nothing where they are empty (or 0, or null)."""
+
+    left_out_if_default: ClassVar[frozenset[str]] = frozenset()
+    """Names of those that say nothing where they have their default, which is a number or text."""
 
     @model_serializer(mode="wrap")
     def _what_says_something(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         document: dict[str, Any] = handler(self)
         return {
-            name: value
-            for name, value in document.items()
-            if value or name not in self.left_out_if_empty
+            name: value for name, value in document.items() if not self._says_nothing(name, value)
         }
+
+    def _says_nothing(self, name: str, value: object) -> bool:
+        if name in self.left_out_if_default:
+            return bool(value == type(self).model_fields[name].default)
+        return name in self.left_out_if_empty and not value

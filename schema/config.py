@@ -6,6 +6,7 @@ from pydantic import Field
 
 from hmnpack.schema.base import Extended, Frozen
 from hmnpack.schema.container import Activation, OutputRange
+from hmnpack.schema.tiers import TierRates
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """`auto`: bfloat16 where the device multiplies it natively, else float32."""
@@ -136,8 +137,15 @@ class PoolConfig(Frozen):
     )
 
 
-class MatchConfig(Frozen):
+class MatchConfig(TierRates):
     """Feature matching (features of each class, through networks from untrained to trained)."""
+
+    left_out_if_empty: ClassVar = frozenset({"average", "views"})
+    left_out_if_default: ClassVar = TierRates.left_out_if_default | {
+        "parts",
+        "classifier",
+        "farthest",
+    }
 
     objective: str = Field(
         default="features",
@@ -152,6 +160,9 @@ class MatchConfig(Frozen):
     )
     lr: Positive = Field(default=0.01, description="Adam learning rate, falling by a cosine.")
     lr_end: float = Field(default=0.0, ge=0, description="Learning rate at the last step.")
+    average: Fraction = Field(
+        default=0.0, description="Last part of the steps whose weights are averaged; 0: none."
+    )
     beta1: Fraction = Field(default=0.9, description="Adam's decay of the mean gradient.")
     beta2: Fraction = Field(default=0.99, description="Adam's decay of the squared gradient.")
     parts: int = Field(

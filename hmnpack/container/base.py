@@ -1,7 +1,7 @@
 """What every container does: hold learnable numbers, and decode any of its images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
+from hmnpack.schema.tiers import Tier
 
 DECODE_CHUNK = 128
 """Images decoded at a time where no gradient is wanted: their layers stay in a core's cache."""
@@ -33,6 +34,9 @@ class Container(nn.Module, ABC):
 
     by_class: ClassVar[frozenset[str]]
     """Names of the parameters whose rows belong to classes, the same number to each, in order."""
+
+    memories: ClassVar[Mapping[str, Tier]]
+    """The tier of each memory, by the parameter's name; all other parameters are of networks."""
 
     def __init__(self, spec: Any) -> None:  # noqa: ANN401 - each container narrows it
         super().__init__()
@@ -63,6 +67,10 @@ class Container(nn.Module, ABC):
     @abstractmethod
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return what a bundle stores, by the names of the ledger: float32, on the CPU."""
+
+    def tier_of(self, name: str) -> Tier:
+        """Return the tier that a parameter belongs to, by its name."""
+        return self.memories.get(name, "decoder")
 
     def labels(self) -> Tensor:
         """Return the class of every image: int64 [N], class by class."""
