@@ -210,7 +210,7 @@ def _announce(source: "Source", request: Request, config: "CompressConfig", rank
     budget = budget_of(request.ipc, classes, image)
     spec = plan(request.ipc, classes, image, config.container)
     device = choose_device(request.device)
-    found = estimate(config, spec, len(source.train), device, ranks)
+    found = estimate(config, spec, len(source.train), device, ranks, ipc=request.ipc)
     rows = (
         ("data", f"{source.name}: {len(source.train.labels):,} images of {shape(image)}"),
         ("classes", several(source.classes)),

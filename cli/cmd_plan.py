@@ -66,7 +66,7 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     config = settings.config(shape_of(source), default_recipe(device.type))
     classes, image = len(source.classes), source.image
     spec = planned(ipc, classes, image, config.container)
-    cost = estimate(config, spec, len(source.train), device)
+    cost = estimate(config, spec, len(source.train), device, ipc=ipc)
     shown = Planned(source, config, spec, budget_of(ipc, classes, image), cost)
     (_print_json if as_json else _print_tables)(shown)
 

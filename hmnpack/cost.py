@@ -5,8 +5,8 @@ and the distances of features: those of `mmd` and `characteristic` come to a ten
 matching with 64 real and 32 synthetic images of each class, and so does the regression of `krr`,
 beside the pass that it takes.
 
-Memory is a model: the real images, networks with gradients and momentum, and the maps that a pass
-keeps for the way back, in float32; what libraries take for themselves comes on top.
+Memory is a model: the images, networks with gradients and momentum, and what they take while they
+work (:mod:`hmnpack.footprint`).
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,17 @@ from typing import Literal
 
 from hmnpack import flops
 from hmnpack.flops import Layer, Passes
+from hmnpack.footprint import (
+    FLOAT,
+    bytes_per_image,
+    decoder_bytes,
+    first_order_bytes,
+    kept_bytes,
+    tested_bytes,
+    weight_bytes,
+)
+from hmnpack.pruning import hardest_of, needs_held_out
+from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.recipes import needs_pool
 from hmnpack.schema.config import (
     CompressConfig,
@@ -23,12 +34,12 @@ from hmnpack.schema.config import (
     MatchConfig,
     NetworkConfig,
     Precision,
+    TrainConfig,
 )
-from hmnpack.schema.container import HmnSpec, ImageShape
+from hmnpack.schema.container import HmnSpec
+from hmnpack.training import TEST_BATCH, schedule_of
 
 Work = Literal["training", "features", "gradients", "decoding"]
-
-_FLOAT = 4
 
 
 @dataclass(frozen=True)
@@ -37,17 +48,25 @@ class Run:
 
     Attributes:
         config: Its settings.
-        spec: The container.
+        spec: The container that is condensed, with the images that pruning drops.
         images: Real images that condensing sees.
         feature_classes: Classes whose maps feature matching keeps at a time; None: all.
+        view_bytes: Most that it keeps of views; None: no bound.
         gradient_classes: The same of gradient matching.
+        keep: Images of each class that pruning keeps; None: nothing is pruned.
+        held_out: Real images that were held out of train.
+        trained_at_once: Networks of pruning that are trained at a time; None: all.
     """
 
     config: CompressConfig
     spec: HmnSpec
     images: int
     feature_classes: int | None = None
+    view_bytes: int | None = None
     gradient_classes: int | None = None
+    keep: int | None = None
+    held_out: int = 0
+    trained_at_once: int | None = None
 
     def layers(self, network: NetworkConfig) -> tuple[Layer, ...]:
         """Return the layers of a network for this run's data."""
@@ -56,11 +75,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Part:
-    """Work of one kind at one precision, in floating-point operations."""
+    """Work of one kind at one precision.
+
+    Attributes:
+        work: Its kind.
+        flops: Floating-point operations.
+        precision: Of the arithmetic.
+        pieces: Equal pieces that ranks share, each of which one rank does; 1: every rank does all.
+    """
 
     work: Work
     flops: int
     precision: Precision
+    pieces: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +95,7 @@ class Stage:
     """One stage of a run.
 
     Attributes:
-        name: ``pool``, ``warm-up``, ``feature matching`` or ``gradient matching``.
+        name: ``pool``, ``warm-up``, ``feature matching``, ``gradient matching`` or ``pruning``.
         parts: Its work.
         bytes: Memory at its peak.
     """
@@ -99,6 +126,8 @@ def stages_of(run: Run) -> tuple[Stage, ...]:
         stages.append(_feature_matching(run))
     if config.gradient.networks:
         stages.append(_gradient_matching(run))
+    if run.keep is not None and config.prune.strategy in BY_MARGIN:
+        stages.append(_pruning(run, run.keep))
     return tuple(stages)
 
 
@@ -118,30 +147,13 @@ def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     return min(match.synthetic_batch, spec.instances // min(match.parts, spec.instances))
 
 
-def bytes_per_image(network: NetworkConfig, image: ImageShape) -> int:
-    """Return the bytes that a network takes for one synthetic image while gradients are matched.
-
-    Of every convolution three and a half maps of the size of its output are kept in float32: the
-    normalised map, its derivative, the loss's gradient, and, a quarter each after pooling, the
-    block's output and its gradient; two more of the largest come and go.
-
-    Args:
-        network: A network whose layers are known.
-        image: Shape of the image.
-
-    Example:
-        >>> bytes_per_image(NetworkConfig(), ImageShape(channels=3, height=32, width=32))
-        3457024
-    """
-    maps = _maps(network, image)
-    return _FLOAT * (7 * sum(maps) // 2 + 2 * max(maps))
-
-
 def _networks_of(config: CompressConfig) -> Iterator[NetworkConfig]:
     if needs_pool(config):
         yield config.pool.network
     if config.gradient.networks:
         yield matched_through(config)
+    if config.prune.strategy in BY_MARGIN:
+        yield config.prune.network
 
 
 def _pool(run: Run) -> Stage:
@@ -149,27 +161,28 @@ def _pool(run: Run) -> Stage:
     steps = ceil(run.images / pool.train.batch)
     epochs = max(pool.train.epochs, ceil(pool.min_steps / steps))
     operations = pool.size * epochs * run.images * flops.network_flops(layers, flops.TRAINING)
-    maps = pool.train.batch * _first_order_bytes(pool.network, run.spec.image)
-    weights = (2 * pool.size + 2) * _weight_bytes(layers)  # all, untrained and trained; one trains
+    maps = pool.train.batch * first_order_bytes(pool.network, run.spec.image)
+    weights = (2 * pool.size + 2) * weight_bytes(layers)  # all, untrained and trained; one trains
     part = Part("training", operations, pool.train.precision)
     return Stage("pool", (part,), _data_bytes(run) + weights + maps)
 
 
 def _warm_up(run: Run) -> Stage:
     warmup, batch = run.config.warmup, min(run.config.warmup.batch, run.spec.images)
-    parts = [_decoding(run, warmup.steps, batch)]
+    parts = [_decoding(run, warmup.steps, batch, pieces=1)]
     if warmup.images == "kmeans":
         per_image = flops.network_flops(run.layers(run.config.pool.network), flops.FEATURES)
         parts.append(Part("features", run.images * per_image, "float32"))
-    return Stage("warm-up", tuple(parts), _data_bytes(run) + _decoder_bytes(run, batch))
+    return Stage("warm-up", tuple(parts), _data_bytes(run) + decoder_bytes(run.spec, batch))
 
 
 def _feature_matching(run: Run) -> Stage:
     match, network = run.config.match, run.config.pool.network
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
-    views = min(match.views or match.steps, match.steps)
-    real = views * match.real_batch * flops.network_flops(layers, flops.FEATURES)
+    view = classes * kept_bytes(match, network, run.spec.image)
+    kept, looks = _views(match, view, run.view_bytes)
+    real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)
     per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
     if match.krr:  # the last features of all synthetic images are had before any way back
         per_image += flops.network_flops(layers, flops.FEATURES)
@@ -177,37 +190,56 @@ def _feature_matching(run: Run) -> Stage:
     if trained:
         per_image += flops.network_flops(layers, flops.LOSS_TO_IMAGES)
     parts = (
-        Part("features", classes * (real + match.steps * each * per_image), match.precision),
-        _decoding(run, match.steps, classes * each),
+        Part(
+            "features", classes * (real + match.steps * each * per_image), match.precision, classes
+        ),
+        _decoding(run, match.steps, classes * each, pieces=classes),
     )
     networks = 2 if trained else 1
-    maps = networks * each * _first_order_bytes(network, run.spec.image)
-    weights = 2 * run.config.pool.size * _weight_bytes(layers)
-    memory = _data_bytes(run) + _decoder_bytes(run, classes * each) + weights
-    memory += classes * max(1, match.views) * _kept_bytes(match, network, run.spec.image)
+    maps = networks * each * first_order_bytes(network, run.spec.image)
+    weights = 2 * run.config.pool.size * weight_bytes(layers)
+    memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
+    memory += max(1, kept) * view
     return Stage("feature matching", parts, memory + (run.feature_classes or classes) * maps)
+
+
+def _views(match: MatchConfig, size: int, bound: int | None) -> tuple[int, int]:
+    """Return how many views are kept, and how often the real images of one are looked at.
+
+    Args:
+        match: Views and steps.
+        size: Bytes of a view.
+        bound: Most bytes that are kept; None: no bound.
+    """
+    if not match.views:
+        return 0, match.steps
+    views = min(match.views, match.steps)
+    kept = views if bound is None or not size else min(views, bound // size)
+    return kept, kept + round(match.steps * (views - kept) / views)
 
 
 def _gradient_matching(run: Run) -> Stage:
     gradient, layers = run.config.gradient, run.layers(matched_through(run.config))
-    each = min(gradient.synthetic_batch, run.spec.instances)
-    synthetic = run.spec.classes * each
+    each, classes = min(gradient.synthetic_batch, run.spec.instances), run.spec.classes
+    synthetic = classes * each
 
     def work(images: int, passes: Passes) -> int:
         return images * flops.network_flops(layers, passes)
 
-    per_step = work(run.spec.classes * gradient.real_batch, flops.WEIGHT_GRADIENTS)
+    per_step = work(classes * gradient.real_batch, flops.WEIGHT_GRADIENTS)
     per_step += work(synthetic, _second_derivatives(run.config))
     trained = gradient.networks * _images_of_training(gradient, run.images)
     parts = [
-        Part("gradients", gradient.steps * per_step, gradient.precision),
+        Part("gradients", gradient.steps * per_step, gradient.precision, classes),
         Part("training", work(trained, flops.TRAINING), gradient.train.precision),
-        _decoding(run, gradient.steps, synthetic),
+        _decoding(run, gradient.steps, synthetic, pieces=classes),
     ]
     if gradient.real == "kmeans":
         chosen = gradient.networks * run.images
-        parts.append(Part("features", work(chosen, flops.FEATURES), "float32"))
-    memory = _data_bytes(run) + _decoder_bytes(run, synthetic) + _gradient_bytes(run, layers, each)
+        parts.append(Part("features", work(chosen, flops.FEATURES), "float32", classes))
+    memory = (
+        _data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run, layers, each)
+    )
     return Stage("gradient matching", tuple(parts), memory)
 
 
@@ -225,48 +257,65 @@ def _images_of_training(config: GradientConfig, images: int) -> int:
     return config.train.epochs * images + (config.inner_steps - 1) * after_a_step
 
 
-def _decoding(run: Run, steps: int, images: int) -> Part:
+def _pruning(run: Run, keep: int) -> Stage:
+    """Return what it takes to keep so many images of each class."""
+    prune, image, margins = run.config.prune, run.spec.image, _margins(run)
+    pictures, data, parts = run.spec.images, _data_bytes(run), [margins]
+    networks = [_trained_bytes(run, prune.margins, margins.pieces)]
+    if needs_held_out(prune):
+        training, test = _choosing_beta(run, keep)
+        parts += [training, test]
+        pictures, data = pictures + run.spec.classes * keep, data + run.held_out * image.elements
+        tested = min(TEST_BATCH, run.held_out) * tested_bytes(prune.network, image)
+        networks += [_trained_bytes(run, prune.train, training.pieces), tested]
+    return Stage("pruning", tuple(parts), data + FLOAT * pictures * image.elements + max(networks))
+
+
+def _trained_bytes(run: Run, train: TrainConfig, networks: int) -> int:
+    """Return what networks of pruning take with gradients and momentum, and the maps of a batch."""
+    network = run.config.prune.network
+    maps = train.batch * first_order_bytes(network, run.spec.image)
+    return min(networks, run.trained_at_once or networks) * (
+        3 * weight_bytes(run.layers(network)) + maps
+    )
+
+
+def _margins(run: Run) -> Part:
+    """Return the trainings on all images, which tell how hard each is."""
+    prune = run.config.prune
+    per_image = flops.network_flops(run.layers(prune.network), flops.TRAINING)
+    shown = prune.seeds * prune.margins.epochs * run.spec.images
+    return Part("training", shown * per_image, prune.margins.precision, prune.seeds)
+
+
+def _choosing_beta(run: Run, keep: int) -> tuple[Part, Part]:
+    """Return the trainings on what betas leave (once where they leave the same), and their tests.
+
+    Of each class ``keep`` images are left, by every beta.
+    """
+    prune, layers = run.config.prune, run.layers(run.config.prune.network)
+    kept = run.spec.classes * keep
+    hardest = {hardest_of(beta, run.spec.instances - keep) for beta in prune.betas}
+    trainings = len(hardest) * prune.networks
+    shown = schedule_of(prune.train, kept, prune.min_steps).epochs * kept
+    training, test = (
+        trainings * images * flops.network_flops(layers, passes)
+        for images, passes in ((shown, flops.TRAINING), (run.held_out, flops.LOGITS))
+    )
+    precision = prune.train.precision
+    return (
+        Part("training", training, precision, trainings),
+        Part("features", test, precision, trainings),
+    )
+
+
+def _decoding(run: Run, steps: int, images: int, *, pieces: int) -> Part:
     """Forward, and back to the memories and to the weights."""
-    return Part("decoding", 3 * steps * flops.decode_flops(run.spec, images), "float32")
+    return Part("decoding", 3 * steps * flops.decode_flops(run.spec, images), "float32", pieces)
 
 
 def _data_bytes(run: Run) -> int:
     return run.images * run.spec.image.elements
-
-
-def _weight_bytes(layers: tuple[Layer, ...]) -> int:
-    return _FLOAT * sum(layer.weights for layer in layers)
-
-
-def _maps(network: NetworkConfig, image: ImageShape) -> list[int]:
-    """Return the numbers in the output of each convolution, for one image."""
-    layers = flops.layers_of(network, 1, image)
-    return [layer.outputs for layer in layers if layer.kind != "classifier"]
-
-
-def _first_order_bytes(network: NetworkConfig, image: ImageShape) -> int:
-    """Return what one way back keeps of an image: each convolution's output, normalised or not."""
-    return _FLOAT * 2 * sum(_maps(network, image))
-
-
-def _kept_bytes(match: MatchConfig, network: NetworkConfig, image: ImageShape) -> int:
-    """Return what is kept of a class's real images for a view, if that is not little.
-
-    Outputs of blocks are a quarter of the convolutions', after pooling. They are kept of every
-    image where distributions are compared, and the last ones where a regression is made; else only
-    of the images' mean, which is little unless it is kept for many views.
-    """
-    outputs = [_FLOAT * numbers // 4 for numbers in _maps(network, image)]
-    compared = 0 if match.blocks == "last" or match.cells else sum(outputs)
-    last = match.real_batch * outputs[-1] if match.krr else 0
-    if match.objective == "mmd":
-        return match.real_batch * compared + last
-    return (compared if match.views else 0) + last
-
-
-def _decoder_bytes(run: Run, images: int) -> int:
-    """Return what the decoder keeps of its maps, and the images with their gradient."""
-    return _FLOAT * images * 2 * (flops.decoder_outputs(run.spec) + run.spec.image.elements)
 
 
 def _gradient_bytes(run: Run, layers: tuple[Layer, ...], each: int) -> int:
@@ -279,7 +328,7 @@ def _gradient_bytes(run: Run, layers: tuple[Layer, ...], each: int) -> int:
     gradient, network = run.config.gradient, matched_through(run.config)
     maps = max(
         each * bytes_per_image(network, run.spec.image),
-        gradient.real_batch * _first_order_bytes(network, run.spec.image),
+        gradient.real_batch * first_order_bytes(network, run.spec.image),
     )
-    weights = _weight_bytes(layers)
+    weights = weight_bytes(layers)
     return 3 * weights + (run.gradient_classes or run.spec.classes) * (maps + 3 * weights)

@@ -6,22 +6,24 @@ from typing import Any
 
 import torch
 
+from hmnpack.budget import over_budget_instances
 from hmnpack.cost import (
     Run,
     Stage,
     Work,
-    bytes_per_image,
     is_known,
     matched_through,
     stages_of,
     synthetic_each,
 )
+from hmnpack.footprint import bytes_per_image
 from hmnpack.matching.chunks import classes_at_once
-from hmnpack.matching.features import CPU_CHUNK
+from hmnpack.matching.features import CPU_CHUNK, kept_of_views
 from hmnpack.rate import measured_rates
 from hmnpack.runtime import free_memory
 from hmnpack.schema.config import CompressConfig, Precision
 from hmnpack.schema.container import HmnSpec
+from hmnpack.together import at_once_on
 
 EFFICIENCY: dict[Work, float] = {
     "training": 0.8,
@@ -31,9 +33,6 @@ EFFICIENCY: dict[Work, float] = {
 }
 """Rate of each kind of work over the rate of matrix products: of networks of width 128 (features:
 64) on a CPU without bfloat16 (``make bench NAME=step``). On other devices nothing was measured."""
-
-_SHARED = ("feature matching", "gradient matching")
-"""Stages in which ranks share the classes."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,13 @@ class Estimate:
 
 
 def estimate(
-    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, ranks: int = 1
+    config: CompressConfig,
+    spec: HmnSpec,
+    images: int,
+    device: torch.device,
+    ranks: int = 1,
+    *,
+    ipc: int,
 ) -> Estimate | None:
     """Return what a run will take, or None if it uses a network whose operations are not known.
 
@@ -88,42 +93,55 @@ def estimate(
 
     Args:
         config: Settings of the run.
-        spec: The container.
+        spec: The container that is stored.
         images: Real images in train; the part that is held out is not condensed.
         device: Where it will run.
-        ranks: Processes that share the classes, each with such a device; operations are counted
-            once, as they are for one.
+        ranks: Processes that share the classes, and the trainings of pruning, each with such a
+            device; operations are counted once, as they are for one.
+        ipc: The budget, in images per class; it says how many more are condensed to be pruned.
     """
     if not is_known(config):
         return None
-    stages = stages_of(
-        Run(
-            config=config,
-            spec=spec,
-            images=max(1, round(images * (1 - config.holdout))),
-            feature_classes=_feature_classes(config, spec, device),
-            gradient_classes=_gradient_classes(config, spec, device),
-        )
-    )
+    condensed, keep = spec, None
+    if config.prune.strategy != "none":
+        more = {"instances": over_budget_instances(ipc, spec)}
+        condensed, keep = spec.model_copy(update=more), spec.instances
+    stages = stages_of(_run(config, condensed, images, device, keep))
     precisions = {part.precision for stage in stages for part in stage.parts}
     rates = measured_rates(device, sorted(precisions))
-    share = ceil(spec.classes / ranks) / spec.classes
     return Estimate(
         tuple(
-            StageEstimate(stage.name, stage.flops, _seconds(stage, rates, share), stage.bytes)
+            StageEstimate(stage.name, stage.flops, _seconds(stage, rates, ranks), stage.bytes)
             for stage in stages
         ),
         device.type,
     )
 
 
-def _seconds(stage: Stage, rates: dict[Precision, float], share: float) -> float:
-    """Return the time of a rank that has this share of the classes; all train the networks."""
+def _run(
+    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, keep: int | None
+) -> Run:
+    seen = max(1, round(images * (1 - config.holdout)))
+    return Run(
+        config=config,
+        spec=spec,
+        images=seen,
+        feature_classes=_feature_classes(config, spec, device),
+        view_bytes=kept_of_views(free_memory(device)),
+        gradient_classes=_gradient_classes(config, spec, device),
+        keep=keep,
+        held_out=images - seen,
+        trained_at_once=at_once_on(device),
+    )
+
+
+def _seconds(stage: Stage, rates: dict[Precision, float], ranks: int) -> float:
+    """Return the time of the rank that has most pieces of each part."""
     seconds = 0.0
     for part in stage.parts:
-        is_shared = stage.name in _SHARED and part.work != "training"
+        share = ceil(part.pieces / ranks) / part.pieces
         rate = EFFICIENCY[part.work] * rates[part.precision]
-        seconds += (share if is_shared else 1.0) * part.flops / rate
+        seconds += share * part.flops / rate
     return seconds
 
 

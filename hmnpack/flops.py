@@ -45,6 +45,9 @@ class Passes:
 FEATURES = Passes(1, 1, 0)
 """Forward, as far as the last block."""
 
+LOGITS = Passes(1, 1, 1)
+"""Forward, to the end."""
+
 FEATURES_TO_IMAGES = Passes(2, 2, 0)
 """Forward and back to the images, through the blocks alone."""
 

@@ -5,13 +5,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hmnpack.budget import plan
-from hmnpack.cost import Run, bytes_per_image, is_known, stages_of
+from hmnpack.container import container_of
+from hmnpack.cost import Run, is_known, stages_of
+from hmnpack.footprint import bytes_per_image
 from hmnpack.networks import build_network, derivatives
+from hmnpack.pruning import pruned
 from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
-from hmnpack.schema.config import CompressConfig, NetworkConfig
+from hmnpack.schema.config import CompressConfig, NetworkConfig, PruneConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.sources.fingerprint import split_of
 from hmnpack.training import train
 
 CIFAR = ImageShape(channels=3, height=32, width=32)
@@ -107,11 +111,16 @@ def train_of(epochs):
     return recipe_of("paper").gradient.train.model_dump() | {"epochs": epochs}
 
 
+SIMPLE = {"parts": 1, "views": 0, "classifier": "trained"}
+"""Feature matching of whole classes, each step of images of its own."""
+
+
 class TestFeatureMatching:
     @pytest.mark.parametrize(("weight", "more"), [(0.0, 0), (0.3, 1)])
     def test_by_hand(self, weight, more):
         config = settings(
-            match={"steps": 7, "real_batch": 5, "synthetic_batch": 3, "classification": weight},
+            match={"steps": 7, "real_batch": 5, "synthetic_batch": 3, "classification": weight}
+            | SIMPLE,
             pool={"network": {"width": 128}},
         )
         synthetic = 2 * (FIRST + INNER) * (1 + more) + 2 * LINEAR * more
@@ -120,7 +129,7 @@ class TestFeatureMatching:
 
     def test_the_regression_takes_one_more_pass(self):
         wide = {"network": {"width": 128}}
-        changes = {"steps": 7, "synthetic_batch": 3}
+        changes = {"steps": 7, "synthetic_batch": 3} | SIMPLE
         without, found = (
             work(stages(settings(match=changes | {"krr": weight}, pool=wide))["feature matching"])
             for weight in (0.0, 0.1)
@@ -129,14 +138,33 @@ class TestFeatureMatching:
 
     def test_kernels_need_the_real_features_of_all_classes(self):
         without, found, averaged = (
-            stages(settings(match={"real_batch": 5} | changes))["feature matching"].bytes
+            stages(settings(match=SIMPLE | {"real_batch": 5} | changes))["feature matching"].bytes
             for changes in ({}, {"objective": "mmd"}, {"objective": "mmd", "cells": 4})
         )
         assert found - without == 10 * 5 * 4 * 64 * (16**2 + 8**2 + 4**2)
         assert averaged == without
 
+    def test_views_are_looked_at_once_as_far_as_memory_goes(self):
+        """Of 4 views in 12 steps 4, 2 or none are kept: 4, 2 + 6 or 12 looks at real images."""
+        view = 10 * 4 * 64 * (16**2 + 8**2 + 4**2)
+        changes = SIMPLE | {"steps": 12, "real_batch": 5}
+        found = [
+            stages(settings(match=changes | {"views": 4}), view_bytes=bound)["feature matching"]
+            for bound in (None, 2 * view, 0)
+        ]
+        alone = stages(settings(match=changes))["feature matching"]
+        real = 5 * 10 * (FIRST // 2 + INNER // 4)  # of width 64
+        assert [alone.flops - stage.flops for stage in found] == [8 * real, 4 * real, 0]
+        assert [stage.bytes - alone.bytes for stage in found] == [4 * view, 2 * view, view]
+
+    def test_parts_have_a_share_of_the_synthetic_images(self):
+        whole, parted = (settings(match=SIMPLE | {"parts": parts}) for parts in (1, 4))
+        each = settings(match=SIMPLE | {"synthetic_batch": 85 // 4})
+        assert stages(parted) == stages(each)
+        assert stages(parted) != stages(whole)
+
     def test_no_more_images_are_taken_than_there_are(self):
-        few, many = (settings(match={"synthetic_batch": count}) for count in (85, 200))
+        few, many = (settings(match=SIMPLE | {"synthetic_batch": count}) for count in (85, 200))
         assert stages(few)["feature matching"] == stages(many)["feature matching"]
 
     def test_chunks_take_less_memory(self):
@@ -173,6 +201,99 @@ class TestPool:
         assert pool.flops == 2 * counter.get_total_flops()
 
 
+def pruning(prune=(), *, keep=85, held_out=0, at_once=1):
+    """The stage that prunes 93 images of each of 10 classes, by ConvNets of width 128."""
+    config = settings(prune={"strategy": "double-end", **dict(prune)})
+    spec = plan(1, 10, CIFAR, over_budget=True)
+    assert spec.instances == 93
+    run = Run(config, spec, 45_000, keep=keep, held_out=held_out, trained_at_once=at_once)
+    found = stages_of(run)
+    return {stage.name: stage for stage in found}.get("pruning")
+
+
+class TestPruning:
+    TRAINING = 2 * FIRST + 3 * INNER + 3 * LINEAR
+
+    def test_by_hand(self):
+        """Margins: 3 seeds, 200 epochs of 930 images. Ten betas drop 0 to 7 of 8 as the hardest."""
+        margins, betas, tests = pruning(held_out=5_000).parts
+        assert margins.flops == 3 * 200 * 930 * self.TRAINING
+        assert betas.flops == 8 * 300 * 850 * self.TRAINING
+        assert tests.flops == 8 * 5_000 * (FIRST + INNER + LINEAR)
+        assert (margins.pieces, betas.pieces, tests.pieces) == (3, 8, 8)
+
+    @pytest.mark.parametrize(
+        ("betas", "keep", "distinct"),
+        [
+            ((0.5, 0.6), 85, 1),  # 4 of 8, both
+            ((0.5, 0.6), 83, 2),  # 5 and 6 of 10
+            ((0.0, 0.5, 0.9), 92, 1),  # of one image none is the hardest part
+            ((0.0, 1.0), 92, 2),
+        ],
+    )
+    def test_betas_that_leave_the_same_share_their_trainings(self, betas, keep, distinct):
+        _, found, _ = pruning({"betas": betas, "networks": 3}, keep=keep).parts
+        assert found.flops == distinct * 3 * 300 * 10 * keep * self.TRAINING
+        assert found.pieces == distinct * 3
+
+    def test_few_images_get_more_epochs_of_the_networks_that_judge_alone(self):
+        """850 images in batches of 64 are 14 steps, of which 715 times give 10,000."""
+        plain, more = (pruning({"min_steps": steps}).parts for steps in (0, 10_000))
+        assert more[0] == plain[0]
+        assert more[1].flops == 8 * 715 * 850 * self.TRAINING
+
+    @pytest.mark.parametrize(
+        "changes", [{"beta": 0.3}, {"strategy": "easy"}, {"strategy": "hard"}], ids=str
+    )
+    def test_where_beta_is_given_there_are_margins_alone(self, changes):
+        assert pruning(changes, held_out=5_000).parts == pruning().parts[:1]
+
+    @pytest.mark.parametrize("changes", [{"strategy": "random"}, {"strategy": "none"}], ids=str)
+    def test_without_trainings_there_is_no_such_stage(self, changes):
+        assert pruning(changes) is None
+        assert pruning(keep=None) is None
+
+    def test_memory_by_hand(self):
+        """Data and pictures; networks, each three times its weights and the maps of 64 images.
+
+        Or the maps of 500 images that one is tested on.
+        """
+        weights = 128 * (27 + 2 * 1152) + 128 * 16 * 10
+        maps = [128 * side**2 for side in (32, 16, 8)]
+        fixed = 3072 * (45_000 + 4 * 930)
+        training, test = 3 * 4 * weights + 64 * 4 * 2 * sum(maps), 500 * 4 * 2 * maps[0]
+        assert pruning({"beta": 0.3}, held_out=5_000).bytes == fixed + training
+        assert pruning(held_out=5_000).bytes == fixed + 3072 * (5_000 + 4 * 850) + test
+        assert pruning(held_out=10).bytes == fixed + 3072 * (10 + 4 * 850) + training
+        assert pruning({"beta": 0.3}, at_once=2).bytes == fixed + 2 * training
+        assert pruning({"beta": 0.3}, at_once=None).bytes == fixed + 3 * training
+        assert pruning(at_once=None).bytes == fixed + 3072 * 4 * 850 + 8 * training
+
+    def test_it_is_what_pruning_does(self, bundle_of, hmn):
+        """Counted by torch while a bundle is pruned; 3 images of each of 2 classes, to 2."""
+        prune = PruneConfig(
+            strategy="double-end",
+            betas=(0.0, 0.5, 1.0),
+            network=NetworkConfig(width=4, depth=2),
+            seeds=1,
+            margins=TrainConfig(epochs=2, batch=4),
+            networks=2,
+            train=TrainConfig(epochs=1, batch=3),
+            min_steps=3,
+        )
+        spec = hmn()
+        run = Run(settings(prune=prune.model_dump()), spec, 11, keep=2, held_out=7)
+        pixels = torch.zeros(7, 3, 16, 16, dtype=torch.uint8)
+        with FlopCounterMode(display=False) as counter:
+            bundle, held_out = bundle_of(spec), split_of(pixels, torch.arange(7) % 2)
+            place = {"device": torch.device("cpu"), "held_out": held_out, "keep": 2}
+            pruned(bundle, bundle.manifest.budget.ipc, prune, seed=0, **place)
+        with FlopCounterMode(display=False) as decoding, torch.no_grad():
+            container_of(spec, bundle.tensors).expand()
+        expected = counter.get_total_flops() - decoding.get_total_flops()
+        assert stages_of(run)[-1].flops == expected
+
+
 class TestStages:
     def test_there_are_those_that_run(self):
         assert list(stages(settings())) == ["pool", "warm-up", "feature matching"]
@@ -195,6 +316,12 @@ class TestStages:
         for recipe in ("fast", "paper"):
             for stage in stages(settings(recipe)).values():
                 assert 45_000 * 3072 < stage.bytes < 10**11
+
+    def test_networks_of_pruning_are_unknown_where_margins_are_needed(self):
+        other = {"network": {"name": "torchvision:resnet18"}}
+        assert is_known(settings(prune=other))
+        assert is_known(settings(prune=other | {"strategy": "random"}))
+        assert not is_known(settings(prune=other | {"strategy": "easy"}))
 
     def test_other_networks_are_unknown_where_they_are_used(self):
         other = {"network": {"name": "torchvision:resnet18"}}

@@ -1,0 +1,72 @@
+"""Bytes that networks and decoders take while they work, beside the images (pure arithmetic).
+
+A model: the maps that a pass keeps for the way back, in float32; what libraries take for themselves
+comes on top.
+"""
+
+from hmnpack import flops
+from hmnpack.flops import Layer
+from hmnpack.schema.config import MatchConfig, NetworkConfig
+from hmnpack.schema.container import HmnSpec, ImageShape
+
+FLOAT = 4
+
+
+def bytes_per_image(network: NetworkConfig, image: ImageShape) -> int:
+    """Return the bytes that a network takes for one synthetic image while gradients are matched.
+
+    Of every convolution three and a half maps of the size of its output are kept in float32: the
+    normalised map, its derivative, the loss's gradient, and, a quarter each after pooling, the
+    block's output and its gradient; two more of the largest come and go.
+
+    Args:
+        network: A network whose layers are known.
+        image: Shape of the image.
+
+    Example:
+        >>> bytes_per_image(NetworkConfig(), ImageShape(channels=3, height=32, width=32))
+        3457024
+    """
+    maps = _maps(network, image)
+    return FLOAT * (7 * sum(maps) // 2 + 2 * max(maps))
+
+
+def first_order_bytes(network: NetworkConfig, image: ImageShape) -> int:
+    """Return what one way back keeps of an image: each convolution's output, normalised or not."""
+    return FLOAT * 2 * sum(_maps(network, image))
+
+
+def tested_bytes(network: NetworkConfig, image: ImageShape) -> int:
+    """Return what an image takes where no way back follows: two of the largest map."""
+    return FLOAT * 2 * max(_maps(network, image))
+
+
+def kept_bytes(match: MatchConfig, network: NetworkConfig, image: ImageShape) -> int:
+    """Return what is kept of a class's real images for a view, if that is not little.
+
+    Outputs of blocks are a quarter of the convolutions', after pooling. They are kept of every
+    image where distributions are compared, and the last ones where a regression is made; else only
+    of the images' mean, which is little unless it is kept for many views.
+    """
+    outputs = [FLOAT * numbers // 4 for numbers in _maps(network, image)]
+    compared = 0 if match.blocks == "last" or match.cells else sum(outputs)
+    last = match.real_batch * outputs[-1] if match.krr else 0
+    if match.objective == "mmd":
+        return match.real_batch * compared + last
+    return (compared if match.views else 0) + last
+
+
+def decoder_bytes(spec: HmnSpec, images: int) -> int:
+    """Return what the decoder keeps of its maps, and the images with their gradient."""
+    return FLOAT * images * 2 * (flops.decoder_outputs(spec) + spec.image.elements)
+
+
+def weight_bytes(layers: tuple[Layer, ...]) -> int:
+    """Return the bytes of the weights of layers."""
+    return FLOAT * sum(layer.weights for layer in layers)
+
+
+def _maps(network: NetworkConfig, image: ImageShape) -> list[int]:
+    """Return the numbers in the output of each convolution, for one image."""
+    layers = flops.layers_of(network, 1, image)
+    return [layer.outputs for layer in layers if layer.kind != "classifier"]
