@@ -286,7 +286,7 @@ def _learned(
     container.to(real.device)
     _warm_up(container, real, pool, config, fitting)
     if config.match.steps:
-        match = Match(real, pool, config.match, config.seed, world)
+        match = Match(real, pool, config.match, config.seed, world, means.max_memory)
         fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
     if config.gradient.steps:
         gradient = Match(real, pool, config.gradient, config.seed, world, means.max_memory)

@@ -30,7 +30,12 @@ RUNS = {
     "fresh": {"gradient": FRESH},
     "pool": {"gradient": POOL},
     "mmd": {"gradient": NONE, "match": {"objective": "mmd"}},
+    "views": {"gradient": NONE, "match": {"parts": 2, "views": 2, "classifier": "between"}},
     "characteristic": {"gradient": NONE, "match": {"objective": "characteristic"}},
+    "average": {
+        "gradient": NONE,
+        "match": {"average": 0.75, "instance_rate": 2.0, "decoder_rate": 0.5},
+    },
 }
 LONG = (
     "--recipe",
@@ -188,6 +193,9 @@ def two(real_torchrun, start, place, whole):
             "written": run | {"output": path("written")},
             "from-1": run | {"output": path("from-1"), "resume": True},
             "paused": run | {"output": path("from-2"), "of_rank": {"1": {"pause_at": 12}}},
+            "averaging": run
+            | RUNS["average"]
+            | {"output": path("averaging"), "of_rank": {"1": {"pause_at": 8}}},
             "in-turn": run | {"gradient": {"update": "in-turn"}},
             "exists": run | {"output": path("fresh")},
             "unfinished": run | {"output": path("from-2")},
@@ -290,6 +298,15 @@ def test_one_rank_and_three_go_on_with_the_checkpoint_of_two(two, start, place, 
     for rank in range(3):
         error = three.found(rank)["two classes"]["error"]
         assert error == ("BadSettings", "3 ranks, but 2 classes; start at most one rank a class")
+
+
+def test_one_rank_goes_on_with_the_mean_of_two(two, place, whole):
+    text = "paused at step 3 of 4 of matching; --resume"
+    assert two.found(0)["averaging"]["error"] == ("Paused", text)
+    output = place / "averaging.hmn"
+    one = compressed(place / "two", output=output, resume=True, **RUNS["average"])
+    assert [event[:2] for event in one["heard"]] == [("matching", 3), ("matching", 4)]
+    assert_same_container(one, whole["average"])
 
 
 def test_ranks_talk_and_one_that_leaves_is_noticed(start):

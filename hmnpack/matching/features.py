@@ -27,8 +27,16 @@ from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import autocast
 from hmnpack.schema.config import MatchConfig
 
+KEPT_BYTES = 4 * 2**30
+"""Most that is kept of views where no bound is known; of more views, some are computed again."""
+
 CPU_CHUNK = 64 * 32 * 32
 """Pixels at a time on a CPU: layers then stay in its cache, and memory is used again at once."""
+
+
+def kept_of_views(max_memory: int | None) -> int:
+    """Return the most bytes that are kept of views, where so many are free (None: unknown)."""
+    return KEPT_BYTES if max_memory is None else max_memory // 2
 
 
 class FeatureMatching(Objective):
@@ -52,6 +60,7 @@ class FeatureMatching(Objective):
         self.pool = match.pool
         self.views = Views(match, len(match.pool))
         self._kept: dict[int, _Real] = {}
+        self._most: int | None = None
 
     @property
     def blocks(self) -> list[range]:
@@ -94,9 +103,19 @@ class FeatureMatching(Objective):
         if real is None:
             features, last = self._real_features(through)
             real = _Real(references(features, self.comparison, self.match, number), last)
-            if self.match.config.views:
+            if self.match.config.views and len(self._kept) < self._most_kept(real):
                 self._kept[number] = real
         return real
+
+    def _most_kept(self, real: "_Real") -> int:
+        """Return of how many views the real side may be kept: the same for all ranks.
+
+        They compute it together, so that each must know of every view which the others have.
+        """
+        if self._most is None:
+            bound = kept_of_views(self.match.max_memory)
+            self._most = self.match.world.of_leader(bound // real.bytes)
+        return self._most
 
     def _classes_at_once(self, images: int) -> int:
         """Return how many classes to do at a time, for so many images of each."""
@@ -209,6 +228,12 @@ class _Real:
 
     references: list[Reference]
     last: list[Tensor]
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        features = [reference.real for reference in self.references] + self.last
+        return sum(some.numel() * some.element_size() for some in features)
 
 
 @dataclass(frozen=True)

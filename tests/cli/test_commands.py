@@ -83,18 +83,21 @@ class TestPlan:
         paper = ("--recipe", "paper", "--set", "gradient.networks=2")
         stages = cost(*paper)["stages"]
         assert [stage["stage"] for stage in stages] == ["warm-up", "gradient matching"]
-        document = cost()
+        pruned = cost(*paper, "--set", "prune.strategy=double-end")["stages"]
+        assert [stage["stage"] for stage in pruned][2:] == ["pruning"]
+        document = cost("--recipe", "smoke")
         assert document["device"] == "cpu"
         for figure in ("flops", "seconds"):
             assert document[figure] == sum(stage[figure] for stage in document["stages"])
-        twice = cost("--set", "match.steps=1600")["stages"][-1]["flops"]
+        longer = cost("--recipe", "smoke", "--set", "match.steps=8")
+        twice = longer["stages"][-1]["flops"]
         assert twice == 2 * document["stages"][-1]["flops"]
 
     def test_the_recipe_is_the_one_for_the_data(self, run, source, monkeypatch):
         """Grey images: the absolute distance, and 500 images of training after a step."""
         seen = []
         monkeypatch.setattr(
-            "hmnpack.estimate.estimate", lambda config, *given: seen.append(config) and None
+            "hmnpack.estimate.estimate", lambda config, *given, **more: seen.append(config) and None
         )
         options = ("--recipe", "paper", "--set", "gradient.lr=0.5")
         assert run("plan", "pets", "--ipc", 10, *options).exit_code == 0
@@ -177,7 +180,7 @@ class TestCompress:
         assert done.stdout.startswith(f"{out}: ")
         for said in ("pets [x]", "[red]elk", "10 ipc = 7,680 floats", "fast, seed 0", "cpu"):
             assert said in done.stderr
-        for said in ("300 of warm-up, 800 of feature matching", "about"):
+        for said in ("300 of warm-up, 2,300 of feature matching", "about"):
             assert said in done.stderr
 
     def test_the_recipe_is_the_one_for_the_data(self, run, source, calls, tmp_path):
@@ -237,8 +240,8 @@ class TestEvaluate:
 
         seen = []
 
-        def evaluate(bundle, data, config, *, device, source_options, listener):
-            seen.append((data, config, device))
+        def evaluate(bundle, data, config, *, device, source_options, at_once, listener):
+            seen.append((data, config, (device, at_once)))
             assert source_options.size is None
             rows = tuple(
                 Row(name=name, images=9, accuracy_mean=mean, accuracy_std=0.5, networks=3)
@@ -266,13 +269,14 @@ class TestEvaluate:
     def test_every_option_reaches_its_setting(self, run, source, calls, bundle_file):
         options = ("--net", "resnet-ap", "--width", 8, "--epochs", 2, "--batch", 16, "--seed", 4)
         more = ("--repeats", 5, "--no-controls", "--set", "min_steps=0", "--device", "cpu")
+        more = (*more, "--at-once", 3)
         done = run("evaluate", bundle_file, "--data", "pets", *options, *more)
         assert done.exit_code == 0, done.output
-        ((_, config, device),) = calls
+        ((_, config, where),) = calls
         assert (config.network.name, config.network.width) == ("resnet-ap", 8)
         assert (config.train.epochs, config.train.batch) == (2, 16)
         assert (config.seed, config.repeats, config.controls, config.min_steps) == (4, 5, False, 0)
-        assert device == "cpu"
+        assert where == ("cpu", 3)
         assert (config.rows, config.jpeg_quality) == ((), None)
 
     def test_rows_are_named_with_commas_or_one_by_one(self, run, source, calls, bundle_file):
@@ -286,7 +290,8 @@ class TestEvaluate:
         given = ("--protocol", "paper", "--set", "train.lr=0.5", "--repeats", 2)
         assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
         assert run("evaluate", bundle_file, "--data", "pets", "--protocol", "short").exit_code == 0
-        (_, paper, _), (_, short, _) = calls
+        (_, paper, where), (_, short, _) = calls
+        assert where == ("auto", None)
         assert (paper.train.epochs, paper.train.lr, paper.min_steps) == (2000, 0.5, 0)
         assert paper.repeats == 2
         assert short == EvaluateConfig()

@@ -30,5 +30,5 @@ def test_a_time_may_not_be_known():
 
 
 def test_steps_are_of_the_stages_that_run():
-    assert steps(recipe_of("fast")) == "300 of warm-up, 800 of feature matching"
+    assert steps(recipe_of("fast")) == "300 of warm-up, 2,300 of feature matching"
     assert steps(recipe_of("paper")) == "1,000 of warm-up, 200,000 of gradient matching"

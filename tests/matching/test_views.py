@@ -9,6 +9,7 @@ from hmnpack.container import new_container
 from hmnpack.matching import OBJECTIVES, FeatureMatching, Match, pool_of
 from hmnpack.matching.parts import in_parts
 from hmnpack.matching.views import Views
+from hmnpack.ranks import ALONE
 from hmnpack.runtime import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
@@ -28,10 +29,10 @@ def pool(real, pool_config, tmp_path):
 
 @pytest.fixture
 def matching(real, pool):
-    def matching(**changes):
+    def matching(max_memory=None, **changes):
         data = in_parts(real, pool.trained(0), changes.get("parts", 1), SPEC.instances, 0)
         settings = config(**changes)
-        return OBJECTIVES[settings.objective](Match(data, pool, settings, 7))
+        return OBJECTIVES[settings.objective](Match(data, pool, settings, 7, ALONE, max_memory))
 
     return matching
 
@@ -94,6 +95,17 @@ def test_real_features_are_computed_once_for_each_view(matching, monkeypatch):
     for step in range(9):
         objective.loss(container(), step)
     assert sorted(calls) == [0, 1, 2]
+
+
+def test_views_that_do_not_fit_into_memory_are_computed_again(matching):
+    roomy = matching(views=4)
+    wanted = [gradient(roomy, step) for step in range(8)]
+    size = next(iter(roomy._kept.values())).bytes
+    narrow = matching(max_memory=2 * 3 * size, views=4)
+    found = [gradient(narrow, step) for step in range(8)]
+    assert (len(roomy._kept), len(narrow._kept)) == (4, 3)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def test_weights_go_as_far_as_they_may(real):
