@@ -11,10 +11,10 @@ SMALL := --set pool.network.width=32 --set match.steps=400
 demo test check: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench proxy reproduce schema format clean
+.PHONY: help venv demo test check verify-bundles reports bench proxy reproduce schema format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 venv: $(STAMP) ## create .venv and install hmnpack with what its tests need
 
@@ -36,11 +36,26 @@ demo: $(STAMP) ## compress, inspect, expand and evaluate real handwritten digits
 test: $(STAMP) ## run the test suite
 	$(BIN)/pytest -q
 
-check: $(STAMP) ## lint, formatting, types, packaging, JSON schemas up to date
+check: $(STAMP) verify-bundles ## lint, formatting, types, packaging, JSON schemas, bundles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/packaging tests/test_house_rules.py
+
+# The bundles that are shipped, or those whose name fits NAME='cifar10-*'.
+BUNDLES = $(wildcard examples/bundles/$(or $(NAME),*).hmn)
+REPORTS = $(BUNDLES:.hmn=.html)
+
+verify-bundles: $(STAMP) ## check the shipped bundles; NAME='cifar10-*' DATA=path trains again (NETWORKS, DEVICE)
+	$(BIN)/hmnpack verify $(BUNDLES) $(if $(DATA),--data '$(DATA)') \
+		$(if $(NETWORKS),--networks '$(NETWORKS)') $(if $(DEVICE),--device '$(DEVICE)')
+
+# Each page also has the evaluation of that name, where one is recorded beside the bundle.
+reports: $(REPORTS) ## write a web page beside each shipped bundle (NAME='cifar10-*')
+.PHONY: $(REPORTS)
+$(REPORTS): %.html: %.hmn $(STAMP)
+	$(BIN)/hmnpack report $< -o $@ --force \
+		$(addprefix --result ,$(wildcard examples/reproduce/results/$(notdir $*).json))
 
 bench: $(STAMP) ## list the benchmarks; NAME=startup runs one (DATA=path, SAVE=file.json)
 ifdef NAME

@@ -1,6 +1,7 @@
 """Every script in examples/ runs, on a bundle or a data set that is as small as can be."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
+SHIPPED = EXAMPLES / "bundles" / "fashion-mnist-ipc1.hmn"
 
 pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree in reach")
 
@@ -37,8 +39,118 @@ def test_packing_and_training(tmp_path, capsys):
     file = tmp_path / "digits.hmn"
     script("pack_in_python.py").main("digits", str(file), RECIPES["smoke"])
     assert "images in" in capsys.readouterr().out
-    accuracy = script("train_on_a_file.py").main(str(file), "digits", epochs=1)
-    assert 0 <= accuracy <= 100
+    script("train_on_bundle.py").main(str(file), "digits", epochs=1)
+    assert "% of the real test images are right" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def shipped_images(tmp_path_factory):
+    """A folder to test on where there is no download: the first pictures of a shipped bundle."""
+    import hmnpack
+
+    folder = tmp_path_factory.mktemp("shipped")
+    for split in ("train", "test"):
+        hmnpack.expand(SHIPPED, folder / split, per_class=5)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "options"),
+    [
+        ("train_on_bundle.py", "torch", {"epochs": 4}),
+        ("train_with_fabric.py", "lightning_fabric", {"epochs": 4}),
+        ("train_timm_network.py", "timm", {"epochs": 20, "name": "test_resnet"}),
+    ],
+)
+def test_a_stranger_trains_on_a_shipped_bundle(name, package, options, shipped_images, capsys):
+    from hmnpack.runtime import seeded, stream
+
+    pytest.importorskip(package)
+    with seeded(stream(0, "example")):
+        network = script(name).main(str(SHIPPED), str(shipped_images), **options)
+    assert sum(parameter.numel() for parameter in network.parameters()) > 1000
+    (accuracy,) = re.findall(r"^([\d.]+) % of the real", capsys.readouterr().out, re.MULTILINE)
+    assert float(accuracy) > 30, "a tenth is chance"
+
+
+def test_a_picture_has_the_files_images_above_real_ones(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn")
+    import numpy as np
+    from PIL import Image
+
+    import hmnpack
+    from hmnpack.pictures import to_uint8
+    from hmnpack.recipes import RECIPES
+
+    file, out = tmp_path / "digits.hmn", tmp_path / "digits.png"
+    hmnpack.compress("digits", 1, config=RECIPES["smoke"], output=file)
+    picture = script("reproduce/picture.py")
+    words = f"--bundle {file} --data digits --output {out} --each 2 --classes 3"
+    monkeypatch.setattr(sys, "argv", ["picture.py", *words.split()])
+    picture.main()
+    assert str(out) in capsys.readouterr().out
+    sheet = np.array(Image.open(out))
+    # Pictures of 8 x 8 pixels, each drawn as 8 x 8; a line of names, two captions.
+    step, band = 64 + 3, 22
+    assert sheet.shape == (band + 2 * (band + 2 * step) + 3, 3 * step + 3, 3)
+    loaded, source = hmnpack.load(file, per_class=2), hmnpack.open_source("digits").train
+    ours = to_uint8(loaded.tensors()[0])[5]  # class 2, its second
+    theirs = source.images[source.labels == 2][1]
+    for block, expected in enumerate((ours, theirs)):
+        top, left = band + block * (band + 2 * step) + band + step, 3 + 2 * step
+        tile = sheet[top : top + 64 : 8, left : left + 64 : 8, 0]
+        assert (tile == expected[0].numpy()).all()
+    assert picture._fitted("cat", 30) == "cat"
+    assert re.fullmatch("a[a-z]+[.]{3}", picture._fitted("automobile", 40))
+
+
+def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn")
+    import hmnpack
+    from hmnpack.recipes import RECIPES
+    from hmnpack.schema.config import NetworkConfig, TrainConfig
+    from hmnpack.schema.evaluation import EvaluateConfig
+
+    file, work = tmp_path / "digits.hmn", tmp_path / "runs"
+    bundle = hmnpack.compress("digits", 1, config=RECIPES["smoke"], output=file)
+    pieces = script("reproduce/record_scores.py")
+    settings = ["network.width=4", "train.epochs=2", 'rows=["floats"]', "min_steps=1"]
+    words = (
+        f"--bundle {file} --data digits --protocol short --networks 2 --device cpu --work {work}"
+    )
+    words = ["x.py", *words.split(), *(w for one in settings for w in ("--set", one))]
+    before = file.read_bytes()
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "1"])
+    pieces.main()
+    assert len(list(work.iterdir())) == 1
+    assert file.read_bytes() == before
+    monkeypatch.setattr(sys, "argv", words)
+    pieces.main()
+    assert "of 2 networks is recorded" in capsys.readouterr().out
+    assert len(list(work.iterdir())) == 3
+
+    config = EvaluateConfig(
+        network=NetworkConfig(width=4),
+        train=TrainConfig(epochs=2, weight_decay=0.0002),
+        repeats=2,
+        rows=("floats",),
+        min_steps=1,
+    )
+    found = hmnpack.evaluate(bundle, "digits", config, device="cpu")
+    manifest = hmnpack.verify(file).manifest
+    (score,) = manifest.scores
+    assert (
+        score.model_copy(update={"versions": None, "device": None, "controls": ()}) == found.score
+    )
+    assert [(row.name, row.mean) for row in score.controls] == [
+        (row.name, row.accuracy_mean) for row in found.rows[1:]
+    ]
+    assert manifest.model_copy(update={"scores": ()}) == bundle.manifest
+
+    monkeypatch.setattr(sys, "argv", [*words, "--only", "2"])
+    with pytest.raises(SystemExit):
+        pieces.main()
+    assert "numbered 0 to 1" in capsys.readouterr().err
 
 
 def test_a_table_is_made_and_recorded(tmp_path, monkeypatch):
@@ -234,7 +346,8 @@ def test_steps_are_measured_and_recorded(tmp_path, monkeypatch, capsys):
 
 
 def test_every_script_is_run_here():
-    tested = {"pack_in_python.py", "train_on_a_file.py"}
+    tested = {"pack_in_python.py", "train_on_bundle.py"}
+    tested |= {"train_with_fabric.py", "train_timm_network.py", "picture.py", "record_scores.py"}
     tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
     tested |= {"scaling.py", "render_paper.py", "render_proxies.py"}

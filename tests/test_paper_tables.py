@@ -191,15 +191,15 @@ class TestWork:
 
             monkeypatch.setattr(module, name, once_more)
 
-        counted(margins, "area_under_margin")
-        counted(search, "_accuracy")
+        counted(margins, "areas_under_margins")
+        counted(search, "_accuracies")
         words = ["--seeds", "0", "--set", "prune.network.width=3"]  # of pruning alone
         with pytest.raises(KeyboardInterrupt):
             run("figure7", *words)
-        assert calls == ["area_under_margin"] * 2 + ["_accuracy"] * 2
+        assert calls == ["areas_under_margins"] * 2 + ["_accuracies"] * 2
         calls.clear()
         assert run("figure7", *words) == 0
-        assert calls == ["_accuracy"] * 2  # of three, where the betas 0 and 0.5 of one are alike
+        assert calls == ["_accuracies"] * 2  # of three, where the betas 0 and 0.5 of one are alike
 
     def test_networks_of_several_processes_are_put_together(self, run, result):
         for seeds in (["7"], ["8"], ["7", "8"]):

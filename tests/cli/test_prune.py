@@ -78,6 +78,17 @@ def test_beta_is_chosen_on_the_data(run, big, source, tmp_path):
     assert done.stderr.count("margins: ") == done.stderr.count("pruning: ") == 1
 
 
+def test_networks_that_are_trained_at_once_keep_the_same_images(run, big, source, tmp_path):
+    kept = []
+    for at_once in (1, 2):
+        small = tmp_path / f"{at_once}.hmn"
+        options = ("--to-ipc", 1, "-o", small, "--strategy", "hard", "--at-once", at_once)
+        assert run("prune", big, *options, *QUICK).exit_code == 0
+        kept.append(read(small).tensors["memory.instance"])
+    assert torch.equal(*kept)
+    assert run("prune", big, "--to-ipc", 1, "-o", small, "--at-once", 0).exit_code == 2
+
+
 @pytest.mark.parametrize("strategy", ["easy", "hard", "random", "none"])
 def test_the_other_strategies_need_no_data(run, big, tmp_path, strategy):
     small = tmp_path / "small.hmn"

@@ -22,13 +22,13 @@ SURFACE = {
     "expand": {"FILE", "--out", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
     | {"--seed", "--no-controls", "--set", "--record", "--save", "--force", "--json"}
-    | {"--protocol", "--rows", "--jpeg-quality"}
+    | {"--protocol", "--rows", "--jpeg-quality", "--at-once"}
     | SOURCE
     | RUN,
     "verify": {"FILE...", "--data", "--score", "--networks", "--seed"} | SOURCE | RUN,
     "report": {"FILE", "-o", "--output", "--log", "--result", "--force"},
     "prune": {"FILE", "--to-ipc", "-o", "--output", "--data", "--strategy", "--beta", "--seed"}
-    | {"--set", "--force"}
+    | {"--set", "--force", "--at-once"}
     | SOURCE
     | RUN,
     "plan": {"DATA", "--ipc", "--recipe", "--set", "--json"} | SOURCE | RUN,

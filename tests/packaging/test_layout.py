@@ -10,15 +10,16 @@ from pydantic import BaseModel
 ORDER = (
     *("version", "errors", "output", "registry", "recipes", "runtime", "ranks", "measure", "log"),
     "student",
-    *("rate", "checkpoint", "sources", "budget", "flops", "cost", "container", "augment"),
-    *("networks", "training", "matching", "estimate", "probe"),
-    *("adam", "fitting", "bundle", "pruning", "pictures", "compressor", "dataset", "writers"),
+    *("rate", "checkpoint", "sources", "budget", "flops", "footprint", "container", "augment"),
+    *("networks", "training", "together", "matching", "probe", "adam"),
+    *("average", "fitting", "bundle"),
+    *("pruning", "cost", "estimate", "pictures", "compressor", "dataset", "writers"),
     *("evaluation", "scores", "verification", "page"),
 )
 """What all share, then the way of the data: a module imports from those before it alone."""
 
 
-MODELS = ("manifest", "ledger", "config", "container", "result", "presets", "recipes")
+MODELS = ("manifest", "ledger", "config", "container", "result", "presets", "recipes", "tiers")
 
 
 def room(module):

@@ -1,0 +1,186 @@
+"""Train networks on a file one at a time, and write their score into it when all are there.
+
+    python examples/reproduce/record_scores.py --bundle examples/bundles/fashion-mnist-ipc1.hmn \
+        --data fashion-mnist --protocol paper --networks 5 --work runs/
+
+The score is that of `hmnpack evaluate --record`, which has to find it in one go. Here every network
+is kept in the work folder, so an interrupted command goes on where it was, and several processes
+can each train some of them (`--only 3 4`, which records nothing) before one puts them together.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from ablations.study import digest
+from record import kept_rows, over_seeds, said
+
+from hmnpack.bundle import Bundle, read
+from hmnpack.cli.settings import evaluate_config
+from hmnpack.container import container_of
+from hmnpack.evaluation import BUNDLE_ROW, Evaluation, TrainingSet, protocol_for
+from hmnpack.evaluation.bench import Bench
+from hmnpack.evaluation.checks import fitting_test_split
+from hmnpack.evaluation.controls import Material, control_rows
+from hmnpack.runtime import choose_device
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.protocols import PROTOCOLS
+from hmnpack.schema.recipes import DataShape
+from hmnpack.schema.result import Row
+from hmnpack.scores import record, refuse_recording
+from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.version import __version__
+
+
+def main() -> None:
+    """Train, and unless only some networks are asked for record, what the command line says."""
+    typed = _arguments()
+    refuse_recording(typed.bundle)
+    bundle, source = read(typed.bundle), open_source(typed.data, SourceOptions(), said)
+    config = _protocol(typed, bundle.manifest)
+    pieces = Pieces(bundle, source, config, choose_device(typed.device), typed.work)
+    typed.work.mkdir(parents=True, exist_ok=True)
+    if typed.only:
+        pieces.accuracies(typed.only)
+        return
+    scores = record(typed.bundle, bundle, pieces.evaluation(), device=typed.device).scores
+    mean, count = fmean(scores[-1].accuracies), len(scores[-1].accuracies)
+    print(f"{typed.bundle}: {mean:.2f} % of {count} networks is recorded")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--bundle", type=Path, required=True, help="the .hmn file")
+    parser.add_argument("--data", required=True, help="what `hmnpack evaluate` takes")
+    parser.add_argument("--protocol", default="paper", choices=PROTOCOLS, help="to start from")
+    parser.add_argument("--net", help="a network's name [default: the protocol's]")
+    parser.add_argument("--networks", type=int, default=5, help="how many")
+    parser.add_argument("--only", type=int, nargs="+", metavar="I", help="train these, from 0 on")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; repeatable"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--work", type=Path, default=Path("runs"), help="folder of what is done")
+    typed = parser.parse_args()
+    if any(not 0 <= index < typed.networks for index in typed.only or ()):
+        parser.error(f"--only {typed.only}: networks are numbered 0 to {typed.networks - 1}")
+    return typed
+
+
+def _protocol(typed: argparse.Namespace, manifest: Manifest) -> EvaluateConfig:
+    """Return how the bundle is judged, as `hmnpack evaluate` would with the same words."""
+    data = DataShape(
+        name=manifest.source.name,
+        classes=len(manifest.classes),
+        image=manifest.container.image,
+    )
+    base = PROTOCOLS[typed.protocol](data, manifest.budget.ipc)
+    options = {"network.name": typed.net, "repeats": typed.networks, "seed": typed.seed}
+    return evaluate_config(typed.set, options, base)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """An evaluation of which every network of the bundle, and every control row, is a file.
+
+    A file is named by everything that decides what is in it, down to the version of torch.
+
+    Attributes:
+        bundle: What is judged.
+        source: The data to test on.
+        config: Network, training, control rows, repeats, seed.
+        device: Where to train.
+        work: Folder of the files.
+    """
+
+    bundle: Bundle
+    source: Source
+    config: EvaluateConfig
+    device: torch.device
+    work: Path
+
+    def evaluation(self) -> Evaluation:
+        """Return what ``hmnpack.evaluate`` does; train what is not there yet."""
+        sets = [self.images] * self.config.repeats
+        accuracies = self.accuracies(range(self.config.repeats))
+        score = Score(
+            protocol=self.bench.config,
+            data=self.source.name,
+            fingerprint=fitting_test_split(self.bundle.manifest, self.source).fingerprint,
+            images=len(self.images.labels),
+            accuracies=tuple(accuracies),
+        )
+        controls = (row for name in self.config.control_rows for row in self._control(name))
+        return Evaluation((self.bench.row(BUNDLE_ROW, sets, accuracies), *controls), score)
+
+    def accuracies(self, networks: Iterable[int]) -> list[float]:
+        """Return the accuracy of some networks, in percent; train those that are not there.
+
+        Args:
+            networks: Their numbers, from 0.
+        """
+        alone = {"repeats": 1, "rows": (), "controls": False}
+        files = {index: self._file(alone, BUNDLE_ROW, index) for index in networks}
+        for index, file in files.items():
+            kept_rows(file, partial(self._network, index))
+        return [row.accuracy_mean for file in files.values() for row in over_seeds([file])]
+
+    @cached_property
+    def bench(self) -> Bench:
+        """What all rows have in common."""
+        manifest, source = self.bundle.manifest, self.source
+        test = fitting_test_split(manifest, source)
+        images, labels = test.images.to(self.device), test.labels.to(self.device)
+        return Bench(
+            config=protocol_for(self.config, (source.name, manifest.source.name)),
+            normalisation=manifest.normalisation,
+            classes=len(source.classes),
+            image=source.image,
+            test=TrainingSet(images, labels, test.images.numel()),
+            device=self.device,
+            listener=said,
+        )
+
+    @cached_property
+    def images(self) -> TrainingSet:
+        """What the bundle decodes to."""
+        container = container_of(self.bundle.manifest.container, self.bundle.tensors)
+        with torch.no_grad():
+            decoded = container.expand()
+        return TrainingSet(decoded, container.labels(), self.bundle.manifest.ledger.bytes)
+
+    def _network(self, index: int) -> list[Row]:
+        sets = [self.images] * self.config.repeats
+        accuracy = self.bench.trained(BUNDLE_ROW, [index], sets, before=index)
+        return [self.bench.row(BUNDLE_ROW, sets[:1], accuracy)]
+
+    def _control(self, name: str) -> list[Row]:
+        changes = {"rows": (name,), "controls": True}
+        bench = replace(self.bench, config=self.bench.config.model_copy(update=changes))
+        material = Material(self.source, self.bundle.manifest, SourceOptions().cache_root)
+        file = self._file(changes, "control")
+        kept_rows(file, partial(control_rows, bench, material))
+        return [Row.model_validate(row) for row in json.loads(file.read_text())]
+
+    def _file(self, changes: dict[str, object], *facts: object) -> Path:
+        manifest, test = self.bundle.manifest, self.source.test
+        name = digest(
+            manifest.model_copy(update={"scores": ()}).model_dump_json(),
+            (self.source.train.fingerprint, test.fingerprint if test else ""),
+            self.bench.config.model_copy(update=changes).model_dump_json(),
+            (__version__, str(torch.__version__), platform.python_version(), self.device.type),
+            *facts,
+        )
+        return self.work / f"score-{name}.json"
+
+
+if __name__ == "__main__":
+    main()
