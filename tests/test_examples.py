@@ -350,7 +350,7 @@ def test_every_script_is_run_here():
     tested |= {"train_with_fabric.py", "train_timm_network.py", "picture.py", "record_scores.py"}
     tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
-    tested |= {"scaling.py", "render_paper.py", "render_proxies.py"}
+    tested |= {"scaling.py", "render_paper.py", "render_proxies.py", "markdown.py"}
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}
     tested |= {"paper.py", *ablations}  # by test_paper_tables.py
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

@@ -5,6 +5,8 @@
 
 from pathlib import Path
 
+from markdown import table
+
 from hmnpack.schema.result import Figure, Result, Row
 
 README = Path(__file__).resolve().parent / "README.md"
@@ -40,8 +42,8 @@ def sections(folder: Path) -> str:
 
 
 def _section(result: Result, link: str) -> str:
-    lines = _accuracies(result.controls) if result.controls else _figures(result)
-    return f"### {result.figures['title']}\n\n{_said(result, link)}\n\n" + "\n".join(lines) + "\n"
+    shown = _accuracies(result.controls) if result.controls else _figures(result)
+    return f"### {result.figures['title']}\n\n{_said(result, link)}\n\n{shown}"
 
 
 def _said(result: Result, link: str) -> str:
@@ -57,39 +59,34 @@ def _said(result: Result, link: str) -> str:
     return f"{', '.join(parts)} ([json]({link}))."
 
 
-def _accuracies(rows: tuple[Row, ...]) -> list[str]:
-    lines = [_line(COLUMNS), "|" + "---|" * len(COLUMNS)]
-    for row in rows:
-        interval, paper = row.accuracy_ci95, row.figures.get("paper")
-        cells = (
-            str(row.figures["ipc"]),
-            row.name,
-            f"{row.images:,}",
-            f"{row.accuracy_mean:.1f} &plusmn; {row.accuracy_std:.1f}",
-            "-" if interval is None else f"&plusmn; {interval:.1f}",
-            "-" if paper is None else f"{paper}",
-        )
-        lines.append(_line(cells))
-    return lines
+def _accuracies(rows: tuple[Row, ...]) -> str:
+    return table(COLUMNS, (_cells(row) for row in rows))
 
 
-def _figures(result: Result) -> list[str]:
+def _cells(row: Row) -> tuple[str, ...]:
+    interval, paper = row.accuracy_ci95, row.figures.get("paper")
+    return (
+        str(row.figures["ipc"]),
+        row.name,
+        f"{row.images:,}",
+        f"{row.accuracy_mean:.1f} &plusmn; {row.accuracy_std:.1f}",
+        "-" if interval is None else f"&plusmn; {interval:.1f}",
+        "-" if paper is None else f"{paper}",
+    )
+
+
+def _figures(result: Result) -> str:
     """Return the table of a study without accuracies, Table 5: a line for each budget."""
-    heads = ("ipc", *FIGURES.values())
-    lines = [_line(heads), "|" + "---|" * len(heads)]
+    rows = []
     for name in result.figures:
         begin, _, ipc = name.partition("_ipc")
         if begin == next(iter(FIGURES)):
             values = (result.figures[f"{each}_ipc{ipc}"] for each in FIGURES)
-            lines.append(_line((ipc, *(_cell(value) for value in values))))
-    return lines
+            rows.append((ipc, *(_cell(value) for value in values)))
+    return table(("ipc", *FIGURES.values()), rows)
 
 
 def _cell(value: Figure) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
     return "-" if value is None else f"{value:,}"
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -6,6 +6,8 @@
 from itertools import groupby
 from pathlib import Path
 
+from markdown import table
+
 from hmnpack.schema.result import Result
 
 README = Path(__file__).resolve().parent / "README.md"
@@ -25,9 +27,8 @@ def sections(folder: Path) -> str:
     runs.sort(key=lambda run: (str(run[1].figures["proxy"]), -(run[1].accuracy_mean or 0), run[0]))
     parts = []
     for proxy, same in groupby(runs, key=lambda run: run[1].figures["proxy"]):
-        lines = [_line(COLUMNS), "|" + "---|" * len(COLUMNS)]
-        lines += [_line(_cells(result, f"{folder.name}/{path.name}")) for path, result in same]
-        parts.append(f"### Proxy {proxy}\n\n" + "\n".join(lines) + "\n")
+        rows = (_cells(result, f"{folder.name}/{path.name}") for path, result in same)
+        parts.append(f"### Proxy {proxy}\n\n{table(COLUMNS, rows)}")
     return "\n".join(parts) if parts else EMPTY
 
 
@@ -50,7 +51,3 @@ def _minutes(result: Result, part: str) -> str:
     figures = result.figures
     minutes = figures.get(f"processor_minutes_{part}", figures.get(f"minutes_{part}"))
     return "-" if minutes is None else f"{minutes:.1f}"
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"

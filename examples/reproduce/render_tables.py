@@ -7,6 +7,7 @@ python examples/reproduce/render_tables.py --check   # fails if one would change
 import sys
 from pathlib import Path
 
+import markdown
 import render_paper
 import render_proxies
 
@@ -45,10 +46,8 @@ def table(found: dict[str, Result], link: str) -> str:
     """
     if not found:
         return EMPTY
-    lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-    for name, result in found.items():
-        lines.append(f"| {' | '.join((*_cells(result), f'[json]({link}/{name})'))} |")
-    return "\n".join(lines) + "\n"
+    rows = ((*_cells(result), f"[json]({link}/{name})") for name, result in found.items())
+    return markdown.table(COLUMNS, rows)
 
 
 def _cells(result: Result) -> tuple[str, ...]:
