@@ -91,15 +91,9 @@ class Choice:
             BadSettings: for an unknown setting, or a value that its setting refuses.
         """
         from hmnpack.cli.settings import evaluate_config
-        from hmnpack.schema.protocols import PROTOCOLS
-        from hmnpack.schema.recipes import DataShape
+        from hmnpack.schema.protocols import protocol_of
 
-        data = DataShape(
-            name=manifest.source.name,
-            classes=len(manifest.classes),
-            image=manifest.container.image,
-        )
-        base = PROTOCOLS[self.protocol](data, manifest.budget.ipc)
+        base = protocol_of(self.protocol, manifest)
         return [
             evaluate_config(self.assignments, {**self.options, "network.name": name}, base)
             for name in dict.fromkeys(self.networks) or (None,)

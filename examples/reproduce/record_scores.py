@@ -23,16 +23,14 @@ from record import kept_rows, over_seeds, said
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.cli.settings import evaluate_config
-from hmnpack.container import container_of
-from hmnpack.evaluation import BUNDLE_ROW, Evaluation, TrainingSet, protocol_for
+from hmnpack.evaluation import BUNDLE_ROW, Evaluation, TrainingSet
 from hmnpack.evaluation.bench import Bench
-from hmnpack.evaluation.checks import fitting_test_split
 from hmnpack.evaluation.controls import Material, control_rows
+from hmnpack.evaluation.run import bench_of, bundle_set, score_of
 from hmnpack.runtime import choose_device
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Manifest, Score
-from hmnpack.schema.protocols import PROTOCOLS
-from hmnpack.schema.recipes import DataShape
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import Row
 from hmnpack.scores import record, refuse_recording
 from hmnpack.sources import Source, SourceOptions, open_source
@@ -77,12 +75,7 @@ def _arguments() -> argparse.Namespace:
 
 def _protocol(typed: argparse.Namespace, manifest: Manifest) -> EvaluateConfig:
     """Return how the bundle is judged, as `hmnpack evaluate` would with the same words."""
-    data = DataShape(
-        name=manifest.source.name,
-        classes=len(manifest.classes),
-        image=manifest.container.image,
-    )
-    base = PROTOCOLS[typed.protocol](data, manifest.budget.ipc)
+    base = protocol_of(typed.protocol, manifest)
     options = {"network.name": typed.net, "repeats": typed.networks, "seed": typed.seed}
     return evaluate_config(typed.set, options, base)
 
@@ -111,13 +104,7 @@ class Pieces:
         """Return what ``hmnpack.evaluate`` does; train what is not there yet."""
         sets = [self.images] * self.config.repeats
         accuracies = self.accuracies(range(self.config.repeats))
-        score = Score(
-            protocol=self.bench.config,
-            data=self.source.name,
-            fingerprint=fitting_test_split(self.bundle.manifest, self.source).fingerprint,
-            images=len(self.images.labels),
-            accuracies=tuple(accuracies),
-        )
+        score = score_of(self.bench, self.source, self.images, accuracies)
         controls = (row for name in self.config.control_rows for row in self._control(name))
         return Evaluation((self.bench.row(BUNDLE_ROW, sets, accuracies), *controls), score)
 
@@ -136,26 +123,12 @@ class Pieces:
     @cached_property
     def bench(self) -> Bench:
         """What all rows have in common."""
-        manifest, source = self.bundle.manifest, self.source
-        test = fitting_test_split(manifest, source)
-        images, labels = test.images.to(self.device), test.labels.to(self.device)
-        return Bench(
-            config=protocol_for(self.config, (source.name, manifest.source.name)),
-            normalisation=manifest.normalisation,
-            classes=len(source.classes),
-            image=source.image,
-            test=TrainingSet(images, labels, test.images.numel()),
-            device=self.device,
-            listener=said,
-        )
+        return bench_of(self.bundle.manifest, self.source, self.config, self.device, said)
 
     @cached_property
     def images(self) -> TrainingSet:
         """What the bundle decodes to."""
-        container = container_of(self.bundle.manifest.container, self.bundle.tensors)
-        with torch.no_grad():
-            decoded = container.expand()
-        return TrainingSet(decoded, container.labels(), self.bundle.manifest.ledger.bytes)
+        return bundle_set(self.bundle)
 
     def _network(self, index: int) -> list[Row]:
         sets = [self.images] * self.config.repeats

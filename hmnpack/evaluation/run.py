@@ -1,5 +1,6 @@
 """From a bundle and a data set to a table: the bundle's row, then the control rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,30 +74,38 @@ def evaluate(  # noqa: PLR0913
     place = choose_device(device)
     most = at_once_on(place, at_once)
     source = data if isinstance(data, Source) else open_source(data, source_options, listener)
-    bench = _bench(bundle.manifest, source, config, place, most, listener)
-    own = _bundle_set(bundle)
+    bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)
+    own = bundle_set(bundle)
     sets = [own] * bench.config.repeats
     accuracies = bench.accuracies(BUNDLE_ROW, sets)
-    score = Score(
-        protocol=bench.config,
-        data=source.name,
-        fingerprint=fitting_test_split(bundle.manifest, source).fingerprint,
-        images=len(own.labels),
-        accuracies=tuple(accuracies),
-    )
+    score = score_of(bench, source, own, accuracies)
     material = Material(source, bundle.manifest, source_options.cache_root)
     rows = (bench.row(BUNDLE_ROW, sets, accuracies), *control_rows(bench, material))
     return Evaluation(rows, score)
 
 
-def _bench(
+def bench_of(
     manifest: Manifest,
     source: Source,
     config: EvaluateConfig,
     device: torch.device,
-    at_once: int | None,
     listener: Listener,
+    *,
+    at_once: int | None = 1,
 ) -> Bench:
+    """Return what the rows of a bundle's table have in common.
+
+    Args:
+        manifest: Of the bundle.
+        source: The data set; rows are tested on its test split.
+        config: The protocol that was asked for.
+        device: Where to train.
+        listener: Hears of every epoch.
+        at_once: Networks of a row that are trained at a time; None: all.
+
+    Raises:
+        BadData: if the data has no test split, or is not of the bundle's shape and classes.
+    """
     test = fitting_test_split(manifest, source)
     return Bench(
         config=protocol_for(config, (source.name, manifest.source.name)),
@@ -121,7 +130,28 @@ def protocol_for(config: EvaluateConfig, names: tuple[str, ...]) -> EvaluateConf
     return config.model_copy(update={"train": config.train.model_copy(update={"augment": kept})})
 
 
-def _bundle_set(bundle: Bundle) -> TrainingSet:
+def score_of(
+    bench: Bench, source: Source, images: TrainingSet, accuracies: Sequence[float]
+) -> Score:
+    """Return what a manifest records of networks that were trained on a bundle's images.
+
+    Args:
+        bench: What they had in common.
+        source: The data set, with the test split that the bench has.
+        images: The bundle's.
+        accuracies: Of every network, in percent.
+    """
+    return Score(
+        protocol=bench.config,
+        data=source.name,
+        fingerprint=source.test.fingerprint if source.test else "",
+        images=len(images.labels),
+        accuracies=tuple(accuracies),
+    )
+
+
+def bundle_set(bundle: Bundle) -> TrainingSet:
+    """Return the images that a bundle decodes to."""
     container = container_of(bundle.manifest.container, bundle.tensors)
     with torch.no_grad():
         images = container.expand()
