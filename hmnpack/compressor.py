@@ -297,13 +297,13 @@ def _learned(
 def _pool(
     real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, cache: Path
 ) -> tuple[Pool, RealData]:
-    """Return the networks, and the images in the parts that the first network cuts them into."""
+    """Return the networks, and the images in parts where a stage to come has a use for these."""
     world, parts = fitting.world, config.match.parts
     with world.leader_first():
         pool = pool_of(
             real, config.pool, config.seed, cache / "pool", fitting.listener, fitting.clock.check
         )
-    if parts > 1:
+    if parts > 1 and not fitting.is_past("matching"):
         real = in_parts(real, pool.trained(0), parts, spec.instances, config.seed)
     if real.parts is not None:
         world.copy([real.parts])  # another rank's arithmetic may cut a little elsewhere

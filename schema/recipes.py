@@ -9,7 +9,6 @@ from hmnpack.schema.config import (
     COLOUR_CROP,
     MATCHING_AUGMENTATIONS,
     CompressConfig,
-    ContainerConfig,
     GradientConfig,
     MatchConfig,
     NetworkConfig,
@@ -47,7 +46,6 @@ SMOKE = CompressConfig(
 
 FAST = CompressConfig(
     recipe="fast",
-    container=ContainerConfig(),
     pool=PoolConfig(
         size=2,
         network=NetworkConfig(width=64),
@@ -70,24 +68,14 @@ FAST = CompressConfig(
 
 BEST = CompressConfig(
     recipe="best",
-    container=ContainerConfig(),
     pool=PoolConfig(
         size=10,
         network=NetworkConfig(width=128),
-        train=TrainConfig(
-            epochs=20, lr=0.02, lr_end=0.0002, augment=MATCHING_AUGMENTATIONS, cutmix=0.0
-        ),
+        train=FAST.pool.train.model_copy(update={"epochs": 20}),
     ),
-    warmup=WarmupConfig(steps=1000, lr=0.02),
-    match=MatchConfig(
-        steps=40_000,
-        real_batch=128,
-        synthetic_batch=64,
-        lr=0.02,
-        parts=4,
-        views=2000,
-        classifier="between",
-        farthest=0.3,
+    warmup=FAST.warmup.model_copy(update={"steps": 1000}),
+    match=FAST.match.model_copy(
+        update={"steps": 40_000, "synthetic_batch": 64, "lr": 0.02, "views": 2000}
     ),
 )
 """What `fast` would do with far more arithmetic, for a GPU; no measurement has chosen it yet."""

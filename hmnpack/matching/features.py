@@ -87,13 +87,12 @@ class FeatureMatching(Objective):
         real = self._real(through)
         images = container.expand(chosen.flatten())
         regression = self._regression(through, images.detach(), real.last)
+        terms = _Terms(real.references, regression)
         return chunked(
             images,
             own,
             self._classes_at_once(chosen.shape[1]),
-            lambda some, classes: self._loss(
-                through, some, classes, _Terms(real.references, regression)
-            ),
+            lambda some, classes: self._loss(through, some, classes, terms),
         )
 
     def _real(self, through: "_Through") -> "_Real":
