@@ -8,7 +8,8 @@ The planner's rule, for K classes of C x H x W images at ``ipc`` images per clas
 3. Channels and extractor are those of the nearest column of Table 7, by the sum of the absolute
    log-ratios of side, numbers per class and classes. Images under 16 pixels, and budgets where
    that column leaves fewer images than :data:`IMAGES_PER_IPC` per ipc, step down to the next
-   smaller setting of :data:`SMALLER`. The setting ``instance_channels`` replaces a column's.
+   smaller setting of :data:`SMALLER`. The settings ``instance_channels`` and ``decoder_channels``
+   replace a column's.
 4. The count of images is the largest that fits, with weights, biases and the scale and shift of
    the decoder's normalisation counted: the paper's accounting, which reproduces its counts. What
    is written is less by the scale and shift, since they are folded into the weights.
@@ -134,12 +135,14 @@ def plan(
         ipc: Budget, in images per class.
         classes: Number of classes K.
         image: Shape of the images.
-        config: Activation and output range, which cost nothing; channels of an image's memory.
+        config: Activation and output range, which cost nothing; channels of an image's memory and
+            of the decoder.
         over_budget: Take the count that is to be pruned back to the budget.
 
     Raises:
         BudgetTooSmall: if no network fits; the text names the smallest ipc that works.
-        BadSettings: if the images are larger than a decoder can make, or too many.
+        BadSettings: if the images are larger than a decoder can make, or too many; or if the
+            decoder is given more or fewer channels than it has layers.
     """
     largest = MAX_GRID * 8 * MAX_ENLARGEMENT
     if image.side > largest:
@@ -205,6 +208,13 @@ def _fitting(ipc: int, classes: int, image: ImageShape, config: ContainerConfig)
 
 def _spec(channels: Channels, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec:
     small = image.side < SMALL_SIDE
+    usual = channels.decoder[1:] if small else channels.decoder
+    decoder = config.decoder_channels or usual
+    if len(decoder) != len(usual):
+        raise BadSettings(
+            f"container.decoder_channels {list(decoder)} is {len(decoder)} numbers; a decoder to "
+            f"{image.height}x{image.width} pixels takes {len(usual)}"
+        )
     return HmnSpec(
         classes=classes,
         instances=1,
@@ -214,7 +224,7 @@ def _spec(channels: Channels, classes: int, image: ImageShape, config: Container
         class_channels=channels.klass,
         instance_channels=config.instance_channels or channels.instance,
         extractor_channels=channels.extractor,
-        decoder_channels=channels.decoder[1:] if small else channels.decoder,
+        decoder_channels=decoder,
         activation=config.activation,
         output=config.output,
     )

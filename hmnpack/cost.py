@@ -170,7 +170,7 @@ def _pool(run: Run) -> Stage:
 def _warm_up(run: Run) -> Stage:
     warmup, batch = run.config.warmup, min(run.config.warmup.batch, run.spec.images)
     parts = [_decoding(run, warmup.steps, batch, pieces=1)]
-    if warmup.images == "kmeans":
+    if warmup.uses_pool:
         per_image = flops.network_flops(run.layers(run.config.pool.network), flops.FEATURES)
         parts.append(Part("features", run.images * per_image, "float32"))
     return Stage("warm-up", tuple(parts), _data_bytes(run) + decoder_bytes(run.spec, batch))

@@ -54,9 +54,9 @@ def shape_of(source: "Source") -> DataShape:
 
 def needs_pool(config: CompressConfig) -> bool:
     """Return whether any stage of a run uses the pool, which is else not trained."""
-    warmup, gradient = config.warmup, config.gradient
+    gradient = config.gradient
     return (
         config.match.steps > 0
-        or (warmup.images == "kmeans" and warmup.steps > 0)
+        or config.warmup.uses_pool
         or (gradient.networks > 0 and gradient.start == "pool")
     )

@@ -82,7 +82,7 @@ class TrainConfig(Frozen):
 class ContainerConfig(Extended):
     """What the paper leaves open about the container, and the one size that it varies."""
 
-    left_out_if_empty: ClassVar = frozenset({"instance_channels"})
+    left_out_if_empty: ClassVar = frozenset({"instance_channels", "decoder_channels"})
 
     activation: Activation = Field(
         default="relu", description="Function between the decoder's layers."
@@ -109,19 +109,30 @@ class ContainerConfig(Extended):
         description="Channels of each image's memory: the more, the fewer images fit the budget "
         "(paper figure 5); null: the planner's.",
     )
+    decoder_channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
+        default=None,
+        description="Channels between the decoder's layers, first to last: two numbers, for images "
+        "under 16 pixels one. The wider, the fewer images fit the budget; null: the planner's.",
+    )
 
 
 class WarmupConfig(Frozen):
     """Fitting the container to real images, before any matching."""
 
-    images: Literal["none", "random", "kmeans"] = Field(
+    images: Literal["none", "random", "kmeans", "easy", "hard"] = Field(
         default="kmeans",
-        description="Which real images: none (no warm-up), random ones, or the ones nearest to "
-        "the k-means centres of each class in the features of a pool network.",
+        description="Which real images: none (no warm-up), random ones, or of each class by a pool "
+        "network the ones nearest to the k-means centres of its features (`kmeans`), or of the "
+        "least (`easy`) or greatest (`hard`) cross-entropy.",
     )
     steps: int = Field(default=1000, ge=0, description="Adam steps of reconstruction.")
     lr: Positive = Field(default=0.02, description="Learning rate, falling to 0 by a cosine.")
     batch: int = Field(default=512, ge=1, description="Images per step.")
+
+    @property
+    def uses_pool(self) -> bool:
+        """Whether a network of the pool chooses the images."""
+        return self.images in {"kmeans", "easy", "hard"} and self.steps > 0
 
 
 class PoolConfig(Frozen):

@@ -103,9 +103,27 @@ def test_larger_memories_leave_fewer_images():
         )
 
 
+def test_a_wider_decoder_leaves_fewer_images():
+    """By hand: 4 x 4 kernels from 10 channels to 16, 8 and 3, biases, scales and shifts."""
+    image = ImageShape(channels=3, height=32, width=32)
+    usual, wide = (plan(1, 10, image, ContainerConfig(decoder_channels=c)) for c in (None, (16, 8)))
+    decoder = (10 * 16 + 16 * 8 + 8 * 3) * 16 + (16 + 8 + 3) + 2 * (16 + 8)
+    shared = 5 * 16 + 10 * 3 * 16
+    count = (30720 - decoder - shared) // (10 * 2 * 16)
+    assert count == 78
+    assert wide == usual.model_copy(update={"decoder_channels": (16, 8), "instances": count})
+
+
+@pytest.mark.parametrize(("side", "channels", "takes"), [(32, (8,), 2), (8, (8, 4), 1)])
+def test_a_decoder_has_as_many_layers_as_the_size_needs(side, channels, takes):
+    image = ImageShape(channels=3, height=side, width=side)
+    with pytest.raises(BadSettings, match=rf"a decoder to {side}x{side} pixels takes {takes}"):
+        plan(5, 10, image, ContainerConfig(decoder_channels=channels))
+
+
 def test_settings_without_a_size_have_the_bytes_that_they_had_before_there_was_one():
-    assert "instance_channels" not in ContainerConfig().model_dump_json()
-    given = ContainerConfig(instance_channels=4)
+    assert "_channels" not in ContainerConfig().model_dump_json()
+    given = ContainerConfig(instance_channels=4, decoder_channels=(8, 4))
     assert ContainerConfig.model_validate_json(given.model_dump_json()) == given
 
 

@@ -1,10 +1,13 @@
-"""Real images as a network sees them: the outputs of its last block.
+"""Real images as a network sees them: the outputs of its last block, and how it classifies them.
 
-Shapes: N images, D features of the last block.
+Shapes: n images, D features of the last block.
 """
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hmnpack.augment import normalise
 from hmnpack.matching.pool import RealData
@@ -22,8 +25,29 @@ def embedded(network: FeatureNetwork, data: RealData, rows: Tensor) -> Tensor:
         data: The real images.
         rows: int64 [n], which of them.
     """
-    parts = []
+    return torch.cat([last.flatten(1) for _, last in _last_blocks(network, data, rows)])
+
+
+@torch.no_grad()
+def difficulty(network: FeatureNetwork, data: RealData, rows: Tensor) -> Tensor:
+    """Return the cross-entropy of some real images, without augmentation, in nats: [n].
+
+    Args:
+        network: The network.
+        data: The real images and their labels.
+        rows: int64 [n], which of them.
+    """
+    losses = [
+        F.cross_entropy(network.classified(last), data.labels[some], reduction="none")
+        for some, last in _last_blocks(network, data, rows)
+    ]
+    return torch.cat(losses)
+
+
+def _last_blocks(
+    network: FeatureNetwork, data: RealData, rows: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give some of the rows, and the last block's outputs for them, batch by batch."""
     for some in rows.split(_BATCH):
         images = normalise(data.images[some].float() / 255, data.normalisation)
-        parts.append(network.features(images)[-1].flatten(1))
-    return torch.cat(parts)
+        yield some, network.features(images)[-1]

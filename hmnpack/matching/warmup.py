@@ -3,14 +3,15 @@
 Which start is best is open (the paper says nothing); real images are the field's best evidence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from hmnpack.container import Container
-from hmnpack.matching.embedding import embedded
+from hmnpack.matching.embedding import difficulty, embedded
 from hmnpack.matching.kmeans import kmeans, nearest_points
 from hmnpack.matching.objective import Objective
 from hmnpack.matching.pool import Pool, RealData
@@ -48,41 +49,36 @@ def targets_of(data: RealData, pool: Pool | None, instances: int, images: str, s
 
     Args:
         data: The real images, and their parts if they have any.
-        pool: Its first network gives the features; None: images are taken at random.
+        pool: Its first network chooses; None: images are taken at random.
         instances: Images per class.
-        images: ``"random"``, or ``"kmeans"``: the images nearest to the k-means centres of their
-            class or part, in the features of the last block.
+        images: ``"random"``; ``"kmeans"``: the images nearest to the k-means centres of their
+            class or part, in the features of the last block; ``"easy"``, ``"hard"``: those that
+            the network classifies best, or worst, by cross-entropy.
         seed: Seed of the run.
 
     Returns:
         uint8 [K * instances, C, H, W].
     """
-    network = pool.trained(0) if pool is not None and images == "kmeans" else None
+    network = pool.trained(0) if pool is not None and images in CHOICES else None
     chosen = data.labels.new_zeros(data.classes, instances)
     for label in range(data.classes):
         generator = stream(seed, "start", label)
         for part in range(data.parts_each):
             rows = data.rows_of(label, part)
             places = chosen[label, part :: data.parts_each]
-            places.copy_(_representing(network, data, rows, len(places), generator))
+            count = min(len(places), len(rows))
+            if network is not None and count < len(rows):
+                some = CHOICES[images](network, data, rows, count, generator)
+            else:
+                some = torch.randperm(len(rows), generator=generator)[:count].to(rows.device)
+            places.copy_(rows[_repeated(some, len(rows), len(places), generator)])
     return data.images[chosen.flatten()]
 
 
-def _representing(
-    network: FeatureNetwork | None,
-    data: RealData,
-    rows: Tensor,
-    wanted: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return so many of some images, by the network's features or (if None) at random."""
-    count = min(wanted, len(rows))
-    if network is not None and count < len(rows):
-        chosen = representatives(network, data, rows, count, generator)
-    else:
-        chosen = torch.randperm(len(rows), generator=generator)[:count].to(rows.device)
-    more = torch.randint(len(rows), (wanted - count,), generator=generator).to(rows.device)
-    return rows[torch.cat([chosen, more])]
+def _repeated(chosen: Tensor, among: int, wanted: int, generator: torch.Generator) -> Tensor:
+    """Return the chosen places, and random ones until there are as many as wanted."""
+    more = torch.randint(among, (wanted - len(chosen),), generator=generator)
+    return torch.cat([chosen, more.to(chosen.device)])
 
 
 def representatives(
@@ -106,3 +102,39 @@ def representatives(
     """
     features = embedded(network, data, rows)
     return nearest_points(features, kmeans(features, count, generator))
+
+
+def by_difficulty(
+    network: FeatureNetwork,
+    data: RealData,
+    rows: Tensor,
+    count: int,
+    generator: torch.Generator,
+    *,
+    hardest: bool,
+) -> Tensor:
+    """Return which of some real images a network classifies best, or worst, by cross-entropy.
+
+    Args:
+        network: The network.
+        data: The real images.
+        rows: int64 [n], which of them.
+        count: How many to choose, at most n.
+        generator: Not used; another choice may need one.
+        hardest: The worst, instead of the best.
+
+    Returns:
+        int64 [count], places in ``rows``, the most extreme first.
+    """
+    del generator
+    return difficulty(network, data, rows).argsort(descending=hardest, stable=True)[:count]
+
+
+Choice = Callable[[FeatureNetwork, RealData, Tensor, int, torch.Generator], Tensor]
+
+CHOICES: dict[str, Choice] = {
+    "kmeans": representatives,
+    "easy": partial(by_difficulty, hardest=False),
+    "hard": partial(by_difficulty, hardest=True),
+}
+"""How a network chooses the images to start from, by the name in the settings."""
