@@ -1,6 +1,7 @@
 """Every script in examples/ runs, on a bundle or a data set that is as small as can be."""
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -251,6 +252,24 @@ class TestProxy:
         assert short.figures["settings"] == "match.steps=1 pool.network.width=4"
         # The same pool as that of the first run, which trained it.
         assert short.figures["minutes_pool"] == result("smoke.json").figures["minutes_pool"]
+
+    def test_several_bundles_are_one_result(self, run, result, tmp_path):
+        packed = "--seeds", "0", "--set", "match.steps=1", "--seed"
+        assert run(*packed, "0") == run(*packed, "3") == 0
+        files = sorted((tmp_path / "runs").glob("smoke-*.seed-0.json"))
+        assert len(files) == 2
+        for file, accuracy in zip(files, (20, 30), strict=True):  # so short a training ends at 10
+            (row,) = json.loads(file.read_text())
+            file.write_text(json.dumps([{**row, "accuracy_mean": accuracy}]))
+        assert run(*packed, "0", "3") == 0
+        both = result("smoke.json")
+        assert (both.networks, both.figures["bundles"], both.seed) == (2, 2, 0)
+        assert both.accuracy_mean == 25
+        assert both.accuracy_std == pytest.approx(50**0.5)
+        named = {both.figures[f"accuracy_bundle_{seed}_seed_0"] for seed in (0, 3)}
+        assert named == {20, 30}
+        text = script("reproduce/render_proxies.py").sections(tmp_path / "results")
+        assert "| 2 on 2 bundles |" in text
 
     def test_a_file_is_scored_if_it_says_what_it_has_not_seen(self, run, result, tmp_path, capsys):
         import hmnpack

@@ -24,6 +24,9 @@ class Spent:
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(self.clock + other.clock, self.processor + other.processor)
 
+    def __truediv__(self, parts: int) -> "Spent":
+        return Spent(self.clock / parts, self.processor / parts)
+
 
 NOTHING = Spent()
 

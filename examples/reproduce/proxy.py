@@ -6,15 +6,17 @@
 The data set is packed by a recipe and settings, as `hmnpack compress` would (or `--bundle` names a
 file); then networks are trained from scratch on all decoded images by the paper's training recipe,
 for 2,000 steps or as few more as make whole epochs, and tested on the part of train that was held
-out of the packing. What is found in the work folder is not made again: an interrupted or paused
-run goes on where it was, and several processes can each train some of the networks (`--seeds 1`)
-before one puts them together.
+out of the packing. `q2` packs three times, with other seeds: how much a choice matters beside
+chance. What is found in the work folder is not made again: an interrupted or paused run goes on
+where it was, and several processes can each make some of the bundles (`--seed 1`) or train some of
+the networks (`--seeds 1`) before one puts them together.
 """
 
 import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 
 from minutes import NOTHING, Spent
 from packing import Packing
@@ -42,7 +44,8 @@ class Proxy:
         recipe: Settings to start from, where none are named.
         steps: Fewest training steps of each network.
         batch: Images per step.
-        networks: How many are trained, where no seeds are named.
+        networks: How many are trained on each bundle, where no seeds are named.
+        bundles: How many are packed, where no seed is named.
         ipc: Budget, in images per class.
     """
 
@@ -54,6 +57,7 @@ class Proxy:
     steps: int = 2000
     batch: int = 128
     networks: int = 3
+    bundles: int = 1
     ipc: int = 1
 
 
@@ -61,6 +65,7 @@ PROXIES = {
     "p1": Proxy("CIFAR-10 (JPEG)", width=64),
     "p2": Proxy("Fashion-MNIST", width=64, data="fashion-mnist"),
     "q1": Proxy("CIFAR-10 (JPEG)", width=64, steps=1000, batch=64, networks=2),
+    "q2": Proxy("CIFAR-10 (JPEG)", width=32, steps=1000, batch=64, networks=1, bundles=3),
     "p3": Proxy("tiny-imagenet-20", width=32, size=64),
     "smoke": Proxy("digits", width=4, data="digits", recipe="smoke", steps=20, batch=64),
 }
@@ -94,9 +99,11 @@ def _arguments() -> argparse.Namespace:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; repeatable"
     )
     parser.add_argument("--bundle", type=Path, help="score this file; pack nothing")
-    parser.add_argument("--seed", type=int, default=0, help="of the bundle")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", help="one network for each [default: 0 1 2; q1: 0 1]"
+        "--seed", type=int, nargs="+", help="one bundle for each [default: 0; q2: 0 1 2]"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="one network for each [default: 0 1 2; q1: 0 1; q2: 0]"
     )
     parser.add_argument(
         "--stop-after-minutes", type=float, help="pause packing after so many; go on next time"
@@ -104,13 +111,30 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for the bundles")
     typed = parser.parse_args()
-    typed.data = typed.data or PROXIES[typed.name].data
-    typed.seeds = typed.seeds or list(range(PROXIES[typed.name].networks))
+    proxy = PROXIES[typed.name]
+    if typed.bundle and (typed.recipe or typed.set or typed.seed):
+        parser.error("--bundle is scored as it is; leave out --recipe, --set and --seed")
+    typed.data = typed.data or proxy.data
+    typed.seed = typed.seed or list(range(1 if typed.bundle else proxy.bundles))
+    typed.seeds = typed.seeds or list(range(proxy.networks))
     if typed.data is None:
-        parser.error(f"{typed.name} needs --data: {PROXIES[typed.name].label}")
-    if typed.bundle and (typed.recipe or typed.set):
-        parser.error("--bundle is scored as it is; leave out --recipe and --set")
+        parser.error(f"{typed.name} needs --data: {proxy.label}")
     return typed
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A bundle and what it took, with a place for the row of each network trained on it.
+
+    Attributes:
+        scoring: How it is judged.
+        files: The places, by the network's seed.
+        minutes: By part of the packing; none for a file that was given.
+    """
+
+    scoring: Scoring
+    files: dict[int, Path]
+    minutes: dict[str, Spent]
 
 
 def _measure(typed: argparse.Namespace, proxy: Proxy) -> None:
@@ -118,41 +142,49 @@ def _measure(typed: argparse.Namespace, proxy: Proxy) -> None:
     typed.work.mkdir(parents=True, exist_ok=True)
     name = f"{typed.name}-{typed.tag}" if typed.tag else typed.name
     source = open_source(typed.data, SourceOptions(size=typed.size or proxy.size), said)
+    runs = [_run(typed, proxy, source, name, seed) for seed in typed.seed]
+    schedule = runs[0].scoring.schedule
+    print(
+        f"scoring: {len(runs) * len(typed.seeds)} x {schedule.total:,} steps ({schedule.epochs} "
+        f"epochs of {schedule.steps})",
+        file=sys.stderr,
+    )
+    _record(typed, name, runs)
+
+
+def _run(typed: argparse.Namespace, proxy: Proxy, source: Source, name: str, seed: int) -> _Run:
+    """Pack the bundle of a seed, or read the one that was given."""
     minutes: dict[str, Spent] = {}
     if typed.bundle:
         bundle = read(typed.bundle)
     else:
-        config = _settings(typed, proxy, source)
-        packing = Packing(source, proxy.ipc, config, typed.work / f"{name}.hmn", typed.device)
+        config = _settings(typed, proxy, source, seed)
+        output = typed.work / (f"{name}.bundle-{seed}.hmn" if seed else f"{name}.hmn")
+        packing = Packing(source, proxy.ipc, config, output, typed.device)
         bundle = packing.bundle(typed.stop_after_minutes)
         minutes = packing.minutes()
     network = NetworkConfig(width=proxy.width)
     seen = as_seen(source, bundle)
     scoring = Scoring(bundle, seen, network, proxy.steps, proxy.batch, typed.device)
-    _record(typed, name, scoring, minutes)
+    files = {seed: _rows_file(typed.work, name, bundle, seed) for seed in typed.seeds}
+    return _Run(scoring, files, minutes)
 
 
-def _settings(typed: argparse.Namespace, proxy: Proxy, source: Source) -> CompressConfig:
+def _settings(typed: argparse.Namespace, proxy: Proxy, source: Source, seed: int) -> CompressConfig:
     """Return the recipe's settings at the proxy's width, under what was typed."""
     widths = [f"{stage}.network.width={proxy.width}" for stage in ("pool", "gradient")]
-    recipe, options = typed.recipe or proxy.recipe, {"seed": typed.seed}
+    recipe, options = typed.recipe or proxy.recipe, {"seed": seed}
     return CompressSettings(recipe, None, [*widths, *typed.set], options).config(shape_of(source))
 
 
-def _record(
-    typed: argparse.Namespace, name: str, scoring: Scoring, minutes: dict[str, Spent]
-) -> None:
+def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
     """Train the networks that are missing, and write the result of all."""
-    files = {seed: _rows_file(typed.work, name, scoring.bundle, seed) for seed in typed.seeds}
-    schedule, held_out = scoring.schedule, scoring.seen.test
-    print(
-        f"scoring: {len(files)} x {schedule.total:,} steps ({schedule.epochs} epochs of "
-        f"{schedule.steps})",
-        file=sys.stderr,
-    )
-    row = scoring.row(files)
-    manifest = scoring.bundle.manifest
-    config, together = manifest.config, sum(minutes.values(), NOTHING)
+    rows = [run.scoring.row(run.files) for run in runs]
+    means = [row.accuracy_mean for row in rows]
+    std = stdev(means) if len(means) > 1 else rows[0].accuracy_std
+    scoring = runs[0].scoring
+    manifest, schedule, held_out = scoring.bundle.manifest, scoring.schedule, scoring.seen.test
+    config, minutes = manifest.config, _minutes_each(runs)
     write_result(
         RESULTS,
         device=typed.device,
@@ -161,28 +193,47 @@ def _record(
         recipe=config.recipe if config else None,
         seed=config.seed if config else None,
         data=DataFacts(name=_label(typed), fingerprint=manifest.source.fingerprint),
-        minutes=round(together.clock, 3) if minutes else None,
-        accuracy_mean=row.accuracy_mean,
-        accuracy_std=row.accuracy_std,
-        networks=row.networks,
+        minutes=round(sum(minutes.values(), NOTHING).clock, 3) if minutes else None,
+        accuracy_mean=mean(means),
+        accuracy_std=std,
+        networks=sum(row.networks for row in rows),
         figures={
             "proxy": typed.name,
             "tested_on": f"{len(held_out) if held_out else 0} images held out of train",
             "settings": " ".join(typed.set),
             "ipc": manifest.budget.ipc,
-            "images": row.images,
+            "images": rows[0].images,
             "floats": manifest.ledger.floats,
             "network": scoring.network.name,
             "width": scoring.network.width,
             "batch": scoring.batch,
             "epochs": schedule.epochs,
             "steps": schedule.total,
+            "bundles": len(runs),
             **{f"minutes_{part}": round(spent.clock, 3) for part, spent in minutes.items()},
             **{f"processor_minutes_{p}": round(spent.processor, 3) for p, spent in minutes.items()},
-            **{f"accuracy_seed_{seed}": _accuracy(path) for seed, path in files.items()},
+            **_accuracies(typed.seed, runs),
         },
     )
-    print(f"{row.accuracy_mean:.1f} +- {row.accuracy_std:.1f}")
+    print(f"{mean(means):.1f} +- {std:.1f}")
+
+
+def _minutes_each(runs: list[_Run]) -> dict[str, Spent]:
+    """Return what packing one bundle took, in the mean, by part."""
+    return {
+        part: sum((run.minutes[part] for run in runs), NOTHING) / len(runs)
+        for part in runs[0].minutes
+    }
+
+
+def _accuracies(seeds: list[int], runs: list[_Run]) -> dict[str, float]:
+    """Return the accuracy of every network, by its seed and, of several bundles, theirs."""
+    found = {}
+    for bundle, run in zip(seeds, runs, strict=True):
+        of_bundle = f"_bundle_{bundle}" if len(runs) > 1 else ""
+        for seed, path in run.files.items():
+            found[f"accuracy{of_bundle}_seed_{seed}"] = _accuracy(path)
+    return found
 
 
 def _rows_file(work: Path, name: str, bundle: Bundle, seed: int) -> Path:

@@ -38,12 +38,18 @@ def _cells(result: Result, link: str) -> tuple[str, ...]:
     return (
         f"[{result.name}]({link})",
         f"{result.accuracy_mean:.1f} &plusmn; {result.accuracy_std or 0:.1f}",
-        str(result.networks),
+        _networks(result),
         f"{figures['steps']:,}",
         _minutes(result, "pool"),
         _minutes(result, "after_pool"),
         f"{result.recipe or '-'}" + (f", `{settings}`" if settings else ""),
     )
+
+
+def _networks(result: Result) -> str:
+    """Return how many networks, and on how many bundles if not one."""
+    bundles = int(result.figures.get("bundles", 1))
+    return str(result.networks) if bundles == 1 else f"{result.networks} on {bundles} bundles"
 
 
 def _minutes(result: Result, part: str) -> str:
