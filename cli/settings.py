@@ -156,7 +156,7 @@ def _leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
 def _put(document: dict[str, Any], path: str, value: object) -> None:
     *groups, name = path.split(".")
     for group in groups:
-        document = document[group]
+        document = document.setdefault(group, {})  # what says nothing may be left out
     document[name] = value
 
 

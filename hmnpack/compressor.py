@@ -26,6 +26,7 @@ from hmnpack.matching import (
     Reconstruction,
     in_parts,
     pool_of,
+    refuse_queue,
     refuse_ranks,
     refuse_regression,
     targets_of,
@@ -205,6 +206,7 @@ def _condensed(
     spec = plan(run.ipc, classes, image, config.container, over_budget=over)
     refuse_ranks(config.gradient, spec.classes, run.world)
     refuse_regression(config.match, run.device, run.world)
+    refuse_queue(config.match)
     key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     if checkpoint is not None:
@@ -218,6 +220,7 @@ def _condensed(
         run.listener,
         world=run.world,
         probe=_probe(held_out, real, config, options.probes),
+        judges=_judges(held_out, real, config),
     )
     container = _learned(real, spec, config, fitting, _Means(cache, run.max_memory()))
     if not over:
@@ -265,6 +268,14 @@ def _probe(held_out: Split, real: RealData, config: CompressConfig, count: int) 
         config.seed,
         count,
     )
+
+
+def _judges(held_out: Split, real: RealData, config: CompressConfig) -> dict[str, Probe]:
+    stages = {"matching": config.match.stopping, "gradient": config.gradient.stopping}
+    judges = {
+        stage: _probe(held_out, real, config, stopping.probes) for stage, stopping in stages.items()
+    }
+    return {stage: judge for stage, judge in judges.items() if judge is not None}
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """What a run costs, stage by stage: operations, and memory at the peak (pure arithmetic).
 
 Left out, at a few per cent in all: augmentation, normalisation, pooling, k-means, the optimisers,
-and the distances of features: those of `mmd` and `characteristic` come to a tenth of feature
-matching with 64 real and 32 synthetic images of each class, and so does the regression of `krr`,
-beside the pass that it takes.
+quick networks that judge, and the distances of features: those of `mmd` and `characteristic` come
+to a tenth of feature matching with 64 real and 32 synthetic images of each class, and so does the
+regression of `krr`, beside the pass that it takes.
 
 Memory is a model: the images, networks with gradients and momentum, and what they take while they
 work (:mod:`hmnpack.footprint`).
@@ -142,6 +142,11 @@ def matched_through(config: CompressConfig) -> NetworkConfig:
     return config.pool.network if starts_from_pool else config.gradient.network
 
 
+def compared_in(config: CompressConfig) -> NetworkConfig:
+    """Return the architecture of feature matching: where there is a queue, the queue's."""
+    return config.match.queue.network if config.match.queue.size else config.pool.network
+
+
 def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     """Return the synthetic images of each class in a step of feature matching."""
     return min(match.synthetic_batch, spec.instances // min(match.parts, spec.instances))
@@ -150,6 +155,8 @@ def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
 def _networks_of(config: CompressConfig) -> Iterator[NetworkConfig]:
     if needs_pool(config):
         yield config.pool.network
+    if config.match.steps:
+        yield compared_in(config)
     if config.gradient.networks:
         yield matched_through(config)
     if config.prune.strategy in BY_MARGIN:
@@ -177,7 +184,7 @@ def _warm_up(run: Run) -> Stage:
 
 
 def _feature_matching(run: Run) -> Stage:
-    match, network = run.config.match, run.config.pool.network
+    match, network = run.config.match, compared_in(run.config)
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
     view = classes * kept_bytes(match, network, run.spec.image)
@@ -194,13 +201,24 @@ def _feature_matching(run: Run) -> Stage:
             "features", classes * (real + match.steps * each * per_image), match.precision, classes
         ),
         _decoding(run, match.steps, classes * each, pieces=classes),
+        *_queue(run),
     )
     networks = 2 if trained else 1
     maps = networks * each * first_order_bytes(network, run.spec.image)
-    weights = 2 * run.config.pool.size * weight_bytes(layers)
+    weights = 2 * (match.queue.size or run.config.pool.size) * weight_bytes(layers)
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
     memory += max(1, kept) * view
     return Stage("feature matching", parts, memory + (run.feature_classes or classes) * maps)
+
+
+def _queue(run: Run) -> tuple[Part, ...]:
+    """Return the training of the queue's networks, if there is a queue."""
+    match, queue = run.config.match, run.config.match.queue
+    if not queue.size:
+        return ()
+    shown = match.steps * min(queue.trained, queue.size) * queue.steps * queue.train.batch
+    per_image = flops.network_flops(run.layers(queue.network), flops.TRAINING)
+    return (Part("training", shown * per_image, queue.train.precision),)
 
 
 def _views(match: MatchConfig, size: int, bound: int | None) -> tuple[int, int]:

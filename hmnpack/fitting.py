@@ -3,9 +3,10 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ from hmnpack.probe import Probe
 from hmnpack.ranks import ALONE, World
 from hmnpack.runtime import Listener
 from hmnpack.schema.config import CompressConfig, GradientConfig, MatchConfig, WarmupConfig
+from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.schema.tiers import TierRates
+from hmnpack.stopping import BestWeights
 
 StageConfig = WarmupConfig | MatchConfig | GradientConfig
 
@@ -145,6 +148,7 @@ class Fitting:
         listener: Hears of the progress.
         world: The ranks that share the classes.
         probe: Says now and then how well the images teach, or None.
+        judges: The probes by which a stage may end early, by its name.
     """
 
     def __init__(
@@ -155,12 +159,14 @@ class Fitting:
         *,
         world: World = ALONE,
         probe: Probe | None = None,
+        judges: Mapping[str, Probe] = MappingProxyType({}),
     ) -> None:
         self.clock = clock
         self.checkpoint = checkpoint
         self.listener = listener
         self.world = world
         self.probe = probe
+        self.judges = judges
 
     def is_past(self, stage: str) -> bool:
         """Return whether the checkpoint is of a later stage than this one."""
@@ -173,7 +179,8 @@ class Fitting:
         """Take the stage's steps, from the checkpoint's if it is of this stage.
 
         Every rank calls this together, and ends with the same container. Where the settings say so,
-        it has the mean of the weights over the last steps.
+        it has the mean of the weights over the last steps, or the weights that were judged best,
+        and the steps end where no better ones come.
 
         Args:
             stage: ``"warm-up"``, ``"matching"`` or ``"gradient"``.
@@ -193,6 +200,8 @@ class Fitting:
         self.world.copy([*container.parameters(), *container.buffers()])
         self.listener(stage, first, config.steps)
         for step in range(first, config.steps):
+            if fit.best.ended:
+                break
             fit.adam.set_rate(learning_rate(config, step))
             loss = torch.zeros((), device=next(container.parameters()).device)
             for block, part in enumerate(objective.losses(container, step)):
@@ -202,6 +211,7 @@ class Fitting:
             self._after(_Step(stage, step + 1, config.steps, loss), fit)
         fit.collect()
         fit.average.take()
+        fit.best.take()
 
     def trainings(self, container: Container) -> dict[str, Tensor]:
         """Return what the stage ``pruning`` has done before a pause: numbers by a training's name.
@@ -240,6 +250,7 @@ class Fitting:
         """Save, report and pause, where it is time to; the ranks decide together."""
         leads = self.world.rank == 0
         pausing, due = self.world.any(self.clock.pausing(), leads and self.clock.due())
+        self._probed(step, fit)
         saving = pausing or due
         reporting = step.done % REPORT_EVERY == 0 or step.done == step.total
         if saving or reporting:
@@ -247,18 +258,27 @@ class Fitting:
             facts = {"loss": _finite(step)}
         if saving:
             self._save(step, fit)
-        if self.probe is not None and self.probe.due(step.stage, step.done, step.total):
-            fit.collect()
-            if leads:
-                with fit.average.shown():
-                    accuracy = self.probe(fit.container)
-                self.listener(step.stage, step.done, step.total, accuracy=accuracy)
-            self.world.wait()
         if reporting:
             self.listener(step.stage, step.done, step.total, **facts)
         if pausing:
             self.world.wait()  # or torchrun would end rank 0 while it writes, once others are gone
             raise Paused(f"paused at step {step.done} of {step.total} of {step.stage}; --resume")
+
+    def _probed(self, step: "_Step", fit: "_Fit") -> None:
+        """Train the quick networks that are due; judge the weights by one that is there for it."""
+        judge = self.judges.get(step.stage)
+        judging = judge is not None and judge.due(step.stage, step.done, step.total)
+        watching = self.probe is not None and self.probe.due(step.stage, step.done, step.total)
+        probe = judge if judging else self.probe if watching else None
+        if probe is None:
+            return
+        fit.collect()
+        with fit.average.shown():
+            accuracy = probe(fit.container) if self.world.rank == 0 else math.nan
+            accuracy = self.world.of_leader(accuracy)
+            if judging:
+                fit.best.judged(accuracy)
+        self.listener(step.stage, step.done, step.total, accuracy=accuracy)
 
     def _save(self, step: "_Step", fit: "_Fit") -> None:
         if self.checkpoint is not None:
@@ -273,6 +293,7 @@ class _Fit:
     objective: Objective
     adam: ContainerAdam
     average: WeightAverage
+    best: BestWeights
 
     def collect(self) -> None:
         """Give every rank the rows of all classes; every rank calls this together."""
@@ -287,6 +308,7 @@ class _Fit:
             "adam": self.adam.state(),
             "objective": self.objective.state(),
             "average": self.average.state(),
+            "best": self.best.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -295,11 +317,14 @@ class _Fit:
         self.adam.restore(state["adam"])
         self.objective.restore(state["objective"])
         self.average.restore(state.get("average", {}))  # older versions wrote none
+        if "best" in state:
+            self.best.restore(state["best"])
 
 
 def _fit(container: Container, objective: Objective, config: StageConfig, world: World) -> _Fit:
     blocks = objective.blocks or [range(container.spec.classes)]
     rates, part = TierRates(), 0.0
+    stopping = StoppingConfig() if isinstance(config, WarmupConfig) else config.stopping
     if isinstance(config, MatchConfig):
         rates, part = config, config.average
     return _Fit(
@@ -307,6 +332,7 @@ def _fit(container: Container, objective: Objective, config: StageConfig, world:
         objective,
         ContainerAdam(container, _betas(config), blocks, world, rates),
         WeightAverage(container, part, config.steps, world),
+        BestWeights(container, stopping),
     )
 
 

@@ -54,9 +54,9 @@ def shape_of(source: "Source") -> DataShape:
 
 def needs_pool(config: CompressConfig) -> bool:
     """Return whether any stage of a run uses the pool, which is else not trained."""
-    gradient = config.gradient
+    match, gradient = config.match, config.gradient
     return (
-        config.match.steps > 0
+        (match.steps > 0 and (not match.queue.size or match.parts > 1))
         or config.warmup.uses_pool
         or (gradient.networks > 0 and gradient.start == "pool")
     )

@@ -21,7 +21,7 @@ class Extended(Frozen):
     """Names of those fields that say nothing where they are empty (or 0, or null)."""
 
     left_out_if_default: ClassVar[frozenset[str]] = frozenset()
-    """Names of those that say nothing where they have their default, which is a number or text."""
+    """Names of those that say nothing where they have their default: number, text or settings."""
 
     @model_serializer(mode="wrap")
     def _what_says_something(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -32,5 +32,8 @@ class Extended(Frozen):
 
     def _says_nothing(self, name: str, value: object) -> bool:
         if name in self.left_out_if_default:
-            return bool(value == type(self).model_fields[name].default)
+            default = type(self).model_fields[name].default
+            if isinstance(default, BaseModel):
+                return type(default).model_validate(value) == default
+            return bool(value == default)
         return name in self.left_out_if_empty and not value

@@ -167,6 +167,17 @@ class TestFeatureMatching:
         few, many = (settings(match=SIMPLE | {"synthetic_batch": count}) for count in (85, 200))
         assert stages(few)["feature matching"] == stages(many)["feature matching"]
 
+    def test_the_networks_of_a_queue_train(self):
+        """By hand: 7 steps, after each of which two networks take 10 steps of 256 images."""
+        queue = {"size": 5, "network": {"width": 128}}
+        config = settings(match=SIMPLE | {"steps": 7, "queue": queue}, warmup={"images": "random"})
+        found = stages(config)
+        assert list(found) == ["warm-up", "feature matching"]
+        training = 2 * FIRST + 3 * INNER + 3 * LINEAR
+        assert work(found["feature matching"])["training"] == 7 * 2 * 10 * 256 * training
+        more = settings(match=SIMPLE | {"steps": 7, "queue": queue | {"size": 50}})
+        assert stages(more)["feature matching"].bytes > found["feature matching"].bytes
+
     def test_chunks_take_less_memory(self):
         some, every = (
             stages(settings(), feature_classes=count)["feature matching"].bytes

@@ -142,10 +142,16 @@ class TestNeedsPool:
         assert needs_pool(config)
         assert not needs_pool(changed(config, gradient={"networks": 0}))
 
-    def test_so_does_choosing_images_by_its_features(self):
-        config = changed(recipe_of("paper"), warmup={"images": "kmeans"})
+    @pytest.mark.parametrize("images", ["kmeans", "easy", "hard"])
+    def test_so_does_choosing_images_by_its_networks(self, images):
+        config = changed(recipe_of("paper"), warmup={"images": images})
         assert needs_pool(config)
         assert not needs_pool(changed(config, warmup={"steps": 0}))
+
+    def test_where_there_is_a_queue_parts_alone_do(self):
+        config = changed(recipe_of("paper"), match={"steps": 1, "queue": {"size": 3}})
+        assert not needs_pool(config)
+        assert needs_pool(changed(config, match={"parts": 2}))
 
 
 class TestCompress:

@@ -9,6 +9,7 @@ from hmnpack.matching.gradient import GradientMatching, refuse_ranks
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.parts import in_parts
 from hmnpack.matching.pool import Pool, RealData, pool_of
+from hmnpack.matching.queue import refuse_queue
 from hmnpack.matching.regression import refuse_regression
 from hmnpack.matching.warmup import Reconstruction, targets_of
 from hmnpack.registry import Registry
@@ -25,6 +26,7 @@ __all__ = [
     "Reconstruction",
     "in_parts",
     "pool_of",
+    "refuse_queue",
     "refuse_ranks",
     "refuse_regression",
     "targets_of",

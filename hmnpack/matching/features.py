@@ -10,6 +10,7 @@ Shapes: K classes, n real and m synthetic images per class in a batch, D feature
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from hmnpack.errors import BadSettings
 from hmnpack.matching.chunks import chunked
 from hmnpack.matching.comparison import MEANS, Comparison, grouped
 from hmnpack.matching.objective import Match, Objective
+from hmnpack.matching.pool import Pool
+from hmnpack.matching.queue import Queue
 from hmnpack.matching.reference import Reference, references
 from hmnpack.matching.regression import Regression, refuse_regression, regression_of
 from hmnpack.matching.views import View, Views
@@ -47,18 +50,17 @@ class FeatureMatching(Objective):
         comparison: What of the features is compared.
 
     Raises:
-        BadSettings: if there is no pool, or ``match.krr`` is asked of several ranks, or of a device
-            without float64.
+        BadSettings: if there is no pool and no queue, or views of a queue; or ``match.krr`` is
+            asked of several ranks, or of a device without float64.
     """
 
     def __init__(self, match: Match[MatchConfig], comparison: Comparison = MEANS) -> None:
-        if match.pool is None:
-            raise BadSettings(f"the objective {match.config.objective} needs a pool of networks")
         refuse_regression(match.config, match.data.device, match.world)
         self.match = match
         self.comparison = comparison
-        self.pool = match.pool
-        self.views = Views(match, len(match.pool))
+        self.queue = Queue(match) if match.config.queue.size else None
+        self.pool = _networks(match, self.queue)
+        self.views = Views(match, self.pool)
         self._kept: dict[int, _Real] = {}
         self._most: int | None = None
 
@@ -68,8 +70,21 @@ class FeatureMatching(Objective):
         return [self.match.world.share(self.match.data.classes)]
 
     def losses(self, container: Container, step: int) -> Iterator[Tensor]:
-        """Give the step's one loss; see ``Objective``."""
+        """Give the step's one loss; a queue changes before and after; see ``Objective``."""
+        if self.queue is not None:
+            self.queue.renew(step)
         yield self.loss(container, step)
+        if self.queue is not None:
+            self.queue.advance(step)
+
+    def state(self) -> dict[str, Any]:
+        """Return the queue's networks, if there is one."""
+        return {} if self.queue is None else self.queue.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`state` gave."""
+        if self.queue is not None:
+            self.queue.restore(state)
 
     def loss(self, container: Container, step: int) -> Tensor:
         """Return the loss of this rank's classes; gradients flow to the container.
@@ -204,6 +219,13 @@ class FeatureMatching(Objective):
                 return config.classification, through.trained(images).float()
             weight = config.classification * (1 - through.view.part)
             return weight, through.between.classified(last).float()
+
+
+def _networks(match: Match[MatchConfig], queue: Queue | None) -> Pool:
+    networks = match.pool if queue is None else queue
+    if networks is None:
+        raise BadSettings(f"the objective {match.config.objective} needs a pool of networks")
+    return networks
 
 
 @dataclass(frozen=True)

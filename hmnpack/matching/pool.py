@@ -19,7 +19,7 @@ from hmnpack.checkpoint import read_state, write_state
 from hmnpack.errors import BadSettings
 from hmnpack.networks import FeatureNetwork, build_network
 from hmnpack.runtime import Listener, silent, stream
-from hmnpack.schema.config import PoolConfig
+from hmnpack.schema.config import NetworkConfig, PoolConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.training import TrainState, train
@@ -145,8 +145,9 @@ def pool_of(
     """
     networks, initial = [], []
     for index in range(config.size):
-        network = _untrained(data, config, seed, index).to(data.device)
-        initial.append(_weights(network))
+        generator = stream(seed, "pool", index)
+        network = untrained(data, config.network, generator, "pool.network.name")
+        initial.append(weights_of(network))
         path = folder / f"{_key(data, config, seed)}-{index}.pt"
         if path.exists():
             network.load_state_dict(read_state(path))
@@ -156,17 +157,27 @@ def pool_of(
     return Pool(networks, initial)
 
 
-def _untrained(data: RealData, config: PoolConfig, seed: int, index: int) -> FeatureNetwork:
-    generator = stream(seed, "pool", index)
-    network = build_network(
-        config.network, classes=data.classes, image=data.shape, generator=generator
-    )
+def untrained(
+    data: RealData, config: NetworkConfig, generator: torch.Generator, setting: str
+) -> FeatureNetwork:
+    """Return a new network to match through, on the images' device.
+
+    Args:
+        data: The real images.
+        config: Architecture.
+        generator: CPU generator; draws the weights.
+        setting: Where its name was set.
+
+    Raises:
+        BadSettings: if the network gives no features.
+    """
+    network = build_network(config, classes=data.classes, image=data.shape, generator=generator)
     if not isinstance(network, FeatureNetwork):
         raise BadSettings(
-            f"pool.network.name {config.network.name!r} gives no features of its blocks to match; "
+            f"{setting} {config.name!r} gives no features of its blocks to match; "
             "use convnet or resnet-ap"
         )
-    return network
+    return network.to(data.device)
 
 
 @dataclass(frozen=True)
@@ -204,7 +215,8 @@ def _train(network: nn.Module, data: RealData, config: PoolConfig, run: _Trainin
     partial.unlink(missing_ok=True)
 
 
-def _weights(network: nn.Module) -> Weights:
+def weights_of(network: nn.Module) -> Weights:
+    """Return copies of a network's weights, by name."""
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 

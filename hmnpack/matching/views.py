@@ -8,6 +8,7 @@ a number of views, in a new order each time, computes them once for each.
 Shapes: K classes, n real and m synthetic images of each.
 """
 
+from collections.abc import Sized
 from dataclasses import dataclass
 
 import torch
@@ -47,11 +48,11 @@ class Views:
     """Draws views, and synthetic images to be seen through them.
 
     Args:
-        match: Data, networks, settings, seed.
-        networks: How many there are.
+        match: Data, settings, seed.
+        networks: Those to choose from; there may be more or fewer of them at the next step.
     """
 
-    def __init__(self, match: Match[MatchConfig], networks: int) -> None:
+    def __init__(self, match: Match[MatchConfig], networks: Sized) -> None:
         data = match.data
         self.match = match
         self.networks = networks
@@ -84,7 +85,7 @@ class Views:
 
     def _drawn(self, number: int, generator: torch.Generator) -> View:
         config, data = self.match.config, self.match.data
-        network = int(torch.randint(self.networks, (), generator=generator))
+        network = int(torch.randint(len(self.networks), (), generator=generator))
         part = 0.0
         if config.interpolate:
             part = config.farthest * float(torch.rand((), generator=generator))

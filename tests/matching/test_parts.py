@@ -81,7 +81,7 @@ def test_a_start_is_chosen_part_by_part(parted):
 
 
 def views_of(data, config):
-    return Views(Match(data, None, config, 0), networks=2)
+    return Views(Match(data, None, config, 0), networks=range(2))
 
 
 def test_a_step_compares_a_part_with_its_own_images(parted):

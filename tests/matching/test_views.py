@@ -48,7 +48,7 @@ def gradient(objective, step):
 
 
 def test_every_round_has_every_view_in_an_order_of_its_own(real):
-    views = Views(Match(real, None, config(views=4), 0), networks=2)
+    views = Views(Match(real, None, config(views=4), 0), networks=range(2))
     steps = [views.at(SPEC, step) for step in range(12)]
     rounds = [[view.number for view, _ in steps[start : start + 4]] for start in (0, 4, 8)]
     assert [sorted(numbers) for numbers in rounds] == [[0, 1, 2, 3]] * 3
@@ -56,7 +56,7 @@ def test_every_round_has_every_view_in_an_order_of_its_own(real):
 
 
 def test_a_view_that_comes_again_is_the_same_with_other_synthetic_images(real):
-    views = Views(Match(real, None, config(views=2), 0), networks=2)
+    views = Views(Match(real, None, config(views=2), 0), networks=range(2))
     by_number = {}
     for step in range(8):
         view, chosen = views.at(SPEC, step)
@@ -110,7 +110,7 @@ def test_views_that_do_not_fit_into_memory_are_computed_again(matching):
 
 def test_weights_go_as_far_as_they_may(real):
     def parts(**changes):
-        views = Views(Match(real, None, config(**changes), 0), networks=2)
+        views = Views(Match(real, None, config(**changes), 0), networks=range(2))
         return torch.tensor([views.at(SPEC, step)[0].part for step in range(200)])
 
     whole = parts()

@@ -12,14 +12,26 @@ ORDER = (
     "student",
     *("rate", "checkpoint", "sources", "budget", "flops", "footprint", "container", "augment"),
     *("networks", "training", "together", "matching", "probe", "adam"),
-    *("average", "fitting", "bundle"),
+    *("average", "stopping", "fitting", "bundle"),
     *("pruning", "cost", "estimate", "pictures", "compressor", "dataset", "writers"),
     *("evaluation", "scores", "verification", "page"),
 )
 """What all share, then the way of the data: a module imports from those before it alone."""
 
 
-MODELS = ("manifest", "ledger", "config", "container", "result", "presets", "recipes", "tiers")
+MODELS = (
+    "manifest",
+    "ledger",
+    "config",
+    "container",
+    "result",
+    "presets",
+    "queue",
+    "recipes",
+    "stopping",
+    "tiers",
+    "training",
+)
 
 
 def room(module):
