@@ -94,7 +94,7 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
     """
     kind = type(base)
     known = list(setting_names(kind))
-    document = base.model_dump()
+    document = _document(base)
     for layer in layers:
         for path, value in _leaves(layer):
             if path not in known:
@@ -153,10 +153,17 @@ def _leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
             yield prefix + name, value
 
 
+def _document(model: BaseModel) -> dict[str, Any]:
+    """Return every setting of a model, also those that a file leaves out where they say nothing."""
+    return {
+        name: _document(value) if isinstance(value, BaseModel) else value for name, value in model
+    }
+
+
 def _put(document: dict[str, Any], path: str, value: object) -> None:
     *groups, name = path.split(".")
     for group in groups:
-        document = document.setdefault(group, {})  # what says nothing may be left out
+        document = document[group]
     document[name] = value
 
 
