@@ -22,6 +22,7 @@ from hmnpack.cli.options import (
     run_options,
     set_option,
     source_options,
+    taken_source,
 )
 from hmnpack.cli.speaker import is_one_of_several, leads
 
@@ -130,7 +131,7 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
     settings = CompressSettings(
         typed.pop("recipe"), typed.pop("config_file"), typed.pop("assignments"), options
     )
-    source = {name: typed.pop(name) for name in ("size", "skip_bad", "data_dir", "cache_dir")}
+    source = taken_source(typed)
     request = Request(**typed)
     bundle = _run(request, settings, source)
     if not leads():

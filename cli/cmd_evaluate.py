@@ -15,6 +15,7 @@ from hmnpack.cli.options import (
     run_options,
     set_option,
     source_options,
+    taken_source,
 )
 from hmnpack.errors import BadSettings
 
@@ -171,7 +172,7 @@ def evaluate(**typed: Any) -> None:  # noqa: ANN401
     typed["controls"] = False if without else None
     options = {path: typed.pop(name) for name, path in SETTINGS.items()}
     choice = Choice(typed.pop("protocol"), typed.pop("net"), typed.pop("assignments"), options)
-    source = {name: typed.pop(name) for name in ("size", "skip_bad", "data_dir", "cache_dir")}
+    source = taken_source(typed)
     _run(Request(**typed), choice, source)
 
 

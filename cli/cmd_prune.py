@@ -14,6 +14,7 @@ from hmnpack.cli.options import (
     run_options,
     set_option,
     source_options,
+    taken_source,
 )
 from hmnpack.cli.speaker import leads
 
@@ -94,7 +95,7 @@ def prune(**typed: Any) -> None:  # noqa: ANN401
 
     options = {name: typed.pop(name) for name in ("strategy", "beta")}
     config = prune_config(typed.pop("assignments"), options)
-    source = {name: typed.pop(name) for name in ("size", "skip_bad", "data_dir", "cache_dir")}
+    source = taken_source(typed)
     request = Request(**typed)
     bundle = _run(request, config, source)
     if leads():

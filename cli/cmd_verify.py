@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hmnpack.cli.options import DATA_HELP, DataName, opened, run_options, source_options
+from hmnpack.cli.options import (
+    DATA_HELP,
+    DataName,
+    opened,
+    run_options,
+    source_options,
+    taken_source,
+)
 from hmnpack.errors import BadSettings, HmnError, ScoreFails
 
 if TYPE_CHECKING:
@@ -64,7 +71,7 @@ def verify(**typed: Any) -> None:  # noqa: ANN401
     must come out within the 99 % interval that chance allows; if not, the exit code is 6. What is
     wrong with one file does not keep the others from being checked: the exit code is the first's.
     """
-    source = {name: typed.pop(name) for name in ("size", "skip_bad", "data_dir", "cache_dir")}
+    source = taken_source(typed)
     failures = _run(Request(**typed), source)
     if failures:
         click.get_current_context().exit(failures[0].exit_code)

@@ -35,6 +35,8 @@ DATA_HELP = (
     "hf:owner/name."
 )
 
+_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir")
+"""What :func:`source_options` adds."""
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
     f"{letter}{end}": base**power
@@ -156,12 +158,16 @@ def set_option(function: Function) -> Function:
     )(function)
 
 
+def taken_source(typed: dict[str, Any]) -> dict[str, Any]:
+    """Take the values of :func:`source_options` out of all that was typed."""
+    return {name: typed.pop(name) for name in _SOURCE}
+
+
 def chosen_source(options: dict[str, Any]) -> "SourceOptions":
     """Return the values of :func:`source_options` as hmnpack takes them."""
     from hmnpack.sources import SourceOptions
 
-    names = ("size", "data_dir", "skip_bad", "cache_dir")
-    return SourceOptions(**{name: options[name] for name in names})
+    return SourceOptions(**{name: options[name] for name in _SOURCE})
 
 
 def opened(data: str, options: dict[str, Any], listener: "Listener") -> "Source":
