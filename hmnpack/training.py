@@ -120,7 +120,7 @@ def train(  # noqa: PLR0913
     schedule = schedule_of(config, len(images), min_steps)
     optimiser = optimiser_of(network, config)
     if resume is not None:
-        _restore(network, optimiser, resume)
+        restore(network, optimiser, resume)
     network.train()
     for epoch in range(resume.epoch if resume else 0, schedule.epochs):
         losses = images.new_zeros(schedule.steps, dtype=torch.float32)
@@ -135,7 +135,7 @@ def train(  # noqa: PLR0913
         mean = mean_loss(losses, epoch * schedule.steps, name)
         listener(name, epoch + 1, schedule.epochs, loss=mean, lr=rate)
         if on_epoch is not None:
-            on_epoch(_state(network, optimiser, epoch + 1))
+            on_epoch(state_of(network, optimiser, epoch + 1))
 
 
 def _batches(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Iterator[Tensor]:
@@ -233,7 +233,8 @@ def mean_loss(losses: Tensor, first_step: int, name: str) -> float:
     return float(values.mean())
 
 
-def _state(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> TrainState:
+def state_of(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> TrainState:
+    """Return all that a training needs to go on, after so many epochs."""
     buffers = {
         name: optimiser.state[parameter].get("momentum_buffer")
         for name, parameter in network.named_parameters()
@@ -245,7 +246,8 @@ def _state(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> 
     )
 
 
-def _restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainState) -> None:
+def restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainState) -> None:
+    """Give a network and its optimiser what :func:`state_of` returned."""
     network.load_state_dict(state.network)
     for name, parameter in network.named_parameters():
         if name in state.momentum:

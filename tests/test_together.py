@@ -139,6 +139,41 @@ def test_with_running_statistics():
     assert not torch.equal(found[0].norm.running_var, found[1].norm.running_var)
 
 
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("make", [convnets, normed], ids=["convnets", "running statistics"])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_resumed_after_an_epoch_they_end_as_ever(make, epochs):
+    kept = []
+
+    def stop(states):
+        kept.append(states)
+        if len(kept) == epochs:
+            raise Stop
+
+    with pytest.raises(Stop):
+        together(make(), sets_of(), ALL, on_epoch=stop)
+    states = kept[-1]
+    assert [state.epoch for state in states] == [epochs] * 3
+    found = together(make(), sets_of(), ALL, resume=states)
+    same(found, together(make(), sets_of(), ALL), 0)
+    networks = make()  # and each goes on alone from where it was with the others
+    for network, own, state, name in zip(networks, sets_of(), states, NAMES, strict=True):
+        train(network, *own, ALL, normalisation=NORMAL, seed=7, name=name, resume=state)
+    same(found, networks)
+
+
+def test_what_cannot_go_side_by_side_is_resumed_one_by_one():
+    states, networks = [], normed(True)
+    for network, own, name in zip(networks, sets_of(), NAMES, strict=True):
+        mine = []
+        train(network, *own, ALL, normalisation=NORMAL, seed=7, name=name, on_epoch=mine.append)
+        states.append(mine[1])
+    same(together(normed(True), sets_of(), ALL, resume=states), networks, 0)
+
+
 def test_what_cannot_go_side_by_side_goes_one_by_one():
     heard = []
     found = together(normed(True), sets_of(), ALL, on_batch=lambda *given: heard.append(given))

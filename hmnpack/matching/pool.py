@@ -7,7 +7,7 @@ data and its own settings alone, so it serves every budget and every bundle, fro
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from hmnpack.runtime import Listener, silent, stream
 from hmnpack.schema.config import NetworkConfig, PoolConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.together import at_once_on, groups_of, train_together, within_memory
 from hmnpack.training import TrainState, train
 
 Weights = dict[str, Tensor]
@@ -123,17 +124,20 @@ class Pool:
         return copy.deepcopy(self.between(index, part)).requires_grad_(True).train()
 
 
-def pool_of(
+def pool_of(  # noqa: PLR0913
     data: RealData,
     config: PoolConfig,
     seed: int,
     folder: Path,
     listener: Listener = silent,
     after_epoch: Callable[[], None] = lambda: None,
+    *,
+    at_once: int | None = None,
 ) -> Pool:
     """Return the pool of a data set, from the cache or trained and cached now.
 
-    A network whose training was interrupted goes on at the epoch that it had reached.
+    Networks whose training was interrupted go on at the epoch that they had reached. On an
+    accelerator all that are missing are trained at once, if none is ahead of the others.
 
     Args:
         data: The real images.
@@ -142,19 +146,25 @@ def pool_of(
         folder: The cache; files are named by what their weights depend on.
         listener: Hears of every epoch.
         after_epoch: Called when an epoch's state is safe on disk; it may raise to stop.
+        at_once: Networks that are trained at a time; None: 1 on a CPU, else all.
     """
-    networks, initial = [], []
-    for index in range(config.size):
-        generator = stream(seed, "pool", index)
-        network = untrained(data, config.network, generator, "pool.network.name")
-        initial.append(weights_of(network))
-        path = folder / f"{_key(data, config, seed)}-{index}.pt"
-        if path.exists():
-            network.load_state_dict(read_state(path))
-        else:
-            _train(network, data, config, _Training(seed, index, path, listener, after_epoch))
-        networks.append(network)
-    return Pool(networks, initial)
+    key = _key(data, config, seed)
+    members = [
+        _Member(
+            index,
+            untrained(data, config.network, stream(seed, "pool", index), "pool.network.name"),
+            folder / f"{key}-{index}.pt",
+        )
+        for index in range(config.size)
+    ]
+    initial = [weights_of(member.network) for member in members]
+    missing = [member for member in members if not member.path.exists()]
+    training = _Training(data, config, seed, listener, after_epoch)
+    for some in groups_of(missing, at_once_on(data.device, at_once)):
+        within_memory(some, training.of)
+    for member in members:
+        member.network.load_state_dict(read_state(member.path))
+    return Pool([member.network for member in members], initial)
 
 
 def untrained(
@@ -181,38 +191,95 @@ def untrained(
 
 
 @dataclass(frozen=True)
-class _Training:
-    """Which network of the pool, where it goes, and who is told."""
+class _Member:
+    """A network of the pool, and where it goes.
 
-    seed: int
+    Attributes:
+        index: Its number.
+        network: Untrained at first.
+        path: The file of its trained weights; beside it that of an unfinished training.
+    """
+
     index: int
+    network: FeatureNetwork
     path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of its training and of that training's random streams."""
+        return f"pool network {self.index + 1}"
+
+    @property
+    def unfinished(self) -> Path:
+        """The file of a training that is under way."""
+        return self.path.with_suffix(".part")
+
+
+@dataclass(frozen=True)
+class _Training:
+    """How networks of a pool are trained, and who is told."""
+
+    data: RealData
+    config: PoolConfig
+    seed: int
     listener: Listener
     after_epoch: Callable[[], None]
 
+    def of(self, members: Sequence[_Member]) -> Sequence[_Member]:
+        """Train some networks from where they are, at once if they are there alike; write them."""
+        states = [self._reached(member) for member in members]
+        if len({state.epoch if state else 0 for state in states}) > 1:
+            return [done for member in members for done in self.of([member])]
+        reached = [state for state in states if state is not None]
+        if len(members) > 1:
+            self._train_together(members, reached or None)
+        else:
+            self._train(members[0], states[0])
+        for member in members:
+            write_state(member.path, member.network.state_dict())
+            member.unfinished.unlink(missing_ok=True)
+        return members
 
-def _train(network: nn.Module, data: RealData, config: PoolConfig, run: _Training) -> None:
-    partial = run.path.with_suffix(".part")
+    def _reached(self, member: _Member) -> TrainState | None:
+        if not member.unfinished.exists():
+            return None
+        return TrainState(**read_state(member.unfinished, self.data.device))
 
-    def keep(state: TrainState) -> None:
-        write_state(partial, vars(state))
-        run.after_epoch()
+    def _train(self, member: _Member, reached: TrainState | None) -> None:
+        train(
+            member.network,
+            self.data.images,
+            self.data.labels,
+            self.config.train,
+            normalisation=self.data.normalisation,
+            seed=self.seed,
+            name=member.name,
+            min_steps=self.config.min_steps,
+            resume=reached,
+            on_epoch=lambda state: self._keep([member], [state]),
+            listener=self.listener,
+        )
 
-    train(
-        network,
-        data.images,
-        data.labels,
-        config.train,
-        normalisation=data.normalisation,
-        seed=run.seed,
-        name=f"pool network {run.index + 1}",
-        min_steps=config.min_steps,
-        resume=TrainState(**read_state(partial, data.device)) if partial.exists() else None,
-        on_epoch=keep,
-        listener=run.listener,
-    )
-    write_state(run.path, network.state_dict())
-    partial.unlink(missing_ok=True)
+    def _train_together(
+        self, members: Sequence[_Member], reached: Sequence[TrainState] | None
+    ) -> None:
+        train_together(
+            [member.network for member in members],
+            [(self.data.images, self.data.labels)] * len(members),
+            self.config.train,
+            normalisation=self.data.normalisation,
+            seed=self.seed,
+            names=[member.name for member in members],
+            min_steps=self.config.min_steps,
+            resume=reached,
+            on_epoch=lambda states: self._keep(members, states),
+            listener=self.listener,
+        )
+
+    def _keep(self, members: Sequence[_Member], states: Sequence[TrainState]) -> None:
+        for member, state in zip(members, states, strict=True):
+            write_state(member.unfinished, vars(state))
+        self.after_epoch()
 
 
 def weights_of(network: nn.Module) -> Weights:

@@ -14,7 +14,7 @@ Shape legend: B networks, N images, K classes, C channels, H height, W width of 
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -57,10 +57,9 @@ class Wide(nn.Module):
                 setattr(layer, attribute, self.count * getattr(layer, attribute))
             if type(layer) is nn.Linear:
                 self.network.set_submodule(name, _Linears(layer, self.count))
-        states = [network.state_dict() for network in networks]
+        weights = joined([network.state_dict() for network in networks])
         for name, value in self.network.state_dict(keep_vars=True).items():
-            if value.dim():  # one number is a count of steps, the same for all
-                value.data = torch.cat([state[name] for state in states])
+            value.data = weights[name]
 
     def forward(self, images_BNCHW: Tensor) -> Tensor:
         """Return the logits [B, N, K] of every network for its normalised images."""
@@ -71,11 +70,27 @@ class Wide(nn.Module):
     @torch.no_grad()
     def give_back(self, networks: Sequence[nn.Module]) -> None:
         """Copy weights and running statistics into the networks, in the order that they came."""
-        states = [network.state_dict() for network in networks]
-        for name, value in self.network.state_dict().items():
-            parts = value.chunk(self.count) if value.dim() else [value] * self.count
-            for state, part in zip(states, parts, strict=True):
-                state[name].copy_(part)
+        for network, own in zip(networks, self.parted(self.network.state_dict()), strict=True):
+            for name, value in network.state_dict().items():
+                value.copy_(own[name])
+
+    def parted(self, values: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Return copies of every network's own part of some values of the wide one, by name."""
+        parts: list[dict[str, Tensor]] = [{} for _ in range(self.count)]
+        for name, value in values.items():
+            every = value.chunk(self.count) if value.dim() else [value] * self.count
+            for part, own in zip(parts, every, strict=True):
+                part[name] = own.clone()
+        return parts
+
+
+def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the values of a wide network that these are every network's own part of."""
+    return {
+        # One number is a count of steps, the same for all.
+        name: torch.cat([part[name] for part in parts]) if value.dim() else value.clone()
+        for name, value in parts[0].items()
+    }
 
 
 class _Linears(nn.Module):

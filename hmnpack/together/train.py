@@ -18,19 +18,22 @@ import torch
 from torch import Tensor, nn
 
 from hmnpack.augment import normalise
-from hmnpack.networks.wide import Wide, can_be_wide
+from hmnpack.networks.wide import Wide, can_be_wide, joined
 from hmnpack.runtime import Listener, autocast, silent, stream
 from hmnpack.schema.config import TrainConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.together.batches import LabelledSet, Pile, augmented, losses_of
 from hmnpack.training import (
     OnBatch,
+    TrainState,
     full_precision,
     learning_rate,
     mean_loss,
     optimiser_of,
     pixels_of,
+    restore,
     schedule_of,
+    state_of,
     train,
 )
 
@@ -48,6 +51,8 @@ class _Lesson:
     seed: int
     names: Sequence[str]
     min_steps: int
+    resume: Sequence[TrainState] | None
+    on_epoch: Callable[[list[TrainState]], None] | None
     on_batch: OnBatches | None
     listener: Listener
 
@@ -61,6 +66,8 @@ def train_together(  # noqa: PLR0913
     seed: int,
     names: Sequence[str],
     min_steps: int = 0,
+    resume: Sequence[TrainState] | None = None,
+    on_epoch: Callable[[list[TrainState]], None] | None = None,
     on_batch: OnBatches | None = None,
     listener: Listener = silent,
 ) -> None:
@@ -85,6 +92,9 @@ def train_together(  # noqa: PLR0913
         seed: Seed of the run.
         names: Of every training's random streams; some may be alike.
         min_steps: Epochs are added until there are this many steps.
+        resume: States of every network to go on from, all after as many epochs.
+        on_epoch: Is given such states after every epoch, where the networks go side by side; it may
+            raise to stop the training.
         on_batch: Is given what the networks said of every batch.
         listener: Hears of every epoch: the name of the training, or of the first where several go
             at once; epochs that are done, and all, counted over all networks; the mean loss and
@@ -95,7 +105,9 @@ def train_together(  # noqa: PLR0913
         ValueError: if there are not as many networks, sets and names, or they are not alike.
     """
     _refuse_unlike(networks, sets, names)
-    lesson = _Lesson(config, normalisation, seed, names, min_steps, on_batch, listener)
+    lesson = _Lesson(
+        config, normalisation, seed, names, min_steps, resume, on_epoch, on_batch, listener
+    )
     image = sets[0][0].shape[1:]
     if len(networks) > 1 and can_be_wide(networks[0], (image[0], image[1], image[2])):
         _train_side_by_side(networks, sets, lesson)
@@ -135,6 +147,7 @@ def _train_one_by_one(
             seed=lesson.seed,
             name=lesson.names[index],
             min_steps=lesson.min_steps,
+            resume=lesson.resume[index] if lesson.resume else None,
             on_batch=_one_of(index, lesson.on_batch),
             listener=partial(_told_of_one, lesson.listener, index, len(networks)),
         )
@@ -164,7 +177,8 @@ def _train_side_by_side(
     pile, wide = Pile(sets, device), Wide(networks).train()
     schedule = schedule_of(config, images, lesson.min_steps)
     optimiser = optimiser_of(wide, config)
-    for epoch in range(schedule.epochs):
+    first = _restored(wide, optimiser, lesson.resume) if lesson.resume else 0
+    for epoch in range(first, schedule.epochs):
         generators = [stream(lesson.seed, name, "epoch", epoch) for name in lesson.names]
         orders = [torch.randperm(images, generator=generator) for generator in generators]
         losses = torch.zeros(schedule.steps, count, device=device)
@@ -179,9 +193,27 @@ def _train_side_by_side(
         means = [mean_loss(own, epoch * schedule.steps, name) for own, name in every]
         done = count * (epoch + 1), count * schedule.epochs
         lesson.listener(lesson.names[0], *done, loss=mean(means), lr=rate)
+        if lesson.on_epoch is not None:
+            lesson.on_epoch(_states(wide, optimiser, epoch + 1))
     wide.give_back(networks)
     for network in networks:
         network.train()
+
+
+def _states(wide: Wide, optimiser: torch.optim.Optimizer, epoch: int) -> list[TrainState]:
+    """Return the state of every network, as it has it alone."""
+    whole = state_of(wide.network, optimiser, epoch)
+    parts = zip(wide.parted(whole.network), wide.parted(whole.momentum), strict=True)
+    return [TrainState(epoch, network, momentum) for network, momentum in parts]
+
+
+def _restored(wide: Wide, optimiser: torch.optim.Optimizer, states: Sequence[TrainState]) -> int:
+    """Give the wide network what its parts' states are; return the epochs that they have had."""
+    network, momentum = (
+        joined([getattr(state, name) for state in states]) for name in ("network", "momentum")
+    )
+    restore(wide.network, optimiser, TrainState(states[0].epoch, network, momentum))
+    return states[0].epoch
 
 
 def _step(

@@ -44,6 +44,57 @@ def test_an_interrupted_network_goes_on_where_it_was(real, pool_config, tmp_path
     assert not list((tmp_path / "pieces").glob("*.part"))
 
 
+def alike(first, second):
+    """Up to the rounding of sums that are added in another order."""
+    for one, other in zip(first._trained, second._trained, strict=True):
+        torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=1e-3, atol=1e-5)
+
+
+def test_trained_at_once_they_are_those_of_each_alone(real, pool_config, tmp_path):
+    alone = pool_of(real, pool_config, 0, tmp_path / "alone")
+    heard = []
+    together = pool_of(
+        real, pool_config, 0, tmp_path / "x", lambda *said, **_: heard.append(said), at_once=2
+    )
+    assert heard == [("pool network 1", 2, 4), ("pool network 1", 4, 4)]
+    alike(alone, together)
+    assert same(together, pool_of(real, pool_config, 0, tmp_path / "x"))
+
+
+def test_interrupted_at_once_they_go_on_at_once_or_alone(real, pool_config, tmp_path):
+    def stop():
+        raise Paused("now")
+
+    whole = pool_of(real, pool_config, 0, tmp_path / "whole", at_once=2)
+    for then in (2, 1):
+        folder, heard = tmp_path / str(then), []
+        with pytest.raises(Paused):
+            pool_of(real, pool_config, 0, folder, after_epoch=stop, at_once=2)
+        assert len(list(folder.glob("*.part"))) == 2
+        pieces = pool_of(
+            real, pool_config, 0, folder, lambda *said, h=heard, **_: h.append(said), at_once=then
+        )
+        assert len(heard) == (1 if then == 2 else 2)
+        alike(whole, pieces)
+        assert not list(folder.glob("*.part"))
+
+
+def test_one_that_is_ahead_is_trained_by_itself(real, pool_config, tmp_path):
+    asked = []
+
+    def stop():
+        asked.append(1)
+        if len(asked) == 1:
+            raise Paused("now")
+
+    with pytest.raises(Paused):
+        pool_of(real, pool_config, 0, tmp_path, after_epoch=stop)
+    heard = []
+    pool = pool_of(real, pool_config, 0, tmp_path, lambda *s, **_: heard.append(s), at_once=2)
+    assert heard == [("pool network 1", 2, 2), ("pool network 2", 1, 2), ("pool network 2", 2, 2)]
+    assert same(pool, pool_of(real, pool_config, 0, tmp_path / "alone"))
+
+
 def test_mixtures_of_weights(real, pool_config, tmp_path):
     pool = pool_of(real, pool_config, 0, tmp_path)
     for part, expected in ((0.0, pool._trained[1].state_dict()), (1.0, pool._initial[1])):
