@@ -55,7 +55,7 @@ class Run:
         gradient_classes: The same of gradient matching.
         keep: Images of each class that pruning keeps; None: nothing is pruned.
         held_out: Real images that were held out of train.
-        trained_at_once: Networks of pruning that are trained at a time; None: all.
+        trained_at_once: Networks of the pool, and of pruning, trained at a time; None: all.
     """
 
     config: CompressConfig
@@ -168,8 +168,10 @@ def _pool(run: Run) -> Stage:
     steps = ceil(run.images / pool.train.batch)
     epochs = max(pool.train.epochs, ceil(pool.min_steps / steps))
     operations = pool.size * epochs * run.images * flops.network_flops(layers, flops.TRAINING)
-    maps = pool.train.batch * first_order_bytes(pool.network, run.spec.image)
-    weights = (2 * pool.size + 2) * weight_bytes(layers)  # all, untrained and trained; one trains
+    at_once = min(pool.size, run.trained_at_once or pool.size)
+    maps = at_once * pool.train.batch * first_order_bytes(pool.network, run.spec.image)
+    # All, untrained and trained; those under way once more, with gradients and momentum.
+    weights = (2 * pool.size + 3 * at_once) * weight_bytes(layers)
     part = Part("training", operations, pool.train.precision)
     return Stage("pool", (part,), _data_bytes(run) + weights + maps)
 

@@ -211,6 +211,11 @@ class TestPool:
         assert pool.name == "pool"
         assert pool.flops == 2 * counter.get_total_flops()
 
+    def test_networks_that_train_at_once_take_their_maps_at_once(self):
+        some, every = (stages(settings(), trained_at_once=count)["pool"] for count in (1, None))
+        assert some.flops == every.flops
+        assert some.bytes < every.bytes == stages(settings(), trained_at_once=2)["pool"].bytes
+
 
 def pruning(prune=(), *, keep=85, held_out=0, at_once=1):
     """The stage that prunes 93 images of each of 10 classes, by ConvNets of width 128."""
