@@ -111,6 +111,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     from hmnpack.recipes import RECIPES
     from hmnpack.schema.config import NetworkConfig, TrainConfig
     from hmnpack.schema.evaluation import EvaluateConfig
+    from hmnpack.schema.result import Result
 
     file, work = tmp_path / "digits.hmn", tmp_path / "runs"
     bundle = hmnpack.compress("digits", 1, config=RECIPES["smoke"], output=file)
@@ -125,7 +126,10 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     pieces.main()
     assert len(list(work.iterdir())) == 1
     assert file.read_bytes() == before
-    monkeypatch.setattr(sys, "argv", words)
+    shipped = EXAMPLES / "reproduce" / "results"
+    packed = ["--packed", str(shipped / "p1-fast.json")]
+    monkeypatch.setattr(pieces, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", [*words, "--name", "made", "--label", "Digits", *packed])
     pieces.main()
     assert "of 2 networks is recorded" in capsys.readouterr().out
     assert len(list(work.iterdir())) == 3
@@ -147,6 +151,16 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
         (row.name, row.accuracy_mean) for row in found.rows[1:]
     ]
     assert manifest.model_copy(update={"scores": ()}) == bundle.manifest
+
+    result = Result.model_validate_json((tmp_path / "results" / "made.json").read_text())
+    assert result.accuracy_mean == found.rows[0].accuracy_mean
+    assert result.controls == found.rows[1:]
+    assert result.figures["protocol"] == "short"
+    spent = json.loads((shipped / "p1-fast.json").read_text())["figures"]
+    minutes = spent["processor_minutes_pool"] + spent["processor_minutes_after_pool"]
+    assert result.figures["processor_minutes_packing"] == round(minutes, 1)
+    row = script("reproduce/render_tables.py").table({"made.json": result}, "results")
+    assert f"| {minutes:.0f} min of one CPU core | 100 | **" in row
 
     monkeypatch.setattr(sys, "argv", [*words, "--only", "2"])
     with pytest.raises(SystemExit):
@@ -340,11 +354,15 @@ class TestTables:
             accuracy_std=0.5,
             networks=3,
             controls=(row("random real, same floats", 20), row("JPEG real, same bytes", 30)),
-            figures={"ipc": 1, "images": 850, "network": "convnet", "width": 128, "epochs": 300},
+            figures={
+                **{"ipc": 1, "images": 850, "network": "convnet", "width": 128, "epochs": 300},
+                **{"paper_accuracy": 65.7, "processor_minutes_packing": 25.9},
+            },
         )
         (tmp_path / "x.json").write_text(result.model_dump_json())
         text = tables.table(tables.results(tmp_path), "results")
-        assert "| CIFAR-10 (JPEG) | 1 | fast | 850 | **50.0** &plusmn; 0.5 | 20.0" in text
+        assert "| CIFAR-10 (JPEG) | 1 | fast | 26 min of one CPU core | 850 | **50.0**" in text
+        assert "**50.0** &plusmn; 0.5 | 65.7 | 20.0" in text
         assert "30.0 &plusmn; 1.0 | - | 3 x convnet, width 128, 300 epochs" in text
         assert "[json](results/x.json)" in text
         assert tables.table({}, "results") == tables.EMPTY

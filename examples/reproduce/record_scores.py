@@ -6,6 +6,8 @@
 The score is that of `hmnpack evaluate --record`, which has to find it in one go. Here every network
 is kept in the work folder, so an interrupted command goes on where it was, and several processes
 can each train some of them (`--only 3 4`, which records nothing) before one puts them together.
+With `--name` it also writes a result, which is a row of the front page's table; `--packed` names
+the proxy's result that says how long the file took to pack.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from statistics import fmean
 
 import torch
 from ablations.study import digest
-from record import kept_rows, over_seeds, said
+from record import RESULTS, kept_rows, over_seeds, said, write_result
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.cli.settings import evaluate_config
@@ -27,11 +29,12 @@ from hmnpack.evaluation import BUNDLE_ROW, Evaluation, TrainingSet
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.controls import Material, control_rows
 from hmnpack.evaluation.run import bench_of, bundle_set, score_of
+from hmnpack.page.paper import paper_score
 from hmnpack.runtime import choose_device
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.protocols import PROTOCOLS, protocol_of
-from hmnpack.schema.result import Row
+from hmnpack.schema.result import DataFacts, Figure, Result, Row
 from hmnpack.scores import record, refuse_recording
 from hmnpack.sources import Source, SourceOptions, open_source
 from hmnpack.version import __version__
@@ -48,9 +51,12 @@ def main() -> None:
     if typed.only:
         pieces.accuracies(typed.only)
         return
-    scores = record(typed.bundle, bundle, pieces.evaluation(), device=typed.device).scores
+    evaluation = pieces.evaluation()
+    scores = record(typed.bundle, bundle, evaluation, device=typed.device).scores
     mean, count = fmean(scores[-1].accuracies), len(scores[-1].accuracies)
     print(f"{typed.bundle}: {mean:.2f} % of {count} networks is recorded")
+    if typed.name:
+        _write(typed, bundle.manifest, config, evaluation)
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,6 +73,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder of what is done")
+    parser.add_argument("--name", help="also write a result of this name")
+    parser.add_argument("--label", help="name of the data in tables")
+    parser.add_argument("--packed", type=Path, help="result of the proxy that packed the file")
     typed = parser.parse_args()
     if any(not 0 <= index < typed.networks for index in typed.only or ()):
         parser.error(f"--only {typed.only}: networks are numbered 0 to {typed.networks - 1}")
@@ -78,6 +87,56 @@ def _protocol(typed: argparse.Namespace, manifest: Manifest) -> EvaluateConfig:
     base = protocol_of(typed.protocol, manifest)
     options = {"network.name": typed.net, "repeats": typed.networks, "seed": typed.seed}
     return evaluate_config(typed.set, options, base)
+
+
+def _write(
+    typed: argparse.Namespace, manifest: Manifest, config: EvaluateConfig, evaluation: Evaluation
+) -> None:
+    """Write the result, whose rows are those of the evaluation."""
+    headline, *controls = evaluation.rows
+    settings, source = manifest.config, manifest.source
+    write_result(
+        RESULTS,
+        device=typed.device,
+        typed_data=typed.data,
+        name=typed.name,
+        recipe=settings.recipe if settings else None,
+        seed=typed.seed,
+        data=DataFacts(name=typed.label or source.name, fingerprint=source.fingerprint),
+        accuracy_mean=headline.accuracy_mean,
+        accuracy_std=headline.accuracy_std,
+        accuracy_ci95=headline.accuracy_ci95,
+        networks=headline.networks,
+        controls=tuple(controls),
+        figures={
+            "ipc": manifest.budget.ipc,
+            "images": headline.images,
+            "floats": manifest.ledger.floats,
+            "budget_floats": manifest.budget.floats,
+            "held_out_of_packing": source.held_out,
+            "protocol": typed.protocol,
+            "network": config.network.name,
+            "width": config.network.width,
+            "epochs": headline.figures.get("epochs"),
+            **_packing(typed.packed),
+            **_of_paper(manifest),
+        },
+    )
+
+
+def _packing(path: Path | None) -> dict[str, Figure]:
+    """Return what a proxy says of packing: minutes of processor time, the pool's included."""
+    if path is None:
+        return {}
+    figures = Result.model_validate_json(path.read_text(encoding="utf-8")).figures
+    parts = (figures[f"processor_minutes_{part}"] for part in ("pool", "after_pool"))
+    minutes = sum(float(part) for part in parts if part is not None)
+    return {"packed_by": path.name, "processor_minutes_packing": round(minutes, 1)}
+
+
+def _of_paper(manifest: Manifest) -> dict[str, Figure]:
+    found = paper_score(manifest)
+    return {} if found is None else {"paper_accuracy": found.accuracy, "paper_std": found.std}
 
 
 @dataclass(frozen=True)

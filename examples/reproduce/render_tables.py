@@ -21,7 +21,10 @@ EMPTY = "No results are recorded yet.\n"
 CONTROLS = ("same floats", "same bytes", "warm-up alone")
 """What the names of rows beside the headline have in them; each is a column."""
 
-COLUMNS = ("data", "ipc", "recipe", "images", "condensed", *CONTROLS, "networks", "file")
+COLUMNS = (
+    *("data", "ipc", "recipe", "packed in", "images", "condensed", "paper"),
+    *(*CONTROLS, "networks", "file"),
+)
 
 
 def results(folder: Path) -> dict[str, Result]:
@@ -61,11 +64,18 @@ def _cells(result: Result) -> tuple[str, ...]:
         data,
         str(figures.get("ipc", "-")),
         result.recipe or "-",
+        _packed_in(result),
         str(figures.get("images", "-")),
         f"**{result.accuracy_mean:.1f}** &plusmn; {result.accuracy_std or 0:.1f}",
+        str(figures.get("paper_accuracy", "-")),
         *(_control(result.controls, words) for words in CONTROLS),
         f"{network}, {epochs}",
     )
+
+
+def _packed_in(result: Result) -> str:
+    minutes = result.figures.get("processor_minutes_packing")
+    return "-" if minutes is None else f"{minutes:.0f} min of one CPU core"
 
 
 def _control(rows: tuple[Row, ...], words: str) -> str:
