@@ -65,12 +65,9 @@ class WeightAverage:
             name: torch.empty_like(parameters[name]).copy_(mean) for name, mean in state.items()
         }
 
-    @torch.no_grad()
     def take(self) -> None:
         """Give the container the mean for good, if there is one; on every rank, as collected."""
-        for name, parameter in self.container.named_parameters():
-            if name in self.mean:
-                parameter.copy_(self.mean[name])
+        self.container.set_values(self.mean)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -78,14 +75,9 @@ class WeightAverage:
         if not self.mean:
             yield
             return
-        before = {
-            name: parameter.detach().clone()
-            for name, parameter in self.container.named_parameters()
-        }
+        before = self.container.copied()
         try:
             self.take()
             yield
         finally:
-            with torch.no_grad():
-                for name, parameter in self.container.named_parameters():
-                    parameter.copy_(before[name])
+            self.container.set_values(before)

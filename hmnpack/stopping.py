@@ -38,7 +38,6 @@ class BestWeights:
         """Whether patience is at an end."""
         return self.since >= self.patience
 
-    @torch.no_grad()
     def judged(self, accuracy: float) -> None:
         """Take in how good the container's weights are now.
 
@@ -47,17 +46,13 @@ class BestWeights:
         """
         if accuracy > self.accuracy:
             self.accuracy, self.since = accuracy, 0
-            parameters = self.container.named_parameters()
-            self.weights = {name: value.detach().clone() for name, value in parameters}
+            self.weights = self.container.copied()
         else:
             self.since += 1
 
-    @torch.no_grad()
     def take(self) -> None:
         """Give the container the best weights for good, if any were judged."""
-        for name, parameter in self.container.named_parameters():
-            if name in self.weights:
-                parameter.copy_(self.weights[name])
+        self.container.set_values(self.weights)
 
     def state(self) -> dict[str, Any]:
         """Return everything that was taken in."""

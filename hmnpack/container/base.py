@@ -68,6 +68,17 @@ class Container(nn.Module, ABC):
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return what a bundle stores, by the names of the ledger: float32, on the CPU."""
 
+    def copied(self) -> dict[str, Tensor]:
+        """Return a copy of every parameter, by its name."""
+        return {name: value.detach().clone() for name, value in self.named_parameters()}
+
+    @torch.no_grad()
+    def set_values(self, values: Mapping[str, Tensor]) -> None:
+        """Give parameters the values of that name; those without one stay as they are."""
+        for name, parameter in self.named_parameters():
+            if name in values:
+                parameter.copy_(values[name])
+
     def tier_of(self, name: str) -> Tier:
         """Return the tier that a parameter belongs to, by its name."""
         return self.memories.get(name, "decoder")

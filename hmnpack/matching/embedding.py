@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.augment import normalise
 from hmnpack.matching.pool import RealData
 from hmnpack.networks import FeatureNetwork
 
@@ -49,5 +48,4 @@ def _last_blocks(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Give some of the rows, and the last block's outputs for them, batch by batch."""
     for some in rows.split(_BATCH):
-        images = normalise(data.images[some].float() / 255, data.normalisation)
-        yield some, network.features(images)[-1]
+        yield some, network.features(data.normalised(some))[-1]

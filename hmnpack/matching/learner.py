@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hmnpack.augment import normalise
 from hmnpack.matching.objective import Match
 from hmnpack.networks import build_network
 from hmnpack.runtime import stream
@@ -60,8 +59,7 @@ class Learner:
         self.network.train()
         generator = stream(self.match.seed, "gradient", "train", step)
         for rows in self._batches(step % config.inner_steps):
-            batch = normalise(data.images[rows].float() / 255, data.normalisation)
-            target = data.labels[rows]
+            batch, target = data.normalised(rows), data.labels[rows]
             sgd_step(self.network, self.optimiser, batch, target, config.train, generator)
         self._same_on_every_rank()
 

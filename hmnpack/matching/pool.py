@@ -69,6 +69,14 @@ class RealData:
         """Where the images are."""
         return self.images.device
 
+    def normalised(self, rows: Tensor) -> Tensor:
+        """Return some of the images as networks see them, not augmented: float32 [n, C, H, W].
+
+        Args:
+            rows: int64 [n], which of them.
+        """
+        return normalise(self.images[rows].float() / 255, self.normalisation)
+
     def prepared(self, images: Tensor, classes: Tensor, draws: Draws) -> Tensor:
         """Normalise and augment images, with one draw per class for all of its (siamese).
 

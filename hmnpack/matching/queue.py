@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from hmnpack.augment import normalise
 from hmnpack.errors import BadSettings
 from hmnpack.matching.objective import Match
 from hmnpack.matching.pool import Pool, untrained, weights_of
@@ -85,8 +84,8 @@ class Queue(Pool):
         for _ in range(self.settings.steps):
             rows = torch.randint(len(data.labels), (config.batch,), generator=generator)
             rows = rows.to(data.device)
-            batch = normalise(data.images[rows].float() / 255, data.normalisation)
-            sgd_step(network, optimiser, batch, data.labels[rows], config, generator)
+            batch, target = data.normalised(rows), data.labels[rows]
+            sgd_step(network, optimiser, batch, target, config, generator)
         network.requires_grad_(False).eval()
         # Ranks train alike, but sums may differ in their last digit from device to device.
         self.match.world.copy(network.state_dict().values())
