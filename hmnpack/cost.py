@@ -1,9 +1,10 @@
 """What a run costs, stage by stage: operations, and memory at the peak (pure arithmetic).
 
 Left out, at a few per cent in all: augmentation, normalisation, pooling, k-means, the optimisers,
-quick networks that judge, and the distances of features: those of `mmd` and `characteristic` come
-to a tenth of feature matching with 64 real and 32 synthetic images of each class, and so does the
-regression of `krr`, beside the pass that it takes.
+quick networks that only watch, and the distances of features: those of `mmd` and `characteristic`
+come to a tenth of feature matching with 64 real and 32 synthetic images of each class, and so does
+the regression of `krr`, beside the pass that it takes. Early stopping may leave out steps; they are
+counted, with the quick networks that would judge.
 
 Memory is a model: the images, networks with gradients and momentum, and what they take while they
 work (:mod:`hmnpack.footprint`).
@@ -25,6 +26,7 @@ from hmnpack.footprint import (
     tested_bytes,
     weight_bytes,
 )
+from hmnpack.probe import images_shown, quick_network
 from hmnpack.pruning import hardest_of, needs_held_out
 from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.recipes import needs_pool
@@ -37,6 +39,7 @@ from hmnpack.schema.config import (
     TrainConfig,
 )
 from hmnpack.schema.container import HmnSpec
+from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.training import TEST_BATCH, schedule_of
 
 Work = Literal["training", "features", "gradients", "decoding"]
@@ -204,6 +207,7 @@ def _feature_matching(run: Run) -> Stage:
         ),
         _decoding(run, match.steps, classes * each, pieces=classes),
         *_queue(run),
+        *_judging(run, match.stopping),
     )
     networks = 2 if trained else 1
     maps = networks * each * first_order_bytes(network, run.spec.image)
@@ -221,6 +225,15 @@ def _queue(run: Run) -> tuple[Part, ...]:
     shown = match.steps * min(queue.trained, queue.size) * queue.steps * queue.train.batch
     per_image = flops.network_flops(run.layers(queue.network), flops.TRAINING)
     return (Part("training", shown * per_image, queue.train.precision),)
+
+
+def _judging(run: Run, stopping: StoppingConfig) -> tuple[Part, ...]:
+    """Return the trainings of the quick networks that may end a stage; ranks wait for one."""
+    if not stopping.probes:
+        return ()
+    layers, shown = run.layers(quick_network(run.spec.image)), images_shown(run.spec)
+    operations = stopping.probes * shown * flops.network_flops(layers, flops.TRAINING)
+    return (Part("training", operations, "auto"),)
 
 
 def _views(match: MatchConfig, size: int, bound: int | None) -> tuple[int, int]:
@@ -254,6 +267,7 @@ def _gradient_matching(run: Run) -> Stage:
         Part("training", work(trained, flops.TRAINING), gradient.train.precision),
         _decoding(run, gradient.steps, synthetic, pieces=classes),
     ]
+    parts += _judging(run, gradient.stopping)
     if gradient.real == "kmeans":
         chosen = gradient.networks * run.images
         parts.append(Part("features", work(chosen, flops.FEATURES), "float32", classes))

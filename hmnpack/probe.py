@@ -19,7 +19,7 @@ from hmnpack.runtime import stream
 from hmnpack.schema.config import COLOUR_CROP, NetworkConfig, TrainConfig
 from hmnpack.schema.container import ContainerSpec, ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training import accuracy, train
+from hmnpack.training import accuracy, schedule_of, train
 
 PROBED_STAGES = ("matching", "gradient")
 """The stages in which there are probes."""
@@ -52,6 +52,23 @@ class ProbeConfig:
 _DEFAULT = ProbeConfig()
 
 
+def quick_network(image: ImageShape, config: ProbeConfig = _DEFAULT) -> NetworkConfig:
+    """Return the architecture of a quick network for images of a shape."""
+    depth = max(1, min(image.height, image.width).bit_length() - 3)
+    return NetworkConfig(width=config.width, depth=depth)
+
+
+def images_shown(spec: ContainerSpec, config: ProbeConfig = _DEFAULT) -> int:
+    """Return how many images the training of one quick network takes, each pass counted."""
+    images = spec.classes * _each(spec, config.images)
+    return schedule_of(_training(config), images, config.steps).epochs * images
+
+
+def _training(config: ProbeConfig) -> TrainConfig:
+    # A mirrored digit is another sign, and a quick network has no time for CutMix.
+    return TrainConfig(epochs=0, batch=config.batch, lr=config.lr, augment=COLOUR_CROP, cutmix=0)
+
+
 def quick_accuracy(
     images: Tensor,
     labels: Tensor,
@@ -77,22 +94,18 @@ def quick_accuracy(
         Diverged: if a loss is infinite or not a number.
     """
     channels, height, width = images.shape[1:]
-    # A mirrored digit is another sign, and a quick network has no time for CutMix.
-    training = TrainConfig(
-        epochs=0, batch=config.batch, lr=config.lr, augment=COLOUR_CROP, cutmix=0
-    )
-    depth = max(1, min(height, width).bit_length() - 3)
+    image = ImageShape(channels=channels, height=height, width=width)
     network = build_network(
-        NetworkConfig(width=config.width, depth=depth),
+        quick_network(image, config),
         classes=int(labels.max()) + 1,
-        image=ImageShape(channels=channels, height=height, width=width),
+        image=image,
         generator=stream(seed, "probe", "network"),
     ).to(images.device)
     train(
         network,
         images,
         labels,
-        training,
+        _training(config),
         normalisation=normalisation,
         seed=seed,
         name="probe",
@@ -171,7 +184,12 @@ class Probe:
 
 def _rows(spec: ContainerSpec, most: int, seed: int) -> Tensor:
     """Return so many images at most, the same of each class: int64, class by class."""
-    most = min(most, _ELEMENTS // spec.image.elements)
     each = torch.randperm(spec.instances, generator=stream(seed, "probe", "images"))
-    each = each[: max(1, most // spec.classes)]
+    each = each[: _each(spec, most)]
     return (torch.arange(spec.classes)[:, None] * spec.instances + each).flatten()
+
+
+def _each(spec: ContainerSpec, most: int) -> int:
+    """Return the images of each class, where there are so many in all at most."""
+    most = min(most, _ELEMENTS // spec.image.elements)
+    return min(spec.instances, max(1, most // spec.classes))

@@ -1,5 +1,7 @@
 """What a run costs, against arithmetic by hand and against torch's counter on a real training."""
 
+from collections import Counter
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -38,7 +40,10 @@ def stages(config, *, ipc=1, images=45_000, **chunks):
 
 
 def work(stage):
-    return {part.work: part.flops for part in stage.parts}
+    found = Counter()
+    for part in stage.parts:
+        found[part.work] += part.flops
+    return found
 
 
 class TestGradientMatching:
@@ -177,6 +182,19 @@ class TestFeatureMatching:
         assert work(found["feature matching"])["training"] == 7 * 2 * 10 * 256 * training
         more = settings(match=SIMPLE | {"steps": 7, "queue": queue | {"size": 50}})
         assert stages(more)["feature matching"].bytes > found["feature matching"].bytes
+
+    @pytest.mark.parametrize("stage", ["match", "gradient"])
+    def test_the_networks_that_may_end_a_stage_train(self, stage):
+        """By hand: 850 images are 7 batches, so 300 steps are 43 passes, of width 32."""
+        recipe, name = ("fast", "feature") if stage == "match" else ("paper", "gradient")
+        alone, judged = (
+            work(stages(settings(recipe, **{stage: changes}))[f"{name} matching"])
+            for changes in ({}, {"stopping": {"probes": 20}})
+        )
+        training = 2 * FIRST // 4 + 3 * INNER // 16 + 3 * LINEAR // 4
+        more = judged.pop("training") - alone.pop("training", 0)
+        assert more == 20 * 43 * 850 * training
+        assert judged == alone
 
     def test_chunks_take_less_memory(self):
         some, every = (
