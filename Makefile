@@ -33,8 +33,9 @@ demo: $(STAMP) ## compress, inspect, expand and evaluate real handwritten digits
 	@echo "contact sheet:"
 	@$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/digits.png --format sheet --force
 
+# Files are shared out between as many processes as there are processors.
 test: $(STAMP) ## run the test suite
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 8 --dist loadfile
 
 check: $(STAMP) verify-bundles ## lint, formatting, types, packaging, JSON schemas, bundles
 	$(BIN)/ruff check .

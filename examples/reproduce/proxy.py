@@ -6,8 +6,8 @@
 The data set is packed by a recipe and settings, as `hmnpack compress` would (or `--bundle` names a
 file); then networks are trained from scratch on all decoded images by the paper's training recipe,
 for 2,000 steps or as few more as make whole epochs, and tested on the part of train that was held
-out of the packing. `q2` packs three times, with other seeds: how much a choice matters beside
-chance. What is found in the work folder is not made again: an interrupted or paused run goes on
+out of the packing. `q2` packs three times, `q0` five times, with other seeds: how much a choice
+matters beside chance. What is found in the work folder is not made again: an interrupted or paused run goes on
 where it was, and several processes can each make some of the bundles (`--seed 1`) or train some of
 the networks (`--seeds 1`) before one puts them together.
 """
@@ -47,6 +47,7 @@ class Proxy:
         networks: How many are trained on each bundle, where no seeds are named.
         bundles: How many are packed, where no seed is named.
         ipc: Budget, in images per class.
+        holdout: Part of train that is held out, where it is not the recipe's.
     """
 
     label: str
@@ -59,11 +60,13 @@ class Proxy:
     networks: int = 3
     bundles: int = 1
     ipc: int = 1
+    holdout: float | None = None
 
 
 PROXIES = {
     "p1": Proxy("CIFAR-10 (JPEG)", width=64),
     "p2": Proxy("Fashion-MNIST", width=64, data="fashion-mnist"),
+    "q0": Proxy("digits", width=32, data="digits", steps=1000, batch=64, bundles=5, holdout=0.3),
     "q1": Proxy("CIFAR-10 (JPEG)", width=64, steps=1000, batch=64, networks=2),
     "q2": Proxy("CIFAR-10 (JPEG)", width=32, steps=1000, batch=64, networks=1, bundles=3),
     "p3": Proxy("tiny-imagenet-20", width=32, size=64),
@@ -100,7 +103,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--bundle", type=Path, help="score this file; pack nothing")
     parser.add_argument(
-        "--seed", type=int, nargs="+", help="one bundle for each [default: 0; q2: 0 1 2]"
+        "--seed", type=int, nargs="+", help="one bundle for each [default: 0; q2: 0 1 2; q0: 0 to 4]"
     )
     parser.add_argument(
         "--seeds", type=int, nargs="+", help="one network for each [default: 0 1 2; q1: 0 1; q2: 0]"
@@ -172,9 +175,11 @@ def _run(typed: argparse.Namespace, proxy: Proxy, source: Source, name: str, see
 
 def _settings(typed: argparse.Namespace, proxy: Proxy, source: Source, seed: int) -> CompressConfig:
     """Return the recipe's settings at the proxy's width, under what was typed."""
-    widths = [f"{stage}.network.width={proxy.width}" for stage in ("pool", "gradient")]
+    own = [f"{stage}.network.width={proxy.width}" for stage in ("pool", "gradient")]
+    if proxy.holdout is not None:
+        own.append(f"holdout={proxy.holdout}")
     recipe, options = typed.recipe or proxy.recipe, {"seed": seed}
-    return CompressSettings(recipe, None, [*widths, *typed.set], options).config(shape_of(source))
+    return CompressSettings(recipe, None, [*own, *typed.set], options).config(shape_of(source))
 
 
 def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
