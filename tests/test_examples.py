@@ -159,6 +159,10 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     spent = json.loads((shipped / "p1-fast.json").read_text())["figures"]
     minutes = spent["processor_minutes_pool"] + spent["processor_minutes_after_pool"]
     assert result.figures["processor_minutes_packing"] == round(minutes, 1)
+    # By hand: layers of 1 and 4 channels on 8, 4 and 2 pixels; forward and back to the weights.
+    forward = 2 * 9 * 4 * 8 * 8, 2 * 9 * 4 * 4 * (4 * 4 + 2 * 2), 2 * 4 * 10
+    training = 2 * forward[0] + 3 * forward[1] + 3 * forward[2]
+    assert result.figures["flops_network"] == 2 * 100 * training
     row = script("reproduce/render_tables.py").table({"made.json": result}, "results")
     assert f"| {minutes:.0f} min of one CPU core | 100 | **" in row
 
@@ -251,6 +255,7 @@ class TestProxy:
         assert both.minutes is not None
         assert 0 <= both.figures["minutes_pool"] <= both.minutes
         assert both.figures["processor_minutes_after_pool"] >= 0.001
+        assert 0.1 < both.figures["peak_gb"] < 100
         held_out = read(tmp_path / "runs" / "smoke.hmn").manifest.source.held_out
         assert both.figures["tested_on"] == f"{held_out} images held out of train"
         text = script("reproduce/render_proxies.py").sections(tmp_path / "results")
@@ -264,6 +269,7 @@ class TestProxy:
         assert run(*words, "--tag", "short") == 0
         short = result("smoke-short.json")
         assert short.figures["settings"] == "match.steps=1 pool.network.width=4"
+        assert 0 < short.figures["flops_packing"] < result("smoke.json").figures["flops_packing"]
         # The same pool as that of the first run, which trained it.
         assert short.figures["minutes_pool"] == result("smoke.json").figures["minutes_pool"]
 

@@ -1,31 +1,44 @@
 """The minutes of a run by stage, in a file, so that those of interrupted runs add up.
 
 Both kinds are kept: those by the clock, and those that the process had processors for, which on a
-machine that does other work at the same time are fewer, and with several threads more.
+machine that does other work at the same time are fewer, and with several threads more. So is the
+most memory that was taken.
 """
 
 import json
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+import torch
+
 from hmnpack.runtime import Listener
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Minutes by the clock, and of processor time."""
+    """What a part of a run took.
+
+    Attributes:
+        clock: Minutes by the clock.
+        processor: Minutes of processor time.
+        peak_gb: Most memory by then, in 10^9 bytes: the accelerator's, without one the process's.
+    """
 
     clock: float = 0.0
     processor: float = 0.0
+    peak_gb: float = 0.0
 
     def __add__(self, other: "Spent") -> "Spent":
-        return Spent(self.clock + other.clock, self.processor + other.processor)
+        peak_gb = max(self.peak_gb, other.peak_gb)
+        return Spent(self.clock + other.clock, self.processor + other.processor, peak_gb)
 
     def __truediv__(self, parts: int) -> "Spent":
-        return Spent(self.clock / parts, self.processor / parts)
+        return Spent(self.clock / parts, self.processor / parts, self.peak_gb)
 
 
 NOTHING = Spent()
@@ -85,10 +98,17 @@ class Timed:
     def _booked(self, stage: str) -> None:
         now = _now()
         since, self._since = self._since, now
-        spent = Spent(now.clock - since.clock, now.processor - since.processor)
+        spent = Spent(now.clock - since.clock, now.processor - since.processor, now.peak_gb)
         self.book(stage).add(stage, spent)
 
 
 def _now() -> Spent:
-    """Return the minutes since times that do not matter."""
-    return Spent(time.monotonic() / 60, time.process_time() / 60)
+    """Return the minutes since times that do not matter, and the most memory so far."""
+    return Spent(time.monotonic() / 60, time.process_time() / 60, _peak_gb())
+
+
+def _peak_gb() -> float:
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

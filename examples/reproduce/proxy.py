@@ -7,9 +7,9 @@ The data set is packed by a recipe and settings, as `hmnpack compress` would (or
 file); then networks are trained from scratch on all decoded images by the paper's training recipe,
 for 2,000 steps or as few more as make whole epochs, and tested on the part of train that was held
 out of the packing. `q2` packs three times, `q0` five times, with other seeds: how much a choice
-matters beside chance. What is found in the work folder is not made again: an interrupted or paused run goes on
-where it was, and several processes can each make some of the bundles (`--seed 1`) or train some of
-the networks (`--seeds 1`) before one puts them together.
+matters beside chance. What is found in the work folder is not made again: an interrupted or paused
+run goes on where it was, and several processes can each make some of the bundles (`--seed 1`) or
+train some of the networks (`--seeds 1`) before one puts them together.
 """
 
 import argparse
@@ -26,8 +26,11 @@ from scoring import Scoring, as_seen
 from hmnpack.bundle import Bundle, read
 from hmnpack.cli.settings import CompressSettings
 from hmnpack.errors import HmnError, Paused
+from hmnpack.estimate import estimate
 from hmnpack.recipes import shape_of
+from hmnpack.runtime import choose_device
 from hmnpack.schema.config import CompressConfig, NetworkConfig
+from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.result import DataFacts
 from hmnpack.sources import Source, SourceOptions, open_source
 
@@ -103,7 +106,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--bundle", type=Path, help="score this file; pack nothing")
     parser.add_argument(
-        "--seed", type=int, nargs="+", help="one bundle for each [default: 0; q2: 0 1 2; q0: 0 to 4]"
+        "--seed",
+        type=int,
+        nargs="+",
+        help="one bundle for each [default: 0; q2: 0 1 2; q0: 0 to 4]",
     )
     parser.add_argument(
         "--seeds", type=int, nargs="+", help="one network for each [default: 0 1 2; q1: 0 1; q2: 0]"
@@ -217,6 +223,7 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
             "bundles": len(runs),
             **{f"minutes_{part}": round(spent.clock, 3) for part, spent in minutes.items()},
             **{f"processor_minutes_{p}": round(spent.processor, 3) for p, spent in minutes.items()},
+            **_arithmetic(typed, runs[0], minutes),
             **_accuracies(typed.seed, runs),
         },
     )
@@ -229,6 +236,20 @@ def _minutes_each(runs: list[_Run]) -> dict[str, Spent]:
         part: sum((run.minutes[part] for run in runs), NOTHING) / len(runs)
         for part in runs[0].minutes
     }
+
+
+def _arithmetic(
+    typed: argparse.Namespace, run: _Run, minutes: dict[str, Spent]
+) -> dict[str, float]:
+    """Return the operations of packing one bundle, the pool's included, and the most memory."""
+    manifest = run.scoring.bundle.manifest
+    if not minutes or manifest.config is None or not isinstance(manifest.container, HmnSpec):
+        return {}
+    images, device = manifest.source.train_images, choose_device(typed.device)
+    ipc = manifest.budget.ipc
+    cost = estimate(manifest.config, manifest.container, images, device, ipc=ipc)
+    figures = {"peak_gb": round(sum(minutes.values(), NOTHING).peak_gb, 2)}
+    return figures if cost is None else {"flops_packing": cost.flops, **figures}
 
 
 def _accuracies(seeds: list[int], runs: list[_Run]) -> dict[str, float]:

@@ -29,6 +29,7 @@ from hmnpack.evaluation import BUNDLE_ROW, Evaluation, TrainingSet
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.controls import Material, control_rows
 from hmnpack.evaluation.run import bench_of, bundle_set, score_of
+from hmnpack.flops import TRAINING, is_counted, layers_of, network_flops
 from hmnpack.page.paper import paper_score
 from hmnpack.runtime import choose_device
 from hmnpack.schema.evaluation import EvaluateConfig
@@ -37,6 +38,7 @@ from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import DataFacts, Figure, Result, Row
 from hmnpack.scores import record, refuse_recording
 from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.training import schedule_of
 from hmnpack.version import __version__
 
 
@@ -118,6 +120,7 @@ def _write(
             "network": config.network.name,
             "width": config.network.width,
             "epochs": headline.figures.get("epochs"),
+            **_operations(manifest, config, headline.images),
             **_packing(typed.packed),
             **_of_paper(manifest),
         },
@@ -125,13 +128,23 @@ def _write(
 
 
 def _packing(path: Path | None) -> dict[str, Figure]:
-    """Return what a proxy says of packing: minutes of processor time, the pool's included."""
+    """Return what a proxy says of packing: what it took, the pool's included."""
     if path is None:
         return {}
     figures = Result.model_validate_json(path.read_text(encoding="utf-8")).figures
     parts = (figures[f"processor_minutes_{part}"] for part in ("pool", "after_pool"))
     minutes = sum(float(part) for part in parts if part is not None)
-    return {"packed_by": path.name, "processor_minutes_packing": round(minutes, 1)}
+    found = {"packed_by": path.name, "processor_minutes_packing": round(minutes, 1)}
+    return found | {name: figures[name] for name in ("flops_packing", "peak_gb") if name in figures}
+
+
+def _operations(manifest: Manifest, config: EvaluateConfig, images: int) -> dict[str, Figure]:
+    """Return the operations of training one network on so many images in each epoch."""
+    if not is_counted(config.network):
+        return {}
+    layers = layers_of(config.network, len(manifest.classes), manifest.container.image)
+    epochs = schedule_of(config.train, images, config.min_steps).epochs
+    return {"flops_network": epochs * images * network_flops(layers, TRAINING)}
 
 
 def _of_paper(manifest: Manifest) -> dict[str, Figure]:
