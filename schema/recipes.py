@@ -9,6 +9,7 @@ from hmnpack.schema.config import (
     COLOUR_CROP,
     MATCHING_AUGMENTATIONS,
     CompressConfig,
+    ContainerConfig,
     GradientConfig,
     MatchConfig,
     NetworkConfig,
@@ -53,7 +54,8 @@ FAST = CompressConfig(
             epochs=4, lr=0.02, lr_end=0.0002, augment=MATCHING_AUGMENTATIONS, cutmix=0.0
         ),
     ),
-    warmup=WarmupConfig(steps=300, lr=0.02),
+    container=ContainerConfig(activation="gelu"),
+    warmup=WarmupConfig(images="random", steps=300, lr=0.02),
     match=MatchConfig(
         steps=2300,
         real_batch=128,
@@ -73,6 +75,7 @@ BEST = CompressConfig(
         network=NetworkConfig(width=128),
         train=FAST.pool.train.model_copy(update={"epochs": 20}),
     ),
+    container=FAST.container,
     warmup=FAST.warmup.model_copy(update={"steps": 1000}),
     match=FAST.match.model_copy(
         update={"steps": 40_000, "synthetic_batch": 64, "lr": 0.02, "views": 2000}

@@ -343,7 +343,8 @@ class TestStages:
         assert work(stages(config)["warm-up"]) == {"decoding": 3 * 3 * once}
 
     def test_choosing_its_images_takes_a_forward_pass(self):
-        config = settings(pool={"network": {"width": 128}})
+        changes = {"pool": {"network": {"width": 128}}, "warmup": {"images": "kmeans"}}
+        config = settings(**changes)
         assert work(stages(config)["warm-up"])["features"] == 45_000 * (FIRST + INNER)
 
     def test_everything_holds_the_data(self):
