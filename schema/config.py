@@ -118,7 +118,6 @@ class MatchConfig(TierRates):
     left_out_if_empty: ClassVar = frozenset({"average", "views"})
     left_out_if_default: ClassVar = TierRates.left_out_if_default | {
         "parts",
-        "part_images",
         "classifier",
         "farthest",
         "queue",
@@ -149,11 +148,6 @@ class MatchConfig(TierRates):
         le=1000,
         description="Parts of like images that each class is cut into, as far as it has images; "
         "a step matches one part of each class, by its share of the synthetic images.",
-    )
-    part_images: int = Field(
-        default=1,
-        ge=1,
-        description="Fewest synthetic images of a part; classes of few images have fewer parts.",
     )
     views: int = Field(
         default=0,
@@ -223,10 +217,6 @@ class MatchConfig(TierRates):
     stopping: StoppingConfig = Field(
         default=StoppingConfig(), description="Ending before the last step."
     )
-
-    def parts_of(self, instances: int) -> int:
-        """Return how many parts a class of so many synthetic images is cut into."""
-        return min(self.parts, max(1, instances // self.part_images))
 
 
 class GradientConfig(Extended):

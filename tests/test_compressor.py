@@ -51,21 +51,6 @@ def run(source, tmp_path):
     return run
 
 
-def test_a_class_of_few_images_has_fewer_parts(run):
-    """The bytes are those of as many parts as there are images for."""
-
-    def packed(**changes):
-        config = recipe_of("smoke")
-        match = config.match.model_copy(update=changes)
-        bundle = run(config=config.model_copy(update={"match": match}))
-        return bundle.manifest.container.instances, bundle.manifest.data_sha256
-
-    (instances, whole), (_, halves) = packed(parts=1), packed(parts=2)
-    assert whole != halves
-    assert packed(parts=2, part_images=instances // 2) == (instances, halves)
-    assert packed(parts=2, part_images=instances // 2 + 1) == (instances, whole)
-
-
 def test_the_bundle_is_within_budget_and_says_where_it_is_from(run, source, tmp_path):
     bundle = run(tmp_path / "x.hmn")
     manifest = bundle.manifest

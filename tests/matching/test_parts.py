@@ -70,14 +70,6 @@ def test_a_class_has_no_more_parts_than_images(real, pool_config, tmp_path):
     assert in_parts(real, network, 999, 1, 0) is real
 
 
-@pytest.mark.parametrize(
-    ("instances", "parts"), [(1, 1), (9, 1), (14, 1), (19, 1), (20, 2), (39, 3), (85, 4)]
-)
-def test_parts_of_few_images_are_fewer(instances, parts):
-    match = MatchConfig(steps=1, parts=4, part_images=10)
-    assert match.parts_of(instances) == parts
-
-
 def test_a_start_is_chosen_part_by_part(parted):
     data, pool = parted
     for kind in ("random", "kmeans"):
