@@ -166,6 +166,12 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     row = script("reproduce/render_tables.py").table({"made.json": result}, "results")
     assert f"| {minutes:.0f} min of one CPU core | 100 | **" in row
 
+    other = RECIPES["smoke"].model_copy(update={"seed": 1})
+    hmnpack.compress("digits", 1, config=other).save(file, force=True)
+    monkeypatch.setattr(sys, "argv", words)
+    pieces.main()
+    assert len(list(work.iterdir())) == 5  # its networks are new, the control row is not
+
     monkeypatch.setattr(sys, "argv", [*words, "--only", "2"])
     with pytest.raises(SystemExit):
         pieces.main()

@@ -156,7 +156,8 @@ def _of_paper(manifest: Manifest) -> dict[str, Figure]:
 class Pieces:
     """An evaluation of which every network of the bundle, and every control row, is a file.
 
-    A file is named by everything that decides what is in it, down to the version of torch.
+    A file is named by everything that decides what is in it, down to the version of torch; bundles
+    of the same data and budget share control rows.
 
     Attributes:
         bundle: What is judged.
@@ -187,7 +188,8 @@ class Pieces:
             networks: Their numbers, from 0.
         """
         alone = {"repeats": 1, "rows": (), "controls": False}
-        files = {index: self._file(alone, BUNDLE_ROW, index) for index in networks}
+        own = self.bundle.manifest.model_copy(update={"scores": ()}).model_dump_json()
+        files = {index: self._file(alone, own, index) for index in networks}
         for index, file in files.items():
             kept_rows(file, partial(self._network, index))
         return [row.accuracy_mean for file in files.values() for row in over_seeds([file])]
@@ -211,14 +213,15 @@ class Pieces:
         changes = {"rows": (name,), "controls": True}
         bench = replace(self.bench, config=self.bench.config.model_copy(update=changes))
         material = Material(self.source, self.bundle.manifest, SourceOptions().cache_root)
-        file = self._file(changes, "control")
+        manifest = self.bundle.manifest
+        shared = [part.model_dump_json() for part in (manifest.budget, manifest.normalisation)]
+        file = self._file(changes, *shared, manifest.container.instances)
         kept_rows(file, partial(control_rows, bench, material))
         return [Row.model_validate(row) for row in json.loads(file.read_text())]
 
     def _file(self, changes: dict[str, object], *facts: object) -> Path:
-        manifest, test = self.bundle.manifest, self.source.test
+        test = self.source.test
         name = digest(
-            manifest.model_copy(update={"scores": ()}).model_dump_json(),
             (self.source.train.fingerprint, test.fingerprint if test else ""),
             self.bench.config.model_copy(update=changes).model_dump_json(),
             (__version__, str(torch.__version__), platform.python_version(), self.device.type),
