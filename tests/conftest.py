@@ -12,6 +12,12 @@ from hmnpack.schema.manifest import Budget, Manifest, Normalisation, Provenance,
 MakeBundle = Callable[..., Bundle]
 
 
+@pytest.fixture(autouse=True)
+def _no_width_of_a_terminal(monkeypatch):
+    """Lines break where they do in a pipe; pytest's parallel workers are told 80 columns."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def hmn_spec(**changes: object) -> HmnSpec:
     sizes = {
         "classes": 2,
