@@ -26,7 +26,7 @@ from hmnpack.footprint import (
     tested_bytes,
     weight_bytes,
 )
-from hmnpack.probe import images_shown, quick_network
+from hmnpack.probe import images_shown, quick_network, quick_training
 from hmnpack.pruning import hardest_of, needs_held_out
 from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.recipes import needs_pool
@@ -233,7 +233,7 @@ def _judging(run: Run, stopping: StoppingConfig) -> tuple[Part, ...]:
         return ()
     layers, shown = run.layers(quick_network(run.spec.image)), images_shown(run.spec)
     operations = stopping.probes * shown * flops.network_flops(layers, flops.TRAINING)
-    return (Part("training", operations, "auto"),)
+    return (Part("training", operations, quick_training().precision),)
 
 
 def _views(match: MatchConfig, size: int, bound: int | None) -> tuple[int, int]:

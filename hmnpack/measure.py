@@ -2,7 +2,9 @@
 
 import os
 import platform
+import resource
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -29,6 +31,14 @@ def machine_facts(device: torch.device | str = "cpu") -> Machine:
         device=torch.cuda.get_device_name(device) if accelerated else device.type,
         versions=versions(),
     )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most memory so far, in bytes: the accelerator's, or for a CPU this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def processor_model() -> str:

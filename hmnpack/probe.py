@@ -61,10 +61,11 @@ def quick_network(image: ImageShape, config: ProbeConfig = _DEFAULT) -> NetworkC
 def images_shown(spec: ContainerSpec, config: ProbeConfig = _DEFAULT) -> int:
     """Return how many images the training of one quick network takes, each pass counted."""
     images = spec.classes * _each(spec, config.images)
-    return schedule_of(_training(config), images, config.steps).epochs * images
+    return schedule_of(quick_training(config), images, config.steps).epochs * images
 
 
-def _training(config: ProbeConfig) -> TrainConfig:
+def quick_training(config: ProbeConfig = _DEFAULT) -> TrainConfig:
+    """Return how a quick network is trained, but for its steps."""
     # A mirrored digit is another sign, and a quick network has no time for CutMix.
     return TrainConfig(epochs=0, batch=config.batch, lr=config.lr, augment=COLOUR_CROP, cutmix=0)
 
@@ -105,7 +106,7 @@ def quick_accuracy(
         network,
         images,
         labels,
-        _training(config),
+        quick_training(config),
         normalisation=normalisation,
         seed=seed,
         name="probe",

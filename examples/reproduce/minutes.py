@@ -6,8 +6,6 @@ most memory that was taken.
 """
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -16,6 +14,7 @@ from typing import Self
 
 import torch
 
+from hmnpack.measure import peak_memory
 from hmnpack.runtime import Listener
 
 
@@ -104,11 +103,5 @@ class Timed:
 
 def _now() -> Spent:
     """Return the minutes since times that do not matter, and the most memory so far."""
-    return Spent(time.monotonic() / 60, time.process_time() / 60, _peak_gb())
-
-
-def _peak_gb() -> float:
-    if torch.cuda.is_initialized():
-        return torch.cuda.max_memory_allocated() / 1e9
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    device = torch.device("cuda" if torch.cuda.is_initialized() else "cpu")
+    return Spent(time.monotonic() / 60, time.process_time() / 60, peak_memory(device) / 1e9)

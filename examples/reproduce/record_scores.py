@@ -32,13 +32,13 @@ from hmnpack.evaluation.run import bench_of, bundle_set, score_of
 from hmnpack.flops import TRAINING, is_counted, layers_of, network_flops
 from hmnpack.page.paper import paper_score
 from hmnpack.runtime import choose_device
+from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import DataFacts, Figure, Result, Row
 from hmnpack.scores import record, refuse_recording
 from hmnpack.sources import Source, SourceOptions, open_source
-from hmnpack.training import schedule_of
 from hmnpack.version import __version__
 
 
@@ -120,7 +120,7 @@ def _write(
             "network": config.network.name,
             "width": config.network.width,
             "epochs": headline.figures.get("epochs"),
-            **_operations(manifest, config, headline.images),
+            **_operations(manifest, config.network, headline),
             **_packing(typed.packed),
             **_of_paper(manifest),
         },
@@ -138,13 +138,13 @@ def _packing(path: Path | None) -> dict[str, Figure]:
     return found | {name: figures[name] for name in ("flops_packing", "peak_gb") if name in figures}
 
 
-def _operations(manifest: Manifest, config: EvaluateConfig, images: int) -> dict[str, Figure]:
-    """Return the operations of training one network on so many images in each epoch."""
-    if not is_counted(config.network):
+def _operations(manifest: Manifest, network: NetworkConfig, row: Row) -> dict[str, Figure]:
+    """Return the operations of training one network of a row."""
+    epochs = row.figures.get("epochs")
+    if not (is_counted(network) and isinstance(epochs, int)):
         return {}
-    layers = layers_of(config.network, len(manifest.classes), manifest.container.image)
-    epochs = schedule_of(config.train, images, config.min_steps).epochs
-    return {"flops_network": epochs * images * network_flops(layers, TRAINING)}
+    layers = layers_of(network, len(manifest.classes), manifest.container.image)
+    return {"flops_network": epochs * row.images * network_flops(layers, TRAINING)}
 
 
 def _of_paper(manifest: Manifest) -> dict[str, Figure]:

@@ -20,6 +20,7 @@ from hmnpack.adam import ContainerAdam
 from hmnpack.budget import plan
 from hmnpack.container import HMN, new_container
 from hmnpack.matching import GradientMatching, Match, RealData
+from hmnpack.measure import peak_memory
 from hmnpack.ranks import ALONE
 from hmnpack.runtime import choose_device, stream
 from hmnpack.schema.config import ContainerConfig, GradientConfig, NetworkConfig
@@ -59,7 +60,7 @@ def measure(sizes: Sizes, device: torch.device) -> dict[str, float]:
     for step in range(2):
         for block, loss in enumerate(objective.losses(container, step)):
             adam.step(loss, block)
-    return {"peak": _peak(device) - before, "before": before}
+    return {"peak": peak_memory(device) / 1e6 - before, "before": before}
 
 
 def _random_data(classes: int, image: ImageShape, device: torch.device) -> RealData:
@@ -77,12 +78,6 @@ def _held(device: torch.device) -> float:
         return torch.cuda.memory_allocated(device) / 1e6
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
-
-
-def _peak(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def main() -> None:
