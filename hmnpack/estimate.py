@@ -100,13 +100,9 @@ def estimate(
             device; operations are counted once, as they are for one.
         ipc: The budget, in images per class; it says how many more are condensed to be pruned.
     """
-    if not is_known(config):
+    stages = planned_stages(config, spec, images, device, ipc=ipc)
+    if stages is None:
         return None
-    condensed, keep = spec, None
-    if config.prune.strategy != "none":
-        more = {"instances": over_budget_instances(ipc, spec)}
-        condensed, keep = spec.model_copy(update=more), spec.instances
-    stages = stages_of(_run(config, condensed, images, device, keep))
     precisions = {part.precision for stage in stages for part in stage.parts}
     rates = measured_rates(device, sorted(precisions))
     return Estimate(
@@ -116,6 +112,19 @@ def estimate(
         ),
         device.type,
     )
+
+
+def planned_stages(
+    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, *, ipc: int
+) -> tuple[Stage, ...] | None:
+    """Return the cost of each stage without measuring anything; see :func:`estimate`."""
+    if not is_known(config):
+        return None
+    condensed, keep = spec, None
+    if config.prune.strategy != "none":
+        more = {"instances": over_budget_instances(ipc, spec)}
+        condensed, keep = spec.model_copy(update=more), spec.instances
+    return stages_of(_run(config, condensed, images, device, keep))
 
 
 def _run(
