@@ -16,6 +16,7 @@ from hmnpack.cli.options import (
     set_option,
     source_options,
     taken_source,
+    work_option,
 )
 from hmnpack.errors import BadSettings
 
@@ -55,6 +56,7 @@ class Request:
         force: Replace it if it is there.
         as_json: Print JSON instead of a table.
         at_once: Networks to train at a time, or None.
+        work: The folder that keeps networks, or None.
         quiet: Show no progress.
     """
 
@@ -66,6 +68,7 @@ class Request:
     force: bool
     as_json: bool
     at_once: int | None
+    work: Path | None
     quiet: bool
 
 
@@ -149,6 +152,7 @@ class Choice:
     metavar="N",
     help="Networks of a row to train at a time [default: 1 on a CPU, else all].",
 )
+@work_option
 @set_option
 @source_options
 @click.option("--record", is_flag=True, help="Write the scores into FILE, for `verify`.")
@@ -212,6 +216,7 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
                 device=request.device,
                 source_options=options,
                 at_once=request.at_once,
+                work=request.work,
                 listener=listener,
             )
     _show(request, bundle.manifest, source, found, (time.monotonic() - begun) / 60)

@@ -135,6 +135,17 @@ def run_options(function: Function) -> Function:
     )(function)
 
 
+def work_option(function: Function) -> Function:
+    """Add ``--work``, where networks are kept."""
+    return click.option(
+        "--work",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Keep every network there, trained or half trained: the same command, typed again, "
+        "goes on where it was interrupted.",
+    )(function)
+
+
 def output_option(function: Function) -> Function:
     """Add ``-o``, the bundle to be written."""
     return click.option(

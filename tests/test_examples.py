@@ -132,7 +132,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*words, "--name", "made", "--label", "Digits", *packed])
     pieces.main()
     assert "of 2 networks is recorded" in capsys.readouterr().out
-    assert len(list(work.iterdir())) == 3
+    assert len(list(work.iterdir())) == 4  # and two of the control row
 
     config = EvaluateConfig(
         network=NetworkConfig(width=4),
@@ -170,7 +170,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     hmnpack.compress("digits", 1, config=other).save(file, force=True)
     monkeypatch.setattr(sys, "argv", words)
     pieces.main()
-    assert len(list(work.iterdir())) == 5  # its networks are new, the control row is not
+    assert len(list(work.iterdir())) == 6  # its networks are new, the control row is not
 
     monkeypatch.setattr(sys, "argv", [*words, "--only", "2"])
     with pytest.raises(SystemExit):

@@ -148,7 +148,8 @@ class Stop(Exception):
 def test_resumed_after_an_epoch_they_end_as_ever(make, epochs):
     kept = []
 
-    def stop(states):
+    def stop(which, states):
+        assert which == slice(0, 3)
         kept.append(states)
         if len(kept) == epochs:
             raise Stop
@@ -171,7 +172,13 @@ def test_what_cannot_go_side_by_side_is_resumed_one_by_one():
         mine = []
         train(network, *own, ALL, normalisation=NORMAL, seed=7, name=name, on_epoch=mine.append)
         states.append(mine[1])
-    same(together(normed(True), sets_of(), ALL, resume=states), networks, 0)
+    heard = []
+    found = together(
+        normed(True), sets_of(), ALL, resume=states, on_epoch=lambda *given: heard.append(given)
+    )
+    same(found, networks, 0)
+    assert [which for which, _ in heard] == [slice(i, i + 1) for i in range(3)]
+    assert {state.epoch for _, (state,) in heard} == {3}
 
 
 def test_what_cannot_go_side_by_side_goes_one_by_one():

@@ -1,34 +1,27 @@
-"""Train networks on a file one at a time, and write their score into it when all are there.
+"""Train networks on a file, also in several processes, and write their score into it.
 
     python examples/reproduce/record_scores.py --bundle examples/bundles/fashion-mnist-ipc1.hmn \
         --data fashion-mnist --protocol paper --networks 5 --work runs/
 
-The score is that of `hmnpack evaluate --record`, which has to find it in one go. Here every network
-is kept in the work folder, so an interrupted command goes on where it was, and several processes
-can each train some of them (`--only 3 4`, which records nothing) before one puts them together.
-With `--name` it also writes a result, which is a row of the front page's table; `--packed` names
-the proxy's result that says how long the file took to pack.
+The score is that of `hmnpack evaluate --record --work runs/`. Here several processes can each train
+some of the networks (`--only 3 4`, which records nothing) before one puts them together. An
+interrupted command goes on where it was. With `--name` it also writes a result, which is a row of
+the front page's table; `--packed` names the proxy's result that says how long the file took to
+pack.
 """
 
 import argparse
-import json
-import platform
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-import torch
-from ablations.study import digest
-from record import RESULTS, kept_rows, over_seeds, said, write_result
+from record import RESULTS, said, write_result
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.cli.settings import evaluate_config
-from hmnpack.evaluation import BUNDLE_ROW, Evaluation, TrainingSet
-from hmnpack.evaluation.bench import Bench
-from hmnpack.evaluation.controls import Material, control_rows
-from hmnpack.evaluation.run import bench_of, bundle_set, score_of
+from hmnpack.evaluation import BUNDLE_ROW, Evaluation, evaluate
+from hmnpack.evaluation.kept import Kept
+from hmnpack.evaluation.run import bench_of, bundle_set
 from hmnpack.flops import TRAINING, is_counted, layers_of, network_flops
 from hmnpack.page.paper import paper_score
 from hmnpack.runtime import choose_device
@@ -39,7 +32,6 @@ from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import DataFacts, Figure, Result, Row
 from hmnpack.scores import record, refuse_recording
 from hmnpack.sources import Source, SourceOptions, open_source
-from hmnpack.version import __version__
 
 
 def main() -> None:
@@ -48,12 +40,12 @@ def main() -> None:
     refuse_recording(typed.bundle)
     bundle, source = read(typed.bundle), open_source(typed.data, SourceOptions(), said)
     config = _protocol(typed, bundle.manifest)
-    pieces = Pieces(bundle, source, config, choose_device(typed.device), typed.work)
-    typed.work.mkdir(parents=True, exist_ok=True)
     if typed.only:
-        pieces.accuracies(typed.only)
+        _train(typed, bundle, source, config)
         return
-    evaluation = pieces.evaluation()
+    evaluation = evaluate(
+        bundle, source, config, device=typed.device, work=typed.work, listener=said
+    )
     scores = record(typed.bundle, bundle, evaluation, device=typed.device).scores
     mean, count = fmean(scores[-1].accuracies), len(scores[-1].accuracies)
     print(f"{typed.bundle}: {mean:.2f} % of {count} networks is recorded")
@@ -89,6 +81,17 @@ def _protocol(typed: argparse.Namespace, manifest: Manifest) -> EvaluateConfig:
     base = protocol_of(typed.protocol, manifest)
     options = {"network.name": typed.net, "repeats": typed.networks, "seed": typed.seed}
     return evaluate_config(typed.set, options, base)
+
+
+def _train(
+    typed: argparse.Namespace, bundle: Bundle, source: Source, config: EvaluateConfig
+) -> None:
+    """Train the networks that were asked for, which the work folder then has."""
+    bench = bench_of(bundle.manifest, source, config, choose_device(typed.device), said)
+    bench = replace(bench, kept=Kept.at(typed.work))
+    sets = [bundle_set(bundle)] * config.repeats
+    for before, index in enumerate(typed.only):
+        bench.trained(BUNDLE_ROW, [index], sets, before=before)
 
 
 def _write(
@@ -150,84 +153,6 @@ def _operations(manifest: Manifest, network: NetworkConfig, row: Row) -> dict[st
 def _of_paper(manifest: Manifest) -> dict[str, Figure]:
     found = paper_score(manifest)
     return {} if found is None else {"paper_accuracy": found.accuracy, "paper_std": found.std}
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """An evaluation of which every network of the bundle, and every control row, is a file.
-
-    A file is named by everything that decides what is in it, down to the version of torch; bundles
-    of the same data and budget share control rows.
-
-    Attributes:
-        bundle: What is judged.
-        source: The data to test on.
-        config: Network, training, control rows, repeats, seed.
-        device: Where to train.
-        work: Folder of the files.
-    """
-
-    bundle: Bundle
-    source: Source
-    config: EvaluateConfig
-    device: torch.device
-    work: Path
-
-    def evaluation(self) -> Evaluation:
-        """Return what ``hmnpack.evaluate`` does; train what is not there yet."""
-        sets = [self.images] * self.config.repeats
-        accuracies = self.accuracies(range(self.config.repeats))
-        score = score_of(self.bench, self.source, self.images, accuracies)
-        controls = (row for name in self.config.control_rows for row in self._control(name))
-        return Evaluation((self.bench.row(BUNDLE_ROW, sets, accuracies), *controls), score)
-
-    def accuracies(self, networks: Iterable[int]) -> list[float]:
-        """Return the accuracy of some networks, in percent; train those that are not there.
-
-        Args:
-            networks: Their numbers, from 0.
-        """
-        alone = {"repeats": 1, "rows": (), "controls": False}
-        own = self.bundle.manifest.model_copy(update={"scores": ()}).model_dump_json()
-        files = {index: self._file(alone, own, index) for index in networks}
-        for index, file in files.items():
-            kept_rows(file, partial(self._network, index))
-        return [row.accuracy_mean for file in files.values() for row in over_seeds([file])]
-
-    @cached_property
-    def bench(self) -> Bench:
-        """What all rows have in common."""
-        return bench_of(self.bundle.manifest, self.source, self.config, self.device, said)
-
-    @cached_property
-    def images(self) -> TrainingSet:
-        """What the bundle decodes to."""
-        return bundle_set(self.bundle)
-
-    def _network(self, index: int) -> list[Row]:
-        sets = [self.images] * self.config.repeats
-        accuracy = self.bench.trained(BUNDLE_ROW, [index], sets, before=index)
-        return [self.bench.row(BUNDLE_ROW, sets[:1], accuracy)]
-
-    def _control(self, name: str) -> list[Row]:
-        changes = {"rows": (name,), "controls": True}
-        bench = replace(self.bench, config=self.bench.config.model_copy(update=changes))
-        material = Material(self.source, self.bundle.manifest, SourceOptions().cache_root)
-        manifest = self.bundle.manifest
-        shared = [part.model_dump_json() for part in (manifest.budget, manifest.normalisation)]
-        file = self._file(changes, *shared, manifest.container.instances)
-        kept_rows(file, partial(control_rows, bench, material))
-        return [Row.model_validate(row) for row in json.loads(file.read_text())]
-
-    def _file(self, changes: dict[str, object], *facts: object) -> Path:
-        test = self.source.test
-        name = digest(
-            (self.source.train.fingerprint, test.fingerprint if test else ""),
-            self.bench.config.model_copy(update=changes).model_dump_json(),
-            (__version__, str(torch.__version__), platform.python_version(), self.device.type),
-            *facts,
-        )
-        return self.work / f"score-{name}.json"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
+from hmnpack.evaluation.kept import Kept, KeptNetwork, digest_of, keeping
 from hmnpack.networks import build_network
 from hmnpack.runtime import Listener, stream
 from hmnpack.schema.container import ImageShape
@@ -30,11 +31,19 @@ class TrainingSet:
         images: float32 in [0, 1], or uint8; [N, C, H, W].
         labels: int64 [N].
         bytes: What the images take in the form that they are counted in.
+        identity: Names the images where their own values would not do: what is decoded differs in
+            the last digits from machine to machine. Empty: the values do.
     """
 
     images: Tensor
     labels: Tensor
     bytes: int
+    identity: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Names images and labels."""
+        return digest_of(self.identity or self.images, self.labels)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Bench:
         device: Where to train.
         listener: Hears of every epoch; a stage is a row.
         at_once: Networks that are trained at a time, 1 or more; None: all of a row.
+        kept: Where trained networks and trainings under way are kept, to go on from; None: nowhere.
     """
 
     config: EvaluateConfig
@@ -60,6 +70,7 @@ class Bench:
     device: torch.device
     listener: Listener
     at_once: int | None = 1
+    kept: Kept | None = None
 
     def accuracies(self, row: str, sets: Sequence[TrainingSet]) -> list[float]:
         """Train one network on each set; return their accuracies in percent.
@@ -92,45 +103,71 @@ class Bench:
     ) -> list[float]:
         """Train some networks of a row at once; return their accuracies in percent.
 
+        Those that are kept are not trained again, and trainings under way go on.
+
         Args:
             row: Name of the row.
             group: Which networks: each is trained on the set of its index.
             sets: The images of every network of the row.
             before: How many networks of the row were trained before, for the listener.
         """
+        files = {index: self._file(row, index, sets[index]) for index in group}
+        known = {index: file.accuracy() for index, file in files.items() if file is not None}
+        found = {index: accuracy for index, accuracy in known.items() if accuracy is not None}
+        missing = [index for index in group if index not in found]
 
         def work(part: Sequence[int]) -> list[float]:
-            return self._trained(row, part, sets, before + group.index(part[0]))
+            lesson = _Group(row, part, sets, before + group.index(part[0]))
+            return self._trained(lesson, [files[index] for index in part])
 
-        return within_memory(group, work)
+        if missing:
+            found |= zip(missing, within_memory(missing, work), strict=True)
+        return [found[index] for index in group]
 
-    def _trained(
-        self, row: str, group: Sequence[int], sets: Sequence[TrainingSet], before: int
-    ) -> list[float]:
-        config, real = self.config, self.test
-
-        def heard(stage: str, done: int, total: int, **facts: float) -> None:
-            del stage  # the training's name says more than a reader of the table wants
-            epochs = total // len(group)
-            self.listener(row, before * epochs + done, len(sets) * epochs, **facts)
-
-        networks = [self._network(row, index) for index in group]
+    def _trained(self, group: "_Group", files: Sequence[KeptNetwork | None]) -> list[float]:
+        states = [None if file is None else file.reached(self.device) for file in files]
+        if len({state.epoch if state else 0 for state in states}) > 1:
+            alone = zip(group.parted(), files, strict=True)
+            return [accuracy for one, file in alone for accuracy in self._trained(one, [file])]
+        reached = [state for state in states if state is not None]
+        own = [file for file in files if file is not None]
+        networks = [self._network(group.row, index) for index in group.indices]
         train_together(
             networks,
-            [(sets[index].images, sets[index].labels) for index in group],
-            config.train,
+            [(group.sets[index].images, group.sets[index].labels) for index in group.indices],
+            self.config.train,
             normalisation=self.normalisation,
-            seed=config.seed,
-            names=[f"evaluate/{row}/{index}" for index in group],
-            min_steps=config.min_steps,
-            listener=heard,
+            seed=self.config.seed,
+            names=[f"evaluate/{group.row}/{index}" for index in group.indices],
+            min_steps=self.config.min_steps,
+            resume=reached or None,
+            on_epoch=keeping(own) if own else None,
+            listener=group.told(self.listener),
         )
+        found = self._tested(networks)
+        for file, accuracy in zip(own, found, strict=False):
+            file.finish(accuracy)
+        return found
+
+    def _tested(self, networks: Sequence[nn.Module]) -> list[float]:
         return accuracies(
             networks,
-            real.images,
-            real.labels,
+            self.test.images,
+            self.test.labels,
             normalisation=self.normalisation,
-            precision=config.train.precision,
+            precision=self.config.train.precision,
+        )
+
+    def _file(self, row: str, index: int, images: TrainingSet) -> KeptNetwork | None:
+        """Return where a network is kept: named by everything that decides its accuracy."""
+        if self.kept is None:
+            return None
+        config = self.config
+        protocol = (config.network.model_dump_json(), config.train.model_dump_json())
+        return self.kept.network(
+            *(*protocol, config.min_steps, config.seed, row, index),
+            *(self.normalisation.model_dump_json(), self.device.type),
+            *(images.digest, self.test.digest),
         )
 
     def _network(self, row: str, index: int) -> nn.Module:
@@ -172,6 +209,40 @@ class Bench:
                 **figures,
             },
         )
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Networks of a row that are trained at once.
+
+    Attributes:
+        row: Name of the row.
+        indices: Which of its networks.
+        sets: The images of every network of the row.
+        before: How many of them were trained before.
+    """
+
+    row: str
+    indices: Sequence[int]
+    sets: Sequence[TrainingSet]
+    before: int
+
+    def parted(self) -> list["_Group"]:
+        """Return a group for each network."""
+        return [
+            _Group(self.row, [index], self.sets, self.before + place)
+            for place, index in enumerate(self.indices)
+        ]
+
+    def told(self, listener: Listener) -> Listener:
+        """Return a listener to this group's epochs that counts those of the whole row."""
+
+        def heard(stage: str, done: int, total: int, **facts: float) -> None:
+            del stage  # the training's name says more than a reader of the table wants
+            epochs = total // len(self.indices)
+            listener(self.row, self.before * epochs + done, len(self.sets) * epochs, **facts)
+
+        return heard
 
 
 def half_interval(values: Sequence[float]) -> float | None:

@@ -1,7 +1,7 @@
 """From a bundle and a data set to a table: the bundle's row, then the control rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from hmnpack.container import container_of
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.checks import fitting_test_split
 from hmnpack.evaluation.controls import Material, control_rows
+from hmnpack.evaluation.kept import Kept
 from hmnpack.evaluation.names import BUNDLE_ROW
 from hmnpack.runtime import Listener, choose_device, silent
 from hmnpack.schema.evaluation import EvaluateConfig
@@ -46,6 +47,7 @@ def evaluate(  # noqa: PLR0913
     device: str = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
+    work: Path | None = None,
     listener: Listener = silent,
 ) -> Evaluation:
     """Train networks from scratch on a bundle's images, and test them on real ones.
@@ -60,13 +62,15 @@ def evaluate(  # noqa: PLR0913
             data's accuracies are kept in.
         at_once: Networks of a row that are trained at a time, where the memory takes so many; it
             decides no result but its rounding. None: 1 on a CPU, else all.
+        work: Folder that keeps every network, trained or half trained: what was interrupted goes on
+            from there, and what is done is not done again. None: nothing is kept.
         listener: Hears of every epoch; a stage is a row of the table, or the choice of a quality.
 
     Raises:
         BadData: if the data has no test split, or is not of the bundle's shape and classes.
         BadBundle: if the file is not a whole bundle.
         BadSettings: if the network is unknown or does not take the images, or JPEG does not;
-            or no network is to be trained at once.
+            or no network is to be trained at once; or ``work`` cannot be read or written.
         Diverged: if a training fails.
     """
     if not isinstance(bundle, Bundle):
@@ -74,7 +78,9 @@ def evaluate(  # noqa: PLR0913
     place = choose_device(device)
     most = at_once_on(place, at_once)
     source = data if isinstance(data, Source) else open_source(data, source_options, listener)
+    kept = None if work is None else Kept.at(work)
     bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)
+    bench = replace(bench, kept=kept)
     own = bundle_set(bundle)
     sets = [own] * bench.config.repeats
     accuracies = bench.accuracies(BUNDLE_ROW, sets)
@@ -155,4 +161,6 @@ def bundle_set(bundle: Bundle) -> TrainingSet:
     container = container_of(bundle.manifest.container, bundle.tensors)
     with torch.no_grad():
         images = container.expand()
-    return TrainingSet(images, container.labels(), bundle.manifest.ledger.bytes)
+    manifest = bundle.manifest
+    identity = f"{manifest.data_sha256} {manifest.container.model_dump_json()}"
+    return TrainingSet(images, container.labels(), manifest.ledger.bytes, identity)

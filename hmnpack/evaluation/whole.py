@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hmnpack.errors import HmnError
 from hmnpack.evaluation.bench import Bench, TrainingSet
+from hmnpack.evaluation.kept import accuracy_text, read_accuracy
 from hmnpack.evaluation.names import WHOLE_ROW
 from hmnpack.output import write_atomically
 from hmnpack.schema.result import Row
@@ -42,7 +43,7 @@ def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
     sets = [one] * bench.config.repeats
     folder, indices = cache_root / "accuracies", range(bench.config.repeats)
     paths = [folder / f"{_digest(bench, source, index)}.json" for index in indices]
-    found = {index: kept for index in indices if (kept := _read(paths[index])) is not None}
+    found = {index: kept for index in indices if (kept := read_accuracy(paths[index])) is not None}
     missing = [index for index in indices if index not in found]
     for group in bench.groups(missing, sets):
         made = bench.trained(WHOLE_ROW, group, sets, before=len(found))
@@ -69,15 +70,7 @@ def _digest(bench: Bench, source: Source, index: int) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def _read(path: Path) -> float | None:
-    """Return the accuracy that the file holds, in percent, if it holds one."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        found = float(json.loads(path.read_text(encoding="utf-8"))["accuracy"])
-        return found if 0 <= found <= 100 else None
-    return None
-
-
 def _write(path: Path, accuracy: float) -> None:
     with contextlib.suppress(OSError, HmnError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"accuracy": accuracy}).encode(), force=True)
+        write_atomically(path, accuracy_text(accuracy), force=True)

@@ -280,7 +280,7 @@ class _Training:
             names=[member.name for member in members],
             min_steps=self.config.min_steps,
             resume=reached,
-            on_epoch=lambda states: self._keep(members, states),
+            on_epoch=lambda which, states: self._keep(members[which], states),
             listener=self.listener,
         )
 

@@ -3,11 +3,12 @@
 from hmnpack.together.batches import LabelledSet
 from hmnpack.together.groups import at_once_on, groups_of, within_memory
 from hmnpack.together.testing import accuracies
-from hmnpack.together.train import OnBatches, train_together
+from hmnpack.together.train import OnBatches, OnEpochs, train_together
 
 __all__ = [
     "LabelledSet",
     "OnBatches",
+    "OnEpochs",
     "accuracies",
     "at_once_on",
     "groups_of",

@@ -41,6 +41,9 @@ OnBatches = Callable[[slice, Tensor, Tensor, Tensor], None]
 """Hears of a batch of some of the networks, b of them: which ones, then of each what
 :data:`hmnpack.training.OnBatch` hears: rows int64 [b, n], logits [b, n, K], labels int64 [b, n]."""
 
+OnEpochs = Callable[[slice, list[TrainState]], None]
+"""Is given the states of some of the networks, and which these are, after each of their epochs."""
+
 
 @dataclass(frozen=True)
 class _Lesson:
@@ -52,7 +55,7 @@ class _Lesson:
     names: Sequence[str]
     min_steps: int
     resume: Sequence[TrainState] | None
-    on_epoch: Callable[[list[TrainState]], None] | None
+    on_epoch: OnEpochs | None
     on_batch: OnBatches | None
     listener: Listener
 
@@ -67,7 +70,7 @@ def train_together(  # noqa: PLR0913
     names: Sequence[str],
     min_steps: int = 0,
     resume: Sequence[TrainState] | None = None,
-    on_epoch: Callable[[list[TrainState]], None] | None = None,
+    on_epoch: OnEpochs | None = None,
     on_batch: OnBatches | None = None,
     listener: Listener = silent,
 ) -> None:
@@ -93,8 +96,8 @@ def train_together(  # noqa: PLR0913
         names: Of every training's random streams; some may be alike.
         min_steps: Epochs are added until there are this many steps.
         resume: States of every network to go on from, all after as many epochs.
-        on_epoch: Is given such states after every epoch, where the networks go side by side; it may
-            raise to stop the training.
+        on_epoch: Is given such states after every epoch: of all networks where they go side by
+            side, else of one; it may raise to stop the training.
         on_batch: Is given what the networks said of every batch.
         listener: Hears of every epoch: the name of the training, or of the first where several go
             at once; epochs that are done, and all, counted over all networks; the mean loss and
@@ -148,9 +151,16 @@ def _train_one_by_one(
             name=lesson.names[index],
             min_steps=lesson.min_steps,
             resume=lesson.resume[index] if lesson.resume else None,
+            on_epoch=_state_of_one(index, lesson.on_epoch),
             on_batch=_one_of(index, lesson.on_batch),
             listener=partial(_told_of_one, lesson.listener, index, len(networks)),
         )
+
+
+def _state_of_one(index: int, on_epoch: OnEpochs | None) -> Callable[[TrainState], None] | None:
+    if on_epoch is None:
+        return None
+    return lambda state: on_epoch(slice(index, index + 1), [state])
 
 
 def _one_of(index: int, on_batch: OnBatches | None) -> OnBatch | None:
@@ -194,7 +204,7 @@ def _train_side_by_side(
         done = count * (epoch + 1), count * schedule.epochs
         lesson.listener(lesson.names[0], *done, loss=mean(means), lr=rate)
         if lesson.on_epoch is not None:
-            lesson.on_epoch(_states(wide, optimiser, epoch + 1))
+            lesson.on_epoch(slice(0, count), _states(wide, optimiser, epoch + 1))
     wide.give_back(networks)
     for network in networks:
         network.train()

@@ -240,8 +240,8 @@ class TestEvaluate:
 
         seen = []
 
-        def evaluate(bundle, data, config, *, device, source_options, at_once, listener):
-            seen.append((data, config, (device, at_once)))
+        def evaluate(bundle, data, config, *, device, source_options, at_once, work, listener):
+            seen.append((data, config, (device, at_once, work)))
             assert source_options.size is None
             rows = tuple(
                 Row(name=name, images=9, accuracy_mean=mean, accuracy_std=0.5, networks=3)
@@ -269,14 +269,14 @@ class TestEvaluate:
     def test_every_option_reaches_its_setting(self, run, source, calls, bundle_file):
         options = ("--net", "resnet-ap", "--width", 8, "--epochs", 2, "--batch", 16, "--seed", 4)
         more = ("--repeats", 5, "--no-controls", "--set", "min_steps=0", "--device", "cpu")
-        more = (*more, "--at-once", 3)
+        more = (*more, "--at-once", 3, "--work", "kept")
         done = run("evaluate", bundle_file, "--data", "pets", *options, *more)
         assert done.exit_code == 0, done.output
         ((_, config, where),) = calls
         assert (config.network.name, config.network.width) == ("resnet-ap", 8)
         assert (config.train.epochs, config.train.batch) == (2, 16)
         assert (config.seed, config.repeats, config.controls, config.min_steps) == (4, 5, False, 0)
-        assert where == ("cpu", 3)
+        assert where == ("cpu", 3, Path("kept"))
         assert (config.rows, config.jpeg_quality) == ((), None)
 
     def test_rows_are_named_with_commas_or_one_by_one(self, run, source, calls, bundle_file):
@@ -291,7 +291,7 @@ class TestEvaluate:
         assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
         assert run("evaluate", bundle_file, "--data", "pets", "--protocol", "short").exit_code == 0
         (_, paper, where), (_, short, _) = calls
-        assert where == ("auto", None)
+        assert where == ("auto", None, None)
         assert (paper.train.epochs, paper.train.lr, paper.min_steps) == (2000, 0.5, 0)
         assert paper.repeats == 2
         assert short == EvaluateConfig()

@@ -22,7 +22,7 @@ SURFACE = {
     "expand": {"FILE", "--out", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
     | {"--seed", "--no-controls", "--set", "--record", "--save", "--force", "--json"}
-    | {"--protocol", "--rows", "--jpeg-quality", "--at-once"}
+    | {"--protocol", "--rows", "--jpeg-quality", "--at-once", "--work"}
     | SOURCE
     | RUN,
     "verify": {"FILE...", "--data", "--score", "--networks", "--seed"} | SOURCE | RUN,
