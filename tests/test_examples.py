@@ -394,10 +394,50 @@ def test_steps_are_measured_and_recorded(tmp_path, monkeypatch, capsys):
     assert (result.figures["ranks"], result.figures["speed_up_predicted"]) == (1, 1.0)
 
 
+def test_a_file_is_looked_at_through_other_eyes(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    import hmnpack
+    from hmnpack.errors import HmnError
+    from hmnpack.recipes import RECIPES
+    from hmnpack.schema.result import Result
+
+    monkeypatch.setenv("HMNPACK_CACHE", str(tmp_path / "cache"))
+    smoke, told, losses = RECIPES["smoke"], [], []
+    # A step so small that the file is what its one loss was taken of.
+    few = {"steps": 1, "lr": 1e-9, "classification": 0.0, "parts": 2, "views": 1}
+    config = smoke.model_copy(update={"match": smoke.match.model_copy(update=few)})
+
+    def hear(stage, done, total, **facts):
+        told.extend([facts["loss"]] if (stage, done) == ("matching", 1) else [])
+
+    file = tmp_path / "digits.hmn"
+    hmnpack.compress("digits", 1, config=config, output=file, listener=hear)
+    views = script("reproduce/view_check.py")
+    monkeypatch.setattr(views, "RESULTS", tmp_path)
+    words = [
+        "x.py",
+        "--bundle",
+        str(file),
+        *["--data", "digits", "--label", "digits", "--views", "1"],
+    ]
+    for name, more in (("same", []), ("large", ["--real-batch", "80"])):
+        monkeypatch.setattr(sys, "argv", [*words, "--name", name, *more])
+        views.main()
+        result = Result.model_validate_json((tmp_path / f"{name}.json").read_text())
+        losses.append(
+            [result.figures[f"loss_{x}"] for x in ["own_views", "new_views", "other_networks"]]
+        )
+    assert losses[0][0] == pytest.approx(told[-1], rel=1e-4)
+    assert len({round(loss, 6) for loss in losses[0] + losses[1]}) == 6
+    hmnpack.compress("digits", 1, config=smoke).save(file, force=True)
+    with pytest.raises(HmnError, match="not made by matching mean features"):
+        views.main()
+
+
 def test_every_script_is_run_here():
     tested = {"pack_in_python.py", "train_on_bundle.py"}
     tested |= {"train_with_fabric.py", "train_timm_network.py", "picture.py", "record_scores.py"}
-    tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "proxy.py"}
+    tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "view_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
     tested |= {"scaling.py", "render_paper.py", "render_proxies.py", "markdown.py"}
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}

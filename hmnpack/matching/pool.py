@@ -105,6 +105,10 @@ class Pool:
     def __len__(self) -> int:
         return len(self._trained)
 
+    def some(self, indices: Sequence[int]) -> "Pool":
+        """Return a pool of some of the networks."""
+        return Pool([self._trained[i] for i in indices], [self._initial[i] for i in indices])
+
     def trained(self, index: int) -> FeatureNetwork:
         """Return a network as it was after its training."""
         return self._trained[index]

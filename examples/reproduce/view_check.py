@@ -1,0 +1,146 @@
+"""Whether feature matching learns by heart what it saw: its loss through other eyes.
+
+    python examples/reproduce/view_check.py --bundle runs/p1-fast.hmn --data DATA \
+        --label 'CIFAR-10 (JPEG)' --name views-p1-fast
+
+The loss of a packed file, without the cross-entropy, through the views that it was matched
+through; through new ones of the same networks (other augmentations, real images, mixtures of
+weights); and through networks of the same training that it never saw. With `--real-batch`, means
+of so many real images of each class: what is left of the loss then is less the noise of small
+batches. Networks that are not in the cache are trained first.
+"""
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from record import RESULTS, said, write_result
+
+from hmnpack.bundle import Bundle, read
+from hmnpack.container import Container, container_of
+from hmnpack.errors import BadSettings
+from hmnpack.matching import FeatureMatching, Match, Pool, RealData, in_parts, pool_of
+from hmnpack.runtime import choose_device, stream
+from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.result import DataFacts
+from hmnpack.sources import Source, SourceOptions, hold_out, open_source
+
+NEW = 1_000_003
+"""Added to the seed, it names views that the run did not have."""
+
+
+def main() -> None:
+    """Measure and record what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--bundle", type=Path, required=True, help="the .hmn file")
+    parser.add_argument("--data", required=True, help="the data set that was packed")
+    parser.add_argument("--label", required=True, help="name of the data in tables")
+    parser.add_argument("--name", required=True, help="name of the result file")
+    parser.add_argument("--views", type=int, default=24, help="views of each kind")
+    parser.add_argument("--real-batch", type=int, help="real images of each [default: the run's]")
+    parser.add_argument("--device", default="cpu")
+    typed = parser.parse_args()
+    options = SourceOptions()
+    source = open_source(typed.data, options, said)
+    eyes = eyes_of(read(typed.bundle), source, typed.device, options.cache_root / "pool")
+    if typed.real_batch:
+        eyes = eyes.with_real_batch(typed.real_batch)
+    losses = {
+        "loss_own_views": eyes.loss(eyes.seen, typed.views, own=True),
+        "loss_new_views": eyes.loss(eyes.seen, typed.views, own=False),
+        "loss_other_networks": eyes.loss(eyes.others, typed.views, own=False),
+    }
+    write_result(
+        RESULTS,
+        device=typed.device,
+        typed_data=typed.data,
+        name=typed.name,
+        recipe=eyes.config.recipe,
+        seed=eyes.config.seed,
+        data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
+        figures={
+            **losses,
+            "views_of_each": typed.views,
+            "real_batch": eyes.config.match.real_batch,
+            "views_of_the_run": eyes.config.match.views,
+            "networks_of_the_run": eyes.config.pool.size,
+            "steps_of_the_run": eyes.config.match.steps,
+        },
+    )
+    print(*(f"{name} {loss:.4f}" for name, loss in losses.items()))
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """A packed file, and what it can be looked at through.
+
+    Attributes:
+        container: The file's.
+        data: The real images that packing saw, in parts.
+        config: Settings of the run.
+        seen: The networks that it was matched through.
+        others: As many that it was not.
+    """
+
+    container: Container
+    data: RealData
+    config: CompressConfig
+    seen: Pool
+    others: Pool
+
+    def with_real_batch(self, count: int) -> "Eyes":
+        """Return the same with so many real images of each class, or part, in a view."""
+        match = self.config.match.model_copy(update={"real_batch": count})
+        return replace(self, config=self.config.model_copy(update={"match": match}))
+
+    def loss(self, networks: Pool, views: int, *, own: bool) -> float:
+        """Return the mean loss of some views.
+
+        Args:
+            networks: To look through.
+            views: How many.
+            own: Whether they are the run's own, as far as its networks are.
+        """
+        changes = {"classification": 0.0} if own else {"classification": 0.0, "views": 0}
+        config = self.config.match.model_copy(update=changes)
+        seed = self.config.seed + (0 if own else NEW)
+        objective = FeatureMatching(Match(self.data, networks, config, seed))
+        losses = [objective.loss(self.container, step).item() for step in range(views)]
+        return sum(losses) / views
+
+
+def eyes_of(bundle: Bundle, source: Source, device: str, folder: Path) -> Eyes:
+    """Return a file with its networks and others.
+
+    Args:
+        bundle: Packed from the source with views that are gone round.
+        source: The data set.
+        device: Where to compute.
+        folder: The cache of trained networks.
+
+    Raises:
+        BadSettings: if the run had no such views.
+    """
+    manifest, config = bundle.manifest, bundle.manifest.config
+    if config is None or not config.match.views or config.match.objective != "features":
+        raise BadSettings("the file was not made by matching mean features through kept views")
+    kept, _ = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))
+    place, spec = choose_device(device), manifest.container
+    data = RealData(
+        kept.images.to(place),
+        kept.labels.to(place),
+        len(source.classes),
+        manifest.normalisation,
+        kept.fingerprint,
+    )
+    count = config.pool.size
+    twice = config.pool.model_copy(update={"size": 2 * count})
+    pool = pool_of(data, twice, config.seed, folder, said)
+    data = in_parts(data, pool.trained(0), config.match.parts, spec.instances, config.seed)
+    container = container_of(spec, bundle.tensors).to(place)
+    seen, others = pool.some(range(count)), pool.some(range(count, 2 * count))
+    return Eyes(container, data, config, seen, others)
+
+
+if __name__ == "__main__":
+    main()
