@@ -375,12 +375,22 @@ class TestTables:
         text = tables.table(tables.results(tmp_path), "results")
         assert "| CIFAR-10 (JPEG) | 1 | fast | 26 min of one CPU core | 850 | **50.0**" in text
         assert "**50.0** &plusmn; 0.5 | 65.7 | 20.0" in text
-        assert "30.0 &plusmn; 1.0 | - | 3 x convnet, width 128, 300 epochs" in text
+        assert "30.0 &plusmn; 1.0 | 3 x convnet, width 128, 300 epochs" in text
+        assert "warm-up alone" not in text
         assert "[json](results/x.json)" in text
         assert tables.table({}, "results") == tables.EMPTY
         proxy = result.model_copy(update={"figures": {**result.figures, "proxy": "p1"}})
         (tmp_path / "x.json").write_text(proxy.model_dump_json())
         assert tables.results(tmp_path) == {}
+
+    def test_the_front_page_has_the_files_that_are_shipped(self, tables, tmp_path, monkeypatch):
+        monkeypatch.setattr(tables, "BUNDLES", tmp_path)
+        (tmp_path / "one.hmn").touch()
+        assert tables.shipped({"one.json": 1, "one-fast.json": 2, "two.json": 3}) == {"one.json": 1}
+        every = tables.results(EXAMPLES / "reproduce" / "results")
+        monkeypatch.undo()
+        files = {path.stem for path in (EXAMPLES / "bundles").glob("*.hmn")}
+        assert {Path(name).stem for name in tables.shipped(every)} == files
 
 
 def test_steps_are_measured_and_recorded(tmp_path, monkeypatch, capsys):

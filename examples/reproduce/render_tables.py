@@ -15,6 +15,7 @@ from hmnpack.schema.result import Result, Row
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parents[1] / "README.md"
+BUNDLES = HERE.parent / "bundles"
 BEGIN = "<!-- results: written by examples/reproduce/render_tables.py -->\n"
 END = "<!-- end of results -->"
 EMPTY = "No results are recorded yet.\n"
@@ -40,8 +41,14 @@ def results(folder: Path) -> dict[str, Result]:
     }
 
 
+def shipped(found: dict[str, Result]) -> dict[str, Result]:
+    """Return the results of files that are shipped, which have the files' names."""
+    files = {path.stem for path in BUNDLES.glob("*.hmn")}
+    return {name: result for name, result in found.items() if Path(name).stem in files}
+
+
 def table(found: dict[str, Result], link: str) -> str:
-    """Return a Markdown table with a row for each result.
+    """Return a Markdown table with a row for each result, without columns that would be empty.
 
     Args:
         found: Results by the name of their file.
@@ -49,8 +56,10 @@ def table(found: dict[str, Result], link: str) -> str:
     """
     if not found:
         return EMPTY
-    rows = ((*_cells(result), f"[json]({link}/{name})") for name, result in found.items())
-    return markdown.table(COLUMNS, rows)
+    rows = [(*_cells(result), f"[json]({link}/{name})") for name, result in found.items()]
+    used = [place for place in range(len(COLUMNS)) if any(row[place] != "-" for row in rows)]
+    lines = [[row[place] for place in used] for row in (COLUMNS, *rows)]
+    return markdown.table(lines[0], lines[1:])
 
 
 def _cells(result: Result) -> tuple[str, ...]:
@@ -95,10 +104,15 @@ def rendered(page: str, begin: str, end: str, text: str) -> str:
 
 
 def pages(folder: Path) -> dict[Path, str]:
-    """Return the pages that have tables, as the results in a folder make them."""
+    """Return the pages that have tables, as the results in a folder make them.
+
+    The front page has the files that are shipped, this folder's page all that were judged.
+    """
     pages = {page: page.read_text(encoding="utf-8") for page in (README, HERE / "README.md")}
-    front = table(results(folder), "examples/reproduce/results")
+    found, own = results(folder), HERE / "README.md"
+    front = table(shipped(found), "examples/reproduce/results")
     pages[README] = rendered(pages[README], BEGIN, END, front)
+    pages[own] = rendered(pages[own], BEGIN, END, table(found, "results"))
     for room in (render_paper, render_proxies):
         page, text = pages[room.README], room.sections(folder)
         pages[room.README] = rendered(page, room.BEGIN, room.END, text)
