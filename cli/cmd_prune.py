@@ -15,6 +15,7 @@ from hmnpack.cli.options import (
     set_option,
     source_options,
     taken_source,
+    work_option,
 )
 from hmnpack.cli.speaker import leads
 
@@ -38,6 +39,7 @@ class Request:
         seed: Of every random number.
         device: Where to compute.
         at_once: Networks to train at a time, or None.
+        work: The folder that keeps what trainings gave, or None.
         force: Replace what is there.
         quiet: Say nothing but the result.
     """
@@ -49,6 +51,7 @@ class Request:
     seed: int
     device: str
     at_once: int | None
+    work: Path | None
     force: bool
     quiet: bool
 
@@ -80,6 +83,7 @@ class Request:
     metavar="N",
     help="Networks to train at a time [default: 1 on a CPU, else all].",
 )
+@work_option
 @set_option
 @source_options
 @click.option("--force", is_flag=True, help="Replace FILE.hmn.")
@@ -119,6 +123,7 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
             device=request.device,
             source_options=chosen_source(source_options),
             at_once=request.at_once,
+            work=request.work,
             listener=listener,
         )
 

@@ -136,13 +136,13 @@ def run_options(function: Function) -> Function:
 
 
 def work_option(function: Function) -> Function:
-    """Add ``--work``, where networks are kept."""
+    """Add ``--work``, where what trainings gave is kept."""
     return click.option(
         "--work",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Keep every network there, trained or half trained: the same command, typed again, "
-        "goes on where it was interrupted.",
+        help="Keep there what every training gave: the same command, typed again, goes on where it "
+        "was interrupted.",
     )(function)
 
 

@@ -32,6 +32,7 @@ from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import DataFacts, Figure, Result, Row
 from hmnpack.scores import record, refuse_recording
 from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.work import work_folder
 
 
 def main() -> None:
@@ -88,7 +89,7 @@ def _train(
 ) -> None:
     """Train the networks that were asked for, which the work folder then has."""
     bench = bench_of(bundle.manifest, source, config, choose_device(typed.device), said)
-    bench = replace(bench, kept=Kept.at(typed.work))
+    bench = replace(bench, kept=Kept(work_folder(typed.work)))
     sets = [bundle_set(bundle)] * config.repeats
     for before, index in enumerate(typed.only):
         bench.trained(BUNDLE_ROW, [index], sets, before=before)

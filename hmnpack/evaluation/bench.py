@@ -11,7 +11,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from hmnpack.evaluation.kept import Kept, KeptNetwork, digest_of, keeping
+from hmnpack.evaluation.kept import Kept, KeptNetwork, keeping
 from hmnpack.networks import build_network
 from hmnpack.runtime import Listener, stream
 from hmnpack.schema.container import ImageShape
@@ -21,6 +21,7 @@ from hmnpack.schema.result import Figure, Row
 from hmnpack.student import t_quantile
 from hmnpack.together import accuracies, groups_of, train_together, within_memory
 from hmnpack.training import schedule_of
+from hmnpack.work import digest_of
 
 
 @dataclass(frozen=True)

@@ -5,59 +5,36 @@ may serve any number of evaluations, also several at a time.
 """
 
 import contextlib
-import hashlib
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Self
 
 import torch
-from torch import Tensor
 
 from hmnpack.checkpoint import read_state, write_state
-from hmnpack.errors import BadSettings
 from hmnpack.output import write_atomically
 from hmnpack.together import OnEpochs
 from hmnpack.training import TrainState
-from hmnpack.version import __version__
+from hmnpack.work import work_name
 
 SECONDS = 60.0
 """Time between two states of a training; so much is lost at most."""
 
-_LAYOUT = "kept/1"
-"""Part of every name: to be raised when training, or a file's layout, changes."""
+_KIND = "network-1"
+"""To be raised when training, or a file's layout, changes."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A folder of networks."""
+    """A folder of networks, see :func:`hmnpack.work.work_folder`."""
 
     folder: Path
 
-    @classmethod
-    def at(cls, folder: Path) -> Self:
-        """Return the folder, made where it is missing.
-
-        Raises:
-            BadSettings: if it cannot be made or written to: hours of work would not be kept.
-        """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise BadSettings(
-                f"{folder} cannot keep networks ({error.strerror or error}); name another folder"
-            ) from error
-        return cls(folder)
-
     def network(self, *facts: object) -> "KeptNetwork":
         """Return the network of these facts: texts and numbers that decide its accuracy."""
-        name = digest_of(_LAYOUT, __version__, str(torch.__version__), *facts)
-        return KeptNetwork(self.folder / f"network-{name[:24]}.json")
+        return KeptNetwork(self.folder / f"{work_name(_KIND, *facts)}.json")
 
 
 @dataclass(frozen=True)
@@ -120,18 +97,6 @@ def keeping(networks: Sequence[KeptNetwork], seconds: float = SECONDS) -> OnEpoc
             last = time.monotonic()
 
     return keep
-
-
-def digest_of(*facts: object) -> str:
-    """Return the sha256 over texts, numbers and tensors, in hexadecimal."""
-    found = hashlib.sha256()
-    for fact in facts:
-        if isinstance(fact, Tensor):
-            found.update(repr((fact.dtype, tuple(fact.shape))).encode())
-            found.update(fact.detach().cpu().contiguous().numpy().data)
-        else:
-            found.update(repr(fact).encode())
-    return found.hexdigest()
 
 
 def read_accuracy(path: Path) -> float | None:

@@ -20,6 +20,7 @@ from hmnpack.schema.manifest import Manifest, Score
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, SourceOptions, open_source
 from hmnpack.together import at_once_on
+from hmnpack.work import work_folder
 
 _DEFAULT_CONFIG = EvaluateConfig()
 _DEFAULT_OPTIONS = SourceOptions()
@@ -78,7 +79,7 @@ def evaluate(  # noqa: PLR0913
     place = choose_device(device)
     most = at_once_on(place, at_once)
     source = data if isinstance(data, Source) else open_source(data, source_options, listener)
-    kept = None if work is None else Kept.at(work)
+    kept = None if work is None else Kept(work_folder(work))
     bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)
     bench = replace(bench, kept=kept)
     own = bundle_set(bundle)

@@ -42,6 +42,7 @@ def prune(  # noqa: PLR0913
     device: str = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
+    work: Path | None = None,
     listener: Listener = silent,
 ) -> Bundle:
     """Prune a bundle to a smaller budget.
@@ -61,11 +62,13 @@ def prune(  # noqa: PLR0913
         source_options: How ``data`` is opened, where it is a string.
         at_once: Networks that each rank trains at a time, where the memory takes so many; it
             decides no result but its rounding. None: 1 on a CPU, else all.
+        work: Folder that keeps what each training gave: what was interrupted goes on after the last
+            one that ended. None: nothing is kept.
         listener: Hears of every epoch, in stages ``margins`` and ``pruning``.
 
     Raises:
         BadSettings: if there is nothing to prune, the strategy lacks what it needs, or no network
-            is to be trained at once.
+            is to be trained at once; or ``work`` cannot be read or written.
         BudgetTooSmall: if what all images share is over the budget.
         BadData: if the data is not what the bundle was made from.
         BadBundle: if the file is not a whole bundle.
@@ -91,9 +94,21 @@ def prune(  # noqa: PLR0913
             with world.leader_first():
                 source = _opened(data, source_options, trainings.listener)
             held_out = held_out_of(bundle.manifest, source)
+        if work is not None:
+            facts = _facts(bundle.manifest, ipc, config)
+            trainings = trainings.kept_in(work, *facts, seed, place.type)
         return pruned(
             bundle, ipc, config, seed=seed, device=place, held_out=held_out, trainings=trainings
         )
+
+
+def _facts(manifest: Manifest, ipc: int, config: PruneConfig) -> tuple[object, ...]:
+    """Return what decides the trainings of pruning, but the seed and the device.
+
+    Which images were held out follows from the manifest.
+    """
+    made_of = manifest.model_copy(update={"scores": ()})
+    return made_of.model_dump_json(), ipc, config.model_dump_json()
 
 
 def _opened(data: str | Source, options: SourceOptions, listener: Listener) -> Source:

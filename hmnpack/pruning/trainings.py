@@ -1,15 +1,21 @@
 """Independent trainings that each give some numbers: shared by ranks, at once, none twice."""
 
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from hmnpack.checkpoint import read_state, write_state
 from hmnpack.ranks import ALONE, World
 from hmnpack.runtime import Listener, silent
 from hmnpack.together import at_once_on, groups_of, within_memory
+from hmnpack.work import work_folder, work_name
+
+_KIND = "prune-1"
+"""To be raised when training, or the file's layout, changes."""
 
 Training = Callable[[Sequence[str], Listener], Tensor]
 """Does the trainings of those names at once, tells the listener of their epochs (those of all are
@@ -36,6 +42,30 @@ class Trainings:
     check: Callable[[], None] = lambda: None
     listener: Listener = silent
     at_once: int | None = None
+
+    def kept_in(self, folder: Path, *facts: object) -> "Trainings":
+        """Return the same, gone on with from a folder's file, which each new training is added to.
+
+        Args:
+            folder: Of the leader, see :func:`hmnpack.work.work_folder`.
+            facts: Texts, numbers and tensors that decide what the trainings give; they name the
+                file.
+
+        Raises:
+            BadSettings: if the folder cannot be written to, or the file not be read.
+        """
+        path, done = folder / f"{work_name(_KIND, *facts)}.pt", {}
+        with self.world.leader_first():
+            if self.world.rank == 0 and (work_folder(folder) / path.name).exists():
+                done = read_state(path)
+        done = self.world.of_leader(done)
+
+        def check() -> None:
+            if self.world.rank == 0:
+                write_state(path, done)
+            self.check()
+
+        return replace(self, done=done, check=check)
 
     def run(
         self,

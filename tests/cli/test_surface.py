@@ -28,7 +28,7 @@ SURFACE = {
     "verify": {"FILE...", "--data", "--score", "--networks", "--seed"} | SOURCE | RUN,
     "report": {"FILE", "-o", "--output", "--log", "--result", "--force"},
     "prune": {"FILE", "--to-ipc", "-o", "--output", "--data", "--strategy", "--beta", "--seed"}
-    | {"--set", "--force", "--at-once"}
+    | {"--set", "--force", "--at-once", "--work"}
     | SOURCE
     | RUN,
     "plan": {"DATA", "--ipc", "--recipe", "--set", "--json"} | SOURCE | RUN,

@@ -119,7 +119,7 @@ def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
         changed = bench.config.model_copy(update={"train": train, **changes})
         return replace(kept, config=changed)
 
-    kept = replace(bench, kept=Kept.at(tmp_path))
+    kept = replace(bench, kept=Kept(tmp_path))
     images = TrainingSet(source.train.images, source.train.labels, 1)
     named = replace(images, identity="a bundle's")
     other = TrainingSet(source.train.images, source.train.labels.flip(0), 1)
@@ -154,7 +154,7 @@ def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
 def test_a_state_is_kept_now_and_then(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("hmnpack.evaluation.kept.time.monotonic", lambda: now[0])
-    one, two = (Kept.at(tmp_path).network(index) for index in range(2))
+    one, two = (Kept(tmp_path).network(index) for index in range(2))
     keep = keeping([one, two])
     reached = []
     for epoch, now[0] in enumerate((159.0, 160.0, 219.0, 221.0), 1):
@@ -190,7 +190,7 @@ def test_a_broken_training_is_named(source, shades_bundle, alone, every_epoch, t
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(source, shades_bundle, alone, tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(BadSettings, match=r"cannot keep networks [(].*[)]; name another folder"):
+    with pytest.raises(BadSettings, match=r"cannot keep work [(].*[)]; name another folder"):
         evaluate(
             shades_bundle(source),
             source,

@@ -10,7 +10,17 @@ from pydantic import BaseModel
 ORDER = (
     *("version", "errors", "output", "registry", "recipes", "runtime", "ranks", "measure", "log"),
     "student",
-    *("rate", "checkpoint", "sources", "budget", "flops", "footprint", "container", "augment"),
+    *(
+        "rate",
+        "checkpoint",
+        "work",
+        "sources",
+        "budget",
+        "flops",
+        "footprint",
+        "container",
+        "augment",
+    ),
     *("networks", "training", "together", "matching", "probe", "adam"),
     *("average", "stopping", "fitting", "bundle"),
     *("pruning", "cost", "estimate", "pictures", "compressor", "dataset", "writers"),
