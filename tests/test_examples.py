@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,19 @@ def test_a_picture_has_the_files_images_above_real_ones(tmp_path, monkeypatch, c
         assert (tile == expected[0].numpy()).all()
     assert picture._fitted("cat", 30) == "cat"
     assert re.fullmatch("a[a-z]+[.]{3}", picture._fitted("automobile", 40))
+
+
+@pytest.mark.parametrize(
+    ("total", "reported_every", "lines"), [(1150, 10, 23), (2300, 10, 21), (286, 1, 29), (8, 1, 8)]
+)
+def test_progress_is_told_evenly(capsys, total, reported_every, lines):
+    said = script("reproduce/record.py").said
+    for done in [*range(reported_every, total, reported_every), total]:
+        said("stage", done, total, loss=1.0)
+    told = [int(line.split()[1].split("/")[0]) for line in capsys.readouterr().err.splitlines()]
+    assert len(told) == lines
+    assert told[-1] == total
+    assert len({after - before for before, after in pairwise(told[:-1])}) <= 1
 
 
 def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):

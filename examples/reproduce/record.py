@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from hmnpack.evaluation.bench import half_interval
+from hmnpack.fitting import REPORT_EVERY
 from hmnpack.measure import commit, machine_facts
 from hmnpack.output import write_atomically
 from hmnpack.runtime import choose_device
@@ -18,8 +19,11 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def said(stage: str, done: int, total: int, **facts: float) -> None:
-    """Print a line at every twentieth of a stage; a listener."""
-    if done == total or done % max(1, total // 20) == 0:
+    """Print a line at about every twentieth of a stage; a listener."""
+    every = max(1, total // 20)
+    if every > REPORT_EVERY:  # other steps are not told of
+        every -= every % REPORT_EVERY
+    if done == total or done % every == 0:
         figures = "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
         print(f"{stage}: {done}/{total}  {figures}", file=sys.stderr, flush=True)
 
