@@ -11,6 +11,7 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     chosen_source,
+    going_on,
     opened,
     run_options,
     set_option,
@@ -204,7 +205,7 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     if request.save:
         refuse_output(request.save, force=request.force)
     options = chosen_source(source_options)
-    with drawn(quiet=request.quiet) as listener:
+    with going_on(request.work), drawn(quiet=request.quiet) as listener:
         source = opened(request.data, source_options, listener)
         begun = time.monotonic()
         found = {}

@@ -10,6 +10,7 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     chosen_source,
+    going_on,
     output_option,
     run_options,
     set_option,
@@ -113,7 +114,7 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
     from hmnpack.pruning import prune as pruned
 
     refuse_output(request.output, force=request.force)  # before minutes of training
-    with drawn(quiet=request.quiet or not leads()) as listener:
+    with going_on(request.work), drawn(quiet=request.quiet or not leads()) as listener:
         return pruned(
             request.file,
             request.to_ipc,

@@ -124,8 +124,8 @@ def one_line(text: str) -> str:
     cls=LazyGroup,
     context_settings={"auto_envvar_prefix": "HMNPACK", "help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a defect, 2 bad settings, 3 bad data, 4 a bad file, 5 paused "
-    "(run again with --resume), 6 a score does not hold, 7 an optional package is missing, "
-    "130 interrupted.",
+    "(run again, compress with --resume), 6 a score does not hold, 7 an optional package is "
+    "missing, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="hmnpack", message="%(prog)s %(version)s")
 def main() -> None:

@@ -1,7 +1,8 @@
 """Options that several commands share, and what they become."""
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadSettings, Paused
 
 if TYPE_CHECKING:
     from hmnpack.runtime import Listener
@@ -144,6 +145,21 @@ def work_option(function: Function) -> Function:
         help="Keep there what every training gave: the same command, typed again, goes on where it "
         "was interrupted.",
     )(function)
+
+
+@contextlib.contextmanager
+def going_on(work: Path | None) -> Iterator[None]:
+    """Say, where work is kept, that what is interrupted can go on.
+
+    Raises:
+        Paused: instead of ``KeyboardInterrupt``.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if work is None:
+            raise
+        raise Paused(f"interrupted; the same command goes on, with what {work} keeps") from error
 
 
 def output_option(function: Function) -> Function:

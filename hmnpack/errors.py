@@ -1,8 +1,8 @@
 """Every way in which input can be wrong, one class per rule, and the exit code of each.
 
 Exit codes: 0 done; 1 a defect of hmnpack; 2 bad usage or settings; 3 bad data; 4 a bad bundle;
-5 paused, or left by another rank (resume with `--resume`); 6 a recorded score does not hold; 7 an
-optional package is missing; 130 interrupted with nothing to resume.
+5 paused, or left by another rank (run again; `compress` with `--resume`); 6 a recorded score does
+not hold; 7 an optional package is missing; 130 interrupted with nothing to resume.
 """
 
 

@@ -279,6 +279,21 @@ class TestEvaluate:
         assert where == ("cpu", 3, Path("kept"))
         assert (config.rows, config.jpeg_quality) == ((), None)
 
+    def test_interrupted_it_can_go_on_where_work_is_kept(
+        self, run, source, bundle_file, tmp_path, monkeypatch
+    ):
+        def interrupted(*args, **given):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("hmnpack.evaluation.evaluate", interrupted)
+        given = ("evaluate", bundle_file, "--data", "pets", "--quiet")
+        lost = run(*given)
+        assert (lost.exit_code, lost.stderr) == (130, "hmnpack: interrupted\n")
+        kept = run(*given, "--work", tmp_path / "w")
+        assert kept.exit_code == 5
+        said = f"interrupted; the same command goes on, with what {tmp_path / 'w'} keeps"
+        assert kept.stderr == f"hmnpack: {said}\n"
+
     def test_rows_are_named_with_commas_or_one_by_one(self, run, source, calls, bundle_file):
         given = ("--rows", "floats, count", "--rows", "whole", "--jpeg-quality", 30)
         assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
