@@ -48,7 +48,7 @@ def evaluate(  # noqa: PLR0913
     device: str = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
-    work: Path | None = None,
+    work: str | Path | None = None,
     listener: Listener = silent,
 ) -> Evaluation:
     """Train networks from scratch on a bundle's images, and test them on real ones.
@@ -79,7 +79,7 @@ def evaluate(  # noqa: PLR0913
     place = choose_device(device)
     most = at_once_on(place, at_once)
     source = data if isinstance(data, Source) else open_source(data, source_options, listener)
-    kept = None if work is None else Kept(work_folder(work))
+    kept = None if work is None else Kept(work_folder(Path(work)))
     bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)
     bench = replace(bench, kept=kept)
     own = bundle_set(bundle)

@@ -42,7 +42,7 @@ def prune(  # noqa: PLR0913
     device: str = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
-    work: Path | None = None,
+    work: str | Path | None = None,
     listener: Listener = silent,
 ) -> Bundle:
     """Prune a bundle to a smaller budget.
@@ -96,7 +96,7 @@ def prune(  # noqa: PLR0913
             held_out = held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)
-            trainings = trainings.kept_in(work, *facts, seed, place.type)
+            trainings = trainings.kept_in(Path(work), *facts, seed, place.type)
         return pruned(
             bundle, ipc, config, seed=seed, device=place, held_out=held_out, trainings=trainings
         )

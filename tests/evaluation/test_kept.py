@@ -91,7 +91,7 @@ def test_networks_that_got_differently_far_go_on_one_by_one(
 
 def test_control_rows_and_the_choice_of_a_quality_are_kept(source, shades_bundle, config, tmp_path):
     bundle, heard = shades_bundle(source), []
-    given = {"device": "cpu", "work": tmp_path}
+    given = {"device": "cpu", "work": str(tmp_path)}
     with pytest.raises(Stop):
         evaluate(bundle, source, config, **given, listener=stopping(2 * EPOCHS, BYTES_ROW))
     found = evaluate(bundle, source, config, **given, listener=lambda *a, **_: heard.append(a[:2]))

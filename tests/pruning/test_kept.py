@@ -55,7 +55,7 @@ def test_it_goes_on_after_the_last_training(prunes, tmp_path, stage, part, left)
     assert len(heard) < len(every)
     assert found.manifest == expected.manifest
     assert all(torch.equal(found.tensors[name], expected.tensors[name]) for name in found.tensors)
-    again, heard = prunes(tmp_path)
+    again, heard = prunes(str(tmp_path))
     assert heard == []
     assert again.manifest == expected.manifest
 
