@@ -23,7 +23,7 @@ from hmnpack.schema.config import NetworkConfig, PoolConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.together import at_once_on, groups_of, train_together, within_memory
-from hmnpack.training import TrainState, train
+from hmnpack.training import TrainState
 
 Weights = dict[str, Tensor]
 
@@ -243,10 +243,7 @@ class _Training:
         if len({state.epoch if state else 0 for state in states}) > 1:
             return [done for member in members for done in self.of([member])]
         reached = [state for state in states if state is not None]
-        if len(members) > 1:
-            self._train_together(members, reached or None)
-        else:
-            self._train(members[0], states[0])
+        self._train(members, reached or None)
         for member in members:
             write_state(member.path, member.network.state_dict())
             member.unfinished.unlink(missing_ok=True)
@@ -257,24 +254,7 @@ class _Training:
             return None
         return TrainState(**read_state(member.unfinished, self.data.device))
 
-    def _train(self, member: _Member, reached: TrainState | None) -> None:
-        train(
-            member.network,
-            self.data.images,
-            self.data.labels,
-            self.config.train,
-            normalisation=self.data.normalisation,
-            seed=self.seed,
-            name=member.name,
-            min_steps=self.config.min_steps,
-            resume=reached,
-            on_epoch=lambda state: self._keep([member], [state]),
-            listener=self.listener,
-        )
-
-    def _train_together(
-        self, members: Sequence[_Member], reached: Sequence[TrainState] | None
-    ) -> None:
+    def _train(self, members: Sequence[_Member], reached: Sequence[TrainState] | None) -> None:
         train_together(
             [member.network for member in members],
             [(self.data.images, self.data.labels)] * len(members),
