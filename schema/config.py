@@ -46,7 +46,7 @@ PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
 class ContainerConfig(Extended):
     """What the paper leaves open about the container, and the one size that it varies."""
 
-    left_out_if_empty: ClassVar = frozenset({"instance_channels", "decoder_channels"})
+    left_out_if_empty: ClassVar = frozenset({"instance_channels", "decoder_channels", "min_images"})
 
     activation: Activation = Field(
         default="relu", description="Function between the decoder's layers."
@@ -72,6 +72,12 @@ class ContainerConfig(Extended):
         default=None,
         description="Channels of each image's memory: the more, the fewer images fit the budget "
         "(paper figure 5); null: the planner's.",
+    )
+    min_images: int = Field(
+        default=0,
+        ge=0,
+        description="Fewest images of each class to aim at: the planner takes channels from each "
+        "image's memory, down to one, until as many fit; 0, or `instance_channels` given: none.",
     )
     decoder_channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
         default=None,

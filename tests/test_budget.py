@@ -103,6 +103,38 @@ def test_larger_memories_leave_fewer_images():
         )
 
 
+@pytest.mark.parametrize(
+    ("aim", "channels", "images"), [(0, 2, 14), (14, 2, 14), (15, 1, 29), (99, 1, 29)]
+)
+def test_memories_give_up_channels_for_as_many_images_as_are_aimed_at(aim, channels, images):
+    """By hand: of 7,840 numbers 14 images with two channels of 4 x 4 leave less than one more."""
+    image = ImageShape(channels=1, height=28, width=28)
+    spec = plan(1, 10, image, ContainerConfig(min_images=aim))
+    first, rest = (5 + 3 + channels) * 10 * 16, (10 * 6 + 6) * 16
+    fixed = 5 * 16 + 10 * 3 * 16 + first + rest + (10 + 6 + 1) + 2 * (10 + 6)
+    assert (spec.instance_channels, spec.instances) == (channels, images)
+    assert images == (7840 - fixed) // (10 * channels * 16)
+
+
+def test_memories_give_up_no_more_channels_than_they_must():
+    """CIFAR-10 has images enough; tiny-imagenet-20's memories of 6 channels end with 3 or less."""
+    image = ImageShape(channels=3, height=64, width=64)
+    aimed = {aim: plan(1, 20, image, ContainerConfig(min_images=aim)) for aim in (0, 20, 30)}
+    assert {aim: spec.instances >= aim for aim, spec in aimed.items()} == dict.fromkeys(aimed, True)
+    for aim, spec in aimed.items():
+        if aim:
+            fewer = ContainerConfig(instance_channels=spec.instance_channels + 1)
+            assert plan(1, 20, image, fewer).instances < aim
+    small = ImageShape(channels=3, height=32, width=32)
+    assert plan(1, 10, small, ContainerConfig(min_images=30)) == plan(1, 10, small)
+
+
+def test_channels_that_are_given_stay():
+    image = ImageShape(channels=1, height=28, width=28)
+    given = ContainerConfig(instance_channels=2, min_images=30)
+    assert plan(1, 10, image, given) == plan(1, 10, image)
+
+
 def test_a_wider_decoder_leaves_fewer_images():
     """By hand: 4 x 4 kernels from 10 channels to 16, 8 and 3, biases, scales and shifts."""
     image = ImageShape(channels=3, height=32, width=32)
@@ -123,6 +155,7 @@ def test_a_decoder_has_as_many_layers_as_the_size_needs(side, channels, takes):
 
 def test_settings_without_a_size_have_the_bytes_that_they_had_before_there_was_one():
     assert "_channels" not in ContainerConfig().model_dump_json()
+    assert "min_images" not in ContainerConfig().model_dump_json()
     given = ContainerConfig(instance_channels=4, decoder_channels=(8, 4))
     assert ContainerConfig.model_validate_json(given.model_dump_json()) == given
 
