@@ -309,7 +309,7 @@ def _pool(
     real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, cache: Path
 ) -> tuple[Pool, RealData]:
     """Return the networks, and the images in parts where a stage to come has a use for these."""
-    world, parts = fitting.world, config.match.parts
+    world, parts = fitting.world, config.match.parts_of(spec.instances)
     with world.leader_first():
         pool = pool_of(
             real, config.pool, config.seed, cache / "pool", fitting.listener, fitting.clock.check

@@ -152,7 +152,7 @@ def compared_in(config: CompressConfig) -> NetworkConfig:
 
 def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     """Return the synthetic images of each class in a step of feature matching."""
-    return min(match.synthetic_batch, spec.instances // min(match.parts, spec.instances))
+    return min(match.synthetic_batch, spec.instances // match.parts_of(spec.instances))
 
 
 def _networks_of(config: CompressConfig) -> Iterator[NetworkConfig]:

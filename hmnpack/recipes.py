@@ -56,7 +56,7 @@ def needs_pool(config: CompressConfig) -> bool:
     """Return whether any stage of a run uses the pool, which is else not trained."""
     match, gradient = config.match, config.gradient
     return (
-        (match.steps > 0 and (not match.queue.size or match.parts > 1))
+        (match.steps > 0 and (not match.queue.size or match.parts > 1 or match.part_images > 0))
         or config.warmup.uses_pool
         or (gradient.networks > 0 and gradient.start == "pool")
     )

@@ -1,5 +1,6 @@
 """Settings of every stage: each field with its unit, its range and what it does."""
 
+from math import ceil
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -121,7 +122,7 @@ class PoolConfig(Frozen):
 class MatchConfig(TierRates):
     """Feature matching (features of each class, through networks from untrained to trained)."""
 
-    left_out_if_empty: ClassVar = frozenset({"average", "views"})
+    left_out_if_empty: ClassVar = frozenset({"average", "views", "part_images"})
     left_out_if_default: ClassVar = TierRates.left_out_if_default | {
         "parts",
         "classifier",
@@ -154,6 +155,12 @@ class MatchConfig(TierRates):
         le=1000,
         description="Parts of like images that each class is cut into, as far as it has images; "
         "a step matches one part of each class, by its share of the synthetic images.",
+    )
+    part_images: int = Field(
+        default=0,
+        ge=0,
+        description="Synthetic images of a part at most: a class with more has more parts; 0: "
+        "any number.",
     )
     views: int = Field(
         default=0,
@@ -223,6 +230,11 @@ class MatchConfig(TierRates):
     stopping: StoppingConfig = Field(
         default=StoppingConfig(), description="Ending before the last step."
     )
+
+    def parts_of(self, instances: int) -> int:
+        """Return the parts of a class with so many synthetic images, if it has as many real."""
+        needed = ceil(instances / self.part_images) if self.part_images else 1
+        return min(max(self.parts, needed), instances)
 
 
 class GradientConfig(Extended):

@@ -91,6 +91,21 @@ def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(run, tmp_path, ever
     assert not output.with_name("x.hmn.ckpt").exists()
 
 
+def test_parts_by_their_number_and_by_their_images_are_the_same_parts(run):
+    def matched(**parts):
+        config = recipe_of("smoke")
+        return run(
+            config=config.model_copy(update={"match": config.match.model_copy(update=parts)})
+        )
+
+    whole, counted = matched(), matched(parts=3)
+    instances = whole.manifest.container.instances
+    bounded = matched(part_images=-(-instances // 3))
+    same = [torch.equal(counted.tensors[name], bounded.tensors[name]) for name in counted.tensors]
+    assert all(same)
+    assert not torch.equal(counted.tensors["decoder.0.weight"], whole.tensors["decoder.0.weight"])
+
+
 def test_no_time_at_all_still_makes_progress(run, tmp_path):
     for _ in range(15):
         try:

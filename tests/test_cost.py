@@ -167,6 +167,7 @@ class TestFeatureMatching:
         each = settings(match=SIMPLE | {"synthetic_batch": 85 // 4})
         assert stages(parted) == stages(each)
         assert stages(parted) != stages(whole)
+        assert stages(settings(match=SIMPLE | {"part_images": 22})) == stages(parted)
 
     def test_no_more_images_are_taken_than_there_are(self):
         few, many = (settings(match=SIMPLE | {"synthetic_batch": count}) for count in (85, 200))

@@ -152,6 +152,7 @@ class TestNeedsPool:
         config = changed(recipe_of("paper"), match={"steps": 1, "queue": {"size": 3}})
         assert not needs_pool(config)
         assert needs_pool(changed(config, match={"parts": 2}))
+        assert needs_pool(changed(config, match={"part_images": 20}))
 
 
 class TestCompress:
