@@ -61,6 +61,7 @@ FAST = CompressConfig(
         real_batch=128,
         lr=0.04,
         parts=4,
+        part_images=22,
         views=120,
         classifier="between",
         farthest=0.3,

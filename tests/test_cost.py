@@ -116,7 +116,7 @@ def train_of(epochs):
     return recipe_of("paper").gradient.train.model_dump() | {"epochs": epochs}
 
 
-SIMPLE = {"parts": 1, "views": 0, "classifier": "trained"}
+SIMPLE = {"parts": 1, "part_images": 0, "views": 0, "classifier": "trained"}
 """Feature matching of whole classes, each step of images of its own."""
 
 
