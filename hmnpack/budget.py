@@ -9,8 +9,8 @@ The planner's rule, for K classes of C x H x W images at ``ipc`` images per clas
    log-ratios of side, numbers per class and classes. Images under 16 pixels, and budgets where
    that column leaves fewer images than :data:`IMAGES_PER_IPC` per ipc, step down to the next
    smaller setting of :data:`SMALLER`. The settings ``instance_channels`` and ``decoder_channels``
-   replace a column's; ``min_images`` takes channels from each image's memory until so many images
-   of each class fit, or one channel is left.
+   replace a column's. Where then fewer images of a class fit than ``min_images`` (and no
+   ``instance_channels`` are given), each image's memory gives up channels, down to one.
 4. The count of images is the largest that fits, with weights, biases and the scale and shift of
    the decoder's normalisation counted: the paper's accounting, which reproduces its counts. What
    is written is less by the scale and shift, since they are folded into the weights.
@@ -200,20 +200,18 @@ def _fitting(ipc: int, classes: int, image: ImageShape, config: ContainerConfig)
     small = image.side < SMALL_SIDE
     nearest = () if small else (_nearest_column(ipc, classes, image),)
     for channels in (*nearest, *SMALLER):
-        spec = _with_more_images(_spec(channels, classes, image, config), floats, config)
-        count = most_instances(spec, floats)
-        if count >= IMAGES_PER_IPC * ipc:
-            return spec.model_copy(update={"instances": count})
+        spec = _spec(channels, classes, image, config)
+        if most_instances(spec, floats) >= IMAGES_PER_IPC * ipc:
+            aim = 0 if config.instance_channels else config.min_images
+            return _filled(spec, floats, aim)
     return None
 
 
-def _with_more_images(spec: HmnSpec, floats: int, config: ContainerConfig) -> HmnSpec:
-    """Take channels from each image's memory until ``config.min_images`` fit, or one is left."""
-    if config.instance_channels is not None:
-        return spec
-    while spec.instance_channels > 1 and most_instances(spec, floats) < config.min_images:
+def _filled(spec: HmnSpec, floats: int, aim: int) -> HmnSpec:
+    """Return it with as many images as fit; memories give up channels for as many as aimed at."""
+    while spec.instance_channels > 1 and most_instances(spec, floats) < aim:
         spec = spec.model_copy(update={"instance_channels": spec.instance_channels - 1})
-    return spec
+    return spec.model_copy(update={"instances": most_instances(spec, floats)})
 
 
 def _spec(channels: Channels, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec:

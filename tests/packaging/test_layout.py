@@ -32,6 +32,7 @@ ORDER = (
 MODELS = (
     "manifest",
     "ledger",
+    "match",
     "config",
     "container",
     "result",
