@@ -18,6 +18,12 @@ def _no_width_of_a_terminal(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _precision_of_any_processor(monkeypatch):
+    """Numbers to compare with are of float32: "auto" is that here, also where bfloat16 is fast."""
+    monkeypatch.setattr("hmnpack.runtime.multiplies_bfloat16", lambda device: False)
+
+
 def hmn_spec(**changes: object) -> HmnSpec:
     sizes = {
         "classes": 2,

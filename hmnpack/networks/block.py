@@ -4,7 +4,8 @@ On a CPU the time of such a block goes into memory: every operation reads and wr
 than the caches, into pages fresh from the system. ``FusedBlock`` therefore goes through the images
 in slices whose maps stay in the cache, in channels-last order, in place, and keeps for the
 backward pass only the normalised map. The mathematics is that of ``plain_block``; a bias before
-instance normalisation cancels, and is skipped.
+instance normalisation cancels, and is skipped. Under autocast only the convolutions are computed in
+low precision: a CPU has fast products of bfloat16, but no fast sums of it.
 
 Shape legend: N images, C channels in, D channels out, H W sides in, h w sides before pooling.
 """
@@ -42,8 +43,10 @@ def block(  # noqa: PLR0913
         padding: Zeros around the image, in pixels.
         groups: Of channels, each of which the convolution takes by itself.
     """
-    if groups > 1 or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+    if groups > 1 or x.device.type != "cpu":
         return plain_block(x, weight, bias, scale, shift, padding, groups=groups)
+    if torch.is_autocast_enabled("cpu") and x.dtype == torch.float32:
+        x = x.to(torch.get_autocast_dtype("cpu"), memory_format=torch.channels_last)
     if not torch.is_grad_enabled():
         return torch.cat(_forward(x, weight, scale, shift, padding, keep=False)[0])
     pooled: Tensor = FusedBlock.apply(x, weight, bias, scale, shift, padding)
@@ -67,7 +70,10 @@ def plain_block(  # noqa: PLR0913
 
 
 class FusedBlock(torch.autograd.Function):
-    """``plain_block`` for CPUs; differentiable as often as wanted."""
+    """``plain_block`` for CPUs; differentiable as often as wanted.
+
+    Convolutions are computed in the dtype of ``x``, all else in that of the scale.
+    """
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:  # noqa: ANN401
@@ -99,8 +105,8 @@ def _column(values: Tensor) -> Tensor:
     return values.view(1, -1, 1, 1)
 
 
-def _last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
+def _last(images: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    return images.to(dtype or images.dtype, memory_format=torch.channels_last)
 
 
 def _slice_size(height: int, width: int, channels: int, padding: int) -> int:
@@ -113,7 +119,7 @@ def _forward(
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Return outputs, normalised maps and inverse deviations (if kept), slice by slice."""
     size = _slice_size(x.shape[2], x.shape[3], len(weight), padding)
-    weight, scale, shift = _last(weight), _column(scale), _column(shift)
+    weight, scale, shift = _last(weight, x.dtype), _column(scale), _column(shift)
     outputs, maps, deviations = [], [], []
     for part in _last(x).split(size):
         pooled, values, inverse = normalised(part, weight, scale, shift, padding)
@@ -131,15 +137,15 @@ def normalised(
 
     Args:
         x: [N, C, H, W].
-        weight: [D, C, 3, 3].
+        weight: [D, C, 3, 3], of the dtype of ``x``, which is that of the convolution.
         scale: [1, D, 1, 1].
         shift: [1, D, 1, 1].
         padding: Zeros around the image, in pixels.
 
     Returns:
-        [N, D, h, w], [N, D, H, W] and [N, D, 1, 1].
+        [N, D, h, w], [N, D, H, W] and [N, D, 1, 1], of the dtype of the scale.
     """
-    values = F.conv2d(x, weight, padding=padding)
+    values = F.conv2d(x, weight, padding=padding).to(scale.dtype)
     values -= values.mean(_PIXELS, keepdim=True)
     inverse = torch.rsqrt((values * values).mean(_PIXELS, keepdim=True) + EPSILON)
     values *= inverse
@@ -193,7 +199,7 @@ class _Slices:
         padding: int,
         needed: tuple[bool, bool],
     ) -> None:
-        self.x, self.weight = _last(x), _last(weight)
+        self.x, self.weight = _last(x), _last(weight, x.dtype)
         self.scale, self.shift = _column(scale), _column(shift)
         self.padding, self.needed = padding, needed
 
@@ -222,14 +228,14 @@ class _Slices:
             weights.append(by_weight)
         return (
             torch.cat(inputs) if self.needed[0] else None,
-            torch.stack(weights).sum(0) if self.needed[1] else None,
+            torch.stack(weights).sum(0, dtype=scale.dtype) if self.needed[1] else None,
             scale.flatten(),
             shift.flatten(),
         )
 
     def _before_conv(self, grad: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
         by_input, by_weight, _ = torch.ops.aten.convolution_backward(
-            grad,
+            grad.to(part.dtype),
             part,
             self.weight,
             None,
@@ -250,7 +256,7 @@ def _differentiable_backward(
     """Return the gradients of x, weight, scale and shift as part of the graph."""
     # Aliases: where one input was computed from another, only the direct part is wanted here.
     x, weight, scale, shift = aliases = [value.view_as(value) for value in inputs]
-    output = plain_block(x, weight, None, scale, shift, padding)
+    output = plain_block(x.to(scale.dtype), weight, None, scale, shift, padding)
     chosen = [alias for alias, want in zip(aliases, wanted, strict=True) if want]
     found = iter(torch.autograd.grad(output, chosen, grad, create_graph=True))
     return tuple(next(found) if want else None for want in wanted)

@@ -73,3 +73,36 @@ def test_second_gradient_when_a_weight_depends_on_the_images():
         (grad,) = torch.autograd.grad(output.square().sum(), [scaled], create_graph=True)
         results.append(torch.autograd.grad(grad.square().sum(), [x])[0])
     torch.testing.assert_close(results[1], results[0], rtol=1e-6, atol=1e-8)
+
+
+def test_bfloat16_is_for_convolutions_alone():
+    inputs = arguments(torch.float32, images=5, channels=3, width=16, side=8)
+    x, weight, *_, scale, shift = [value.detach() for value in inputs]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = block(*inputs, 1)
+        with torch.no_grad():
+            kept = block(*inputs, 1)
+    maps = F.conv2d(x.bfloat16(), weight.bfloat16(), padding=1).double()
+    maps = (maps - maps.mean((2, 3), keepdim=True)) / (
+        maps.var((2, 3), keepdim=True, correction=0) + 1e-5
+    ).sqrt()
+    maps = maps * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+    expected = F.avg_pool2d(maps.relu(), 2).float()
+    for output in (found, kept):
+        torch.testing.assert_close(output, expected, rtol=0, atol=1e-5)
+
+
+def test_gradients_under_autocast_are_near():
+    inputs = arguments(torch.float32, images=5, channels=3, width=16, side=8)
+    exact, rough = [], []
+    for low, results in ((False, exact), (True, rough)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            loss = block(*inputs, 1).sin().square().sum()
+        first = torch.autograd.grad(loss, inputs, retain_graph=True)
+        twice = torch.autograd.grad(loss, inputs, create_graph=True)
+        seen = sum(grad.square().sum() for grad in twice)
+        second = torch.autograd.grad(seen, [inputs[0], inputs[1]])
+        results += [*first, *twice, *second]
+    for a, b in zip(rough, exact, strict=True):
+        assert a.dtype == torch.float32
+        assert (a - b).norm() <= 0.1 * b.norm()
