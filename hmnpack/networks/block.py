@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 EPSILON = 1e-5
-_SLICE = 2**20
-"""Numbers of a slice's map: 4 MiB, small enough for a last-level cache and for the heap."""
+_SLICE = 2**18
+"""Numbers of a slice's map: 1 MiB, small enough for a second-level cache and for the heap."""
 _PIXELS = (2, 3)
 
 
