@@ -38,9 +38,10 @@ GRADIENT = GradientConfig(
     inner_steps=3,
     network=NetworkConfig(width=4, depth=2),
     train_images=12,
-    train=TrainConfig(epochs=0, batch=6, schedule="constant"),
+    train=TrainConfig(epochs=0, batch=6, schedule="constant", precision="float32"),
     real_batch=5,
     synthetic_batch=3,
+    precision="float32",
 )
 
 
@@ -58,9 +59,10 @@ def compressed(cache, gradient, *, match=None, classes=3, output=None, pause_at=
     def listener(stage, done, total, **facts):
         heard.append((stage, done, total, facts))
 
-    smoke = recipe_of("smoke")
+    smoke, exact = recipe_of("smoke"), {"precision": "float32"}
     changes = {
-        "match": smoke.match.model_copy(update=match or {}),
+        "pool": smoke.pool.model_copy(update={"train": smoke.pool.train.model_copy(update=exact)}),
+        "match": smoke.match.model_copy(update=exact | (match or {})),
         "gradient": GRADIENT.model_copy(update=gradient),
     }
     try:
