@@ -8,7 +8,7 @@ import torch
 from hmnpack import estimate as module
 from hmnpack.budget import plan
 from hmnpack.cost import Run, stages_of
-from hmnpack.estimate import EFFICIENCY, estimate
+from hmnpack.estimate import EFFICIENCY, OF_BFLOAT16, estimate
 from hmnpack.recipes import recipe_of
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
@@ -42,6 +42,17 @@ def test_time_is_work_over_rate_and_efficiency():
         + by_work["decoding"] / 1e3 / EFFICIENCY["decoding"]
     )
     assert found.stages[1].seconds == pytest.approx(expected)
+
+
+def test_bfloat16_speeds_up_only_products_on_a_cpu(monkeypatch):
+    config = recipe_of("fast")
+    exact = estimate(config, SPEC, 50_000, CPU, ipc=1)
+    monkeypatch.setattr("hmnpack.runtime.multiplies_bfloat16", lambda device: True)
+    rough = estimate(config, SPEC, 50_000, CPU, ipc=1)
+    assert rough.stages[0].stage == "pool"
+    assert rough.stages[0].seconds == pytest.approx(exact.stages[0].seconds / OF_BFLOAT16)
+    assert rough.stages[1].stage == "warm-up"
+    assert rough.stages[1].seconds == exact.stages[1].seconds
 
 
 @pytest.mark.parametrize(("ranks", "share"), [(1, 1), (2, 0.5), (3, 0.4), (10, 0.1)])
