@@ -3,12 +3,14 @@
 The plain loop is a DataLoader with two workers over a Dataset of arrays, torchvision's transforms
 for each image (flip, colour jitter, one of crop, scale and rotation; then tensor and mean), CutMix
 on half of the batches, SGD with momentum and a cosine. Ours is `hmnpack.training.train` with the
-settings of an evaluation. Both train a ConvNet-3 in batches of 64 in float32, in turns, an epoch at
-a time; workers live on between epochs.
+settings of an evaluation. Both train a ConvNet-3 in batches of 64 in float32, and where the device
+multiplies bfloat16 natively also by autocast, in turns, an epoch at a time; workers live on between
+epochs.
 
 `ratio` is our images per second over those of the plain loop, whose ConvNet is of torch's own
-layers; in `ratio_same_network` both have our network. `images_per_second_loader` is the loader
-alone, with nothing trained.
+layers; in `ratio_same_network` both have our network. `ratio_bf16` is that of our training in
+bfloat16, its default there, over the plain loop in float32; in `ratio_bf16_alike` both are in
+bfloat16. `images_per_second_loader` is the loader alone, with nothing trained.
 """
 
 import time
@@ -26,16 +28,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hmnpack.augment import cutmix
-from hmnpack.runtime import choose_device, stream
+from hmnpack.runtime import autocast, choose_device, multiplies_bfloat16, stream
+from hmnpack.schema.config import Precision
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Figure
-from hmnpack.training import train
+from hmnpack.training import full_precision, train
 
 BATCH, WORKERS = 64, 2
-CONFIG = EvaluateConfig().train.model_copy(
-    update={"epochs": 1, "batch": BATCH, "precision": "float32"}
-)
+CONFIG = EvaluateConfig().train.model_copy(update={"epochs": 1, "batch": BATCH})
 
 
 class Images(Dataset[tuple[Tensor, int]]):
@@ -93,8 +94,11 @@ def plain_network(width: int) -> nn.Sequential:
 class PlainLoop:
     """A network, its optimiser and schedule, and the loop over a loader."""
 
-    def __init__(self, network: nn.Module, loader: DataLoader, device: torch.device) -> None:
+    def __init__(
+        self, network: nn.Module, loader: DataLoader, device: torch.device, precision: Precision
+    ) -> None:
         self.network, self.loader, self.device = network.to(device), loader, device
+        self.precision = precision
         self.optimiser = torch.optim.SGD(
             network.parameters(), CONFIG.lr, CONFIG.momentum, weight_decay=CONFIG.weight_decay
         )
@@ -117,18 +121,24 @@ class PlainLoop:
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of a batch, half of the time cut-mixed."""
         if float(torch.rand((), generator=self.generator)) >= CONFIG.cutmix:
-            return F.cross_entropy(self.network(images), labels)
+            return F.cross_entropy(self.logits(images), labels)
         images, partner, kept = cutmix(images, self.generator)
-        logits = self.network(images)
+        logits = self.logits(images)
         own, other = F.cross_entropy(logits, labels), F.cross_entropy(logits, labels[partner])
         return kept * own + (1 - kept) * other
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return what the network says of a batch."""
+        with autocast(self.device, self.precision):
+            return full_precision(self.network(images))
 
 
 class Ours:
     """Our training, for one epoch at a call."""
 
-    def __init__(self, setting: Setting, count: int) -> None:
+    def __init__(self, setting: Setting, count: int, precision: Precision) -> None:
         self.data, self.count, self.network = setting.data, count, setting.network()
+        self.config = CONFIG.model_copy(update={"precision": precision})
 
     def __call__(self) -> None:
         data = self.data
@@ -136,7 +146,7 @@ class Ours:
             self.network,
             data.images[: self.count],
             data.labels[: self.count],
-            CONFIG,
+            self.config,
             normalisation=data.normalisation,
             seed=0,
             name="benchmark",
@@ -170,15 +180,19 @@ def main() -> None:
     count = min(typed.images, len(setting.data.labels))
     loader = loader_of(setting, count)
     every: dict[str, Callable[[], object]] = {
-        "ours": Ours(setting, count),
-        "plain": PlainLoop(plain_network(typed.width), loader, device),
-        "plain_same_network": PlainLoop(setting.network(), loader, device),
+        "ours": Ours(setting, count, "float32"),
+        "plain": PlainLoop(plain_network(typed.width), loader, device, "float32"),
+        "plain_same_network": PlainLoop(setting.network(), loader, device, "float32"),
         "loader": lambda: sum(len(labels) for _, labels in loader),
     }
+    if multiplies_bfloat16(device):
+        every["ours_bf16"] = Ours(setting, count, "bfloat16")
+        every["plain_bf16"] = PlainLoop(plain_network(typed.width), loader, device, "bfloat16")
     seconds = timed(every, typed.rounds, device)
     figures: dict[str, Figure] = {
         "ratio": seconds["plain"] / seconds["ours"],
         "ratio_same_network": seconds["plain_same_network"] / seconds["ours"],
+        **_in_bfloat16(seconds),
         **{f"images_per_second_{name}": count / taken for name, taken in seconds.items()},
         "images": count,
         "batch": BATCH,
@@ -188,6 +202,16 @@ def main() -> None:
         "threads": torch.get_num_threads(),
     }
     report(figures, data=setting.facts, device=typed.device, seed=0, save=typed.save)
+
+
+def _in_bfloat16(seconds: dict[str, float]) -> dict[str, Figure]:
+    if "ours_bf16" not in seconds:
+        return {"bf16": "not measured: this device does not multiply bfloat16 natively"}
+    ours = seconds["ours_bf16"]
+    return {
+        "ratio_bf16": seconds["plain"] / ours,
+        "ratio_bf16_alike": seconds["plain_bf16"] / ours,
+    }
 
 
 if __name__ == "__main__":
