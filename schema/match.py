@@ -20,7 +20,9 @@ from hmnpack.schema.training import (
 class MatchConfig(TierRates):
     """Feature matching (features of each class, through networks from untrained to trained)."""
 
-    left_out_if_empty: ClassVar = frozenset({"average", "views", "part_images"})
+    left_out_if_empty: ClassVar = frozenset(
+        {"average", "views", "part_images", "classification_images"}
+    )
     left_out_if_default: ClassVar = TierRates.left_out_if_default | {
         "parts",
         "classifier",
@@ -89,6 +91,12 @@ class MatchConfig(TierRates):
     classification: float = Field(
         default=0.3, ge=0, description="Weight of a network's cross-entropy."
     )
+    classification_images: int = Field(
+        default=0,
+        ge=0,
+        description="Synthetic images of a class up to which that weight is whole; of twice as "
+        "many it is half of it, and so on. 0: any number.",
+    )
     classifier: Literal["trained", "between"] = Field(
         default="trained",
         description="Whose cross-entropy: the trained network's, or that of the network which is "
@@ -128,6 +136,11 @@ class MatchConfig(TierRates):
     stopping: StoppingConfig = Field(
         default=StoppingConfig(), description="Ending before the last step."
     )
+
+    def classification_of(self, instances: int) -> float:
+        """Return the weight of the cross-entropy where a class has so many synthetic images."""
+        whole = self.classification_images or instances
+        return self.classification * min(1.0, whole / instances)
 
     def parts_of(self, instances: int) -> int:
         """Return the parts of a class with so many synthetic images, if it has as many real."""

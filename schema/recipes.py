@@ -62,6 +62,7 @@ FAST = CompressConfig(
         lr=0.04,
         parts=4,
         part_images=22,
+        classification_images=100,
         views=120,
         classifier="between",
         farthest=0.3,

@@ -102,7 +102,8 @@ class FeatureMatching(Objective):
         real = self._real(through)
         images = container.expand(chosen.flatten())
         regression = self._regression(through, images.detach(), real.last)
-        terms = _Terms(real.references, regression)
+        weight = self.match.config.classification_of(container.spec.instances)
+        terms = _Terms(real.references, regression, weight)
         return chunked(
             images,
             own,
@@ -203,22 +204,22 @@ class FeatureMatching(Objective):
             loss = loss + reference.loss(block.float(), places)
         if terms.regression is not None:
             loss = loss + terms.regression.of(blocks[-1], classes)
-        if config.classification:
+        if terms.classification:
             labels = classes.repeat_interleave(len(images) // len(classes))
-            weight, logits = self._classified(through, images, blocks[-1])
+            share, logits = self._classified(through, images, blocks[-1])
+            weight = terms.classification * share
             loss = loss + weight * F.cross_entropy(logits, labels) * part
         return loss
 
     def _classified(
         self, through: "_Through", images: Tensor, last: Tensor
     ) -> tuple[float, Tensor]:
-        """Return the weight of the cross-entropy, and the logits that it is taken of."""
+        """Return what of the cross-entropy's weight holds, and the logits that it is taken of."""
         config = self.match.config
         with autocast(images.device, config.precision):
             if config.classifier == "trained":
-                return config.classification, through.trained(images).float()
-            weight = config.classification * (1 - through.view.part)
-            return weight, through.between.classified(last).float()
+                return 1.0, through.trained(images).float()
+            return 1 - through.view.part, through.between.classified(last).float()
 
 
 def _networks(match: Match[MatchConfig], queue: Queue | None) -> Pool:
@@ -259,7 +260,14 @@ class _Real:
 
 @dataclass(frozen=True)
 class _Terms:
-    """What the terms of a step's loss need, beside the synthetic images."""
+    """What the terms of a step's loss need, beside the synthetic images.
+
+    Attributes:
+        references: Of the distance, one for each block.
+        regression: Of the real images on the synthetic ones, if it is wanted.
+        classification: Weight of the cross-entropy at a trained network.
+    """
 
     references: list[Reference]
     regression: Regression | None
+    classification: float

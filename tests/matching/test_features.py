@@ -25,6 +25,12 @@ CONFIGS = {
         classification=0,
         interpolate=False,
     ),
+    "many images": MatchConfig(
+        steps=1, real_batch=5, synthetic_batch=3, classification=0.5, classification_images=3
+    ),
+    "few images": MatchConfig(
+        steps=1, real_batch=5, synthetic_batch=3, classification=0.5, classification_images=9
+    ),
 }
 
 
@@ -59,7 +65,10 @@ def literal(match, images, step):
         targets = torch.full((len(ours),), label)
         errors.append(F.cross_entropy(final(ours), targets))
     blocks = range(len(means[0])) if config.blocks == "all" else [len(means[0]) - 1]
-    loss = config.classification * sum(errors) / len(errors)
+    weight = config.classification
+    if config.classification_images:
+        weight *= min(config.classification_images / SPEC.instances, 1)
+    loss = weight * sum(errors) / len(errors)
     for block in blocks:
         centre = sum(means[label][block][1] for label in range(data.classes)) / data.classes
         distance, around = 0.0, 0.0

@@ -88,6 +88,15 @@ def test_a_class_with_many_images_has_many_parts(parts, most, instances, expecte
     assert not most or -(-instances // expected) <= most
 
 
+@pytest.mark.parametrize(
+    ("whole", "instances", "expected"),
+    [(0, 5000, 0.3), (100, 85, 0.3), (100, 100, 0.3), (100, 200, 0.15), (100, 3000, 0.01)],
+)
+def test_a_class_with_many_images_has_less_of_the_cross_entropy(whole, instances, expected):
+    config = MatchConfig(steps=1, classification=0.3, classification_images=whole)
+    assert config.classification_of(instances) == pytest.approx(expected)
+
+
 def test_a_start_is_chosen_part_by_part(parted):
     data, pool = parted
     for kind in ("random", "kmeans"):
