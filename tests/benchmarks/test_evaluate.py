@@ -34,9 +34,12 @@ def test_the_loader_gives_normalised_images(bench, setting):
     assert -2 <= float(images.min()) < -1 < 1 < float(images.max()) <= 2  # (x - 0.5) / 0.25
 
 
-def test_both_loops_train(bench, setting):
-    plain = bench.PlainLoop(setting.network(), bench.loader_of(setting, 70, workers=0), "cpu")
-    for loop in (plain, bench.Ours(setting, 70)):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_both_loops_train(bench, setting, precision):
+    device, loader = torch.device("cpu"), bench.loader_of(setting, 70, workers=0)
+    plain = bench.PlainLoop(setting.network(), loader, device, precision)
+    assert plain.logits(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
+    for loop in (plain, bench.Ours(setting, 70, precision)):
         before = [parameter.detach().clone() for parameter in loop.network.parameters()]
         loop()
         changed = zip(before, loop.network.parameters(), strict=True)
