@@ -118,7 +118,7 @@ def estimate(
 
 
 def _rates(stages: tuple[Stage, ...], device: torch.device) -> dict[Precision, float]:
-    """Return operations per second at each precision that stages have, at efficiency 1."""
+    """Return what efficiencies are parts of, for each precision: operations per second."""
     precisions = {part.precision for stage in stages for part in stage.parts}
     rates = measured_rates(device, sorted(precisions))
     if device.type != "cpu":

@@ -46,7 +46,7 @@ def block(  # noqa: PLR0913
     if groups > 1 or x.device.type != "cpu":
         return plain_block(x, weight, bias, scale, shift, padding, groups=groups)
     if torch.is_autocast_enabled("cpu") and x.dtype == torch.float32:
-        x = x.to(torch.get_autocast_dtype("cpu"), memory_format=torch.channels_last)
+        x = _last(x, torch.get_autocast_dtype("cpu"))
     if not torch.is_grad_enabled():
         return torch.cat(_forward(x, weight, scale, shift, padding, keep=False)[0])
     pooled: Tensor = FusedBlock.apply(x, weight, bias, scale, shift, padding)
@@ -106,7 +106,8 @@ def _column(values: Tensor) -> Tensor:
 
 
 def _last(images: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    return images.to(dtype or images.dtype, memory_format=torch.channels_last)
+    # `to` with a memory format copies images of one channel, which have both orders already.
+    return images.to(dtype or images.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _slice_size(height: int, width: int, channels: int, padding: int) -> int:
