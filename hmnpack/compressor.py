@@ -3,7 +3,8 @@
 Stages: pool (networks trained on the real images, cached), warm-up (the container is fitted to
 real images), matching (the objective), and the folded container as a bundle. A checkpoint holds
 all that the next step depends on, and every random number comes from a stream that is named by its
-step: a run that was stopped anywhere ends with the same bytes as one that was not.
+step: a run that was stopped anywhere ends with the same bytes as one that was not (on a CPU; an
+accelerator adds in no fixed order).
 """
 
 from collections.abc import Callable
@@ -26,12 +27,10 @@ from hmnpack.matching import (
     Reconstruction,
     in_parts,
     pool_of,
-    refuse_queue,
-    refuse_ranks,
-    refuse_regression,
     targets_of,
 )
 from hmnpack.output import refuse_output
+from hmnpack.preflight import refuse_early
 from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
@@ -62,8 +61,8 @@ class RunOptions:
         max_minutes: Pause after so many minutes, or None.
         checkpoint_seconds: Time between checkpoints.
         should_pause: Asked after every step and epoch; True pauses.
-        max_memory: Bytes that the maps of one chunk of classes may take on an accelerator; None:
-            most of what is free there.
+        max_memory: Bytes that the maps of one chunk of classes, and what is kept of views, may take
+            on an accelerator; None: most of what is free there.
         probes: Quick networks trained in each stage of matching, evenly spaced over its steps, and
             tested on held-out images; 0: none.
         unpruned: Where to write the bundle also as it is before it is pruned to the budget, or
@@ -204,9 +203,7 @@ def _condensed(
         )
     image, classes = source.image, len(source.classes)
     spec = plan(run.ipc, classes, image, config.container, over_budget=over)
-    refuse_ranks(config.gradient, spec.classes, run.world)
-    refuse_regression(config.match, run.device, run.world)
-    refuse_queue(config.match)
+    refuse_early(config, spec, run.device, run.world)
     key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     if checkpoint is not None:

@@ -19,10 +19,11 @@ from hmnpack import flops
 from hmnpack.flops import Layer, Passes
 from hmnpack.footprint import (
     FLOAT,
-    bytes_per_image,
     decoder_bytes,
     first_order_bytes,
     kept_bytes,
+    load_of_features,
+    load_of_gradients,
     tested_bytes,
     weight_bytes,
 )
@@ -193,7 +194,8 @@ def _feature_matching(run: Run) -> Stage:
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
     view = classes * kept_bytes(match, network, run.spec.image)
-    kept, looks = _views(match, view, run.view_bytes)
+    views = match.views_of(match.parts_of(run.spec.instances))
+    kept, looks = _views(match, views, view, run.view_bytes)
     real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)
     per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
     if match.krr:  # the last features of all synthetic images are had before any way back
@@ -209,8 +211,7 @@ def _feature_matching(run: Run) -> Stage:
         *_queue(run),
         *_judging(run, match.stopping),
     )
-    networks = 2 if trained else 1
-    maps = networks * each * first_order_bytes(network, run.spec.image)
+    maps = load_of_features(match, network, run.spec.image, each).bytes
     weights = 2 * (match.queue.size or run.config.pool.size) * weight_bytes(layers)
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
     memory += max(1, kept) * view
@@ -236,17 +237,18 @@ def _judging(run: Run, stopping: StoppingConfig) -> tuple[Part, ...]:
     return (Part("training", operations, quick_training().precision),)
 
 
-def _views(match: MatchConfig, size: int, bound: int | None) -> tuple[int, int]:
+def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tuple[int, int]:
     """Return how many views are kept, and how often the real images of one are looked at.
 
     Args:
-        match: Views and steps.
+        match: Steps.
+        views: How many there are; 0: one for each step.
         size: Bytes of a view.
         bound: Most bytes that are kept; None: no bound.
     """
-    if not match.views:
+    if not views:
         return 0, match.steps
-    views = min(match.views, match.steps)
+    views = min(views, match.steps)
     kept = views if bound is None or not size else min(views, bound // size)
     return kept, kept + round(match.steps * (views - kept) / views)
 
@@ -356,13 +358,10 @@ def _gradient_bytes(run: Run, layers: tuple[Layer, ...], each: int) -> int:
     """Return what the network and one chunk of classes take.
 
     The network has gradients and momentum. The chunk has the maps of its synthetic images, or of
-    its real ones where these take more, and three sets of weight gradients for each class: of real
+    its real ones where these are more, and three sets of weight gradients for each class: of real
     and of synthetic images, and the direction of their difference.
     """
     gradient, network = run.config.gradient, matched_through(run.config)
-    maps = max(
-        each * bytes_per_image(network, run.spec.image),
-        gradient.real_batch * first_order_bytes(network, run.spec.image),
-    )
+    maps = load_of_gradients(network, run.spec.image, each, gradient.real_batch).bytes
     weights = weight_bytes(layers)
     return 3 * weights + (run.gradient_classes or run.spec.classes) * (maps + 3 * weights)

@@ -11,14 +11,15 @@ from hmnpack.cost import (
     Run,
     Stage,
     Work,
+    compared_in,
     is_known,
     matched_through,
     stages_of,
     synthetic_each,
 )
-from hmnpack.footprint import bytes_per_image
+from hmnpack.footprint import load_of_gradients
 from hmnpack.matching.chunks import classes_at_once
-from hmnpack.matching.features import CPU_CHUNK, kept_of_views
+from hmnpack.matching.features import feature_classes, kept_of_views
 from hmnpack.rate import measured_rates
 from hmnpack.runtime import free_memory, low_precision
 from hmnpack.schema.config import CompressConfig, Precision
@@ -169,12 +170,17 @@ def _seconds(stage: Stage, rates: dict[Precision, float], ranks: int) -> float:
     return seconds
 
 
-def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int | None:
-    """Return how many classes feature matching takes at a time, None for all."""
-    if device.type != "cpu":
-        return None
-    each = synthetic_each(config.match, spec)
-    return min(spec.classes, max(1, CPU_CHUNK // (each * spec.image.height * spec.image.width)))
+def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
+    """Return how many classes feature matching takes at a time."""
+    return feature_classes(
+        config.match,
+        compared_in(config),
+        spec.image,
+        synthetic_each(config.match, spec),
+        classes=spec.classes,
+        on_cpu=device.type == "cpu",
+        max_memory=free_memory(device),
+    )
 
 
 def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
@@ -186,5 +192,5 @@ def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.devic
     if device.type == "cpu" or network.name != "convnet":
         return 1
     each = min(config.gradient.synthetic_batch, spec.instances)
-    size = each * bytes_per_image(network, spec.image)
-    return classes_at_once(spec.classes, size, free_memory(device))
+    load = load_of_gradients(network, spec.image, each, config.gradient.real_batch)
+    return classes_at_once(spec.classes, load, free_memory(device))

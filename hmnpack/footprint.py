@@ -4,12 +4,57 @@ A model: the maps that a pass keeps for the way back, in float32; what libraries
 comes on top.
 """
 
+from dataclasses import dataclass
+
 from hmnpack import flops
 from hmnpack.flops import Layer
 from hmnpack.schema.config import MatchConfig, NetworkConfig
 from hmnpack.schema.container import HmnSpec, ImageShape
 
 FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Load:
+    """What matching one class takes at once.
+
+    Attributes:
+        bytes: Memory of its maps.
+        numbers: In the largest of them.
+    """
+
+    bytes: int
+    numbers: int
+
+
+def load_of_features(
+    match: MatchConfig, network: NetworkConfig, image: ImageShape, images: int
+) -> Load:
+    """Return what so many images of a class take in feature matching, with a way back.
+
+    Args:
+        match: Says whether they also go through the trained network.
+        network: What is matched through.
+        image: Shape of an image.
+        images: Real or synthetic ones.
+    """
+    networks = 2 if match.classification > 0 and match.classifier == "trained" else 1
+    size = networks * first_order_bytes(network, image)
+    return Load(images * size, images * max(_maps(network, image)))
+
+
+def load_of_gradients(network: NetworkConfig, image: ImageShape, synthetic: int, real: int) -> Load:
+    """Return what a class takes in gradient matching: its synthetic or its real images.
+
+    Args:
+        network: What is matched through.
+        image: Shape of an image.
+        synthetic: Images of the class.
+        real: Images of the class, of which as much is kept but never more than of synthetic ones.
+    """
+    images = max(synthetic, real)
+    size = bytes_per_image(network, image)
+    return Load(images * size, images * max(_maps(network, image)))
 
 
 def bytes_per_image(network: NetworkConfig, image: ImageShape) -> int:

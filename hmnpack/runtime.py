@@ -11,6 +11,7 @@ import torch
 from hmnpack.errors import BadSettings
 from hmnpack.schema.config import Precision
 
+_CPU = torch.device("cpu")
 _PART_OF_FREE_MEMORY = 0.8
 
 
@@ -43,13 +44,22 @@ def stream(seed: int, *names: str | int) -> torch.Generator:
 
 
 @contextlib.contextmanager
-def seeded(generator: torch.Generator) -> Iterator[None]:
-    """Make code that only knows the global generator (layer initialisation) use this one.
+def seeded(generator: torch.Generator, device: torch.device = _CPU) -> Iterator[None]:
+    """Make code that only knows global generators (layer initialisation, dropout) use this one.
 
-    The global generator is put back on leaving. CPU only: initialise there, then move.
+    The CPU's generator and the device's are put back on leaving; those of others are not touched.
+
+    Args:
+        generator: CPU generator; one number is drawn from it.
+        device: Where the code draws.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    seed = int(torch.randint(2**62, (), generator=generator))
+    forked = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(forked):
+        torch.default_generator.manual_seed(seed)
+        if forked:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 
@@ -113,7 +123,8 @@ def _own_accelerator() -> torch.device:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Return whether bfloat16 is native there; where it is emulated it is far slower."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))

@@ -2,7 +2,8 @@
 
 Nothing waits for the device inside an epoch: images are cut into batches, converted, normalised
 and augmented there, and losses are looked at once an epoch. All randomness of an epoch comes from
-a stream of its own, so that a run resumed at an epoch ends as an uninterrupted one does.
+streams of its own (a network's own, such as dropout's, from one that seeds its device), so that a
+run resumed at an epoch ends as an uninterrupted one does.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from hmnpack.augment import apply, cutmix, draw, normalise
 from hmnpack.errors import Diverged
-from hmnpack.runtime import Listener, autocast, silent, stream
+from hmnpack.runtime import Listener, autocast, seeded, silent, stream
 from hmnpack.schema.config import Precision, TrainConfig
 from hmnpack.schema.manifest import Normalisation
 
@@ -125,13 +126,14 @@ def train(  # noqa: PLR0913
     for epoch in range(resume.epoch if resume else 0, schedule.epochs):
         losses = images.new_zeros(schedule.steps, dtype=torch.float32)
         generator = stream(seed, name, "epoch", epoch)
-        for step, rows in enumerate(_batches(images, config, generator)):
-            rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
-            optimiser.param_groups[0]["lr"] = rate
-            batch, target = normalise(pixels_of(images[rows]), normalisation), labels[rows]
-            losses[step], logits = _step(network, optimiser, batch, target, config, generator)
-            if on_batch is not None:
-                on_batch(rows, logits, target)
+        with seeded(stream(seed, name, "network", epoch), images.device):
+            for step, rows in enumerate(_batches(images, config, generator)):
+                rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
+                optimiser.param_groups[0]["lr"] = rate
+                batch, target = normalise(pixels_of(images[rows]), normalisation), labels[rows]
+                losses[step], logits = _step(network, optimiser, batch, target, config, generator)
+                if on_batch is not None:
+                    on_batch(rows, logits, target)
         mean = mean_loss(losses, epoch * schedule.steps, name)
         listener(name, epoch + 1, schedule.epochs, loss=mean, lr=rate)
         if on_epoch is not None:

@@ -190,7 +190,8 @@ class GradientConfig(Extended):
     )
     precision: Precision = Field(
         default="float32",
-        description="Arithmetic of the passes that gradients come from; distances are float32.",
+        description="Arithmetic of the passes that gradients come from (float32 on CUDA: TF32 in "
+        "convolutions, as torch has it); distances are float32.",
     )
     stopping: StoppingConfig = Field(
         default=StoppingConfig(), description="Ending before the last step."

@@ -66,8 +66,8 @@ class MatchConfig(TierRates):
         default=0,
         ge=0,
         description="Different views (a network, an augmentation, real images) that the steps go "
-        "round; the features of a view's real images are computed once and kept. 0: every step "
-        "has a view of its own.",
+        "round, or as many as a class has parts if these are more; the features of a view's real "
+        "images are computed once and kept. 0: every step has a view of its own.",
     )
     blocks: Literal["last", "all"] = Field(
         default="all", description="Features matched: after the last block, or after each."
@@ -141,6 +141,10 @@ class MatchConfig(TierRates):
         """Return the weight of the cross-entropy where a class has so many synthetic images."""
         whole = self.classification_images or instances
         return self.classification * min(1.0, whole / instances)
+
+    def views_of(self, parts: int) -> int:
+        """Return the views where each class has so many parts: all are seen; 0: one a step."""
+        return max(self.views, parts) if self.views else 0
 
     def parts_of(self, instances: int) -> int:
         """Return the parts of a class with so many synthetic images, if it has as many real."""

@@ -79,9 +79,7 @@ BEST = CompressConfig(
     ),
     container=FAST.container,
     warmup=FAST.warmup.model_copy(update={"steps": 1000}),
-    match=FAST.match.model_copy(
-        update={"steps": 40_000, "synthetic_batch": 64, "lr": 0.02, "views": 2000}
-    ),
+    match=FAST.match.model_copy(update={"steps": 40_000, "lr": 0.02, "views": 2000}),
 )
 """What `fast` would do with far more arithmetic, for a GPU; no measurement has chosen it yet."""
 

@@ -15,8 +15,19 @@ from hmnpack.errors import BadData, BadSettings, BudgetTooSmall, Diverged, Outpu
 from hmnpack.fitting import Checkpoint
 from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
+from hmnpack.schema.config import CompressConfig
 from hmnpack.sources import Source, SourceOptions
 from hmnpack.sources.fingerprint import split_of
+
+
+def with_settings(config, settings):
+    """Return settings with some of them changed, at any depth."""
+    inner = {
+        name: with_settings(config.get(name, {}), value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
+    return config | inner
+
 
 LABELS = torch.arange(3).repeat_interleave(20)
 
@@ -215,3 +226,26 @@ def test_one_class_is_refused(tmp_path):
 def test_an_unknown_recipe_is_answered_with_the_near_ones():
     with pytest.raises(BadSettings, match="did you mean fast"):
         recipe_of("fats")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"pool": {"network": {"name": "convnett"}}}, "convnett"),
+        ({"pool": {"network": {"name": "resnet18"}}}, r"pool\.network\.name 'resnet18' gives no"),
+        ({"match": {"objective": "mmdd"}}, r"objective.*mmdd.*mmd"),
+        ({"match": {"queue": {"size": 2, "network": {"depth": 9}}}}, "9 blocks"),
+        ({"gradient": {"networks": 1, "network": {"name": "convnett"}}}, "convnett"),
+        ({"gradient": {"networks": 1, "network": {"depth": 6}}}, "6 blocks"),
+        (
+            {"gradient": {"networks": 1, "network": {"name": "resnet18"}, "real": "kmeans"}},
+            r"gradient\.network\.name 'resnet18' gives no features",
+        ),
+        ({"prune": {"strategy": "easy", "network": {"name": "convnett"}}}, "convnett"),
+    ],
+)
+def test_what_a_later_stage_cannot_do_is_refused_before_any_work(run, monkeypatch, settings, said):
+    config = with_settings(recipe_of("smoke").model_dump(), settings)
+    monkeypatch.setattr("hmnpack.compressor._learned", lambda *_: pytest.fail("work was begun"))
+    with pytest.raises(BadSettings, match=said):
+        run(config=CompressConfig.model_validate(config))

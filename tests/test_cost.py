@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from hmnpack.budget import plan
 from hmnpack.container import container_of
 from hmnpack.cost import Run, is_known, stages_of
-from hmnpack.footprint import bytes_per_image
-from hmnpack.networks import build_network, derivatives
+from hmnpack.footprint import bytes_per_image, load_of_gradients
+from hmnpack.networks import build_network
 from hmnpack.pruning import pruned
 from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
@@ -105,11 +105,11 @@ class TestGradientMatching:
         maps = [128 * side**2 for side in (32, 16, 8)]
         assert bytes_per_image(NetworkConfig(), CIFAR) == 4 * (3.5 * sum(maps) + 2 * maps[0])
 
-    @pytest.mark.parametrize("side", [28, 48])
-    def test_the_objective_cuts_its_chunks_by_the_same_bytes(self, side):
-        image, config = ImageShape(channels=1, height=side, width=side), NetworkConfig(width=8)
-        network = build_network(config, classes=2, image=image, generator=stream(0, "network"))
-        assert bytes_per_image(config, image) == derivatives.bytes_per_image(network, image)
+    def test_real_images_count_where_they_are_more(self):
+        per_image = bytes_per_image(NetworkConfig(), CIFAR)
+        loads = [load_of_gradients(NetworkConfig(), CIFAR, 85, real) for real in (64, 256)]
+        assert [load.bytes for load in loads] == [85 * per_image, 256 * per_image]
+        assert [load.numbers for load in loads] == [n * 128 * 32 * 32 for n in (85, 256)]
 
 
 def train_of(epochs):

@@ -9,7 +9,7 @@ from torch import nn
 
 from hmnpack.errors import Diverged
 from hmnpack.networks import build_network
-from hmnpack.runtime import stream
+from hmnpack.runtime import seeded, stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
@@ -181,3 +181,37 @@ def test_accuracy_counts(monkeypatch):
     net = Brightness()
     assert accuracy(net, images, labels, normalisation=HALF) == 62.5
     assert net.training
+
+
+def forgetful():
+    """A network with dropout, whose masks no argument of the training decides."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Dropout(0.5), nn.Linear(16, 3))
+
+
+def test_dropout_goes_by_the_seed_too_and_resumes():
+    def run(seed=1, **more):
+        with seeded(stream(0, "forgetful")):
+            net = forgetful()
+        train(net, *data(), AUGMENTED, normalisation=HALF, seed=seed, name="t", **more)
+        return net.state_dict()
+
+    states = []
+    torch.manual_seed(1)
+    whole = run(on_epoch=states.append)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    assert same(whole, run())
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(same(whole, run(resume=state)) for state in states)
+    assert not same(whole, run(seed=2))
+
+
+def test_seeding_one_device_touches_no_other(monkeypatch):
+    touched = []
+    monkeypatch.setattr(torch.cuda, "manual_seed", touched.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", touched.append)
+    with seeded(stream(0, "a")):
+        first = torch.rand(3)
+    with seeded(stream(0, "a")):
+        assert torch.equal(first, torch.rand(3))
+    assert not touched

@@ -52,10 +52,11 @@ class Norm(nn.Module):
     def freeze(self, batches: Iterable[Tensor]) -> None:
         """Fix the statistics to those of the rows in all batches."""
         count = 0
-        total = torch.zeros_like(self.mean, dtype=torch.float64)
+        total = torch.zeros(len(self.mean), dtype=torch.float64)
         squares = torch.zeros_like(total)
         for rows in batches:
-            pixels = rows.unflatten(2, (-1, len(self.scale))).flatten(0, 2).double()
+            # On the CPU: some accelerators have no float64.
+            pixels = rows.unflatten(2, (-1, len(self.scale))).flatten(0, 2).cpu().double()
             count += len(pixels)
             total += pixels.sum(0)
             squares += pixels.square().sum(0)

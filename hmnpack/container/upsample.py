@@ -10,6 +10,7 @@ as it stands.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -52,17 +53,31 @@ def layer_of(weight: Tensor, bias: Tensor | None, width: int, *, planar: bool = 
     """
     columns = next((c for c in range(TILE, width) if width % c == 0), width)
     overlap = int(columns < width)
-    into = torch.arange(-overlap, columns + overlap)[:, None]
-    out = torch.arange(2 * columns)[None, :]
-    taps = torch.stack([(out + 1 - 2 * into) == tap for tap in range(4)]).to(weight)
+    taps = _taps(columns, overlap, weight.dtype, weight.device)
     order = "kix,cdyk->yicdx" if planar else "kix,cdyk->yicxd"
-    size = (4, len(into) * weight.shape[0], 2 * columns * weight.shape[1])
+    size = (4, taps.shape[1] * weight.shape[0], 2 * columns * weight.shape[1])
     parts = torch.einsum(order, taps, weight).reshape(size)
     matrix = torch.cat([torch.cat([parts[k] for k in pair], 1) for pair in _KERNEL_ROWS], 0)
     if bias is not None:
         row = bias.repeat_interleave(2 * columns) if planar else bias.repeat(2 * columns)
         bias = row.repeat(2)
     return Layer(matrix, bias, weight.shape[0], columns, overlap)
+
+
+@lru_cache(maxsize=64)
+def _taps(columns: int, overlap: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return which kernel column leads from a tile's input column to its output column.
+
+    The same at every step, and on an accelerator a copy that waits, so it is kept.
+
+    Returns:
+        [4, T + 2 h, 2T], of 0 and 1.
+    """
+    with torch.inference_mode(mode=False):  # it may be used with a graph later
+        into = torch.arange(-overlap, columns + overlap)[:, None]
+        out = torch.arange(2 * columns)[None, :]
+        taps = torch.stack([(out + 1 - 2 * into) == tap for tap in range(4)])
+        return taps.to(device=device, dtype=dtype)
 
 
 def double(rows: Tensor, layer: Layer) -> Tensor:

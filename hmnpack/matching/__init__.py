@@ -8,7 +8,7 @@ from hmnpack.matching.features import FeatureMatching
 from hmnpack.matching.gradient import GradientMatching, refuse_ranks
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.parts import in_parts
-from hmnpack.matching.pool import Pool, RealData, pool_of
+from hmnpack.matching.pool import Pool, RealData, feature_network, pool_of
 from hmnpack.matching.queue import refuse_queue
 from hmnpack.matching.regression import refuse_regression
 from hmnpack.matching.warmup import Reconstruction, targets_of
@@ -24,6 +24,7 @@ __all__ = [
     "Pool",
     "RealData",
     "Reconstruction",
+    "feature_network",
     "in_parts",
     "pool_of",
     "refuse_queue",

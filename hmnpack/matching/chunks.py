@@ -6,6 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hmnpack.footprint import Load
+
+LARGEST_MAP = 2**31 - 1
+"""Most numbers of a map: some of an accelerator's kernels count them in 32 bits."""
+
 
 class _KnownGradient(torch.autograd.Function):
     """A number whose gradient with respect to the images is known already."""
@@ -21,15 +26,18 @@ class _KnownGradient(torch.autograd.Function):
         return outer * gradient, None, None
 
 
-def classes_at_once(classes: int, size: int, max_memory: int | None) -> int:
-    """Return how many of some classes go in one chunk: at least one, all where there is no bound.
+def classes_at_once(classes: int, load: Load, max_memory: int | None) -> int:
+    """Return how many of some classes go in one chunk: at least one, and all that fit.
 
     Args:
         classes: Number of classes.
-        size: Memory that one class takes, in bytes.
+        load: What one class takes.
         max_memory: Bound, in bytes, or None.
     """
-    return classes if max_memory is None else min(classes, max(1, max_memory // size))
+    fitting = LARGEST_MAP // load.numbers
+    if max_memory is not None:
+        fitting = min(fitting, max_memory // load.bytes)
+    return min(classes, max(1, fitting))
 
 
 def with_gradient(images: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hmnpack.footprint import FLOAT
 from hmnpack.matching.characteristic import characteristic_distance, draw_frequencies
 from hmnpack.matching.distances import Distance, mean_distance
 from hmnpack.matching.mmd import mmd
@@ -27,11 +28,13 @@ class Comparison:
         whole: Whether it needs every real image's features, and a unit of length; else their
             class means do, as one image.
         cells: Largest side of a map that it takes as it is; 0: any.
+        held: Bytes that such a distance holds, from the settings and the number of features.
     """
 
     distance: Callable[[MatchConfig, Tensor, torch.Generator], Distance]
     whole: bool
     cells: int = 0
+    held: Callable[[MatchConfig, int], int] = lambda *_: 0
 
 
 def _characteristic(config: MatchConfig, real_KnD: Tensor, generator: torch.Generator) -> Distance:
@@ -46,7 +49,12 @@ MMD = Comparison(lambda *_: mmd, whole=True)
 """Distributions, by Gaussian kernels. The real features of a rank's classes are held for a step:
 n times the block's outputs each, which ``MatchConfig.cells`` can bound."""
 
-CHARACTERISTIC = Comparison(_characteristic, whole=True, cells=4)
+CHARACTERISTIC = Comparison(
+    _characteristic,
+    whole=True,
+    cells=4,
+    held=lambda config, features: FLOAT * config.frequencies * features,
+)
 """Distributions, by characteristic functions. A first block's map of 16 x 16 and 64 channels has
 16,384 features, for each of which every frequency is a random number; so larger maps are averaged
 over 4 x 4 cells first, the size of a ConvNet's last map for 32 pixels."""

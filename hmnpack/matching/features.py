@@ -18,7 +18,9 @@ from torch.nn import functional as F
 
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
-from hmnpack.matching.chunks import chunked
+from hmnpack.flops import is_counted
+from hmnpack.footprint import load_of_features
+from hmnpack.matching.chunks import chunked, classes_at_once
 from hmnpack.matching.comparison import MEANS, Comparison, grouped
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import Pool
@@ -27,8 +29,9 @@ from hmnpack.matching.reference import Reference, references
 from hmnpack.matching.regression import Regression, refuse_regression, regression_of
 from hmnpack.matching.views import View, Views
 from hmnpack.networks import FeatureNetwork
-from hmnpack.runtime import autocast
-from hmnpack.schema.config import MatchConfig
+from hmnpack.runtime import autocast, sent
+from hmnpack.schema.config import MatchConfig, NetworkConfig
+from hmnpack.schema.container import ImageShape
 
 KEPT_BYTES = 4 * 2**30
 """Most that is kept of views where no bound is known; of more views, some are computed again."""
@@ -40,6 +43,36 @@ CPU_CHUNK = 64 * 32 * 32
 def kept_of_views(max_memory: int | None) -> int:
     """Return the most bytes that are kept of views, where so many are free (None: unknown)."""
     return KEPT_BYTES if max_memory is None else max_memory // 2
+
+
+def feature_classes(  # noqa: PLR0913
+    match: MatchConfig,
+    network: NetworkConfig,
+    image: ImageShape,
+    images: int,
+    *,
+    classes: int,
+    on_cpu: bool,
+    max_memory: int | None,
+) -> int:
+    """Return how many classes are done at a time; beside what is kept of views.
+
+    Args:
+        match: Settings.
+        network: What is matched through.
+        image: Shape of an image.
+        images: Of each class.
+        classes: All of them.
+        on_cpu: Where little at a time is fastest.
+        max_memory: Bytes, elsewhere; None: no bound.
+    """
+    if on_cpu:
+        return min(classes, max(1, CPU_CHUNK // (images * image.height * image.width)))
+    if not is_counted(network):
+        return classes
+    if max_memory is not None and match.views:
+        max_memory -= kept_of_views(max_memory)
+    return classes_at_once(classes, load_of_features(match, network, image, images), max_memory)
 
 
 class FeatureMatching(Objective):
@@ -95,7 +128,7 @@ class FeatureMatching(Objective):
         """
         view, chosen = self.views.at(container.spec, step)
         own = self.match.world.share(len(chosen))
-        chosen = chosen[own.start : own.stop].to(self.match.data.device)
+        chosen = sent(chosen[own.start : own.stop], self.match.data.device)
         through = _Through(
             self.pool.between(view.network, view.part), self.pool.trained(view.network), view
         )
@@ -134,10 +167,16 @@ class FeatureMatching(Objective):
 
     def _classes_at_once(self, images: int) -> int:
         """Return how many classes to do at a time, for so many images of each."""
-        if self.match.data.device.type != "cpu":
-            return self.match.data.classes
-        height, width = self.match.data.images.shape[2:]
-        return max(1, CPU_CHUNK // (images * height * width))
+        data = self.match.data
+        return feature_classes(
+            self.match.config,
+            self.pool.architecture,
+            data.shape,
+            images,
+            classes=data.classes,
+            on_cpu=data.device.type == "cpu",
+            max_memory=self.match.max_memory,
+        )
 
     def _blocks(self, through: "_Through", images: Tensor, classes: Tensor) -> list[Tensor]:
         """Return the outputs of all blocks for images of some classes."""
@@ -254,8 +293,8 @@ class _Real:
     @property
     def bytes(self) -> int:
         """Memory that it takes."""
-        features = [reference.real for reference in self.references] + self.last
-        return sum(some.numel() * some.element_size() for some in features)
+        last = sum(some.numel() * some.element_size() for some in self.last)
+        return last + sum(reference.bytes for reference in self.references)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
+from hmnpack.footprint import load_of_gradients
 from hmnpack.matching.chunks import classes_at_once, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.learner import Learner
@@ -28,11 +29,10 @@ from hmnpack.networks.derivatives import (
     AutogradPass,
     ConvNetPass,
     Pass,
-    bytes_per_image,
     images_at_once,
 )
 from hmnpack.ranks import World
-from hmnpack.runtime import low_precision, stream
+from hmnpack.runtime import low_precision, sent, stream
 from hmnpack.schema.config import GradientConfig
 
 
@@ -84,7 +84,8 @@ class GradientMatching(Objective):
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`state` gave."""
         self.learner.restore(state["learner"])
-        self.representatives = state["representatives"]
+        rows = state["representatives"]
+        self.representatives = None if rows is None else rows.to(self.match.data.device)
 
     def _begin(self, number: int) -> None:
         self.learner.begin(number)
@@ -111,17 +112,17 @@ class GradientMatching(Objective):
         """Return the own classes' real images of a step: int64 [own classes, n]."""
         if self.representatives is not None:
             return self.representatives[self.own.start : self.own.stop]
-        return self.sampler.batch(step).to(self.match.data.device)
+        return sent(self.sampler.batch(step), self.match.data.device)
 
     def _loss(
         self, container: Container, chosen: Tensor, real: Tensor, block: range, draws: Draws
     ) -> Tensor:
         """Return the loss of a block of classes, as a function of the container."""
         classes = torch.arange(block.start, block.stop, device=self.match.data.device)
-        some = chosen[block.start : block.stop].to(self.match.data.device)
+        some = sent(chosen[block.start : block.stop], self.match.data.device)
         images = self.match.data.prepared(container.expand(some.flatten()), classes, draws)
         first = block.start - self.own.start
-        at_once = self._classes_at_once(some.shape[1])
+        at_once = self._classes_at_once(some.shape[1], real.shape[1])
         total, gradients = images.new_zeros(()), []
         for labels, rows, mine in zip(
             classes.split(at_once),
@@ -169,17 +170,17 @@ class GradientMatching(Objective):
         for part, some in zip(images.split(size), names.split(size), strict=True):
             yield ConvNetPass(network, part, some, len(labels), 1 / each)
 
-    def _classes_at_once(self, images: int) -> int:
+    def _classes_at_once(self, synthetic: int, real: int) -> int:
         """Return how many classes a chunk holds, for so many images of each.
 
         On a CPU one: its slices stay in the cache. Elsewhere as many as the memory allows, of a
         ConvNet; other networks go class by class anyway.
         """
-        network = self.learner.network
-        if self.match.data.device.type == "cpu" or not isinstance(network, ConvNet):
+        data, network = self.match.data, self.learner.architecture
+        if data.device.type == "cpu" or not isinstance(self.learner.network, ConvNet):
             return 1
-        size = images * bytes_per_image(network, self.match.data.shape)
-        return classes_at_once(len(self.own), size, self.match.max_memory)
+        load = load_of_gradients(network, data.shape, synthetic, real)
+        return classes_at_once(len(self.own), load, self.match.max_memory)
 
 
 def refuse_ranks(config: GradientConfig, classes: int, world: World) -> None:

@@ -40,7 +40,8 @@ def krr_loss(
     real, synthetic = real_features_ND.double(), synthetic_features_MD.double()
     kernel_MM = synthetic @ synthetic.T
     penalty = (ridge * kernel_MM.diagonal().mean()).clamp_min(_SMALLEST)
-    kernel_MM = kernel_MM + penalty * torch.eye(len(synthetic), dtype=real.dtype).to(real.device)
+    identity_MM = torch.eye(len(synthetic), dtype=real.dtype, device=real.device)
+    kernel_MM = kernel_MM + penalty * identity_MM
     weights_MK = torch.linalg.solve(kernel_MM, synthetic_targets_MK.double())
     predicted_NK = real @ (synthetic.T @ weights_MK)
     error: Tensor = (predicted_NK - real_targets_NK.double()).square().sum(1).mean()

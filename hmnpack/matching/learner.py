@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hmnpack.matching.objective import Match
 from hmnpack.networks import build_network
 from hmnpack.runtime import stream
-from hmnpack.schema.config import GradientConfig
+from hmnpack.schema.config import GradientConfig, NetworkConfig
 from hmnpack.training import optimiser_of, sgd_step, train
 
 _LEAST = 1 / 9
@@ -32,6 +32,12 @@ class Learner:
         self.network: nn.Module = nn.Identity()
         self.optimiser: torch.optim.SGD | None = None
         self._order: tuple[tuple[int, int], Tensor] | None = None
+
+    @property
+    def architecture(self) -> NetworkConfig:
+        """Of every network: where they start from the pool, the pool's."""
+        config, pool = self.match.config, self.match.pool
+        return pool.architecture if config.start == "pool" and pool else config.network
 
     def begin(self, number: int) -> None:
         """Take up network ``number``, as it is before its first step."""

@@ -24,7 +24,8 @@ class Match(Generic[Config]):
         config: The objective's settings.
         seed: Seed of the run.
         world: The ranks that share the classes.
-        max_memory: Bytes that the maps of one chunk of classes may take; None: no bound.
+        max_memory: Bytes that one chunk of classes, and what is kept of views, may take;
+            None: no bound.
     """
 
     data: RealData

@@ -27,6 +27,9 @@ from hmnpack.training import TrainState
 
 Weights = dict[str, Tensor]
 
+_TRAINED = 2
+"""Part of a file's name; another number for training that leads to other weights."""
+
 
 @dataclass(frozen=True)
 class RealData:
@@ -95,9 +98,13 @@ class Pool:
     Args:
         trained: The networks; on the device.
         initial: Weights of each before its training.
+        architecture: Of all of them.
     """
 
-    def __init__(self, trained: list[FeatureNetwork], initial: list[Weights]) -> None:
+    def __init__(
+        self, trained: list[FeatureNetwork], initial: list[Weights], architecture: NetworkConfig
+    ) -> None:
+        self.architecture = architecture
         self._trained = [network.requires_grad_(False).eval() for network in trained]
         self._initial = initial
         self._runner = copy.deepcopy(self._trained[0])
@@ -107,7 +114,8 @@ class Pool:
 
     def some(self, indices: Sequence[int]) -> "Pool":
         """Return a pool of some of the networks."""
-        return Pool([self._trained[i] for i in indices], [self._initial[i] for i in indices])
+        trained = [self._trained[i] for i in indices]
+        return Pool(trained, [self._initial[i] for i in indices], self.architecture)
 
     def trained(self, index: int) -> FeatureNetwork:
         """Return a network as it was after its training."""
@@ -176,7 +184,7 @@ def pool_of(  # noqa: PLR0913
         within_memory(some, training.of)
     for member in members:
         member.network.load_state_dict(read_state(member.path))
-    return Pool([member.network for member in members], initial)
+    return Pool([member.network for member in members], initial, config.network)
 
 
 def untrained(
@@ -194,12 +202,26 @@ def untrained(
         BadSettings: if the network gives no features.
     """
     network = build_network(config, classes=data.classes, image=data.shape, generator=generator)
+    return feature_network(network, setting, config).to(data.device)
+
+
+def feature_network(network: nn.Module, setting: str, config: NetworkConfig) -> FeatureNetwork:
+    """Return the network itself, if there are features of it to match.
+
+    Args:
+        network: Of that architecture.
+        setting: Where its name was set.
+        config: Architecture.
+
+    Raises:
+        BadSettings: if the network gives no features.
+    """
     if not isinstance(network, FeatureNetwork):
         raise BadSettings(
             f"{setting} {config.name!r} gives no features of its blocks to match; "
             "use convnet or resnet-ap"
         )
-    return network.to(data.device)
+    return network
 
 
 @dataclass(frozen=True)
@@ -282,5 +304,5 @@ def weights_of(network: nn.Module) -> Weights:
 def _key(data: RealData, config: PoolConfig, seed: int) -> str:
     # The size of the pool is left out: network i is the same in a larger pool.
     settings = config.model_copy(update={"size": 1}).model_dump_json()
-    facts = (data.fingerprint, settings, seed, data.device.type, torch.__version__)
+    facts = (_TRAINED, data.fingerprint, settings, seed, data.device.type, torch.__version__)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]

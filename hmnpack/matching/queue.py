@@ -14,7 +14,7 @@ from hmnpack.errors import BadSettings
 from hmnpack.matching.objective import Match
 from hmnpack.matching.pool import Pool, untrained, weights_of
 from hmnpack.networks import FeatureNetwork
-from hmnpack.runtime import stream
+from hmnpack.runtime import sent, stream
 from hmnpack.schema.config import MatchConfig
 from hmnpack.training import optimiser_of, sgd_step
 
@@ -36,7 +36,8 @@ class Queue(Pool):
         self.numbers = list(range(min(self.settings.first, self.settings.size)))
         """Of the networks that are there, the oldest first; each has one of its own."""
         networks = [self._untrained(number) for number in self.numbers]
-        super().__init__(networks, [weights_of(network) for network in networks])
+        initial = [weights_of(network) for network in networks]
+        super().__init__(networks, initial, self.settings.network)
 
     def renew(self, step: int) -> None:
         """Before a step, where it is time to, let a network in and the oldest of too many go."""
@@ -83,7 +84,7 @@ class Queue(Pool):
         optimiser = optimiser_of(network, config)
         for _ in range(self.settings.steps):
             rows = torch.randint(len(data.labels), (config.batch,), generator=generator)
-            rows = rows.to(data.device)
+            rows = sent(rows, data.device)
             batch, target = data.normalised(rows), data.labels[rows]
             sgd_step(network, optimiser, batch, target, config, generator)
         network.requires_grad_(False).eval()

@@ -25,12 +25,19 @@ class Reference:
         unit: The squared unit of length of each own class, [k], or None.
         distance: What measures.
         scale: What to divide by: a scalar, the same for all ranks.
+        held: Bytes that the distance holds.
     """
 
     real: Tensor
     unit: Tensor | None
     distance: Distance
     scale: Tensor
+    held: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        return self.held + self.real.numel() * self.real.element_size()
 
     def loss(self, synthetic_KmD: Tensor, places: Tensor) -> Tensor:
         """Return the loss of the own classes at these places, int64 [K]."""
@@ -62,7 +69,7 @@ def references(
         means = [real.float().mean(1) for real in blocks]
         scales = _spreads(means, units, distances, _Classes(match.world, match.data.classes))
     return [
-        Reference(real, unit, distance, scale)
+        Reference(real, unit, distance, scale, comparison.held(match.config, real.shape[2]))
         for real, unit, distance, scale in zip(blocks, units, distances, scales, strict=True)
     ]
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from hmnpack.runtime import stream
+from hmnpack.runtime import sent, stream
 from hmnpack.schema.container import ContainerSpec
 
 
@@ -33,7 +33,7 @@ class ClassSampler:
             counts, starts = counts[classes], starts[classes]
         uniform = torch.rand(len(counts), count, generator=generator, dtype=torch.float64)
         places = (uniform * counts[:, None]).long() + starts[:, None]
-        return self.by_class[places.to(self.by_class.device)]
+        return self.by_class[sent(places, self.by_class.device)]
 
 
 class EpochSampler:

@@ -3,7 +3,8 @@
 A view is a network somewhere between its untrained and its trained weights, an augmentation, and
 real images of each class or of one part of each. The features of these real images cost about as
 much as all that is done with the synthetic ones, and only depend on the view: a run that goes round
-a number of views, in a new order each time, computes them once for each.
+a number of views, in a new order each time, computes them once for each. Where classes are in P
+parts, P views that follow each other have each part once, so that no synthetic image is left out.
 
 Shapes: K classes, n real and m synthetic images of each.
 """
@@ -56,6 +57,7 @@ class Views:
         data = match.data
         self.match = match
         self.networks = networks
+        self.count = match.config.views_of(data.parts_each)
         numbers = data.labels * data.parts_each
         if data.parts is not None:
             numbers = numbers + data.parts
@@ -69,7 +71,7 @@ class Views:
             step: Decides every random number, together with the seed.
         """
         generator = stream(self.match.seed, "match", step)
-        if self.match.config.views:
+        if self.count:
             number = self._place(step)
             view = self._drawn(number, stream(self.match.seed, "view", number))
         else:
@@ -79,9 +81,9 @@ class Views:
 
     def _place(self, step: int) -> int:
         """Return which view a step has; every round goes through all of them in its own order."""
-        turn, place = divmod(step, self.match.config.views)
+        turn, place = divmod(step, self.count)
         order = stream(self.match.seed, "views", turn)
-        return int(torch.randperm(self.match.config.views, generator=order)[place])
+        return int(torch.randperm(self.count, generator=order)[place])
 
     def _drawn(self, number: int, generator: torch.Generator) -> View:
         config, data = self.match.config, self.match.data
@@ -92,7 +94,19 @@ class Views:
         draws = draw(config.augment, data.classes, generator, device=data.device)
         classes, chosen = torch.arange(data.classes), None
         if data.parts_each > 1:
-            chosen = torch.randint(data.parts_each, (data.classes,), generator=generator)
+            chosen = self._parts(number)
             classes = classes * data.parts_each + chosen
         real = self._real.draw(config.real_batch, generator, classes)
         return View(number, network, part, draws, real.to(data.device), chosen)
+
+    def _parts(self, number: int) -> Tensor:
+        """Return the part of each class that a view has: int64 [K].
+
+        Each class goes through all its parts, in an order of its own, and then again in another.
+        """
+        data = self.match.data
+        turn, place = divmod(number, data.parts_each)
+        order = torch.rand(
+            data.classes, data.parts_each, generator=stream(self.match.seed, "parts in turn", turn)
+        )
+        return order.argsort(1)[:, place]

@@ -16,7 +16,7 @@ from hmnpack.matching.kmeans import kmeans, nearest_points
 from hmnpack.matching.objective import Objective
 from hmnpack.matching.pool import Pool, RealData
 from hmnpack.networks import FeatureNetwork
-from hmnpack.runtime import stream
+from hmnpack.runtime import sent, stream
 from hmnpack.schema.config import WarmupConfig
 
 
@@ -37,7 +37,7 @@ class Reconstruction(Objective):
     def losses(self, container: Container, step: int) -> Iterator[Tensor]:
         """Give the loss of a step on a random batch, the same on every rank; see ``Objective``."""
         order = torch.randperm(len(self.targets), generator=stream(self.seed, "warm-up", step))
-        chosen = order[: self.config.batch].to(self.targets.device)
+        chosen = sent(order[: self.config.batch], self.targets.device)
         yield F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
 
 

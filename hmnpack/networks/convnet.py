@@ -11,7 +11,7 @@ from hmnpack.networks.features import FeatureNetwork
 from hmnpack.schema.container import ImageShape
 
 _SMALL = 28
-"""Sides up to this are padded to 32 by the first layer, as IDC does for MNIST."""
+"""Images with this as their longer side grow by 4 in the first layer, as IDC has it for MNIST."""
 
 
 class Block(nn.Module):

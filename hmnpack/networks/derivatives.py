@@ -30,7 +30,6 @@ from torch import Tensor, nn
 from hmnpack.networks.block import before_norm, half_backward, normalised
 from hmnpack.networks.classwise import class_conv, class_conv_input, class_conv_weight
 from hmnpack.networks.convnet import ConvNet
-from hmnpack.schema.container import ImageShape
 
 _PIXELS = (2, 3)
 
@@ -292,16 +291,3 @@ def images_at_once(network: ConvNet, images: Tensor) -> int:
     grow = 2 * first.padding - 2
     pixels = (images.shape[2] + grow) * (images.shape[3] + grow)
     return max(1, _SLICE // (len(first.conv.weight) * pixels))
-
-
-def bytes_per_image(network: ConvNet, image: ImageShape) -> int:
-    """Return the memory of one image of a ``ConvNetPass`` while ``along`` runs, in bytes.
-
-    Of every block the three maps of u, gz and du and two halved ones stay; two maps of the largest
-    block come and go. Four bytes a number.
-    """
-    first = network.layers[0]
-    grow = 2 * first.padding - 2
-    height, width, channels = image.height + grow, image.width + grow, len(first.conv.weight)
-    maps = [(height >> level) * (width >> level) * channels for level in range(len(network.blocks))]
-    return 4 * (sum(3 * each + each // 2 for each in maps) + 2 * maps[0])

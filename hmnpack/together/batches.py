@@ -51,7 +51,7 @@ class Mix:
 
     Attributes:
         partner: int64 [B, n]; whose box each image has.
-        kept: float64 [B], part of the area that is the image's own; 1 where nothing is mixed.
+        kept: [B], part of the area that is the image's own; 1 where nothing is mixed.
     """
 
     partner: Tensor
@@ -100,7 +100,7 @@ def _cut(images: Tensor, cuts: Sequence[Cut | None]) -> tuple[Tensor, Mix]:
     networks, count, _, height, width = images.shape
     inside = torch.zeros(networks, 1, 1, height, width, dtype=torch.bool)
     partner = torch.arange(count).repeat(networks, 1)
-    kept = torch.ones(networks, dtype=torch.float64)
+    kept = torch.ones(networks, dtype=images.dtype)
     for index, cut in enumerate(cuts):
         if cut is not None:
             inside[index, :, :, cut.rows, cut.columns] = True

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hmnpack.augment import normalise
 from hmnpack.networks.wide import Wide, can_be_wide, joined
-from hmnpack.runtime import Listener, autocast, silent, stream
+from hmnpack.runtime import Listener, autocast, seeded, silent, stream
 from hmnpack.schema.config import TrainConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.together.batches import LabelledSet, Pile, augmented, losses_of
@@ -81,8 +81,8 @@ def train_together(  # noqa: PLR0913
 
     The networks go side by side (:class:`hmnpack.networks.wide.Wide`): the ConvNet, ResNet-AP,
     VGG16 and ResNet18, and most of torchvision that are made of plain layers. Batch norm is
-    supported, with each network's own running statistics; so is dropout, whose masks come from
-    torch's global generator as they do alone. Networks that cannot go side by side, such as
+    supported, with each network's own running statistics; so is dropout, whose masks are drawn for
+    all networks together, and are others than alone. Networks that cannot go side by side, such as
     DenseNet121, and a single network, are trained one after another.
 
     Args:
@@ -192,13 +192,14 @@ def _train_side_by_side(
         generators = [stream(lesson.seed, name, "epoch", epoch) for name in lesson.names]
         orders = [torch.randperm(images, generator=generator) for generator in generators]
         losses = torch.zeros(schedule.steps, count, device=device)
-        for step, rows in enumerate(torch.stack(orders).to(device).split(config.batch, 1)):
-            rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
-            optimiser.param_groups[0]["lr"] = rate
-            batch = pile.take(rows)
-            losses[step], logits = _step(wide, optimiser, batch, lesson, generators)
-            if lesson.on_batch is not None:
-                lesson.on_batch(slice(0, count), rows, logits, batch[1])
+        with seeded(stream(lesson.seed, lesson.names[0], "network", epoch), device):
+            for step, rows in enumerate(torch.stack(orders).to(device).split(config.batch, 1)):
+                rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
+                optimiser.param_groups[0]["lr"] = rate
+                batch = pile.take(rows)
+                losses[step], logits = _step(wide, optimiser, batch, lesson, generators)
+                if lesson.on_batch is not None:
+                    lesson.on_batch(slice(0, count), rows, logits, batch[1])
         every = zip(losses.cpu().T, lesson.names, strict=True)
         means = [mean_loss(own, epoch * schedule.steps, name) for own, name in every]
         done = count * (epoch + 1), count * schedule.epochs

@@ -8,9 +8,10 @@ from hmnpack.augment import apply, draw, normalise
 from hmnpack.container import new_container
 from hmnpack.matching import FeatureMatching, Match, RealData, pool_of
 from hmnpack.matching import features as module
+from hmnpack.matching.features import feature_classes
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.runtime import stream
-from hmnpack.schema.config import ContainerConfig, MatchConfig
+from hmnpack.schema.config import ContainerConfig, MatchConfig, NetworkConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
 
 SPEC = ImagesSpec(classes=3, instances=4, image=ImageShape(channels=3, height=16, width=16))
@@ -110,3 +111,41 @@ def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_
     with torch.no_grad():
         start.pixels.copy_(real.images[twelve].float() / 255)
     assert float(FeatureMatching(match).loss(start, 0).detach()) < 1e-10
+
+
+def at_once(images, max_memory, classes=200, **changes):
+    config = MatchConfig(steps=1, classification=0.0, **changes)
+    return feature_classes(
+        config,
+        NetworkConfig(width=128),
+        ImageShape(channels=3, height=64, width=64),
+        images,
+        classes=classes,
+        on_cpu=False,
+        max_memory=max_memory,
+    )
+
+
+def test_an_accelerator_takes_the_classes_that_its_memory_holds():
+    """By hand: maps of 64, 32 and 16 pixels a side, kept twice in float32, of 128 channels."""
+    one = 10 * 4 * 2 * 128 * (64**2 + 32**2 + 16**2)
+    assert at_once(10, 3 * one) == 3
+    assert at_once(10, 3 * one - 1) == 2
+    assert at_once(10, 1) == 1
+    assert at_once(10, 300 * one) == 200
+    assert at_once(10, 6 * one, views=5) == 3, "half is for what is kept of views"
+    assert at_once(10, 6 * one, classifier="trained") == 6
+    assert at_once(10, None) == 200
+
+
+def test_no_map_has_more_numbers_than_fit_into_32_bits():
+    of_a_class = 128 * 128 * 64 * 64
+    assert at_once(128, None) == (2**31 - 1) // of_a_class == 31
+    assert at_once(5000, None) == 1
+
+
+def test_a_network_of_unknown_layers_takes_all_classes():
+    config, image = MatchConfig(steps=1), ImageShape(channels=3, height=8, width=8)
+    network = NetworkConfig(name="vgg16")
+    found = feature_classes(config, network, image, 5, classes=7, on_cpu=False, max_memory=1)
+    assert found == 7

@@ -128,3 +128,20 @@ def test_a_step_compares_a_part_with_its_own_images(parted):
         assert len(chosen.unique()) == 9
         seen |= {(label, int(part)) for label, part in enumerate(part_of_chosen[:, 0])}
     assert len(seen) == 9
+
+
+@pytest.mark.parametrize("views", [0, 2, 7])
+def test_so_many_views_as_there_are_parts_have_every_part_once(parted, views):
+    """Also where fewer views were asked for: no synthetic image is left out of a run."""
+    data, _ = parted
+    found = views_of(data, MatchConfig(steps=1, real_batch=6, views=views))
+    assert found.count == (max(views, 3) if views else 0)
+    by_number = {}
+    for step in range(6 * max(found.count, 1)):
+        view, _ = found.at(spec(10), step)
+        by_number[view.number] = view.chosen
+    for first in range(0, len(by_number) - 2, 3):
+        turn = torch.stack([by_number[first + place] for place in range(3)])
+        assert torch.equal(turn.sort(0).values, torch.arange(3)[:, None].expand(3, 3))
+    orders = {tuple(chosen.tolist()) for chosen in by_number.values()}
+    assert len(orders) > 1

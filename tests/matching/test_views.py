@@ -139,3 +139,13 @@ def test_the_network_between_may_classify(matching, pool, real):
         errors = F.cross_entropy(logits, torch.arange(3).repeat_interleave(3))
         expected = 0.4 * (1 - view.part) * errors
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_kept_counts_the_frequencies_too(matching):
+    objective = matching(views=2, objective="characteristic", frequencies=20)
+    objective.loss(container(), 0)
+    (kept,) = objective._kept.values()
+    frequencies = [reference.distance.keywords["frequencies_TD"] for reference in kept.references]
+    held = sum(some.nbytes for some in frequencies)
+    features = sum(reference.real.nbytes for reference in kept.references)
+    assert kept.bytes == features + held > features

@@ -23,7 +23,7 @@ ORDER = (
     ),
     *("networks", "training", "together", "matching", "probe", "adam"),
     *("average", "stopping", "fitting", "bundle"),
-    *("pruning", "cost", "estimate", "pictures", "compressor", "dataset", "writers"),
+    *("pruning", "preflight", "cost", "estimate", "pictures", "compressor", "dataset", "writers"),
     *("evaluation", "scores", "verification", "page"),
 )
 """What all share, then the way of the data: a module imports from those before it alone."""
