@@ -220,9 +220,12 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
                 work=request.work,
                 listener=listener,
             )
-    _show(request, bundle.manifest, source, found, (time.monotonic() - begun) / 60)
-    if request.record:
-        _record(request, bundle, found)
+    minutes = (time.monotonic() - begun) / 60
+    try:  # neither a file that refuses the score nor a closed pipe may lose the other
+        if request.record:
+            _record(request, bundle, found)
+    finally:
+        _show(request, bundle.manifest, source, found, minutes)
 
 
 def _show(

@@ -77,7 +77,12 @@ class Request:
     type=click.FloatRange(0, 1),
     help="Part of the dropped images that are the hardest; no --data is needed then.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of every random number.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    help="Seed of every random number.",
+)
 @click.option(
     "--at-once",
     type=click.IntRange(min=1),

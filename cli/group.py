@@ -70,6 +70,8 @@ class LazyGroup(click.Group):
             return None
         command = getattr(importlib.import_module(entry.module), entry.attribute)
         assert isinstance(command, click.Command)  # noqa: S101  (an invariant of the table)
+        for option in command.params:
+            option.envvar = option.envvar or _variable(cmd_name, option)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -97,6 +99,12 @@ class LazyGroup(click.Group):
                 traceback.print_exc()
             say_once(f"hmnpack: {one_line(explain(error))}")
             ctx.exit(error.exit_code if isinstance(error, HmnError) else DEFECT)
+
+
+def _variable(command: str, option: click.Parameter) -> str | None:
+    """Return the variable of an option, by what is typed and not by what the code calls it."""
+    long = [name for name in option.opts if name.startswith("--")]
+    return f"HMNPACK_{command}_{long[0][2:]}".upper().replace("-", "_") if long else None
 
 
 def explain(error: Exception) -> str:

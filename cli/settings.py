@@ -44,8 +44,11 @@ class CompressSettings:
         options: Mapping[str, object],
     ) -> None:
         stored = _from_toml(file) if file else {}
+        assigned = _assigned(assignments)
+        if "recipe" in assigned:
+            raise BadSettings("a recipe is what settings start from; name it by --recipe")
         self._recipe = recipe or stored.pop("recipe", None)
-        self._layers = (stored, _assigned(assignments), options)
+        self._layers = (stored, assigned, _given(options))
         self.config()
 
     def config(self, data: DataShape | None = None, default: str = CPU_RECIPE) -> CompressConfig:
@@ -69,7 +72,7 @@ def evaluate_config(
     Raises:
         BadSettings: for an unknown setting, or a value that its setting refuses.
     """
-    return merged(protocol, _assigned(assignments), options)
+    return merged(protocol, _assigned(assignments), _given(options))
 
 
 def prune_config(assignments: Iterable[str], options: Mapping[str, object]) -> PruneConfig:
@@ -79,7 +82,7 @@ def prune_config(assignments: Iterable[str], options: Mapping[str, object]) -> P
         BadSettings: for an unknown setting, or a value that its setting refuses.
     """
     base = PruneConfig(strategy="double-end")
-    return merged(base, _assigned(assignments), options)
+    return merged(base, _assigned(assignments), _given(options))
 
 
 def merged(base: Model, *layers: Mapping[str, object]) -> Model:
@@ -87,7 +90,7 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
 
     Args:
         base: The settings to start from.
-        layers: Values by dotted path or nested; None means that a value was not given.
+        layers: Values by dotted path or nested.
 
     Raises:
         BadSettings: as :class:`CompressSettings`.
@@ -115,6 +118,10 @@ def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from setting_names(field.annotation, f"{prefix}{name}.")
         else:
             yield prefix + name
+
+
+def _given(options: Mapping[str, object]) -> dict[str, object]:
+    return {path: value for path, value in options.items() if value is not None}
 
 
 def _assigned(assignments: Iterable[str]) -> dict[str, object]:
@@ -149,7 +156,7 @@ def _leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}.")
-        elif value is not None:
+        else:
             yield prefix + name, value
 
 

@@ -18,7 +18,7 @@ def is_one_of_several() -> bool:
 
 def leads() -> bool:
     """Return whether this process speaks for the run: it is alone, or rank 0."""
-    return not is_one_of_several() or os.environ.get("RANK") == "0"
+    return not is_one_of_several() or os.environ.get("RANK", "0") == "0"
 
 
 def say_once(text: str) -> None:

@@ -15,20 +15,21 @@ import hmnpack
 from hmnpack.training import accuracy
 
 
-def convnet(channels: int, side: int, classes: int, width: int = 64) -> nn.Module:
+def convnet(image: torch.Size, classes: int, width: int = 64) -> nn.Module:
     """Return three blocks of convolution, normalisation, ReLU and pooling, and a linear layer."""
+    channels, height, across = image
     layers: list[nn.Module] = []
     for inputs in (channels, width, width):
         layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.GroupNorm(width, width)]
         layers += [nn.ReLU(), nn.AvgPool2d(2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * (side // 8) ** 2, classes))
+    cells = (height // 8) * (across // 8)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * cells, classes))
 
 
 def main(file: str, data: str | None = None, epochs: int = 100) -> nn.Module:
     """Return the trained network."""
     train = hmnpack.load(file, device="cuda" if torch.cuda.is_available() else "cpu")
-    channels, side, _ = train[0][0].shape
-    network = convnet(channels, side, len(train.classes)).to(train.device)
+    network = convnet(train[0][0].shape, len(train.classes)).to(train.device)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     batches = train.loader(64, augment=("crop", "rotate"))  # and "flip", if left may be right
     for _ in range(epochs):

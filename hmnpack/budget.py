@@ -65,7 +65,12 @@ def budget_of(ipc: int, classes: int, image: ImageShape) -> Budget:
     Example:
         >>> budget_of(1, 10, ImageShape(channels=3, height=32, width=32)).floats
         30720
+
+    Raises:
+        BadSettings: if it is less than 1, or more than a file may say.
     """
+    if not 1 <= ipc <= MAX_IPC:
+        raise BadSettings(f"{ipc} images per class is no budget; give 1 to {MAX_IPC:,}")
     floats = ipc * classes * image.elements
     return Budget(ipc=ipc, floats=floats, bytes=floats * 4)
 

@@ -15,8 +15,16 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     Args:
         path: Where; folders above it are made.
         state: Nested dictionaries and lists of tensors, numbers, texts.
+
+    Raises:
+        BadSettings: if it cannot be written there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(
+            f"{path.parent} cannot be made ({error.strerror or error}); name another folder"
+        ) from error
     with replacing(path, force=True) as file:
         torch.save(state, file)
 

@@ -127,7 +127,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         image: Any = self._images[index]
         label: Any = self.targets[index]
         if self.transform is not None:
-            image = self.transform(image)
+            image = self.transform(image.clone())  # some transforms change what they are given
         if self.target_transform is not None:
             label = self.target_transform(label)
         return image, label

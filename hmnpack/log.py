@@ -36,7 +36,7 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
 from hmnpack.output import refuse_output
@@ -65,7 +65,8 @@ class JsonLines:
 
     Args:
         path: The file; it is made if it is not there, else appended to.
-        resumed: The run goes on with an earlier one, whose time is counted on.
+        resumed: The run goes on with an earlier one, if the log's last did not end; its time is
+            counted on.
 
     Raises:
         OutputExists: if the path is a link, a folder or a device, or a file that is no log.
@@ -82,8 +83,9 @@ class JsonLines:
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self._file.close)
             tail = self._tail()
-            resumed = resumed and bool(tail)
-            self._start = time.monotonic() - (_last_seconds(tail) if resumed else 0.0)
+            last = _last_line(tail)
+            resumed = resumed and bool(tail) and last.get("event") != "ended"
+            self._start = time.monotonic() - (float(last.get("seconds", 0.0)) if resumed else 0.0)
             if not tail.endswith(b"\n") and tail:
                 self._append(b"\n")
             self._write("resumed" if resumed else "begun")
@@ -137,12 +139,13 @@ class JsonLines:
         return BadSettings(f"{self.path} cannot be written ({error.strerror}); name another file")
 
 
-def _last_seconds(tail: bytes) -> float:
-    """Return the time of the last whole line, 0 if there is none."""
+def _last_line(tail: bytes) -> dict[str, Any]:
+    """Return the last whole line that has a time, empty if there is none."""
     for line in reversed(tail.splitlines()):
         with contextlib.suppress(ValueError, TypeError, KeyError):
-            return float(json.loads(line)["seconds"])
-    return 0.0
+            event = json.loads(line)
+            return {**event, "seconds": float(event["seconds"])}
+    return {}
 
 
 class TensorBoard:

@@ -35,11 +35,13 @@ def refuse_output(path: str | PathLike[str], *, force: bool) -> None:
 
 
 def refuse_parent(path: Path) -> None:
-    """Check that the folder which an output would lie in exists.
+    """Check that the folder which an output would lie in exists, and that the output has a name.
 
     Raises:
-        BadSettings: if it does not.
+        BadSettings: if it does not, or has none.
     """
+    if path.name in ("", ".."):
+        raise BadSettings(f"{path} is no name of an output; name a new folder or file, such as out")
     if not path.parent.is_dir():
         raise BadSettings(f"{path}: there is no folder {path.parent}; make it first")
 

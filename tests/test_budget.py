@@ -239,3 +239,11 @@ def test_images_that_no_decoder_reaches_are_refused_with_a_way_out():
 def test_a_plan_that_no_reader_would_accept_is_refused_at_once():
     with pytest.raises(BadSettings, match="no bundle may hold this"):
         plan(50_000, 1000, ImageShape(channels=3, height=64, width=64))
+
+
+@pytest.mark.parametrize("ipc", [0, -1, 1_000_001])
+def test_what_no_file_may_say_is_no_budget(ipc):
+    with pytest.raises(
+        BadSettings, match=f"{ipc} images per class is no budget; give 1 to 1,000,000"
+    ):
+        budget_of(ipc, 10, ImageShape(channels=1, height=8, width=8))

@@ -199,3 +199,10 @@ def test_html_shows_some_pictures(bundle_of, images, classes, instances, shown):
 def test_html_without_pictures(bundle_of, images, image_shape):
     bundle = bundle_of(images(image=image_shape(5, 2, 2)))
     assert "<img" not in hmnpack.load(bundle)._repr_html_()
+
+
+def test_a_transform_that_changes_its_image_leaves_the_data_as_they_are(hmn_bundle):
+    plain = dataset_module.CondensedDataset(hmn_bundle)
+    darker = dataset_module.CondensedDataset(hmn_bundle, transform=lambda image: image.mul_(0.5))
+    for _ in range(2):
+        assert torch.equal(darker[0][0], plain[0][0] * 0.5)

@@ -119,6 +119,15 @@ def test_another_run_starts_its_time_again(path, clock):
     assert [line["seconds"] for line in lines(path)] == [0, 60, 60] * 2
 
 
+def test_a_run_that_ended_is_not_resumed(path, clock):
+    """`--resume` where nothing is left to resume is another run."""
+    for _ in range(2):
+        with JsonLines(path, resumed=True):
+            clock.seconds += 60
+    assert events(path) == ["begun", "ended"] * 2
+    assert [line["seconds"] for line in lines(path)] == [0, 60] * 2
+
+
 @pytest.mark.parametrize("kept", range(1, 8))
 def test_a_line_that_a_kill_cut_short_costs_that_line_alone(path, clock, kept):
     log = JsonLines(path)
@@ -137,10 +146,11 @@ def test_a_line_that_a_kill_cut_short_costs_that_line_alone(path, clock, kept):
 
 
 def test_the_time_is_found_at_the_end_of_a_long_log(path, clock):
-    with JsonLines(path) as log:
+    with pytest.raises(Paused), JsonLines(path) as log:
         for step in range(1, 1001):
             clock.seconds += 1
             log("matching", step, 1000, loss=1 / 3)
+        raise Paused("paused")
     assert path.stat().st_size > hmnpack.log._TAIL
     with JsonLines(path, resumed=True):
         pass

@@ -83,9 +83,20 @@ def parse_manifest(text: str) -> Manifest:
         )
     _intact(text, document)
     try:
-        return Manifest.model_validate_json(canonical_json(document), strict=True)
+        manifest = Manifest.model_validate_json(canonical_json(document), strict=True)
     except ValidationError as error:
         raise _fault(error, document) from error
+    _expect_int64(document, "")
+    return manifest
+
+
+def _expect_int64(value: object, place: str) -> None:
+    """Check that no integer is too large to be computed with."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _expect_int64(inner, f"{place}.{key}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise BadManifest(f"manifest key {place[1:]}: an integer of more than 64 bits")
 
 
 def _intact(text: str, document: dict[str, Any]) -> None:

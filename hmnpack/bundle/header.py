@@ -7,6 +7,7 @@ the tensors' bytes. FORMAT.md has the rules; each is one function here.
 import json
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 from typing import Any, BinaryIO, NoReturn
 
 from hmnpack.bundle.faults import BadHeader, HeaderTooLarge, TrailingBytes, Truncated, quoted
@@ -80,13 +81,18 @@ def read_header(file: BinaryIO, file_size: int) -> Header:
 
 
 def strict_json(text: str) -> Any:  # noqa: ANN401
-    """Parse JSON, refusing duplicate keys, NaN and infinities, and deep nesting.
+    """Parse JSON, refusing duplicate keys, NaN and infinities (also 1e999), and deep nesting.
 
     Raises:
         ValueError: naming what is wrong.
     """
     try:
-        document = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        document = json.loads(
+            text,
+            object_pairs_hook=_distinct,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
     if _depth(document) > MAX_DEPTH:
@@ -112,6 +118,8 @@ def _document(header: bytes, length: int) -> dict[str, Any]:
         raise Truncated(f"ends within its header of {length} bytes")
     if not header.startswith(b"{"):
         raise BadHeader("its header does not start with '{': is it a .hmn at all?")
+    if header.rstrip(b" ").endswith((b"\t", b"\n", b"\r")):
+        raise BadHeader("its header ends in white space that is no space")
     try:
         document = strict_json(header.decode())
     except ValueError as error:
@@ -176,6 +184,13 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{quoted(text)} is more than a number can be")
+    return number
 
 
 def _depth(document: object) -> int:

@@ -10,6 +10,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from hmnpack.errors import HmnError
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.kept import accuracy_text, read_accuracy
@@ -22,7 +24,7 @@ MOST_EPOCHS = 300
 """Epochs on the whole data at most: the 2,000 that the paper trains on a few hundred images would
 take days, and would make another row for every budget."""
 
-_LAYOUT = "whole/1"
+_LAYOUT = "whole/2"
 """Part of every name: to be raised when training, or a file's layout, changes."""
 
 
@@ -66,7 +68,8 @@ def _digest(bench: Bench, source: Source, index: int) -> str:
     test = source.test.fingerprint if source.test else ""
     network = config.network.model_dump(mode="json"), config.train.model_dump(mode="json")
     data = len(source.classes), source.train.fingerprint, test
-    identity = json.dumps([_LAYOUT, data, network, config.min_steps, config.seed, index])
+    place = bench.device.type, str(torch.__version__)
+    identity = json.dumps([_LAYOUT, place, data, network, config.min_steps, config.seed, index])
     return hashlib.sha256(identity.encode()).hexdigest()
 
 

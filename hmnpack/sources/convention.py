@@ -5,6 +5,8 @@ Shape legend: N images, K classes.
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import zip_longest
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -68,7 +70,36 @@ def integer_labels(where: object, column: str, kind: str, values: Iterable[int |
         raise BadData(f"{where} has no images: give it some, or remove it")
     if None in labels:
         raise BadData(f"row {labels.index(None)} of {where} has no label: leave the row out")
+    highest = max(label for label in labels if label is not None)
+    if highest >= 2**63:
+        raise BadData(f"{where} has the label {highest}: number the classes from 0")
     return torch.tensor(labels, dtype=torch.int64)
+
+
+def name_of(path: Path) -> str:
+    """Return what a bundle records of where data lie: the path's last part, as UTF-8."""
+    return (path.resolve().name or "data").encode(errors="replace").decode()
+
+
+def expect_same_names(
+    where: object, train: Sequence[str] | None, test: Sequence[str] | None
+) -> None:
+    """Check that a label is the same class in both splits, where both name their classes.
+
+    Args:
+        where: What messages call the test split.
+        train: Names of the training split's labels, if it has them.
+        test: The same of the test split.
+
+    Raises:
+        BadData: if they differ.
+    """
+    for label, (ours, theirs) in enumerate(zip_longest(train or (), test or ())):
+        if train and test and ours != theirs:
+            raise BadData(
+                f"label {label} is {theirs!r} in {where} but {ours!r} in train: give both splits "
+                "the same classes in the same order"
+            )
 
 
 def class_names(named: Sequence[str] | None, labels: Tensor) -> list[str]:
@@ -79,9 +110,12 @@ def class_names(named: Sequence[str] | None, labels: Tensor) -> list[str]:
         labels: int64 [N], of the training split.
 
     Raises:
-        BadData: if there are no names and the labels have gaps for certain.
+        BadData: if a name is no text; or there are no names and the labels have gaps for certain.
     """
     if named:
+        for name in named:
+            if not isinstance(name, str):
+                raise BadData(f"a class is named {name!r}, which is no text: name it in quotes")
         return list(named)
     highest = int(labels.max())
     if highest >= len(labels):  # found before a list of that length is made

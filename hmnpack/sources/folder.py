@@ -8,6 +8,7 @@ from hmnpack.errors import BadData
 from hmnpack.runtime import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_listing, through_cache
+from hmnpack.sources.convention import name_of
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.kinds import KINDS
 from hmnpack.sources.types import Source, SourceOptions
@@ -36,13 +37,14 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     if test and not files[1]:
         raise BadData(f"{test} has no images: add some, or remove the folder")
 
-    name = root.resolve().name
+    name = name_of(root)
 
     def make() -> Source:
         tested = _encoded(root, files[1]) if test else None
         return decode_source(name, classes, _encoded(root, files[0]), tested, options, listener)
 
-    key = key_of_listing(root, [path for part in files for path, _ in part])
+    listing = key_of_listing(root, [path for part in files for path, _ in part])
+    key = f"{listing} {classes!r}"
     return through_cache(name, key, options, make)
 
 

@@ -14,6 +14,7 @@ from hmnpack.sources.convention import (
     TRAIN,
     class_names,
     column_of,
+    expect_same_names,
     integer_labels,
     test_split_of,
 )
@@ -48,7 +49,10 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     def make() -> Source:
         encoded = _encoded(spec, train, image, label)
         tested = _encoded(spec, test, image, label) if test is not None else None
-        classes = class_names(getattr(train.features[label], "names", None), encoded.labels)
+        named = getattr(train.features[label], "names", None)
+        if test is not None:
+            expect_same_names(spec, named, getattr(test.features[label], "names", None))
+        classes = class_names(named, encoded.labels)
         return decode_source(spec, classes, encoded, tested, options, listener)
 
     # The library's own fingerprints change with the data, so its files need no second hashing.
@@ -80,6 +84,11 @@ def _encoded(spec: str, part: Any, image: str, label: str) -> Encoded:  # noqa: 
 
     def read(start: int, stop: int) -> list[Payload]:
         cells = rows[start:stop][image]
-        return [cell["bytes"] or (Path(cell["path"]) if cell["path"] else None) for cell in cells]
+        return [None if cell is None else _payload(cell) for cell in cells]
 
     return Encoded(labels, read, lambda index: f"row {index} of {spec} ({part.split})")
+
+
+def _payload(cell: Mapping[str, Any]) -> Payload:
+    """Return an image's bytes, else its path in the library's own copy, else nothing."""
+    return cell["bytes"] or (Path(cell["path"]) if cell["path"] else None)

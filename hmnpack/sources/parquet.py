@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hmnpack.errors import BadData, MissingExtra
 from hmnpack.runtime import Listener
@@ -20,7 +21,9 @@ from hmnpack.sources.convention import (
     TRAIN,
     class_names,
     column_of,
+    expect_same_names,
     integer_labels,
+    name_of,
     split_in_name,
     test_split_of,
 )
@@ -59,12 +62,14 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
     test_name = test_split_of(splits)
     train_files, test_files = splits[TRAIN], splits[test_name] if test_name else []
 
-    name = path.resolve().name if path.is_dir() else path.stem
+    name = name_of(path) if path.is_dir() else name_of(path.with_suffix(""))
 
     def make() -> Source:
         train = _Table(train_files)
         test = _Table(test_files) if test_files else None
         tested = test.encoded() if test else None
+        if test:
+            expect_same_names(test_files[0], train.named(), test.named())
         return decode_source(name, train.classes(), train.encoded(), tested, options, listener)
 
     key = f"{key_of_files(train_files)} {key_of_files(test_files)}"
@@ -102,9 +107,11 @@ class _Table:
         except (pyarrow.ArrowException, OSError) as error:
             raise BadData(f"{files[0]} cannot be read ({first_line(error)})") from error
         kind = table.schema.field(image).type
-        if not pyarrow.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        # Text under that name would be taken for a path, and files of this machine be opened.
+        if not pyarrow.types.is_struct(kind) or not _is_binary(kind, "bytes"):
             raise BadData(
-                f"images in column {image!r} of {files[0]} are {kind}, not struct<bytes, path>"
+                f"images in column {image!r} of {files[0]} are {kind}, not struct<bytes: binary, "
+                "path: string>"
             )
         self.files = files
         self.starts = [0, *itertools.accumulate(len(part) for part in tables)]
@@ -114,12 +121,15 @@ class _Table:
 
     def classes(self) -> list[str]:
         """Return the names in the schema's metadata, else the labels as text."""
+        return class_names(self.named(), self.labels)
+
+    def named(self) -> list[str] | None:
+        """Return the names in the schema's metadata, if there are any."""
         try:
             metadata = json.loads(self.schema.metadata[b"huggingface"])
-            named = list(metadata["info"]["features"][self.label]["names"])
+            return list(metadata["info"]["features"][self.label]["names"])
         except (LookupError, TypeError, ValueError):
-            named = None
-        return class_names(named, self.labels)
+            return None
 
     def encoded(self) -> Encoded:
         """Return the images, to be decoded."""
@@ -132,3 +142,14 @@ class _Table:
     def _name(self, index: int) -> str:
         file = bisect.bisect_right(self.starts, index) - 1
         return f"row {index - self.starts[file]} of {self.files[file].name}"
+
+
+def _is_binary(struct: Any, field: str) -> bool:  # noqa: ANN401
+    """Return whether a struct type has a field of that name, of bytes."""
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    place = struct.get_field_index(field)
+    if place < 0:
+        return False
+    kind = struct.field(place).type
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))

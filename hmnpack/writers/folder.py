@@ -19,6 +19,7 @@ from hmnpack.writers.base import Album, digits_of, writers
 
 INDEX = "classes.json"
 _REFUSED_SOMEWHERE = re.compile(r'[<>:"|?*/\\\x00-\x1f]')
+_IMAGE = re.compile(r"\d+\.png")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -26,12 +27,13 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 def write_folder(album: Album, out: Path, *, force: bool) -> None:
     """Write one folder per class.
 
-    With ``force``, what an earlier run wrote into ``out`` is replaced; files that hmnpack did not
-    write are kept.
+    With ``force``, what an earlier run wrote into ``out`` is replaced: its folders with numbered
+    images. Other files are kept.
 
     Raises:
         OutputExists: if ``out`` is a link or a file, or is not empty and ``force`` is not given,
-            or has a folder of a class's name that hmnpack did not write.
+            or has a folder of a class's name that hmnpack did not write, or in a folder that it
+            wrote something else than numbered images.
         BadSettings: if nothing can be written there.
     """
     names = folder_names(album.classes)
@@ -83,10 +85,22 @@ def _refuse(out: Path, names: tuple[str, ...], force: bool) -> None:
     if present and not force:
         raise OutputExists(f"{out} is not empty; name another folder, or use force")
     foreign = present & {*names, INDEX} - _written(out)
+    foreign |= _foreign_within(out, present & _written(out) - {INDEX})
     if foreign:
         raise OutputExists(
             f"{out} has {min(foreign)!r}, which hmnpack did not write; name another folder"
         )
+
+
+def _foreign_within(out: Path, folders: set[str]) -> set[str]:
+    """Return what is in the folders of an earlier run and cannot be an image that it wrote."""
+    return {
+        f"{name}/{entry.name}"
+        for name in folders
+        if (out / name).is_dir()
+        for entry in (out / name).iterdir()
+        if not _IMAGE.fullmatch(entry.name) or not entry.is_file()
+    }
 
 
 def _written(out: Path) -> set[str]:

@@ -225,6 +225,13 @@ def test_manifest_is_not_canonical(whole, refused, spoil):
     refused(with_header(header, tensors), NotCanonical, "canonical")
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\t", b" \r "])
+def test_a_header_ends_in_spaces_alone(whole, refused, end):
+    header, tensors = header_of(whole)
+    text = json.dumps(header).encode() + end
+    refused(struct.pack("<Q", len(text)) + text + tensors, BadHeader, "that is no space")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a":1,"a":2}', "NaN", "\ud800"])
 def test_manifest_is_no_object(whole, refused, text):
     header, tensors = header_of(whole)

@@ -234,3 +234,19 @@ def test_a_flood_of_faults_takes_little_memory(forge, refused, path, value):
     finally:
         tracemalloc.stop()
     assert peak < 128 * 2**20
+
+
+@pytest.mark.parametrize("key", ["epochs", "seeds"])
+def test_integers_that_nothing_can_be_computed_with(forge, refused, key):
+    huge = margins(1, 2, 3, 4, 5, 6) | {key: 10**400}
+    data = forge(lambda _, manifest: manifest.update(margins=huge))
+    refused(data, BadManifest, rf"manifest key margins\.{key}: an integer of more than 64 bits")
+
+
+def test_numbers_beyond_all_numbers(forge, refused):
+    def change(_, manifest):
+        manifest["normalisation"]["mean"][0] = 0.125
+
+    data = forge(change)
+    assert data.count(b"[0.125,") == 1
+    refused(data.replace(b"[0.125,", b"[1e999,"), BadManifest, "not JSON .*1e999")

@@ -166,3 +166,22 @@ def test_markup_in_names_is_inert(bundle_of, images, tmp_path):
         "2-CON_",
         "3-a_b'&_img onerror=x_",
     ]
+
+
+def test_force_spares_what_was_laid_among_the_images(images_bundle, tmp_path):
+    out = tmp_path / "out"
+    hmnpack.expand(images_bundle, out)
+    before = left_over(out / "ant")
+    (out / "ant" / "notes.txt").write_text("precious")
+    with pytest.raises(OutputExists, match=r"'ant/notes\.txt', which hmnpack did not"):
+        hmnpack.expand(images_bundle, out, force=True)
+    assert left_over(out / "ant") == sorted([*before, "notes.txt"])
+
+
+@pytest.mark.parametrize("name", [".", "..", "out/.."])
+def test_an_output_has_a_name(images_bundle, tmp_path, monkeypatch, name):
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    with pytest.raises(BadSettings, match=r"is no name of an output; name a new folder or file"):
+        hmnpack.expand(images_bundle, name)
+    assert left_over(tmp_path) == ["out"]

@@ -1,7 +1,11 @@
 """What an option makes of the text that was typed."""
 
+import json
+
+import click
 import pytest
 
+from hmnpack.cli.group import main
 from hmnpack.cli.options import ByteSize
 from hmnpack.errors import BadSettings, Paused
 
@@ -65,3 +69,27 @@ def test_the_most_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expe
     monkeypatch.setattr(compressor, "compress", compress)
     assert run("compress", "x", "--ipc", 9, "-o", tmp_path / "x.hmn", "-q", *words).exit_code == 5
     assert seen == [expected]
+
+
+def test_every_option_has_the_variable_of_its_name():
+    context = click.Context(main, auto_envvar_prefix="HMNPACK")
+    seen = set()
+    for name in main.list_commands(context):
+        for option in main.get_command(context, name).params:
+            if isinstance(option, click.Option) and option.name != "help":
+                long = next(text for text in option.opts if text.startswith("--"))
+                variable = f"HMNPACK_{name}{long[1:]}".upper().replace("-", "_")
+                assert option.envvar == variable
+                seen.add(variable)
+    assert {"HMNPACK_EXPAND_FORMAT", "HMNPACK_INSPECT_JSON", "HMNPACK_PLAN_SET"} <= seen
+
+
+def test_a_variable_stands_for_its_option(run, monkeypatch):
+    monkeypatch.setenv(
+        "HMNPACK_PLAN_SET", "container.instance_channels=1 container.decoder_channels=[2]"
+    )
+    monkeypatch.setenv("HMNPACK_PLAN_JSON", "1")
+    shown = run("plan", "digits", "--ipc", 1, "--recipe", "smoke")
+    assert shown.exit_code == 0, shown.output
+    container = json.loads(shown.stdout)["container"]
+    assert (container["instance_channels"], container["decoder_channels"]) == (1, [2])

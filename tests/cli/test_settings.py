@@ -137,3 +137,17 @@ def test_a_protocol_is_where_an_evaluation_starts():
     start = EvaluateConfig(repeats=10, min_steps=0)
     config = evaluate_config(["repeats=4", 'rows=["count"]'], {"repeats": 5, "rows": None}, start)
     assert (config.repeats, config.min_steps, config.rows) == (5, 0, ("count",))
+
+
+def test_a_recipe_is_no_setting():
+    with pytest.raises(BadSettings, match="name it by --recipe"):
+        settings("recipe=paper")
+
+
+def test_null_takes_a_value_back(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("[container]\ninstance_channels = 3\n")
+    assert settings(file=path).container.instance_channels == 3
+    assert (
+        settings("container.instance_channels=null", file=path).container.instance_channels is None
+    )

@@ -98,3 +98,9 @@ class TestPausing:
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
         assert "once more to stop at once" in capfd.readouterr().err
+
+
+def test_several_processes_without_a_rank_are_one_that_speaks(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.delenv("RANK", raising=False)
+    assert leads()

@@ -173,6 +173,18 @@ class TestRecord:
         assert run("evaluate", link, "--data", "pets", "--record").exit_code == 2
         assert source.calls == trained == []
 
+    def test_a_table_that_cannot_be_printed_loses_no_score(
+        self, run, save, source, trained, monkeypatch
+    ):
+        def full(*given, **named):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("hmnpack.cli.outcome.accuracy_table", full)
+        path = save("a.hmn")
+        done = run("evaluate", path, "--data", "pets", "--record")
+        assert done.exit_code == 1
+        assert len(inspect(path).scores) == 1
+
     def test_a_refusal_after_training_loses_no_result(
         self, run, save, source, trained, monkeypatch
     ):

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,17 @@ def test_a_changed_folder_is_decoded_anew(make_folder, options, image_of):
     image_of(5).save(root / "train" / "cat" / "001.png")
     after = open_source(str(root), options)
     assert (len(before.train), len(after.train)) == (1, 2)
+
+
+def test_a_class_without_images_is_found_though_the_images_are_cached(make_folder, options):
+    root = make_folder(train={"a": 2, "b": 2})
+    open_source(str(root), options)
+    (root / "train" / "0new").mkdir()
+    refused(root, options, "class '0new' has no images in train")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_folder_whose_name_is_no_utf_8(make_folder, options):
+    root = make_folder(train={"a": 2})
+    other = root.rename(root.with_name("bad\udcff"))
+    assert open_source(str(other), options).name == "bad?"

@@ -113,7 +113,7 @@ def test_images_that_are_no_structs_are_refused(tmp_path, options):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"img": [b"x"], "label": [0]}), tmp_path / "a.parquet")
-    refused(tmp_path / "a.parquet", options, "are binary, not struct<bytes, path>")
+    refused(tmp_path / "a.parquet", options, "are binary, not struct<bytes: binary, path: string>")
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path, options):
@@ -154,3 +154,40 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch, options):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[parquet\]'"):
         open_source(str(tmp_path / "a.parquet"), options)
+
+
+@pytest.mark.parametrize("kind", ["string", "list"])
+def test_text_in_place_of_bytes_opens_no_file_of_this_machine(tmp_path, payloads, options, kind):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    victim = tmp_path / "secret.png"
+    victim.write_bytes(payloads[0])
+    inner = pyarrow.string() if kind == "string" else pyarrow.list_(pyarrow.int64())
+    image = pyarrow.struct([("bytes", inner), ("path", pyarrow.string())])
+    cell = {"bytes": str(victim) if kind == "string" else [137, 80], "path": None}
+    table = pyarrow.table({"img": pyarrow.array([cell], image), "label": [0]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    refused(tmp_path / "a.parquet", options, "not struct<bytes: binary, path: string>")
+
+
+def test_splits_that_number_the_classes_otherwise_are_refused(
+    tmp_path, make_parquet, payloads, options
+):
+    folder = tmp_path / "set"
+    make_parquet(folder / "train.parquet", payloads[:2], [0, 1], ["a", "b"])
+    make_parquet(folder / "test.parquet", payloads[2:4], [0, 1], ["b", "a"])
+    refused(folder, options, f"label 0 is 'b' in {folder / 'test.parquet'} but 'a' in train")
+    make_parquet(folder / "test.parquet", payloads[2:4], [0, 1], ["a", "b", "c"])
+    refused(folder, options, "label 2 is 'c' in")
+    make_parquet(folder / "test.parquet", payloads[2:4], [0, 1])
+    assert open_source(str(folder), options).classes == ("a", "b")
+
+
+def test_classes_that_are_no_text_and_labels_beyond_counting_are_refused(
+    tmp_path, make_parquet, payloads, options
+):
+    path = make_parquet(tmp_path / "a.parquet", payloads[:2], [0, 1], [1, 2])
+    refused(path, options, "a class is named 1, which is no text")
+    pyarrow = pytest.importorskip("pyarrow")
+    path = make_parquet(tmp_path / "b.parquet", payloads[:2], pyarrow.array([0, 2**63], "uint64"))
+    refused(path, options, f"has the label {2**63}: number the classes from 0")
