@@ -105,16 +105,36 @@ def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
     return CONTAINERS[spec.kind].restored(spec, tensors).requires_grad_(False)
 
 
+class _Clamp(torch.autograd.Function):
+    """Clamping to [0, 1] from which pixels come back, and beyond which none is driven.
+
+    Its true gradient is 0 outside, so that a pixel there stays for ever. If all of the gradient
+    passed, what drives a pixel out would drive it ever further, at the expense of all others that
+    its weights have a part in.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(values)
+        return values.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        (values,) = ctx.saved_tensors
+        away = ((values < 0) & (gradient > 0)) | ((values > 1) & (gradient < 0))
+        return gradient.masked_fill(away, 0)
+
+
 def to_range(values: Tensor, output: OutputRange) -> Tensor:
     """Map decoded values to pixels.
 
-    ``clamp`` lets the gradient pass as if it were not there, so that a pixel can come back.
+    ``clamp`` lets the gradient pass where it leads a pixel back, see :class:`_Clamp`.
     """
     if output == "sigmoid":
         return torch.sigmoid(values)
     if output == "clamp":
-        clamped = values.clamp(0, 1)
-        return values + (clamped - values).detach() if values.requires_grad else clamped
+        clamped: Tensor = _Clamp.apply(values)
+        return clamped
     return values
 
 
