@@ -50,7 +50,7 @@ def load_of_gradients(network: NetworkConfig, image: ImageShape, synthetic: int,
         network: What is matched through.
         image: Shape of an image.
         synthetic: Images of the class.
-        real: Images of the class, of which as much is kept but never more than of synthetic ones.
+        real: Images of the class; none takes more than a synthetic one.
     """
     images = max(synthetic, real)
     size = bytes_per_image(network, image)
