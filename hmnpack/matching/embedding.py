@@ -13,6 +13,8 @@ from hmnpack.matching.pool import RealData
 from hmnpack.networks import FeatureNetwork
 
 _BATCH = 512
+_PIXELS = _BATCH * 64 * 64
+"""Most images at a time, and most of their pixels: larger images go in smaller batches."""
 
 
 @torch.no_grad()
@@ -47,5 +49,6 @@ def _last_blocks(
     network: FeatureNetwork, data: RealData, rows: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Give some of the rows, and the last block's outputs for them, batch by batch."""
-    for some in rows.split(_BATCH):
+    batch = min(_BATCH, max(1, _PIXELS // (data.shape.height * data.shape.width)))
+    for some in rows.split(batch):
         yield some, network.features(data.normalised(some))[-1]

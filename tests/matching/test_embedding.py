@@ -1,0 +1,28 @@
+"""Real images as a network sees them: batch by batch, as if at once."""
+
+import torch
+
+from hmnpack.matching import embedding as module
+from hmnpack.matching import pool_of
+from hmnpack.matching.embedding import difficulty, embedded
+
+
+def test_larger_images_go_in_smaller_batches(real, pool_config, tmp_path, monkeypatch):
+    network = pool_of(real, pool_config, 0, tmp_path).trained(0)
+    rows = torch.arange(len(real.labels))
+    whole = embedded(network, real, rows), difficulty(network, real, rows)
+    sizes = []
+    seen = type(real).normalised
+
+    def normalised(data, some):
+        sizes.append(len(some))
+        return seen(data, some)
+
+    monkeypatch.setattr(type(real), "normalised", normalised)
+    for pixels, most in ((5 * 16 * 16, 5), (1, 1)):
+        monkeypatch.setattr(module, "_PIXELS", pixels)
+        sizes.clear()
+        parts = embedded(network, real, rows), difficulty(network, real, rows)
+        torch.testing.assert_close(parts, whole)
+        assert max(sizes) == most
+        assert sum(sizes) == 2 * len(rows)
