@@ -200,8 +200,7 @@ def _feature_matching(run: Run) -> Stage:
     per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
     if match.krr:  # the last features of all synthetic images are had before any way back
         per_image += flops.network_flops(layers, flops.FEATURES)
-    trained = match.classification > 0 and match.classifier == "trained"
-    if trained:
+    if match.through_trained:
         per_image += flops.network_flops(layers, flops.LOSS_TO_IMAGES)
     parts = (
         Part(

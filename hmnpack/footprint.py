@@ -38,7 +38,7 @@ def load_of_features(
         image: Shape of an image.
         images: Real or synthetic ones.
     """
-    networks = 2 if match.classification > 0 and match.classifier == "trained" else 1
+    networks = 2 if match.through_trained else 1
     size = networks * first_order_bytes(network, image)
     return Load(images * size, images * max(_maps(network, image)))
 

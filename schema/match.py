@@ -142,6 +142,11 @@ class MatchConfig(TierRates):
         whole = self.classification_images or instances
         return self.classification * min(1.0, whole / instances)
 
+    @property
+    def through_trained(self) -> bool:
+        """Whether synthetic images also go through the trained network, for its cross-entropy."""
+        return self.classification > 0 and self.classifier == "trained"
+
     def views_of(self, parts: int) -> int:
         """Return the views where each class has so many parts: all are seen; 0: one a step."""
         return max(self.views, parts) if self.views else 0

@@ -94,8 +94,10 @@ def expect_same_names(
     Raises:
         BadData: if they differ.
     """
-    for label, (ours, theirs) in enumerate(zip_longest(train or (), test or ())):
-        if train and test and ours != theirs:
+    if not train or not test:
+        return
+    for label, (ours, theirs) in enumerate(zip_longest(train, test)):
+        if ours != theirs:
             raise BadData(
                 f"label {label} is {theirs!r} in {where} but {ours!r} in train: give both splits "
                 "the same classes in the same order"

@@ -84,8 +84,9 @@ def _refuse(out: Path, names: tuple[str, ...], force: bool) -> None:
     present = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     if present and not force:
         raise OutputExists(f"{out} is not empty; name another folder, or use force")
-    foreign = present & {*names, INDEX} - _written(out)
-    foreign |= _foreign_within(out, present & _written(out) - {INDEX})
+    written = _written(out)
+    foreign = present & {*names, INDEX} - written
+    foreign |= _foreign_within(out, present & written - {INDEX})
     if foreign:
         raise OutputExists(
             f"{out} has {min(foreign)!r}, which hmnpack did not write; name another folder"
