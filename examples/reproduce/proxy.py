@@ -74,6 +74,7 @@ PROXIES = {
     "q2": Proxy("CIFAR-10 (JPEG)", width=32, steps=1000, batch=64, networks=1, bundles=3),
     "p3": Proxy("tiny-imagenet-20", width=32, size=64),
     "p4": Proxy("Fashion-MNIST", width=64, data="fashion-mnist", ipc=10),
+    "p5": Proxy("CIFAR-10 (JPEG)", width=64, ipc=10),
     "smoke": Proxy("digits", width=4, data="digits", recipe="smoke", steps=20, batch=64),
 }
 """By name; `smoke` takes seconds, and shows that the command works."""
