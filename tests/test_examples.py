@@ -393,6 +393,11 @@ class TestTables:
         assert "warm-up alone" not in text
         assert "[json](results/x.json)" in text
         assert tables.table({}, "results") == tables.EMPTY
+        one = result.model_copy(update={"accuracy_mean": 51.0, "networks": 1})
+        longer = {"y-paper.json": result, "x-paper.json": one}
+        text = tables.table({"x.json": result}, "results", longer)
+        assert "**50.0** &plusmn; 0.5 | [51.0](results/x-paper.json) (1) | 65.7" in text
+        assert "| protocol `paper` |" in text
         proxy = result.model_copy(update={"figures": {**result.figures, "proxy": "p1"}})
         (tmp_path / "x.json").write_text(proxy.model_dump_json())
         assert tables.results(tmp_path) == {}

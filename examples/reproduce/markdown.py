@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Tables in Markdown, and the accuracies in them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,3 +8,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = (columns, *rows)
     head, *body = (f"| {' | '.join(cells)} |\n" for cells in lines)
     return "".join((head, "|" + "---|" * len(columns) + "\n", *body))
+
+
+def accuracy(
+    mean: float | None, std: float | None, networks: int | None, bold: bool = False
+) -> str:
+    """Return a mean accuracy in percent, with the deviation over networks where there are several.
+
+    Args:
+        mean: In percent.
+        std: Sample deviation in points, which one network has not.
+        networks: How many; None: one.
+        bold: Whether the mean is to stand out.
+    """
+    if mean is None:
+        return "-"
+    shown = f"**{mean:.1f}**" if bold else f"{mean:.1f}"
+    return shown if (networks or 1) < 2 else f"{shown} &plusmn; {std or 0:.1f}"

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from markdown import table
+from markdown import accuracy, table
 
 from hmnpack.schema.result import Figure, Result, Row
 
@@ -69,7 +69,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.figures["ipc"]),
         row.name,
         f"{row.images:,}",
-        f"{row.accuracy_mean:.1f} &plusmn; {row.accuracy_std:.1f}",
+        accuracy(row.accuracy_mean, row.accuracy_std, row.networks),
         "-" if interval is None else f"&plusmn; {interval:.1f}",
         "-" if paper is None else f"{paper}",
     )

@@ -6,7 +6,7 @@
 from itertools import groupby
 from pathlib import Path
 
-from markdown import table
+from markdown import accuracy, table
 
 from hmnpack.schema.result import Result
 
@@ -37,7 +37,7 @@ def _cells(result: Result, link: str) -> tuple[str, ...]:
     settings = str(figures["settings"])
     return (
         f"[{result.name}]({link})",
-        f"{result.accuracy_mean:.1f} &plusmn; {result.accuracy_std or 0:.1f}",
+        accuracy(result.accuracy_mean, result.accuracy_std, result.networks),
         _networks(result),
         f"{figures['steps']:,}",
         _minutes(result, "pool"),

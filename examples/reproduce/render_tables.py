@@ -5,11 +5,13 @@ python examples/reproduce/render_tables.py --check   # fails if one would change
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import markdown
 import render_paper
 import render_proxies
+from markdown import accuracy
 
 from hmnpack.schema.result import Result, Row
 
@@ -22,8 +24,11 @@ EMPTY = "No results are recorded yet.\n"
 CONTROLS = ("same floats", "same bytes", "warm-up alone")
 """What the names of rows beside the headline have in them; each is a column."""
 
+BY_PAPER = "-paper"
+"""What ends the name of a shipped file's result by protocol `paper`."""
+
 COLUMNS = (
-    *("data", "ipc", "recipe", "packed in", "images", "condensed", "paper"),
+    *("data", "ipc", "recipe", "packed in", "images", "condensed", "protocol `paper`", "paper"),
     *(*CONTROLS, "networks", "file"),
 )
 
@@ -47,22 +52,36 @@ def shipped(found: dict[str, Result]) -> dict[str, Result]:
     return {name: result for name, result in found.items() if Path(name).stem in files}
 
 
-def table(found: dict[str, Result], link: str) -> str:
+def table(found: dict[str, Result], link: str, every: Mapping[str, Result] | None = None) -> str:
     """Return a Markdown table with a row for each result, without columns that would be empty.
 
     Args:
         found: Results by the name of their file.
         link: Path of their folder, as seen from the page.
+        every: Results among which those of the same files by protocol `paper` are; None: none.
     """
     if not found:
         return EMPTY
-    rows = [(*_cells(result), f"[json]({link}/{name})") for name, result in found.items()]
+    rows = [
+        (*_cells(result, _by_paper(name, link, every or {})), f"[json]({link}/{name})")
+        for name, result in found.items()
+    ]
     used = [place for place in range(len(COLUMNS)) if any(row[place] != "-" for row in rows)]
     lines = [[row[place] for place in used] for row in (COLUMNS, *rows)]
     return markdown.table(lines[0], lines[1:])
 
 
-def _cells(result: Result) -> tuple[str, ...]:
+def _by_paper(name: str, link: str, every: Mapping[str, Result]) -> str:
+    """Return the accuracy of the same file by protocol `paper`, of how many networks, and where."""
+    other = name.replace(".json", f"{BY_PAPER}.json")
+    result = every.get(other)
+    if result is None:
+        return "-"
+    shown = accuracy(result.accuracy_mean, result.accuracy_std, result.networks)
+    return f"[{shown}]({link}/{other}) ({result.networks})"
+
+
+def _cells(result: Result, by_paper: str) -> tuple[str, ...]:
     figures = result.figures
     data = result.data.name if result.data else "-"
     network = f"{result.networks} x {figures.get('network', '-')}"
@@ -75,7 +94,8 @@ def _cells(result: Result) -> tuple[str, ...]:
         result.recipe or "-",
         _packed_in(result),
         str(figures.get("images", "-")),
-        f"**{result.accuracy_mean:.1f}** &plusmn; {result.accuracy_std or 0:.1f}",
+        accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold=True),
+        by_paper,
         str(figures.get("paper_accuracy", "-")),
         *(_control(result.controls, words) for words in CONTROLS),
         f"{network}, {epochs}",
@@ -90,7 +110,7 @@ def _packed_in(result: Result) -> str:
 def _control(rows: tuple[Row, ...], words: str) -> str:
     for row in rows:
         if words in row.name:
-            return f"{row.accuracy_mean:.1f} &plusmn; {row.accuracy_std:.1f}"
+            return accuracy(row.accuracy_mean, row.accuracy_std, row.networks)
     return "-"
 
 
@@ -110,7 +130,7 @@ def pages(folder: Path) -> dict[Path, str]:
     """
     pages = {page: page.read_text(encoding="utf-8") for page in (README, HERE / "README.md")}
     found, own = results(folder), HERE / "README.md"
-    front = table(shipped(found), "examples/reproduce/results")
+    front = table(shipped(found), "examples/reproduce/results", found)
     pages[README] = rendered(pages[README], BEGIN, END, front)
     pages[own] = rendered(pages[own], BEGIN, END, table(found, "results"))
     for room in (render_paper, render_proxies):
