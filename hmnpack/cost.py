@@ -193,7 +193,7 @@ def _feature_matching(run: Run) -> Stage:
     match, network = run.config.match, compared_in(run.config)
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
-    view = classes * kept_bytes(match, network, run.spec.image)
+    view = kept_bytes(match, network, run.spec.image, classes)
     views = match.views_of(match.parts_of(run.spec.instances))
     kept, looks = _views(match, views, view, run.view_bytes)
     real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)

@@ -24,12 +24,14 @@ class Layer:
         kind: ``first`` sees the images, ``classifier`` gives the logits, all others are ``inner``.
         flops: Of a forward pass of one image.
         outputs: Numbers in its output for one image, before any pooling.
+        channels: Of the output.
         weights: Numbers in its weight, without a bias.
     """
 
     kind: Literal["first", "inner", "classifier"]
     flops: int
     outputs: int
+    channels: int
     weights: int
 
 
@@ -131,11 +133,11 @@ def _conv(
     kind: Literal["first", "inner"], before: int, after: int, pixels: int, kernel: int = 3
 ) -> Layer:
     weights = before * after * kernel**2
-    return Layer(kind, 2 * weights * pixels, after * pixels, weights)
+    return Layer(kind, 2 * weights * pixels, after * pixels, after, weights)
 
 
 def _linear(before: int, after: int) -> Layer:
-    return Layer("classifier", 2 * before * after, after, before * after)
+    return Layer("classifier", 2 * before * after, after, after, before * after)
 
 
 def _convnet(network: NetworkConfig, classes: int, image: ImageShape) -> Iterator[Layer]:

@@ -13,6 +13,9 @@ from hmnpack.schema.container import HmnSpec, ImageShape
 
 FLOAT = 4
 
+GRIDS = {"characteristic": 4}
+"""By objective, the largest side of a map that it takes as it is; of the others any."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -86,19 +89,29 @@ def tested_bytes(network: NetworkConfig, image: ImageShape) -> int:
     return FLOAT * 2 * max(_maps(network, image))
 
 
-def kept_bytes(match: MatchConfig, network: NetworkConfig, image: ImageShape) -> int:
-    """Return what is kept of a class's real images for a view, if that is not little.
+def kept_bytes(match: MatchConfig, network: NetworkConfig, image: ImageShape, classes: int) -> int:
+    """Return what is kept of a view: its real side.
 
-    Outputs of blocks are a quarter of the convolutions', after pooling. They are kept of every
-    image where distributions are compared, and the last ones where a regression is made; else only
-    of the images' mean, which is little unless it is kept for many views.
+    Outputs of blocks are a quarter of the convolutions', after pooling, and may be averaged over a
+    grid. They are kept of every image where distributions are compared, else only of the images'
+    mean; the last ones also where a regression is made.
+
+    Args:
+        match: What is compared.
+        network: What is matched through.
+        image: Shape of an image.
+        classes: Number of classes.
     """
-    outputs = [FLOAT * numbers // 4 for numbers in _maps(network, image)]
-    compared = 0 if match.blocks == "last" or match.cells else sum(outputs)
+    layers = _convolutions(network, image)
+    outputs = [layer.outputs // 4 for layer in layers]
+    cells = match.cells or GRIDS.get(match.objective, 0)
+    grids = [cells**2 * layer.channels for layer in layers]
+    features = list(map(min, outputs, grids)) if cells else outputs
+    compared = sum(features if match.blocks == "all" else features[-1:])
+    images = 1 if match.objective == "features" else match.real_batch
+    shared = match.frequencies * compared if match.objective == "characteristic" else 0
     last = match.real_batch * outputs[-1] if match.krr else 0
-    if match.objective == "mmd":
-        return match.real_batch * compared + last
-    return (compared if match.views else 0) + last
+    return FLOAT * (classes * (images * compared + last) + shared)
 
 
 def decoder_bytes(spec: HmnSpec, images: int) -> int:
@@ -113,5 +126,8 @@ def weight_bytes(layers: tuple[Layer, ...]) -> int:
 
 def _maps(network: NetworkConfig, image: ImageShape) -> list[int]:
     """Return the numbers in the output of each convolution, for one image."""
-    layers = flops.layers_of(network, 1, image)
-    return [layer.outputs for layer in layers if layer.kind != "classifier"]
+    return [layer.outputs for layer in _convolutions(network, image)]
+
+
+def _convolutions(network: NetworkConfig, image: ImageShape) -> list[Layer]:
+    return [layer for layer in flops.layers_of(network, 1, image) if layer.kind != "classifier"]

@@ -141,13 +141,23 @@ class TestFeatureMatching:
         )
         assert found["features"] - without["features"] == 7 * 10 * 3 * (FIRST + INNER)
 
-    def test_kernels_need_the_real_features_of_all_classes(self):
-        without, found, averaged = (
+    def test_distributions_need_the_real_features_of_all_classes(self):
+        """Means need one image's; `characteristic` also 512 frequencies for each feature."""
+        means, kernels, averaged, last, characteristic = (
             stages(settings(match=SIMPLE | {"real_batch": 5} | changes))["feature matching"].bytes
-            for changes in ({}, {"objective": "mmd"}, {"objective": "mmd", "cells": 4})
+            for changes in (
+                {},
+                {"objective": "mmd"},
+                {"objective": "mmd", "cells": 4},
+                {"objective": "mmd", "cells": 4, "blocks": "last"},
+                {"objective": "characteristic"},
+            )
         )
-        assert found - without == 10 * 5 * 4 * 64 * (16**2 + 8**2 + 4**2)
-        assert averaged == without
+        maps, grids = 64 * (16**2 + 8**2 + 4**2), 64 * 3 * 4**2
+        assert kernels - means == 4 * 10 * (5 - 1) * maps
+        assert averaged - means == 4 * 10 * (5 * grids - maps)
+        assert averaged - last == 4 * 10 * 5 * 64 * 2 * 4**2
+        assert characteristic - averaged == 4 * 512 * grids
 
     def test_views_are_looked_at_once_as_far_as_memory_goes(self):
         """Of 4 views in 12 steps 4, 2 or none are kept: 4, 2 + 6 or 12 looks at real images."""
@@ -160,7 +170,7 @@ class TestFeatureMatching:
         alone = stages(settings(match=changes))["feature matching"]
         real = 5 * 10 * (FIRST // 2 + INNER // 4)  # of width 64
         assert [alone.flops - stage.flops for stage in found] == [8 * real, 4 * real, 0]
-        assert [stage.bytes - alone.bytes for stage in found] == [4 * view, 2 * view, view]
+        assert [stage.bytes - alone.bytes for stage in found] == [3 * view, view, 0]
 
     def test_parts_have_a_share_of_the_synthetic_images(self):
         whole, parted = (settings(match=SIMPLE | {"parts": parts}) for parts in (1, 4))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.footprint import FLOAT
+from hmnpack.footprint import FLOAT, GRIDS
 from hmnpack.matching.characteristic import characteristic_distance, draw_frequencies
 from hmnpack.matching.distances import Distance, mean_distance
 from hmnpack.matching.mmd import mmd
@@ -52,7 +52,7 @@ n times the block's outputs each, which ``MatchConfig.cells`` can bound."""
 CHARACTERISTIC = Comparison(
     _characteristic,
     whole=True,
-    cells=4,
+    cells=GRIDS["characteristic"],
     held=lambda config, features: FLOAT * config.frequencies * features,
 )
 """Distributions, by characteristic functions. A first block's map of 16 x 16 and 64 channels has

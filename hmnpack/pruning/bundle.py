@@ -54,8 +54,8 @@ def prune(  # noqa: PLR0913
         bundle: A bundle or its path.
         ipc: The budget, in images per class.
         config: Which images go.
-        data: The data set that the bundle was made from, or what ``open_source`` takes; needed
-            only where beta is to be chosen. Of its training split those images are used that
+        data: The data set that the bundle was made from, or what ``open_source`` takes; only where
+            beta is to be chosen. Of its training split those images are used that
             condensing never saw, and its test split never.
         seed: Seed of every random stream.
         device: Where networks are trained: ``auto``, ``cpu``, ``cuda``, ...
@@ -67,8 +67,9 @@ def prune(  # noqa: PLR0913
         listener: Hears of every epoch, in stages ``margins`` and ``pruning``.
 
     Raises:
-        BadSettings: if there is nothing to prune, the strategy lacks what it needs, or no network
-            is to be trained at once; or ``work`` cannot be read or written.
+        BadSettings: if there is nothing to prune, the strategy lacks what it needs or has what it
+            does not look at, or no network is to be trained at once; or ``work`` cannot be read or
+            written.
         BudgetTooSmall: if what all images share is over the budget.
         BadData: if the data is not what the bundle was made from.
         BadBundle: if the file is not a whole bundle.
@@ -84,6 +85,11 @@ def prune(  # noqa: PLR0913
         raise BadSettings(
             "double-end chooses its beta on held-out real images: name the data that the bundle "
             "was made from (--data), or give a beta from 0 to 1 (--beta)"
+        )
+    if data is not None and not chooses:
+        what = "a given beta" if config.strategy == "double-end" else config.strategy
+        raise BadSettings(
+            f"{what} needs no real images, and looks at none; leave the data out (--data)"
         )
     place, held_out = choose_device(device), None
     at_once_on(place, at_once)  # refused before any work

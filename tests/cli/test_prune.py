@@ -122,6 +122,8 @@ def test_inspect_says_what_was_pruned_and_the_range_of_the_margins(run, big, tmp
     [
         ((), "name the data that the bundle was made from (--data), or give a beta"),
         (("--strategy", "easy", "--beta", 0.5), "beta 0.5 is for strategy double-end, not easy"),
+        (("--strategy", "easy", "--data", "x"), "easy needs no real images, and looks at none"),
+        (("--beta", 0.5, "--data", "x"), "a given beta needs no real images"),
         (("--to-ipc", 2), "nothing to prune"),
         (("--beta", 0.5, "--set", "seed=1"), "unknown setting 'seed'"),
         (("--beta", 0.5, "--set", "networks=0"), "networks"),
