@@ -19,7 +19,7 @@ For the columns of Table 7 themselves this gives Table 7, but for ImageNet-10, w
 and the paper uses 125.
 
 Condensing over budget (paper section 3.2) takes more images, which are pruned back to that count:
-the paper's own over-budget counts where the budget is that of a column, else a tenth more.
+the paper's own over-budget counts for the container of a column, else a tenth more.
 """
 
 from dataclasses import dataclass
@@ -120,9 +120,10 @@ def over_budget_instances(ipc: int, spec: HmnSpec) -> int:
         >>> over_budget_instances(1, plan(1, 10, ImageShape(channels=3, height=32, width=32)))
         93
     """
-    budget = (ipc, spec.classes, spec.image)
+    sizes = (spec.image, spec.instance_channels, spec.decoder_channels)
     for column in PRESETS:
-        if (column.ipc, column.classes, column.image) == budget:
+        own = (column.image, column.instance_channels, DECODER_CHANNELS)
+        if (column.ipc, column.classes) == (ipc, spec.classes) and own == sizes:
             return column.over_budget
     return max(spec.instances * 11 // 10, spec.instances + 1)
 

@@ -160,6 +160,14 @@ def test_settings_without_a_size_have_the_bytes_that_they_had_before_there_was_o
     assert ContainerConfig.model_validate_json(given.model_dump_json()) == given
 
 
+@pytest.mark.parametrize("settings", [{"instance_channels": 4}, {"decoder_channels": (32, 16)}])
+def test_the_papers_over_budget_count_is_for_the_papers_container(settings):
+    """With smaller memories 418 images fit, of which its 306 would not be more."""
+    image, config = ImageShape(channels=3, height=32, width=32), ContainerConfig(**settings)
+    fits = plan(10, 10, image, config).instances
+    assert plan(10, 10, image, config, over_budget=True).instances == fits * 11 // 10
+
+
 def test_elsewhere_over_budget_is_a_tenth_more_and_at_least_one():
     image = ImageShape(channels=1, height=28, width=28)
     for ipc, classes in ((1, 10), (3, 10), (7, 4)):
