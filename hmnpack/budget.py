@@ -9,7 +9,8 @@ The planner's rule, for K classes of C x H x W images at ``ipc`` images per clas
    log-ratios of side, numbers per class and classes. Images under 16 pixels, and budgets where
    that column leaves fewer images than :data:`IMAGES_PER_IPC` per ipc, step down to the next
    smaller setting of :data:`SMALLER`. The settings ``instance_channels`` and ``decoder_channels``
-   replace a column's. Where then fewer images of a class fit than ``min_images`` (and no
+   replace a column's. With ``decoder_width`` the decoder is made as wide as that, or as a tenth of
+   the budget allows. Where then fewer images of a class fit than ``min_images`` (and no
    ``instance_channels`` are given), each image's memory gives up channels, down to one.
 4. The count of images is the largest that fits, with weights, biases and the scale and shift of
    the decoder's normalisation counted: the paper's accounting, which reproduces its counts. What
@@ -35,6 +36,9 @@ from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
 
 IMAGES_PER_IPC = 2
 """A container is worth its decoder if it holds at least this many images per stored image."""
+
+DECODER_PART = 10
+"""A decoder is widened as far as it takes one of so many parts of the budget."""
 
 MAX_GRID = 12
 SMALL_SIDE = 16
@@ -143,7 +147,7 @@ def plan(
         classes: Number of classes K.
         image: Shape of the images.
         config: Activation and output range, which cost nothing; channels of an image's memory and
-            of the decoder; images of each class to aim at.
+            of the decoder; the decoder's width and the images of each class to aim at.
         over_budget: Take the count that is to be pruned back to the budget.
 
     Raises:
@@ -208,9 +212,21 @@ def _fitting(ipc: int, classes: int, image: ImageShape, config: ContainerConfig)
     for channels in (*nearest, *SMALLER):
         spec = _spec(channels, classes, image, config)
         if most_instances(spec, floats) >= IMAGES_PER_IPC * ipc:
+            width = 0 if config.decoder_channels else config.decoder_width
             aim = 0 if config.instance_channels else config.min_images
-            return _filled(spec, floats, aim)
+            return _filled(_widened(spec, floats, width), floats, aim)
     return None
+
+
+def _widened(spec: HmnSpec, floats: int, width: int) -> HmnSpec:
+    """Return it with the widest decoder up to a width that takes its part; none is narrowed."""
+    usual = spec.decoder_channels
+    for first in range(width, usual[0], -1):
+        channels = tuple(ceil(first * each / usual[0]) for each in usual)
+        wide = spec.model_copy(update={"decoder_channels": channels})
+        if DECODER_PART * wide.ledger().floats_by_role()["decoder"] <= floats:
+            return wide
+    return spec
 
 
 def _filled(spec: HmnSpec, floats: int, aim: int) -> HmnSpec:

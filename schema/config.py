@@ -45,7 +45,9 @@ PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
 class ContainerConfig(Extended):
     """What the paper leaves open about the container, and the one size that it varies."""
 
-    left_out_if_empty: ClassVar = frozenset({"instance_channels", "decoder_channels", "min_images"})
+    left_out_if_empty: ClassVar = frozenset(
+        {"instance_channels", "decoder_channels", "decoder_width", "min_images"}
+    )
 
     activation: Activation = Field(
         default="relu", description="Function between the decoder's layers."
@@ -82,6 +84,14 @@ class ContainerConfig(Extended):
         default=None,
         description="Channels between the decoder's layers, first to last: two numbers, for images "
         "under 16 pixels one. The wider, the fewer images fit the budget; null: the planner's.",
+    )
+    decoder_width: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Channels after the decoder's first layer to aim at, the next in proportion: "
+        "the planner widens it as far as it takes a tenth of the budget at most; 0, or "
+        "`decoder_channels` given: not at all.",
     )
 
 

@@ -160,6 +160,32 @@ def test_settings_without_a_size_have_the_bytes_that_they_had_before_there_was_o
     assert ContainerConfig.model_validate_json(given.model_dump_json()) == given
 
 
+@pytest.mark.parametrize(
+    ("ipc", "width", "channels", "instances"),
+    [
+        *((10, 0, (10, 6), 278), (10, 15, (15, 9), 271), (10, 32, (21, 13), 261)),
+        (1, 32, (10, 6), 85),
+    ],
+)
+def test_a_decoder_is_widened_up_to_a_tenth_of_the_budget(ipc, width, channels, instances):
+    """By hand, of 307,200 numbers: 76 channels come in, and 16 times as many weights go out.
+
+    16 x (76 x 21 + 21 x 13 + 13 x 3) + 37 is 30,565; with 22 and 14 it is more than a tenth. All
+    memories but the images' and the extractors are 26,000, so 261 x 960 are left for the images of
+    each class. At 1 IPC the paper's own decoder takes a tenth.
+    """
+    image = ImageShape(channels=3, height=32, width=32)
+    spec = plan(ipc, 10, image, ContainerConfig(decoder_width=width))
+    assert (spec.decoder_channels, spec.instances) == (channels, instances)
+
+
+def test_a_given_decoder_is_not_widened():
+    image, given = ImageShape(channels=3, height=32, width=32), {"decoder_channels": (12, 8)}
+    plain, aimed = (ContainerConfig(**given, decoder_width=width) for width in (0, 32))
+    assert plan(10, 10, image, aimed) == plan(10, 10, image, plain)
+    assert "decoder_width" not in plain.model_dump_json()
+
+
 @pytest.mark.parametrize("settings", [{"instance_channels": 4}, {"decoder_channels": (32, 16)}])
 def test_the_papers_over_budget_count_is_for_the_papers_container(settings):
     """With smaller memories 418 images fit, of which its 306 would not be more."""
