@@ -109,9 +109,14 @@ def kept_bytes(match: MatchConfig, network: NetworkConfig, image: ImageShape, cl
     features = list(map(min, outputs, grids)) if cells else outputs
     compared = sum(features if match.blocks == "all" else features[-1:])
     images = 1 if match.objective == "features" else match.real_batch
-    shared = match.frequencies * compared if match.objective == "characteristic" else 0
+    shared = frequency_bytes(match, compared) if match.objective == "characteristic" else 0
     last = match.real_batch * outputs[-1] if match.krr else 0
-    return FLOAT * (classes * (images * compared + last) + shared)
+    return FLOAT * classes * (images * compared + last) + shared
+
+
+def frequency_bytes(match: MatchConfig, features: int) -> int:
+    """Return what the frequencies of `characteristic` take, for so many features."""
+    return FLOAT * match.frequencies * features
 
 
 def decoder_bytes(spec: HmnSpec, images: int) -> int:

@@ -11,7 +11,6 @@ from pathlib import Path
 import markdown
 import render_paper
 import render_proxies
-from markdown import accuracy
 
 from hmnpack.schema.result import Result, Row
 
@@ -77,7 +76,7 @@ def _by_paper(name: str, link: str, every: Mapping[str, Result]) -> str:
     result = every.get(other)
     if result is None:
         return "-"
-    shown = accuracy(result.accuracy_mean, result.accuracy_std, result.networks)
+    shown = markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks)
     return f"[{shown}]({link}/{other}) ({result.networks})"
 
 
@@ -94,7 +93,7 @@ def _cells(result: Result, by_paper: str) -> tuple[str, ...]:
         result.recipe or "-",
         _packed_in(result),
         str(figures.get("images", "-")),
-        accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold=True),
+        markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold=True),
         by_paper,
         str(figures.get("paper_accuracy", "-")),
         *(_control(result.controls, words) for words in CONTROLS),
@@ -110,7 +109,7 @@ def _packed_in(result: Result) -> str:
 def _control(rows: tuple[Row, ...], words: str) -> str:
     for row in rows:
         if words in row.name:
-            return accuracy(row.accuracy_mean, row.accuracy_std, row.networks)
+            return markdown.accuracy(row.accuracy_mean, row.accuracy_std, row.networks)
     return "-"
 
 

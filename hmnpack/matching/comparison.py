@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.footprint import FLOAT, GRIDS
+from hmnpack.footprint import GRIDS, frequency_bytes
 from hmnpack.matching.characteristic import characteristic_distance, draw_frequencies
 from hmnpack.matching.distances import Distance, mean_distance
 from hmnpack.matching.mmd import mmd
@@ -53,7 +53,7 @@ CHARACTERISTIC = Comparison(
     _characteristic,
     whole=True,
     cells=GRIDS["characteristic"],
-    held=lambda config, features: FLOAT * config.frequencies * features,
+    held=frequency_bytes,
 )
 """Distributions, by characteristic functions. A first block's map of 16 x 16 and 64 channels has
 16,384 features, for each of which every frequency is a random number; so larger maps are averaged

@@ -96,7 +96,7 @@ def prune(  # noqa: PLR0913
     with joined(place) as world:
         heard = listener if world.rank == 0 else silent
         trainings = Trainings(world=world, listener=heard, at_once=at_once)
-        if chooses and data is not None:
+        if data is not None:
             with world.leader_first():
                 source = _opened(data, source_options, trainings.listener)
             held_out = held_out_of(bundle.manifest, source)
