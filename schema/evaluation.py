@@ -10,7 +10,7 @@ from hmnpack.schema.config import NetworkConfig, TrainConfig
 ControlRow = Literal["floats", "bytes", "count", "whole"]
 
 DEFAULT_ROWS: tuple[ControlRow, ...] = ("floats", "bytes")
-"""The control rows that are cheap: of fewer images than the bundle decodes to, as a rule."""
+"""The control rows that share the bundle's budget."""
 
 
 class EvaluateConfig(Extended):
@@ -30,8 +30,10 @@ class EvaluateConfig(Extended):
         default=(),
         max_length=4,
         description="Control rows: `floats`, as many random real images as the budget of floats "
-        "holds; `bytes`, as many JPEG files as the same number of bytes holds; `count`, as many "
-        "random real images as the bundle decodes; `whole`, all real images. Empty: the first two.",
+        "holds; `bytes`, as many JPEG pictures (without the tables that all share) as the same "
+        "number of bytes holds; `count`, as many random real images as the bundle decodes; "
+        "`whole`, all real images. All but `whole` are trained for the bundle's number of steps. "
+        "Empty: the first two.",
     )
     jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = Field(
         default=None,
@@ -41,8 +43,8 @@ class EvaluateConfig(Extended):
     min_steps: int = Field(
         default=1000,
         ge=0,
-        description="Fewest optimiser steps of any row: where the images are few, epochs are "
-        "added until this is reached, so that no row loses by its size alone.",
+        description="Fewest optimiser steps: where the images are few, epochs are added until "
+        "this is reached.",
     )
 
     @property

@@ -4,7 +4,7 @@ Shape legend: N images, K classes, C channels, H height, W width.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from hmnpack.schema.evaluation import ControlRow
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Figure, Row
 from hmnpack.sources import Source, Split, choose_per_class
+from hmnpack.training import schedule_of
 
 Make = Callable[[torch.Generator], TrainingSet]
 """Makes the images of one network, drawn by the generator."""
@@ -42,6 +43,9 @@ class Material:
 def control_rows(bench: Bench, material: Material) -> list[Row]:
     """Return the control rows that are wanted, without those of which the budget holds nothing.
 
+    All but the whole data's take as many optimiser steps as the bundle's row, or less than an epoch
+    more: whether their images are fewer or more than the bundle's, the rows differ in nothing else.
+
     Args:
         bench: What the rows have in common.
         material: What they are made of.
@@ -49,6 +53,14 @@ def control_rows(bench: Bench, material: Material) -> list[Row]:
     wanted = bench.config.control_rows
     rows = [make(bench, material) for name, make in _ROWS.items() if name in wanted]
     return [row for row in rows if row is not None]
+
+
+def _as_long(bench: Bench, manifest: Manifest) -> Bench:
+    """Return the bench with the number of steps that the bundle's row has."""
+    config = bench.config
+    steps = schedule_of(config.train, manifest.container.images, config.min_steps).total
+    train = config.train.model_copy(update={"epochs": 0})
+    return replace(bench, config=config.model_copy(update={"train": train, "min_steps": steps}))
 
 
 def _floats(bench: Bench, material: Material) -> Row | None:
@@ -65,11 +77,12 @@ def _random(bench: Bench, material: Material, name: str, per_class: int) -> Row 
     def make(generator: torch.Generator) -> TrainingSet:
         return random_real(source.train, source.classes, per_class, generator)
 
-    return _drawn_row(bench, name, make)
+    return _drawn_row(_as_long(bench, material.manifest), name, make)
 
 
 def _bytes(bench: Bench, material: Material) -> Row | None:
     source, budget = material.source, material.manifest.budget.bytes
+    bench = _as_long(bench, material.manifest)
     fixed = bench.config.jpeg_quality
     quality = Quality(fixed, 0, {}) if fixed else choose_quality(bench, source, budget)
 

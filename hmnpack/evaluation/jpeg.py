@@ -1,5 +1,9 @@
 """Real images as JPEG files: as many as a number of bytes holds.
 
+All files of a quality begin with the same tables, which an archive would hold once, as a bundle has
+its header and manifest once; for small images they are most of a file. So what is counted of a JPEG
+file is the picture alone, as of a bundle its tensors alone are.
+
 Shape legend: N images, K classes, C channels, H height, W width.
 """
 
@@ -14,6 +18,10 @@ from hmnpack.errors import BadSettings
 from hmnpack.evaluation.bench import TrainingSet
 from hmnpack.sources import Split, choose_per_class
 
+_BEGIN = b"\xff\xd8"
+_SCAN = b"\xff\xda"
+"""Marks the last segment before the picture."""
+
 
 def jpeg_real(
     split: Split,
@@ -27,12 +35,12 @@ def jpeg_real(
     Args:
         split: Real images of 1 or 3 channels.
         classes: Class names.
-        budget: Bytes that all files together may take.
+        budget: Bytes that all pictures together may take, see :func:`picture_bytes`.
         quality: Of the encoder, 1 to 95.
         generator: Draws which images.
 
     Returns:
-        The same number of every class (perhaps none), decoded; their size is that of the files.
+        The same number of every class (perhaps none), decoded; their size is that of the pictures.
 
     Raises:
         BadSettings: if JPEG has no such number of channels.
@@ -48,7 +56,7 @@ def jpeg_real(
     used = 0
     for rows in rounds:
         files = [jpeg(image, quality) for image in split.images[rows]]
-        size = sum(len(file) for file in files)
+        size = sum(picture_bytes(file) for file in files)
         if used + size > budget:
             break
         used += size
@@ -60,12 +68,25 @@ def jpeg_real(
 
 
 def jpeg(image: Tensor, quality: int) -> bytes:
-    """Return the JPEG file of an image, uint8 [C, H, W] with 1 or 3 channels."""
+    """Return the JPEG file of an image, uint8 [C, H, W] with 1 or 3 channels.
+
+    Its tables are the standard's, scaled by the quality: the same in all files of one shape.
+    """
     pixels = image.permute(1, 2, 0).numpy()
     file = BytesIO()
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    picture.save(file, "JPEG", quality=quality, optimize=True)
+    picture.save(file, "JPEG", quality=quality)
     return file.getvalue()
+
+
+def picture_bytes(file: bytes) -> int:
+    """Return how many bytes a JPEG file has after its tables: its one scan, and the end mark."""
+    place, mark = len(_BEGIN), b""
+    while mark != _SCAN:
+        # A segment: two bytes of mark, two that count themselves and what follows.
+        mark = file[place : place + 2]
+        place += 2 + int.from_bytes(file[place + 2 : place + 4], "big")
+    return len(file) - place
 
 
 def from_jpeg(file: bytes) -> Tensor:

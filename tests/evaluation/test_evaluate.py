@@ -55,6 +55,11 @@ def test_the_rows(found):
     assert files.figures["bytes"] <= own.figures["bytes"]
     assert own.figures["steps"] == 16
     assert all(row.networks == 2 for row in found.rows)
+    # 12 images in batches of 8 take 16 steps in 8 epochs; more images take fewer epochs.
+    assert floats.figures["steps"] == 16
+    steps = -(-files.images // 8)
+    assert files.figures["steps"] == steps * files.figures["epochs"]
+    assert 16 <= files.figures["steps"] < 16 + steps
     assert files.accuracy_mean > 80
 
 
