@@ -110,20 +110,22 @@ class World:
     def leader_first(self) -> Iterator[None]:
         """Let rank 0 through the block, then the others: they find in caches what it made.
 
-        An error of ours that rank 0 meets there, such as bad data, every rank raises.
+        An error of ours that rank 0 meets there, such as bad data, every rank raises. All leave
+        the block together, for one that does not share the cache makes everything again there.
         """
         if self.rank != 0:
             met = self._error_of_leader(None)
             if met is not None:
                 raise met
             yield
-            return
-        try:
-            yield
-        except HmnError as error:
-            self._error_of_leader(error)
-            raise
-        self._error_of_leader(None)
+        else:
+            try:
+                yield
+            except HmnError as error:
+                self._error_of_leader(error)
+                raise
+            self._error_of_leader(None)
+        self.wait()
 
     def wait(self) -> None:
         """Wait until every rank is here."""

@@ -12,11 +12,14 @@ import os
 import runpy
 import socket
 import sys
+import time
 import traceback
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch.distributed import distributed_c10d
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -25,6 +28,7 @@ from hmnpack import compressor, fitting
 from hmnpack.bundle import Bundle
 from hmnpack.cli import main
 from hmnpack.errors import HmnError, Paused
+from hmnpack.pruning.trainings import Trainings
 from hmnpack.ranks import joined
 from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
@@ -131,6 +135,22 @@ def talk(request, rank):
             world.wait()
 
 
+def dawdle(request, rank):
+    """Let rank 1 be later, in what takes its time, than ranks may come to the same step."""
+
+    def train(names, listener):
+        time.sleep(3 * rank)
+        return torch.tensor([float(name) for name in names])
+
+    with joined(CPU) as world:
+        distributed_c10d._set_pg_timeout(timedelta(seconds=1), distributed_c10d.GroupMember.WORLD)
+        with world.leader_first():
+            time.sleep(3 * rank)
+        world.copy([torch.zeros(1)])
+        made = Trainings(world).run("t", ["3", "4", "5"], train, torch.zeros(()), CPU)
+    assert {name: value.item() for name, value in made.items()} == {"3": 3, "4": 4, "5": 5}
+
+
 def command(request, rank):
     """Run the command line, with a checkpoint after every step."""
     compressor.RunOptions = partial(compressor.RunOptions, checkpoint_seconds=0)
@@ -193,8 +213,8 @@ def serve(request):
     folder = Path(request["folder"])
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    ranks = range(request["ranks"])
-    pids = [fork(partial(as_rank, request, rank, port)) for rank in ranks]
+    numbers = range(request["ranks"])
+    pids = [fork(partial(as_rank, request, rank, port)) for rank in numbers]
     write(folder / "pids.json", pids)
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     write(folder / "codes.json", codes)

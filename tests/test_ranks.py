@@ -317,6 +317,11 @@ def test_ranks_talk_and_one_that_leaves_is_noticed(start):
     assert (job.folder / "1.out").read_text() == "leader is not through\n"
 
 
+def test_one_rank_may_be_late_where_there_is_more_than_a_step_to_do(start):
+    job = start("dawdle", ranks=2)
+    assert job.codes() == [0, 0], (job.folder / "0.err").read_text()
+
+
 def test_the_example_measures_ranks_together(start):
     path = FARM.parents[1] / "examples" / "cluster" / "scaling.py"
     if not path.is_file():

@@ -97,6 +97,7 @@ class Trainings:
                 progress = _Progress(self.listener, stage, before, len(together), len(names))
                 rows = within_memory(own, partial(_rows, train, own, progress))
                 found[self.world.rank :: self.world.size] = torch.stack(rows)
+            self.world.wait()  # tensors wait for no training: some ranks may have had none
             self.world.add([found])  # of each row, all terms but one are 0
             self.done.update(zip(together, found.cpu(), strict=True))
             before += len(together)

@@ -103,6 +103,9 @@ def test_ranks_share_the_trainings(size, at_once):
     sums, ran, names, most = {}, [], [str(index) for index in range(7)], []
 
     class Turn(World):
+        def wait(self):
+            pass
+
         def add(self, tensors):
             (tensor,) = tensors
             number = len(rounds)
@@ -127,6 +130,9 @@ def test_what_ranks_do_at_a_time_counts_together():
     heard = []
 
     class Quiet(World):
+        def wait(self):
+            pass
+
         def add(self, tensors):
             pass
 
