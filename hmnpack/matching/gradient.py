@@ -9,6 +9,7 @@ Shape legend: K classes, k of them in a chunk, n images of each, C H W as usual.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ from hmnpack.networks.derivatives import (
     images_at_once,
 )
 from hmnpack.ranks import World
-from hmnpack.runtime import low_precision, sent, stream
+from hmnpack.runtime import low_precision, seeded, sent, stream
 from hmnpack.schema.config import GradientConfig
 
 
@@ -71,9 +72,9 @@ class GradientMatching(Objective):
         generator = stream(self.match.seed, "gradient", "step", step)
         draws = draw(config.augment, data.classes, generator, device=data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
-        real = self._real_rows(step)
+        drawn = _Drawn(step, chosen, self._real_rows(step), draws)
         for block in self.blocks:
-            yield self._loss(container, chosen, real, block, draws)
+            yield self._loss(container, block, drawn)
         if inner + 1 < config.inner_steps:
             self.learner.advance(step)
 
@@ -114,57 +115,67 @@ class GradientMatching(Objective):
             return self.representatives[self.own.start : self.own.stop]
         return sent(self.sampler.batch(step), self.match.data.device)
 
-    def _loss(
-        self, container: Container, chosen: Tensor, real: Tensor, block: range, draws: Draws
-    ) -> Tensor:
+    def _loss(self, container: Container, block: range, drawn: "_Drawn") -> Tensor:
         """Return the loss of a block of classes, as a function of the container."""
-        classes = torch.arange(block.start, block.stop, device=self.match.data.device)
-        some = sent(chosen[block.start : block.stop], self.match.data.device)
-        images = self.match.data.prepared(container.expand(some.flatten()), classes, draws)
+        data = self.match.data
+        classes = torch.arange(block.start, block.stop, device=data.device)
+        some = sent(drawn.chosen[block.start : block.stop], data.device)
+        images = data.prepared(container.expand(some.flatten()), classes, drawn.draws)
         first = block.start - self.own.start
-        at_once = self._classes_at_once(some.shape[1], real.shape[1])
+        at_once = self._classes_at_once(some.shape[1], drawn.real.shape[1])
         total, gradients = images.new_zeros(()), []
-        for labels, rows, mine in zip(
+        for label, labels, rows, mine in zip(
+            block[::at_once],
             classes.split(at_once),
-            real[first : first + len(block)].split(at_once),
+            drawn.real[first : first + len(block)].split(at_once),
             images.detach().split(at_once * some.shape[1]),
             strict=True,
         ):
-            theirs = self._gradients_of_real(rows, labels, draws)
-            loss, gradient = self._matched(mine, labels, theirs)
+            masks = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
+            theirs = self._gradients_of_real(rows, labels, drawn.draws, masks)
+            loss, gradient = self._matched(mine, labels, theirs, masks)
             total += loss
             gradients.append(gradient)
         return with_gradient(images, total, torch.cat(gradients))
 
     @torch.no_grad()
-    def _gradients_of_real(self, rows: Tensor, labels: Tensor, draws: Draws) -> list[Tensor]:
+    def _gradients_of_real(
+        self, rows: Tensor, labels: Tensor, draws: Draws, masks: torch.Generator
+    ) -> list[Tensor]:
         dtype = next(self.learner.network.parameters()).dtype
         images = self.match.data.images[rows.flatten()].to(dtype) / 255
         images = self.match.data.prepared(images, labels, draws)
-        return _added(self._passes(images, labels, keep=False))
+        return _added(self._passes(images, labels, masks, keep=False))
 
     @torch.no_grad()
     def _matched(
-        self, images: Tensor, labels: Tensor, theirs: list[Tensor]
+        self, images: Tensor, labels: Tensor, theirs: list[Tensor], masks: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Return the distance of a chunk of classes, and its images' gradient [k * n, C, H, W]."""
         distance = GRADIENT_DISTANCES[self.match.config.distance]
-        passes = list(self._passes(images, labels, keep=True))
+        passes = list(self._passes(images, labels, masks, keep=True))
         pairs = zip(_added(iter(passes)), theirs, strict=True)
         parts = [distance(mine - real) for mine, real in pairs]
         directions = [derivative.to(passes[0].dtype) for _, derivative in parts]
         gradient = torch.cat([each.along(directions) for each in passes]).to(images)
         return torch.stack([value for value, _ in parts]).sum(), gradient
 
-    def _passes(self, images: Tensor, labels: Tensor, *, keep: bool) -> Iterator[Pass]:
-        """Give the passes of a chunk; more than one only for a single class, cut into slices."""
+    def _passes(
+        self, images: Tensor, labels: Tensor, masks: torch.Generator, *, keep: bool
+    ) -> Iterator[Pass]:
+        """Give the passes of a chunk; more than one only for a single class, cut into slices.
+
+        What a network draws by itself, such as dropout's masks, is drawn by the generator.
+        """
         network = self.learner.network
         each = len(images) // len(labels)
         names = labels.repeat_interleave(each)
         if low_precision(images.device, self.match.config.precision):
             images = images.bfloat16()
         if not isinstance(network, ConvNet):
-            yield AutogradPass(network, images, names, len(labels), 1 / each, keep=keep)
+            with seeded(masks, images.device):
+                one = AutogradPass(network, images, names, len(labels), 1 / each, keep=keep)
+            yield one
             return
         size = images_at_once(network, images) if len(labels) == 1 else len(images)
         for part, some in zip(images.split(size), names.split(size), strict=True):
@@ -181,6 +192,23 @@ class GradientMatching(Objective):
             return 1
         load = load_of_gradients(network, data.shape, synthetic, real)
         return classes_at_once(len(self.own), load, self.match.max_memory)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What was drawn for a step.
+
+    Attributes:
+        step: Its number.
+        chosen: Instances of every class, int64 [K, n].
+        real: Real images of the own classes, int64 [own classes, n].
+        draws: Of the augmentation, one for each class.
+    """
+
+    step: int
+    chosen: Tensor
+    real: Tensor
+    draws: Draws
 
 
 def refuse_ranks(config: GradientConfig, classes: int, world: World) -> None:

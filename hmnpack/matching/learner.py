@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hmnpack.matching.objective import Match
 from hmnpack.networks import build_network
-from hmnpack.runtime import stream
+from hmnpack.runtime import seeded, stream
 from hmnpack.schema.config import GradientConfig, NetworkConfig
 from hmnpack.training import optimiser_of, sgd_step, train
 
@@ -64,9 +64,10 @@ class Learner:
             return
         self.network.train()
         generator = stream(self.match.seed, "gradient", "train", step)
-        for rows in self._batches(step % config.inner_steps):
-            batch, target = data.normalised(rows), data.labels[rows]
-            sgd_step(self.network, self.optimiser, batch, target, config.train, generator)
+        with seeded(stream(self.match.seed, "gradient", "train network", step), data.device):
+            for rows in self._batches(step % config.inner_steps):
+                batch, target = data.normalised(rows), data.labels[rows]
+                sgd_step(self.network, self.optimiser, batch, target, config.train, generator)
         self._same_on_every_rank()
 
     def state(self) -> dict[str, Any]:

@@ -284,3 +284,26 @@ def test_golden_losses(real):
 
 GOLDEN = [[28.24187], [21.27731], [18.48914], [29.11374]]
 """Losses of four steps, a network's end among them, as first measured."""
+
+
+def test_masks_of_dropout_go_by_the_seed_and_not_by_how_classes_are_cut(real, monkeypatch):
+    """Classes in one block or each in its own, with the process's own generator anywhere."""
+
+    def build(config, *, classes, image, generator):
+        network = build_network(config, classes=classes, image=image, generator=generator)
+        return torch.nn.Sequential(torch.nn.Dropout(0.5), network)
+
+    monkeypatch.setattr("hmnpack.matching.learner.build_network", build)
+    container = new_container(IMAGES, ContainerConfig(), stream(1, "container")).double()
+
+    def run(update, seed):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        objective = ready(real, changed(SMALL, update=update))
+        losses = [sum(objective.losses(container, step)).item() for step in range(3)]
+        assert torch.equal(torch.get_rng_state(), before)
+        return losses
+
+    first = run("together", 0)
+    assert run("together", 1) == first
+    assert run("in-turn", 2) == pytest.approx(first, rel=1e-9)
