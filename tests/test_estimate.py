@@ -30,6 +30,7 @@ def rates(monkeypatch):
 def test_time_is_work_over_rate_and_efficiency():
     document = recipe_of("paper").model_dump()
     document["gradient"]["precision"] = document["gradient"]["train"]["precision"] = "auto"
+    document["prune"]["strategy"] = "none"
     config = CompressConfig.model_validate(document)
     found = estimate(config, SPEC, 50_000, CPU, ipc=1)
     warmup, gradient = stages_of(Run(config, SPEC, 45_000, gradient_classes=1))
