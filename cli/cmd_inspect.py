@@ -77,7 +77,8 @@ def _score(score: Score) -> Iterator[tuple[str, object]]:
             "trained with",
             f"hmnpack {versions.hmnpack}, torch {versions.torch}, torchvision "
             f"{versions.torchvision}, Python {versions.python}"
-            + (f", on {score.device}" if score.device else ""),
+            + (f", on {score.device}" if score.device else "")
+            + (f", in {score.arithmetic}" if score.arithmetic else ""),
         )
 
 

@@ -29,6 +29,16 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, file)
 
 
+def read_if_there(path: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+    """Read what :func:`write_state` wrote, if another process has not removed it meanwhile."""
+    try:
+        return read_state(path, device)
+    except BadSettings:
+        if path.exists():
+            raise
+        return None
+
+
 def read_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read what :func:`write_state` wrote; nothing in the file can run.
 

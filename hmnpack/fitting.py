@@ -20,7 +20,7 @@ from hmnpack.errors import BadSettings, Diverged, OutputExists, Paused
 from hmnpack.matching import Objective
 from hmnpack.probe import Probe
 from hmnpack.ranks import ALONE, World
-from hmnpack.runtime import Listener
+from hmnpack.runtime import Listener, kind_of
 from hmnpack.schema.config import CompressConfig, GradientConfig, MatchConfig, WarmupConfig
 from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.schema.tiers import TierRates
@@ -135,7 +135,7 @@ class Checkpoint:
 
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
     """Return what tells runs apart whose checkpoints may not be exchanged."""
-    facts = (fingerprint, ipc, config.model_dump_json(), device.type, str(torch.__version__))
+    facts = (fingerprint, ipc, config.model_dump_json(), kind_of(device), str(torch.__version__))
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -282,7 +282,9 @@ class Fitting:
 
     def _save(self, step: "_Step", fit: "_Fit") -> None:
         if self.checkpoint is not None:
-            self.checkpoint.write(stage=step.stage, step=step.done, **fit.state())
+            state = fit.state()
+            _refuse_infinite(fit.container, step)
+            self.checkpoint.write(stage=step.stage, step=step.done, **state)
 
 
 @dataclass(frozen=True)
@@ -365,8 +367,18 @@ def _betas(config: StageConfig) -> tuple[float, float]:
 def _finite(step: _Step) -> float:
     value = float(step.loss)
     if not math.isfinite(value):
-        raise Diverged(
-            f"the loss of {step.stage} became {value} by step {step.done}; the last checkpoint, "
-            "if any, is from before; use a lower learning rate"
-        )
+        raise _diverged("the loss", str(value), step)
     return value
+
+
+def _refuse_infinite(container: Container, step: _Step) -> None:
+    """Check what a checkpoint is to hold: a step's gradient may not be finite where its loss is."""
+    if not all(bool(tensor.isfinite().all()) for tensor in container.parameters()):
+        raise _diverged("a weight", "infinite or no number", step)
+
+
+def _diverged(what: str, value: str, step: _Step) -> Diverged:
+    return Diverged(
+        f"{what} of {step.stage} became {value} by step {step.done}; the last checkpoint, "
+        "if any, is from before; use a lower learning rate"
+    )

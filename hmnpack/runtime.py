@@ -131,6 +131,14 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def kind_of(device: torch.device) -> str:
+    """Return what numbers depend on beside the settings: for the names of what is kept.
+
+    That is the device's type, and whether precision ``auto`` is bfloat16 there.
+    """
+    return f"{device.type} bfloat16" if multiplies_bfloat16(device) else device.type
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Return the context in which networks run at that precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=low_precision(device, precision))

@@ -13,7 +13,7 @@ from hmnpack.bundle.faults import HeaderTooLarge
 from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.evaluation import Evaluation
 from hmnpack.output import refuse_output, replacing
-from hmnpack.runtime import choose_device
+from hmnpack.runtime import choose_device, low_precision
 from hmnpack.schema.manifest import ControlScore, Manifest, Score, Versions
 from hmnpack.schema.result import Row
 from hmnpack.version import __version__
@@ -76,6 +76,7 @@ def refuse_recording(path: str | Path) -> None:
 
 def recorded_score(evaluation: Evaluation, device: torch.device) -> Score:
     """Return the score of an evaluation with what it ran on, and the control rows beside it."""
+    precision = evaluation.score.protocol.train.precision
     return evaluation.score.model_copy(
         update={
             "versions": Versions(
@@ -85,6 +86,7 @@ def recorded_score(evaluation: Evaluation, device: torch.device) -> Score:
                 python=platform.python_version(),
             ),
             "device": device.type,
+            "arithmetic": "bfloat16" if low_precision(device, precision) else "float32",
             "controls": tuple(_control(row) for row in evaluation.rows[1:]),
         }
     )

@@ -142,7 +142,7 @@ class ControlScore(Frozen):
 class Score(Extended):
     """One row of an evaluation: what was trained on, how, and how well it did."""
 
-    left_out_if_empty: ClassVar = frozenset({"versions", "device", "controls"})
+    left_out_if_empty: ClassVar = frozenset({"versions", "device", "arithmetic", "controls"})
 
     protocol: EvaluateConfig = Field(description="Network, training and seeds, as followed.")
     data: ShortText = Field(description="Name of the data set that was tested on.")
@@ -154,6 +154,9 @@ class Score(Extended):
     versions: Versions | None = Field(default=None, description="What it ran on, if recorded.")
     device: ShortText | None = Field(
         default=None, description="Kind of device, if recorded: cpu, cuda, ..."
+    )
+    arithmetic: Literal["bfloat16", "float32"] | None = Field(
+        default=None, description="What networks ran in, if recorded: `auto` depends on the device."
     )
     controls: Annotated[tuple[ControlScore, ...], FailFast()] = Field(
         default=(), description="The rows beside it, if they were trained."

@@ -209,6 +209,28 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(run, tmp_p
     assert (state["stage"], state["step"]) == ("matching", 2)
 
 
+def test_weights_that_are_no_numbers_do_not_replace_the_last_checkpoint(run, tmp_path, monkeypatch):
+    """The loss is that of before the step; what the step made of the weights is worse."""
+    from hmnpack.matching import FeatureMatching
+
+    real_call = FeatureMatching.loss
+
+    def broken(self, container, step):
+        loss = real_call(self, container, step)
+        if step == 2:
+            loss.register_hook(lambda gradient: gradient * float("nan"))
+        return loss
+
+    monkeypatch.setattr(FeatureMatching, "loss", broken)
+    with pytest.raises(Diverged, match=r"a weight of matching became .* by step 3"):
+        run(tmp_path / "x.hmn", checkpoint_seconds=0)
+    state = torch.load(tmp_path / "x.hmn.ckpt", weights_only=True)
+    assert (state["stage"], state["step"]) == ("matching", 2)
+    tensors = [value for value in state["container"].values() if torch.is_tensor(value)]
+    assert tensors
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
 def test_too_small_a_budget_is_refused(tmp_path):
     labels = torch.arange(2).repeat_interleave(5)
     tiny = split_of(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), labels)

@@ -54,6 +54,7 @@ def test_what_is_written(path, hmn_bundle):
     assert score.accuracies == (50.0, 52.0)
     assert score.protocol == EvaluateConfig()
     assert score.device == "cpu"
+    assert score.arithmetic == "float32"
     assert score.versions.torch == str(torch.__version__)
     assert all(score.versions.model_dump().values())
     (control,) = score.controls
@@ -64,6 +65,15 @@ def test_what_is_written(path, hmn_bundle):
         "std": 2.25,
         "networks": 2,
     }
+
+
+def test_what_it_was_computed_in_is_written(monkeypatch):
+    """Precision `auto` is what the processor multiplies; another is what it says."""
+    monkeypatch.setattr("hmnpack.runtime.multiplies_bfloat16", lambda device: True)
+    cpu = torch.device("cpu")
+    assert recorded_score(found(), cpu).arithmetic == "bfloat16"
+    exact = EvaluateConfig().train.model_copy(update={"precision": "float32"})
+    assert recorded_score(found(train=exact), cpu).arithmetic == "float32"
 
 
 def test_nothing_else_changes(path, hmn_bundle):
@@ -143,7 +153,7 @@ def test_a_score_without_the_new_fields_is_written_as_it_was(bundle_of, hmn):
 def test_the_new_fields_are_read_back(bundle_of, hmn):
     score = recorded_score(found(rows=(CONTROL,)), torch.device("cpu"))
     document = score.model_dump(mode="json")
-    assert set(document) == {*OLD_KEYS, "versions", "device", "controls"}
+    assert set(document) == {*OLD_KEYS, "versions", "device", "arithmetic", "controls"}
     assert Score.model_validate_json(json.dumps(document), strict=True) == score
 
 

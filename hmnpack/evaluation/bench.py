@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hmnpack.evaluation.kept import Kept, KeptNetwork, keeping
 from hmnpack.networks import build_network
-from hmnpack.runtime import Listener, stream
+from hmnpack.runtime import Listener, kind_of, stream
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
@@ -167,7 +167,7 @@ class Bench:
         protocol = (config.network.model_dump_json(), config.train.model_dump_json())
         return self.kept.network(
             *(*protocol, config.min_steps, config.seed, row, index),
-            *(self.normalisation.model_dump_json(), self.device.type),
+            *(self.normalisation.model_dump_json(), kind_of(self.device)),
             *(images.digest, self.test.digest),
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from hmnpack.checkpoint import read_state, write_state
+from hmnpack.checkpoint import read_if_there, write_state
 from hmnpack.output import write_atomically
 from hmnpack.together import OnEpochs
 from hmnpack.training import TrainState
@@ -67,9 +67,8 @@ class KeptNetwork:
         Raises:
             BadSettings: if its file cannot be read.
         """
-        if not self.unfinished.exists():
-            return None
-        return TrainState(**read_state(self.unfinished, device))
+        state = read_if_there(self.unfinished, device)
+        return None if state is None else TrainState(**state)
 
     def reach(self, state: TrainState) -> None:
         """Keep how far the training got.

@@ -17,6 +17,7 @@ from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.kept import accuracy_text, read_accuracy
 from hmnpack.evaluation.names import WHOLE_ROW
 from hmnpack.output import write_atomically
+from hmnpack.runtime import kind_of
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, normalisation_of
 
@@ -68,7 +69,7 @@ def _digest(bench: Bench, source: Source, index: int) -> str:
     test = source.test.fingerprint if source.test else ""
     network = config.network.model_dump(mode="json"), config.train.model_dump(mode="json")
     data = len(source.classes), source.train.fingerprint, test
-    place = bench.device.type, str(torch.__version__)
+    place = kind_of(bench.device), str(torch.__version__)
     identity = json.dumps([_LAYOUT, place, data, network, config.min_steps, config.seed, index])
     return hashlib.sha256(identity.encode()).hexdigest()
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from hmnpack.augment import Draws, apply, normalise
-from hmnpack.checkpoint import read_state, write_state
+from hmnpack.checkpoint import read_if_there, read_state, write_state
 from hmnpack.errors import BadSettings
 from hmnpack.networks import FeatureNetwork, build_network
-from hmnpack.runtime import Listener, silent, stream
+from hmnpack.runtime import Listener, kind_of, silent, stream
 from hmnpack.schema.config import NetworkConfig, PoolConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
@@ -272,9 +272,8 @@ class _Training:
         return members
 
     def _reached(self, member: _Member) -> TrainState | None:
-        if not member.unfinished.exists():
-            return None
-        return TrainState(**read_state(member.unfinished, self.data.device))
+        state = read_if_there(member.unfinished, self.data.device)
+        return None if state is None else TrainState(**state)
 
     def _train(self, members: Sequence[_Member], reached: Sequence[TrainState] | None) -> None:
         train_together(
@@ -304,5 +303,5 @@ def weights_of(network: nn.Module) -> Weights:
 def _key(data: RealData, config: PoolConfig, seed: int) -> str:
     # The size of the pool is left out: network i is the same in a larger pool.
     settings = config.model_copy(update={"size": 1}).model_dump_json()
-    facts = (_TRAINED, data.fingerprint, settings, seed, data.device.type, torch.__version__)
+    facts = (_TRAINED, data.fingerprint, settings, seed, kind_of(data.device), torch.__version__)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]

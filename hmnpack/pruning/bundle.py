@@ -20,7 +20,7 @@ from hmnpack.pruning.shrink import (
 )
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.ranks import joined
-from hmnpack.runtime import Listener, choose_device, silent, stream
+from hmnpack.runtime import Listener, choose_device, kind_of, silent, stream
 from hmnpack.schema.config import PruneConfig, TrainConfig
 from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
 from hmnpack.sources import Source, SourceOptions, Split, hold_out, open_source
@@ -102,7 +102,7 @@ def prune(  # noqa: PLR0913
             held_out = held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)
-            trainings = trainings.kept_in(Path(work), *facts, seed, place.type)
+            trainings = trainings.kept_in(Path(work), *facts, seed, kind_of(place))
         return pruned(
             bundle, ipc, config, seed=seed, device=place, held_out=held_out, trainings=trainings
         )

@@ -16,7 +16,7 @@ from hmnpack.evaluation import (
     protocol_for,
     refuse_network,
 )
-from hmnpack.evaluation.bench import Bench
+from hmnpack.evaluation.bench import Bench, half_interval
 from hmnpack.runtime import silent
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
@@ -63,10 +63,23 @@ def test_the_rows(found):
     assert files.accuracy_mean > 80
 
 
-def test_every_row_has_its_interval(found):
-    """Of two networks: the 97.5th percentile of Student's t with one degree is tan(0.475 pi)."""
-    for row in found.rows:
-        assert row.accuracy_ci95 == pytest.approx(12.7062 * row.accuracy_std / 2**0.5, rel=1e-5)
+def test_the_interval_of_a_mean():
+    """By the printed table: the 97.5th percentiles of one and of four degrees of freedom."""
+    assert half_interval([60.0, 62.0]) == pytest.approx(12.706, rel=1e-4)
+    assert half_interval([1, 2, 3, 4, 5]) == pytest.approx(2.776 * 2.5**0.5 / 5**0.5, rel=1e-3)
+    assert half_interval([60.0]) is None
+
+
+def test_a_row_says_mean_deviation_and_interval(source, config):
+    test = TrainingSet(source.test.images, source.test.labels, 1)
+    same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
+    bench = Bench(config, same, 3, source.image, test, torch.device("cpu"), silent)
+    row = bench.row(
+        "row", [TrainingSet(torch.zeros(n, 1), torch.zeros(n), n) for n in (6, 8)], [60, 62]
+    )
+    assert (row.images, row.networks, row.figures["bytes"]) == (7, 2, 7)
+    assert (row.accuracy_mean, row.accuracy_std) == (61, pytest.approx(2**0.5))
+    assert row.accuracy_ci95 == pytest.approx(12.706, rel=1e-4)
 
 
 def test_the_score(found, source, config):

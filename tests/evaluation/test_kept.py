@@ -114,6 +114,25 @@ def file_of(bench, images, row="row", index=0):
     return bench._file(row, index, images)
 
 
+def test_what_another_process_finished_meanwhile_is_no_training_under_way(bench, tmp_path):
+    kept = file_of(
+        replace(bench, kept=Kept(tmp_path)), TrainingSet(torch.zeros(2), torch.zeros(2), 0)
+    )
+    assert kept.reached(torch.device("cpu")) is None
+    kept.unfinished.write_bytes(b"nonsense")
+    with pytest.raises(BadSettings, match="cannot be read; delete it"):
+        kept.reached(torch.device("cpu"))
+
+
+def test_what_is_kept_is_of_one_arithmetic(bench, tmp_path, monkeypatch):
+    """Precision `auto` is bfloat16 on one processor and float32 on another."""
+    images, names = TrainingSet(torch.zeros(2), torch.zeros(2), 0), set()
+    for native in (True, False):
+        monkeypatch.setattr("hmnpack.runtime.multiplies_bfloat16", lambda device, n=native: n)
+        names.add(file_of(replace(bench, kept=Kept(tmp_path)), images).path.name)
+    assert len(names) == 2
+
+
 def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
     def protocol(**changes):
         train = bench.config.train.model_copy(update=changes.pop("train", {}))
@@ -137,7 +156,7 @@ def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
         file_of(
             replace(kept, normalisation=Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)), images
         ),
-        file_of(replace(kept, device=torch.device("cuda")), images),
+        file_of(replace(kept, device=torch.device("mps")), images),
         *(file_of(protocol(train={name: 0.5}), images) for name in ("lr", "cutmix")),
         file_of(protocol(seed=1), images),
         file_of(protocol(min_steps=100), images),
