@@ -256,6 +256,7 @@ def _spec(channels: Channels, classes: int, image: ImageShape, config: Container
         extractor_channels=channels.extractor,
         decoder_channels=decoder,
         activation=config.activation,
+        dtype=config.dtype,
         output=config.output,
     )
 

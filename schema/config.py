@@ -6,6 +6,7 @@ from pydantic import Field
 
 from hmnpack.schema.base import Extended, Frozen
 from hmnpack.schema.container import Activation, OutputRange
+from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.match import MatchConfig
 from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.schema.training import (
@@ -48,6 +49,7 @@ class ContainerConfig(Extended):
     left_out_if_empty: ClassVar = frozenset(
         {"instance_channels", "decoder_channels", "decoder_width", "min_images"}
     )
+    left_out_if_default: ClassVar = frozenset({"dtype"})
 
     activation: Activation = Field(
         default="relu", description="Function between the decoder's layers."
@@ -92,6 +94,11 @@ class ContainerConfig(Extended):
         description="Channels after the decoder's first layer to aim at, the next in proportion: "
         "the planner widens it as far as it takes a tenth of the budget at most; 0, or "
         "`decoder_channels` given: not at all.",
+    )
+    dtype: Dtype = Field(
+        default="F32",
+        description="Type of every stored number: `F16` rounds them when the file is written, and "
+        "halves it; the budget of floats is the same.",
     )
 
 

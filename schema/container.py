@@ -3,13 +3,14 @@
 Shape legend: N images, K classes, C channels, H height, W width, M side of a memory grid.
 """
 
-from typing import Annotated, Literal, Self
+from functools import partial
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from hmnpack.schema.base import Frozen
-from hmnpack.schema.ledger import Ledger, TensorRow
+from hmnpack.schema.base import Extended, Frozen
+from hmnpack.schema.ledger import Dtype, Ledger, TensorRow
 
 MAX_DECODED_ELEMENTS = 2**34
 """Most pixels-times-channels that all images of one bundle may decode to."""
@@ -49,14 +50,19 @@ class ImageShape(Frozen):
         return max(self.height, self.width)
 
 
-class _Stored(Frozen):
+class _Stored(Extended):
     """What containers have in common."""
+
+    left_out_if_default: ClassVar = frozenset({"dtype"})
 
     classes: int = Field(ge=1, le=100_000, description="Number of classes K.")
     instances: int = Field(
         ge=1, le=10_000_000, description="Images per class; the bundle holds K times as many."
     )
     image: ImageShape = Field(description="Shape of a decoded image.")
+    dtype: Dtype = Field(
+        default="F32", description="Type of every stored number; it is decoded in binary32."
+    )
 
     @model_validator(mode="after")
     def _decodes_to_a_bounded_size(self) -> Self:
@@ -159,10 +165,11 @@ class HmnSpec(_Stored):
     def ledger(self) -> Ledger:
         """Return the rows of the tensors that a bundle with this container stores."""
         side, k = self.grid, self.classes
+        row = partial(TensorRow.of, dtype=self.dtype)
         rows = [
-            TensorRow.of("memory.dataset", "dataset memory", self.dataset_channels, side, side),
-            TensorRow.of("memory.class", "class memory", k, self.class_channels, side, side),
-            TensorRow.of(
+            row("memory.dataset", "dataset memory", self.dataset_channels, side, side),
+            row("memory.class", "class memory", k, self.class_channels, side, side),
+            row(
                 "memory.instance",
                 "instance memory",
                 *(self.images, self.instance_channels, side, side),
@@ -170,12 +177,12 @@ class HmnSpec(_Stored):
         ]
         if self.extractor_channels is not None:
             out, channels = self.extractor_channels, self.dataset_channels
-            rows.append(TensorRow.of("extractor.weight", "extractor", k, out, channels))
-            rows.append(TensorRow.of("extractor.bias", "extractor", k, out))
+            rows.append(row("extractor.weight", "extractor", k, out, channels))
+            rows.append(row("extractor.bias", "extractor", k, out))
         pairs = zip(self.layer_channels, self.layer_channels[1:], strict=False)
         for index, (before, after) in enumerate(pairs):
-            rows.append(TensorRow.of(f"decoder.{index}.weight", "decoder", before, after, 4, 4))
-            rows.append(TensorRow.of(f"decoder.{index}.bias", "decoder", after))
+            rows.append(row(f"decoder.{index}.weight", "decoder", before, after, 4, 4))
+            rows.append(row(f"decoder.{index}.bias", "decoder", after))
         return Ledger(rows=tuple(rows))
 
 
@@ -187,7 +194,7 @@ class ImagesSpec(_Stored):
     def ledger(self) -> Ledger:
         """Return the one row of the stored pixels."""
         shape = (self.images, self.image.channels, self.image.height, self.image.width)
-        return Ledger(rows=(TensorRow.of("pixels", "pixels", *shape),))
+        return Ledger(rows=(TensorRow.of("pixels", "pixels", *shape, dtype=self.dtype),))
 
 
 ContainerSpec = Annotated[HmnSpec | ImagesSpec, Field(discriminator="kind")]

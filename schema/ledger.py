@@ -10,9 +10,10 @@ from hmnpack.schema.base import Frozen
 Role = Literal[
     "dataset memory", "class memory", "instance memory", "extractor", "decoder", "pixels"
 ]
-Dtype = Literal["F32"]
+Dtype = Literal["F32", "F16"]
+"""Element types by their safetensors names: IEEE 754 binary32 and binary16."""
 
-BYTES_PER_ELEMENT: dict[Dtype, int] = {"F32": 4}
+BYTES_PER_ELEMENT: dict[Dtype, int] = {"F32": 4, "F16": 2}
 
 Dimension = Annotated[int, Field(ge=1, le=2**31)]
 
@@ -46,11 +47,16 @@ class TensorRow(Frozen):
         return self
 
     @classmethod
-    def of(cls, name: str, role: Role, *shape: int) -> "TensorRow":
-        """Return the row of a float32 tensor of that shape."""
+    def of(cls, name: str, role: Role, *shape: int, dtype: Dtype) -> "TensorRow":
+        """Return the row of a tensor of that shape and type."""
         elements = prod(shape)
         return cls(
-            name=name, role=role, shape=shape, dtype="F32", elements=elements, bytes=elements * 4
+            name=name,
+            role=role,
+            shape=shape,
+            dtype=dtype,
+            elements=elements,
+            bytes=elements * BYTES_PER_ELEMENT[dtype],
         )
 
 

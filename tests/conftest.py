@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hmnpack.bundle import Bundle, data_sha256
+from hmnpack.container.base import as_stored
 from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, ImagesSpec
 from hmnpack.schema.manifest import Budget, Manifest, Normalisation, Provenance, SourceFacts
 
@@ -56,7 +57,8 @@ def make_bundle(spec: ContainerSpec, seed: int = 0, **facts: object) -> Bundle:
     # Small enough for decoded values around 1, where an absolute tolerance means something.
     scale = 1.0 if isinstance(spec, ImagesSpec) else 0.4
     rows = spec.ledger().rows
-    tensors = {row.name: draw(row.shape, generator=generator) * scale for row in rows}
+    drawn = {row.name: draw(row.shape, generator=generator) * scale for row in rows}
+    tensors = as_stored(spec, drawn)
     share = spec.classes * spec.image.elements
     ipc = -(-spec.ledger().floats // share)
     names = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibex", "jay", "koi", "lynx")

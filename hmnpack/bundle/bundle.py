@@ -22,7 +22,7 @@ class Bundle:
 
     Args:
         manifest: Everything that the bundle says about itself.
-        tensors: Stored numbers by the ledger's names: float32, on the CPU.
+        tensors: Stored numbers by the ledger's names: of its types, on the CPU.
     """
 
     manifest: Manifest
@@ -66,7 +66,7 @@ def data_sha256(tensors: "dict[str, Tensor]") -> str:
     """Return the sha256 of the tensors' bytes as they lie in a file: in the order of the names.
 
     Args:
-        tensors: Stored numbers by the ledger's names: float32, on the CPU.
+        tensors: Stored numbers by the ledger's names: of its types, on the CPU.
     """
     digest = hashlib.sha256()
     for _, tensor in sorted(tensors.items()):

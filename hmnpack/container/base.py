@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
+from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.tiers import Tier
 
 DECODE_CHUNK = 128
@@ -66,7 +67,7 @@ class Container(nn.Module, ABC):
 
     @abstractmethod
     def stored_tensors(self) -> dict[str, Tensor]:
-        """Return what a bundle stores, by the names of the ledger: float32, on the CPU."""
+        """Return what a bundle stores, by the names of the ledger: of its type, on the CPU."""
 
     def copied(self) -> dict[str, Tensor]:
         """Return a copy of every parameter, by its name."""
@@ -89,6 +90,9 @@ class Container(nn.Module, ABC):
         return classes.repeat_interleave(self.spec.instances)
 
 
+DTYPES: dict[Dtype, torch.dtype] = {"F32": torch.float32, "F16": torch.float16}
+"""Types of stored numbers by their names in a ledger."""
+
 CONTAINERS: Registry[type[Container]] = Registry("container")
 """Kind, as in a manifest -> class."""
 
@@ -102,7 +106,14 @@ def new_container(
 
 def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
     """Return the container of a bundle, ready to decode; its parameters need no gradient."""
-    return CONTAINERS[spec.kind].restored(spec, tensors).requires_grad_(False)
+    exact = {name: tensor.float() for name, tensor in tensors.items()}
+    return CONTAINERS[spec.kind].restored(spec, exact).requires_grad_(False)
+
+
+def as_stored(spec: ContainerSpec, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of a container as its bundle stores them: of its type, on the CPU."""
+    dtype = DTYPES[spec.dtype]
+    return {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
 
 
 class _Clamp(torch.autograd.Function):

@@ -22,6 +22,7 @@ from hmnpack.container.base import (
     ACTIVATIONS,
     CONTAINERS,
     Container,
+    as_stored,
     decoded_in_chunks,
     to_range,
 )
@@ -113,9 +114,7 @@ class HMN(Container):
             tensors["extractor.bias"] = self.extractor_bias
         for index, pair in enumerate(self._folded()):
             tensors[f"decoder.{index}.weight"], tensors[f"decoder.{index}.bias"] = pair
-        return {
-            name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()
-        }
+        return as_stored(self.spec, tensors)
 
     @torch.no_grad()
     def freeze(self) -> None:

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from hmnpack.container.base import CONTAINERS, Container, to_range
+from hmnpack.container.base import CONTAINERS, Container, as_stored, to_range
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImagesSpec
 
@@ -46,4 +46,4 @@ class Images(Container):
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return the pixels, clamped to [0, 1]."""
-        return {"pixels": self.pixels.detach().clamp(0, 1).cpu().contiguous()}
+        return as_stored(self.spec, {"pixels": self.pixels.clamp(0, 1)})

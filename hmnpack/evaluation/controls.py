@@ -81,7 +81,7 @@ def _random(bench: Bench, material: Material, name: str, per_class: int) -> Row 
 
 
 def _bytes(bench: Bench, material: Material) -> Row | None:
-    source, budget = material.source, material.manifest.budget.bytes
+    source, budget = material.source, material.manifest.ledger.bytes
     bench = _as_long(bench, material.manifest)
     fixed = bench.config.jpeg_quality
     quality = Quality(fixed, 0, {}) if fixed else choose_quality(bench, source, budget)

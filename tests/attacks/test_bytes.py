@@ -175,6 +175,22 @@ def test_stored_unlike_the_ledger(whole, refused, key, value, match):
     refused(with_header(header, tensors), LedgerMismatch, match)
 
 
+def test_a_ledger_in_another_type_than_the_container(forge, refused):
+    """The file would be read to other numbers, of half as many bytes."""
+
+    def change(header, manifest):
+        for row in manifest["ledger"]["rows"]:
+            row["dtype"], row["bytes"] = "F16", row["elements"] * 2
+
+    refused(forge(change), LedgerMismatch, "the ledger is not that of the container")
+
+
+@pytest.mark.parametrize("dtype", ["F64", "BF16", "I8", "", None, 16])
+def test_a_container_of_an_unknown_type(forge, refused, dtype):
+    data = forge(lambda _, manifest: manifest["container"].update(dtype=dtype))
+    refused(data, BadManifest, "key container.*dtype: Input should be 'F32' or 'F16'")
+
+
 def test_bytes_unlike_the_ledger(whole, refused):
     header, tensors = header_of(whole)
     header["memory.instance"]["data_offsets"][1] += 4

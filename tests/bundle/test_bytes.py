@@ -8,6 +8,7 @@ import torch
 
 from hmnpack.bundle import Bundle, data_sha256, inspect, read
 from hmnpack.bundle.faults import Corrupted, LedgerMismatch, NotFinite
+from hmnpack.container import container_of
 from hmnpack.errors import BadBundle
 from hmnpack.schema.container import ImageShape
 
@@ -68,6 +69,24 @@ def test_safetensors_reads_it_too(hmn_bundle, tmp_path):
     with safe_open(tmp_path / "a.hmn", "pt") as file:
         assert set(file.metadata()) == {"hmn"}
         assert set(file.keys()) == set(hmn_bundle.tensors)
+
+
+def test_half_as_many_bytes_hold_the_same_numbers_rounded(bundle_of, hmn, tmp_path):
+    """In binary16, to the nearest; what is read is of that type, what it decodes to is not."""
+    whole, half = bundle_of(hmn()), bundle_of(hmn(dtype="F16"))
+    assert 2 * half.manifest.ledger.bytes == whole.manifest.ledger.bytes
+    assert half.manifest.ledger.floats == whole.manifest.ledger.floats
+    half.save(tmp_path / "a.hmn")
+    again = read(tmp_path / "a.hmn")
+    assert again.to_bytes() == half.to_bytes()
+    assert b"F32" not in half.to_bytes()
+    for name, tensor in again.tensors.items():
+        assert torch.equal(tensor, whole.tensors[name].half())
+    assert container_of(again.manifest.container, again.tensors).expand().dtype == torch.float32
+
+
+def test_a_file_of_binary32_says_nothing_of_a_type(hmn_bundle):
+    assert b"dtype" not in hmn_bundle.to_bytes().partition(b"container")[2].partition(b"ledger")[0]
 
 
 def test_tensors_that_are_not_contiguous_are_written_by_their_values(hmn_bundle):

@@ -30,8 +30,9 @@ def read_file(data):
     tensors, end = {}, 0
     for name in sorted(header):
         begin, stop = header[name]["data_offsets"]
-        assert begin == end and header[name]["dtype"] == "F32"
-        tensors[name] = np.frombuffer(stored[begin:stop], "<f4").reshape(header[name]["shape"])
+        assert begin == end and header[name]["dtype"] == manifest["container"].get("dtype", "F32")
+        kind = {"F32": "<f4", "F16": "<f2"}[header[name]["dtype"]]
+        tensors[name] = np.frombuffer(stored[begin:stop], kind).reshape(header[name]["shape"])
         end = stop
     assert end == len(stored)
     return manifest, tensors
@@ -98,7 +99,7 @@ def decode(container, tensors):
     return np.stack(images)
 
 
-@pytest.mark.parametrize("name", ["v1-hmn", "v1-images", "v1-pruned"])
+@pytest.mark.parametrize("name", ["v1-hmn", "v1-half", "v1-images", "v1-pruned"])
 def test_the_golden_bundles_decode_alike(name):
     path = GOLDEN / f"{name}.hmn"
     manifest, tensors = read_file(path.read_bytes())
@@ -129,6 +130,7 @@ def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation, out
         {"decoder_channels": ()},
         {"decoder_channels": (2, 3), "grid": 3},
         {"classes": 1, "instances": 1},
+        {"dtype": "F16"},
     ],
 )
 def test_every_form_decodes_alike(bundle_of, hmn, changes):

@@ -68,6 +68,7 @@ def main() -> None:
     }
     bundles = {
         "v1-hmn": made.make_bundle(spec, seed=1, **facts),
+        "v1-half": made.make_bundle(spec.model_copy(update={"dtype": "F16"}), seed=3),
         "v1-images": made.make_bundle(made.images_spec(), seed=1),
         "v1-pruned": made.make_bundle(made.images_spec(), seed=2, **pruned),
     }
