@@ -1,6 +1,7 @@
 """`hmnpack compress`: a data set into one small file."""
 
 import contextlib
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from hmnpack.cli.options import (
     taken_source,
 )
 from hmnpack.cli.speaker import is_one_of_several, leads
+from hmnpack.errors import BadSettings
 
 if TYPE_CHECKING:
     from hmnpack.bundle import Bundle
@@ -149,12 +151,17 @@ def _run(
     from hmnpack.compressor import RunOptions
     from hmnpack.compressor import compress as condense
     from hmnpack.log import together
-    from hmnpack.output import refuse_output
+    from hmnpack.output import refuse_output, refuse_same
     from hmnpack.ranks import joined
     from hmnpack.recipes import default_recipe, shape_of
     from hmnpack.runtime import choose_device
 
     refuse_output(request.output, force=request.force)  # before minutes of opening
+    if request.log:
+        refuse_same(request.log, request.output, "the output")
+        refuse_same(request.log, f"{request.output}.ckpt", "the checkpoint of the output")
+    if request.max_minutes is not None and math.isnan(request.max_minutes):
+        raise BadSettings("--max-minutes nan is no number of minutes; give one, such as 60")
     quiet = request.quiet or not leads()
     device = choose_device(request.device)
     with _logs(request) as logs, joined(device) as world:

@@ -124,7 +124,9 @@ class Choice:
 )
 @click.option("--width", type=click.IntRange(min=1), help="Channels of a ConvNet [default: 128].")
 @click.option(
-    "--epochs", type=click.IntRange(min=0), help="Passes over the images [default: short has 300]."
+    "--epochs",
+    type=click.IntRange(min=0),
+    help="Passes over the images, be they few or not [default: short has 300, and 1,000 steps].",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Images per step [default: 64].")
 @click.option(
@@ -176,9 +178,16 @@ def evaluate(**typed: Any) -> None:  # noqa: ANN401
         raise BadSettings("--rows and --no-controls contradict each other; leave one out")
     typed["controls"] = False if without else None
     options = {path: typed.pop(name) for name, path in SETTINGS.items()}
+    if options["train.epochs"] is not None:
+        options["min_steps"] = _min_steps(typed["assignments"])
     choice = Choice(typed.pop("protocol"), typed.pop("net"), typed.pop("assignments"), options)
     source = taken_source(typed)
     _run(Request(**typed), choice, source)
+
+
+def _min_steps(assignments: tuple[str, ...]) -> int | None:
+    """Return 0, so that epochs that were asked for are not added to, unless that was, too."""
+    return None if any(text.startswith("min_steps") for text in assignments) else 0
 
 
 def _names(texts: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -191,7 +200,7 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     from hmnpack.cli.progress import drawn
     from hmnpack.evaluation import evaluate as judge
     from hmnpack.evaluation import refuse_network
-    from hmnpack.output import refuse_output
+    from hmnpack.output import refuse_output, refuse_same
     from hmnpack.runtime import choose_device
     from hmnpack.scores import refuse_recording
 
@@ -204,6 +213,7 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
         refuse_recording(request.file)
     if request.save:
         refuse_output(request.save, force=request.force)
+        refuse_same(request.save, request.file, "the bundle itself")
     options = chosen_source(source_options)
     with going_on(request.work), drawn(quiet=request.quiet) as listener:
         source = opened(request.data, source_options, listener)

@@ -2,7 +2,9 @@
 
 import errno
 import importlib
+import io
 import os
+import sys
 import traceback
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +83,9 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Run a subcommand; say in one line what went wrong, and leave with its exit code."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Hours of work are not lost for a character that a terminal does not have.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

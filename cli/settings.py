@@ -47,7 +47,10 @@ class CompressSettings:
         assigned = _assigned(assignments)
         if "recipe" in assigned:
             raise BadSettings("a recipe is what settings start from; name it by --recipe")
-        self._recipe = recipe or stored.pop("recipe", None)
+        named = stored.pop("recipe", None)
+        if named is not None and not (isinstance(named, str) and named):
+            raise BadSettings(f"setting recipe = {named!r}: give the name of a recipe")
+        self._recipe = recipe or named
         self._layers = (stored, assigned, _given(options))
         self.config()
 

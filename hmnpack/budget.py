@@ -199,9 +199,11 @@ def _checked(spec: HmnSpec) -> HmnSpec:
     try:
         return HmnSpec.model_validate(spec.model_dump())
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        first = error.errors()[0]
+        reason, where = first["msg"].removeprefix("Value error, "), ".".join(map(str, first["loc"]))
+        what = f"{where} = {first['input']}: " if where else ""
         raise BadSettings(
-            f"no bundle may hold this: {reason}; lower the ipc or the --size"
+            f"no bundle may hold this ({what}{reason}); lower the ipc or the --size"
         ) from error
 
 

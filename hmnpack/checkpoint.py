@@ -49,4 +49,6 @@ def read_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch.load raises many kinds
         raise BadSettings(f"{path} cannot be read; delete it and start again") from error
+    if not isinstance(state, dict):
+        raise BadSettings(f"{path} holds no state of ours; delete it and start again")
     return state

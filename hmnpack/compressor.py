@@ -9,6 +9,7 @@ accelerator adds in no fixed order).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ import torch
 from hmnpack.budget import budget_of, ipc_of, plan
 from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.container import HMN, Container, new_container
-from hmnpack.errors import BadData, BadSettings
+from hmnpack.errors import BadSettings
 from hmnpack.fitting import Checkpoint, Clock, Fitting, key_of
 from hmnpack.matching import (
     OBJECTIVES,
@@ -30,7 +31,7 @@ from hmnpack.matching import (
     targets_of,
 )
 from hmnpack.output import refuse_output
-from hmnpack.preflight import refuse_early
+from hmnpack.preflight import refuse_early, refuse_one_class
 from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
@@ -81,7 +82,7 @@ class RunOptions:
 
 
 def compress(  # noqa: PLR0913
-    data: str | Source,
+    data: str | PathLike[str] | Source,
     ipc: int,
     *,
     recipe: str | None = None,
@@ -131,12 +132,11 @@ def compress(  # noqa: PLR0913
         checkpoint = run.checkpoint(Path(output)) if output is not None else None
         with world.leader_first():
             source = (
-                open_source(data, source_options, run.listener) if isinstance(data, str) else data
+                data
+                if isinstance(data, Source)
+                else open_source(data, source_options, run.listener)
             )
-        if len(source.classes) < 2:
-            raise BadData(
-                f"{source.name} has one class; condensing needs two or more to tell apart"
-            )
+        refuse_one_class(source)
         config = config or recipe_of(recipe, shape_of(source))
         bundle = _condensed(source, config, run, checkpoint, source_options.cache_root)
         with world.leader_first():
@@ -257,7 +257,10 @@ def _probe(held_out: Split, real: RealData, config: CompressConfig, count: int) 
     if not count:
         return None
     if not len(held_out.labels):
-        raise BadSettings("probes test on held-out images, but holdout is 0; give holdout a part")
+        raise BadSettings(
+            "probes test on held-out images, but of this data holdout "
+            f"{config.holdout:g} holds out none; give it a larger part"
+        )
     return Probe(
         held_out.images.to(real.device),
         held_out.labels.to(real.device),

@@ -47,9 +47,7 @@ class Paused(HmnError):
 
 
 class Diverged(HmnError):
-    """A loss became infinite or not a number; the text names the step."""
-
-    exit_code = 1
+    """A loss or a weight became infinite or not a number; the text names the step."""
 
 
 class RankLost(HmnError):

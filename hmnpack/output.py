@@ -34,6 +34,21 @@ def refuse_output(path: str | PathLike[str], *, force: bool) -> None:
     refuse_parent(path)
 
 
+def refuse_same(output: str | PathLike[str], other: str | PathLike[str], what: str) -> None:
+    """Check, before any work, that an output would not take the place of another file.
+
+    Args:
+        output: The file to be.
+        other: The file that must stay; it may not be there yet.
+        what: What the other is called: ``"the bundle"``.
+
+    Raises:
+        OutputExists: if both are the same file.
+    """
+    if os.path.realpath(output) == os.path.realpath(other):
+        raise OutputExists(f"{output} is {what}; name another file")
+
+
 def refuse_parent(path: Path) -> None:
     """Check that the folder which an output would lie in exists, and that the output has a name.
 

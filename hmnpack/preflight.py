@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from hmnpack.errors import BadData
 from hmnpack.matching import (
     OBJECTIVES,
     feature_network,
@@ -18,6 +19,17 @@ from hmnpack.recipes import needs_pool
 from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig, NetworkConfig
 from hmnpack.schema.container import ContainerSpec
+from hmnpack.sources import Source
+
+
+def refuse_one_class(source: Source) -> None:
+    """Check that there are classes to tell apart.
+
+    Raises:
+        BadData: if there is one.
+    """
+    if len(source.classes) < 2:
+        raise BadData(f"{source.name} has one class; condensing needs two or more to tell apart")
 
 
 def refuse_early(

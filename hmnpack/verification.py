@@ -5,6 +5,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -72,7 +73,7 @@ class Verification:
 
 def verify(  # noqa: PLR0913
     path: str | Path,
-    data: str | Source | None = None,
+    data: str | PathLike[str] | Source | None = None,
     *,
     score: int | None = None,
     networks: int | None = None,

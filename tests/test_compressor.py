@@ -183,6 +183,9 @@ def test_a_damaged_checkpoint_says_what_to_do(run, tmp_path):
     (tmp_path / "x.hmn.ckpt").write_bytes(b"nonsense")
     with pytest.raises(BadSettings, match=r"cannot be read; delete it"):
         run(tmp_path / "x.hmn", resume=True)
+    torch.save([1], tmp_path / "x.hmn.ckpt")
+    with pytest.raises(BadSettings, match=r"holds no state of ours; delete it"):
+        run(tmp_path / "x.hmn", resume=True)
 
 
 def test_an_existing_output_is_refused_before_any_work(run, tmp_path):

@@ -460,6 +460,10 @@ class TestDevice:
         assert choose_device(name) == chosen[-1] == torch.device("cuda", 1)
         assert choose_device("cpu") == torch.device("cpu")
 
+    def test_a_device_that_computes_nothing_is_refused(self):
+        with pytest.raises(BadSettings, match=r"'meta' cannot be used .it computes nothing.; try"):
+            choose_device("meta")
+
     def test_too_few_accelerators_are_refused(self, chosen, monkeypatch):
         monkeypatch.setenv("LOCAL_RANK", "2")
         with pytest.raises(BadSettings, match="has 2 accelerators, none for its process 3"):

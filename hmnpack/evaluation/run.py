@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -42,7 +43,7 @@ class Evaluation:
 
 def evaluate(  # noqa: PLR0913
     bundle: str | Path | Bundle,
-    data: str | Source,
+    data: str | PathLike[str] | Source,
     config: EvaluateConfig = _DEFAULT_CONFIG,
     *,
     device: str = "auto",

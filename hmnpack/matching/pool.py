@@ -24,6 +24,7 @@ from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.together import at_once_on, groups_of, train_together, within_memory
 from hmnpack.training import TrainState
+from hmnpack.work import work_folder
 
 Weights = dict[str, Tensor]
 
@@ -178,7 +179,9 @@ def pool_of(  # noqa: PLR0913
         for index in range(config.size)
     ]
     initial = [weights_of(member.network) for member in members]
-    missing = [member for member in members if not member.path.exists()]
+    missing = [member for member in members if not member.is_whole()]
+    if missing:
+        work_folder(folder)
     training = _Training(data, config, seed, listener, after_epoch)
     for some in groups_of(missing, at_once_on(data.device, at_once)):
         within_memory(some, training.of)
@@ -237,6 +240,13 @@ class _Member:
     index: int
     network: FeatureNetwork
     path: Path
+
+    def is_whole(self) -> bool:
+        """Return whether its file is there and can be read; one that cannot is made again."""
+        try:
+            return read_if_there(self.path) is not None
+        except BadSettings:
+            return False
 
     @property
     def name(self) -> str:

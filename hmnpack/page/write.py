@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.errors import BadSettings
-from hmnpack.output import refuse_output, write_atomically
+from hmnpack.output import refuse_output, refuse_same, write_atomically
 from hmnpack.page.decoding import gallery_of
 from hmnpack.page.document import Evidence, page_of
 from hmnpack.page.events import read_log
@@ -50,6 +50,7 @@ def report(
         raise BadSettings(f"{out}: a report is a web page; name it {out.name}.html")
     refuse_output(out, force=force)
     if not isinstance(bundle, Bundle):
+        refuse_same(out, bundle, "the bundle itself")
         bundle = read(bundle)
     evidence = Evidence(
         manifest=bundle.manifest,

@@ -1,5 +1,6 @@
 """Pruning a bundle to a smaller budget: what is needed, what is chosen, what comes out."""
 
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -37,7 +38,7 @@ def prune(  # noqa: PLR0913
     ipc: int,
     config: PruneConfig = DOUBLE_END,
     *,
-    data: str | Source | None = None,
+    data: str | PathLike[str] | Source | None = None,
     seed: int = 0,
     device: str = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
@@ -117,7 +118,9 @@ def _facts(manifest: Manifest, ipc: int, config: PruneConfig) -> tuple[object, .
     return made_of.model_dump_json(), ipc, config.model_dump_json()
 
 
-def _opened(data: str | Source, options: SourceOptions, listener: Listener) -> Source:
+def _opened(
+    data: str | PathLike[str] | Source, options: SourceOptions, listener: Listener
+) -> Source:
     return data if isinstance(data, Source) else open_source(data, options, listener)
 
 
@@ -145,7 +148,7 @@ def refuse_settings(config: PruneConfig, held_out: int) -> None:
     if needs_held_out(config) and not held_out:
         raise BadSettings(
             "double-end chooses its beta on held-out real images, and none were held out; give a "
-            "beta from 0 to 1, or condense with a holdout such as 0.1"
+            "beta from 0 to 1, or condense with a holdout that leaves some out of each class"
         )
 
 

@@ -82,7 +82,8 @@ def check_labels(classes: Sequence[str], train: Tensor, test: Tensor | None) -> 
         wrong = None if labels is None else labels[(labels < 0) | (labels >= count)]
         if wrong is not None and len(wrong):
             raise BadData(
-                f"label {int(wrong[0])} of {split} names no class: labels go from 0 to {count - 1}"
+                f"label {int(wrong[0])} of {split} names no class: "
+                + (f"labels go from 0 to {count - 1}" if count else "number the classes from 0")
             )
     trained = torch.bincount(train, minlength=count)
     tested = torch.zeros_like(trained) if test is None else torch.bincount(test, minlength=count)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from hmnpack.sources.types import Source, SourceOptions, Split
 
-_LAYOUT = "decoded/1"
+_LAYOUT = "decoded/2"
 """Part of every key: to be raised when decoding, or the file's layout, changes."""
 
 _READ = 2**22
@@ -37,16 +37,25 @@ def key_of_files(files: Iterable[Path]) -> str:
 
 
 def key_of_listing(root: Path, files: Iterable[Path]) -> str:
-    """Return the sha256 over place, size and time of change of files, in their order.
+    """Return the sha256 over place, identity, size and times of files, in their order.
 
-    For folders of many files, whose bytes would take as long to hash as to decode.
+    For folders of many files, whose bytes would take as long to hash as to decode. Files of equal
+    size that change places have other numbers there, also where one time of change was set for all.
     """
     digest = hashlib.sha256(os.fsencode(root.resolve()))
     for path in files:
-        facts = path.stat()
-        line = f"{path.relative_to(root)}\0{facts.st_size}\0{facts.st_mtime_ns}\n"
+        line = f"{path.relative_to(root)}\0{_facts(path)}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _facts(path: Path) -> str:
+    """Return what tells a file from another, or from itself after a change; empty: it is lost."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""  # as decoding will say, or skip
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def through_cache(

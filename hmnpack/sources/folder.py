@@ -1,5 +1,7 @@
 """Folders of image files in the ImageFolder layout: `train/<class>/<image>`."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,6 +15,13 @@ from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.kinds import KINDS
 from hmnpack.sources.types import Source, SourceOptions
 
+_EXTENSIONS = frozenset(
+    f".{name}"
+    for formats in ("jpg jpeg jpe jfif png", "ppm pgm pbm pnm bmp", "tif tiff webp gif")
+    for name in formats.split()
+)
+"""Of the files that are taken for images, in lower case: of the formats that are decoded."""
+
 _TEST_FOLDERS = ("test", "val", "validation")
 """Folders to test on; the first that exists is taken."""
 
@@ -21,7 +30,8 @@ _TEST_FOLDERS = ("test", "val", "validation")
 def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source:
     """Open a folder with `train/` and `test/` or `val/`, each with one folder a class.
 
-    Classes, and images within them, come in torchvision's order (sorted by name).
+    Classes, and images within them, come in torchvision's order (sorted by name). What has a name
+    that begins with a dot is hidden, and left out.
 
     Raises:
         BadData: if a rule is broken (see `hmnpack.sources.open_source`).
@@ -58,12 +68,11 @@ def _layout(root: Path) -> str:
 
 
 def _classes(folder: Path) -> list[str]:
-    from torchvision.datasets.folder import find_classes  # noqa: PLC0415 - slow to import
-
-    try:
-        return list(find_classes(folder)[0])
-    except FileNotFoundError as error:
-        raise BadData(f"{folder} has no classes: make a folder in it for each class") from error
+    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    classes = [name for name in found if not _is_hidden(name)]
+    if not classes:
+        raise BadData(f"{folder} has no classes: make a folder in it for each class")
+    return classes
 
 
 def _expect_known(classes: list[str], test: Path | None) -> None:
@@ -73,11 +82,35 @@ def _expect_known(classes: list[str], test: Path | None) -> None:
 
 
 def _images(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset  # noqa: PLC0415 - slow to import
+    return [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
 
-    labels = {name: label for label, name in enumerate(classes)}
-    found = make_dataset(folder, labels, extensions=IMG_EXTENSIONS, allow_empty=True)
-    return [(Path(path), label) for path, label in found]
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Give the images in a folder and those below it, folder by folder.
+
+    Links are followed, but not to a folder that they lie in.
+    """
+    places = sorted(_places(folder))
+    for place, names in places:
+        for name in sorted(names):
+            if not _is_hidden(name) and Path(name).suffix.lower() in _EXTENSIONS:
+                yield Path(place, name)
+
+
+def _places(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = os.path.realpath(place)
+        folders[:] = [
+            name
+            for name in folders
+            if not _is_hidden(name)
+            and not Path(here).is_relative_to(os.path.realpath(Path(place, name)))
+        ]
+        yield place, names
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _encoded(root: Path, images: list[tuple[Path, int]]) -> Encoded:

@@ -1,5 +1,6 @@
 """The front door of the room: from what the user typed to a data set."""
 
+from os import PathLike
 from pathlib import Path
 
 from hmnpack.errors import BadData, BadSettings
@@ -12,14 +13,14 @@ _DEFAULTS = SourceOptions()
 
 
 def open_source(
-    spec: str, options: SourceOptions = _DEFAULTS, listener: Listener = silent
+    spec: str | PathLike[str], options: SourceOptions = _DEFAULTS, listener: Listener = silent
 ) -> Source:
     r"""Open a labelled image data set.
 
     Args:
-        spec: A name (`cifar10`, `digits`, ...; it wins over a path, which `./digits` names), a
-            folder with `train/<class>/<image>` and `test/` or `val/`, a parquet file or a folder
-            of them, or `hf:owner/name[:config]`.
+        spec: A name (`cifar10`, `digits`, ...; it wins over a path that is text, which `./digits`
+            names), a folder with `train/<class>/<image>` and `test/` or `val/`, a parquet file or a
+            folder of them, or `hf:owner/name[:config]`.
         options: Size, places, and what to do with bad images.
         listener: Told of stage `decode`, in images of one split.
 
@@ -31,7 +32,13 @@ def open_source(
         BadImage: if an image cannot be read and bad ones are not to be skipped.
         MissingExtra: if an optional package is needed.
     """
-    return _reader(spec)(spec, options, listener)
+    text = spec if isinstance(spec, str) else _path_text(spec)
+    return _reader(text)(text, options, listener)
+
+
+def _path_text(path: PathLike[str]) -> str:
+    """Return what is typed for a path, which is never the name of a data set."""
+    return str(Path(path).expanduser().absolute())
 
 
 def _reader(spec: str) -> Reader:

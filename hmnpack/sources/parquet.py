@@ -5,9 +5,10 @@ class names in the `huggingface` metadata of the schema.
 """
 
 import bisect
+import contextlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,15 @@ class _Table:
         import pyarrow  # noqa: PLC0415 - an extra
         from pyarrow import compute, parquet  # noqa: PLC0415 - an extra
 
-        try:
+        with _reading(files[0]):
             self.schema = parquet.read_schema(files[0])
-            image = column_of(files[0], self.schema.names, IMAGE_COLUMNS)
-            self.label = column_of(files[0], self.schema.names, LABEL_COLUMNS)
-            tables = [parquet.read_table(file, columns=[image, self.label]) for file in files]
-            table = pyarrow.concat_tables(tables)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise BadData(f"{files[0]} cannot be read ({first_line(error)})") from error
+        image = column_of(files[0], self.schema.names, IMAGE_COLUMNS)
+        self.label = column_of(files[0], self.schema.names, LABEL_COLUMNS)
+        tables = []
+        for file in files:
+            with _reading(file):
+                tables.append(parquet.read_table(file, columns=[image, self.label]))
+                table = pyarrow.concat_tables(tables)
         kind = table.schema.field(image).type
         # Text under that name would be taken for a path, and files of this machine be opened.
         if not pyarrow.types.is_struct(kind) or not _is_binary(kind, "bytes"):
@@ -142,6 +144,17 @@ class _Table:
     def _name(self, index: int) -> str:
         file = bisect.bisect_right(self.starts, index) - 1
         return f"row {index - self.starts[file]} of {self.files[file].name}"
+
+
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Say which file it is that cannot be read, or does not fit those before it."""
+    import pyarrow  # noqa: PLC0415 - an extra
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError) as error:
+        raise BadData(f"{file} cannot be read ({first_line(error)})") from error
 
 
 def _is_binary(struct: Any, field: str) -> bool:  # noqa: ANN401

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.errors import BadSettings
+from hmnpack.output import refuse_same
 from hmnpack.pictures import positions
 from hmnpack.writers.base import Album, Writer, writers
 from hmnpack.writers.folder import write_folder
@@ -62,6 +63,7 @@ def expand(
     if ending and out.suffix.lower() != ending:
         raise BadSettings(f"{out}: the format {format!r} is one file; name it {out.name}{ending}")
     if not isinstance(bundle, Bundle):
+        refuse_same(out, bundle, "the bundle itself")
         bundle = read(bundle)
     positions(bundle.manifest.container, per_class)
     writer(Album(bundle, per_class), out, force=force)

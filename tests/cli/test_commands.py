@@ -75,6 +75,11 @@ class TestPlan:
         assert "feature matching" not in paper.stdout
         assert "about" in paper.stdout
 
+    def test_one_class_is_refused_as_it_is_where_it_would_be_packed(self, run, source):
+        object.__setattr__(source, "classes", ("cat",))
+        done = run("plan", "pets", "--ipc", 10)
+        assert (done.exit_code, "has one class" in done.stderr) == (3, True)
+
     def test_json_has_the_cost(self, run, source):
         def cost(*options):
             given = run("plan", "pets", "--ipc", 10, "--json", "--device", "cpu", *options)
@@ -258,6 +263,20 @@ class TestEvaluate:
 
         monkeypatch.setattr("hmnpack.evaluation.evaluate", evaluate)
         return seen
+
+    def test_epochs_that_are_asked_for_are_not_added_to(self, run, source, calls, bundle_file):
+        run("evaluate", bundle_file, "--data", "pets")
+        run("evaluate", bundle_file, "--data", "pets", "--epochs", 2)
+        run("evaluate", bundle_file, "--data", "pets", "--epochs", 2, "--set", "min_steps=9")
+        found = [(config.train.epochs, config.min_steps) for _, config, _ in calls]
+        assert found == [(300, 1000), (2, 0), (2, 9)]
+
+    def test_the_file_itself_is_no_place_for_the_result(self, run, source, calls, bundle_file):
+        before = bundle_file.read_bytes()
+        done = run("evaluate", bundle_file, "--data", "pets", "--save", bundle_file, "--force")
+        assert (done.exit_code, calls) == (2, [])
+        assert "is the bundle itself; name another file" in done.stderr
+        assert bundle_file.read_bytes() == before
 
     def test_it_prints_a_row_for_the_file_and_each_control(self, run, source, calls, bundle_file):
         done = run("evaluate", bundle_file, "--data", "pets")

@@ -128,3 +128,20 @@ def test_probes_reach_the_run(pack, told):
     assert pack("--resume").exit_code == 0
     assert [options.probes for options in told] == [4, 0]
     assert pack("--probes", -1).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("log", "said"), [("x.hmn", "is the output"), ("x.hmn.ckpt", "is the checkpoint of the output")]
+)
+def test_a_log_has_a_file_of_its_own(run, told, tmp_path, monkeypatch, log, said):
+    monkeypatch.chdir(tmp_path)
+    done = run("compress", "pets", "--ipc", 1, "-o", "x.hmn", "--log", log)
+    assert (done.exit_code, told) == (2, [])
+    assert f"{log} {said}" in done.stderr
+    assert not list(tmp_path.glob("x.hmn*"))
+
+
+def test_minutes_are_a_number(run, told, tmp_path):
+    words = ("compress", "pets", "--ipc", 1, "-o", tmp_path / "x.hmn", "--max-minutes", "nan")
+    assert "--max-minutes nan is no number" in run(*words).stderr
+    assert told == []

@@ -1,5 +1,6 @@
 """Exit codes, and errors as one line."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def failing(monkeypatch):
         (errors.Paused("x"), 5),
         (errors.ScoreFails("x"), 6),
         (errors.MissingExtra.of("this", "that"), 7),
-        (errors.Diverged("x"), 1),
+        (errors.Diverged("x"), 2),
         (KeyboardInterrupt(), 130),
         (ZeroDivisionError("x"), 1),
         (OSError(28, "No space left on device", "f.hmn"), 1),
@@ -54,6 +55,21 @@ def test_each_error_has_its_exit_code_and_one_line(run, failing, error, code):
     assert done.stdout == ""
     assert done.stderr.startswith("hmnpack: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_what_standard_output_cannot_show_is_escaped():
+    """Where it is not UTF-8, and after hours of work."""
+    script = (
+        "import click; from hmnpack.cli import group;"
+        "command = click.Command('x', callback=lambda: print('\u732b'));"
+        "group.LazyGroup.get_command = lambda *_: command;"
+        "group.main(['x'])"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("\\u732b\n", "")
 
 
 def test_the_line_is_the_errors_own(run, failing):

@@ -46,6 +46,14 @@ def test_a_group_may_be_given_as_json():
     assert config.match.beta2 == RECIPES["fast"].match.beta2
 
 
+@pytest.mark.parametrize("value", ["false", '""', "3", "[]"])
+def test_a_recipe_has_a_name(tmp_path, value):
+    file = tmp_path / "mine.toml"
+    file.write_text(f"recipe = {value}\n")
+    with pytest.raises(BadSettings, match=r"setting recipe = .*: give the name of a recipe"):
+        CompressSettings(None, file, (), {})
+
+
 def test_options_beat_assignments_beat_the_file_beat_the_recipe(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('recipe = "smoke"\nseed = 1\nholdout = 0.5\n[match]\nsteps = 11\nlr = 0.5\n')

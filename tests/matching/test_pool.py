@@ -119,3 +119,23 @@ def test_a_resnet_can_be_matched_through(real, pool_config, tmp_path):
     config = pool_config.model_copy(update={"network": network, "train": train, "size": 1})
     pool = pool_of(real, config, 0, tmp_path)
     assert len(pool.trained(0).features(real.images[:2].float())) > 1
+
+
+def test_a_damaged_network_in_the_cache_is_made_again(real, pool_config, tmp_path):
+    whole = pool_of(real, pool_config, 3, tmp_path)
+    path = min(tmp_path.glob("*.pt"))
+    before = path.read_bytes()
+    path.write_bytes(before[:99])
+    again = pool_of(real, pool_config, 3, tmp_path)
+    for index in range(2):
+        for name, value in whole.trained(index).state_dict().items():
+            assert torch.equal(again.trained(index).state_dict()[name], value)
+    assert path.read_bytes() == before
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_any_training(real, pool_config, tmp_path):
+    (tmp_path / "file").touch()
+    heard = []
+    with pytest.raises(BadSettings, match="cannot keep work"):
+        pool_of(real, pool_config, 3, tmp_path / "file", lambda *a, **_: heard.append(a))
+    assert heard == []

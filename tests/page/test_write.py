@@ -80,6 +80,14 @@ def test_only_a_page_is_overwritten(file, tmp_path, name):
     assert file.read_bytes() == before
 
 
+def test_a_bundle_that_is_called_a_page_is_not_overwritten(file, tmp_path):
+    page = file.rename(tmp_path / "pets.html")
+    before = page.read_bytes()
+    with pytest.raises(OutputExists, match="is the bundle itself"):
+        hmnpack.report(page, page, force=True)
+    assert page.read_bytes() == before
+
+
 def test_what_is_no_bundle_is_refused(tmp_path):
     path = tmp_path / "x.hmn"
     path.write_bytes(b"GIF89a" * 100)

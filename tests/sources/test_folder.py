@@ -1,9 +1,12 @@
 import re
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
@@ -134,3 +137,44 @@ def test_a_folder_whose_name_is_no_utf_8(make_folder, options):
     root = make_folder(train={"a": 2})
     other = root.rename(root.with_name("bad\udcff"))
     assert open_source(str(other), options).name == "bad?"
+
+
+def test_what_is_hidden_is_left_out(make_folder, options):
+    """Other tools leave such files and folders: notebooks, file managers."""
+    root = make_folder(train={"a": 2, "b": 2}, test={"a": 1})
+    for hidden in (root / "train/.ipynb_checkpoints", root / "train/a/.thumbnails"):
+        hidden.mkdir()
+        shutil.copy(root / "train/a/000.png", hidden)
+    (root / "train/a/._000.png").write_bytes(b"no image")
+    source = open_source(root, options)
+    assert source.classes == ("a", "b")
+    assert torch.bincount(source.train.labels).tolist() == [2, 2]
+
+
+def test_every_format_that_is_decoded_is_found(make_folder, options):
+    root = make_folder(train={"a": 1, "b": 1})
+    image = Image.open(root / "train/a/000.png")
+    for name in ("1.gif", "2.JFIF", "3.webp", "4.bmp"):
+        image.save(root / "train/a" / name, "JPEG" if "JFIF" in name else None)
+    assert len(open_source(root, options).train) == 6
+
+
+def test_a_link_to_a_folder_that_it_lies_in_is_not_followed(make_folder, options):
+    root = make_folder(train={"a": 2, "b": 3})
+    (root / "train/a/loop").symlink_to("..")
+    shutil.move(root / "train/b", root / "elsewhere")
+    (root / "train/b").symlink_to(root / "elsewhere")
+    assert torch.bincount(open_source(root, options).train.labels).tolist() == [2, 3]
+
+
+def test_a_link_to_nothing_is_a_bad_image(make_folder, options):
+    root = make_folder(train={"a": 2, "b": 2})
+    (root / "train/a/lost.png").symlink_to(root / "nowhere")
+    refused(root, options, "train/a/lost.png cannot be read", BadImage)
+    assert open_source(root, replace(options, skip_bad=True)).skipped == 1
+
+
+def test_a_path_is_never_a_name(tmp_path, options, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadData, match="does not exist"):
+        open_source(Path("digits"), options)

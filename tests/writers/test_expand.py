@@ -180,6 +180,16 @@ def test_the_same_bytes_each_time(hmn_bundle, tmp_path, format):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+def test_a_bundle_is_never_written_over_by_its_own_images(hmn_bundle, tmp_path):
+    """Whatever it is called: a bundle is known by its content."""
+    path = tmp_path / "a.png"
+    hmn_bundle.save(path)
+    before = path.read_bytes()
+    with pytest.raises(OutputExists, match="is the bundle itself; name another file"):
+        hmnpack.expand(path, tmp_path / "." / "a.png", format="sheet", force=True)
+    assert path.read_bytes() == before
+
+
 def test_bad_requests(bundle_of, images, image_shape, images_bundle, tmp_path):
     with pytest.raises(BadSettings, match="unknown format 'sheets'; did you mean sheet"):
         hmnpack.expand(images_bundle, tmp_path / "a", format="sheets")
