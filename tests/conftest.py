@@ -19,10 +19,12 @@ def _no_width_of_a_terminal(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
-@pytest.fixture(autouse=True)
-def _precision_of_any_processor(monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def _precision_of_any_processor():
     """Numbers to compare with are of float32: "auto" is that here, also where bfloat16 is fast."""
-    monkeypatch.setattr("hmnpack.runtime.multiplies_bfloat16", lambda device: False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hmnpack.runtime.multiplies_bfloat16", lambda device: False)
+        yield
 
 
 def hmn_spec(**changes: object) -> HmnSpec:
