@@ -155,5 +155,5 @@ def test_nobody_can_judge_without_held_out_images(run):
     )
     images = torch.zeros(60, 1, 16, 16, dtype=torch.uint8)
     source = Source("black", ("a", "b", "c"), split_of(images, LABELS), None)
-    with pytest.raises(BadSettings, match="holdout is 0"):
+    with pytest.raises(BadSettings, match="holdout 0 holds out none"):
         hmnpack.compress(source, 8, config=config, options=RunOptions(device="cpu"))
