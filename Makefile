@@ -28,7 +28,7 @@ demo: $(STAMP) ## compress, inspect, expand and evaluate real handwritten digits
 	$(BIN)/hmnpack compress digits --ipc 1 -o $(OUT)/digits.hmn --force $(SMALL)
 	$(BIN)/hmnpack inspect $(OUT)/digits.hmn
 	$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/images --force
-	$(BIN)/hmnpack evaluate $(OUT)/digits.hmn --data digits --width 32 --epochs 100 --repeats 5 \
+	$(BIN)/hmnpack evaluate $(OUT)/digits.hmn --data digits --width 32 --repeats 5 \
 		--save $(OUT)/result.json --force
 	@echo "contact sheet:"
 	@$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/digits.png --format sheet --force
