@@ -99,6 +99,8 @@ class Choice:
         from hmnpack.schema.protocols import protocol_of
 
         base = protocol_of(self.protocol, manifest)
+        if self.options["train.epochs"] is not None:  # no more than were asked for
+            base = base.model_copy(update={"min_steps": 0})
         return [
             evaluate_config(self.assignments, {**self.options, "network.name": name}, base)
             for name in dict.fromkeys(self.networks) or (None,)
@@ -178,16 +180,9 @@ def evaluate(**typed: Any) -> None:  # noqa: ANN401
         raise BadSettings("--rows and --no-controls contradict each other; leave one out")
     typed["controls"] = False if without else None
     options = {path: typed.pop(name) for name, path in SETTINGS.items()}
-    if options["train.epochs"] is not None:
-        options["min_steps"] = _min_steps(typed["assignments"])
     choice = Choice(typed.pop("protocol"), typed.pop("net"), typed.pop("assignments"), options)
     source = taken_source(typed)
     _run(Request(**typed), choice, source)
-
-
-def _min_steps(assignments: tuple[str, ...]) -> int | None:
-    """Return 0, so that epochs that were asked for are not added to, unless that was, too."""
-    return None if any(text.startswith("min_steps") for text in assignments) else 0
 
 
 def _names(texts: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -143,7 +143,6 @@ def compress(  # noqa: PLR0913
             if output is not None and checkpoint is not None and world.rank == 0:
                 bundle.save(output, force=options.force)
                 checkpoint.clear()
-        world.wait()
     return bundle
 
 

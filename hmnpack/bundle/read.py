@@ -61,7 +61,7 @@ def read(path: str | PathLike[str]) -> Bundle:
         if file.readinto(data) != header.size:  # type: ignore[attr-defined]
             raise Truncated("became shorter while it was read")
         _compare(hashlib.sha256(data).hexdigest(), manifest)
-        tensors = _tensors(header, manifest, data)
+        tensors = _tensors(header, data)
         refuse_unless_finite(tensors)
         return Bundle(manifest, tensors)
 
@@ -87,16 +87,15 @@ def _compare(digest: str, manifest: Manifest) -> None:
         )
 
 
-def _tensors(header: Header, manifest: Manifest, data: bytearray) -> "dict[str, Tensor]":
+def _tensors(header: Header, data: bytearray) -> "dict[str, Tensor]":
     # Everything before this works without torch.
     import torch  # noqa: PLC0415
 
     from hmnpack.container.base import DTYPES  # noqa: PLC0415
 
-    dtypes = {row.name: DTYPES[row.dtype] for row in manifest.ledger.rows}
     return {
         name: torch.frombuffer(
-            data, dtype=dtypes[name], count=prod(entry.shape), offset=entry.begin
+            data, dtype=DTYPES[entry.dtype], count=prod(entry.shape), offset=entry.begin
         )
         .reshape(entry.shape)
         .clone()

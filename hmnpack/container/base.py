@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
-from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.tiers import Tier
 
 DECODE_CHUNK = 128
@@ -90,7 +89,7 @@ class Container(nn.Module, ABC):
         return classes.repeat_interleave(self.spec.instances)
 
 
-DTYPES: dict[Dtype, torch.dtype] = {"F32": torch.float32, "F16": torch.float16}
+DTYPES: dict[str, torch.dtype] = {"F32": torch.float32, "F16": torch.float16}
 """Types of stored numbers by their names in a ledger."""
 
 CONTAINERS: Registry[type[Container]] = Registry("container")

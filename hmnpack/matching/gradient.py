@@ -131,51 +131,43 @@ class GradientMatching(Objective):
             images.detach().split(at_once * some.shape[1]),
             strict=True,
         ):
-            masks = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
-            theirs = self._gradients_of_real(rows, labels, drawn.draws, masks)
-            loss, gradient = self._matched(mine, labels, theirs, masks)
+            own = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
+            with seeded(own, data.device):  # what a network draws itself: dropout's masks
+                theirs = self._gradients_of_real(rows, labels, drawn.draws)
+                loss, gradient = self._matched(mine, labels, theirs)
             total += loss
             gradients.append(gradient)
         return with_gradient(images, total, torch.cat(gradients))
 
     @torch.no_grad()
-    def _gradients_of_real(
-        self, rows: Tensor, labels: Tensor, draws: Draws, masks: torch.Generator
-    ) -> list[Tensor]:
+    def _gradients_of_real(self, rows: Tensor, labels: Tensor, draws: Draws) -> list[Tensor]:
         dtype = next(self.learner.network.parameters()).dtype
         images = self.match.data.images[rows.flatten()].to(dtype) / 255
         images = self.match.data.prepared(images, labels, draws)
-        return _added(self._passes(images, labels, masks, keep=False))
+        return _added(self._passes(images, labels, keep=False))
 
     @torch.no_grad()
     def _matched(
-        self, images: Tensor, labels: Tensor, theirs: list[Tensor], masks: torch.Generator
+        self, images: Tensor, labels: Tensor, theirs: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Return the distance of a chunk of classes, and its images' gradient [k * n, C, H, W]."""
         distance = GRADIENT_DISTANCES[self.match.config.distance]
-        passes = list(self._passes(images, labels, masks, keep=True))
+        passes = list(self._passes(images, labels, keep=True))
         pairs = zip(_added(iter(passes)), theirs, strict=True)
         parts = [distance(mine - real) for mine, real in pairs]
         directions = [derivative.to(passes[0].dtype) for _, derivative in parts]
         gradient = torch.cat([each.along(directions) for each in passes]).to(images)
         return torch.stack([value for value, _ in parts]).sum(), gradient
 
-    def _passes(
-        self, images: Tensor, labels: Tensor, masks: torch.Generator, *, keep: bool
-    ) -> Iterator[Pass]:
-        """Give the passes of a chunk; more than one only for a single class, cut into slices.
-
-        What a network draws by itself, such as dropout's masks, is drawn by the generator.
-        """
+    def _passes(self, images: Tensor, labels: Tensor, *, keep: bool) -> Iterator[Pass]:
+        """Give the passes of a chunk; more than one only for a single class, cut into slices."""
         network = self.learner.network
         each = len(images) // len(labels)
         names = labels.repeat_interleave(each)
         if low_precision(images.device, self.match.config.precision):
             images = images.bfloat16()
         if not isinstance(network, ConvNet):
-            with seeded(masks, images.device):
-                one = AutogradPass(network, images, names, len(labels), 1 / each, keep=keep)
-            yield one
+            yield AutogradPass(network, images, names, len(labels), 1 / each, keep=keep)
             return
         size = images_at_once(network, images) if len(labels) == 1 else len(images)
         for part, some in zip(images.split(size), names.split(size), strict=True):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hmnpack.augment import Draws, apply, normalise
-from hmnpack.checkpoint import read_if_there, read_state, write_state
+from hmnpack.checkpoint import read_if_there, write_state
 from hmnpack.errors import BadSettings
 from hmnpack.networks import FeatureNetwork, build_network
 from hmnpack.runtime import Listener, kind_of, silent, stream
@@ -179,14 +179,12 @@ def pool_of(  # noqa: PLR0913
         for index in range(config.size)
     ]
     initial = [weights_of(member.network) for member in members]
-    missing = [member for member in members if not member.is_whole()]
+    missing = [member for member in members if not member.is_taken_up()]
     if missing:
         work_folder(folder)
     training = _Training(data, config, seed, listener, after_epoch)
     for some in groups_of(missing, at_once_on(data.device, at_once)):
         within_memory(some, training.of)
-    for member in members:
-        member.network.load_state_dict(read_state(member.path))
     return Pool([member.network for member in members], initial, config.network)
 
 
@@ -241,12 +239,15 @@ class _Member:
     network: FeatureNetwork
     path: Path
 
-    def is_whole(self) -> bool:
-        """Return whether its file is there and can be read; one that cannot is made again."""
+    def is_taken_up(self) -> bool:
+        """Take up the weights of its file; return whether it is there and can be read."""
         try:
-            return read_if_there(self.path) is not None
+            weights = read_if_there(self.path)
         except BadSettings:
             return False
+        if weights is not None:
+            self.network.load_state_dict(weights)
+        return weights is not None
 
     @property
     def name(self) -> str:
