@@ -7,7 +7,8 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 import click
 
@@ -81,6 +82,24 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand that was asked for; where there is none, name one that is alike."""
+        near = get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and near:
+            ctx.fail(f"No such command {args[0]!r}, did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the subcommand."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise  # it shows the help
+        except click.UsageError as error:
+            _refuse(error, ctx)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Run a subcommand; say in one line what went wrong, and leave with its exit code."""
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -92,9 +111,7 @@ class LazyGroup(click.Group):
             say_once("hmnpack: interrupted")
             ctx.exit(INTERRUPTED)
         except click.ClickException as error:
-            if not leads():
-                ctx.exit(error.exit_code)  # rank 0 was given the same words
-            raise
+            _refuse(error, ctx)
         except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
@@ -104,6 +121,15 @@ class LazyGroup(click.Group):
                 traceback.print_exc()
             say_once(f"hmnpack: {one_line(explain(error))}")
             ctx.exit(error.exit_code if isinstance(error, HmnError) else DEFECT)
+
+
+def _refuse(error: click.ClickException, ctx: click.Context) -> NoReturn:
+    """Say in one line how a command was misused, and leave."""
+    if leads():  # all ranks were given the same words
+        used = getattr(error, "ctx", None) or ctx
+        text = error.format_message().rstrip(".")
+        click.echo(f"hmnpack: {one_line(text)}; see {used.command_path} --help", err=True)
+    ctx.exit(error.exit_code)
 
 
 def _variable(command: str, option: click.Parameter) -> str | None:

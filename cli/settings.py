@@ -107,7 +107,8 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
                 raise BadSettings(f"unknown setting {path!r}; {_did_you_mean(path, known)}")
             _put(document, path, value)
     try:
-        return kind.model_validate(document)
+        # As JSON, whose strict reading takes a list for a tuple, but neither true nor "1" for 1.
+        return kind.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
@@ -174,7 +175,8 @@ def _put(document: dict[str, Any], path: str, value: object) -> None:
     *groups, name = path.split(".")
     for group in groups:
         document = document[group]
-    document[name] = value
+    whole = isinstance(value, float) and value.is_integer()
+    document[name] = int(value) if whole else value  # 1e4 steps are 10,000
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

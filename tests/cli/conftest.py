@@ -34,6 +34,7 @@ def run() -> Callable[..., Result]:
     """Run a command line in this process."""
 
     def invoke(*arguments: object, **environment: str) -> Result:
-        return CliRunner().invoke(main, [str(part) for part in arguments], env=environment)
+        words = [str(part) for part in arguments]
+        return CliRunner().invoke(main, words, env=environment, prog_name="hmnpack")
 
     return invoke

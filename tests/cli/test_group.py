@@ -95,10 +95,26 @@ def test_errors_cannot_steer_the_terminal():
     assert one_line("a\x1b[2Jb\u202ec") == "a\\x1b[2Jb\\u202ec"
 
 
-def test_an_unknown_command_is_a_usage_error(run):
-    done = run("compres")
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (("compres",), ("'compres'", "did you mean compress?", "hmnpack --help")),
+        (("qq",), ("'qq'", "hmnpack --help")),
+        (("--bogus",), ("'--bogus'", "hmnpack --help")),
+        (("compress",), ("'DATA'", "hmnpack compress --help")),
+        (("compress", "d", "--ipc", "x"), ("'--ipc'", "'x'", "hmnpack compress --help")),
+        (("inspect", "--jsn", "f"), ("'--jsn'", "'--json'", "hmnpack inspect --help")),
+        (("verify", "a\x1b[2J", "--\x1b[2J"), ("\\x1b", "hmnpack verify --help")),
+    ],
+)
+def test_misuse_is_one_line_that_names_the_help(run, typed, words):
+    done = run(*typed)
     assert done.exit_code == 2
-    assert "compres" in done.stderr
+    assert done.stderr.startswith("hmnpack: ")
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr
+    for word in words:
+        assert word in done.stderr
 
 
 def test_without_a_command_the_help_is_shown(run):

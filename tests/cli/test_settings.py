@@ -123,6 +123,32 @@ def test_a_wrong_file_is_refused(tmp_path, text):
         settings(file=file)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "match.steps = true",
+        'match.steps = "5"',
+        "match.steps = 2024-01-01",
+        "match.steps = 7.5",
+        "match.lr = true",
+        "match.interpolate = 1",
+        "container.decoder_channels = [5, true]",
+    ],
+)
+def test_no_value_is_bent_to_the_type_of_its_setting(tmp_path, line):
+    file = tmp_path / "run.toml"
+    file.write_text(line)
+    with pytest.raises(BadSettings, match=f"setting {line.split()[0]}.* = .*: Input should be"):
+        settings(file=file)
+
+
+def test_a_whole_number_may_be_written_with_an_exponent(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("match.steps = 1e4\nmatch.lr = 1\n")
+    config = settings("match.views=2e2", file=file)
+    assert (config.match.steps, config.match.views, config.match.lr) == (10_000, 200, 1.0)
+
+
 def test_an_absent_file_is_refused_by_name(tmp_path):
     with pytest.raises(BadSettings, match=r"absent\.toml"):
         settings(file=tmp_path / "absent.toml")
