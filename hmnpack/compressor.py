@@ -44,9 +44,9 @@ from hmnpack.sources import (
     Source,
     SourceOptions,
     Split,
-    hold_out,
     normalisation_of,
     open_source,
+    seen_and_held_out,
 )
 from hmnpack.version import __version__
 
@@ -207,7 +207,7 @@ def _condensed(
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     if checkpoint is not None:
         run.open(checkpoint, key)
-    kept, held_out = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))
+    kept, held_out = seen_and_held_out(source.train, config)
     refuse_settings(config.prune, len(held_out))
     real = _real_data(source, kept, run.device)
     fitting = Fitting(

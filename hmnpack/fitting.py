@@ -1,6 +1,5 @@
 """Fitting a container by Adam to an objective: steps, checkpoints, pauses, no arithmetic else."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from hmnpack.schema.config import CompressConfig, GradientConfig, MatchConfig, W
 from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.schema.tiers import TierRates
 from hmnpack.stopping import BestWeights
+from hmnpack.work import digest_of
 
 StageConfig = WarmupConfig | MatchConfig | GradientConfig
 
@@ -136,7 +136,7 @@ class Checkpoint:
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
     """Return what tells runs apart whose checkpoints may not be exchanged."""
     facts = (fingerprint, ipc, config.model_dump_json(), kind_of(device), str(torch.__version__))
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+    return digest_of(*facts)
 
 
 class Fitting:

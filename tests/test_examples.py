@@ -195,24 +195,6 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     assert "numbered 0 to 1" in capsys.readouterr().err
 
 
-def test_a_table_is_made_and_recorded(tmp_path, monkeypatch):
-    pytest.importorskip("sklearn")
-    from hmnpack.schema.result import Result
-
-    tables = script("reproduce/accuracy_table.py")
-    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(tables, "EvaluateConfig", tiny_evaluation)
-    words = "--data digits --label digits --name digits --ipc 1 --recipe smoke --epochs 1"
-    work = ["--seeds", "0", "1", "--device", "cpu", "--work", str(tmp_path / "runs")]
-    monkeypatch.setattr(sys, "argv", ["accuracy_table.py", *words.split(), *work])
-    tables.main()
-    result = Result.model_validate_json((tmp_path / "results" / "digits.json").read_text())
-    assert result.recipe == "smoke"
-    assert (result.figures["ipc"], result.networks) == (1, 2)
-    names = ["random real, same floats", "JPEG real, same bytes", "warm-up alone"]
-    assert [row.name for row in result.controls] == names
-
-
 def test_pngs_are_compared_with_tensors(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     import hmnpack
@@ -469,7 +451,7 @@ def test_a_file_is_looked_at_through_other_eyes(tmp_path, monkeypatch):
 def test_every_script_is_run_here():
     tested = {"pack_in_python.py", "train_on_bundle.py"}
     tested |= {"train_with_fabric.py", "train_timm_network.py", "picture.py", "record_scores.py"}
-    tested |= {"render_tables.py", "accuracy_table.py", "png_check.py", "view_check.py", "proxy.py"}
+    tested |= {"render_tables.py", "png_check.py", "view_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
     tested |= {"scaling.py", "render_paper.py", "render_proxies.py", "markdown.py"}
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}

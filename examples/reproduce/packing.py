@@ -1,6 +1,5 @@
 """Packing a data set once, in as many pieces as it takes, with its minutes counted."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.compressor import RunOptions, compress
 from hmnpack.errors import OutputExists
 from hmnpack.recipes import needs_pool
-from hmnpack.runtime import Listener, choose_device
+from hmnpack.runtime import Listener, choose_device, kind_of
 from hmnpack.schema.config import CompressConfig
 from hmnpack.sources import Source, SourceOptions
+from hmnpack.work import work_name
 
 POOL_STAGE = "pool network"
 """How the names of the stages begin in which networks are trained that later runs find made."""
@@ -93,9 +93,8 @@ class Packing:
         """Return the minutes of each network of the pool, whichever run trained it."""
         settings = self.config.pool.model_copy(update={"size": 1}).model_dump_json()
         seen = (self.source.train.fingerprint, self.config.holdout, self.config.seed)
-        facts = (*seen, settings, choose_device(self.device).type)
-        key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-        return Minutes(self.output.parent / "pool" / f"{key}.minutes.json")
+        name = work_name("minutes", *seen, settings, kind_of(choose_device(self.device)))
+        return Minutes(self.output.parent / "pool" / f"{name}.json")
 
     def minutes(self) -> dict[str, Spent]:
         """Return what packing took: the pool that it needs, and all else."""

@@ -9,11 +9,10 @@ from record import kept_rows, over_seeds, said
 from hmnpack.bundle import Bundle
 from hmnpack.errors import BadData
 from hmnpack.evaluation import evaluate
-from hmnpack.runtime import stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Row
-from hmnpack.sources import Source, hold_out
+from hmnpack.sources import Source, seen_and_held_out_by
 from hmnpack.training import Schedule, schedule_of
 
 
@@ -23,16 +22,10 @@ def as_seen(source: Source, bundle: Bundle) -> Source:
     Raises:
         BadData: if it cannot be known what was held out, or nothing was.
     """
-    manifest, config = bundle.manifest, bundle.manifest.config
-    if manifest.source.fingerprint != source.train.fingerprint:
-        raise BadData(
-            f"the bundle was made from other images ({manifest.source.name}); which of "
-            f"{source.name}'s it has seen is not known"
-        )
-    if config is None or not manifest.source.held_out:
+    seen, held_out = seen_and_held_out_by(bundle.manifest, source)
+    if not len(held_out):
         raise BadData("the bundle was made from all of train; a score needs a part held out of it")
-    kept, held = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))
-    return replace(source, train=kept, test=held)
+    return replace(source, train=seen, test=held_out)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.container import Container, container_of
 from hmnpack.errors import BadSettings
 from hmnpack.matching import FeatureMatching, Match, Pool, RealData, in_parts, pool_of
-from hmnpack.runtime import choose_device, stream
+from hmnpack.runtime import choose_device
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.result import DataFacts
-from hmnpack.sources import Source, SourceOptions, hold_out, open_source
+from hmnpack.sources import Source, SourceOptions, open_source, seen_and_held_out_by
 
 NEW = 1_000_003
 """Added to the seed, it names views that the run did not have."""
@@ -124,7 +124,7 @@ def eyes_of(bundle: Bundle, source: Source, device: str, folder: Path) -> Eyes:
     manifest, config = bundle.manifest, bundle.manifest.config
     if config is None or not config.match.views or config.match.objective != "features":
         raise BadSettings("the file was not made by matching mean features through kept views")
-    kept, _ = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))
+    kept, _ = seen_and_held_out_by(manifest, source)
     place, spec = choose_device(device), manifest.container
     data = RealData(
         kept.images.to(place),

@@ -5,12 +5,8 @@ A cache that cannot be read or written never stops the work.
 """
 
 import contextlib
-import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from hmnpack.errors import HmnError
 from hmnpack.evaluation.bench import Bench, TrainingSet
@@ -20,13 +16,14 @@ from hmnpack.output import write_atomically
 from hmnpack.runtime import kind_of
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, normalisation_of
+from hmnpack.work import work_name
 
 MOST_EPOCHS = 300
 """Epochs on the whole data at most: the 2,000 that the paper trains on a few hundred images would
 take days, and would make another row for every budget."""
 
-_LAYOUT = "whole/2"
-"""Part of every name: to be raised when training, or a file's layout, changes."""
+_KIND = "whole-3"
+"""To be raised when training, or a file's layout, changes."""
 
 
 def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
@@ -45,7 +42,7 @@ def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
     one = TrainingSet(train.images, train.labels, 4 * train.images.numel())
     sets = [one] * bench.config.repeats
     folder, indices = cache_root / "accuracies", range(bench.config.repeats)
-    paths = [folder / f"{_digest(bench, source, index)}.json" for index in indices]
+    paths = [folder / f"{_name(bench, source, index)}.json" for index in indices]
     found = {index: kept for index in indices if (kept := read_accuracy(paths[index])) is not None}
     missing = [index for index in indices if index not in found]
     for group in bench.groups(missing, sets):
@@ -63,15 +60,13 @@ def _of_the_data(bench: Bench, source: Source) -> Bench:
     return replace(bench, config=config, normalisation=normalisation_of(source.train))
 
 
-def _digest(bench: Bench, source: Source, index: int) -> str:
-    """Return the sha256 over everything that decides a network's accuracy."""
+def _name(bench: Bench, source: Source, index: int) -> str:
+    """Return the name of a network's file, by everything that decides its accuracy."""
     config = bench.config
     test = source.test.fingerprint if source.test else ""
-    network = config.network.model_dump(mode="json"), config.train.model_dump(mode="json")
+    protocol = config.network.model_dump_json(), config.train.model_dump_json(), config.min_steps
     data = len(source.classes), source.train.fingerprint, test
-    place = kind_of(bench.device), str(torch.__version__)
-    identity = json.dumps([_LAYOUT, place, data, network, config.min_steps, config.seed, index])
-    return hashlib.sha256(identity.encode()).hexdigest()
+    return work_name(_KIND, kind_of(bench.device), *data, *protocol, config.seed, index)
 
 
 def _write(path: Path, accuracy: float) -> None:

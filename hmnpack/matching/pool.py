@@ -6,7 +6,6 @@ data and its own settings alone, so it serves every budget and every bundle, fro
 """
 
 import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +23,12 @@ from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.together import at_once_on, groups_of, train_together, within_memory
 from hmnpack.training import TrainState
-from hmnpack.work import work_folder
+from hmnpack.work import work_folder, work_name
 
 Weights = dict[str, Tensor]
 
-_TRAINED = 2
-"""Part of a file's name; another number for training that leads to other weights."""
+_KIND = "pool-3"
+"""To be raised when training leads to other weights, or a file's layout changes."""
 
 
 @dataclass(frozen=True)
@@ -314,5 +313,4 @@ def weights_of(network: nn.Module) -> Weights:
 def _key(data: RealData, config: PoolConfig, seed: int) -> str:
     # The size of the pool is left out: network i is the same in a larger pool.
     settings = config.model_copy(update={"size": 1}).model_dump_json()
-    facts = (_TRAINED, data.fingerprint, settings, seed, kind_of(data.device), torch.__version__)
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+    return work_name(_KIND, data.fingerprint, settings, seed, kind_of(data.device))

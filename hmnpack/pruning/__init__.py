@@ -2,7 +2,6 @@
 
 from hmnpack.pruning.bundle import (
     DOUBLE_END,
-    held_out_of,
     needs_held_out,
     prune,
     pruned,
@@ -21,7 +20,6 @@ __all__ = [
     "areas_under_margins",
     "best_beta",
     "hardest_of",
-    "held_out_of",
     "kept_images",
     "margin_of",
     "margins_of",

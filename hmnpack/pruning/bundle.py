@@ -24,7 +24,7 @@ from hmnpack.ranks import joined
 from hmnpack.runtime import Listener, choose_device, kind_of, silent, stream
 from hmnpack.schema.config import PruneConfig, TrainConfig
 from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
-from hmnpack.sources import Source, SourceOptions, Split, hold_out, open_source
+from hmnpack.sources import Source, SourceOptions, Split, open_source, seen_and_held_out_by
 from hmnpack.together import at_once_on
 
 DOUBLE_END = PruneConfig(strategy="double-end")
@@ -100,13 +100,20 @@ def prune(  # noqa: PLR0913
         if data is not None:
             with world.leader_first():
                 source = _opened(data, source_options, trainings.listener)
-            held_out = held_out_of(bundle.manifest, source)
+            held_out = _held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)
             trainings = trainings.kept_in(Path(work), *facts, seed, kind_of(place))
         return pruned(
             bundle, ipc, config, seed=seed, device=place, held_out=held_out, trainings=trainings
         )
+
+
+def _held_out_of(manifest: Manifest, source: Source) -> Split:
+    try:
+        return seen_and_held_out_by(manifest, source)[1]
+    except BadData as error:
+        raise BadData(f"{error}; or give a beta, for which no data is needed") from error
 
 
 def _facts(manifest: Manifest, ipc: int, config: PruneConfig) -> tuple[object, ...]:
@@ -150,26 +157,6 @@ def refuse_settings(config: PruneConfig, held_out: int) -> None:
             "double-end chooses its beta on held-out real images, and none were held out; give a "
             "beta from 0 to 1, or condense with a holdout that leaves some out of each class"
         )
-
-
-def held_out_of(manifest: Manifest, source: Source) -> Split:
-    """Return the images of the training split that condensing never saw.
-
-    Raises:
-        BadData: if that cannot be known, as the data is not what the bundle was made from.
-    """
-    made_from, config = manifest.source, manifest.config
-    if source.train.fingerprint != made_from.fingerprint:
-        raise BadData(
-            f"{source.name} is not the data that the bundle was made from ({made_from.name}; its "
-            "fingerprint differs), so which images it never saw is not known; name that data, or "
-            "give a beta"
-        )
-    if config is not None:
-        held_out = hold_out(source.train, config.holdout, stream(config.seed, "hold-out"))[1]
-        if len(held_out) == made_from.held_out:
-            return held_out
-    raise BadData("the bundle does not tell which images were held out; give a beta from 0 to 1")
 
 
 def pruned(  # noqa: PLR0913

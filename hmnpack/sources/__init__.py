@@ -9,6 +9,7 @@ from hmnpack.sources import (  # noqa: F401  (each enters itself into a registry
     parquet,
 )
 from hmnpack.sources.open import open_source
+from hmnpack.sources.seen import seen_and_held_out, seen_and_held_out_by
 from hmnpack.sources.split import choose_per_class, hold_out, normalisation_of
 from hmnpack.sources.types import Source, SourceOptions, Split
 
@@ -20,4 +21,6 @@ __all__ = [
     "hold_out",
     "normalisation_of",
     "open_source",
+    "seen_and_held_out",
+    "seen_and_held_out_by",
 ]

@@ -11,7 +11,6 @@ from hmnpack.pruning import (
     LabelledImages,
     Trainings,
     hardest_of,
-    held_out_of,
     margins_of,
     most_useful_first,
     prune,
@@ -24,7 +23,12 @@ from hmnpack.runtime import stream
 from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.manifest import Margins, SourceFacts
 from hmnpack.schema.recipes import SMOKE
-from hmnpack.sources import SourceOptions, hold_out
+from hmnpack.sources import (
+    SourceOptions,
+    hold_out,
+    seen_and_held_out,
+    seen_and_held_out_by,
+)
 
 CPU = torch.device("cpu")
 
@@ -175,17 +179,17 @@ def test_beta_is_chosen_on_what_condensing_never_saw(big, source, changed):
     best = max(score.accuracies[0] for score in record.scores)
     assert record.beta == next(s.beta for s in record.scores if s.accuracies[0] == best)
     _, expected = hold_out(source.train, 0.1, stream(0, "hold-out"))
-    assert held_out_of(big.manifest, source).fingerprint == expected.fingerprint
+    assert seen_and_held_out_by(big.manifest, source)[1].fingerprint == expected.fingerprint
 
 
 def test_it_is_the_part_that_compress_holds_out(monkeypatch, tmp_path, source):
     seen = []
 
-    def tracked(split, fraction, generator):
-        seen.append(hold_out(split, fraction, generator))
+    def tracked(train, config):
+        seen.append(seen_and_held_out(train, config))
         return seen[-1]
 
-    monkeypatch.setattr("hmnpack.compressor.hold_out", tracked)
+    monkeypatch.setattr("hmnpack.compressor.seen_and_held_out", tracked)
     bundle = hmnpack.compress(
         source,
         4,
@@ -193,7 +197,7 @@ def test_it_is_the_part_that_compress_holds_out(monkeypatch, tmp_path, source):
         options=RunOptions(device="cpu"),
         source_options=SourceOptions(cache_dir=tmp_path),
     )
-    assert held_out_of(bundle.manifest, source).fingerprint == seen[0][1].fingerprint
+    assert seen_and_held_out_by(bundle.manifest, source)[1].fingerprint == seen[0][1].fingerprint
 
 
 def test_trained_at_once_it_is_the_same_bundle(big, source, changed):

@@ -6,7 +6,7 @@ from pathlib import Path
 from packing import Packing
 from torch import Tensor
 
-from ablations.study import Study, digest
+from ablations.study import Study
 from hmnpack.budget import instances_within
 from hmnpack.bundle import Bundle, read
 from hmnpack.checkpoint import read_state, write_state
@@ -68,10 +68,10 @@ def pruned_to(
     """
     config = _prune_config(study, strategy)
     facts = big.manifest.data_sha256, study.seed, config.model_dump_json(), ipc, keep, study.on
-    path = study.work / f"pruned-{digest(*facts)}.hmn"
+    path = study.work / f"{study.name('pruned', *facts)}.hmn"
     if path.exists():
         return read(path)
-    margins = digest(*facts[:2], config.network, config.seeds, config.margins)
+    margins = study.name("margins", *facts[:2], config.network, config.seeds, config.margins)
     bundle = pruned(
         big,
         ipc,
@@ -79,7 +79,7 @@ def pruned_to(
         seed=study.seed,
         device=choose_device(study.device),
         held_out=study.chosen_by(big) if needs_held_out(config) else None,
-        trainings=_kept_trainings(study, f"margins-{margins}.pt", f"{path.stem}.pt"),
+        trainings=_kept_trainings(study, f"{margins}.pt", f"{path.stem}.pt"),
         keep=keep,
     )
     bundle.save(path)
@@ -90,7 +90,7 @@ def _packing(study: Study, ipc: int, prune: PruneConfig, changes: Mapping[str, o
     """Return the condensing of a bundle, which no setting of later pruning has a part in."""
     config = study.config(changes).model_copy(update={"prune": prune})
     facts = study.source.train.fingerprint, ipc, config.model_dump_json()
-    output = study.work / f"ipc{ipc}-{digest(*facts)}.hmn"
+    output = study.work / f"{study.name(f'ipc{ipc}', *facts)}.hmn"
     is_over = prune.strategy != "none"
     return Packing(
         study.source,

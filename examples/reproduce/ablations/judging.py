@@ -4,7 +4,7 @@ from functools import partial
 
 from record import kept_rows, over_seeds
 
-from ablations.study import Study, digest
+from ablations.study import Study
 from hmnpack.bundle import Bundle
 from hmnpack.evaluation import evaluate
 from hmnpack.schema.evaluation import EvaluateConfig
@@ -25,8 +25,8 @@ def judged(study: Study, bundle: Bundle, protocol: EvaluateConfig) -> list[Row]:
     source = study.tested(bundle)
     tested_on = source.test.fingerprint if source.test else ""
     wanted = protocol.model_copy(update={"seed": 0, "repeats": 1})
-    name = digest(bundle.manifest.data_sha256, tested_on, wanted.model_dump_json())
-    files = {seed: study.work / f"rows-{name}.seed-{seed}.json" for seed in study.seeds}
+    name = study.name("rows", bundle.manifest.data_sha256, tested_on, wanted.model_dump_json())
+    files = {seed: study.work / f"{name}.seed-{seed}.json" for seed in study.seeds}
     options = SourceOptions(cache_dir=study.work)
 
     def trained(seed: int) -> tuple[Row, ...]:

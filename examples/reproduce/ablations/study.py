@@ -1,6 +1,5 @@
 """What a table or figure is, and what it is measured with: data, size, settings, seeds, folder."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -13,13 +12,14 @@ from ablations.scale import Scale
 from hmnpack.bundle import Bundle
 from hmnpack.cli.settings import CompressSettings, evaluate_config
 from hmnpack.recipes import recipe_of, shape_of
-from hmnpack.runtime import Listener, stream
+from hmnpack.runtime import Listener, choose_device, kind_of, stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.protocols import PROTOCOLS
 from hmnpack.schema.result import Figure, Row
 from hmnpack.sources import Source, Split, hold_out
+from hmnpack.work import work_name
 
 JUDGING = "evaluate."
 """How the names of settings begin that are of judging; the others are of condensing."""
@@ -66,6 +66,10 @@ class Study:
     work: Path
     device: str
     listener: Listener
+
+    def name(self, kind: str, *facts: object) -> str:
+        """Return the name of a file of the study: other facts, device or versions, another."""
+        return work_name(kind, kind_of(choose_device(self.device)), *facts)
 
     def config(self, changes: Mapping[str, object]) -> CompressConfig:
         """Return the settings of condensing: the study's own over those typed, scaled, the recipe.
@@ -187,11 +191,6 @@ def named(row: Row, name: str, ipc: int, paper: float | None = None, **figures: 
     """
     found = {"ipc": ipc, **({} if paper is None else {"paper": paper}), **figures}
     return row.model_copy(update={"name": name, "figures": {**found, **row.figures}})
-
-
-def digest(*facts: object) -> str:
-    """Return a short name for everything that decides a file: texts, numbers, settings."""
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
 
 def _texts(changes: Mapping[str, object]) -> list[str]:

@@ -1,0 +1,41 @@
+"""Which real images condensing sees, and which it holds out: by its settings, or a finished bundle.
+
+What is held out judges the condensed images without the test split, so every reader of it must
+find the same images.
+"""
+
+from hmnpack.errors import BadData
+from hmnpack.runtime import stream
+from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.manifest import Manifest
+from hmnpack.sources.split import hold_out
+from hmnpack.sources.types import Source, Split
+
+
+def seen_and_held_out(train: Split, config: CompressConfig) -> tuple[Split, Split]:
+    """Return (what condensing sees, what it holds out) of the training split.
+
+    Args:
+        train: All images that are trained on.
+        config: The settings of the run: its seed, and the part that is held out of each class.
+    """
+    return hold_out(train, config.holdout, stream(config.seed, "hold-out"))
+
+
+def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Split]:
+    """Return (what a bundle was condensed from, what was held out for it) of its data.
+
+    Raises:
+        BadData: if that cannot be known.
+    """
+    made_from, config = manifest.source, manifest.config
+    if source.train.fingerprint != made_from.fingerprint:
+        raise BadData(
+            f"{source.name} is not the data that the bundle was made from ({made_from.name}; its "
+            "fingerprint differs), so which images it never saw is not known; name that data"
+        )
+    if config is not None:
+        seen, held_out = seen_and_held_out(source.train, config)
+        if len(held_out) == made_from.held_out:
+            return seen, held_out
+    raise BadData("the bundle does not tell which images were held out of its data")
