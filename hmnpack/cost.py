@@ -10,7 +10,6 @@ Memory is a model: the images, networks with gradients and momentum, and what th
 work (:mod:`hmnpack.footprint`).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -27,6 +26,7 @@ from hmnpack.footprint import (
     tested_bytes,
     weight_bytes,
 )
+from hmnpack.preflight import networks_of
 from hmnpack.probe import images_shown, quick_network, quick_training
 from hmnpack.pruning import hardest_of, needs_held_out
 from hmnpack.pruning.select import BY_MARGIN
@@ -137,16 +137,16 @@ def stages_of(run: Run) -> tuple[Stage, ...]:
 
 def is_known(config: CompressConfig) -> bool:
     """Return whether the operations of every network that a run uses are known."""
-    return all(flops.is_counted(network) for network in _networks_of(config))
+    return all(flops.is_counted(used.network) for used in networks_of(config))
 
 
-def matched_through(config: CompressConfig) -> NetworkConfig:
+def gradient_network_of(config: CompressConfig) -> NetworkConfig:
     """Return the architecture of gradient matching: where it starts from the pool, the pool's."""
     starts_from_pool = config.gradient.start == "pool"
     return config.pool.network if starts_from_pool else config.gradient.network
 
 
-def compared_in(config: CompressConfig) -> NetworkConfig:
+def feature_network_of(config: CompressConfig) -> NetworkConfig:
     """Return the architecture of feature matching: where there is a queue, the queue's."""
     return config.match.queue.network if config.match.queue.size else config.pool.network
 
@@ -156,21 +156,9 @@ def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     return min(match.synthetic_batch, spec.instances // match.parts_of(spec.instances))
 
 
-def _networks_of(config: CompressConfig) -> Iterator[NetworkConfig]:
-    if needs_pool(config):
-        yield config.pool.network
-    if config.match.steps:
-        yield compared_in(config)
-    if config.gradient.networks:
-        yield matched_through(config)
-    if config.prune.strategy in BY_MARGIN:
-        yield config.prune.network
-
-
 def _pool(run: Run) -> Stage:
     pool, layers = run.config.pool, run.layers(run.config.pool.network)
-    steps = ceil(run.images / pool.train.batch)
-    epochs = max(pool.train.epochs, ceil(pool.min_steps / steps))
+    epochs = schedule_of(pool.train, run.images, pool.min_steps).epochs
     operations = pool.size * epochs * run.images * flops.network_flops(layers, flops.TRAINING)
     at_once = min(pool.size, run.trained_at_once or pool.size)
     maps = at_once * pool.train.batch * first_order_bytes(pool.network, run.spec.image)
@@ -190,7 +178,7 @@ def _warm_up(run: Run) -> Stage:
 
 
 def _feature_matching(run: Run) -> Stage:
-    match, network = run.config.match, compared_in(run.config)
+    match, network = run.config.match, feature_network_of(run.config)
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
     view = kept_bytes(match, network, run.spec.image, classes)
@@ -198,7 +186,7 @@ def _feature_matching(run: Run) -> Stage:
     kept, looks = _views(match, views, view, run.view_bytes)
     real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)
     per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
-    if match.krr:  # the last features of all synthetic images are had before any way back
+    if match.krr:  # the last features of all synthetic images are computed before any way back
         per_image += flops.network_flops(layers, flops.FEATURES)
     if match.through_trained:
         per_image += flops.network_flops(layers, flops.LOSS_TO_IMAGES)
@@ -253,7 +241,7 @@ def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tupl
 
 
 def _gradient_matching(run: Run) -> Stage:
-    gradient, layers = run.config.gradient, run.layers(matched_through(run.config))
+    gradient, layers = run.config.gradient, run.layers(gradient_network_of(run.config))
     each, classes = min(gradient.synthetic_batch, run.spec.instances), run.spec.classes
     synthetic = classes * each
 
@@ -280,7 +268,7 @@ def _gradient_matching(run: Run) -> Stage:
 
 def _second_derivatives(config: CompressConfig) -> Passes:
     """Return the passes of synthetic images: a ConvNet's derivatives are written by hand."""
-    if matched_through(config).name == "convnet":
+    if gradient_network_of(config).name == "convnet":
         return flops.SECOND_DERIVATIVES
     return flops.SECOND_DERIVATIVES_BY_AUTOGRAD
 
@@ -360,7 +348,7 @@ def _gradient_bytes(run: Run, layers: tuple[Layer, ...], each: int) -> int:
     its real ones where these are more, and three sets of weight gradients for each class: of real
     and of synthetic images, and the direction of their difference.
     """
-    gradient, network = run.config.gradient, matched_through(run.config)
+    gradient, network = run.config.gradient, gradient_network_of(run.config)
     maps = load_of_gradients(network, run.spec.image, each, gradient.real_batch).bytes
     weights = weight_bytes(layers)
     return 3 * weights + (run.gradient_classes or run.spec.classes) * (maps + 3 * weights)

@@ -11,15 +11,14 @@ from hmnpack.cost import (
     Run,
     Stage,
     Work,
-    compared_in,
+    feature_network_of,
+    gradient_network_of,
     is_known,
-    matched_through,
     stages_of,
     synthetic_each,
 )
-from hmnpack.footprint import load_of_gradients
-from hmnpack.matching.chunks import classes_at_once
 from hmnpack.matching.features import feature_classes, kept_of_views
+from hmnpack.matching.gradient import gradient_classes
 from hmnpack.rate import measured_rates
 from hmnpack.runtime import free_memory, low_precision
 from hmnpack.schema.config import CompressConfig, Precision
@@ -174,7 +173,7 @@ def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device
     """Return how many classes feature matching takes at a time."""
     return feature_classes(
         config.match,
-        compared_in(config),
+        feature_network_of(config),
         spec.image,
         synthetic_each(config.match, spec),
         classes=spec.classes,
@@ -184,13 +183,13 @@ def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device
 
 
 def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
-    """Return how many classes gradient matching takes at a time.
-
-    On a CPU one, and of any network but a ConvNet one (``GradientMatching``).
-    """
-    network = matched_through(config)
-    if device.type == "cpu" or network.name != "convnet":
-        return 1
-    each = min(config.gradient.synthetic_batch, spec.instances)
-    load = load_of_gradients(network, spec.image, each, config.gradient.real_batch)
-    return classes_at_once(spec.classes, load, free_memory(device))
+    """Return how many classes gradient matching takes at a time."""
+    return gradient_classes(
+        gradient_network_of(config),
+        spec.image,
+        synthetic=min(config.gradient.synthetic_batch, spec.instances),
+        real=config.gradient.real_batch,
+        classes=spec.classes,
+        on_cpu=device.type == "cpu",
+        max_memory=free_memory(device),
+    )

@@ -1,6 +1,7 @@
 """What can be refused before any work: settings that a later stage would stumble over."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 
@@ -52,28 +53,41 @@ def refuse_early(
     refuse_queue(config.match)
     if config.match.steps:
         OBJECTIVES[config.match.objective]
-    for setting, network, gives_features in _networks(config):
-        _refuse_network(setting, network, spec, gives_features=gives_features)
+    for used in networks_of(config):
+        _refuse_network(used, spec)
 
 
-def _networks(config: CompressConfig) -> Iterator[tuple[str, NetworkConfig, bool]]:
-    """Give each network that the run builds: where it is set, and whether it must give features."""
+class Used(NamedTuple):
+    """A network that a run builds.
+
+    Attributes:
+        setting: Where it is set.
+        network: Its architecture.
+        gives_features: Whether it must give features of its blocks.
+    """
+
+    setting: str
+    network: NetworkConfig
+    gives_features: bool
+
+
+def networks_of(config: CompressConfig) -> Iterator[Used]:
+    """Give each network that a run builds."""
     if needs_pool(config):
-        yield "pool.network", config.pool.network, True
+        yield Used("pool.network", config.pool.network, True)
     if config.match.steps and config.match.queue.size:
-        yield "match.queue.network", config.match.queue.network, True
+        yield Used("match.queue.network", config.match.queue.network, True)
     if config.gradient.networks and config.gradient.start != "pool":
-        yield "gradient.network", config.gradient.network, config.gradient.real == "kmeans"
+        is_clustered = config.gradient.real == "kmeans"
+        yield Used("gradient.network", config.gradient.network, is_clustered)
     if config.prune.strategy in BY_MARGIN:
-        yield "prune.network", config.prune.network, False
+        yield Used("prune.network", config.prune.network, False)
 
 
-def _refuse_network(
-    setting: str, config: NetworkConfig, spec: ContainerSpec, *, gives_features: bool
-) -> None:
+def _refuse_network(used: Used, spec: ContainerSpec) -> None:
     """Build a network once; see :func:`refuse_early`."""
     network = build_network(
-        config, classes=spec.classes, image=spec.image, generator=stream(0, "preflight")
+        used.network, classes=spec.classes, image=spec.image, generator=stream(0, "preflight")
     )
-    if gives_features:
-        feature_network(network, f"{setting}.name", config)
+    if used.gives_features:
+        feature_network(network, f"{used.setting}.name", used.network)

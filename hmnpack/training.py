@@ -11,12 +11,14 @@ Shape legend: N images, K classes, C channels, H height, W width.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hmnpack.augment import apply, cutmix, draw, normalise
+from hmnpack.checkpoint import read_if_there
 from hmnpack.errors import Diverged
 from hmnpack.runtime import Listener, autocast, seeded, silent, stream
 from hmnpack.schema.config import Precision, TrainConfig
@@ -131,7 +133,8 @@ def train(  # noqa: PLR0913
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
                 optimiser.param_groups[0]["lr"] = rate
                 batch, target = normalise(pixels_of(images[rows]), normalisation), labels[rows]
-                losses[step], logits = _step(network, optimiser, batch, target, config, generator)
+                done = sgd_step(network, optimiser, batch, target, config, generator)
+                losses[step], logits = done
                 if on_batch is not None:
                     on_batch(rows, logits, target)
         mean = mean_loss(losses, epoch * schedule.steps, name)
@@ -175,8 +178,8 @@ def sgd_step(
     target: Tensor,
     config: TrainConfig,
     generator: torch.Generator,
-) -> Tensor:
-    """Do one step on a batch; return the loss, still on the device.
+) -> tuple[Tensor, Tensor]:
+    """Do one step; return its loss, and the logits [n, K] that it is of, still on the device.
 
     Args:
         network: In training mode, on the batch's device.
@@ -186,18 +189,6 @@ def sgd_step(
         config: Augmentation, CutMix and precision.
         generator: Of this step's augmentation.
     """
-    return _step(network, optimiser, batch, target, config, generator)[0]
-
-
-def _step(
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    batch: Tensor,
-    target: Tensor,
-    config: TrainConfig,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Do one step; return its loss, and the logits that the loss is of."""
     draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
     batch = apply(batch, draws)
     partner, kept = None, 1.0
@@ -246,6 +237,16 @@ def state_of(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -
         {name: value.detach().clone() for name, value in network.state_dict().items()},
         {name: value.clone() for name, value in buffers.items() if value is not None},
     )
+
+
+def read_training(path: Path, device: torch.device) -> TrainState | None:
+    """Return the state that a file holds (its attributes, as a dictionary), if there is a file.
+
+    Raises:
+        BadSettings: if it cannot be read.
+    """
+    state = read_if_there(path, device)
+    return None if state is None else TrainState(**state)
 
 
 def restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainState) -> None:

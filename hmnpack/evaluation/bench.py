@@ -126,12 +126,7 @@ class Bench:
         return [found[index] for index in group]
 
     def _trained(self, group: "_Group", files: Sequence[KeptNetwork | None]) -> list[float]:
-        states = [None if file is None else file.reached(self.device) for file in files]
-        if len({state.epoch if state else 0 for state in states}) > 1:
-            alone = zip(group.parted(), files, strict=True)
-            return [accuracy for one, file in alone for accuracy in self._trained(one, [file])]
-        reached = [state for state in states if state is not None]
-        own = [file for file in files if file is not None]
+        own = [file for file in files if file is not None]  # of all, or of none
         networks = [self._network(group.row, index) for index in group.indices]
         train_together(
             networks,
@@ -141,7 +136,7 @@ class Bench:
             seed=self.config.seed,
             names=[f"evaluate/{group.row}/{index}" for index in group.indices],
             min_steps=self.config.min_steps,
-            resume=reached or None,
+            resume=[file.read_state(self.device) for file in own],
             on_epoch=keeping(own) if own else None,
             listener=group.told(self.listener),
         )
@@ -227,13 +222,6 @@ class _Group:
     indices: Sequence[int]
     sets: Sequence[TrainingSet]
     before: int
-
-    def parted(self) -> list["_Group"]:
-        """Return a group for each network."""
-        return [
-            _Group(self.row, [index], self.sets, self.before + place)
-            for place, index in enumerate(self.indices)
-        ]
 
     def told(self, listener: Listener) -> Listener:
         """Return a listener to this group's epochs that counts those of the whole row."""

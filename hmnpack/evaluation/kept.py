@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from hmnpack.checkpoint import read_if_there, write_state
+from hmnpack.checkpoint import write_state
 from hmnpack.output import write_atomically
 from hmnpack.together import OnEpochs
-from hmnpack.training import TrainState
+from hmnpack.training import TrainState, read_training
 from hmnpack.work import work_name
 
 SECONDS = 60.0
@@ -61,16 +61,15 @@ class KeptNetwork:
         write_atomically(self.path, accuracy_text(accuracy), force=True)
         self.unfinished.unlink(missing_ok=True)
 
-    def reached(self, device: torch.device) -> TrainState | None:
+    def read_state(self, device: torch.device) -> TrainState | None:
         """Return how far the training got, if it was begun.
 
         Raises:
             BadSettings: if its file cannot be read.
         """
-        state = read_if_there(self.unfinished, device)
-        return None if state is None else TrainState(**state)
+        return read_training(self.unfinished, device)
 
-    def reach(self, state: TrainState) -> None:
+    def write_state(self, state: TrainState) -> None:
         """Keep how far the training got.
 
         Raises:
@@ -92,7 +91,7 @@ def keeping(networks: Sequence[KeptNetwork], seconds: float = SECONDS) -> OnEpoc
         nonlocal last
         if time.monotonic() - last >= seconds:
             for network, state in zip(networks[which], states, strict=True):
-                network.reach(state)
+                network.write_state(state)
             last = time.monotonic()
 
     return keep

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import partial
 
 from hmnpack.matching.comparison import CHARACTERISTIC, MMD
+from hmnpack.matching.data import RealData
 from hmnpack.matching.features import FeatureMatching
 from hmnpack.matching.gradient import GradientMatching, refuse_ranks
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.parts import in_parts
-from hmnpack.matching.pool import Pool, RealData, feature_network, pool_of
+from hmnpack.matching.pool import Pool, feature_network, pool_of
 from hmnpack.matching.queue import refuse_queue
 from hmnpack.matching.regression import refuse_regression
 from hmnpack.matching.warmup import Reconstruction, targets_of

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.matching.pool import RealData
+from hmnpack.matching.data import RealData
 from hmnpack.networks import FeatureNetwork
 
 _BATCH = 512

@@ -34,7 +34,38 @@ from hmnpack.networks.derivatives import (
 )
 from hmnpack.ranks import World
 from hmnpack.runtime import low_precision, seeded, sent, stream
-from hmnpack.schema.config import GradientConfig
+from hmnpack.schema.config import GradientConfig, NetworkConfig
+from hmnpack.schema.container import ImageShape
+
+
+def gradient_classes(  # noqa: PLR0913
+    network: NetworkConfig,
+    image: ImageShape,
+    *,
+    synthetic: int,
+    real: int,
+    classes: int,
+    on_cpu: bool,
+    max_memory: int | None,
+) -> int:
+    """Return how many classes are done at a time.
+
+    On a CPU one: its slices stay in the cache. Elsewhere as many as the memory allows, of a
+    ConvNet; other networks go class by class anyway.
+
+    Args:
+        network: What is matched through.
+        image: Shape of an image.
+        synthetic: Images of each class.
+        real: Images of each class.
+        classes: All of them.
+        on_cpu: Where one at a time is fastest.
+        max_memory: Bytes, elsewhere; None: no bound.
+    """
+    if on_cpu or network.name != "convnet":
+        return 1
+    load = load_of_gradients(network, image, synthetic, real)
+    return classes_at_once(classes, load, max_memory)
 
 
 class GradientMatching(Objective):
@@ -102,7 +133,7 @@ class GradientMatching(Objective):
         found = torch.zeros(data.classes, each, dtype=torch.int64, device=data.device)
         for label in self.own:
             generator = stream(self.match.seed, "gradient", "kmeans", number, label)
-            rows = (data.labels == label).nonzero().flatten()
+            rows = data.rows_of(label)
             count = min(each, len(rows))
             places = representatives(network, data, rows, count, generator)
             found[label] = rows[places].repeat(-(-each // count))[:each]
@@ -122,7 +153,15 @@ class GradientMatching(Objective):
         some = sent(drawn.chosen[block.start : block.stop], data.device)
         images = data.prepared(container.expand(some.flatten()), classes, drawn.draws)
         first = block.start - self.own.start
-        at_once = self._classes_at_once(some.shape[1], drawn.real.shape[1])
+        at_once = gradient_classes(
+            self.learner.architecture,
+            data.shape,
+            synthetic=some.shape[1],
+            real=drawn.real.shape[1],
+            classes=len(self.own),
+            on_cpu=data.device.type == "cpu",
+            max_memory=self.match.max_memory,
+        )
         total, gradients = images.new_zeros(()), []
         for label, labels, rows, mine in zip(
             block[::at_once],
@@ -172,18 +211,6 @@ class GradientMatching(Objective):
         size = images_at_once(network, images) if len(labels) == 1 else len(images)
         for part, some in zip(images.split(size), names.split(size), strict=True):
             yield ConvNetPass(network, part, some, len(labels), 1 / each)
-
-    def _classes_at_once(self, synthetic: int, real: int) -> int:
-        """Return how many classes a chunk holds, for so many images of each.
-
-        On a CPU one: its slices stay in the cache. Elsewhere as many as the memory allows, of a
-        ConvNet; other networks go class by class anyway.
-        """
-        data, network = self.match.data, self.learner.architecture
-        if data.device.type == "cpu" or not isinstance(self.learner.network, ConvNet):
-            return 1
-        load = load_of_gradients(network, data.shape, synthetic, real)
-        return classes_at_once(len(self.own), load, self.match.max_memory)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from hmnpack.container import Container
-from hmnpack.matching.pool import Pool, RealData
+from hmnpack.matching.data import RealData
+from hmnpack.matching.pool import Pool
 from hmnpack.ranks import ALONE, World
 
 Config = TypeVar("Config")

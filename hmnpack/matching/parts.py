@@ -13,8 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from hmnpack.matching.data import RealData
 from hmnpack.matching.embedding import embedded
-from hmnpack.matching.pool import RealData
 from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import stream
 

@@ -13,83 +13,20 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hmnpack.augment import Draws, apply, normalise
 from hmnpack.checkpoint import read_if_there, write_state
 from hmnpack.errors import BadSettings
+from hmnpack.matching.data import RealData
 from hmnpack.networks import FeatureNetwork, build_network
 from hmnpack.runtime import Listener, kind_of, silent, stream
 from hmnpack.schema.config import NetworkConfig, PoolConfig
-from hmnpack.schema.container import ImageShape
-from hmnpack.schema.manifest import Normalisation
 from hmnpack.together import at_once_on, groups_of, train_together, within_memory
-from hmnpack.training import TrainState
+from hmnpack.training import TrainState, read_training
 from hmnpack.work import work_folder, work_name
 
 Weights = dict[str, Tensor]
 
 _KIND = "pool-3"
 """To be raised when training leads to other weights, or a file's layout changes."""
-
-
-@dataclass(frozen=True)
-class RealData:
-    """The real images that condensing sees, on the device that it runs on.
-
-    Attributes:
-        images: uint8 [N, C, H, W].
-        labels: int64 [N].
-        classes: Number of classes K.
-        normalisation: Mean and standard deviation of the images.
-        fingerprint: Names the images and labels, for caches.
-        parts: int64 [N], the part of its class that each image belongs to, see
-            :mod:`hmnpack.matching.parts`; None: classes are whole.
-        parts_each: Number of parts of every class; no part is empty.
-    """
-
-    images: Tensor
-    labels: Tensor
-    classes: int
-    normalisation: Normalisation
-    fingerprint: str
-    parts: Tensor | None = None
-    parts_each: int = 1
-
-    def rows_of(self, label: int, part: int = 0) -> Tensor:
-        """Return which images belong to a class, or to a part of it: int64 [n]."""
-        own = self.labels == label
-        if self.parts is not None:
-            own &= self.parts == part
-        return own.nonzero().flatten()
-
-    @property
-    def shape(self) -> ImageShape:
-        """Shape of an image."""
-        channels, height, width = self.images.shape[1:]
-        return ImageShape(channels=channels, height=height, width=width)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the images are."""
-        return self.images.device
-
-    def normalised(self, rows: Tensor) -> Tensor:
-        """Return some of the images as networks see them, not augmented: float32 [n, C, H, W].
-
-        Args:
-            rows: int64 [n], which of them.
-        """
-        return normalise(self.images[rows].float() / 255, self.normalisation)
-
-    def prepared(self, images: Tensor, classes: Tensor, draws: Draws) -> Tensor:
-        """Normalise and augment images, with one draw per class for all of its (siamese).
-
-        Args:
-            images: In [0, 1], [k * n, C, H, W], class by class; real or synthetic.
-            classes: int64 [k], the numbers of their classes.
-            draws: One for each of all K classes.
-        """
-        rows = classes.repeat_interleave(len(images) // len(classes))
-        return apply(normalise(images, self.normalisation), draws.index(rows))
 
 
 class Pool:
@@ -178,7 +115,8 @@ def pool_of(  # noqa: PLR0913
         for index in range(config.size)
     ]
     initial = [weights_of(member.network) for member in members]
-    missing = [member for member in members if not member.is_taken_up()]
+    trained = [member.load() for member in members]
+    missing = [member for member, done in zip(members, trained, strict=True) if not done]
     if missing:
         work_folder(folder)
     training = _Training(data, config, seed, listener, after_epoch)
@@ -238,8 +176,8 @@ class _Member:
     network: FeatureNetwork
     path: Path
 
-    def is_taken_up(self) -> bool:
-        """Take up the weights of its file; return whether it is there and can be read."""
+    def load(self) -> bool:
+        """Give the network the weights of its file; return whether it was there, and readable."""
         try:
             weights = read_if_there(self.path)
         except BadSettings:
@@ -270,22 +208,7 @@ class _Training:
     after_epoch: Callable[[], None]
 
     def of(self, members: Sequence[_Member]) -> Sequence[_Member]:
-        """Train some networks from where they are, at once if they are there alike; write them."""
-        states = [self._reached(member) for member in members]
-        if len({state.epoch if state else 0 for state in states}) > 1:
-            return [done for member in members for done in self.of([member])]
-        reached = [state for state in states if state is not None]
-        self._train(members, reached or None)
-        for member in members:
-            write_state(member.path, member.network.state_dict())
-            member.unfinished.unlink(missing_ok=True)
-        return members
-
-    def _reached(self, member: _Member) -> TrainState | None:
-        state = read_if_there(member.unfinished, self.data.device)
-        return None if state is None else TrainState(**state)
-
-    def _train(self, members: Sequence[_Member], reached: Sequence[TrainState] | None) -> None:
+        """Train some networks from where they are, and write them."""
         train_together(
             [member.network for member in members],
             [(self.data.images, self.data.labels)] * len(members),
@@ -294,10 +217,14 @@ class _Training:
             seed=self.seed,
             names=[member.name for member in members],
             min_steps=self.config.min_steps,
-            resume=reached,
+            resume=[read_training(member.unfinished, self.data.device) for member in members],
             on_epoch=lambda which, states: self._keep(members[which], states),
             listener=self.listener,
         )
+        for member in members:
+            write_state(member.path, member.network.state_dict())
+            member.unfinished.unlink(missing_ok=True)
+        return members
 
     def _keep(self, members: Sequence[_Member], states: Sequence[TrainState]) -> None:
         for member, state in zip(members, states, strict=True):

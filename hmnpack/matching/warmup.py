@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hmnpack.container import Container
+from hmnpack.matching.data import RealData
 from hmnpack.matching.embedding import difficulty, embedded
 from hmnpack.matching.kmeans import kmeans, nearest_points
 from hmnpack.matching.objective import Objective
-from hmnpack.matching.pool import Pool, RealData
+from hmnpack.matching.pool import Pool
 from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime import sent, stream
 from hmnpack.schema.config import WarmupConfig

@@ -54,7 +54,7 @@ class _Lesson:
     seed: int
     names: Sequence[str]
     min_steps: int
-    resume: Sequence[TrainState] | None
+    resume: Sequence[TrainState | None]
     on_epoch: OnEpochs | None
     on_batch: OnBatches | None
     listener: Listener
@@ -69,7 +69,7 @@ def train_together(  # noqa: PLR0913
     seed: int,
     names: Sequence[str],
     min_steps: int = 0,
-    resume: Sequence[TrainState] | None = None,
+    resume: Sequence[TrainState | None] = (),
     on_epoch: OnEpochs | None = None,
     on_batch: OnBatches | None = None,
     listener: Listener = silent,
@@ -83,7 +83,7 @@ def train_together(  # noqa: PLR0913
     VGG16 and ResNet18, and most of torchvision that are made of plain layers. Batch norm is
     supported, with each network's own running statistics; so is dropout, whose masks are drawn for
     all networks together, and are others than alone. Networks that cannot go side by side, such as
-    DenseNet121, and a single network, are trained one after another.
+    DenseNet121, that go on from different epochs, or a single one, are trained one after another.
 
     Args:
         networks: B of one architecture, on one device; left in training mode. If the training
@@ -95,7 +95,7 @@ def train_together(  # noqa: PLR0913
         seed: Seed of the run.
         names: Of every training's random streams; some may be alike.
         min_steps: Epochs are added until there are this many steps.
-        resume: States of every network to go on from, all after as many epochs.
+        resume: The state that each network goes on from, None for one that begins; empty: all do.
         on_epoch: Is given such states after every epoch: of all networks where they go side by
             side, else of one; it may raise to stop the training.
         on_batch: Is given what the networks said of every batch.
@@ -108,11 +108,13 @@ def train_together(  # noqa: PLR0913
         ValueError: if there are not as many networks, sets and names, or they are not alike.
     """
     _refuse_unlike(networks, sets, names)
+    states = resume or [None] * len(networks)
     lesson = _Lesson(
-        config, normalisation, seed, names, min_steps, resume, on_epoch, on_batch, listener
+        config, normalisation, seed, names, min_steps, states, on_epoch, on_batch, listener
     )
     image = sets[0][0].shape[1:]
-    if len(networks) > 1 and can_be_wide(networks[0], (image[0], image[1], image[2])):
+    alike = len({state.epoch if state else 0 for state in states}) == 1
+    if len(networks) > 1 and alike and can_be_wide(networks[0], (image[0], image[1], image[2])):
         _train_side_by_side(networks, sets, lesson)
     else:
         _train_one_by_one(networks, sets, lesson)
@@ -150,7 +152,7 @@ def _train_one_by_one(
             seed=lesson.seed,
             name=lesson.names[index],
             min_steps=lesson.min_steps,
-            resume=lesson.resume[index] if lesson.resume else None,
+            resume=lesson.resume[index],
             on_epoch=_state_of_one(index, lesson.on_epoch),
             on_batch=_one_of(index, lesson.on_batch),
             listener=partial(_told_of_one, lesson.listener, index, len(networks)),
@@ -187,7 +189,7 @@ def _train_side_by_side(
     pile, wide = Pile(sets, device), Wide(networks).train()
     schedule = schedule_of(config, images, lesson.min_steps)
     optimiser = optimiser_of(wide, config)
-    first = _restored(wide, optimiser, lesson.resume) if lesson.resume else 0
+    first = _restored(wide, optimiser, [state for state in lesson.resume if state])
     for epoch in range(first, schedule.epochs):
         generators = [stream(lesson.seed, name, "epoch", epoch) for name in lesson.names]
         orders = [torch.randperm(images, generator=generator) for generator in generators]
@@ -219,7 +221,9 @@ def _states(wide: Wide, optimiser: torch.optim.Optimizer, epoch: int) -> list[Tr
 
 
 def _restored(wide: Wide, optimiser: torch.optim.Optimizer, states: Sequence[TrainState]) -> int:
-    """Give the wide network what its parts' states are; return the epochs that they have had."""
+    """Give the wide network its parts' states, if there are any; return their epochs."""
+    if not states:
+        return 0
     network, momentum = (
         joined([getattr(state, name) for state in states]) for name in ("network", "momentum")
     )

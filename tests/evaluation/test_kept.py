@@ -118,10 +118,10 @@ def test_what_another_process_finished_meanwhile_is_no_training_under_way(bench,
     kept = file_of(
         replace(bench, kept=Kept(tmp_path)), TrainingSet(torch.zeros(2), torch.zeros(2), 0)
     )
-    assert kept.reached(torch.device("cpu")) is None
+    assert kept.read_state(torch.device("cpu")) is None
     kept.unfinished.write_bytes(b"nonsense")
     with pytest.raises(BadSettings, match="cannot be read; delete it"):
-        kept.reached(torch.device("cpu"))
+        kept.read_state(torch.device("cpu"))
 
 
 def test_what_is_kept_is_of_one_arithmetic(bench, tmp_path, monkeypatch):
@@ -179,10 +179,10 @@ def test_a_state_is_kept_now_and_then(tmp_path, monkeypatch):
     reached = []
     for epoch, now[0] in enumerate((159.0, 160.0, 219.0, 221.0), 1):
         keep(slice(1, 2), [TrainState(epoch, {"w": torch.ones(1)}, {})])
-        state = two.reached(torch.device("cpu"))
+        state = two.read_state(torch.device("cpu"))
         reached.append(state and state.epoch)
     assert reached == [None, 2, 2, 4]
-    assert one.reached(torch.device("cpu")) is None
+    assert one.read_state(torch.device("cpu")) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"accuracy": "high"}', '{"accuracy": 101}'])

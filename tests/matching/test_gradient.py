@@ -199,7 +199,9 @@ def test_slices_change_nothing(real, monkeypatch, size):
 def test_chunks_of_classes_change_nothing(real, monkeypatch, at_once):
     config, found = changed(SMALL, train_images=0), []
     for count in (1, at_once):
-        monkeypatch.setattr(GradientMatching, "_classes_at_once", lambda *_, k=count: k)
+        monkeypatch.setattr(
+            "hmnpack.matching.gradient.gradient_classes", lambda *_, k=count, **__: k
+        )
         container = new_hmn("none")
         (loss,) = ready(real, config).losses(container, 0)
         loss.backward()
