@@ -131,11 +131,7 @@ def compress(  # noqa: PLR0913
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
         checkpoint = run.checkpoint(Path(output)) if output is not None else None
         with world.leader_first():
-            source = (
-                data
-                if isinstance(data, Source)
-                else open_source(data, source_options, run.listener)
-            )
+            source = open_source(data, source_options, run.listener)
         refuse_one_class(source)
         config = config or recipe_of(recipe, shape_of(source))
         bundle = _condensed(source, config, run, checkpoint, source_options.cache_root)
@@ -255,11 +251,6 @@ def _real_data(source: Source, kept: Split, device: torch.device) -> RealData:
 def _probe(held_out: Split, real: RealData, config: CompressConfig, count: int) -> Probe | None:
     if not count:
         return None
-    if not len(held_out.labels):
-        raise BadSettings(
-            "probes test on held-out images, but of this data holdout "
-            f"{config.holdout:g} holds out none; give it a larger part"
-        )
     return Probe(
         held_out.images.to(real.device),
         held_out.labels.to(real.device),
@@ -316,7 +307,7 @@ def _pool(
     if parts > 1 and not fitting.is_past("matching"):
         real = in_parts(real, pool.trained(0), parts, spec.instances, config.seed)
     if real.parts is not None:
-        world.copy([real.parts])  # another rank's arithmetic may cut a little elsewhere
+        world.broadcast([real.parts])  # another rank's arithmetic may cut a little elsewhere
     return pool, real
 
 

@@ -17,9 +17,9 @@ from torch.utils.data import Dataset
 
 from hmnpack import augment as augmentation
 from hmnpack.bundle import Bundle, read
-from hmnpack.container import container_of
+from hmnpack.container import container_of, decode
 from hmnpack.errors import BadSettings
-from hmnpack.pictures import PNG_CHANNELS, decode, pictures, png, positions
+from hmnpack.pictures import PNG_CHANNELS, pictures, png, positions
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Manifest, Normalisation
 

@@ -197,7 +197,7 @@ class Fitting:
         fit = _fit(container, objective, config, self.world if objective.blocks else ALONE)
         first = self._restored(stage, fit)
         # What ranks computed each for itself may differ in last digits from device to device.
-        self.world.copy([*container.parameters(), *container.buffers()])
+        self.world.broadcast([*container.parameters(), *container.buffers()])
         self.listener(stage, first, config.steps)
         for step in range(first, config.steps):
             if fit.best.ended:

@@ -8,12 +8,9 @@ from PIL import Image
 from torch import Tensor
 
 from hmnpack.bundle import Bundle
-from hmnpack.container import Container, container_of
+from hmnpack.container import container_of, decode, in_chunks
 from hmnpack.errors import BadSettings
-from hmnpack.schema.container import ContainerSpec, HmnSpec
-
-CHUNK_ELEMENTS = 2**26
-"""Numbers of the largest layer, over all images that are decoded at a time (256 MiB)."""
+from hmnpack.schema.container import ContainerSpec
 
 PNG_CHANNELS = (1, 3, 4)
 """Grey, colour, colour with opacity."""
@@ -34,20 +31,6 @@ def positions(spec: ContainerSpec, per_class: int | None) -> Tensor:
         raise BadSettings(f"per_class is {count}; each class has 1 to {spec.instances} images")
     starts = torch.arange(spec.classes)[:, None] * spec.instances
     return (starts + torch.arange(count)).flatten()
-
-
-def in_chunks(spec: ContainerSpec, indices: Tensor) -> Iterator[Tensor]:
-    """Split indices so that decoding one part takes a bounded amount of memory."""
-    largest = spec.image.elements
-    if isinstance(spec, HmnSpec):
-        largest = max(largest, spec.largest_layer)
-    return iter(torch.split(indices, max(1, CHUNK_ELEMENTS // largest)))
-
-
-@torch.no_grad()
-def decode(container: Container, indices: Tensor) -> Tensor:
-    """Return images, float32 [n, C, H, W], on the container's device."""
-    return torch.cat([container.expand(part) for part in in_chunks(container.spec, indices)])
 
 
 def to_uint8(images: Tensor) -> Tensor:

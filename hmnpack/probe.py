@@ -123,7 +123,7 @@ class Probe:
         labels: int64 [N].
         normalisation: Mean and standard deviation of the real images.
         seed: Seed of the run.
-        count: Quick networks over the run; 0: none.
+        count: Quick networks over the run, 1 or more.
         config: The network and its training.
 
     Raises:
@@ -140,10 +140,10 @@ class Probe:
         *,
         config: ProbeConfig = _DEFAULT,
     ) -> None:
-        if count and not len(images):
+        if not len(images):
             raise BadSettings(
-                "probes need held-out images, and none are held out; use --holdout 0.1 or so, "
-                "or leave out --probes"
+                "probes test on held-out images, and of this data none are held out; give holdout "
+                "a larger part, such as 0.1, or leave the probes out"
             )
         order = torch.randperm(len(images), generator=stream(seed, "probe", "held-out"))
         rows = order[: config.held_out].to(images.device)

@@ -63,7 +63,7 @@ class World:
                 dist.all_reduce(flat)
             _spread(flat, same)
 
-    def copy(self, tensors: Iterable[Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by rank 0's, in place."""
         for same in _by_dtype(tensors) if self.size > 1 else ():
             flat = torch.cat([tensor.reshape(-1) for tensor in same])

@@ -113,7 +113,7 @@ def verify(  # noqa: PLR0913
     if data is None:
         return Verification(bundle.manifest, None)
     refuse_without_score(path, bundle.manifest, score)
-    source = data if isinstance(data, Source) else open_source(data, source_options, listener)
+    source = open_source(data, source_options, listener)
     number, test_images = _tested_on(path, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
     protocol = _protocol_again(recorded, networks, seed)

@@ -116,7 +116,7 @@ def talk(request, rank):
         mine = torch.tensor(float(rank)), torch.full((2,), float(rank))
         world.collect([rows], 3)
         world.add([counts])
-        world.copy(mine)
+        world.broadcast(mine)
         assert torch.equal(rows, whole)
         assert counts.item() == 3
         assert [value.tolist() for value in mine] == [0, [0, 0]]
@@ -146,7 +146,7 @@ def dawdle(request, rank):
         distributed_c10d._set_pg_timeout(timedelta(seconds=1), distributed_c10d.GroupMember.WORLD)
         with world.leader_first():
             time.sleep(3 * rank)
-        world.copy([torch.zeros(1)])
+        world.broadcast([torch.zeros(1)])
         made = Trainings(world).run("t", ["3", "4", "5"], train, torch.zeros(()), CPU)
     assert {name: value.item() for name, value in made.items()} == {"3": 3, "4": 4, "5": 5}
 

@@ -169,7 +169,7 @@ class Steps:
         del step
         world = self.objective.match.world
         world.add([torch.zeros_like(shared) for shared in self.adam.shared.values()])
-        world.copy(self.objective.learner.network.state_dict().values())
+        world.broadcast(self.objective.learner.network.state_dict().values())
         world.any(False, False)
 
 

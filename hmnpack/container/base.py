@@ -1,7 +1,7 @@
 """What every container does: hold learnable numbers, and decode any of its images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -14,7 +14,7 @@ from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
 from hmnpack.schema.tiers import Tier
 
 DECODE_CHUNK = 128
-"""Images decoded at a time where no gradient is wanted: their layers stay in a core's cache."""
+"""Images decoded at a time on a CPU where no gradient is wanted: layers stay in its cache."""
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "none": lambda x: x,
@@ -149,14 +149,13 @@ def to_range(values: Tensor, output: OutputRange) -> Tensor:
 
 
 def decoded_in_chunks(decode: Callable[[Tensor], Tensor], indices: Tensor) -> Tensor:
-    """Decode chunk by chunk into one tensor; for use where no gradient is wanted."""
-    parts: Iterable[Tensor] = indices.split(DECODE_CHUNK)
-    out: Tensor | None = None
-    start = 0
-    for part in parts:
-        images = decode(part)
-        if out is None:
-            out = images.new_empty(len(indices), *images.shape[1:])
-        out[start : start + len(part)] = images
-        start += len(part)
-    return decode(indices) if out is None else out
+    """Decode into one tensor, on a CPU chunk by chunk; for use where no gradient is wanted."""
+    if indices.device.type != "cpu" or len(indices) <= DECODE_CHUNK:
+        return decode(indices)
+    first, *later = indices.split(DECODE_CHUNK)
+    images = decode(first)
+    out = images.new_empty(len(indices), *images.shape[1:])
+    out[:DECODE_CHUNK] = images
+    for start, part in enumerate(later, 1):
+        out[start * DECODE_CHUNK :][: len(part)] = decode(part)
+    return out

@@ -43,6 +43,10 @@ STATISTICS_CHUNK = 1024
 """Images at a time while the norms' statistics are gathered; bounds the memory."""
 
 
+Layers = tuple[Layer, Layer, list[Layer]]
+"""A decoder: the first layer for what a class shares and for an image's own, and the others."""
+
+
 @CONTAINERS.register("hmn/1")
 class HMN(Container):
     """Three tiers of memories, one extractor per class, one decoder.
@@ -97,7 +101,7 @@ class HMN(Container):
             indices = torch.arange(self.spec.images, device=device)
         indices = indices.to(device)
         if any(not norm.frozen for norm in self._norms()):
-            return self._through_layers(indices, len(self.weights))
+            return self._unfolded(indices)
         decode = self._decoder()
         needs_graph = torch.is_grad_enabled() and self.dataset.requires_grad
         return decode(indices) if needs_graph else decoded_in_chunks(decode, indices)
@@ -119,11 +123,11 @@ class HMN(Container):
     @torch.no_grad()
     def freeze(self) -> None:
         """Fix each norm's statistics to those of all images, layer by layer."""
-        for layer, norm in enumerate(self._norms()):
-            chunks = torch.arange(self.spec.images, device=self.dataset.device)
-            norm.freeze(
-                self._through_layers(part, layer + 1) for part in chunks.split(STATISTICS_CHUNK)
-            )
+        layers = self._layers(list(zip(self.weights, self.biases, strict=True)))
+        every = torch.arange(self.spec.images, device=self.dataset.device)
+        for depth, norm in enumerate(self._norms()):
+            chunks = every.split(STATISTICS_CHUNK)
+            norm.freeze(self._norm_input(part, layers, depth) for part in chunks)
 
     def _norms(self) -> list[Norm]:
         return [norm for norm in self.norms if isinstance(norm, Norm)]
@@ -144,8 +148,8 @@ class HMN(Container):
             features = features + self.extractor_bias[:, :, None, None]
         return torch.cat([features, self.classwise], 1)
 
-    def _layers(self, pairs: list[tuple[Tensor, Tensor]]) -> tuple[Layer, Layer, list[Layer]]:
-        """Return the first layer for what a class shares and for an image's own, and the others."""
+    def _layers(self, pairs: list[tuple[Tensor, Tensor]]) -> Layers:
+        """Return the decoder of these weights and biases."""
         (weight, bias), *later = pairs
         side, channels = self.spec.grid, self.spec.shared_channels
         return (
@@ -167,16 +171,26 @@ class HMN(Container):
 
         return first
 
-    def _through_layers(self, indices: Tensor, stop: int) -> Tensor:
-        """Decode with norms as they are, by the definition; a norm's input if ``stop`` is early."""
+    def _unfolded(self, indices: Tensor) -> Tensor:
+        """Decode with norms as they are, by the definition."""
+        layers = self._layers(list(zip(self.weights, self.biases, strict=True)))
+        *before, norm = self._norms()
+        rows = self._norm_input(indices, layers, len(before))
+        return self._finished(norm(rows), layers[-1][-1])
+
+    def _norm_input(self, indices: Tensor, layers: Layers, depth: int) -> Tensor:
+        """Return what goes into a norm, through those before it as they are.
+
+        Args:
+            indices: Of the images.
+            layers: Of the decoder, norms not folded in.
+            depth: Number of norms before it.
+        """
         activation = ACTIVATIONS[self.spec.activation]
-        shared, own, later = self._layers(list(zip(self.weights, self.biases, strict=True)))
+        shared, own, later = layers
         rows = self._first(shared, own)(indices)
-        for norm, layer in zip(self._norms()[: stop - 1], later, strict=False):
-            rows = norm(rows)
-            if layer is later[-1]:
-                return self._finished(rows, layer)
-            rows = double(activation(rows), layer)
+        for norm, layer in zip(self._norms()[:depth], later[:depth], strict=True):
+            rows = double(activation(norm(rows)), layer)
         return rows
 
     def _decoder(self) -> Callable[[Tensor], Tensor]:

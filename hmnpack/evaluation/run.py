@@ -9,7 +9,7 @@ import torch
 
 from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
-from hmnpack.container import container_of
+from hmnpack.container import container_of, decode
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.checks import fitting_test_split
 from hmnpack.evaluation.controls import Material, control_rows
@@ -79,7 +79,7 @@ def evaluate(  # noqa: PLR0913
         bundle = read(bundle)
     place = choose_device(device)
     most = at_once_on(place, at_once)
-    source = data if isinstance(data, Source) else open_source(data, source_options, listener)
+    source = open_source(data, source_options, listener)
     kept = None if work is None else Kept(work_folder(Path(work)))
     bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)
     bench = replace(bench, kept=kept)
@@ -161,8 +161,6 @@ def score_of(
 def bundle_set(bundle: Bundle) -> TrainingSet:
     """Return the images that a bundle decodes to."""
     container = container_of(bundle.manifest.container, bundle.tensors)
-    with torch.no_grad():
-        images = container.expand()
     manifest = bundle.manifest
     identity = f"{manifest.data_sha256} {manifest.container.model_dump_json()}"
-    return TrainingSet(images, container.labels(), manifest.ledger.bytes, identity)
+    return TrainingSet(decode(container), container.labels(), manifest.ledger.bytes, identity)

@@ -134,7 +134,7 @@ class Learner:
 
     def _same_on_every_rank(self) -> None:
         # Ranks train alike, but sums may differ in their last digit from device to device.
-        self.match.world.copy(self.network.state_dict().values())
+        self.match.world.broadcast(self.network.state_dict().values())
 
 
 @torch.no_grad()

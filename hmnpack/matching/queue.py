@@ -89,7 +89,7 @@ class Queue(Pool):
             sgd_step(network, optimiser, batch, target, config, generator)
         network.requires_grad_(False).eval()
         # Ranks train alike, but sums may differ in their last digit from device to device.
-        self.match.world.copy(network.state_dict().values())
+        self.match.world.broadcast(network.state_dict().values())
 
 
 def refuse_queue(config: MatchConfig) -> None:

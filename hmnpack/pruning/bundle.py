@@ -7,7 +7,7 @@ import torch
 
 from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
-from hmnpack.container import container_of
+from hmnpack.container import container_of, decode
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.pruning.margins import LabelledImages, margins_of
 from hmnpack.pruning.search import Search, best_beta
@@ -99,7 +99,7 @@ def prune(  # noqa: PLR0913
         trainings = Trainings(world=world, listener=heard, at_once=at_once)
         if data is not None:
             with world.leader_first():
-                source = _opened(data, source_options, trainings.listener)
+                source = open_source(data, source_options, heard)
             held_out = _held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)
@@ -123,12 +123,6 @@ def _facts(manifest: Manifest, ipc: int, config: PruneConfig) -> tuple[object, .
     """
     made_of = manifest.model_copy(update={"scores": ()})
     return made_of.model_dump_json(), ipc, config.model_dump_json()
-
-
-def _opened(
-    data: str | PathLike[str] | Source, options: SourceOptions, listener: Listener
-) -> Source:
-    return data if isinstance(data, Source) else open_source(data, options, listener)
 
 
 def needs_held_out(config: PruneConfig) -> bool:
@@ -232,9 +226,9 @@ def _suited(config: PruneConfig, name: str) -> PruneConfig:
 def _decoded(bundle: Bundle, device: torch.device) -> LabelledImages:
     manifest = bundle.manifest
     container = container_of(manifest.container, bundle.tensors).to(device)
-    with torch.no_grad():
-        pixels = container.expand()
-    return LabelledImages(pixels, container.labels(), len(manifest.classes), manifest.normalisation)
+    return LabelledImages(
+        decode(container), container.labels(), len(manifest.classes), manifest.normalisation
+    )
 
 
 def _real(split: Split, like: LabelledImages) -> LabelledImages:

@@ -13,14 +13,16 @@ _DEFAULTS = SourceOptions()
 
 
 def open_source(
-    spec: str | PathLike[str], options: SourceOptions = _DEFAULTS, listener: Listener = silent
+    spec: str | PathLike[str] | Source,
+    options: SourceOptions = _DEFAULTS,
+    listener: Listener = silent,
 ) -> Source:
     r"""Open a labelled image data set.
 
     Args:
         spec: A name (`cifar10`, `digits`, ...; it wins over a path that is text, which `./digits`
             names), a folder with `train/<class>/<image>` and `test/` or `val/`, a parquet file or a
-            folder of them, or `hf:owner/name[:config]`.
+            folder of them, or `hf:owner/name[:config]`; what is open already comes back.
         options: Size, places, and what to do with bad images.
         listener: Told of stage `decode`, in images of one split.
 
@@ -32,6 +34,8 @@ def open_source(
         BadImage: if an image cannot be read and bad ones are not to be skipped.
         MissingExtra: if an optional package is needed.
     """
+    if isinstance(spec, Source):
+        return spec
     text = spec if isinstance(spec, str) else _path_text(spec)
     return _reader(text)(text, options, listener)
 

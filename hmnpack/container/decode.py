@@ -1,0 +1,28 @@
+"""Decoding any number of images in a bounded amount of memory."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from hmnpack.container.base import Container
+from hmnpack.schema.container import ContainerSpec, HmnSpec
+
+CHUNK_ELEMENTS = 2**26
+"""Numbers of the largest layer, over all images that are decoded at a time (256 MiB)."""
+
+
+@torch.no_grad()
+def decode(container: Container, indices: Tensor | None = None) -> Tensor:
+    """Return images, float32 [n, C, H, W], on the container's device; None: all of them."""
+    if indices is None:
+        indices = torch.arange(container.spec.images)
+    return torch.cat([container.expand(part) for part in in_chunks(container.spec, indices)])
+
+
+def in_chunks(spec: ContainerSpec, indices: Tensor) -> Iterator[Tensor]:
+    """Split indices so that decoding one part takes a bounded amount of memory."""
+    largest = spec.image.elements
+    if isinstance(spec, HmnSpec):
+        largest = max(largest, spec.largest_layer)
+    return iter(torch.split(indices, max(1, CHUNK_ELEMENTS // largest)))
