@@ -417,7 +417,7 @@ class TestWorld:
 
     def test_alone_nothing_happens(self, tmp_path):
         rows = torch.arange(6.0)
-        for change in (ALONE.add, ALONE.copy, lambda tensors: ALONE.collect(tensors, 3)):
+        for change in (ALONE.add, ALONE.broadcast, lambda tensors: ALONE.collect(tensors, 3)):
             change([rows])
             assert torch.equal(rows, torch.arange(6.0))
         assert ALONE.any(True, False) == (True, False)

@@ -1,7 +1,7 @@
 """What is learned and stored: containers that decode to images."""
 
 from hmnpack.container.base import Container, container_of, new_container
-from hmnpack.container.decode import decode, in_chunks
+from hmnpack.container.decoding import decode, in_chunks
 from hmnpack.container.hmn import HMN
 from hmnpack.container.images import Images
 
