@@ -247,14 +247,16 @@ def _show(
 
     if request.save or request.as_json:
         result = result_of(found, manifest, source, choose_device(request.device), minutes)
-    if request.save:
-        text = result.model_dump_json(indent=2) + "\n"
-        write_atomically(request.save, text.encode(), request.force)
-    if request.as_json:
-        print_json(result.model_dump(mode="json"))
-    else:
-        network = "" if len(found) > 1 else f"{next(iter(found))}, "
-        console().print(accuracy_table(f"{network}tested on {source.name}", found))
+    try:
+        if request.save:
+            text = result.model_dump_json(indent=2) + "\n"
+            write_atomically(request.save, text.encode(), request.force)
+    finally:
+        if request.as_json:
+            print_json(result.model_dump(mode="json"))
+        else:
+            network = "" if len(found) > 1 else f"{next(iter(found))}, "
+            console().print(accuracy_table(f"{network}tested on {source.name}", found))
 
 
 def _record(request: Request, bundle: "Bundle", found: dict[str, "Evaluation"]) -> None:

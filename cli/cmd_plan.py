@@ -56,7 +56,7 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     from hmnpack.cli.progress import drawn
     from hmnpack.cli.settings import CompressSettings
     from hmnpack.estimate import estimate
-    from hmnpack.preflight import refuse_one_class
+    from hmnpack.preflight import refuse_classes
     from hmnpack.recipes import default_recipe, shape_of
     from hmnpack.runtime import choose_device
 
@@ -64,7 +64,7 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     device = choose_device(typed.pop("device"))
     with drawn(quiet=typed.pop("quiet")) as listener:
         source = opened(data, typed, listener)
-    refuse_one_class(source)
+    refuse_classes(source)
     config = settings.config(shape_of(source), default_recipe(device.type))
     classes, image = len(source.classes), source.image
     spec = planned(ipc, classes, image, config.container)

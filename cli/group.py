@@ -166,7 +166,12 @@ def one_line(text: str) -> str:
     "(run again, compress with --resume), 6 a score does not hold, 7 an optional package is "
     "missing, 130 interrupted.",
 )
-@click.version_option(__version__, prog_name="hmnpack", message="%(prog)s %(version)s")
+@click.version_option(
+    __version__,
+    prog_name="hmnpack",
+    message="%(prog)s %(version)s",
+    allow_from_autoenv=False,  # HMNPACK_VERSION may be anything's, and would end every command
+)
 def main() -> None:
     """Pack a labelled image data set into one small file, and unpack it into training images.
 

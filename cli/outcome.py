@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from hmnpack.cli.show import plain, table
+from hmnpack.cli.text import safe
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +41,7 @@ def accuracy_table(title: str, found: Mapping[str, "Evaluation"]) -> Table:
     used = [index for index, column in enumerate(cells) if not {"", UNKNOWN}.issuperset(column)]
     shown = ([line[index] for index in used] for line in lines)
     made = table(title, [columns[index] for index in used], shown)
-    made.caption = "\n".join(plain(note) for note in _notes(found)) or None
+    made.caption = Text("\n").join(plain(note) for note in _notes(found)) or None
     made.caption_justify = "left"
     return made
 
@@ -109,7 +111,7 @@ def result_of(
     return Result(
         name=f"evaluate {source.name} {manifest.budget.ipc} ipc",
         recipe=manifest.config.recipe if manifest.config else None,
-        command=shlex.join(["hmnpack", *sys.argv[1:]]),
+        command=safe(shlex.join(["hmnpack", *sys.argv[1:]])),
         commit=commit(),
         seed=one.score.protocol.seed,
         machine=machine_facts(device),

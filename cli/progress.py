@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from hmnpack.cli.show import console, plain
+from hmnpack.cli.text import safe
 from hmnpack.runtime import Listener, silent
 
 LINE_EVERY = 60.0
@@ -53,23 +54,29 @@ class Bars:
         """Draw that ``done`` of ``total`` parts of a stage are done."""
         if stage not in self._tasks:
             self._facts[stage] = {}
-            self._tasks[stage] = self._progress.add_task(
-                plain(stage), total=total or None, facts=""
-            )
+            self._tasks[stage] = self._progress.add_task(safe(stage), total=total or None, facts="")
         self._facts[stage] |= facts
         self._progress.update(
             self._tasks[stage],
             completed=done,
             total=total or None,
-            facts=plain(figures(self._facts[stage])),
+            facts=figures(self._facts[stage]),
         )
 
 
 @dataclass
 class _Course:
-    """What was heard of a stage first, and its latest figures."""
+    """What is known of a stage.
+
+    Attributes:
+        begun: When the event before its first was heard, of whatever stage.
+        heard: When its first was.
+        first: Parts that were done by then.
+        facts: Its latest figures.
+    """
 
     begun: float
+    heard: float
     first: int
     facts: dict[str, float] = field(default_factory=dict)
 
@@ -77,7 +84,7 @@ class _Course:
         """Return the time left at the pace of this run, whose steps begin after the first event."""
         if not done < total or done <= self.first:
             return ""
-        return time_left((now - self.begun) / (done - self.first) * (total - done))
+        return time_left((now - self.heard) / (done - self.first) * (total - done))
 
 
 class Lines:
@@ -98,14 +105,15 @@ class Lines:
         self._out = out
         self._every = every
         self._clock = clock
-        self._said = clock()
+        self._said = self._heard = clock()
         self._courses: dict[str, _Course] = {}
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
         """Write a line if the stage is done, or if the last one was long ago."""
         now = self._clock()
-        course = self._courses.setdefault(stage, _Course(now, done))
+        course = self._courses.setdefault(stage, _Course(self._heard, now, done))
         course.facts |= facts
+        self._heard = now
         if 0 < total <= done:
             del self._courses[stage]
             self._say(f"{stage}: {total:,} in {now - course.begun:.1f} s", figures(course.facts))
@@ -128,11 +136,11 @@ def drawn(*, quiet: bool = False) -> Iterator[Listener]:
         yield Lines(out)
     else:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[facts]}"),
+            TextColumn("{task.fields[facts]}", markup=False),
         )
         with Progress(*columns, console=out, speed_estimate_period=_PACE_OVER) as progress:
             yield Bars(progress)

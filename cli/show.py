@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from hmnpack.cli.text import duration, safe, share, size
 
@@ -23,23 +23,23 @@ PIPE_WIDTH = 100
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console; where it is no terminal it is 100 columns wide (or COLUMNS)."""
-    found = Console(stderr=stderr, highlight=False)
+    found = Console(stderr=stderr, highlight=False, emoji=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = PIPE_WIDTH
     return found
 
 
-def plain(text: object) -> str:
-    """Return any text as rich markup that shows exactly it, on one printable line."""
-    return escape(safe(str(text)))
+def plain(text: object) -> Text:
+    """Return any text as one printable line of which nothing is markup."""
+    return Text(safe(str(text)))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Return a table of plain text; every column but the first is set flush right."""
-    made = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
+    made = Table(title=plain(title), title_justify="left", title_style="bold", box=None)
     for index, column in enumerate(columns):
         made.add_column(
-            escape(column), justify="right" if index else "left", overflow="fold", no_wrap=False
+            Text(column), justify="right" if index else "left", overflow="fold", no_wrap=False
         )
     for row in rows:
         made.add_row(*(plain(cell) for cell in row))

@@ -31,7 +31,7 @@ from hmnpack.matching import (
     targets_of,
 )
 from hmnpack.output import refuse_output
-from hmnpack.preflight import refuse_early, refuse_one_class
+from hmnpack.preflight import refuse_classes, refuse_early
 from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
@@ -132,7 +132,7 @@ def compress(  # noqa: PLR0913
         checkpoint = run.checkpoint(Path(output)) if output is not None else None
         with world.leader_first():
             source = open_source(data, source_options, run.listener)
-        refuse_one_class(source)
+        refuse_classes(source)
         config = config or recipe_of(recipe, shape_of(source))
         bundle = _condensed(source, config, run, checkpoint, source_options.cache_root)
         with world.leader_first():

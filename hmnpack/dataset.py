@@ -124,10 +124,10 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if self._images is None:
             self._images, _ = self.tensors()
-        image: Any = self._images[index]
+        image: Any = self._images[index].clone()  # what is done to an item is not done to the set
         label: Any = self.targets[index]
         if self.transform is not None:
-            image = self.transform(image.clone())  # some transforms change what they are given
+            image = self.transform(image)
         if self.target_transform is not None:
             label = self.target_transform(label)
         return image, label

@@ -250,35 +250,39 @@ class Fitting:
         """Save, report and pause, where it is time to; the ranks decide together."""
         leads = self.world.rank == 0
         pausing, due = self.world.any(self.clock.pausing(), leads and self.clock.due())
-        self._probed(step, fit)
+        facts = self._probed(step, fit)
         saving = pausing or due
         reporting = step.done % REPORT_EVERY == 0 or step.done == step.total
         if saving or reporting:
             fit.adam.world.add([step.loss])
-            facts = {"loss": _finite(step)}
+            loss = _finite(step)
+            facts |= {"loss": loss} if reporting else {}
         if saving:
             self._save(step, fit)
-        if reporting:
+        if facts:
             self.listener(step.stage, step.done, step.total, **facts)
         if pausing:
             self.world.wait()  # or torchrun would end rank 0 while it writes, once others are gone
             raise Paused(f"paused at step {step.done} of {step.total} of {step.stage}; --resume")
 
-    def _probed(self, step: "_Step", fit: "_Fit") -> None:
-        """Train the quick networks that are due; judge the weights by one that is there for it."""
+    def _probed(self, step: "_Step", fit: "_Fit") -> dict[str, float]:
+        """Train the quick network that is due, if one is; return its accuracy.
+
+        One that is there for it judges the weights.
+        """
         judge = self.judges.get(step.stage)
         judging = judge is not None and judge.due(step.stage, step.done, step.total)
         watching = self.probe is not None and self.probe.due(step.stage, step.done, step.total)
         probe = judge if judging else self.probe if watching else None
         if probe is None:
-            return
+            return {}
         fit.collect()
         with fit.average.shown():
             accuracy = probe(fit.container) if self.world.rank == 0 else math.nan
             accuracy = self.world.of_leader(accuracy)
             if judging:
                 fit.best.judged(accuracy)
-        self.listener(step.stage, step.done, step.total, accuracy=accuracy)
+        return {"accuracy": accuracy}
 
     def _save(self, step: "_Step", fit: "_Fit") -> None:
         if self.checkpoint is not None:

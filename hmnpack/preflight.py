@@ -20,17 +20,24 @@ from hmnpack.recipes import needs_pool
 from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig, NetworkConfig
 from hmnpack.schema.container import ContainerSpec
+from hmnpack.schema.manifest import MAX_LISTED, listed_bytes, storable_class_names
 from hmnpack.sources import Source
 
 
-def refuse_one_class(source: Source) -> None:
-    """Check that there are classes to tell apart.
+def refuse_classes(source: Source) -> None:
+    """Check that there are classes to tell apart, and that a file can name them.
 
     Raises:
-        BadData: if there is one.
+        BadData: if there is one, or if their names are longer than a header holds.
     """
     if len(source.classes) < 2:
         raise BadData(f"{source.name} has one class; condensing needs two or more to tell apart")
+    size = listed_bytes(storable_class_names(source.classes))
+    if size > MAX_LISTED:
+        raise BadData(
+            f"the names of the {len(source.classes):,} classes of {source.name} take {size:,} "
+            f"bytes, of which a file holds {MAX_LISTED:,}; shorten them"
+        )
 
 
 def refuse_early(

@@ -1,6 +1,8 @@
 """The manifest: everything that a bundle says about itself, as one JSON document."""
 
+import json
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import FailFast, Field, field_validator, model_validator
@@ -22,6 +24,9 @@ MARGIN_UNITS = 10_000
 
 MAX_MARGINS = 100_000
 """Most images whose margins are stored: 700 kB of a header, which has 1 MiB at most."""
+
+MAX_LISTED = 900_000
+"""Most bytes of a header that class names and margins take; the rest is for all else."""
 
 MAX_IPC = 1_000_000
 """Most images per class that a budget may equal."""
@@ -78,6 +83,11 @@ def storable_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
         taken.add(same_on_disk(text))
         stored.append(text)
     return tuple(stored)
+
+
+def listed_bytes(names: Sequence[str]) -> int:
+    """Return the bytes that class names take in a header, where they are JSON within JSON."""
+    return len(json.dumps(json.dumps(names, ensure_ascii=False), ensure_ascii=False).encode())
 
 
 def _mended(name: str) -> str:

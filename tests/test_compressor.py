@@ -248,6 +248,13 @@ def test_one_class_is_refused(tmp_path):
         hmnpack.compress(Source("alone", ("a",), alone, None), 9)
 
 
+def test_names_that_no_header_holds_are_refused_before_any_work():
+    names = tuple(f"{number:0200}" for number in range(4500))
+    black = split_of(torch.zeros(4500, 1, 8, 8, dtype=torch.uint8), torch.arange(4500))
+    with pytest.raises(BadData, match=r"4,500 classes of many take .* a file holds 900,000"):
+        hmnpack.compress(Source("many", names, black, None), 9)
+
+
 def test_an_unknown_recipe_is_answered_with_the_near_ones():
     with pytest.raises(BadSettings, match="did you mean fast"):
         recipe_of("fats")

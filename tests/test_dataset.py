@@ -206,3 +206,9 @@ def test_a_transform_that_changes_its_image_leaves_the_data_as_they_are(hmn_bund
     darker = dataset_module.CondensedDataset(hmn_bundle, transform=lambda image: image.mul_(0.5))
     for _ in range(2):
         assert torch.equal(darker[0][0], plain[0][0] * 0.5)
+
+
+def test_what_is_done_to_an_item_is_not_done_to_the_set(dataset):
+    before = dataset[0][0].clone()
+    dataset[0][0].sub_(0.5)
+    assert torch.equal(dataset[0][0], before)

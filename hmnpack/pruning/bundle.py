@@ -201,7 +201,9 @@ def pruned(  # noqa: PLR0913
     kept = kept_images(areas, labels, keep, config.strategy, beta=beta, generator=draws)
     margins = kept_margins(bundle.manifest.margins, kept)
     if areas is not None:
-        margins = stored_margins(areas, kept, config.margins.epochs, config.seeds)
+        margins = stored_margins(
+            areas, kept, config.margins.epochs, config.seeds, bundle.manifest.classes
+        )
     pruning = Pruning(
         config=config,
         seed=seed,

@@ -3,6 +3,8 @@
 Shape legend: N images, K classes.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from hmnpack.budget import budget_of, instances_within, ipc_of
@@ -10,10 +12,21 @@ from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.ledger import Role
-from hmnpack.schema.manifest import MARGIN_UNITS, MAX_MARGINS, Manifest, Margins, Pruning
+from hmnpack.schema.manifest import (
+    MARGIN_UNITS,
+    MAX_LISTED,
+    MAX_MARGINS,
+    Manifest,
+    Margins,
+    Pruning,
+    listed_bytes,
+)
 
 _OF_AN_IMAGE: frozenset[Role] = frozenset({"instance memory", "pixels"})
 """Roles of the tensors that have a row for each image."""
+
+_MARGIN_BYTES = 7
+"""Of the longest margin in a header: ``-10000,``."""
 
 
 def instances_to_keep(spec: ContainerSpec, ipc: int) -> int:
@@ -97,7 +110,9 @@ def with_images(
     return Bundle(Manifest.model_validate(parts | changes), tensors)
 
 
-def stored_margins(areas: Tensor, kept: Tensor, epochs: int, seeds: int) -> Margins | None:
+def stored_margins(
+    areas: Tensor, kept: Tensor, epochs: int, seeds: int, classes: Sequence[str] = ()
+) -> Margins | None:
     """Return the margins of the images that are kept, as a manifest has them.
 
     Args:
@@ -105,11 +120,12 @@ def stored_margins(areas: Tensor, kept: Tensor, epochs: int, seeds: int) -> Marg
         kept: Positions of images, int64 [K, keep].
         epochs: Epochs that margins were added up over.
         seeds: Trainings that each area is the mean of.
+        classes: The names that the header has, too.
 
     Returns:
         None where there are more images than a header has room for.
     """
-    if kept.numel() > MAX_MARGINS:
+    if kept.numel() > min(MAX_MARGINS, (MAX_LISTED - listed_bytes(classes)) // _MARGIN_BYTES):
         return None
     units = (areas[kept.flatten()] / epochs * MARGIN_UNITS).round()
     bounded = units.clamp(-MARGIN_UNITS, MARGIN_UNITS).int().tolist()

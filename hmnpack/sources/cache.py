@@ -32,7 +32,7 @@ def key_of_files(files: Iterable[Path]) -> str:
     for path in files:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name}\0{content}\n".encode())
+        digest.update(f"{path.name}\0{content}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

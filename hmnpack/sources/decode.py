@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadImage
@@ -235,13 +236,20 @@ def _plain(image: Image.Image) -> Image.Image:
         return image
     if image.mode in ("1", "LA", "La"):
         return image.convert("L")
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return Image.fromarray((np.asarray(image) >> (_bits(image) - 8)).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError("its pixels have more than 16 bits")
+        raise ValueError("its pixels are integers or floats of 32 bits")
     if "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
+
+
+def _bits(image: Image.Image) -> int:
+    """Return how many of 16 bits a grey pixel uses: microscopes and scanners write TIFFs of 12."""
+    if isinstance(image, TiffImageFile):
+        return int(image.tag_v2[BITSPERSAMPLE][0])
+    return 16  # to which Pillow brings all others
 
 
 def _square(image: Image.Image, size: int) -> Image.Image:

@@ -13,7 +13,7 @@ from hmnpack.sources.cache import key_of_listing, through_cache
 from hmnpack.sources.convention import name_of
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.kinds import KINDS
-from hmnpack.sources.types import Source, SourceOptions
+from hmnpack.sources.types import Source, SourceOptions, path_of
 
 _EXTENSIONS = frozenset(
     f".{name}"
@@ -36,7 +36,7 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     Raises:
         BadData: if a rule is broken (see `hmnpack.sources.open_source`).
     """
-    root = Path(spec).expanduser()
+    root = path_of(spec)
     train = root / "train"
     if not train.is_dir():
         raise BadData(_layout(root))
@@ -86,27 +86,51 @@ def _images(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Give the images in a folder and those below it, folder by folder.
-
-    Links are followed, but not to a folder that they lie in.
-    """
-    places = sorted(_places(folder))
-    for place, names in places:
+    """Give the images in a folder and those below it, folder by folder."""
+    for place, names in sorted(_places(folder)):
         for name in sorted(names):
             if not _is_hidden(name) and Path(name).suffix.lower() in _EXTENSIONS:
                 yield Path(place, name)
 
 
 def _places(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    for place, folders, names in os.walk(folder, followlinks=True):
+    """Give a folder and those below it, with the names of the files of each.
+
+    Links are followed, but not to a folder that they lie in, nor to one on the way to them.
+    """
+    waiting: list[tuple[str, frozenset[str]]] = [(str(folder), frozenset())]
+    while waiting:
+        place, above = waiting.pop()
         here = os.path.realpath(place)
-        folders[:] = [
-            name
-            for name in folders
-            if not _is_hidden(name)
-            and not Path(here).is_relative_to(os.path.realpath(Path(place, name)))
-        ]
+        above |= {here}
+        names = []
+        for entry in _entries(place):
+            if not _is_folder(entry):
+                names.append(entry.name)
+            elif not _is_hidden(entry.name):
+                target = os.path.realpath(entry.path)
+                if target not in above and not Path(here).is_relative_to(target):
+                    waiting.append((entry.path, above))
         yield place, names
+
+
+def _entries(place: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(place) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []  # a class that this split has no images of
+    except OSError as error:
+        raise BadData(
+            f"{place} cannot be read ({error.strerror}): make it readable, or move it away"
+        ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself, which decoding will name
 
 
 def _is_hidden(name: str) -> bool:

@@ -13,6 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,7 +72,8 @@ class NamedSet:
         if self.package and importlib.util.find_spec(self.package) is None:
             raise MissingExtra.of(f"the data set {spec!r}", spec)
         with self._readable(options.data_root) as root:
-            train, test = (self._split(spec, root, dict(split)) for split in self.splits)
+            find = partial(self._split, spec, root, options.data_root)
+            train, test = (find(dict(split)) for split in self.splits)
         classes = getattr(train, "classes", None) or [str(n) for n in range(10)]
         return array_source(spec, classes, _arrays(train), _arrays(test), options)
 
@@ -89,13 +91,21 @@ class NamedSet:
             _unpack(packed, Path(folder, self.idx_folder or ""))
             yield Path(folder)
 
-    def _split(self, spec: str, root: Path, split: dict[str, Any]) -> Any:  # noqa: ANN401
+    def _split(self, spec: str, root: Path, given: Path, split: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Return torchvision's data set, from the data folder or what was unpacked of it."""
         import torchvision  # noqa: PLC0415 - slow to import
 
         factory = getattr(torchvision.datasets, self.factory)
-        return obtain(
-            lambda download: factory(str(root), download=download, **split), spec, root, self.files
-        )
+        make = partial(factory, str(root), **split)
+        if root == given:
+            return obtain(lambda download: make(download=download), spec, root, self.files)
+        try:
+            return make(download=False)
+        except _FAILURES as error:
+            raise BadData(
+                f"the files in {given / (self.idx_folder or '')} are not those of {spec} "
+                f"({first_line(error)}): get them anew"
+            ) from error
 
 
 def obtain(make: Callable[[bool], T], spec: str, root: Path, files: str) -> T:

@@ -1,13 +1,12 @@
 """The front door of the room: from what the user typed to a data set."""
 
 from os import PathLike
-from pathlib import Path
 
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.runtime import Listener, silent
 from hmnpack.sources.kinds import KINDS, NAMED, Reader
 from hmnpack.sources.parquet import parquet_files
-from hmnpack.sources.types import Source, SourceOptions
+from hmnpack.sources.types import Source, SourceOptions, path_of
 
 _DEFAULTS = SourceOptions()
 
@@ -42,7 +41,7 @@ def open_source(
 
 def _path_text(path: PathLike[str]) -> str:
     """Return what is typed for a path, which is never the name of a data set."""
-    return str(Path(path).expanduser().absolute())
+    return str(path_of(path).absolute())
 
 
 def _reader(spec: str) -> Reader:
@@ -50,7 +49,7 @@ def _reader(spec: str) -> Reader:
         return NAMED[spec]
     if spec.startswith("hf:"):
         return KINDS["hf"]
-    path = Path(spec).expanduser()
+    path = path_of(spec)
     if spec and path.exists():
         return KINDS["parquet" if parquet_files(path) else "folder"]
     if any(mark in spec for mark in "/\\.~:") or not spec:

@@ -31,7 +31,7 @@ from hmnpack.sources.convention import (
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.kinds import KINDS
 from hmnpack.sources.messages import first_line
-from hmnpack.sources.types import Source, SourceOptions
+from hmnpack.sources.types import Source, SourceOptions, path_of
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -40,8 +40,14 @@ def parquet_files(path: Path) -> list[Path]:
     A copy of a Hub repository has them in its folder `data`.
     """
     if path.is_dir():
-        return sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
+        return _files_of(path) or _files_of(path / "data")
     return [path] if path.suffix == ".parquet" else []
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """Return its parquet files, without hidden ones (macOS leaves some) and folders (Spark's)."""
+    found = sorted(folder.glob("*.parquet"))
+    return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
 
 @KINDS.register("parquet")
@@ -58,7 +64,7 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
         import pyarrow  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
         raise MissingExtra.of("reading parquet", "parquet") from error
-    path = Path(spec).expanduser()
+    path = path_of(spec)
     splits = _splits(path)
     test_name = test_split_of(splits)
     train_files, test_files = splits[TRAIN], splits[test_name] if test_name else []
@@ -119,6 +125,9 @@ class _Table:
         self.starts = [0, *itertools.accumulate(len(part) for part in tables)]
         self.bytes = compute.struct_field(table[image], "bytes")
         values = table[self.label]
+        if values.null_count:
+            row = compute.index(values.is_null(), True).as_py()
+            raise BadData(f"{self._name(row)} has no label: leave the row out")
         self.labels = integer_labels(files[0], self.label, str(values.type), values.to_pylist())
 
     def classes(self) -> list[str]:
@@ -155,6 +164,8 @@ def _reading(file: Path) -> Iterator[None]:
         yield
     except (pyarrow.ArrowException, OSError) as error:
         raise BadData(f"{file} cannot be read ({first_line(error)})") from error
+    except UnicodeEncodeError as error:
+        raise BadData(f"{file}: its name is not UTF-8; rename it") from error
 
 
 def _is_binary(struct: Any, field: str) -> bool:  # noqa: ANN401

@@ -5,11 +5,12 @@ Shape legend: N images, K classes, C channels, H height, W width.
 
 import os
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 from torch import Tensor
 
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadData, BadSettings
 from hmnpack.schema.container import ImageShape
 
 MAX_SIDE = 4096
@@ -98,4 +99,20 @@ class SourceOptions:
 
 def _folder(given: Path | None, variable: str, below: str) -> Path:
     named = given or os.environ.get(variable)
-    return Path(named or Path("~/.cache/hmnpack", below)).expanduser()
+    path = Path(named or Path("~/.cache/hmnpack", below))
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise BadSettings(f"{path}: there is no such home; set {variable} to a folder") from error
+
+
+def path_of(spec: str | PathLike[str]) -> Path:
+    """Return the path that was typed, its ``~`` replaced by a home.
+
+    Raises:
+        BadData: if nobody has that home.
+    """
+    try:
+        return Path(spec).expanduser()
+    except RuntimeError as error:
+        raise BadData(f"{str(spec)!r} does not exist: there is no such home") from error

@@ -6,6 +6,7 @@ each folder's name starts with its label: ``07-horse``. Characters that some fil
 become ``_``. classes.json says which folder is which class.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -116,20 +117,26 @@ def _written(out: Path) -> set[str]:
 
 
 def _put(new: Path, out: Path) -> None:
-    """Put the new folder in the old one's place, and what was not ours into the new one."""
+    """Put the new folder in the old one's place, and what was not ours into the new one.
+
+    Where one of the moves fails, those before it are undone.
+    """
     if not out.is_dir():
         new.rename(out)
         return
     written = _written(out)
     os.chmod(new, out.stat().st_mode & 0o7777)  # noqa: PTH101 - Path.chmod follows links too
     old = sibling_of(out)
-    out.rename(old)
-    try:
-        new.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    for entry in old.iterdir():
-        if entry.name not in written:
-            entry.rename(out / entry.name)
-    shutil.rmtree(old)
+    foreign = [entry.name for entry in out.iterdir() if entry.name not in written]
+    with contextlib.ExitStack() as undo:
+
+        def move(source: Path, target: Path) -> None:
+            source.rename(target)
+            undo.callback(target.rename, source)
+
+        move(out, old)
+        move(new, out)
+        for name in foreign:
+            move(old / name, out / name)
+        undo.pop_all()
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,6 +1,7 @@
 """`plan`, `expand`, `compress`, `evaluate`: what is typed is one call, what returns is shown."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -381,6 +382,27 @@ class TestEvaluate:
         assert result.machine.versions["torch"]
         assert run(*given).exit_code == 2
         assert run(*given, "--force").exit_code == 0
+
+    def test_a_result_that_cannot_be_saved_is_printed(
+        self, run, source, calls, bundle_file, tmp_path, monkeypatch
+    ):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("hmnpack.output.write_atomically", full)
+        saving = ("--save", tmp_path / "result.json")
+        done = run("evaluate", bundle_file, "--data", "pets", *saving)
+        assert done.exit_code == 1
+        assert "50.00 %" in done.stdout
+        assert "No space left" in done.stderr
+
+    def test_a_command_may_hold_any_bytes(
+        self, run, source, calls, bundle_file, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr("sys.argv", ["hmnpack", "evaluate", os.fsdecode(b"caf\xe9.hmn")])
+        done = run("evaluate", bundle_file, "--data", "pets", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["command"] == "hmnpack evaluate 'caf\\udce9.hmn'"
 
     def test_a_bad_file_is_refused_before_data_are_read(self, run, source, calls, tmp_path):
         done = run("evaluate", tmp_path / "absent.hmn", "--data", "pets")

@@ -117,6 +117,12 @@ def test_misuse_is_one_line_that_names_the_help(run, typed, words):
         assert word in done.stderr
 
 
+def test_a_variable_for_the_version_is_somebody_elses(run, bundle_file):
+    done = run("inspect", bundle_file, HMNPACK_VERSION="0.3")
+    assert done.exit_code == 0
+    assert "Ledger" in done.stdout
+
+
 def test_without_a_command_the_help_is_shown(run):
     assert "Commands:" in run().output
 

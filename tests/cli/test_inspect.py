@@ -24,6 +24,12 @@ def test_names_are_shown_as_they_are_and_steer_nothing(run, bundle_file):
     assert "pets\\x1b[2J" in shown
 
 
+def test_no_code_in_a_name_becomes_a_picture(run, bundle_of, hmn, tmp_path):
+    bundle_of(hmn(classes=3), classes=(":cat:", "[red]", "a [")).save(tmp_path / "odd.hmn")
+    shown = run("inspect", tmp_path / "odd.hmn").stdout
+    assert ":cat:, [red], a [" in shown
+
+
 def test_json_is_the_manifest(run, bundle, bundle_file):
     done = run("inspect", bundle_file, "--json")
     assert Manifest.model_validate_json(done.stdout) == bundle.manifest

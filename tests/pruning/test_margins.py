@@ -12,6 +12,7 @@ from hmnpack.networks import build_network
 from hmnpack.pruning import Trainings, margin_of, margins_of, ranks
 from hmnpack.pruning.shrink import stored_margins
 from hmnpack.runtime import stream
+from hmnpack.schema.manifest import listed_bytes
 
 
 def test_a_margin_by_hand():
@@ -111,3 +112,11 @@ def test_they_are_stored_in_ten_thousandths_and_left_out_where_they_are_too_many
     assert stored.areas == (200.0, -200.0, 12.34, 0.0)
     monkeypatch.setattr("hmnpack.pruning.shrink.MAX_MARGINS", 3)
     assert stored_margins(areas, kept, 200, 3) is None
+
+
+def test_they_are_left_out_where_names_fill_the_header(monkeypatch):
+    areas, kept = torch.zeros(4), torch.arange(4).reshape(2, 2)
+    names = ("a" * 40, "b" * 40)
+    monkeypatch.setattr("hmnpack.pruning.shrink.MAX_LISTED", listed_bytes(names) + 4 * 7)
+    assert stored_margins(areas, kept, 200, 3, names) is not None
+    assert stored_margins(areas, kept, 200, 3, (*names, "c")) is None

@@ -1,4 +1,5 @@
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -170,3 +171,26 @@ def test_only_image_formats_are_tried(image_of, encode):
 def test_an_image_beyond_the_largest_side_is_refused(encode):
     with pytest.raises(BadData, match="image 0 is 4097x1 pixels, more than 4096 a side"):
         decoded([encode(Image.new("L", (4097, 1)))])
+
+
+def test_grey_of_ten_and_of_twelve_bits_becomes_eight(tmp_path):
+    ten = b"P5 2 2 1023\n" + b"".join(v.to_bytes(2, "big") for v in (0, 341, 682, 1023))
+    assert decoded([ten]).images.flatten().tolist() == [0, 85, 170, 255]
+    twelve = _tiff_of_twelve_bits([0, 15, 2048, 4095])
+    assert decoded([twelve]).images.flatten().tolist() == [0, 0, 128, 255]
+
+
+def _tiff_of_twelve_bits(values):
+    """Return a TIFF of one row by its specification: two pixels in three bytes."""
+    joined = sum(value << 12 * (len(values) - 1 - n) for n, value in enumerate(values))
+    pixels = joined.to_bytes(len(values) * 3 // 2, "big")
+    short, long = 3, 4
+    entries = [
+        *((256, short, len(values)), (257, short, 1), (258, short, 12), (259, short, 1)),
+        *((262, short, 1), (273, long, 8), (277, short, 1), (278, short, 1)),
+        (279, long, len(pixels)),
+    ]
+    table = struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        table += struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", value)
+    return struct.pack("<2sHI", b"II", 42, 8 + len(pixels)) + pixels + table + bytes(4)

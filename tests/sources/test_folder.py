@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import sys
@@ -178,3 +179,27 @@ def test_a_path_is_never_a_name(tmp_path, options, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadData, match="does not exist"):
         open_source(Path("digits"), options)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_named(make_folder, options):
+    root = make_folder(train={"a": 2, "b": 3})
+    (root / "train/a/sub").mkdir(mode=0)
+    refused(root, options, f"{root / 'train/a/sub'} cannot be read (Permission denied)")
+
+
+def test_a_failure_of_listing_is_named(make_folder, options, monkeypatch):
+    root = make_folder(train={"a": 2, "b": 3})
+
+    def denied(place):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("hmnpack.sources.folder.os.scandir", denied)
+    refused(root, options, f"{root / 'train/a'} cannot be read (Permission denied)")
+
+
+def test_links_that_lead_into_each_other_are_followed_once(make_folder, options):
+    root = make_folder(train={"a": 2, "b": 3})
+    (root / "train/a/x").symlink_to("../b")
+    (root / "train/b/y").symlink_to("../a")
+    assert torch.bincount(open_source(root, options).train.labels).tolist() == [5, 5]

@@ -178,3 +178,12 @@ def test_imagenette_is_read_from_the_smallest_copy_that_is_large_enough(
 def test_imagenette_needs_a_size(options):
     with pytest.raises(BadSettings, match="imagenette differ in size: choose one, such as --size"):
         open_source("imagenette", options)
+
+
+def test_packed_files_of_something_else_are_named_where_they_are(options):
+    folder = options.data_root / "MNIST" / "raw"
+    write_idx(folder, packed=True)
+    for path in folder.iterdir():
+        path.write_bytes(gzip.compress(b"something else"))
+    with pytest.raises(BadData, match=f"the files in {re.escape(str(folder))} are not those of"):
+        open_source("mnist", options)

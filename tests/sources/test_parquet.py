@@ -1,3 +1,4 @@
+import os
 import re
 import sys
 
@@ -191,3 +192,26 @@ def test_classes_that_are_no_text_and_labels_beyond_counting_are_refused(
     pyarrow = pytest.importorskip("pyarrow")
     path = make_parquet(tmp_path / "b.parquet", payloads[:2], pyarrow.array([0, 2**63], "uint64"))
     refused(path, options, f"has the label {2**63}: number the classes from 0")
+
+
+def test_hidden_files_and_folders_are_no_parquet_files(tmp_path, make_parquet, payloads, options):
+    folder = tmp_path / "set"
+    make_parquet(folder / "train.parquet", payloads[:3], [0, 1, 0])
+    (folder / "._train.parquet").write_bytes(b"macOS")
+    (folder / "test.parquet").mkdir()
+    assert parquet_files(folder) == [folder / "train.parquet"]
+    assert open_source(folder, options).test is None
+
+
+def test_a_row_without_a_label_is_named_in_its_own_file(tmp_path, make_parquet, payloads, options):
+    make_parquet(tmp_path / "set" / "train-0.parquet", payloads[:3], [0, 1, 0])
+    make_parquet(tmp_path / "set" / "train-1.parquet", payloads[3:], [1, None])
+    refused(tmp_path / "set", options, "row 1 of train-1.parquet has no label")
+
+
+def test_a_file_whose_name_is_not_utf8_is_refused(tmp_path, make_parquet, payloads, options):
+    folder = tmp_path / "set"
+    make_parquet(folder / "train.parquet", payloads[:2], [0, 1])
+    (folder / "train.parquet").rename(folder / os.fsdecode(b"train-\xe9.parquet"))
+    with pytest.raises(BadData, match="its name is not UTF-8; rename it"):
+        open_source(folder, options)

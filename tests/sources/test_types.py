@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadData, BadSettings
 from hmnpack.schema.container import ImageShape
-from hmnpack.sources import Source, SourceOptions, Split
+from hmnpack.sources import Source, SourceOptions, Split, open_source
 
 
 @pytest.mark.parametrize("size", [0, -1, 4097])
@@ -30,3 +30,11 @@ def test_a_source_knows_the_shape_of_its_images():
     split = Split(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.tensor([0, 1]), "0" * 64)
     assert Source("x", ("a", "b"), split, None).image == ImageShape(channels=3, height=4, width=5)
     assert len(split) == 2
+
+
+def test_a_home_that_nobody_has_is_bad_data_or_a_bad_setting(monkeypatch):
+    with pytest.raises(BadData, match="'~nosuchuser/x' does not exist: there is no such home"):
+        open_source("~nosuchuser/x")
+    monkeypatch.setenv("HMNPACK_CACHE", "~nosuchuser/cache")
+    with pytest.raises(BadSettings, match="set HMNPACK_CACHE to a folder"):
+        SourceOptions().cache_root  # noqa: B018

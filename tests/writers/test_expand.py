@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,3 +206,24 @@ def test_bad_requests(bundle_of, images, image_shape, images_bundle, tmp_path):
     with pytest.raises(OutputExists, match="is a file; name a folder"):
         hmnpack.expand(images_bundle, tmp_path / "file", force=True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_where_a_move_fails_all_is_as_it_was(bundle_of, images, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    hmnpack.expand(bundle_of(images(), classes=("ant", "eel")), out)
+    for name in ("mine", "notes", "zebra"):
+        (out / name).mkdir()
+    before = sorted(path.relative_to(out).as_posix() for path in out.rglob("*"))
+    moves, rename = [], Path.rename
+
+    def fails(path, target):
+        moves.append(path.name)
+        if len(moves) == 4:  # the old folder, the new one, and one entry were moved
+            raise PermissionError(13, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(BadSettings, match="Permission denied"):
+        hmnpack.expand(bundle_of(images()), out, force=True, per_class=1)
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*")) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
