@@ -79,14 +79,15 @@ def budget_of(ipc: int, classes: int, image: ImageShape) -> Budget:
     return Budget(ipc=ipc, floats=floats, bytes=floats * 4)
 
 
-def counted_floats(spec: HmnSpec, norm: str = "batch") -> int:
-    """Return the numbers that a container holds while it is condensed.
+def counted_floats(spec: HmnSpec) -> int:
+    """Return the numbers of a container, the scale and shift of norms with them, as the paper does.
+
+    Norms are there while it is condensed; a file has them folded into the decoder.
 
     Args:
         spec: The container.
-        norm: ``"batch"`` counts the scale and shift of each normalisation, as the paper does.
     """
-    return spec.ledger().floats + (2 * sum(spec.decoder_channels) if norm == "batch" else 0)
+    return spec.ledger().floats + 2 * sum(spec.decoder_channels)
 
 
 def most_instances(spec: HmnSpec, floats: int) -> int:

@@ -9,6 +9,7 @@ accelerator adds in no fixed order).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -16,9 +17,10 @@ import torch
 
 from hmnpack.budget import budget_of, ipc_of, plan
 from hmnpack.bundle import Bundle, data_sha256
+from hmnpack.checkpoint import Checkpoint, key_of
 from hmnpack.container import HMN, Container, new_container
 from hmnpack.errors import BadSettings
-from hmnpack.fitting import Checkpoint, Clock, Fitting, key_of
+from hmnpack.fitting import Clock, Fitting
 from hmnpack.matching import (
     OBJECTIVES,
     GradientMatching,
@@ -301,9 +303,8 @@ def _pool(
     """Return the networks, and the images in parts where a stage to come has a use for these."""
     world, parts = fitting.world, config.match.parts_of(spec.instances)
     with world.leader_first():
-        pool = pool_of(
-            real, config.pool, config.seed, cache / "pool", fitting.listener, fitting.clock.check
-        )
+        check = partial(fitting.clock.check, "the pool was trained")
+        pool = pool_of(real, config.pool, config.seed, cache / "pool", fitting.listener, check)
     if parts > 1 and not fitting.is_past("matching"):
         real = in_parts(real, pool.trained(0), parts, spec.instances, config.seed)
     if real.parts is not None:

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,18 +12,17 @@ from torch import Tensor
 
 from hmnpack.adam import ContainerAdam
 from hmnpack.average import WeightAverage
-from hmnpack.checkpoint import read_state, write_state
+from hmnpack.checkpoint import Checkpoint
 from hmnpack.container import Container
-from hmnpack.errors import BadSettings, Diverged, OutputExists, Paused
+from hmnpack.errors import Diverged, Paused
 from hmnpack.matching import Objective
 from hmnpack.probe import Probe
 from hmnpack.ranks import ALONE, World
-from hmnpack.runtime import Listener, kind_of
-from hmnpack.schema.config import CompressConfig, GradientConfig, MatchConfig, WarmupConfig
+from hmnpack.runtime import Listener
+from hmnpack.schema.config import GradientConfig, MatchConfig, WarmupConfig
 from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.schema.tiers import TierRates
 from hmnpack.stopping import BestWeights
-from hmnpack.work import digest_of
 
 StageConfig = WarmupConfig | MatchConfig | GradientConfig
 
@@ -61,14 +59,17 @@ class Clock:
         """Return whether the run should stop now."""
         return self._should_pause() or time.monotonic() >= self._end
 
-    def check(self) -> None:
+    def check(self, doing: str) -> None:
         """Stop the run here if it should stop; for stages that keep their own state.
+
+        Args:
+            doing: What is done meanwhile: ``"the pool was trained"``.
 
         Raises:
             Paused: if the run should stop.
         """
         if self.pausing():
-            raise Paused("paused while the pool was trained; --resume goes on from here")
+            raise Paused(f"paused while {doing}; --resume goes on from here")
 
     def due(self) -> bool:
         """Return whether a checkpoint should be written, and count from now if so."""
@@ -76,67 +77,6 @@ class Clock:
         if due:
             self._last = time.monotonic()
         return due
-
-
-class Checkpoint:
-    """The file beside the output that an unfinished run leaves.
-
-    Args:
-        path: Where; several ranks on several machines need a folder that all of them see.
-        leader: Whether this rank writes it; every rank reads it.
-    """
-
-    def __init__(self, path: Path, *, leader: bool = True) -> None:
-        self.path = path
-        self.leader = leader
-        self.key = ""
-        self.state: dict[str, Any] | None = None
-
-    def refuse_unless(self, *, resume: bool, force: bool) -> None:
-        """Refuse to overwrite an unfinished run that was not asked to go on.
-
-        Raises:
-            OutputExists: if there is a checkpoint, and neither resume nor force.
-        """
-        if self.path.exists() and not (resume or force):
-            raise OutputExists(
-                f"{self.path} holds an unfinished run; --resume goes on with it, --force starts "
-                "again"
-            )
-
-    def open(self, key: str, *, resume: bool) -> None:
-        """Name the run, and read its state if it is to be resumed and there is one.
-
-        Raises:
-            BadSettings: if the checkpoint is of another run.
-        """
-        self.key = key
-        if not resume or not self.path.exists():
-            self.clear()
-            return
-        state = read_state(self.path)
-        if state.get("key") != key:
-            raise BadSettings(
-                f"{self.path} is of a run with other data, ipc, settings or device; repeat those, "
-                "or start again with --force and without --resume"
-            )
-        self.state = state
-
-    def write(self, **state: object) -> None:
-        """Replace the checkpoint."""
-        if self.leader:
-            write_state(self.path, {"key": self.key, **state})
-
-    def clear(self) -> None:
-        """Remove the checkpoint: the run is done, or begins."""
-        if self.leader:
-            self.path.unlink(missing_ok=True)
-
-
-def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
-    """Return what tells runs apart whose checkpoints may not be exchanged."""
-    facts = (fingerprint, ipc, config.model_dump_json(), kind_of(device), str(torch.__version__))
-    return digest_of(*facts)
 
 
 class Fitting:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import hmnpack
+from hmnpack.checkpoint import Checkpoint
 from hmnpack.compressor import RunOptions
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall, Diverged, OutputExists, Paused
-from hmnpack.fitting import Checkpoint
 from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig
@@ -134,7 +134,7 @@ def test_a_killed_run_leaves_a_checkpoint_that_ends_with_the_same_bytes(tmp_path
         import hmnpack
         from hmnpack.compressor import RunOptions
         from hmnpack.recipes import recipe_of
-        from hmnpack.fitting import Checkpoint
+        from hmnpack.checkpoint import Checkpoint
         from hmnpack.sources import SourceOptions
         kill = int(sys.argv[2])
         write = Checkpoint.write

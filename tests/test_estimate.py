@@ -1,13 +1,14 @@
 """What a run will take: cost over rate, with the rate given."""
 
 import json
+from typing import get_args
 
 import pytest
 import torch
 
 from hmnpack import estimate as module
 from hmnpack.budget import plan
-from hmnpack.cost import Run, stages_of
+from hmnpack.cost import Run, Work, stages_of
 from hmnpack.estimate import EFFICIENCY, OF_BFLOAT16, estimate
 from hmnpack.recipes import recipe_of
 from hmnpack.schema.config import CompressConfig
@@ -119,7 +120,8 @@ def test_totals_are_sums_but_for_memory():
 
 
 def test_every_kind_of_work_has_an_efficiency():
-    assert all(0 < EFFICIENCY[part.work] <= 1 for stage in all_stages() for part in stage.parts)
+    assert set(EFFICIENCY) == set(get_args(Work))
+    assert {part.work for stage in all_stages() for part in stage.parts} == set(EFFICIENCY)
 
 
 def all_stages():

@@ -6,6 +6,9 @@ from os import PathLike, fspath
 
 from hmnpack.errors import BadBundle
 
+_LONGEST = 60
+"""Characters of a quoted value."""
+
 
 class NotABundle(BadBundle):
     """The path is no readable file, or the file is no safetensors file."""
@@ -83,7 +86,7 @@ def naming(path: str | PathLike[str]) -> Iterator[None]:
         raise NotABundle(f"{shown}: cannot be read ({error.strerror or error})") from error
 
 
-def quoted(value: object, limit: int = 60) -> str:
-    """Return a value of a file as one printable line of at most that many characters."""
+def quoted(value: object) -> str:
+    """Return a value of a file as one printable line of 60 characters at most."""
     text = ascii(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

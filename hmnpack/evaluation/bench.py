@@ -32,8 +32,8 @@ class TrainingSet:
         images: float32 in [0, 1], or uint8; [N, C, H, W].
         labels: int64 [N].
         bytes: What the images take in the form that they are counted in.
-        identity: Names the images where their own values would not do: what is decoded differs in
-            the last digits from machine to machine. Empty: the values do.
+        identity: Names the images in place of a hash of their values, for decoded ones, whose last
+            digits differ from machine to machine. Empty: the values are hashed.
     """
 
     images: Tensor
@@ -60,7 +60,7 @@ class Bench:
         device: Where to train.
         listener: Hears of every epoch; a stage is a row.
         at_once: Networks that are trained at a time, 1 or more; None: all of a row.
-        kept: Where trained networks and trainings under way are kept, to go on from; None: nowhere.
+        kept: Where accuracies, and trainings under way, are kept, to go on from; None: nowhere.
     """
 
     config: EvaluateConfig

@@ -1,4 +1,4 @@
-"""Networks that a folder keeps, trained or half trained, so that an interrupted evaluation goes on.
+"""A folder of accuracies, and of trainings under way, by which an interrupted evaluation goes on.
 
 A file is named by everything that decides what is in it, down to the version of torch, so a folder
 may serve any number of evaluations, also several at a time.

@@ -58,7 +58,7 @@ def choose_quality(bench: Bench, source: Source, budget: int) -> Quality:
     trial = replace(bench, test=TrainingSet(images, labels, images.numel()))
     accuracies: dict[int, float] = {}
     for quality in QUALITIES if len(held) else ():
-        # The same images first for every quality: the more the coarser the files.
+        # All qualities draw in one order, of which coarser pictures take more.
         generator = stream(bench.config.seed, "quality", "images")
         made = jpeg_real(kept, source.classes, budget, quality, generator)
         if len(made.labels):

@@ -64,8 +64,8 @@ def evaluate(  # noqa: PLR0913
             data's accuracies are kept in.
         at_once: Networks of a row that are trained at a time, where the memory takes so many; it
             decides no result but its rounding. None: 1 on a CPU, else all.
-        work: Folder that keeps every network, trained or half trained: what was interrupted goes on
-            from there, and what is done is not done again. None: nothing is kept.
+        work: Folder of every network's accuracy, or of how far its training got: what was
+            interrupted goes on, and what is done is not done again. None: nothing is kept.
         listener: Hears of every epoch; a stage is a row of the table, or the choice of a quality.
 
     Raises:

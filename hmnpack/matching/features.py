@@ -55,7 +55,7 @@ def feature_classes(  # noqa: PLR0913
     on_cpu: bool,
     max_memory: int | None,
 ) -> int:
-    """Return how many classes are done at a time; beside what is kept of views.
+    """Return how many classes are done at a time, in the memory that kept views leave.
 
     Args:
         match: Settings.
@@ -215,7 +215,7 @@ class FeatureMatching(Objective):
     def _regression(
         self, through: "_Through", images: Tensor, real: list[Tensor]
     ) -> Regression | None:
-        """Return the regression on all synthetic images, whose features are had without a graph."""
+        """Return the regression on all synthetic images, whose features have no graph."""
         if not real:
             return None
         by_class = images.unflatten(0, (self.match.data.classes, -1))
@@ -253,7 +253,10 @@ class FeatureMatching(Objective):
     def _classified(
         self, through: "_Through", images: Tensor, last: Tensor
     ) -> tuple[float, Tensor]:
-        """Return what of the cross-entropy's weight holds, and the logits that it is taken of."""
+        """Return the part of the cross-entropy's weight that counts, and the logits it is taken of.
+
+        All counts at the trained network; at the interpolated one the less, the less it is trained.
+        """
         config = self.match.config
         with autocast(images.device, config.precision):
             if config.classifier == "trained":
@@ -304,7 +307,7 @@ class _Terms:
     Attributes:
         references: Of the distance, one for each block.
         regression: Of the real images on the synthetic ones, if it is wanted.
-        classification: Weight of the cross-entropy at a trained network.
+        classification: Weight of the cross-entropy, of which an interpolated network takes a part.
     """
 
     references: list[Reference]

@@ -1,6 +1,6 @@
 """Kernel ridge regression as a term of a loss that is done some classes at a time.
 
-The term needs the last features of all synthetic images at once. They are had once without a
+The term needs the last features of all synthetic images at once. They are computed once without a
 graph; the gradient of the error with respect to them is then sent back, class by class, through
 the graphs of the chunks.
 

@@ -1,4 +1,4 @@
-"""Which images a step takes: the same number of every class, without a loop over classes."""
+"""Which images a step takes: the same number of every class."""
 
 import torch
 from torch import Tensor

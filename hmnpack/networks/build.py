@@ -100,8 +100,7 @@ def _known(config: NetworkConfig, names: list[str]) -> str:
     known: Registry[None] = Registry(f"{library} network")
     for each in names:
         known.register(each)(None)
-    if name not in known:
-        known[name]
+    known[name]  # refuses one that is unknown, and names those that are near
     return name
 
 

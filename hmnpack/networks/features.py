@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class FeatureNetwork(nn.Module, ABC):
-    """A classifier whose blocks' outputs can be had."""
+    """A classifier that gives its blocks' outputs."""
 
     @abstractmethod
     def features(self, x: Tensor) -> list[Tensor]:

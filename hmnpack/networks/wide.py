@@ -118,9 +118,10 @@ def can_be_wide(network: nn.Module, image: tuple[int, int, int]) -> bool:
         network: One of them; it stays as it is.
         image: C, H, W of its images.
     """
-    named = [len(list(network.named_parameters(remove_duplicate=one))) for one in (True, False)]
+    every = [name for name, _ in network.named_parameters(remove_duplicate=False)]
+    shares = len(every) > len(list(network.parameters()))  # such weights would be widened twice
     known = all(_is_known(module) for module in network.modules())
-    return known and 0 < named[0] == named[1] and _comes_out_as_alone(network, image)
+    return bool(every) and not shares and known and _comes_out_as_alone(network, image)
 
 
 def _is_known(module: nn.Module) -> bool:

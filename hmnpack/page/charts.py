@@ -16,6 +16,9 @@ _TOP, _BOTTOM = 36.0, 204.0
 _LEFT, _RIGHT = 11.0, 97.0
 """Where the values lie, in percent; on the left there is room for the numbers of the axis."""
 
+_BAR = 36
+"""Height of a stacked bar, in pixels."""
+
 _STRETCHED = 1000
 Point = tuple[float, float]
 
@@ -77,13 +80,12 @@ def histogram(frame: Frame, bins: Sequence[tuple[float, float, float]]) -> Html:
     return _chart(frame, [_bar(frame, *each) for each in bins if each[2]])
 
 
-def stacked_bar(name: str, segments: Sequence[tuple[str, float]], height: int = 36) -> Html:
+def stacked_bar(name: str, segments: Sequence[tuple[str, float]]) -> Html:
     """Return one bar from side to side.
 
     Args:
         name: What a screen reader says of it.
         segments: Style and part of the whole of each, from left to right; they add up to 1.
-        height: In pixels.
     """
     drawn, begin = [], 0.0
     for kind, part in segments:
@@ -93,14 +95,12 @@ def stacked_bar(name: str, segments: Sequence[tuple[str, float]], height: int = 
                 x=f"{100 * begin:.6f}%",
                 y=0,
                 width=f"{100 * part:.6f}%",
-                height=height,
+                height=_BAR,
                 class_=kind,
             )
         )
         begin += part
-    return tag(
-        "svg", *drawn, class_="bar", width="100%", height=height, role="img", aria_label=name
-    )
+    return tag("svg", *drawn, class_="bar", width="100%", height=_BAR, role="img", aria_label=name)
 
 
 def interval(middle: float, spread: float | None, kind: str) -> Html:

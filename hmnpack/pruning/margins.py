@@ -99,12 +99,12 @@ def margins_of(
     if images.classes < 2:
         raise BadSettings("images of one class have no margins; prune by random or none")
 
-    def some(names: Sequence[str], listener: Listener) -> Tensor:
+    def train_some(names: Sequence[str], listener: Listener) -> Tensor:
         return areas_under_margins(images, config, seed, names, listener)
 
     names = [f"margins/{index}" for index in range(config.seeds)]
     like = images.pixels.new_empty(len(images)).float()
-    found = trainings.run("margins", names, some, like, images.pixels.device)
+    found = trainings.run("margins", names, train_some, like, images.pixels.device)
     return torch.stack([found[name] for name in names]).mean(0)
 
 

@@ -74,14 +74,14 @@ def best_beta(search: Search, trainings: Trainings) -> tuple[float, tuple[BetaSc
         name: (beta, index) for beta in names for index, name in enumerate(names[beta])
     }  # of the betas that share a training the last one remains: each leaves the same images
 
-    def some(names: Sequence[str], listener: Listener) -> Tensor:
+    def train_some(names: Sequence[str], listener: Listener) -> Tensor:
         found = _accuracies(search, [jobs[name] for name in names], listener)
         return torch.tensor(found, dtype=torch.float64)
 
     device = search.images.pixels.device
     talks_from = device if trainings.world.size > 1 else "cpu"
     like = torch.zeros((), dtype=torch.float64, device=talks_from)
-    found = trainings.run("pruning", list(jobs), some, like, device)
+    found = trainings.run("pruning", list(jobs), train_some, like, device)
     scores = tuple(
         BetaScore(beta=beta, accuracies=tuple(float(found[name]) for name in names[beta]))
         for beta in search.config.betas

@@ -18,8 +18,8 @@ _KIND = "prune-1"
 """To be raised when training, or the file's layout, changes."""
 
 Training = Callable[[Sequence[str], Listener], Tensor]
-"""Does the trainings of those names at once, tells the listener of their epochs (those of all are
-counted), and returns the numbers of each, one row a training."""
+"""Runs the trainings of those names side by side, and returns the numbers of each, one row a
+training. Its listener hears of epochs that are done, and of all, summed over these trainings."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Trainings:
                 progress = _Progress(self.listener, stage, before, len(together), len(names))
                 rows = within_memory(own, partial(_rows, train, own, progress))
                 found[self.world.rank :: self.world.size] = torch.stack(rows)
-            self.world.wait()  # tensors wait for no training: some ranks may have had none
+            self.world.wait()  # sending tensors would time out where a rank waits for hours
             self.world.add([found])  # of each row, all terms but one are 0
             self.done.update(zip(together, found.cpu(), strict=True))
             before += len(together)

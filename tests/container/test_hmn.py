@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hmnpack.budget import plan
-from hmnpack.container import HMN, container_of, new_container
+from hmnpack.container import container_of, new_container
 from hmnpack.container.base import ACTIVATIONS, DECODE_CHUNK
 from hmnpack.runtime import stream
 from hmnpack.schema.config import ContainerConfig
@@ -193,7 +193,3 @@ def test_the_state_of_a_frozen_container_is_restored():
 def test_empty_indices_give_no_images():
     container = container_of(spec_of(), random_container(spec_of()).stored_tensors())
     assert container.expand(torch.empty(0, dtype=torch.int64)).shape == (0, 3, 32, 32)
-
-
-def test_the_real_decoder_is_a_container_with_a_type():
-    assert isinstance(random_container(spec_of()), HMN)

@@ -12,8 +12,8 @@ ORDER = (
     "student",
     *(
         "rate",
-        "checkpoint",
         "work",
+        "checkpoint",
         "sources",
         "budget",
         "flops",
