@@ -18,6 +18,7 @@ from hmnpack.cli.options import (
     DataName,
     RecipeName,
     chosen_source,
+    config_option,
     opened,
     output_option,
     run_options,
@@ -81,13 +82,7 @@ class Request:
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every random number.")
 @set_option
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.toml",
-    help="Settings from a file; they beat the recipe, options beat them.",
-)
+@config_option
 @click.option("--holdout", type=click.FloatRange(0, 0.9), help="Part of train to keep unseen.")
 @source_options
 @click.option(

@@ -11,6 +11,7 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     chosen_source,
+    config_option,
     going_on,
     opened,
     run_options,
@@ -81,12 +82,14 @@ class Choice:
         protocol: Name of the settings to start from.
         networks: Names of networks; none: the protocol's.
         assignments: Texts such as ``"train.lr=0.02"``.
+        file: TOML file of settings, or None.
         options: Values by the setting's path, None where not given.
     """
 
     protocol: str
     networks: tuple[str, ...]
     assignments: tuple[str, ...]
+    file: Path | None
     options: dict[str, Any]
 
     def configs(self, manifest: "Manifest") -> list["EvaluateConfig"]:
@@ -102,7 +105,9 @@ class Choice:
         if self.options["train.epochs"] is not None:  # no more than were asked for
             base = base.model_copy(update={"min_steps": 0})
         return [
-            evaluate_config(self.assignments, {**self.options, "network.name": name}, base)
+            evaluate_config(
+                self.assignments, {**self.options, "network.name": name}, base, self.file
+            )
             for name in dict.fromkeys(self.networks) or (None,)
         ]
 
@@ -159,6 +164,7 @@ class Choice:
 )
 @work_option
 @set_option
+@config_option
 @source_options
 @click.option("--record", is_flag=True, help="Write the scores into FILE, for `verify`.")
 @click.option(
@@ -171,8 +177,9 @@ def evaluate(**typed: Any) -> None:  # noqa: ANN401
     """Train fresh networks on the images of FILE and test them on the test split of --data.
 
     Beside them stand networks trained on real images: random ones that take the same number of
-    floats, JPEG files that take the same number of bytes, random ones of the same count (an upper
-    reference), and the whole data (hours, kept in the cache for the next time).
+    floats, JPEG pictures (without the tables that all JPEG files share) that take the same bytes,
+    random ones of the same count (an upper reference), and the whole data (hours, kept in the
+    cache for the next time).
     """
     typed["rows"] = _names(typed["rows"])
     without = typed.pop("no_controls")
@@ -180,7 +187,13 @@ def evaluate(**typed: Any) -> None:  # noqa: ANN401
         raise BadSettings("--rows and --no-controls contradict each other; leave one out")
     typed["controls"] = False if without else None
     options = {path: typed.pop(name) for name, path in SETTINGS.items()}
-    choice = Choice(typed.pop("protocol"), typed.pop("net"), typed.pop("assignments"), options)
+    choice = Choice(
+        typed.pop("protocol"),
+        typed.pop("net"),
+        typed.pop("assignments"),
+        typed.pop("config_file"),
+        options,
+    )
     source = taken_source(typed)
     _run(Request(**typed), choice, source)
 

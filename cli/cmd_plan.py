@@ -9,6 +9,7 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     RecipeName,
+    config_option,
     opened,
     run_options,
     set_option,
@@ -41,6 +42,7 @@ class Planned:
     "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
 )
 @set_option
+@config_option
 @source_options
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -60,7 +62,9 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     from hmnpack.recipes import default_recipe, shape_of
     from hmnpack.runtime import choose_device
 
-    settings = CompressSettings(typed.pop("recipe"), None, typed.pop("assignments"), {})
+    settings = CompressSettings(
+        typed.pop("recipe"), typed.pop("config_file"), typed.pop("assignments"), {}
+    )
     device = choose_device(typed.pop("device"))
     with drawn(quiet=typed.pop("quiet")) as listener:
         source = opened(data, typed, listener)

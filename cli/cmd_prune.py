@@ -10,6 +10,7 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     chosen_source,
+    config_option,
     going_on,
     output_option,
     run_options,
@@ -91,6 +92,7 @@ class Request:
 )
 @work_option
 @set_option
+@config_option
 @source_options
 @click.option("--force", is_flag=True, help="Replace FILE.hmn.")
 @run_options
@@ -104,7 +106,7 @@ def prune(**typed: Any) -> None:  # noqa: ANN401
     from hmnpack.cli.settings import prune_config
 
     options = {name: typed.pop(name) for name in ("strategy", "beta")}
-    config = prune_config(typed.pop("assignments"), options)
+    config = prune_config(typed.pop("assignments"), options, typed.pop("config_file"))
     source = taken_source(typed)
     request = Request(**typed)
     bundle = _run(request, config, source)

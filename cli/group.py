@@ -52,6 +52,9 @@ COMMANDS = {
     "report": Entry("hmnpack.cli.cmd_report", "report", "Write one web page that shows a file."),
     "prune": Entry("hmnpack.cli.cmd_prune", "prune", "Drop a file's least useful images."),
     "plan": Entry("hmnpack.cli.cmd_plan", "plan", "Show what would be stored, without training."),
+    "settings": Entry(
+        "hmnpack.cli.cmd_settings", "settings", "List every setting, as a file for --config."
+    ),
 }
 """In the order in which they are used."""
 

@@ -181,7 +181,18 @@ def set_option(function: Function) -> Function:
         "assignments",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Any setting by its path, such as match.steps=100; repeatable.",
+        help="Any setting by its path, such as match.steps=100; repeatable [hmnpack settings].",
+    )(function)
+
+
+def config_option(function: Function) -> Function:
+    """Add ``--config FILE.toml``."""
+    return click.option(
+        "--config",
+        "config_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE.toml",
+        help="Settings from a file; they beat the recipe, options beat them.",
     )(function)
 
 

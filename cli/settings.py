@@ -43,7 +43,7 @@ class CompressSettings:
         assignments: Iterable[str],
         options: Mapping[str, object],
     ) -> None:
-        stored = _from_toml(file) if file else {}
+        stored = _stored(file)
         assigned = _assigned(assignments)
         if "recipe" in assigned:
             raise BadSettings("a recipe is what settings start from; name it by --recipe")
@@ -69,23 +69,26 @@ def evaluate_config(
     assignments: Iterable[str],
     options: Mapping[str, object],
     protocol: EvaluateConfig = DEFAULT_PROTOCOL,
+    file: Path | None = None,
 ) -> EvaluateConfig:
-    """Return how a bundle is judged: the options over the assignments over the protocol.
+    """Return how a bundle is judged: the options over the assignments, the file, the protocol.
 
     Raises:
         BadSettings: for an unknown setting, or a value that its setting refuses.
     """
-    return merged(protocol, _assigned(assignments), _given(options))
+    return merged(protocol, _stored(file), _assigned(assignments), _given(options))
 
 
-def prune_config(assignments: Iterable[str], options: Mapping[str, object]) -> PruneConfig:
-    """Return how a bundle is pruned: the options over the assignments over double-end pruning.
+def prune_config(
+    assignments: Iterable[str], options: Mapping[str, object], file: Path | None = None
+) -> PruneConfig:
+    """Return how a bundle is pruned: the options over the assignments, the file, `double-end`.
 
     Raises:
         BadSettings: for an unknown setting, or a value that its setting refuses.
     """
     base = PruneConfig(strategy="double-end")
-    return merged(base, _assigned(assignments), _given(options))
+    return merged(base, _stored(file), _assigned(assignments), _given(options))
 
 
 def merged(base: Model, *layers: Mapping[str, object]) -> Model:
@@ -146,7 +149,10 @@ def _value(text: str) -> object:
     return parsed
 
 
-def _from_toml(path: Path) -> dict[str, object]:
+def _stored(path: Path | None) -> dict[str, object]:
+    """Return what a TOML file holds, or nothing where there is none."""
+    if path is None:
+        return {}
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

@@ -4,7 +4,7 @@ from functools import reduce
 
 import pytest
 
-from hmnpack.cli.settings import CompressSettings, evaluate_config, setting_names
+from hmnpack.cli.settings import CompressSettings, evaluate_config, prune_config, setting_names
 from hmnpack.errors import BadSettings
 from hmnpack.recipes import RECIPES
 from hmnpack.schema.config import CompressConfig
@@ -147,6 +147,16 @@ def test_a_whole_number_may_be_written_with_an_exponent(tmp_path):
     file.write_text("match.steps = 1e4\nmatch.lr = 1\n")
     config = settings("match.views=2e2", file=file)
     assert (config.match.steps, config.match.views, config.match.lr) == (10_000, 200, 1.0)
+
+
+def test_judging_and_pruning_take_files_too(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("repeats = 7\n[train]\nlr = 0.5\nepochs = 9\n")
+    config = evaluate_config(["train.epochs=4"], {}, file=file)
+    assert (config.repeats, config.train.lr, config.train.epochs) == (7, 0.5, 4)
+    file.write_text('strategy = "hard"\nseeds = 2\n')
+    pruning = prune_config([], {"strategy": "easy"}, file)
+    assert (pruning.strategy, pruning.seeds) == ("easy", 2)
 
 
 def test_an_absent_file_is_refused_by_name(tmp_path):

@@ -21,17 +21,18 @@ SURFACE = {
     "inspect": {"FILE", "--verify", "--json"},
     "expand": {"FILE", "--out", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
-    | {"--seed", "--no-controls", "--set", "--record", "--save", "--force", "--json"}
+    | {"--seed", "--no-controls", "--set", "--config", "--record", "--save", "--force", "--json"}
     | {"--protocol", "--rows", "--jpeg-quality", "--at-once", "--work"}
     | SOURCE
     | RUN,
     "verify": {"FILE...", "--data", "--score", "--networks", "--seed"} | SOURCE | RUN,
     "report": {"FILE", "-o", "--output", "--log", "--result", "--force"},
     "prune": {"FILE", "--to-ipc", "-o", "--output", "--data", "--strategy", "--beta", "--seed"}
-    | {"--set", "--force", "--at-once", "--work"}
+    | {"--set", "--config", "--force", "--at-once", "--work"}
     | SOURCE
     | RUN,
-    "plan": {"DATA", "--ipc", "--recipe", "--set", "--json"} | SOURCE | RUN,
+    "plan": {"DATA", "--ipc", "--recipe", "--set", "--config", "--json"} | SOURCE | RUN,
+    "settings": {"--of", "--recipe"},
 }
 
 

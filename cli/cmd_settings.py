@@ -1,0 +1,42 @@
+"""`hmnpack settings`: every setting of a command, with its value and its meaning."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hmnpack.cli.options import RecipeName
+from hmnpack.errors import BadSettings
+
+if TYPE_CHECKING:
+    from hmnpack.schema.base import Frozen
+
+OF = ("compress", "evaluate", "prune")
+
+
+@click.command(short_help="List every setting, as a file for --config.")
+@click.option(
+    "--of", "command", type=click.Choice(OF), default="compress", show_default=True, help="Whose."
+)
+@click.option("--recipe", type=RecipeName(), help="Whose values, of compress [default: fast].")
+def settings(command: str, recipe: str | None) -> None:
+    """List every setting, as a file for --config.
+
+    It is TOML: each setting with its value, and above it what it means. Those of compress are of a
+    recipe, as it is for CIFAR-10; what is kept of the file and given to `compress --config` beats
+    the recipe. One setting at a time is changed by --set match.steps=100.
+    """
+    from hmnpack.cli.toml import toml_of
+
+    click.echo(toml_of(_settings(command, recipe)), nl=False)
+
+
+def _settings(command: str, recipe: str | None) -> "Frozen":
+    from hmnpack.recipes import CPU_RECIPE, recipe_of
+    from hmnpack.schema.config import PruneConfig
+    from hmnpack.schema.evaluation import EvaluateConfig
+
+    if command == "compress":
+        return recipe_of(recipe or CPU_RECIPE)
+    if recipe:
+        raise BadSettings(f"recipes are of compress; leave out --recipe {recipe}")
+    return EvaluateConfig() if command == "evaluate" else PruneConfig(strategy="double-end")

@@ -1,0 +1,62 @@
+"""Settings written as TOML say what they mean, and come back as they were."""
+
+import tomllib
+
+import pytest
+
+from hmnpack.cli.settings import CompressSettings, setting_names
+from hmnpack.cli.toml import toml_of
+from hmnpack.recipes import RECIPES
+from hmnpack.schema.config import CompressConfig, PruneConfig
+from hmnpack.schema.evaluation import EvaluateConfig
+
+
+@pytest.mark.parametrize("recipe", list(RECIPES))
+def test_a_recipe_comes_back_from_its_file(run, tmp_path, recipe):
+    done = run("settings", "--recipe", recipe)
+    assert done.exit_code == 0, done.output
+    file = tmp_path / "mine.toml"
+    file.write_text(done.stdout)
+    assert CompressSettings(None, file, (), {}).config() == RECIPES[recipe]
+
+
+@pytest.mark.parametrize(
+    ("of", "kind"),
+    [("compress", CompressConfig), ("evaluate", EvaluateConfig), ("prune", PruneConfig)],
+)
+def test_every_setting_is_there(run, of, kind):
+    text = run("settings", "--of", of).stdout
+    named, group = set(), ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            group = line.strip("[]") + "."
+        elif " = " in line and not line.startswith("#"):
+            named.add(group + line.partition(" = ")[0])
+        elif line.endswith(" is not set"):
+            named.add(group + line[2:].partition(" is not set")[0])
+    assert named == set(setting_names(kind))
+
+
+def test_a_setting_has_its_meaning_and_its_bounds_above_it(run):
+    lines = run("settings").stdout.splitlines()
+    place = lines.index('output = "sigmoid"')
+    assert lines[place - 1].startswith("# How the last layer's values become pixels")
+    assert lines[place - 1].endswith("(linear, clamp, sigmoid)")
+    assert (
+        "# Part of each class of train that is held out, for choices. (at least 0, at most 0.9)"
+        in lines
+    )
+    assert max(map(len, lines)) <= 100
+
+
+def test_it_is_toml_of_any_settings():
+    config = EvaluateConfig(rows=("floats",), jpeg_quality=30)
+    document = tomllib.loads(toml_of(config))
+    assert (document["rows"], document["jpeg_quality"]) == (["floats"], 30)
+    assert document["train"]["lr"] == config.train.lr
+
+
+def test_recipes_are_of_compress_alone(run):
+    done = run("settings", "--of", "prune", "--recipe", "fast")
+    assert done.exit_code == 2
+    assert "leave out --recipe fast" in done.stderr
