@@ -117,7 +117,7 @@ class Request:
 )
 @run_options
 def compress(**typed: Any) -> None:  # noqa: ANN401
-    """Condense DATA into one small file that trains networks nearly as well.
+    """Condense DATA into one small file of images to train networks on.
 
     Ctrl-C pauses after the step under way; the same command with --resume goes on and ends with
     the same bytes.

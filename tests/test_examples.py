@@ -448,12 +448,47 @@ def test_a_file_is_looked_at_through_other_eyes(tmp_path, monkeypatch):
         views.main()
 
 
+def test_the_copy_of_cifar10_is_made_from_its_folders(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pyarrow")
+    import torch
+    from PIL import Image
+
+    import hmnpack
+
+    copy = script("reproduce/cifar10_jpeg.py")
+    for split, count in (("train", 6), ("test", 2)):
+        for shade, name in enumerate(("cat", "ant")):
+            folder = tmp_path / "clone" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                image = Image.new("RGB", (32, 32), (90 * shade, 20 * number, 0))
+                image.save(folder / f"{number:04}.jpg")
+    monkeypatch.setattr(sys, "argv", ["x", str(tmp_path / "clone"), str(tmp_path / "made")])
+    copy.main()
+    assert "train.parquet: 12 images" in capsys.readouterr().out
+    made = hmnpack.open_source(tmp_path / "made")
+    folders = hmnpack.open_source(tmp_path / "clone")
+    assert made.classes == folders.classes == ("ant", "cat")
+    assert torch.bincount(made.train.labels).tolist() == [6, 6]
+    assert made.train.labels.tolist() != folders.train.labels.tolist()  # shuffled, once for all
+    sums = [one.train.images.flatten(1).sum(1).sort().values for one in (made, folders)]
+    assert torch.equal(*sums)
+    with pytest.raises(SystemExit, match="name the clone"):
+        copy.table(tmp_path, "train")
+
+
 def test_every_script_is_run_here():
     tested = {"pack_in_python.py", "train_on_bundle.py"}
     tested |= {"train_with_fabric.py", "train_timm_network.py", "picture.py", "record_scores.py"}
     tested |= {"render_tables.py", "png_check.py", "view_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
-    tested |= {"scaling.py", "render_paper.py", "render_proxies.py", "markdown.py"}
+    tested |= {
+        "cifar10_jpeg.py",
+        "scaling.py",
+        "render_paper.py",
+        "render_proxies.py",
+        "markdown.py",
+    }
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}
     tested |= {"paper.py", *ablations}  # by test_paper_tables.py
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

@@ -23,7 +23,8 @@ def blocks(language):
 
 def shell_lines():
     lines = [line for block in blocks("bash") for line in block.splitlines()]
-    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+    words = [shlex.split(line, comments=True) for line in lines if line.strip()]
+    return [line[: line.index(">")] if ">" in line else line for line in words]
 
 
 def test_there_is_something_to_type():

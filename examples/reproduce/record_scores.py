@@ -124,6 +124,7 @@ def _write(
             "network": config.network.name,
             "width": config.network.width,
             "epochs": headline.figures.get("epochs"),
+            "steps": headline.figures.get("steps"),
             **_operations(manifest, config.network, headline),
             **_packing(typed.packed),
             **_of_paper(manifest),

@@ -6,13 +6,16 @@ python examples/reproduce/render_tables.py --check   # fails if one would change
 
 import sys
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 
 import markdown
 import render_paper
 import render_proxies
 
-from hmnpack.schema.result import Result, Row
+from hmnpack.bundle import inspect
+from hmnpack.cli.text import size
+from hmnpack.schema.result import Figure, Result, Row
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parents[1] / "README.md"
@@ -27,7 +30,8 @@ BY_PAPER = "-paper"
 """What ends the name of a shipped file's result by protocol `paper`."""
 
 COLUMNS = (
-    *("data", "ipc", "recipe", "packed in", "images", "condensed", "protocol `paper`", "paper"),
+    *("data", "ipc", "recipe", "packed in", "stored", "images"),
+    *("condensed", "protocol `paper`", "paper"),
     *(*CONTROLS, "networks", "file"),
 )
 
@@ -62,8 +66,8 @@ def table(found: dict[str, Result], link: str, every: Mapping[str, Result] | Non
     if not found:
         return EMPTY
     rows = [
-        (*_cells(result, _by_paper(name, link, every or {})), f"[json]({link}/{name})")
-        for name, result in found.items()
+        (*_cells(name, result, _by_paper(name, link, every or {})), f"[json]({link}/{name})")
+        for name, result in (found if every is None else _comparable(found)).items()
     ]
     used = [place for place in range(len(COLUMNS)) if any(row[place] != "-" for row in rows)]
     lines = [[row[place] for place in used] for row in (COLUMNS, *rows)]
@@ -80,7 +84,7 @@ def _by_paper(name: str, link: str, every: Mapping[str, Result]) -> str:
     return f"[{shown}]({link}/{other}) ({result.networks})"
 
 
-def _cells(result: Result, by_paper: str) -> tuple[str, ...]:
+def _cells(name: str, result: Result, by_paper: str) -> tuple[str, ...]:
     figures = result.figures
     data = result.data.name if result.data else "-"
     network = f"{result.networks} x {figures.get('network', '-')}"
@@ -92,6 +96,7 @@ def _cells(result: Result, by_paper: str) -> tuple[str, ...]:
         str(figures.get("ipc", "-")),
         result.recipe or "-",
         _packed_in(result),
+        _stored(BUNDLES / f"{Path(name).stem}.hmn"),
         str(figures.get("images", "-")),
         markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold=True),
         by_paper,
@@ -104,6 +109,33 @@ def _cells(result: Result, by_paper: str) -> tuple[str, ...]:
 def _packed_in(result: Result) -> str:
     minutes = result.figures.get("processor_minutes_packing")
     return "-" if minutes is None else f"{minutes:.0f} min of one CPU core"
+
+
+def _stored(path: Path) -> str:
+    """Return the size of a shipped file's tensors: ``"122.5 kB, 32 bits a number"``."""
+    if not path.exists():
+        return "-"
+    ledger = inspect(path).ledger
+    return f"{size(ledger.bytes)}, {8 * ledger.bytes // ledger.floats} bits a number"
+
+
+def _comparable(found: dict[str, Result]) -> dict[str, Result]:
+    """Return the results without the rows of real images that had fewer steps, as they once had."""
+
+    def comparable(result: Result) -> Result:
+        steps = _steps(result.figures)
+        rows = tuple(row for row in result.controls if row.figures.get("steps") == steps)
+        return result.model_copy(update={"controls": rows})
+
+    return {name: comparable(result) for name, result in found.items()}
+
+
+def _steps(figures: Mapping[str, Figure]) -> Figure:
+    """Return the steps of a network; where a result does not say, its batches were of 64."""
+    epochs, images = figures.get("epochs"), figures.get("images")
+    if "steps" in figures or not (isinstance(epochs, int) and isinstance(images, int)):
+        return figures.get("steps")
+    return epochs * ceil(images / 64)
 
 
 def _control(rows: tuple[Row, ...], words: str) -> str:
