@@ -43,7 +43,11 @@ class MatchConfig(TierRates):
         default=32, ge=1, description="Synthetic images per class and step, at most."
     )
     lr: Positive = Field(default=0.01, description="Adam learning rate, falling by a cosine.")
-    lr_end: float = Field(default=0.0, ge=0, description="Learning rate at the last step.")
+    lr_end: float = Field(
+        default=0.0,
+        ge=0,
+        description="Learning rate that the cosine falls towards; the step after the last has it.",
+    )
     average: Fraction = Field(
         default=0.0, description="Last part of the steps whose weights are averaged; 0: none."
     )
