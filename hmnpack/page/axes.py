@@ -8,6 +8,9 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _WIDE = 30.0
 """Positive values whose greatest is so many times the least are set on a logarithmic axis."""
 
+_LEAST = 1e-30
+"""Difference up to which values are taken for one: a file may hold the least float there is."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -46,7 +49,7 @@ def axis_around(values: Iterable[float], marks: int = 5) -> Axis:
     if low > 0 and high / low > _WIDE:
         return _logarithmic(low, high)
     greatest = max(abs(low), abs(high))
-    if high - low <= greatest * 1e-9:
+    if high - low <= max(greatest * 1e-9, _LEAST):
         around = greatest * 0.05 or 1.0
         low, high = low - around, high + around
     step = _step((high - low) / marks)
@@ -62,7 +65,7 @@ def axis_from(low: float, high: float, marks: int = 5) -> Axis:
         high: Last value, not less; where it is the same, the axis is 1 long.
         marks: About how many marks.
     """
-    if low == high:
+    if high - low <= _LEAST:
         high = low + 1
     step = _step((high - low) / marks)
     ticks = _multiples(step, math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9))

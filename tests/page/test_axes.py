@@ -22,6 +22,12 @@ def test_an_axis_may_have_exact_ends():
     assert axis_from(3.0, 3.0).high == 4.0
 
 
+def test_the_least_float_is_as_good_as_nothing():
+    axis = axis_around([0.0, 5e-324])
+    assert (axis.low, axis.high) == (-1, 1)
+    assert axis_from(0.0, 5e-324).high == 1.0
+
+
 def test_values_far_apart_get_a_logarithmic_axis():
     axis = axis_around([1.5, 61.0])
     assert axis.logarithmic
