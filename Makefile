@@ -14,7 +14,7 @@ demo test check: export OMP_NUM_THREADS ?= 1
 .PHONY: help venv demo test check verify-bundles reports bench proxy reproduce schema format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## create .venv and install hmnpack with what its tests need
 

@@ -101,13 +101,11 @@ class Choice:
         from hmnpack.cli.settings import evaluate_config
         from hmnpack.schema.protocols import protocol_of
 
-        base = protocol_of(self.protocol, manifest)
+        base, assignments = protocol_of(self.protocol, manifest), self.assignments
         if self.options["train.epochs"] is not None:  # no more than were asked for
-            base = base.model_copy(update={"min_steps": 0})
+            assignments = ("min_steps=0", *assignments)
         return [
-            evaluate_config(
-                self.assignments, {**self.options, "network.name": name}, base, self.file
-            )
+            evaluate_config(assignments, {**self.options, "network.name": name}, base, self.file)
             for name in dict.fromkeys(self.networks) or (None,)
         ]
 

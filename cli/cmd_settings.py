@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 OF = ("compress", "evaluate", "prune")
 
+_HEAD = {
+    "compress": "# Settings of hmnpack compress: those of recipe {}, as it is for CIFAR-10.\n",
+    "evaluate": "# Settings of hmnpack evaluate: those of protocol short.\n",
+    "prune": "# Settings of hmnpack prune.\n",
+}
+_KEEP = "# Keep the lines that you change: what a file has beats the recipe or protocol.\n"
+
 
 @click.command(short_help="List every setting, as a file for --config.")
 @click.option(
@@ -22,11 +29,13 @@ def settings(command: str, recipe: str | None) -> None:
     """List every setting, as a file for --config.
 
     It is TOML: each setting with its value, and above it what it means. Those of compress are of a
-    recipe, as it is for CIFAR-10; what is kept of the file and given to `compress --config` beats
-    the recipe. One setting at a time is changed by --set match.steps=100.
+    recipe, as it is for CIFAR-10. Keep the lines that you change: what is in the file beats the
+    recipe, which may have other values for other data. --set match.steps=100 changes one setting.
     """
     from hmnpack.cli.toml import toml_of
+    from hmnpack.recipes import CPU_RECIPE
 
+    click.echo(_HEAD[command].format(recipe or CPU_RECIPE) + _KEEP)
     click.echo(toml_of(_settings(command, recipe)), nl=False)
 
 

@@ -90,16 +90,16 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand that was asked for; where there is none, name one that is alike."""
         near = get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] not in COMMANDS and near:
+        if args[0] not in COMMANDS and near and not ctx.resilient_parsing:  # that is completion
             ctx.fail(f"No such command {args[0]!r}, did you mean {near[0]}?")
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options before the subcommand."""
+        if not args:
+            return super().parse_args(ctx, args)  # shows the help
         try:
             return super().parse_args(ctx, args)
-        except click.exceptions.NoArgsIsHelpError:
-            raise  # it shows the help
         except click.UsageError as error:
             _refuse(error, ctx)
 
@@ -129,9 +129,11 @@ class LazyGroup(click.Group):
 def _refuse(error: click.ClickException, ctx: click.Context) -> NoReturn:
     """Say in one line how a command was misused, and leave."""
     if leads():  # all ranks were given the same words
-        used = getattr(error, "ctx", None) or ctx
-        text = error.format_message().rstrip(".")
-        click.echo(f"hmnpack: {one_line(text)}; see {used.command_path} --help", err=True)
+        known = getattr(error, "ctx", None)
+        asked = f"{ctx.command_path} {ctx.invoked_subcommand or ''}".strip()
+        command = known.command_path if known else asked
+        text = one_line(error.format_message().rstrip("."))
+        click.echo(f"hmnpack: {text}; see {command} --help", err=True)
     ctx.exit(error.exit_code)
 
 

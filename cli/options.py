@@ -192,7 +192,7 @@ def config_option(function: Function) -> Function:
         "config_file",
         type=click.Path(dir_okay=False, path_type=Path),
         metavar="FILE.toml",
-        help="Settings from a file; they beat the recipe, options beat them.",
+        help="Settings from a file; they beat the recipe or protocol, options beat them.",
     )(function)
 
 

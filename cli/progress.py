@@ -69,7 +69,7 @@ class _Course:
     """What is known of a stage.
 
     Attributes:
-        begun: When the event before its first was heard, of whatever stage.
+        begun: When it began: at its first event, or, if a part was done by then, at the one before.
         heard: When its first was.
         first: Parts that were done by then.
         facts: Its latest figures.
@@ -111,7 +111,8 @@ class Lines:
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
         """Write a line if the stage is done, or if the last one was long ago."""
         now = self._clock()
-        course = self._courses.setdefault(stage, _Course(self._heard, now, done))
+        begun = self._heard if done else now  # most stages are first heard of after a part
+        course = self._courses.setdefault(stage, _Course(begun, now, done))
         course.facts |= facts
         self._heard = now
         if 0 < total <= done:

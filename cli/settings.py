@@ -111,11 +111,16 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
             _put(document, path, value)
     try:
         # As JSON, whose strict reading takes a list for a tuple, but neither true nor "1" for 1.
-        return kind.model_validate_json(json.dumps(document, default=str), strict=True)
+        return kind.model_validate_json(json.dumps(document, default=_no_date), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         raise BadSettings(f"setting {path} = {first['input']!r}: {first['msg']}") from error
+
+
+def _no_date(value: object) -> str:
+    """Refuse what TOML has and JSON has not."""
+    raise BadSettings(f"{value} is a date or a time, which no setting is; set text in quotes")
 
 
 def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -47,7 +47,8 @@ def main(file: str, data: str | None = None, epochs: int = 100, devices: int = 1
             fabric.backward(cross_entropy(network(images), labels))
             optimiser.step()
 
-    test = hmnpack.open_source(data).test if data else None
+    with fabric.rank_zero_first():  # which may download
+        test = hmnpack.open_source(data).test if data else None
     if test:
         images, labels = fabric.to_device((test.images, test.labels))
         right = accuracy(network, images, labels, normalisation=norm)

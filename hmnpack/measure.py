@@ -2,9 +2,11 @@
 
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -37,6 +39,10 @@ def peak_memory(device: torch.device) -> int:
     """Return the most memory so far, in bytes: the accelerator's, or for a CPU this process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.is_file():  # where it is, the other figure begins at what the parent process had
+        (line,) = re.findall(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)
+        return int(line) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -75,6 +81,19 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return f"v{__version__}"
     return answer.stdout.strip()
+
+
+def without_folders(words: Iterable[str]) -> list[str]:
+    """Return words of a command line that say nothing of this machine's folders.
+
+    Of an absolute path the last part is kept, also behind ``--name=``.
+    """
+
+    def shown(word: str) -> str:
+        name, sign, value = word.rpartition("=")
+        return f"{name}{sign}{Path(value).name if Path(value).is_absolute() else value}"
+
+    return [shown(word) for word in words]
 
 
 def _all_cores() -> int:

@@ -55,12 +55,34 @@ def seeded(generator: torch.Generator, device: torch.device = _CPU) -> Iterator[
     """
     seed = int(torch.randint(2**62, (), generator=generator))
     forked = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(forked):
+    with torch.random.fork_rng(forked), _mps_seeded(seed, device):
         torch.default_generator.manual_seed(seed)
         if forked:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def _mps_seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the generator of Apple's devices, if it is one, and put it back."""
+    if device.type != "mps":
+        yield
+        return
+    before = torch.mps.get_rng_state()
+    torch.mps.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.mps.set_rng_state(before)
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done all that it was given; a CPU has by then."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    if device.type == "mps":
+        torch.mps.synchronize()
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -128,9 +150,16 @@ def multiplies_bfloat16(device: torch.device) -> bool:
         with torch.cuda.device(device):
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
+        return _processor_multiplies_bfloat16()
+    return False
+
+
+def _processor_multiplies_bfloat16() -> bool:
+    if hasattr(torch.cpu, "get_capabilities"):
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))
-    return False
+    # Before torch 2.11 only these tell, which are no part of its interface.
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def kind_of(device: torch.device) -> str:

@@ -47,5 +47,5 @@ def digest_of(*facts: object) -> str:
             found.update(repr((fact.dtype, tuple(fact.shape))).encode())
             found.update(fact.detach().cpu().contiguous().numpy().data)
         else:
-            found.update(repr(fact).encode())
+            found.update(repr(fact).encode() + b"\0")  # or 1 and 10 would be as 11 and 0
     return found.hexdigest()

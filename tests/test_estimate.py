@@ -121,6 +121,7 @@ def test_totals_are_sums_but_for_memory():
 
 def test_every_kind_of_work_has_an_efficiency():
     assert set(EFFICIENCY) == set(get_args(Work))
+    assert all(0 < efficiency <= 1 for efficiency in EFFICIENCY.values())
     assert {part.work for stage in all_stages() for part in stage.parts} == set(EFFICIENCY)
 
 

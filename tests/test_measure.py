@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -47,3 +48,20 @@ def test_outside_of_a_tree_the_version_stands_for_the_commit(tmp_path, monkeypat
 def test_the_processor_has_a_name_without_proc(monkeypatch):
     monkeypatch.setattr(measure.Path, "is_file", lambda path: False)
     assert measure.processor_model()
+
+
+def test_a_command_line_says_nothing_of_folders():
+    words = ["--save", "/home/me/x.json", "--data=/home/me/cifar", "--set", "a.b=1", "runs/y"]
+    shown = ["--save", "x.json", "--data=cifar", "--set", "a.b=1", "runs/y"]
+    assert measure.without_folders(words) == shown
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_the_peak_is_this_process_own_and_not_its_parents():
+    child = "from hmnpack.measure import peak_memory as peak; print(peak(torch.device('cpu')))"
+    parent = (
+        "import subprocess, sys; much = bytes(1) * 1_500_000_000; "
+        f"print(subprocess.check_output([sys.executable, '-c', {'import torch; ' + child!r}]))"
+    )
+    said = subprocess.check_output([sys.executable, "-c", parent], text=True)
+    assert 1e8 < int(re.search("[0-9]+", said)[0]) < 1.4e9

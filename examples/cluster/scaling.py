@@ -28,9 +28,9 @@ from hmnpack.budget import plan
 from hmnpack.container import HMN, new_container
 from hmnpack.cost import Run, gradient_network_of, stages_of
 from hmnpack.matching import GradientMatching, Match, RealData
-from hmnpack.measure import commit, machine_facts
+from hmnpack.measure import commit, machine_facts, without_folders
 from hmnpack.ranks import ALONE, World, joined
-from hmnpack.runtime import choose_device, stream
+from hmnpack.runtime import choose_device, stream, wait_for
 from hmnpack.schema.config import ContainerConfig, GradientConfig, NetworkConfig, TrainConfig
 from hmnpack.schema.container import HmnSpec, ImageShape
 from hmnpack.schema.manifest import Normalisation
@@ -46,6 +46,9 @@ SETS = (
     ("ImageNet-10, 224 x 224", "imagenet-10", 10, 224, 13_000),
 )
 """Title, name, classes, side, training images."""
+
+COMMIT = commit()
+"""Of the code that runs: by the end of a measurement the tree may be another."""
 
 
 @dataclass(frozen=True)
@@ -225,23 +228,19 @@ def _timed(
 ) -> tuple[float, float]:
     """Return the longest wall time and processor time of a call on any rank that takes part."""
     world.wait()
-    taken = torch.zeros(world.size, 2, dtype=torch.float64, device=device)
+    place = device if device.type == "cuda" else "cpu"  # others have no float64, or send from here
+    taken = torch.zeros(world.size, 2, dtype=torch.float64, device=place)
     if by_all or world.rank == 0:
-        _settle(device)
+        wait_for(device)
         begun = time.perf_counter(), time.process_time()
         run(step)
-        _settle(device)
+        wait_for(device)
         ended = time.perf_counter(), time.process_time()
         taken[world.rank] = torch.tensor([b - a for a, b in zip(begun, ended, strict=True)])
     world.wait()
     world.add([taken])
     wall, processor = taken.max(0).values.tolist()
     return wall, processor
-
-
-def _settle(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _spec(classes: int) -> HmnSpec:
@@ -274,12 +273,12 @@ def report(figures: dict[str, Figure], device: torch.device, save: Path | None) 
         print(f"{name:34}{value:.4g}" if isinstance(value, float) else f"{name:34}{value}")
     if save is None:
         return
-    typed = [word for word in sys.argv[1:] if word != str(save)]
+    typed = shlex.join(without_folders(sys.argv[1:]))
     launch = f"torchrun --nproc-per-node {figures['ranks']} examples/cluster/scaling.py"
     result = Result(
         name="scaling",
-        command=f"{launch} {shlex.join([*typed, save.name] if '--save' in typed else typed)}",
-        commit=commit(),
+        command=f"{launch} {typed}",
+        commit=COMMIT,
         seed=0,
         machine=machine_facts(device),
         figures=figures,

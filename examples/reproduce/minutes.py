@@ -6,15 +6,18 @@ most memory that was taken.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 from typing import Self
 
 import torch
 
 from hmnpack.measure import peak_memory
+from hmnpack.output import write_atomically
 from hmnpack.runtime import Listener
 
 
@@ -44,28 +47,44 @@ NOTHING = Spent()
 
 
 class Minutes:
-    """Minutes by stage.
+    """Minutes by stage, of all processes that book on the same path, now or before.
 
     Args:
-        path: Where they are kept; a file that is there already is gone on with.
+        path: Where they are kept. Each process has a file of its own beside it, so that none
+            loses what another books; what is there already is counted.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        self.stages = {stage: Spent(**spent) for stage, spent in kept.items()}
+        self._own = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
+        self._booked = _read(self._own)
 
     def add(self, stage: str, spent: Spent) -> None:
         """Book minutes on a stage; a kill leaves the old file or the new."""
-        self.stages[stage] = self.stages.get(stage, NOTHING) + spent
+        self._booked[stage] = self._booked.get(stage, NOTHING) + spent
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_name(self.path.name + ".new")
-        new.write_text(json.dumps({name: asdict(spent) for name, spent in self.stages.items()}))
-        new.replace(self.path)
+        booked = {name: asdict(spent) for name, spent in self._booked.items()}
+        write_atomically(self._own, json.dumps(booked).encode(), force=True)
+
+    @property
+    def stages(self) -> dict[str, Spent]:
+        """What was booked on each stage, by every process."""
+        found: dict[str, Spent] = {}
+        folder, pattern = self.path.parent, f"{escape(self.path.stem)}.*{self.path.suffix}"
+        for file in (self.path, *sorted(folder.glob(pattern))):
+            for stage, spent in _read(file).items():
+                found[stage] = found.get(stage, NOTHING) + spent
+        return found
 
     def of(self, stages: Iterable[str]) -> Spent:
         """Return the minutes of some stages, together."""
-        return sum((self.stages.get(stage, NOTHING) for stage in stages), NOTHING)
+        found = self.stages
+        return sum((found.get(stage, NOTHING) for stage in stages), NOTHING)
+
+
+def _read(file: Path) -> dict[str, Spent]:
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    return {stage: Spent(**spent) for stage, spent in kept.items()}
 
 
 class Timed:

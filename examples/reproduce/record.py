@@ -9,13 +9,16 @@ from statistics import mean, stdev
 
 from hmnpack.evaluation.bench import half_interval
 from hmnpack.fitting import REPORT_EVERY
-from hmnpack.measure import commit, machine_facts
+from hmnpack.measure import commit, machine_facts, without_folders
 from hmnpack.output import write_atomically
 from hmnpack.runtime import choose_device
-from hmnpack.schema.result import Result, Row
+from hmnpack.schema.result import Figure, Result, Row
 from hmnpack.sources.kinds import NAMED
 
 RESULTS = Path(__file__).parent / "results"
+
+COMMIT = commit()
+"""Of the code that runs: by the end of a measurement the tree may be another."""
 
 
 def said(stage: str, done: int, total: int, **facts: float) -> None:
@@ -47,6 +50,8 @@ def over_seeds(paths: Iterable[Path]) -> list[Row]:
     for same in zip(*runs, strict=True):
         accuracies = [row["accuracy_mean"] for row in same]
         changes = {
+            "images": round(mean(row["images"] for row in same)),
+            "figures": _common([row["figures"] for row in same]),
             "accuracy_mean": mean(accuracies),
             "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else 0.0,
             "accuracy_ci95": half_interval(accuracies),
@@ -54,6 +59,18 @@ def over_seeds(paths: Iterable[Path]) -> list[Row]:
         }
         rows.append(Row.model_validate(same[0]).model_copy(update=changes))
     return rows
+
+
+def _common(figures: list[dict[str, Figure]]) -> dict[str, Figure]:
+    """Return the figures that are the same for every seed, and the mean of the bytes."""
+    first, *others = figures
+    found = {
+        name: value
+        for name, value in first.items()
+        if all(other.get(name) == value for other in others)
+    }
+    sizes = [size for each in figures if isinstance(size := each.get("bytes"), int)]
+    return found | ({"bytes": round(mean(sizes))} if sizes else {})
 
 
 def write_result(folder: Path, *, device: str, typed_data: str, **facts: object) -> Path:
@@ -67,7 +84,7 @@ def write_result(folder: Path, *, device: str, typed_data: str, **facts: object)
     """
     known = {
         "command": command_line(sys.argv, typed_data),
-        "commit": commit(),
+        "commit": COMMIT,
         "machine": machine_facts(choose_device(device)),
     }
     result = Result.model_validate(facts | known)
@@ -88,9 +105,8 @@ def command_line(words: list[str], data: str) -> str:
     """
     script, *typed = words
     place = data not in NAMED and Path(data).exists()
-    shown = ["DATA" if place and word == data else _last_part(word) for word in typed]
+    if place:
+        hidden = {data: "DATA", f"--data={data}": "--data=DATA"}
+        typed = [hidden.get(word, word) for word in typed]
+    shown = without_folders(typed)
     return shlex.join(["python", f"examples/reproduce/{Path(script).name}", *shown])
-
-
-def _last_part(word: str) -> str:
-    return Path(word).name if Path(word).is_absolute() else word

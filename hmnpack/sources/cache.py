@@ -17,9 +17,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from hmnpack.errors import BadData
 from hmnpack.sources.types import Source, SourceOptions, Split
 
-_LAYOUT = "decoded/2"
+_LAYOUT = "decoded/3"
 """Part of every key: to be raised when decoding, or the file's layout, changes."""
 
 _READ = 2**22
@@ -27,11 +28,18 @@ _READ = 2**22
 
 
 def key_of_files(files: Iterable[Path]) -> str:
-    """Return the sha256 over the names and bytes of files, in their order."""
+    """Return the sha256 over the names and bytes of files, in their order.
+
+    Raises:
+        BadData: if one cannot be read.
+    """
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise BadData(f"{path} cannot be read ({error.strerror or error})") from error
         digest.update(f"{path.name}\0{content}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -239,7 +239,7 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return Image.fromarray((np.asarray(image) >> (_bits(image) - 8)).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError("its pixels are integers or floats of 32 bits")
+        raise ValueError("its pixels are signed, or of more than 16 bits")
     if "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")

@@ -118,7 +118,7 @@ def _entries(place: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(place) as entries:
             return list(entries)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []  # a class that this split has no images of
     except OSError as error:
         raise BadData(

@@ -67,9 +67,10 @@ def _load(spec: str, repository: str, config: str | None) -> Mapping[str, Any]:
         raise MissingExtra.of("reading from the Hugging Face Hub", "hub") from error
     try:
         splits: Mapping[str, Any] = datasets.load_dataset(repository, config)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = first_line(error.__cause__ or error)
         raise BadData(
-            f"{spec} cannot be fetched ({first_line(error)}): check the name and the network, or "
+            f"{spec} cannot be fetched ({reason}): check the name and the network, or "
             "download its parquet files and give their folder"
         ) from error
     return splits

@@ -47,7 +47,7 @@ def parquet_files(path: Path) -> list[Path]:
 def _files_of(folder: Path) -> list[Path]:
     """Return its parquet files, without hidden ones (macOS leaves some) and folders (Spark's)."""
     found = sorted(folder.glob("*.parquet"))
-    return [path for path in found if path.is_file() and not path.name.startswith(".")]
+    return [path for path in found if not path.is_dir() and not path.name.startswith(".")]
 
 
 @KINDS.register("parquet")

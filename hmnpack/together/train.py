@@ -99,9 +99,8 @@ def train_together(  # noqa: PLR0913
         on_epoch: Is given such states after every epoch: of all networks where they go side by
             side, else of one; it may raise to stop the training.
         on_batch: Is given what the networks said of every batch.
-        listener: Hears of every epoch: the name of the training, or of the first where several go
-            at once; epochs that are done, and all, counted over all networks; the mean loss and
-            the learning rate.
+        listener: Hears of every epoch: the name of the first training; epochs that are done, and
+            all, counted over all networks; the mean loss and the learning rate.
 
     Raises:
         Diverged: if a loss is infinite or not a number; the text names the training.
@@ -155,7 +154,7 @@ def _train_one_by_one(
             resume=lesson.resume[index],
             on_epoch=_state_of_one(index, lesson.on_epoch),
             on_batch=_one_of(index, lesson.on_batch),
-            listener=partial(_told_of_one, lesson.listener, index, len(networks)),
+            listener=partial(_told_of_one, lesson, index),
         )
 
 
@@ -176,9 +175,11 @@ def _one_of(index: int, on_batch: OnBatches | None) -> OnBatch | None:
 
 
 def _told_of_one(
-    listener: Listener, index: int, count: int, stage: str, done: int, total: int, **facts: float
+    lesson: _Lesson, index: int, stage: str, done: int, total: int, **facts: float
 ) -> None:
-    listener(stage, index * total + done, count * total, **facts)
+    del stage  # they are one stage, of the name that they have side by side
+    count = len(lesson.names)
+    lesson.listener(lesson.names[0], index * total + done, count * total, **facts)
 
 
 def _train_side_by_side(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hmnpack.budget import plan
 from hmnpack.container import HMN, container_of, new_container
 from hmnpack.container.upsample import layer_of
-from hmnpack.runtime import choose_device, stream
+from hmnpack.runtime import choose_device, stream, wait_for
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImageShape
 
@@ -75,8 +75,7 @@ def main() -> None:
             ):
                 begun = time.perf_counter()
                 run()
-                if device.type == "cuda":
-                    torch.cuda.synchronize()
+                wait_for(device)
                 taken[name].append(time.perf_counter() - begun)
     seconds = {name: median(values) for name, values in taken.items()}
     rate = 2 * 2048**3 / seconds["product"]

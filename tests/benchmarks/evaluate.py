@@ -22,13 +22,12 @@ import torch.nn.functional as F
 from harness import parser, report
 from PIL import Image
 from step_parts.setting import CLASSES, IMAGE, Setting, setting_of
-from step_parts.steps import wait
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hmnpack.augment import cutmix
-from hmnpack.runtime import autocast, choose_device, multiplies_bfloat16, stream
+from hmnpack.runtime import autocast, choose_device, multiplies_bfloat16, stream, wait_for
 from hmnpack.schema.config import Precision
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
@@ -160,10 +159,10 @@ def timed(
     taken: dict[str, list[float]] = {name: [] for name in every}
     for _ in range(1 + rounds):
         for name, run in every.items():
-            wait(device)
+            wait_for(device)
             begun = time.perf_counter()
             run()
-            wait(device)
+            wait_for(device)
             taken[name].append(time.perf_counter() - begun)
     return {name: median(values[1:]) for name, values in taken.items()}
 

@@ -17,10 +17,13 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from hmnpack.measure import commit, machine_facts
+from hmnpack.measure import commit, machine_facts, without_folders
+from hmnpack.runtime import choose_device
 from hmnpack.schema.result import DataFacts, Figure, Result
 
 FOLDER = Path(__file__).parent
+COMMIT = commit()
+"""Of the code that runs: by the end of a measurement the tree may be another."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,13 +70,13 @@ def report(
         seed: Seed, if anything was random.
         save: Where to write the `Result` too.
     """
-    name = Path(sys.argv[0]).stem
+    name, typed = Path(sys.argv[0]).stem, without_folders(sys.argv[1:])
     result = Result(
         name=name,
-        command=shlex.join(["python", f"tests/benchmarks/{name}.py", *sys.argv[1:]]),
-        commit=commit(),
+        command=shlex.join(["python", f"tests/benchmarks/{name}.py", *typed]),
+        commit=COMMIT,
         seed=seed,
-        machine=machine_facts(device),
+        machine=machine_facts(choose_device(device)),
         data=data,
         figures=dict(figures),
     )

@@ -76,7 +76,10 @@ def _held(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device) / 1e6
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    held = Path("/proc/self/statm")
+    if not held.is_file():
+        return peak_memory(device) / 1e6
+    pages = int(held.read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
 

@@ -21,11 +21,12 @@ from statistics import median
 import torch
 from harness import parser, report
 from step_parts.setting import CLASSES, IMAGE, REAL, TRAINING, Setting, setting_of
-from step_parts.steps import Decode, Literal, NoWatch, Ours, Product, Runner, Watch, wait
+from step_parts.steps import Decode, Literal, NoWatch, Ours, Product, Runner, Watch
 
 from hmnpack.container import HMN
+from hmnpack.flops import decode_flops
 from hmnpack.networks.convnet import ConvNet
-from hmnpack.runtime import choose_device, multiplies_bfloat16
+from hmnpack.runtime import choose_device, multiplies_bfloat16, wait_for
 from hmnpack.schema.config import Precision
 from hmnpack.schema.result import Figure
 
@@ -52,10 +53,10 @@ def timed(every: dict[str, Runner], repeats: int, device: torch.device) -> dict[
     taken: dict[str, list[float]] = {name: [] for name in every}
     for step in range(1 + repeats):
         for name, run in every.items():
-            wait(device)
+            wait_for(device)
             begun = time.perf_counter()
             run(step, NoWatch())
-            wait(device)
+            wait_for(device)
             taken[name].append(time.perf_counter() - begun)
     return {name: median(values[1:]) for name, values in taken.items()}
 
@@ -76,14 +77,10 @@ def flops(network: ConvNet, container: HMN) -> dict[str, float]:
     forward, first = sum(layers), layers[0]
     once, twice = 3 * forward - first, 7 * forward - 2 * first
     spec = container.spec
-    decode = sum(
-        2.0 * weight.numel() * (spec.grid * 2**level) ** 2
-        for level, weight in enumerate(container.weights)
-    )
     return {
         "real": CLASSES * REAL * once,
         "synthetic": spec.images * twice,
-        "decode": spec.images * 3 * decode,
+        "decode": 3.0 * decode_flops(spec, spec.images),
         "training": TRAINING * once,
     }
 

@@ -21,11 +21,10 @@ from statistics import median
 import torch
 from harness import parser, report
 from step_parts.setting import CLASSES, IMAGE, Setting, setting_of
-from step_parts.steps import wait
 from torch import Tensor, nn
 
 from hmnpack.networks import build_network
-from hmnpack.runtime import choose_device, stream
+from hmnpack.runtime import choose_device, stream, wait_for
 from hmnpack.schema.config import NetworkConfig, Precision, TrainConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Figure
@@ -134,10 +133,10 @@ def timed(
     for _ in range(1 + rounds):
         for name, way in ways.items():
             networks = bench.networks()
-            wait(device)
+            wait_for(device)
             begun = time.perf_counter()
             way(networks)
-            wait(device)
+            wait_for(device)
             taken[name].append(time.perf_counter() - begun)
     return {name: median(values[1:]) for name, values in taken.items()}
 

@@ -272,6 +272,17 @@ class TestEvaluate:
         found = [(config.train.epochs, config.min_steps) for _, config, _ in calls]
         assert found == [(300, 1000), (2, 0), (2, 9)]
 
+    def test_a_file_beats_the_protocol_and_options_beat_the_file(
+        self, run, source, calls, bundle_file, tmp_path
+    ):
+        file = tmp_path / "mine.toml"
+        file.write_text("repeats = 2\nmin_steps = 7\n[train]\nlr = 0.5\n")
+        given = ("evaluate", bundle_file, "--data", "pets", "--config", file)
+        assert run(*given, "--protocol", "paper").exit_code == 0
+        assert run(*given, "--epochs", 2).exit_code == 0
+        found = [(c.repeats, c.min_steps, c.train.lr, c.train.epochs) for _, c, _ in calls]
+        assert found == [(2, 7, 0.5, 2000), (2, 0, 0.5, 2)]
+
     def test_the_file_itself_is_no_place_for_the_result(self, run, source, calls, bundle_file):
         before = bundle_file.read_bytes()
         done = run("evaluate", bundle_file, "--data", "pets", "--save", bundle_file, "--force")

@@ -103,6 +103,7 @@ def test_errors_cannot_steer_the_terminal():
         (("--bogus",), ("'--bogus'", "hmnpack --help")),
         (("compress",), ("'DATA'", "hmnpack compress --help")),
         (("compress", "d", "--ipc", "x"), ("'--ipc'", "'x'", "hmnpack compress --help")),
+        (("compress", "d", "--ipc"), ("'--ipc'", "argument", "hmnpack compress --help")),
         (("inspect", "--jsn", "f"), ("'--jsn'", "'--json'", "hmnpack inspect --help")),
         (("verify", "a\x1b[2J", "--\x1b[2J"), ("\\x1b", "hmnpack verify --help")),
     ],

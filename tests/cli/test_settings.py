@@ -128,7 +128,6 @@ def test_a_wrong_file_is_refused(tmp_path, text):
     [
         "match.steps = true",
         'match.steps = "5"',
-        "match.steps = 2024-01-01",
         "match.steps = 7.5",
         "match.lr = true",
         "match.interpolate = 1",
@@ -139,6 +138,14 @@ def test_no_value_is_bent_to_the_type_of_its_setting(tmp_path, line):
     file = tmp_path / "run.toml"
     file.write_text(line)
     with pytest.raises(BadSettings, match=f"setting {line.split()[0]}.* = .*: Input should be"):
+        settings(file=file)
+
+
+@pytest.mark.parametrize("name", ["match.steps", "pool.network.name"])
+def test_no_setting_is_a_date(tmp_path, name):
+    file = tmp_path / "run.toml"
+    file.write_text(f"{name} = 2024-01-31")
+    with pytest.raises(BadSettings, match="2024-01-31 is a date"):
         settings(file=file)
 
 

@@ -91,7 +91,7 @@ def test_one_that_is_ahead_is_trained_by_itself(real, pool_config, tmp_path):
         pool_of(real, pool_config, 0, tmp_path, after_epoch=stop)
     heard = []
     pool = pool_of(real, pool_config, 0, tmp_path, lambda *s, **_: heard.append(s), at_once=2)
-    assert heard == [("pool network 1", 2, 4), ("pool network 2", 3, 4), ("pool network 2", 4, 4)]
+    assert heard == [("pool network 1", done, 4) for done in (2, 3, 4)]
     assert same(pool, pool_of(real, pool_config, 0, tmp_path / "alone"))
 
 

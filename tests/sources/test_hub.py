@@ -9,6 +9,10 @@ from hmnpack.errors import BadData, BadSettings, MissingExtra
 from hmnpack.sources import open_source
 
 
+class DatasetsError(Exception):
+    """What `datasets` raises if data are there, but cannot be built."""
+
+
 @dataclass
 class FakeSplit:
     """As much of a `datasets.Dataset` as is used."""
@@ -50,6 +54,7 @@ def hub(monkeypatch, image_of, encode, tmp_path):
         module.splits[name] = FakeSplit(cells, labels, {"label": feature}, name)
 
     module.load_dataset, module.add = load_dataset, add
+    module.exceptions = SimpleNamespace(DatasetsError=DatasetsError)
     module.Image = lambda decode: "decoded" if decode else "undecoded"
     monkeypatch.setitem(sys.modules, "datasets", module)
     return module

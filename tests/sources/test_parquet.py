@@ -203,6 +203,14 @@ def test_hidden_files_and_folders_are_no_parquet_files(tmp_path, make_parquet, p
     assert open_source(folder, options).test is None
 
 
+def test_a_link_to_nothing_is_refused(tmp_path, make_parquet, payloads, options):
+    """A copy of a Hub repository has links to files, which may be gone."""
+    folder = tmp_path / "set"
+    make_parquet(folder / "train-0.parquet", payloads[:3], [0, 1, 0])
+    (folder / "train-1.parquet").symlink_to("gone")
+    refused(folder, options, "train-1.parquet cannot be read")
+
+
 def test_a_row_without_a_label_is_named_in_its_own_file(tmp_path, make_parquet, payloads, options):
     make_parquet(tmp_path / "set" / "train-0.parquet", payloads[:3], [0, 1, 0])
     make_parquet(tmp_path / "set" / "train-1.parquet", payloads[3:], [1, None])

@@ -12,7 +12,7 @@ import torch
 from ablations.study import Ablation, Findings, Study
 from hmnpack.budget import plan
 from hmnpack.container import container_of, new_container
-from hmnpack.runtime import choose_device, stream
+from hmnpack.runtime import choose_device, stream, wait_for
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.result import Figure
 
@@ -62,8 +62,7 @@ def _seconds(study: Study, ipc: int) -> float:
         begun = time.perf_counter()
         with torch.no_grad():
             container.expand()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         taken.append(time.perf_counter() - begun)
     return median(taken[1:])
 

@@ -27,7 +27,7 @@ from hmnpack.matching import Match
 from hmnpack.matching.gradient import GradientMatching
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.ranks import ALONE
-from hmnpack.runtime import autocast, stream
+from hmnpack.runtime import autocast, stream, wait_for
 from hmnpack.schema.config import MATCHING_AUGMENTATIONS, GradientConfig, Precision
 
 
@@ -44,10 +44,10 @@ class Watch:
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
-        wait(self.device)
+        wait_for(self.device)
         begun = time.perf_counter()
         yield
-        wait(self.device)
+        wait_for(self.device)
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
 
 
@@ -57,11 +57,6 @@ class NoWatch:
     def part(self, name: str) -> contextlib.AbstractContextManager[None]:
         del name
         return contextlib.nullcontext()
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 class Cast:
