@@ -1,10 +1,13 @@
 """The files of examples/bundles are whole, and there is nothing else."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 import hmnpack
+from hmnpack.budget import plan
+from hmnpack.cli.settings import CompressSettings
 
 BUNDLES = Path(__file__).resolve().parents[1] / "examples" / "bundles"
 
@@ -24,3 +27,29 @@ def test_each_is_whole_and_named_by_its_data_and_budget(path):
     name, _, budget = path.stem.partition("-ipc")
     assert name == manifest.source.name
     assert budget in ("", str(manifest.budget.ipc))
+
+
+def settings_of_the_front_page():
+    """Give each file's name with the settings that the README says it was made by."""
+    page = BUNDLES.parents[1] / "README.md"
+    text = page.read_text(encoding="utf-8").partition("| file | settings |\n")[2]
+    text = text.partition("\n\n")[0]
+    for name, cell in re.findall(r"^\| `([\w-]+)` \| (.*) \|$", text, re.MULTILINE):
+        typed = re.match("`(.*?)`", cell)
+        yield name, typed[1].split() if typed else []
+
+
+def test_the_front_page_has_the_settings_of_each():
+    found = dict(settings_of_the_front_page())
+    assert set(found) == {path.stem for path in BUNDLES.glob("*.hmn")}
+    for name, typed in found.items():
+        manifest = hmnpack.inspect(BUNDLES / f"{name}.hmn")
+        said, made = CompressSettings("fast", None, typed, {}).config(), manifest.config
+        image, instances = manifest.container.image, manifest.container.instances
+        shape = manifest.budget.ipc, len(manifest.classes), image
+        assert plan(*shape, said.container) == manifest.container, name
+        facts = [
+            (each.pool, each.match.steps, each.match.views, each.match.parts_of(instances))
+            for each in (said, made)
+        ]
+        assert facts[0] == facts[1], name
