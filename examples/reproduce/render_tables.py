@@ -123,19 +123,19 @@ def _comparable(found: dict[str, Result]) -> dict[str, Result]:
     """Return the results without the rows of real images that had fewer steps, as they once had."""
 
     def comparable(result: Result) -> Result:
-        steps = _steps(result.figures)
-        rows = tuple(row for row in result.controls if row.figures.get("steps") == steps)
+        least = _steps(result.figures)
+        rows = tuple(row for row in result.controls if _steps(row.figures) >= least)
         return result.model_copy(update={"controls": rows})
 
     return {name: comparable(result) for name, result in found.items()}
 
 
-def _steps(figures: Mapping[str, Figure]) -> Figure:
+def _steps(figures: Mapping[str, Figure]) -> int:
     """Return the steps of a network; where a result does not say, its batches were of 64."""
-    epochs, images = figures.get("epochs"), figures.get("images")
-    if "steps" in figures or not (isinstance(epochs, int) and isinstance(images, int)):
-        return figures.get("steps")
-    return epochs * ceil(images / 64)
+    steps, epochs, images = (figures.get(name) for name in ("steps", "epochs", "images"))
+    if isinstance(steps, int):
+        return steps
+    return epochs * ceil(images / 64) if isinstance(epochs, int) and isinstance(images, int) else 0
 
 
 def _control(rows: tuple[Row, ...], words: str) -> str:
