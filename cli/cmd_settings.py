@@ -10,10 +10,9 @@ from hmnpack.errors import BadSettings
 if TYPE_CHECKING:
     from hmnpack.schema.base import Frozen
 
-OF = ("compress", "evaluate", "prune")
-
 _HEAD = {
-    "compress": "# Settings of hmnpack compress: those of recipe {}, as it is for CIFAR-10.\n",
+    "compress": "# Settings of hmnpack compress: those of recipe {.recipe}, as it is for CIFAR-10."
+    "\n",
     "evaluate": "# Settings of hmnpack evaluate: those of protocol short.\n",
     "prune": "# Settings of hmnpack prune.\n",
 }
@@ -22,7 +21,12 @@ _KEEP = "# Keep the lines that you change: what a file has beats the recipe or p
 
 @click.command(short_help="List every setting, as a file for --config.")
 @click.option(
-    "--of", "command", type=click.Choice(OF), default="compress", show_default=True, help="Whose."
+    "--of",
+    "command",
+    type=click.Choice(list(_HEAD)),
+    default="compress",
+    show_default=True,
+    help="Whose.",
 )
 @click.option("--recipe", type=RecipeName(), help="Whose values, of compress [default: fast].")
 def settings(command: str, recipe: str | None) -> None:
@@ -33,10 +37,10 @@ def settings(command: str, recipe: str | None) -> None:
     recipe, which may have other values for other data. --set match.steps=100 changes one setting.
     """
     from hmnpack.cli.toml import toml_of
-    from hmnpack.recipes import CPU_RECIPE
 
-    click.echo(_HEAD[command].format(recipe or CPU_RECIPE) + _KEEP)
-    click.echo(toml_of(_settings(command, recipe)), nl=False)
+    found = _settings(command, recipe)
+    click.echo(_HEAD[command].format(found) + _KEEP)
+    click.echo(toml_of(found), nl=False)
 
 
 def _settings(command: str, recipe: str | None) -> "Frozen":

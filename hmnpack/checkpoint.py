@@ -114,5 +114,5 @@ class Checkpoint:
 
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
     """Return what tells runs apart whose checkpoints may not be exchanged."""
-    facts = (fingerprint, ipc, config.model_dump_json(), kind_of(device), str(torch.__version__))
-    return digest_of(*facts)
+    settings, version = config.model_dump_json(), str(torch.__version__)
+    return digest_of(fingerprint, ipc, settings, kind_of(device), version)

@@ -196,7 +196,8 @@ class Fitting:
         if saving or reporting:
             fit.adam.world.add([step.loss])
             loss = _finite(step)
-            facts |= {"loss": loss} if reporting else {}
+            if reporting:
+                facts["loss"] = loss
         if saving:
             self._save(step, fit)
         if facts:

@@ -133,8 +133,8 @@ def train(  # noqa: PLR0913
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
                 optimiser.param_groups[0]["lr"] = rate
                 batch, target = normalise(pixels_of(images[rows]), normalisation), labels[rows]
-                done = sgd_step(network, optimiser, batch, target, config, generator)
-                losses[step], logits = done
+                loss, logits = sgd_step(network, optimiser, batch, target, config, generator)
+                losses[step] = loss
                 if on_batch is not None:
                     on_batch(rows, logits, target)
         mean = mean_loss(losses, epoch * schedule.steps, name)

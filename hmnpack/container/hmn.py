@@ -123,17 +123,20 @@ class HMN(Container):
     @torch.no_grad()
     def freeze(self) -> None:
         """Fix each norm's statistics to those of all images, layer by layer."""
-        layers = self._layers(list(zip(self.weights, self.biases, strict=True)))
+        layers = self._layers(self._pairs())
         every = torch.arange(self.spec.images, device=self.dataset.device)
+        chunks = every.split(STATISTICS_CHUNK)
         for depth, norm in enumerate(self._norms()):
-            chunks = every.split(STATISTICS_CHUNK)
             norm.freeze(self._norm_input(part, layers, depth) for part in chunks)
 
     def _norms(self) -> list[Norm]:
         return [norm for norm in self.norms if isinstance(norm, Norm)]
 
+    def _pairs(self) -> list[tuple[Tensor, Tensor]]:
+        return list(zip(self.weights, self.biases, strict=True))
+
     def _folded(self) -> list[tuple[Tensor, Tensor]]:
-        pairs = list(zip(self.weights, self.biases, strict=True))
+        pairs = self._pairs()
         for layer, norm in enumerate(self._norms()):
             pairs[layer] = norm.fold(*pairs[layer])
         return pairs
@@ -173,7 +176,7 @@ class HMN(Container):
 
     def _unfolded(self, indices: Tensor) -> Tensor:
         """Decode with norms as they are, by the definition."""
-        layers = self._layers(list(zip(self.weights, self.biases, strict=True)))
+        layers = self._layers(self._pairs())
         *before, norm = self._norms()
         rows = self._norm_input(indices, layers, len(before))
         return self._finished(norm(rows), layers[-1][-1])

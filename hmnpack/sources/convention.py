@@ -4,7 +4,7 @@ Shape legend: N images, K classes.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -45,7 +45,14 @@ def split_in_name(name: str) -> str | None:
     return next((split for split in (TRAIN, *TEST_SPLITS) if split in words), None)
 
 
-def integer_labels(where: object, column: str, kind: str, values: Iterable[int | None]) -> Tensor:
+def integer_labels(
+    where: object,
+    column: str,
+    kind: str,
+    values: Iterable[int | None],
+    *,
+    name: Callable[[int], str],
+) -> Tensor:
     """Return a column of labels.
 
     Args:
@@ -53,6 +60,7 @@ def integer_labels(where: object, column: str, kind: str, values: Iterable[int |
         column: Name of the column.
         kind: Name of its type, such as `int64`.
         values: The labels.
+        name: What messages call a row, by its number.
 
     Returns:
         int64 [N].
@@ -69,7 +77,7 @@ def integer_labels(where: object, column: str, kind: str, values: Iterable[int |
     if not labels:
         raise BadData(f"{where} has no images: give it some, or remove it")
     if None in labels:
-        raise BadData(f"row {labels.index(None)} of {where} has no label: leave the row out")
+        raise BadData(f"{name(labels.index(None))} has no label: leave the row out")
     highest = max(label for label in labels if label is not None)
     if highest >= 2**63:
         raise BadData(f"{where} has the label {highest}: number the classes from 0")

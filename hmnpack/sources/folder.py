@@ -98,10 +98,9 @@ def _places(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
     Links are followed, but not to a folder that they lie in, nor to one on the way to them.
     """
-    waiting: list[tuple[str, frozenset[str]]] = [(str(folder), frozenset())]
+    waiting = [(str(folder), os.path.realpath(folder), frozenset[str]())]
     while waiting:
-        place, above = waiting.pop()
-        here = os.path.realpath(place)
+        place, here, above = waiting.pop()
         above |= {here}
         names = []
         for entry in _entries(place):
@@ -110,7 +109,7 @@ def _places(folder: Path) -> Iterator[tuple[str, list[str]]]:
             elif not _is_hidden(entry.name):
                 target = os.path.realpath(entry.path)
                 if target not in above and not Path(here).is_relative_to(target):
-                    waiting.append((entry.path, above))
+                    waiting.append((entry.path, target, above))
         yield place, names
 
 

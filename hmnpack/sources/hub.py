@@ -81,13 +81,18 @@ def _encoded(spec: str, part: Any, image: str, label: str) -> Encoded:  # noqa: 
 
     rows = part.cast_column(image, datasets.Image(decode=False))
     kind = str(part.features[label].dtype)
-    labels = integer_labels(f"{spec} ({part.split})", label, kind, rows[label])
+    where = f"{spec} ({part.split})"
+
+    def name(index: int) -> str:
+        return f"row {index} of {where}"
+
+    labels = integer_labels(where, label, kind, rows[label], name=name)
 
     def read(start: int, stop: int) -> list[Payload]:
         cells = rows[start:stop][image]
         return [None if cell is None else _payload(cell) for cell in cells]
 
-    return Encoded(labels, read, lambda index: f"row {index} of {spec} ({part.split})")
+    return Encoded(labels, read, name)
 
 
 def _payload(cell: Mapping[str, Any]) -> Payload:

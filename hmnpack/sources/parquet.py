@@ -125,10 +125,10 @@ class _Table:
         self.starts = [0, *itertools.accumulate(len(part) for part in tables)]
         self.bytes = compute.struct_field(table[image], "bytes")
         values = table[self.label]
-        if values.null_count:
-            row = compute.index(values.is_null(), True).as_py()
-            raise BadData(f"{self._name(row)} has no label: leave the row out")
-        self.labels = integer_labels(files[0], self.label, str(values.type), values.to_pylist())
+        kind = str(values.type)
+        self.labels = integer_labels(
+            files[0], self.label, kind, values.to_pylist(), name=self._name
+        )
 
     def classes(self) -> list[str]:
         """Return the names in the schema's metadata, else the labels as text."""

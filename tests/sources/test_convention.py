@@ -46,11 +46,11 @@ def test_columns_are_found_by_name():
 )
 def test_labels_are_whole_and_integers(kind, values, message):
     with pytest.raises(BadData, match=re.escape(message)):
-        convention.integer_labels("x", "y", kind, values)
+        convention.integer_labels("x", "y", kind, values, name="row {} of x".format)
 
 
 def test_labels_are_64_bit():
-    labels = convention.integer_labels("x", "y", "uint8", [1, 0])
+    labels = convention.integer_labels("x", "y", "uint8", [1, 0], name=str)
     assert torch.equal(labels, torch.tensor([1, 0]))
 
 
