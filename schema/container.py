@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from hmnpack.schema.base import Extended, Frozen
-from hmnpack.schema.ledger import Dtype, Ledger, TensorRow
+from hmnpack.schema.ledger import Dtype, FloatDtype, Ledger, TensorRow
 
 MAX_DECODED_ELEMENTS = 2**34
 """Most pixels-times-channels that all images of one bundle may decode to."""
@@ -60,9 +60,6 @@ class _Stored(Extended):
         ge=1, le=10_000_000, description="Images per class; the bundle holds K times as many."
     )
     image: ImageShape = Field(description="Shape of a decoded image.")
-    dtype: Dtype = Field(
-        default="F32", description="Type of every stored number; it is decoded in binary32."
-    )
 
     @model_validator(mode="after")
     def _decodes_to_a_bounded_size(self) -> Self:
@@ -86,6 +83,11 @@ class HmnSpec(_Stored):
     """A Hierarchical Memory Network (paper section 3.1, appendix C.1)."""
 
     kind: Literal["hmn/1"] = Field(default="hmn/1", description="Which container this is.")
+    dtype: Dtype = Field(
+        default="F32",
+        description="Type of every stored number, but that with `I8` those of extractors and "
+        "decoder are `F16`; all are decoded in binary32.",
+    )
     grid: int = Field(ge=1, le=256, description="Side M of every memory, in cells.")
     dataset_channels: Width = Field(description="Channels of the data set's memory.")
     class_channels: Width = Field(description="Channels of each class's memory.")
@@ -165,11 +167,12 @@ class HmnSpec(_Stored):
     def ledger(self) -> Ledger:
         """Return the rows of the tensors that a bundle with this container stores."""
         side, k = self.grid, self.classes
-        row = partial(TensorRow.of, dtype=self.dtype)
+        memory = partial(TensorRow.of, dtype=self.dtype)
+        row = partial(TensorRow.of, dtype="F16" if self.dtype == "I8" else self.dtype)
         rows = [
-            row("memory.dataset", "dataset memory", self.dataset_channels, side, side),
-            row("memory.class", "class memory", k, self.class_channels, side, side),
-            row(
+            memory("memory.dataset", "dataset memory", self.dataset_channels, side, side),
+            memory("memory.class", "class memory", k, self.class_channels, side, side),
+            memory(
                 "memory.instance",
                 "instance memory",
                 *(self.images, self.instance_channels, side, side),
@@ -190,6 +193,9 @@ class ImagesSpec(_Stored):
     """Plain pixels as stored floats: the baseline container."""
 
     kind: Literal["images/1"] = Field(default="images/1", description="Which container this is.")
+    dtype: FloatDtype = Field(
+        default="F32", description="Type of every stored number; it is decoded in binary32."
+    )
 
     def ledger(self) -> Ledger:
         """Return the one row of the stored pixels."""

@@ -10,10 +10,13 @@ from hmnpack.schema.base import Frozen
 Role = Literal[
     "dataset memory", "class memory", "instance memory", "extractor", "decoder", "pixels"
 ]
-Dtype = Literal["F32", "F16"]
-"""Element types by their safetensors names: IEEE 754 binary32 and binary16."""
+FloatDtype = Literal["F32", "F16"]
+"""IEEE 754 binary32 and binary16, by their safetensors names."""
 
-BYTES_PER_ELEMENT: dict[Dtype, int] = {"F32": 4, "F16": 2}
+Dtype = Literal[FloatDtype, "I8"]
+"""Element types by their safetensors names; `I8`: integers of 8 bits with a sign."""
+
+BYTES_PER_ELEMENT: dict[Dtype, int] = {"F32": 4, "F16": 2, "I8": 1}
 
 Dimension = Annotated[int, Field(ge=1, le=2**31)]
 

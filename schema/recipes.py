@@ -55,7 +55,7 @@ FAST = CompressConfig(
             epochs=4, lr=0.02, lr_end=0.0002, augment=MATCHING_AUGMENTATIONS, cutmix=0.0
         ),
     ),
-    container=ContainerConfig(activation="gelu", min_images=30, decoder_width=32, dtype="F16"),
+    container=ContainerConfig(activation="gelu", min_images=30, decoder_width=32, dtype="I8"),
     warmup=WarmupConfig(images="random", steps=300, lr=0.02),
     match=MatchConfig(
         steps=2300,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hmnpack.bundle import Bundle, data_sha256
-from hmnpack.container.base import as_stored
+from hmnpack.container.stored import as_stored
 from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, ImagesSpec
 from hmnpack.schema.manifest import Budget, Manifest, Normalisation, Provenance, SourceFacts
 

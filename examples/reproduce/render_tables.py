@@ -112,11 +112,12 @@ def _packed_in(result: Result) -> str:
 
 
 def _stored(path: Path) -> str:
-    """Return the size of a shipped file's tensors: ``"122.5 kB, 32 bits a number"``."""
+    """Return the size of a shipped file's tensors: ``"33.5 kB, 8 or 16 bits a number"``."""
     if not path.exists():
         return "-"
     ledger = inspect(path).ledger
-    return f"{size(ledger.bytes)}, {8 * ledger.bytes // ledger.floats} bits a number"
+    bits = sorted({8 * row.bytes // row.elements for row in ledger.rows})
+    return f"{size(ledger.bytes)}, {' or '.join(map(str, bits))} bits a number"
 
 
 def _comparable(found: dict[str, Result]) -> dict[str, Result]:

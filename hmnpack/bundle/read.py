@@ -91,7 +91,7 @@ def _tensors(header: Header, data: bytearray) -> "dict[str, Tensor]":
     # Everything before this works without torch.
     import torch  # noqa: PLC0415
 
-    from hmnpack.container.base import DTYPES  # noqa: PLC0415
+    from hmnpack.container.stored import DTYPES  # noqa: PLC0415
 
     return {
         name: torch.frombuffer(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmnpack.container.stored import values_of
 from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
@@ -66,7 +67,7 @@ class Container(nn.Module, ABC):
 
     @abstractmethod
     def stored_tensors(self) -> dict[str, Tensor]:
-        """Return what a bundle stores, by the names of the ledger: of its type, on the CPU."""
+        """Return what a bundle stores, by the names of the ledger: of its types, on the CPU."""
 
     def copied(self) -> dict[str, Tensor]:
         """Return a copy of every parameter, by its name."""
@@ -89,9 +90,6 @@ class Container(nn.Module, ABC):
         return classes.repeat_interleave(self.spec.instances)
 
 
-DTYPES: dict[str, torch.dtype] = {"F32": torch.float32, "F16": torch.float16}
-"""Types of stored numbers by their names in a ledger."""
-
 CONTAINERS: Registry[type[Container]] = Registry("container")
 """Kind, as in a manifest -> class."""
 
@@ -105,14 +103,8 @@ def new_container(
 
 def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
     """Return the container of a bundle, ready to decode; its parameters need no gradient."""
-    exact = {name: tensor.float() for name, tensor in tensors.items()}
+    exact = {name: values_of(tensor) for name, tensor in tensors.items()}
     return CONTAINERS[spec.kind].restored(spec, exact).requires_grad_(False)
-
-
-def as_stored(spec: ContainerSpec, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors of a container as its bundle stores them: of its type, on the CPU."""
-    dtype = DTYPES[spec.dtype]
-    return {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
 
 
 class _Clamp(torch.autograd.Function):

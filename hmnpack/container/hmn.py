@@ -22,11 +22,11 @@ from hmnpack.container.base import (
     ACTIVATIONS,
     CONTAINERS,
     Container,
-    as_stored,
     decoded_in_chunks,
     to_range,
 )
 from hmnpack.container.norm import Norm
+from hmnpack.container.stored import as_stored, in_unit_range
 from hmnpack.container.upsample import (
     Layer,
     double,
@@ -107,7 +107,7 @@ class HMN(Container):
         return decode(indices) if needs_graph else decoded_in_chunks(decode, indices)
 
     def stored_tensors(self) -> dict[str, Tensor]:
-        """Return every tensor of the ledger, norms folded into the decoder's weights."""
+        """Return every tensor of the ledger, norms and 8-bit scales folded into the weights."""
         tensors: dict[str, Tensor] = {
             "memory.dataset": self.dataset,
             "memory.class": self.classwise,
@@ -118,6 +118,8 @@ class HMN(Container):
             tensors["extractor.bias"] = self.extractor_bias
         for index, pair in enumerate(self._folded()):
             tensors[f"decoder.{index}.weight"], tensors[f"decoder.{index}.bias"] = pair
+        if self.spec.dtype == "I8":
+            tensors = in_unit_range(tensors)
         return as_stored(self.spec, tensors)
 
     @torch.no_grad()

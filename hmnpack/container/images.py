@@ -6,7 +6,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from hmnpack.container.base import CONTAINERS, Container, as_stored, to_range
+from hmnpack.container.base import CONTAINERS, Container, to_range
+from hmnpack.container.stored import as_stored
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImagesSpec
 

@@ -30,8 +30,12 @@ def read_file(data):
     tensors, end = {}, 0
     for name in sorted(header):
         begin, stop = header[name]["data_offsets"]
-        assert begin == end and header[name]["dtype"] == manifest["container"].get("dtype", "F32")
-        kind = {"F32": "<f4", "F16": "<f2"}[header[name]["dtype"]]
+        assert begin == end
+        expected = manifest["container"].get("dtype", "F32")
+        if expected == "I8" and not name.startswith("memory"):
+            expected = "F16"
+        assert header[name]["dtype"] == expected
+        kind = {"F32": "<f4", "F16": "<f2", "I8": "i1"}[expected]
         tensors[name] = np.frombuffer(stored[begin:stop], kind).reshape(header[name]["shape"])
         end = stop
     assert end == len(stored)
@@ -75,7 +79,10 @@ def resize_axis(z, axis, length):
 
 
 def decode(container, tensors):
-    tensors = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
+    tensors = {
+        name: tensor.astype(np.float64) / (128 if tensor.dtype == np.int8 else 1)
+        for name, tensor in tensors.items()
+    }
     if container["kind"] == "images/1":
         return np.clip(tensors["pixels"], 0, 1)
     assert container["kind"] == "hmn/1"
@@ -99,7 +106,7 @@ def decode(container, tensors):
     return np.stack(images)
 
 
-@pytest.mark.parametrize("name", ["v1-hmn", "v1-half", "v1-images", "v1-pruned"])
+@pytest.mark.parametrize("name", ["v1-hmn", "v1-half", "v1-eight", "v1-images", "v1-pruned"])
 def test_the_golden_bundles_decode_alike(name):
     path = GOLDEN / f"{name}.hmn"
     manifest, tensors = read_file(path.read_bytes())
@@ -131,6 +138,8 @@ def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation, out
         {"decoder_channels": (2, 3), "grid": 3},
         {"classes": 1, "instances": 1},
         {"dtype": "F16"},
+        {"dtype": "I8"},
+        {"dtype": "I8", "extractor_channels": None},
     ],
 )
 def test_every_form_decodes_alike(bundle_of, hmn, changes):
