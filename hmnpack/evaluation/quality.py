@@ -14,7 +14,7 @@ from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.sources import Source, hold_out
 from hmnpack.training import schedule_of
 
-QUALITIES = (10, 20, 30, 50, 75)
+QUALITIES = (5, 10, 20, 30, 50, 75)
 """What is tried; of equally good ones the first is taken."""
 
 UNTRIED = 75

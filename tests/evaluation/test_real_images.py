@@ -83,7 +83,7 @@ class TestQuality:
     def trials(self, monkeypatch):
         """Every trial (its bench and images), each of which is worth what is found here."""
         seen = []
-        worth = {10: 40.0, 20: 60.0, 30: 70.0, 50: 70.0, 75: 50.0}
+        worth = {5: 30.0, 10: 40.0, 20: 60.0, 30: 70.0, 50: 70.0, 75: 50.0}
 
         def accuracies(bench, row, sets):
             (images,) = sets
