@@ -61,14 +61,21 @@ def facts(title: str, rows: Iterable[tuple[str, object]]) -> Table:
 def ledger_table(ledger: "Ledger", budget: "Budget") -> Table:
     """Return the ledger's rows, their sum, and the sum against both budgets."""
     rows: list[Sequence[object]] = [
-        (row.name, row.role, " x ".join(map(str, row.shape)), f"{row.elements:,}", f"{row.bytes:,}")
+        (
+            *(row.name, row.role, " x ".join(map(str, row.shape)), row.dtype),
+            *_sizes(row.elements, row.bytes),
+        )
         for row in ledger.rows
     ]
-    rows.append(("stored", "", "", f"{ledger.floats:,}", f"{ledger.bytes:,}"))
-    rows.append((f"budget (ipc {budget.ipc})", "", "", f"{budget.floats:,}", f"{budget.bytes:,}"))
+    rows.append(("stored", "", "", "", *_sizes(ledger.floats, ledger.bytes)))
+    rows.append((f"budget (ipc {budget.ipc})", "", "", "", *_sizes(budget.floats, budget.bytes)))
     used = share(ledger.floats, budget.floats), share(ledger.bytes, budget.bytes)
-    rows.append(("used", "", "", *used))
-    return table("Ledger", ("tensor", "tier", "shape", "floats", "bytes"), rows)
+    rows.append(("used", "", "", "", *used))
+    return table("Ledger", ("tensor", "tier", "shape", "type", "numbers", "bytes"), rows)
+
+
+def _sizes(numbers: int, size_in_bytes: int) -> tuple[str, str]:
+    return f"{numbers:,}", f"{size_in_bytes:,}"
 
 
 def cost_table(title: str, estimate: "Estimate") -> Table:

@@ -53,7 +53,7 @@ class ImageShape(Frozen):
 class _Stored(Extended):
     """What containers have in common."""
 
-    left_out_if_default: ClassVar = frozenset({"dtype"})
+    left_out_if_default: ClassVar = frozenset({"dtype"})  # which each has, with types of its own
 
     classes: int = Field(ge=1, le=100_000, description="Number of classes K.")
     instances: int = Field(

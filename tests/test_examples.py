@@ -215,6 +215,33 @@ def test_pngs_are_compared_with_tensors(tmp_path, monkeypatch):
     assert result.figures["difference_points"] == pngs.accuracy_mean - tensors.accuracy_mean
 
 
+def test_rounding_gives_the_file_of_the_run_itself(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    import hmnpack
+    from hmnpack.recipes import RECIPES
+    from hmnpack.schema.result import Result
+
+    def packed(dtype):
+        settings = RECIPES["smoke"].container.model_copy(update={"dtype": dtype})
+        config = RECIPES["smoke"].model_copy(update={"container": settings})
+        hmnpack.compress("digits", 1, config=config, output=tmp_path / f"{dtype}.hmn")
+        return str(tmp_path / f"{dtype}.hmn")
+
+    rounding = script("reproduce/rounding.py")
+    monkeypatch.setattr(rounding, "RESULTS", tmp_path)
+    out = tmp_path / "out.hmn"
+    words = ["--bundle", packed("F32"), "--out", str(out), "--name", "rounded"]
+    monkeypatch.setattr(sys, "argv", ["rounding.py", *words])
+    rounding.main()
+    assert out.read_bytes() == Path(packed("I8")).read_bytes()
+    figures = Result.model_validate_json((tmp_path / "rounded.json").read_text()).figures
+    assert 0 < figures["mean_difference_of_255"] < figures["rms_difference_of_255"] < 2
+    assert figures["bytes_before"] == 4 * 611 > 3 * figures["bytes"]
+    monkeypatch.setattr(sys, "argv", ["rounding.py", *words[2:], "--bundle", str(out)])
+    with pytest.raises(SystemExit):
+        rounding.main()
+
+
 class TestProxy:
     @pytest.fixture
     def run(self, tmp_path, monkeypatch):
@@ -519,6 +546,7 @@ def test_every_script_is_run_here():
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
     tested |= {
         "cifar10_jpeg.py",
+        "rounding.py",
         "scaling.py",
         "render_paper.py",
         "render_proxies.py",

@@ -39,7 +39,8 @@ class Bundle:
         from safetensors.torch import save  # noqa: PLC0415 - brings torch
 
         refuse_unless_finite(self.tensors)
-        # Clones, because safetensors refuses tensors that share memory.
+        # Clones, because safetensors refuses tensors that share memory. It writes wider types
+        # before narrower ones, then by name: as all memories' names come last, that is by name.
         whole = {name: tensor.contiguous().clone() for name, tensor in self.tensors.items()}
         data: bytes = save(whole, metadata={KEY: manifest_text(self.manifest)})
         header = read_header(BytesIO(data), len(data))

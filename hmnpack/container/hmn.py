@@ -26,7 +26,8 @@ from hmnpack.container.base import (
     to_range,
 )
 from hmnpack.container.norm import Norm
-from hmnpack.container.stored import as_stored, in_unit_range
+from hmnpack.container.scales import in_unit_range
+from hmnpack.container.stored import as_stored
 from hmnpack.container.upsample import (
     Layer,
     double,

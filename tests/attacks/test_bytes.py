@@ -211,6 +211,15 @@ def test_a_tensor_in_another_type_than_its_role_has(forge, refused, bundle_of, h
     refused(data, LedgerMismatch, "the ledger is not that of the container")
 
 
+@pytest.mark.parametrize(("stored", "forged"), [("I8", "U8"), ("F16", "BF16")])
+def test_another_type_of_the_same_size(refused, bundle_of, hmn, stored, forged):
+    header, tensors = header_of(bundle_of(hmn(dtype="I8")).to_bytes())
+    name = "memory.instance" if stored == "I8" else "decoder.0.weight"
+    assert header[name]["dtype"] == stored
+    header[name]["dtype"] = forged
+    refused(with_header(header, tensors), LedgerMismatch, f"'{forged}', the ledger says {stored}")
+
+
 def test_bytes_unlike_the_ledger(whole, refused):
     header, tensors = header_of(whole)
     header["memory.instance"]["data_offsets"][1] += 4

@@ -140,6 +140,7 @@ def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation, out
         {"dtype": "F16"},
         {"dtype": "I8"},
         {"dtype": "I8", "extractor_channels": None},
+        {"dtype": "I8", "decoder_channels": (), "classes": 1, "instances": 1},
     ],
 )
 def test_every_form_decodes_alike(bundle_of, hmn, changes):

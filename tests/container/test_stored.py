@@ -4,8 +4,13 @@ import pytest
 import torch
 
 import hmnpack
+from hmnpack.bundle.bundle import refuse_unless_finite
+from hmnpack.bundle.faults import NotFinite
+from hmnpack.checkpoint import key_of
 from hmnpack.container import container_of
-from hmnpack.container.stored import as_stored, in_unit_range, values_of
+from hmnpack.container.scales import in_unit_range
+from hmnpack.container.stored import as_stored, values_of
+from hmnpack.errors import BadSettings
 from hmnpack.schema.recipes import SMOKE
 
 MEMORIES = ("memory.dataset", "memory.class", "memory.instance")
@@ -19,6 +24,12 @@ def by_channel(name, tensor):
 @pytest.fixture(params=[None, 3], ids=["identity", "extractors"])
 def spec(request, hmn):
     return hmn(extractor_channels=request.param, dataset_channels=2, instance_channels=3)
+
+
+@pytest.fixture
+def prune_config():
+    prune = SMOKE.prune.model_copy(update={"strategy": "random"})
+    return SMOKE.model_copy(update={"prune": prune})
 
 
 @pytest.fixture
@@ -43,20 +54,49 @@ def test_each_channel_uses_all_of_its_range(tensors):
         torch.testing.assert_close(largest, torch.full_like(largest, 127 / 128))
 
 
-def test_a_channel_of_zeros_stays(tensors, spec):
-    tensors["memory.instance"][:, 1] = 0
+@pytest.mark.parametrize("name", MEMORIES)
+def test_a_channel_of_zeros_stays(tensors, spec, name):
+    tensors[name].select(0 if name == "memory.dataset" else 1, 0).zero_()
     scaled = in_unit_range(tensors)
-    assert (scaled["memory.instance"][:, 1] == 0).all()
-    assert all(tensor.isfinite().all() for tensor in scaled.values())
-    assert container_of(spec, scaled).expand().isfinite().all()
+    assert (by_channel(name, scaled[name])[0] == 0).all()
+    before, after = (container_of(spec, each).expand() for each in (tensors, scaled))
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("name", MEMORIES)
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_what_is_no_number_stays_to_be_found(tensors, spec, number):
+def test_what_is_no_number_stays_to_be_found(tensors, spec, name, number):
     """An integer cannot hold it, but the weights behind it can."""
-    tensors["memory.instance"][1, 2, 0, 0] = number
+    tensors[name].flatten()[1] = number
     stored = as_stored(eight(spec), in_unit_range(tensors))
-    assert not stored["decoder.0.weight"].isfinite().all()
+    with pytest.raises(NotFinite, match="weight"):
+        refuse_unless_finite(stored)
+
+
+@pytest.mark.parametrize("dtype", ["F16", "I8"])
+def test_what_16_bits_do_not_hold_is_said_with_a_way_out(tensors, spec, dtype):
+    """The product is what counts where scales are folded: neither factor is too large alone."""
+    tensors["memory.instance"][1] *= 1e4
+    tensors["decoder.0.weight"] *= 1e2 if dtype == "I8" else 1e7
+    container = container_of(spec, tensors)
+    container.spec = spec.model_copy(update={"dtype": dtype})
+    with pytest.raises(BadSettings, match=r"decoder\.0\.weight .* 65,504 .*container\.dtype=F32"):
+        container.stored_tensors()
+    container.spec = spec
+    assert all(tensor.isfinite().all() for tensor in container.stored_tensors().values())
+
+
+def test_a_run_goes_on_with_another_type_unless_it_prunes(prune_config):
+    """What is pruned is chosen by the images as they are stored."""
+
+    def key(dtype, config):
+        container = config.container.model_copy(update={"dtype": dtype})
+        return key_of(
+            "f", "1", config.model_copy(update={"container": container}), torch.device("cpu")
+        )
+
+    assert key("I8", SMOKE) == key("F32", SMOKE)
+    assert key("I8", prune_config) != key("F32", prune_config)
 
 
 def test_integers_are_the_nearest_of_each_128th(hmn):
@@ -105,16 +145,10 @@ def test_a_run_ends_with_the_same_images_in_fewer_bytes(tmp_path):
     assert torch.equal(hmnpack.load(tmp_path / "a.hmn").tensors()[0], after)
 
 
-def test_noise_of_that_size_would_be_seen(spec, tensors):
-    """Six bits instead of eight move images far more: the bounds here are no wide ones."""
-    scaled = in_unit_range(tensors)
-    coarse = {
-        name: (tensor * 32).round() / 32 if name in MEMORIES else tensor
-        for name, tensor in scaled.items()
-    }
-    images = container_of(spec, scaled).expand()
-    fine = container_of(eight(spec), as_stored(eight(spec), scaled)).expand()
-    moved, farther = (
-        (each - images).abs().mean() for each in (fine, container_of(spec, coarse).expand())
-    )
-    assert 2 * moved < farther
+@pytest.mark.parametrize("channels", [(), (3, 2)])
+@pytest.mark.parametrize("dtype", ["F32", "F16", "I8"])
+def test_widest_types_first_is_by_name(hmn, channels, dtype):
+    """Which a file must be, and how the library writes one: by type, then by name."""
+    rows = hmn(dtype=dtype, decoder_channels=channels, extractor_channels=3).ledger().rows
+    by_type = sorted(rows, key=lambda row: (-row.bytes // row.elements, row.name))
+    assert [row.name for row in by_type] == sorted(row.name for row in rows)

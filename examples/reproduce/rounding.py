@@ -1,0 +1,82 @@
+"""Store a bundle of 32 bits in fewer, and measure how far that moves its pixels.
+
+    hmnpack compress digits --ipc 1 -o whole.hmn --set container.dtype=F32
+    python examples/reproduce/rounding.py --bundle whole.hmn --dtype I8 --out digits.hmn \
+        --name rounding-digits
+
+What is written is what the same `compress` writes with `container.dtype=I8`: numbers are rounded
+when a file is written, and at no other time. Scores are left out, as they are of other images.
+"""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+import torch
+from record import RESULTS, write_result
+
+from hmnpack.bundle import Bundle, data_sha256, read
+from hmnpack.container import container_of, decode
+from hmnpack.schema.ledger import Dtype
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.result import DataFacts
+
+
+def main() -> None:
+    """Store and measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--bundle", type=Path, required=True, help="a .hmn file of 32 bits")
+    parser.add_argument("--dtype", choices=get_args(Dtype), default="I8", help="container.dtype")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--name", required=True, help="name of the result file")
+    typed = parser.parse_args()
+    whole = read(typed.bundle)
+    if whole.manifest.container.dtype != "F32":
+        parser.error(f"{typed.bundle} is rounded already; give a file of container.dtype=F32")
+    rounded = stored_as(whole, typed.dtype)
+    rounded.save(typed.out)
+    moved = 255 * (_images(rounded) - _images(whole)).abs()
+    source = whole.manifest.source
+    write_result(
+        RESULTS,
+        device="cpu",
+        typed_data=source.name,
+        name=typed.name,
+        seed=None,
+        data=DataFacts(name=source.name, fingerprint=source.fingerprint),
+        figures={
+            "dtype": typed.dtype,
+            "bytes_before": whole.manifest.ledger.bytes,
+            "bytes": rounded.manifest.ledger.bytes,
+            "mean_difference_of_255": moved.mean().item(),
+            "rms_difference_of_255": moved.square().mean().sqrt().item(),
+            "max_difference_of_255": moved.max().item(),
+        },
+    )
+
+
+def stored_as(bundle: Bundle, dtype: Dtype) -> Bundle:
+    """Return the bundle that the run which made this one makes with another `container.dtype`."""
+    old = bundle.manifest
+    container = container_of(old.container, bundle.tensors)
+    container.spec = old.container.model_copy(update={"dtype": dtype})
+    tensors = container.stored_tensors()
+    changes: dict[str, object] = {
+        "container": container.spec,
+        "ledger": container.spec.ledger(),
+        "scores": (),
+        "data_sha256": data_sha256(tensors),
+    }
+    if old.config is not None:
+        settings = old.config.container.model_copy(update={"dtype": dtype})
+        changes["config"] = old.config.model_copy(update={"container": settings})
+    parts = {name: getattr(old, name) for name in Manifest.model_fields}
+    return Bundle(Manifest.model_validate(parts | changes), tensors)
+
+
+def _images(bundle: Bundle) -> torch.Tensor:
+    return decode(container_of(bundle.manifest.container, bundle.tensors))
+
+
+if __name__ == "__main__":
+    main()
