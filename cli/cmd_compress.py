@@ -123,6 +123,7 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
     the same bytes.
     """
     from hmnpack.cli.settings import CompressSettings
+    from hmnpack.cli.text import stored
 
     options = {"seed": typed.pop("seed"), "holdout": typed.pop("holdout")}
     settings = CompressSettings(
@@ -133,10 +134,7 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
     bundle = _run(request, settings, source)
     if not leads():
         return
-    ledger, budget, spec = bundle.manifest.ledger, bundle.manifest.budget, bundle.manifest.container
-    click.echo(
-        f"{request.output}: {spec.images:,} images in {ledger.floats:,} of {budget.floats:,} floats"
-    )
+    click.echo(f"{request.output}: {stored(bundle.manifest)}")
 
 
 def _run(

@@ -22,7 +22,8 @@ FORMATS = ("folder", "parquet", "tar", "sheet")
     type=click.Choice(FORMATS),
     default="folder",
     show_default=True,
-    help="folder: PNGs in one folder per class; sheet: one PNG with a row per class.",
+    help="folder: PNGs in one folder per class; sheet: one PNG with a row for each of the first "
+    "100 classes, of 10 images without --per-class.",
 )
 @click.option(
     "--per-class", type=click.IntRange(min=1), metavar="N", help="Only the first N of each class."

@@ -140,7 +140,7 @@ def _show(request: Request, bundle: "Bundle") -> None:
     from statistics import mean
 
     from hmnpack.cli.show import console, table
-    from hmnpack.cli.text import pruning
+    from hmnpack.cli.text import pruning, stored
 
     manifest = bundle.manifest
     spec, made = manifest.container, manifest.provenance.prunings[-1]
@@ -148,7 +148,4 @@ def _show(request: Request, bundle: "Bundle") -> None:
         rows = [(f"{one.beta:g}", f"{mean(one.accuracies):.2f} %") for one in made.scores]
         columns = ("beta", "accuracy on held-out images")
         console(stderr=True).print(table("Choice of beta", columns, rows))
-    click.echo(
-        f"{request.output}: {spec.images:,} images in {manifest.ledger.floats:,} of "
-        f"{manifest.budget.floats:,} floats; {pruning(made, spec.instances)}"
-    )
+    click.echo(f"{request.output}: {stored(manifest)}; {pruning(made, spec.instances)}")

@@ -141,13 +141,10 @@ def _repeat(request: Request, file: Path, source: "Source") -> None:
 
 
 def _whole(file: Path, manifest: "Manifest") -> str:
-    from hmnpack.cli.text import safe
+    from hmnpack.cli.text import counted, safe, stored
 
-    ledger, count = manifest.ledger, len(manifest.scores)
-    return (
-        f"{safe(str(file))}: whole; {manifest.container.images:,} images in {ledger.floats:,} of "
-        f"{manifest.budget.floats:,} floats, {count} score{'' if count == 1 else 's'}"
-    )
+    scores = counted(len(manifest.scores), "score")
+    return f"{safe(str(file))}: whole; {stored(manifest)}, {scores}"
 
 
 def _verdict(file: Path, found: "Repetition") -> str:

@@ -9,7 +9,7 @@ from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
     from hmnpack.schema.evaluation import EvaluateConfig
-    from hmnpack.schema.manifest import Margins, Pruning
+    from hmnpack.schema.manifest import Manifest, Margins, Pruning
 
 KILO = 1000
 
@@ -118,6 +118,20 @@ def protocol(config: "EvaluateConfig") -> str:
     )
 
 
+def stored(manifest: "Manifest") -> str:
+    """Return what a file holds: ``"850 images in 30,627 of 30,720 floats, 33.5 kB"``."""
+    ledger, images = manifest.ledger, manifest.container.images
+    return (
+        f"{images:,} images in {ledger.floats:,} of {manifest.budget.floats:,} floats, "
+        f"{size(ledger.bytes)}"
+    )
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things: ``"1 score"``, ``"2 scores"``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def margins(found: "Margins") -> str:
     """Return the range of the areas under the margin: ``"-3.1 to 187.2 ..."``."""
     from statistics import median
@@ -125,5 +139,5 @@ def margins(found: "Margins") -> str:
     areas = found.areas
     return (
         f"{min(areas):.1f} to {max(areas):.1f}, median {median(areas):.1f}, added up over "
-        f"{found.epochs:,} epochs (mean of {found.seeds} networks)"
+        f"{counted(found.epochs, 'epoch')} (mean of {counted(found.seeds, 'network')})"
     )

@@ -11,19 +11,28 @@ from hmnpack.version import __version__
 
 if TYPE_CHECKING:
     from hmnpack.bundle import Bundle, inspect
-    from hmnpack.compressor import compress
+    from hmnpack.compressor import RunOptions, compress
     from hmnpack.dataset import CondensedDataset, load
+    from hmnpack.errors import HmnError
     from hmnpack.evaluation import evaluate
     from hmnpack.page import report
     from hmnpack.pruning import prune
+    from hmnpack.schema.config import CompressConfig, PruneConfig
+    from hmnpack.schema.evaluation import EvaluateConfig
     from hmnpack.scores import record
-    from hmnpack.sources import open_source
+    from hmnpack.sources import SourceOptions, open_source
     from hmnpack.verification import verify
     from hmnpack.writers import expand
 
 __all__ = [
     "Bundle",
+    "CompressConfig",
     "CondensedDataset",
+    "EvaluateConfig",
+    "HmnError",
+    "PruneConfig",
+    "RunOptions",
+    "SourceOptions",
     "__version__",
     "compress",
     "evaluate",
@@ -40,10 +49,16 @@ __all__ = [
 _HOMES = {
     "Bundle": "bundle",
     "inspect": "bundle",
+    "RunOptions": "compressor",
     "compress": "compressor",
     "CondensedDataset": "dataset",
     "load": "dataset",
+    "HmnError": "errors",
     "evaluate": "evaluation",
+    "CompressConfig": "schema.config",
+    "PruneConfig": "schema.config",
+    "EvaluateConfig": "schema.evaluation",
+    "SourceOptions": "sources",
     "open_source": "sources",
     "prune": "pruning",
     "record": "scores",

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hmnpack.errors import BadSettings
 from hmnpack.runtime import sent
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Normalisation
@@ -162,7 +163,17 @@ def draws_of(uniform: Tensor, names: Iterable[Augmentation]) -> Draws:
 
 
 def normalise(images_NCHW: Tensor, normalisation: Normalisation) -> Tensor:
-    """Return ``(x - mean) / std`` per channel, for images in [0, 1]."""
+    """Return ``(x - mean) / std`` per channel.
+
+    Args:
+        images_NCHW: In [0, 1], of a floating type.
+        normalisation: Mean and deviation of each channel.
+
+    Raises:
+        BadSettings: if they are integers, such as pixels from 0 to 255.
+    """
+    if not images_NCHW.is_floating_point():
+        raise BadSettings(f"images are {images_NCHW.dtype}; bring pixels to [0, 1] by images / 255")
     factors = [1 / std for std in normalisation.std]
     numbers = torch.tensor([normalisation.mean, factors], dtype=images_NCHW.dtype)
     mean, scale = sent(numbers, images_NCHW.device).view(2, 1, -1, 1, 1).unbind()

@@ -114,8 +114,5 @@ class Checkpoint:
 
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
     """Return what tells runs apart whose checkpoints may not be exchanged."""
-    if config.prune.strategy == "none":  # nothing is rounded before the file is written
-        container = config.container.model_copy(update={"dtype": "F32"})
-        config = config.model_copy(update={"container": container})
     settings, version = config.model_dump_json(), str(torch.__version__)
     return digest_of(fingerprint, ipc, settings, kind_of(device), version)

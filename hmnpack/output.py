@@ -30,7 +30,9 @@ def refuse_output(path: str | PathLike[str], *, force: bool) -> None:
     if path.exists() and not path.is_file():
         raise OutputExists(f"{path} is not a regular file; name another")
     if path.exists() and not force:
-        raise OutputExists(f"{path} exists; name another file, or use force to replace it")
+        raise OutputExists(
+            f"{path} exists; name another file, or use force (--force) to replace it"
+        )
     refuse_parent(path)
 
 

@@ -27,7 +27,7 @@ def positions(spec: ContainerSpec, per_class: int | None) -> Tensor:
         BadSettings: if there are not as many.
     """
     count = spec.instances if per_class is None else per_class
-    if not 1 <= count <= spec.instances:
+    if not isinstance(count, int) or not 1 <= count <= spec.instances:
         raise BadSettings(f"per_class is {count}; each class has 1 to {spec.instances} images")
     starts = torch.arange(spec.classes)[:, None] * spec.instances
     return (starts + torch.arange(count)).flatten()

@@ -109,7 +109,7 @@ def choose_device(name: str = "auto") -> torch.device:
             raise RuntimeError("it computes nothing")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0][:200]
         raise BadSettings(f"device {name!r} cannot be used ({reason}); try cpu") from error
     return device
 

@@ -98,8 +98,8 @@ class ContainerConfig(Extended):
     dtype: Dtype = Field(
         default="F32",
         description="Type of stored numbers, rounded when the file is written: `F16` halves it, "
-        "`I8` (memories in 8 bits, all else in 16) makes it a quarter to a third; the budget "
-        "of floats is the same.",
+        "`I8` (memories in 8 bits, all else in 16) makes it a quarter to two fifths, by how much "
+        "is decoder; the budget of floats is the same.",
     )
 
 

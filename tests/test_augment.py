@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from hmnpack import augment
 from hmnpack.augment import Draws, apply, cutmix, draw, normalise
+from hmnpack.errors import BadSettings
 from hmnpack.runtime import stream
 from hmnpack.schema.config import MATCHING_AUGMENTATIONS, TRAINING_AUGMENTATIONS
 from hmnpack.schema.manifest import Normalisation
@@ -159,6 +160,13 @@ def test_normalise():
     found = normalise(x, Normalisation(mean=(0.25, 0.5), std=(0.5, 2.0)))
     expected = torch.stack([(x[:, 0] - 0.25) / 0.5, (x[:, 1] - 0.5) / 2], 1)
     torch.testing.assert_close(found, expected)
+
+
+def test_whole_numbers_are_not_normalised():
+    """They would come out as whole numbers, wrapped around: pixels of a source are such."""
+    pixels = torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
+    with pytest.raises(BadSettings, match=r"torch\.uint8.* / 255"):
+        normalise(pixels, Normalisation(mean=(0.25,), std=(0.5,)))
 
 
 def test_cutmix_mixes_by_the_exact_area():

@@ -84,7 +84,7 @@ def test_a_prefix_of_each_class(hmn_bundle):
     images, labels = dataset.tensors()
     torch.testing.assert_close(images, expected(hmn_bundle)[[0, 1, 3, 4]])
     assert labels.tolist() == dataset.targets
-    for count in (0, -1, 4):
+    for count in (0, -1, 4, 1.5):
         with pytest.raises(BadSettings, match=f"per_class is {count}; each class has 1 to 3"):
             hmnpack.load(hmn_bundle, per_class=count)
 

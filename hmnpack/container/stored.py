@@ -45,7 +45,7 @@ def _rounded(name: str, values: Tensor, dtype: Dtype) -> Tensor:
     stored = values.to(DTYPES[dtype])
     if values.isfinite().all() and not stored.isfinite().all():
         raise BadSettings(
-            f"{name} has a number of {values.abs().max():.3g}, and 16 bits hold 65,504 at most; "
-            "the same command with --resume and --set container.dtype=F32 stores 32 bits"
+            f"{name} has a number of {values.abs().max():.3g}, and 16 bits hold 65,504 at most: "
+            "store 32 bits (container.dtype=F32)"
         )
     return stored

@@ -70,7 +70,7 @@ def _bar(manifest: Manifest) -> Html:
         for tier in parts
     ]
     rows.append(("budget", count(whole), size(manifest.budget.bytes), share(whole, whole)))
-    columns = ("tier", "numbers", "bytes", "share")
+    columns = ("tier", "numbers", "bytes", "share of numbers")
     below = table("The budget by tier", columns, rows, "sum quiet")
     return figure(bar, "The budget from side to side, by tier", below)
 

@@ -84,7 +84,7 @@ def _refuse(out: Path, names: tuple[str, ...], force: bool) -> None:
     refuse_parent(out)
     present = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     if present and not force:
-        raise OutputExists(f"{out} is not empty; name another folder, or use force")
+        raise OutputExists(f"{out} is not empty; name another folder, or use force (--force)")
     written = _written(out)
     foreign = present & {*names, INDEX} - written
     foreign |= _foreign_within(out, present & written - {INDEX})

@@ -79,8 +79,8 @@ class TestVerify:
         assert done.exit_code == 0, done.output
         first, second = done.stdout.splitlines()
         assert first.startswith(f"{paths[0]}: whole; 9 images in ")
-        assert first.endswith(" floats, 0 scores")
-        assert second.endswith(" floats, 1 score")
+        assert first.endswith(" floats, 4.6 kB, 0 scores")
+        assert second.endswith(" kB, 1 score")
         assert done.stderr == ""
         assert source.calls == []
 

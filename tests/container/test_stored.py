@@ -6,7 +6,6 @@ import torch
 import hmnpack
 from hmnpack.bundle.bundle import refuse_unless_finite
 from hmnpack.bundle.faults import NotFinite
-from hmnpack.checkpoint import key_of
 from hmnpack.container import container_of
 from hmnpack.container.scales import in_unit_range
 from hmnpack.container.stored import as_stored, values_of
@@ -24,12 +23,6 @@ def by_channel(name, tensor):
 @pytest.fixture(params=[None, 3], ids=["identity", "extractors"])
 def spec(request, hmn):
     return hmn(extractor_channels=request.param, dataset_channels=2, instance_channels=3)
-
-
-@pytest.fixture
-def prune_config():
-    prune = SMOKE.prune.model_copy(update={"strategy": "random"})
-    return SMOKE.model_copy(update={"prune": prune})
 
 
 @pytest.fixture
@@ -84,19 +77,6 @@ def test_what_16_bits_do_not_hold_is_said_with_a_way_out(tensors, spec, dtype):
         container.stored_tensors()
     container.spec = spec
     assert all(tensor.isfinite().all() for tensor in container.stored_tensors().values())
-
-
-def test_a_run_goes_on_with_another_type_unless_it_prunes(prune_config):
-    """What is pruned is chosen by the images as they are stored."""
-
-    def key(dtype, config):
-        container = config.container.model_copy(update={"dtype": dtype})
-        return key_of(
-            "f", "1", config.model_copy(update={"container": container}), torch.device("cpu")
-        )
-
-    assert key("I8", SMOKE) == key("F32", SMOKE)
-    assert key("I8", prune_config) != key("F32", prune_config)
 
 
 def test_integers_are_the_nearest_of_each_128th(hmn):
