@@ -210,6 +210,7 @@ def _announce(source: "Source", request: Request, config: "CompressConfig", rank
     classes, image = len(source.classes), source.image
     budget = budget_of(request.ipc, classes, image)
     spec = plan(request.ipc, classes, image, config.container)
+    ledger = spec.ledger()
     device = choose_device(request.device)
     found = estimate(config, spec, len(source.train), device, ranks, ipc=request.ipc)
     rows = (
@@ -218,6 +219,7 @@ def _announce(source: "Source", request: Request, config: "CompressConfig", rank
         ("budget", f"{request.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.instances:,} a class"),
+        ("stored", f"{ledger.floats:,} floats, in {size(ledger.bytes)}"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),
         ("device", device if ranks == 1 else f"{device.type}, {ranks} ranks"),
