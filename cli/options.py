@@ -47,7 +47,8 @@ _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
 """Lower-case unit -> bytes."""
 
 
-class DataName(click.ParamType):
+# ParamType is generic in newer versions of click only, so its types cannot stand here.
+class DataName(click.ParamType):  # type: ignore[type-arg]
     """Where a data set is: a name, a path, or ``hf:owner/name``."""
 
     name = "data"
@@ -60,7 +61,7 @@ class DataName(click.ParamType):
         return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
 
 
-class RecipeName(click.ParamType):
+class RecipeName(click.ParamType):  # type: ignore[type-arg]
     """The name of a recipe; what is unknown is refused with the others, later."""
 
     name = "recipe"
@@ -74,7 +75,7 @@ class RecipeName(click.ParamType):
         return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
 
 
-class ByteSize(click.ParamType):
+class ByteSize(click.ParamType):  # type: ignore[type-arg]
     """A number of bytes: ``512MB``, ``4GB``, ``1.5GiB``, or a number alone."""
 
     name = "size"

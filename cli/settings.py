@@ -2,20 +2,15 @@
 
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from hmnpack.errors import BadSettings
 from hmnpack.recipes import CPU_RECIPE, recipe_of
 from hmnpack.schema.config import CompressConfig, PruneConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.recipes import DataShape
-
-Model = TypeVar("Model", bound=BaseModel)
+from hmnpack.settings import merged
 
 DEFAULT_PROTOCOL = EvaluateConfig()
 
@@ -91,47 +86,6 @@ def prune_config(
     return merged(base, _stored(file), _assigned(assignments), _given(options))
 
 
-def merged(base: Model, *layers: Mapping[str, object]) -> Model:
-    """Return the model with each layer's values over those before, checked again as a whole.
-
-    Args:
-        base: The settings to start from.
-        layers: Values by dotted path or nested.
-
-    Raises:
-        BadSettings: as :class:`CompressSettings`.
-    """
-    kind = type(base)
-    known = list(setting_names(kind))
-    document = _document(base)
-    for layer in layers:
-        for path, value in _leaves(layer):
-            if path not in known:
-                raise BadSettings(f"unknown setting {path!r}; {_did_you_mean(path, known)}")
-            _put(document, path, value)
-    try:
-        # As JSON, whose strict reading takes a list for a tuple, but neither true nor "1" for 1.
-        return kind.model_validate_json(json.dumps(document, default=_no_date), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise BadSettings(f"setting {path} = {first['input']!r}: {first['msg']}") from error
-
-
-def _no_date(value: object) -> str:
-    """Refuse what TOML has and JSON has not."""
-    raise BadSettings(f"{value} is a date or a time, which no setting is; set text in quotes")
-
-
-def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Give the dotted path of every single setting of a model, such as ``"match.steps"``."""
-    for name, field in kind.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from setting_names(field.annotation, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
 def _given(options: Mapping[str, object]) -> dict[str, object]:
     return {path: value for path, value in options.items() if value is not None}
 
@@ -165,34 +119,3 @@ def _stored(path: Path | None) -> dict[str, object]:
         raise BadSettings(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise BadSettings(f"{path}: not TOML ({error})") from error
-
-
-def _leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _document(model: BaseModel) -> dict[str, Any]:
-    """Return every setting of a model, also those that a file leaves out where they say nothing."""
-    return {
-        name: _document(value) if isinstance(value, BaseModel) else value for name, value in model
-    }
-
-
-def _put(document: dict[str, Any], path: str, value: object) -> None:
-    *groups, name = path.split(".")
-    for group in groups:
-        document = document[group]
-    whole = isinstance(value, float) and value.is_integer()
-    document[name] = int(value) if whole else value  # 1e4 steps are 10,000
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    below = [other for other in names if other.startswith(f"{name}.")]
-    tail = [other for other in names if other.rpartition(".")[2] == name.rpartition(".")[2]]
-    near = below or get_close_matches(name, names, n=3, cutoff=0.6) or tail or names
-    return f"did you mean {' or '.join(near[:6])}?"

@@ -7,7 +7,7 @@ step: a run that was stopped anywhere ends with the same bytes as one that was n
 accelerator adds in no fixed order).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -42,6 +42,7 @@ from hmnpack.runtime import Listener, choose_device, free_memory, silent, stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts, storable_class_names
+from hmnpack.settings import merged
 from hmnpack.sources import (
     Source,
     SourceOptions,
@@ -89,6 +90,7 @@ def compress(  # noqa: PLR0913
     *,
     recipe: str | None = None,
     config: CompressConfig | None = None,
+    settings: Mapping[str, object] | None = None,
     output: Path | str | None = None,
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
@@ -104,6 +106,7 @@ def compress(  # noqa: PLR0913
         ipc: Budget, in images per class.
         recipe: Name of the settings; None: ``fast`` on a CPU, else ``best``.
         config: The settings themselves, instead of a recipe.
+        settings: What is to be other than in those, nested or by dotted path: `match.steps`.
         output: Where to write the bundle; its checkpoint lies beside it, as ``<output>.ckpt``.
             None: nothing is written, and the run cannot be resumed.
         options: Device, resuming, limits.
@@ -115,6 +118,7 @@ def compress(  # noqa: PLR0913
 
     Raises:
         BadData: if there are fewer than two classes.
+        BadSettings: for an unknown setting, or a value that it refuses.
         BudgetTooSmall: if the budget holds no network.
         OutputExists: if the output is there already, or cannot be written to.
         Paused: if the run was stopped; ``resume`` goes on.
@@ -124,9 +128,11 @@ def compress(  # noqa: PLR0913
     options = options or RunOptions()
     source_options = source_options or SourceOptions()
     device = choose_device(options.device)
+    if config is not None and recipe is not None:
+        raise BadSettings("a recipe and a config are two sets of settings; give one of them")
     recipe = recipe or default_recipe(device.type)
-    if config is None:
-        recipe_of(recipe)  # an unknown name is refused before minutes of opening
+    # What is unknown is refused before minutes of opening.
+    merged(config or recipe_of(recipe), settings or {})
     if options.unpruned is not None:
         refuse_output(options.unpruned, force=options.force or options.resume)
     with joined(device) as world:
@@ -135,7 +141,7 @@ def compress(  # noqa: PLR0913
         with world.leader_first():
             source = open_source(data, source_options, run.listener)
         refuse_classes(source)
-        config = config or recipe_of(recipe, shape_of(source))
+        config = merged(config or recipe_of(recipe, shape_of(source)), settings or {})
         bundle = _condensed(source, config, run, checkpoint, source_options.cache_root)
         with world.leader_first():
             if output is not None and checkpoint is not None and world.rank == 0:

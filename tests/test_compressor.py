@@ -83,6 +83,39 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run):
     assert run(config=other).to_bytes() != first
 
 
+def test_single_settings_are_put_over_a_recipe_or_a_config(source, tmp_path):
+    options = {
+        "options": RunOptions(device="cpu"),
+        "source_options": SourceOptions(cache_dir=tmp_path / "cache"),
+    }
+    by_path = {"match.steps": 2, "match.augment": ("flip",), "seed": 3.0}
+    nested = {"match": {"steps": 2, "augment": ["flip"]}, "seed": 3}
+    bundles = [
+        hmnpack.compress(source, 8, recipe="smoke", settings=by_path, **options),
+        hmnpack.compress(source, 8, config=recipe_of("smoke"), settings=nested, **options),
+    ]
+    for bundle in bundles:
+        config = bundle.manifest.config
+        assert (config.match.steps, config.match.augment, config.seed) == (2, ("flip",), 3)
+        assert config.recipe == "smoke"
+    assert bundles[0].to_bytes() == bundles[1].to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"recipe": "smoke", "config": recipe_of("smoke")}, "give one of them"),
+        ({"settings": {"match.step": 2}}, "unknown setting 'match.step'; did you mean match.steps"),
+        ({"settings": {"match.steps": -1}}, "setting match.steps = -1: "),
+        ({"settings": {"match": 7}}, "unknown setting 'match'"),
+        ({"settings": {"match.steps": torch.tensor(2)}}, "is a Tensor, which no setting is"),
+    ],
+)
+def test_settings_are_refused_before_data_are_opened(tmp_path, given, message):
+    with pytest.raises(BadSettings, match=message):
+        hmnpack.compress(tmp_path / "nothing here", 1, **given)
+
+
 @pytest.mark.parametrize("every", [1, 3])
 def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(run, tmp_path, every):
     whole = run().to_bytes()

@@ -36,10 +36,8 @@ def scripts_find_each_other(monkeypatch):
 
 def test_packing_and_training(tmp_path, capsys):
     pytest.importorskip("sklearn")
-    from hmnpack.recipes import RECIPES
-
     file = tmp_path / "digits.hmn"
-    script("pack_in_python.py").main("digits", str(file), RECIPES["smoke"])
+    script("pack_in_python.py").main("digits", str(file), "smoke")
     assert "images in" in capsys.readouterr().out
     script("train_on_bundle.py").main(str(file), "digits", epochs=1)
     assert "% of the real test images are right" in capsys.readouterr().out
@@ -218,14 +216,12 @@ def test_pngs_are_compared_with_tensors(tmp_path, monkeypatch):
 def test_rounding_gives_the_file_of_the_run_itself(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     import hmnpack
-    from hmnpack.recipes import RECIPES
     from hmnpack.schema.result import Result
 
     def packed(dtype):
-        settings = RECIPES["smoke"].container.model_copy(update={"dtype": dtype})
-        config = RECIPES["smoke"].model_copy(update={"container": settings})
-        hmnpack.compress("digits", 1, config=config, output=tmp_path / f"{dtype}.hmn")
-        return str(tmp_path / f"{dtype}.hmn")
+        output, settings = tmp_path / f"{dtype}.hmn", {"container.dtype": dtype}
+        hmnpack.compress("digits", 1, recipe="smoke", settings=settings, output=output)
+        return str(output)
 
     rounding = script("reproduce/rounding.py")
     monkeypatch.setattr(rounding, "RESULTS", tmp_path)

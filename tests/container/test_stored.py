@@ -10,7 +10,6 @@ from hmnpack.container import container_of
 from hmnpack.container.scales import in_unit_range
 from hmnpack.container.stored import as_stored, values_of
 from hmnpack.errors import BadSettings
-from hmnpack.schema.recipes import SMOKE
 
 MEMORIES = ("memory.dataset", "memory.class", "memory.instance")
 
@@ -111,9 +110,8 @@ def test_a_run_ends_with_the_same_images_in_fewer_bytes(tmp_path):
     """Numbers are rounded when the file is written, and at no other time."""
 
     def packed(dtype):
-        container = SMOKE.container.model_copy(update={"dtype": dtype})
-        config = SMOKE.model_copy(update={"container": container})
-        return hmnpack.compress("digits", ipc=1, config=config)
+        settings = {"container.dtype": dtype}
+        return hmnpack.compress("digits", ipc=1, recipe="smoke", settings=settings)
 
     whole, small = packed("F32"), packed("I8")
     assert small.manifest.ledger.bytes < 0.5 * whole.manifest.ledger.bytes

@@ -8,7 +8,18 @@ import pytest
 from pydantic import BaseModel
 
 ORDER = (
-    *("version", "errors", "output", "registry", "recipes", "runtime", "ranks", "measure", "log"),
+    *(
+        "version",
+        "errors",
+        "output",
+        "registry",
+        "recipes",
+        "settings",
+        "runtime",
+        "ranks",
+        "measure",
+        "log",
+    ),
     "student",
     *(
         "rate",
