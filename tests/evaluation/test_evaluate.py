@@ -95,7 +95,7 @@ def test_the_score(found, source, config):
 def test_the_quality_is_chosen_on_held_out_images_and_recorded(found, heard):
     figures = found.rows[2].figures
     tried = {int(name.rpartition("_")[2]): v for name, v in figures.items() if "accuracy" in name}
-    assert list(tried) == [10, 20, 30, 50, 75]
+    assert list(tried) == [5, 10, 20, 30, 50, 75]
     assert figures["held_out_images"] == 6
     assert tried[figures["jpeg_quality"]] == max(tried.values())
     stages = list(dict.fromkeys(stage for stage, *_ in heard))
