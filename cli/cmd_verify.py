@@ -162,5 +162,6 @@ def _verdict(file: Path, found: "Repetition") -> str:
 def _mean(accuracies: tuple[float, ...]) -> str:
     from statistics import fmean
 
-    count = len(accuracies)
-    return f"{fmean(accuracies):.2f} % ({count} network{'' if count == 1 else 's'})"
+    from hmnpack.cli.text import counted
+
+    return f"{fmean(accuracies):.2f} % ({counted(len(accuracies), 'network')})"

@@ -15,11 +15,11 @@ from typing import get_args
 import torch
 from record import RESULTS, write_result
 
-from hmnpack.bundle import Bundle, data_sha256, read
+from hmnpack.bundle import Bundle, read, with_tensors
 from hmnpack.container import container_of, decode
 from hmnpack.schema.ledger import Dtype
-from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import DataFacts
+from hmnpack.settings import merged
 
 
 def main() -> None:
@@ -60,18 +60,8 @@ def stored_as(bundle: Bundle, dtype: Dtype) -> Bundle:
     old = bundle.manifest
     container = container_of(old.container, bundle.tensors)
     container.spec = old.container.model_copy(update={"dtype": dtype})
-    tensors = container.stored_tensors()
-    changes: dict[str, object] = {
-        "container": container.spec,
-        "ledger": container.spec.ledger(),
-        "scores": (),
-        "data_sha256": data_sha256(tensors),
-    }
-    if old.config is not None:
-        settings = old.config.container.model_copy(update={"dtype": dtype})
-        changes["config"] = old.config.model_copy(update={"container": settings})
-    parts = {name: getattr(old, name) for name in Manifest.model_fields}
-    return Bundle(Manifest.model_validate(parts | changes), tensors)
+    config = old.config and merged(old.config, {"container.dtype": dtype})
+    return with_tensors(bundle, container.spec, container.stored_tensors(), config=config)
 
 
 def _images(bundle: Bundle) -> torch.Tensor:

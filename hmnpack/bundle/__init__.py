@@ -1,6 +1,6 @@
 """One `.hmn` file: read (bounded, verified) and written (canonical, whole); see FORMAT.md."""
 
-from hmnpack.bundle.bundle import Bundle, data_sha256
+from hmnpack.bundle.bundle import Bundle, data_sha256, with_tensors
 from hmnpack.bundle.read import inspect, read
 
-__all__ = ["Bundle", "data_sha256", "inspect", "read"]
+__all__ = ["Bundle", "data_sha256", "inspect", "read", "with_tensors"]

@@ -10,6 +10,7 @@ from hmnpack.bundle.checks import manifest_of, manifest_text
 from hmnpack.bundle.faults import Corrupted, NotFinite
 from hmnpack.bundle.header import KEY, read_header
 from hmnpack.output import write_atomically
+from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -61,6 +62,29 @@ class Bundle:
             BadSettings: if nothing can be written there.
         """
         write_atomically(path, self.to_bytes(), force)
+
+
+def with_tensors(
+    bundle: Bundle, spec: ContainerSpec, tensors: "dict[str, Tensor]", **changes: object
+) -> Bundle:
+    """Return a bundle of other tensors, without the scores, which are of other images.
+
+    Args:
+        bundle: What is not named stays.
+        spec: The container that the tensors are of.
+        tensors: Stored numbers by the ledger's names: of its types, on the CPU.
+        changes: Other fields of the manifest.
+
+    Raises:
+        ValidationError: if what changes does not go with what stays.
+    """
+    parts = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields} | {
+        "container": spec,
+        "ledger": spec.ledger(),
+        "scores": (),
+        "data_sha256": data_sha256(tensors),
+    }
+    return Bundle(Manifest.model_validate(parts | changes), tensors)
 
 
 def data_sha256(tensors: "dict[str, Tensor]") -> str:

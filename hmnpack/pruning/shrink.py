@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from hmnpack.budget import budget_of, instances_within, ipc_of
-from hmnpack.bundle import Bundle, data_sha256
+from hmnpack.bundle import Bundle, with_tensors
 from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.ledger import Role
@@ -16,7 +16,6 @@ from hmnpack.schema.manifest import (
     MARGIN_UNITS,
     MAX_LISTED,
     MAX_MARGINS,
-    Manifest,
     Margins,
     Pruning,
     listed_bytes,
@@ -96,18 +95,14 @@ def with_images(
         for name, tensor in bundle.tensors.items()
     }
     prunings = (*old.provenance.prunings, pruning)
-    changes = {
-        "container": spec,
-        "ledger": spec.ledger(),
-        "budget": budget_of(ipc, spec.classes, spec.image),
-        "scores": (),
-        "margins": margins,
-        "provenance": old.provenance.model_copy(update={"prunings": prunings}),
-        "data_sha256": data_sha256(tensors),
-    }
-    # Not model_copy: what changes is checked against what does not.
-    parts = {name: getattr(old, name) for name in Manifest.model_fields}
-    return Bundle(Manifest.model_validate(parts | changes), tensors)
+    return with_tensors(
+        bundle,
+        spec,
+        tensors,
+        budget=budget_of(ipc, spec.classes, spec.image),
+        margins=margins,
+        provenance=old.provenance.model_copy(update={"prunings": prunings}),
+    )
 
 
 def stored_margins(
