@@ -105,7 +105,8 @@ def _intact(text: str, document: dict[str, Any]) -> None:
         raise NotCanonical("manifest: not canonical JSON (keys sorted, no spaces)")
     digest = document.pop(HASH, None)
     if not isinstance(digest, str):
-        raise BadManifest(f"manifest key {HASH}: Field required")
+        fault = f"not a string, but {quoted(digest)}" if digest is not None else "Field required"
+        raise BadManifest(f"manifest key {HASH}: {fault}")
     if _sha256(text.replace(_member(digest), _member(NO_HASH))) != digest:
         raise Corrupted(f"manifest: does not match its {HASH}; bits of it have changed")
 

@@ -5,6 +5,7 @@ the tensors' bytes. FORMAT.md has the rules; each is one function here.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -19,6 +20,8 @@ MAX_DEPTH = 16
 """Deepest nesting of arrays and objects in either JSON document."""
 
 MAX_TENSORS = 256
+MAX_AXES = 8
+MAX_SIZE = 2**31
 LENGTH_BYTES = 8
 METADATA = "__metadata__"
 KEY = "hmn"
@@ -157,8 +160,13 @@ def _entry(name: str, value: object) -> Entry:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise BadHeader(f"tensor {quoted(name)} needs dtype, shape and data_offsets, no more")
     shape, offsets = _naturals(value["shape"]), _naturals(value["data_offsets"])
-    if not isinstance(value["dtype"], str) or shape is None or not 1 <= len(shape) <= 8:
+    if not isinstance(value["dtype"], str) or shape is None or not 1 <= len(shape) <= MAX_AXES:
         raise BadHeader(f"tensor {quoted(name)} has no proper dtype or shape")
+    if not all(1 <= size <= MAX_SIZE for size in shape):
+        raise BadHeader(
+            f"tensor {quoted(name)} has the shape {quoted(list(shape))}, not sizes from 1 to "
+            f"{MAX_SIZE}"
+        )
     if offsets is None or len(offsets) != 2 or offsets[0] >= offsets[1]:
         raise BadHeader(f"tensor {quoted(name)} has the offsets {quoted(value['data_offsets'])}")
     return Entry(value["dtype"], shape, *offsets)
@@ -194,16 +202,20 @@ def _finite(text: str) -> float:
 
 
 def _depth(document: object) -> int:
-    level, depth = [document], 0
+    """Return how many arrays and objects lie within each other, the document among them."""
+    level, depth = _containers([document]), 0
     while level:
         level = [
-            child
-            for parent in level
-            if isinstance(parent, dict | list)
-            for child in (parent.values() if isinstance(parent, dict) else parent)
+            inner
+            for outer in level
+            for inner in _containers(outer.values() if isinstance(outer, dict) else outer)
         ]
         depth += 1
-    return depth - 1
+    return depth
+
+
+def _containers(values: Iterable[object]) -> list[dict[str, object] | list[object]]:
+    return [value for value in values if isinstance(value, dict | list)]
 
 
 def _one_line(error: ValueError) -> str:

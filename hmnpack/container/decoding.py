@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.container.base import Container
+from hmnpack.errors import BadBundle
 from hmnpack.schema.container import ContainerSpec, HmnSpec
 
 CHUNK_ELEMENTS = 2**26
@@ -14,10 +15,26 @@ CHUNK_ELEMENTS = 2**26
 
 @torch.no_grad()
 def decode(container: Container, indices: Tensor | None = None) -> Tensor:
-    """Return images, float32 [n, C, H, W], on the container's device; None: all of them."""
+    """Return images of a finished container.
+
+    Args:
+        container: What to decode.
+        indices: Which images, int64 [n]; None for all of them.
+
+    Returns:
+        float32 [n, C, H, W], on the container's device.
+
+    Raises:
+        BadBundle: if a value is not finite, as of weights that are, but far too large.
+    """
     if indices is None:
         indices = torch.arange(container.spec.images)
-    return torch.cat([container.expand(part) for part in in_chunks(container.spec, indices)])
+    images = torch.cat([container.expand(part) for part in in_chunks(container.spec, indices)])
+    if not images.isfinite().all():
+        raise BadBundle(
+            "the stored numbers are too large: they decode to infinities or to no numbers"
+        )
+    return images
 
 
 def in_chunks(spec: ContainerSpec, indices: Tensor) -> Iterator[Tensor]:

@@ -7,7 +7,8 @@ import struct
 import pytest
 import torch
 
-from hmnpack.bundle import Bundle, inspect, read
+import hmnpack
+from hmnpack.bundle import Bundle, data_sha256, inspect, read
 from hmnpack.bundle.faults import (
     BadHeader,
     BadManifest,
@@ -20,6 +21,7 @@ from hmnpack.bundle.faults import (
     TrailingBytes,
     Truncated,
 )
+from hmnpack.bundle.header import strict_json
 from hmnpack.errors import BadBundle
 
 
@@ -88,6 +90,13 @@ def test_header_is_no_header(refused, header, match):
     refused(with_header(header, b""), BadHeader, match)
 
 
+@pytest.mark.parametrize("innermost", ["", "1", '"a"'])
+def test_levels_are_arrays_and_objects_the_document_among_them(innermost):
+    assert strict_json('{"a":' + "[" * 15 + innermost + "]" * 15 + "}")
+    with pytest.raises(ValueError, match="nested more than 16 deep"):
+        strict_json('{"a":' + "[" * 16 + innermost + "]" * 16 + "}")
+
+
 @pytest.mark.parametrize("metadata", [{}, {"hmn": "{}", "format": "pt"}, {"HMN": "{}"}])
 def test_metadata_has_one_key(whole, refused, metadata):
     header, tensors = header_of(whole)
@@ -105,6 +114,8 @@ def test_metadata_has_one_key(whole, refused, metadata):
         ("shape", []),
         ("shape", [1] * 9),
         ("shape", [2**63]),
+        ("shape", [2**31 + 1]),
+        ("shape", [5, 0]),
         ("dtype", 32),
         ("data_offsets", [0]),
         ("data_offsets", [0, 20, 40]),
@@ -164,7 +175,7 @@ def test_missing_tensor(whole, refused):
     ("key", "value", "match"),
     [
         ("shape", [2, 2, 4, 2, 2], "stored as .2, 2, 4, 2, 2., the ledger says .2, 2, 4, 4."),
-        ("shape", [2**40, 2**40], "1099511627776"),
+        ("shape", [2**31, 2**31], "2147483648"),
         ("dtype", "F16", "stored as 'F16', the ledger says F32"),
         ("dtype", "\u001b[31m", "x1b"),
     ],
@@ -242,12 +253,24 @@ def test_flipped_bit_in_the_manifest(whole, refused):
     refused(whole.replace(b"ant", b"aot"), Corrupted, "manifest_sha256")
 
 
+@pytest.mark.parametrize("output", ["linear", "clamp", "sigmoid"])
+def test_finite_numbers_that_decode_to_others(bundle_of, hmn, tmp_path, output):
+    bundle = bundle_of(hmn(output=output))
+    huge = {name: tensor.sign() * 1e20 for name, tensor in bundle.tensors.items()}
+    manifest = bundle.manifest.model_copy(update={"data_sha256": data_sha256(huge)})
+    path = tmp_path / "huge.hmn"
+    path.write_bytes(Bundle(manifest, huge).to_bytes())
+    data = hmnpack.load(path)
+    for use in (data.tensors, lambda: data[0], lambda: hmnpack.expand(path, tmp_path / "out")):
+        with pytest.raises(BadBundle, match="too large: they decode to infinities"):
+            use()
+    assert [each.name for each in tmp_path.iterdir()] == ["huge.hmn"]
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_not_finite(refused, bundle_of, images, value, monkeypatch):
     bundle = bundle_of(images())
     bundle.tensors["pixels"][1, 0, 1, 2] = value
-    from hmnpack.bundle import data_sha256
-
     manifest = bundle.manifest.model_copy(update={"data_sha256": data_sha256(bundle.tensors)})
     with monkeypatch.context() as patch:
         patch.setattr("hmnpack.bundle.bundle.refuse_unless_finite", lambda tensors: None)

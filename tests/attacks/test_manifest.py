@@ -1,9 +1,11 @@
 """Files whose parts are whole, and whose hashes are right, but which say what must not be."""
 
+import json
 import tracemalloc
 
 import pytest
 
+from hmnpack.bundle.checks import canonical_json, manifest_text, parse_manifest
 from hmnpack.bundle.faults import (
     BadClassName,
     BadManifest,
@@ -42,6 +44,13 @@ def test_missing_key(forge, refused, key):
 
 def test_missing_hash(whole, refused):
     refused(whole.replace(b"manifest_sha256", b"manifest_sha999"), BadManifest, "manifest_sha256")
+
+
+@pytest.mark.parametrize(("value", "said"), [(7, "not a string, but 7"), (None, "required")])
+def test_hash_that_is_no_text(hmn_bundle, value, said):
+    document = json.loads(manifest_text(hmn_bundle.manifest)) | {"manifest_sha256": value}
+    with pytest.raises(BadManifest, match=f"key manifest_sha256: .*{said}"):
+        parse_manifest(canonical_json(document))
 
 
 def test_unknown_key_names_the_maker(forge, refused):
