@@ -81,7 +81,7 @@ class Request:
     "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every random number.")
-@set_option
+@set_option("match.steps=100")
 @config_option
 @click.option("--holdout", type=click.FloatRange(0, 0.9), help="Part of train to keep unseen.")
 @source_options

@@ -161,7 +161,7 @@ class Choice:
     help="Networks of a row to train at a time [default: 1 on a CPU, else all].",
 )
 @work_option
-@set_option
+@set_option("train.lr=0.02", "hmnpack settings --of evaluate")
 @config_option
 @source_options
 @click.option("--record", is_flag=True, help="Write the scores into FILE, for `verify`.")

@@ -11,7 +11,10 @@ FORMATS = ("folder", "parquet", "tar", "sheet")
 @click.command(short_help="Write a file's images to disk.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
+    "-o",
     "--out",
+    "--output",
+    "out",
     type=click.Path(path_type=Path),
     required=True,
     help="Folder or file to write, which must not exist (or be empty).",

@@ -41,7 +41,7 @@ class Planned:
 @click.option(
     "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
 )
-@set_option
+@set_option("match.steps=100")
 @config_option
 @source_options
 @run_options

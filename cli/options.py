@@ -175,15 +175,20 @@ def output_option(function: Function) -> Function:
     )(function)
 
 
-def set_option(function: Function) -> Function:
-    """Add ``--set KEY=VALUE``."""
+def set_option(example: str, listed: str = "hmnpack settings") -> Callable[[Function], Function]:
+    """Return what adds ``--set KEY=VALUE``.
+
+    Args:
+        example: A setting of the command, with a value.
+        listed: The command that lists them all.
+    """
     return click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Any setting by its path, such as match.steps=100; repeatable [hmnpack settings].",
-    )(function)
+        help=f"Any setting by its path, such as {example}; repeatable [{listed}].",
+    )
 
 
 def config_option(function: Function) -> Function:

@@ -121,6 +121,8 @@ def result_of(
         accuracy_std=first.accuracy_std,
         accuracy_ci95=first.accuracy_ci95,
         networks=first.networks,
+        accuracies=first.accuracies,
+        protocol=one.score.protocol,
         controls=tuple(controls),
         figures=_figures(name, one, manifest),
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig, PruneConfig
     from hmnpack.schema.evaluation import EvaluateConfig
     from hmnpack.scores import record
-    from hmnpack.sources import SourceOptions, open_source
+    from hmnpack.sources import SourceOptions, open_source, tensor_source
     from hmnpack.verification import verify
     from hmnpack.writers import expand
 
@@ -43,6 +43,7 @@ __all__ = [
     "prune",
     "record",
     "report",
+    "tensor_source",
     "verify",
 ]
 
@@ -60,6 +61,7 @@ _HOMES = {
     "EvaluateConfig": "schema.evaluation",
     "SourceOptions": "sources",
     "open_source": "sources",
+    "tensor_source": "sources",
     "prune": "pruning",
     "record": "scores",
     "report": "page",

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hmnpack.errors import BadSettings
 from hmnpack.runtime import sent
-from hmnpack.schema.config import Augmentation
+from hmnpack.schema.config import TRAINING_AUGMENTATIONS, Augmentation
 from hmnpack.schema.manifest import Normalisation
 
 CROP = 0.125
@@ -50,16 +50,17 @@ _MIRROR_MATTERS = {"digits", "emnist", "kmnist", "mnist", "qmnist", "svhn", "usp
 def flips_where_alike(
     augment: tuple[Augmentation, ...], names: tuple[str, ...]
 ) -> tuple[Augmentation, ...]:
-    """Return the augmentations, without ``flip`` where a mirrored image is another class, or none.
+    """Return the default's augmentations without ``flip`` where a mirrored image is another class.
 
     That is so for digits and letters (IDC leaves flips out for SVHN and MNIST), which are known by
     a word of the data set's name: ``mnist``, ``svhn``, ``digits``, ...; not for ``fashion-mnist``.
+    A set of augmentations that is not the default was chosen by somebody, and stays as it is.
 
     Args:
         augment: The augmentations that were asked for.
         names: Names of the data set, any of which decides.
     """
-    if not any(_is_of_characters(name) for name in names):
+    if augment != TRAINING_AUGMENTATIONS or not any(_is_of_characters(name) for name in names):
         return augment
     return tuple(name for name in augment if name != "flip")
 
@@ -166,7 +167,7 @@ def normalise(images_NCHW: Tensor, normalisation: Normalisation) -> Tensor:
     """Return ``(x - mean) / std`` per channel.
 
     Args:
-        images_NCHW: In [0, 1], of a floating type.
+        images_NCHW: In [0, 1], of a floating type; or one image [C, H, W].
         normalisation: Mean and deviation of each channel.
 
     Raises:
@@ -176,7 +177,7 @@ def normalise(images_NCHW: Tensor, normalisation: Normalisation) -> Tensor:
         raise BadSettings(f"images are {images_NCHW.dtype}; bring pixels to [0, 1] by images / 255")
     factors = [1 / std for std in normalisation.std]
     numbers = torch.tensor([normalisation.mean, factors], dtype=images_NCHW.dtype)
-    mean, scale = sent(numbers, images_NCHW.device).view(2, 1, -1, 1, 1).unbind()
+    mean, scale = sent(numbers, images_NCHW.device).view(2, -1, 1, 1).unbind()
     return (images_NCHW - mean) * scale
 
 

@@ -73,8 +73,10 @@ def budget_of(ipc: int, classes: int, image: ImageShape) -> Budget:
     Raises:
         BadSettings: if it is less than 1, or more than a file may say.
     """
-    if not 1 <= ipc <= MAX_IPC:
-        raise BadSettings(f"{ipc} images per class is no budget; give 1 to {MAX_IPC:,}")
+    if not isinstance(ipc, int) or not 1 <= ipc <= MAX_IPC:
+        raise BadSettings(
+            f"{ipc} images per class is no budget; give a whole number from 1 to {MAX_IPC:,}"
+        )
     floats = ipc * classes * image.elements
     return Budget(ipc=ipc, floats=floats, bytes=floats * 4)
 

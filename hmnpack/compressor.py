@@ -73,7 +73,7 @@ class RunOptions:
             None. ``force`` or ``resume`` replaces a file there.
     """
 
-    device: str = "auto"
+    device: str | torch.device = "auto"
     resume: bool = False
     force: bool = False
     max_minutes: float | None = None

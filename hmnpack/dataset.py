@@ -6,7 +6,7 @@ Shape legend: N images, C channels, H height, W width.
 import html
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, get_args
@@ -20,6 +20,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.container import container_of, decode
 from hmnpack.errors import BadSettings
 from hmnpack.pictures import PNG_CHANNELS, pictures, png, positions
+from hmnpack.runtime import choose_device
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Manifest, Normalisation
 
@@ -68,7 +69,9 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
 
     Item i is ``(image, label)``: float32 [C, H, W] in [0, 1] (a container whose output range is
     ``linear`` may leave it), and an int. All images are decoded at the first item and kept. A
-    pickle holds the stored numbers, not the images: each worker of a loader decodes once.
+    pickle holds the stored numbers, not the images, so that workers of a loader decode for
+    themselves, and again in each epoch if they are started anew (``persistent_workers=True``
+    keeps them; after a first ``ds[0]``, workers that are forked have the images already).
 
     Args:
         bundle: What to decode.
@@ -81,7 +84,6 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
     Attributes:
         classes: Class names; the index is the label.
         class_to_idx: Label of each class name.
-        targets: Label of each image.
         transform: As given.
         target_transform: As given.
     """
@@ -99,14 +101,19 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         self.bundle = bundle
         self.transform = transform
         self.target_transform = target_transform
-        self.device = torch.device(device)
+        self.device = choose_device(device)
         self.root = root
         spec = bundle.manifest.container
         self._positions = positions(spec, per_class)
         self._images: Tensor | None = None
         self.classes = list(bundle.manifest.classes)
         self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
-        self.targets: list[int] = (self._positions // spec.instances).tolist()
+        self._targets = tuple((self._positions // spec.instances).tolist())
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """Label of each image; for some of the images there is ``torch.utils.data.Subset``."""
+        return self._targets
 
     @property
     def manifest(self) -> Manifest:
@@ -149,7 +156,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         """
         if not dtype.is_floating_point:
             raise BadSettings(f"images cannot be {dtype}; ask for a floating type")
-        target = self.device if device is None else torch.device(device)
+        target = self.device if device is None else choose_device(device)
         container = container_of(self.manifest.container, self.bundle.tensors).to(target)
         images = decode(container, self._positions.to(target)).to(dtype)
         return images, torch.tensor(self.targets, device=target)
@@ -157,7 +164,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
     def loader(
         self,
         batch_size: int,
-        augment: tuple[Augmentation, ...] = (),
+        augment: Augmentation | Sequence[Augmentation] = (),
         *,
         generator: torch.Generator | None = None,
         shuffle: bool = True,
@@ -165,6 +172,8 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         device: torch.device | str | None = None,
     ) -> "DeviceLoader":
         """Return batches that are made on the device, without workers or copies.
+
+        ``transform`` and ``target_transform``, which are for single items, are not applied.
 
         Args:
             batch_size: Images per batch; the last may have fewer.
@@ -177,16 +186,17 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
             device: Where; None for the data set's own.
 
         Raises:
-            BadSettings: if the batch size is below 1, or there is no such augmentation.
+            BadSettings: if the batch size is no integer from 1, or there is no such augmentation.
         """
         known = get_args(Augmentation)
+        augment = (augment,) if isinstance(augment, str) else tuple(augment)
         unknown = [name for name in augment if name not in known]
-        if batch_size < 1:
-            raise BadSettings(f"batch_size is {batch_size}; it must be at least 1")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise BadSettings(f"batch_size is {batch_size}; it must be an integer from 1")
         if unknown:
             raise BadSettings(f"unknown augmentation {unknown[0]!r}; there are {', '.join(known)}")
         images, labels = self.tensors(device)
-        batches = Batches(batch_size, tuple(augment), shuffle, normalise)
+        batches = Batches(batch_size, augment, shuffle, normalise)
         return DeviceLoader(images, labels, self.normalisation, batches, generator)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -204,7 +204,8 @@ class Fitting:
             self.listener(step.stage, step.done, step.total, **facts)
         if pausing:
             self.world.wait()  # or torchrun would end rank 0 while it writes, once others are gone
-            raise Paused(f"paused at step {step.done} of {step.total} of {step.stage}; --resume")
+            where = f"step {step.done} of {step.total} of {step.stage}"
+            raise Paused(f"paused at {where}; --resume goes on")
 
     def _probed(self, step: "_Step", fit: "_Fit") -> dict[str, float]:
         """Train the quick network that is due, if one is; return its accuracy.

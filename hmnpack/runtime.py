@@ -85,15 +85,19 @@ def wait_for(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str | torch.device = "auto") -> torch.device:
     """Return the device of that name; ``auto`` is an accelerator, else the CPU.
 
     Under ``torchrun`` each process of a machine takes an accelerator of its own (``LOCAL_RANK``)
     for ``auto`` and ``cuda``.
 
+    Args:
+        name: As torch calls it, or ``auto``; or torch's own object.
+
     Raises:
         BadSettings: if there is no such device here, or it is one for several processes.
     """
+    name = str(name)
     if name in ("auto", "cuda") and torch.cuda.is_available():
         return _own_accelerator()
     if name == "auto":

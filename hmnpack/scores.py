@@ -20,7 +20,11 @@ from hmnpack.version import __version__
 
 
 def record(
-    path: str | Path, bundle: Bundle, evaluation: Evaluation, *, device: str = "auto"
+    path: str | Path,
+    bundle: Bundle,
+    evaluation: Evaluation,
+    *,
+    device: str | torch.device = "auto",
 ) -> Manifest:
     """Write an evaluation of a file's bundle into the file.
 

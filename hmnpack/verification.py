@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 
 from hmnpack.bundle import read
@@ -21,6 +22,9 @@ from hmnpack.student import t_quantile
 
 CONFIDENCE = 0.99
 """Probability that a score which is true is found to hold."""
+
+FEWEST = 4
+"""Networks, recorded and new: with 3, the interval is 64 standard errors to either side."""
 
 _DEFAULT_OPTIONS = SourceOptions()
 
@@ -78,7 +82,7 @@ def verify(  # noqa: PLR0913
     score: int | None = None,
     networks: int | None = None,
     seed: int | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     listener: Listener = silent,
 ) -> Verification:
@@ -117,10 +121,12 @@ def verify(  # noqa: PLR0913
     number, test_images = _tested_on(path, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
     protocol = _protocol_again(recorded, networks, seed)
-    if len(recorded.accuracies) + protocol.repeats < 3:
+    missing = FEWEST - len(recorded.accuracies)
+    if protocol.repeats < missing:
         raise BadSettings(
-            f"{path}: score {number} is of one network, and one more does not tell how far chance "
-            "alone takes them apart; train 2 or more (--networks 2)"
+            f"{path}: score {number} and the networks to train are {FEWEST - 1} or fewer, which do "
+            "not tell how far chance alone takes them apart; train more "
+            f"(--networks {max(missing, 1)})"
         )
     # The name decides whether images are mirrored: under the recorded one they are as they were.
     source = dataclasses.replace(source, name=recorded.data)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hmnpack.schema.base import Frozen
+from hmnpack.schema.evaluation import EvaluateConfig
 
 Figure = float | int | str | bool | None
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -41,6 +42,9 @@ class Row(Frozen):
         "where it is not known, as with one network.",
     )
     networks: int = Field(ge=1, description="Number of networks trained.")
+    accuracies: tuple[Percent, ...] = Field(
+        default=(), description="Test accuracy of each network, in percent; empty: not kept."
+    )
     figures: dict[str, Figure] = Field(default={}, description="Further figures of the row.")
 
 
@@ -61,5 +65,11 @@ class Result(Frozen):
         default=None, ge=0, description="Half the width of its 95 % interval, points."
     )
     networks: int | None = Field(default=None, ge=1, description="Networks of the headline.")
+    accuracies: tuple[Percent, ...] = Field(
+        default=(), description="Of each network of the headline, percent; empty: not kept."
+    )
+    protocol: EvaluateConfig | None = Field(
+        default=None, description="How the headline's networks were trained; null: not kept."
+    )
     controls: tuple[Row, ...] = Field(default=(), description="Rows beside the headline.")
     figures: dict[str, Figure] = Field(default={}, description="Free figures, units in names.")

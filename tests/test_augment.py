@@ -162,6 +162,12 @@ def test_normalise():
     torch.testing.assert_close(found, expected)
 
 
+def test_one_image_stays_one_image():
+    x = torch.rand(2, 3, 4)
+    how = Normalisation(mean=(0.25, 0.5), std=(0.5, 2.0))
+    assert torch.equal(normalise(x, how), normalise(x[None], how)[0])
+
+
 def test_whole_numbers_are_not_normalised():
     """They would come out as whole numbers, wrapped around: pixels of a source are such."""
     pixels = torch.zeros(1, 1, 2, 2, dtype=torch.uint8)

@@ -275,9 +275,9 @@ def test_a_plan_that_no_reader_would_accept_is_refused_at_once():
         plan(50_000, 1000, ImageShape(channels=3, height=64, width=64))
 
 
-@pytest.mark.parametrize("ipc", [0, -1, 1_000_001])
+@pytest.mark.parametrize("ipc", [0, -1, 1_000_001, 1.5, "1"])
 def test_what_no_file_may_say_is_no_budget(ipc):
     with pytest.raises(
-        BadSettings, match=f"{ipc} images per class is no budget; give 1 to 1,000,000"
+        BadSettings, match=f"{ipc} images per class is no budget; give a whole number from 1"
     ):
         budget_of(ipc, 10, ImageShape(channels=1, height=8, width=8))

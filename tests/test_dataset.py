@@ -39,7 +39,7 @@ def test_looks_like_torchvision(dataset, hmn_bundle):
     assert len(dataset) == 6
     assert dataset.classes == ["ant", "bee"]
     assert dataset.class_to_idx == {"ant": 0, "bee": 1}
-    assert dataset.targets == [0, 0, 0, 1, 1, 1]
+    assert dataset.targets == (0, 0, 0, 1, 1, 1)
     assert dataset.transform is dataset.target_transform is None
     image, label = dataset[4]
     assert image.shape == (3, 16, 16) and image.dtype == torch.float32
@@ -74,16 +74,16 @@ def test_decodes_once_and_lazily(dataset, monkeypatch):
     decode = dataset_module.decode
     monkeypatch.setattr(dataset_module, "decode", lambda *a: calls.append(1) or decode(*a))
     assert calls == []
-    assert [label for _, label in (dataset[i] for i in range(6))] == dataset.targets
+    assert (*(label for _, label in (dataset[i] for i in range(6))),) == dataset.targets
     assert calls == [1]
 
 
 def test_a_prefix_of_each_class(hmn_bundle):
     dataset = hmnpack.load(hmn_bundle, per_class=2)
-    assert dataset.targets == [0, 0, 1, 1]
+    assert dataset.targets == (0, 0, 1, 1)
     images, labels = dataset.tensors()
     torch.testing.assert_close(images, expected(hmn_bundle)[[0, 1, 3, 4]])
-    assert labels.tolist() == dataset.targets
+    assert tuple(labels.tolist()) == dataset.targets
     for count in (0, -1, 4, 1.5):
         with pytest.raises(BadSettings, match=f"per_class is {count}; each class has 1 to 3"):
             hmnpack.load(hmn_bundle, per_class=count)
@@ -122,7 +122,7 @@ def test_workers_of_a_loader(images_bundle, method):
     loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=method)
     batches = list(loader)
     assert torch.equal(torch.cat([images for images, _ in batches]), dataset.tensors()[0])
-    assert torch.cat([labels for _, labels in batches]).tolist() == dataset.targets
+    assert torch.cat([labels for _, labels in batches]).tolist() == [*dataset.targets]
 
 
 def test_loader_gives_every_image_once(dataset):
@@ -179,8 +179,42 @@ def test_loader_augments(dataset):
 def test_loader_refuses(dataset):
     with pytest.raises(BadSettings, match="batch_size is 0"):
         dataset.loader(0)
-    with pytest.raises(BadSettings, match="unknown augmentation 'mirror'; there are flip"):
-        dataset.loader(2, ("flip", "mirror"))
+    with pytest.raises(BadSettings, match=r"batch_size is 2\.5"):
+        dataset.loader(2.5)
+    for names in (("flip", "mirror"), "mirror"):
+        with pytest.raises(BadSettings, match="unknown augmentation 'mirror'; there are flip"):
+            dataset.loader(2, names)
+
+
+def test_one_augmentation_needs_no_tuple(dataset):
+    def batch(names):
+        generator = torch.Generator().manual_seed(3)
+        return next(iter(dataset.loader(6, names, generator=generator)))[0]
+
+    assert torch.equal(batch("crop"), batch(("crop",)))
+
+
+def test_labels_and_images_cannot_be_taken_apart(dataset):
+    with pytest.raises(AttributeError):
+        dataset.targets = [0]
+    with pytest.raises(AttributeError):
+        dataset.targets.pop()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", torch.device("cuda:99")])
+def test_a_device_that_is_not_there(hmn_bundle, dataset, device):
+    with pytest.raises(BadSettings, match=r"device .* cannot be used"):
+        hmnpack.load(hmn_bundle, device=device)
+    with pytest.raises(BadSettings, match=r"device .* cannot be used"):
+        dataset.tensors(device)
+
+
+def test_devices_by_torch_and_by_name(hmn_bundle, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("auto", "cpu", torch.device("cpu")):
+        data = hmnpack.load(hmn_bundle, device=device)
+        assert data.device == torch.device("cpu")
+        assert torch.equal(data.tensors(device)[0], data.tensors()[0])
 
 
 @pytest.mark.parametrize(

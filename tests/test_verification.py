@@ -187,10 +187,13 @@ def test_data_are_not_opened_for_a_file_without_scores(save, tmp_path):
         verify(save(), str(tmp_path / "absent"))
 
 
-def test_two_networks_are_no_sample(save, source, trained):
-    path = save(given((50.0,)))
-    with pytest.raises(BadSettings, match="--networks 2"):
-        verify(path, source)
-    assert verify(path, source, networks=2).holds
+@pytest.mark.parametrize("recorded", [1, 2, 3])
+def test_three_networks_do_not_tell(save, source, trained, recorded):
+    path = save(given((50.0,) * recorded))
+    enough = 4 - recorded
+    if enough > 1:
+        with pytest.raises(BadSettings, match=rf"are 3 or fewer, .*--networks {enough}\)"):
+            verify(path, source, networks=enough - 1)
+    assert verify(path, source, networks=enough).holds
     with pytest.raises(BadSettings, match="repeats 0"):
         verify(path, source, networks=0)

@@ -56,6 +56,7 @@ def over_seeds(paths: Iterable[Path]) -> list[Row]:
             "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else 0.0,
             "accuracy_ci95": half_interval(accuracies),
             "networks": len(accuracies),
+            "accuracies": tuple(accuracies),
         }
         rows.append(Row.model_validate(same[0]).model_copy(update=changes))
     return rows

@@ -113,6 +113,8 @@ def _write(
         accuracy_std=headline.accuracy_std,
         accuracy_ci95=headline.accuracy_ci95,
         networks=headline.networks,
+        accuracies=headline.accuracies,
+        protocol=evaluation.score.protocol,
         controls=tuple(controls),
         figures={
             "ipc": manifest.budget.ipc,

@@ -198,6 +198,7 @@ class Bench:
             accuracy_std=statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
             accuracy_ci95=half_interval(accuracies),
             networks=len(accuracies),
+            accuracies=tuple(accuracies),
             figures={
                 "bytes": round(statistics.mean(one.bytes for one in sets)),
                 "epochs": schedule.epochs,

@@ -1,6 +1,6 @@
 """From a bundle and a data set to a table: the bundle's row, then the control rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
 from hmnpack.container import container_of, decode
+from hmnpack.errors import BadSettings
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.checks import fitting_test_split
 from hmnpack.evaluation.controls import Material, control_rows
@@ -18,12 +19,13 @@ from hmnpack.evaluation.names import BUNDLE_ROW
 from hmnpack.runtime import Listener, choose_device, silent
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import Row
+from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, open_source
 from hmnpack.together import at_once_on
 from hmnpack.work import work_folder
 
-_DEFAULT_CONFIG = EvaluateConfig()
 _DEFAULT_OPTIONS = SourceOptions()
 
 
@@ -44,9 +46,11 @@ class Evaluation:
 def evaluate(  # noqa: PLR0913
     bundle: str | Path | Bundle,
     data: str | PathLike[str] | Source,
-    config: EvaluateConfig = _DEFAULT_CONFIG,
+    config: EvaluateConfig | None = None,
     *,
-    device: str = "auto",
+    protocol: str | None = None,
+    settings: Mapping[str, object] | None = None,
+    device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
     work: str | Path | None = None,
@@ -58,7 +62,9 @@ def evaluate(  # noqa: PLR0913
         bundle: A bundle or its path.
         data: The data set, or what ``open_source`` takes. Its test split is used once per network,
             after the last epoch; its training split for the control rows.
-        config: Network, protocol, control rows, repeats, seed.
+        config: Network, training, control rows, repeats, seed: all of them, instead of a protocol.
+        protocol: Name of the settings: ``paper`` or, if there is neither, ``short``.
+        settings: What is to be other than in those, nested or by dotted path: `train.epochs`.
         device: Where to train: ``auto``, ``cpu``, ``cuda``, ...
         source_options: How ``data`` is opened, where it is a string; and the cache that the whole
             data's accuracies are kept in.
@@ -71,12 +77,14 @@ def evaluate(  # noqa: PLR0913
     Raises:
         BadData: if the data has no test split, or is not of the bundle's shape and classes.
         BadBundle: if the file is not a whole bundle.
-        BadSettings: if the network is unknown or does not take the images, or JPEG does not;
-            or no network is to be trained at once; or ``work`` cannot be read or written.
+        BadSettings: for an unknown setting or protocol, or a value that is refused; if the
+            network is unknown or does not take the images, or JPEG does not; or no network is to
+            be trained at once; or ``work`` cannot be read or written.
         Diverged: if a training fails.
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
+    config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
     most = at_once_on(place, at_once)
     source = open_source(data, source_options, listener)
@@ -90,6 +98,20 @@ def evaluate(  # noqa: PLR0913
     material = Material(source, bundle.manifest, source_options.cache_root)
     rows = (bench.row(BUNDLE_ROW, sets, accuracies), *control_rows(bench, material))
     return Evaluation(rows, score)
+
+
+def _base(
+    config: EvaluateConfig | None, protocol: str | None, manifest: Manifest
+) -> EvaluateConfig:
+    """Return the settings that those of a call are put over."""
+    if config is not None and protocol is not None:
+        raise BadSettings("a protocol and a config are two sets of settings; give one of them")
+    if config is not None:
+        return config
+    name = protocol or next(iter(PROTOCOLS))
+    if name not in PROTOCOLS:
+        raise BadSettings(f"unknown protocol {name!r}; there are {' and '.join(PROTOCOLS)}")
+    return protocol_of(name, manifest)
 
 
 def bench_of(

@@ -1,5 +1,6 @@
 """Pruning a bundle to a smaller budget: what is needed, what is chosen, what comes out."""
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from hmnpack.ranks import joined
 from hmnpack.runtime import Listener, choose_device, kind_of, silent, stream
 from hmnpack.schema.config import PruneConfig, TrainConfig
 from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
+from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, Split, open_source, seen_and_held_out_by
 from hmnpack.together import at_once_on
 
@@ -38,9 +40,10 @@ def prune(  # noqa: PLR0913
     ipc: int,
     config: PruneConfig = DOUBLE_END,
     *,
+    settings: Mapping[str, object] | None = None,
     data: str | PathLike[str] | Source | None = None,
     seed: int = 0,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
     work: str | Path | None = None,
@@ -55,6 +58,7 @@ def prune(  # noqa: PLR0913
         bundle: A bundle or its path.
         ipc: The budget, in images per class.
         config: Which images go.
+        settings: What is to be other than in it, nested or by dotted path: `margins.epochs`.
         data: The data set that the bundle was made from, or what ``open_source`` takes; only where
             beta is to be chosen. Of its training split those images are used that
             condensing never saw, and its test split never.
@@ -79,6 +83,7 @@ def prune(  # noqa: PLR0913
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
+    config = merged(config, settings or {})
     instances_to_keep(bundle.manifest.container, ipc)
     refuse_settings(config, bundle.manifest.source.held_out)
     chooses = needs_held_out(config)

@@ -11,6 +11,7 @@ from hmnpack.sources import (  # noqa: F401  (each enters itself into a registry
 from hmnpack.sources.open import open_source
 from hmnpack.sources.seen import seen_and_held_out, seen_and_held_out_by
 from hmnpack.sources.split import choose_per_class, hold_out, normalisation_of
+from hmnpack.sources.tensors import tensor_source
 from hmnpack.sources.types import Source, SourceOptions, Split
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "open_source",
     "seen_and_held_out",
     "seen_and_held_out_by",
+    "tensor_source",
 ]

@@ -149,7 +149,7 @@ class TestPlan:
 class TestExpand:
     def test_it_writes_pngs_and_prints_where(self, run, bundle, bundle_file, tmp_path):
         out = tmp_path / "images"
-        done = run("expand", bundle_file, "--out", out)
+        done = run("expand", bundle_file, "-o", out)
         assert (done.exit_code, done.stdout) == (0, f"{out}\n")
         assert len(list(out.rglob("*.png"))) == bundle.manifest.container.images
 

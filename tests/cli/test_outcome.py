@@ -107,6 +107,7 @@ def test_the_document_has_the_interval_and_the_comparisons(bundle, source):
     assert result.figures["points_over_random"] == 37.5
     assert result.figures["points_below_whole"] == 25.25
     assert result.figures["steps"] == 234_600
+    assert result.protocol == EvaluateConfig()
 
 
 def test_the_document_leaves_out_what_is_not_known(bundle, source):

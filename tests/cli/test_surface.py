@@ -19,7 +19,7 @@ SURFACE = {
     | SOURCE
     | RUN,
     "inspect": {"FILE", "--verify", "--json"},
-    "expand": {"FILE", "--out", "--format", "--per-class", "--force"},
+    "expand": {"FILE", "-o", "--out", "--output", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
     | {"--seed", "--no-controls", "--set", "--config", "--record", "--save", "--force", "--json"}
     | {"--protocol", "--rows", "--jpeg-quality", "--at-once", "--work"}

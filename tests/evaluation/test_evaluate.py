@@ -18,7 +18,7 @@ from hmnpack.evaluation import (
 )
 from hmnpack.evaluation.bench import Bench, half_interval
 from hmnpack.runtime import silent
-from hmnpack.schema.config import NetworkConfig
+from hmnpack.schema.config import TRAINING_AUGMENTATIONS, NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
@@ -84,6 +84,7 @@ def test_a_row_says_mean_deviation_and_interval(source, config):
 
 def test_the_score(found, source, config):
     first, second = found.score.accuracies
+    assert found.rows[0].accuracies == (first, second)
     assert found.rows[0].accuracy_mean == pytest.approx((first + second) / 2)
     assert found.rows[0].accuracy_std == pytest.approx(abs(first - second) / 2**0.5)
     assert found.score.data == "shades"
@@ -244,10 +245,49 @@ def test_a_network_that_does_not_fit(source, shades_bundle, name):
         ("hf:someone/mnist:plain", False),
     ],
 )
-def test_digits_are_not_mirrored(config, name, flips):
-    used = protocol_for(config, (name, "other"))
+def test_digits_are_not_mirrored(name, flips):
+    used = protocol_for(EvaluateConfig(), (name, "other"))
     assert ("flip" in used.train.augment) == flips
-    assert used.train.augment[-1] == "crop"
+    assert set(TRAINING_AUGMENTATIONS) - set(used.train.augment) <= {"flip"}
+
+
+def test_augmentations_that_were_chosen_stay(config):
+    assert config.train.augment == ("flip", "crop")
+    assert protocol_for(config, ("digits",)) == config
+
+
+class TestSettings:
+    def test_single_ones_over_a_config(self, source, shades_bundle, config, found):
+        bundle = shades_bundle(source)
+        short = {"train": {"epochs": 2}, "controls": False}
+        score = evaluate(bundle, source, config, settings=short, device="cpu").score
+        train = config.train.model_copy(update={"epochs": 2})
+        assert score.protocol == config.model_copy(update={"train": train, "controls": False})
+        with pytest.raises(BadSettings, match=r"unknown setting 'epochs'; did you mean train.ep"):
+            evaluate(bundle, source, settings={"epochs": 2})
+
+    def test_single_ones_over_a_protocol(self, source, shades_bundle, monkeypatch):
+        seen = []
+
+        def stop(manifest, source, config, *_, **__):
+            seen.append(config)
+            raise StopIteration
+
+        monkeypatch.setattr("hmnpack.evaluation.run.bench_of", stop)
+        bundle = shades_bundle(source)
+        for name in (None, "short", "paper"):
+            with pytest.raises(StopIteration):
+                evaluate(bundle, source, protocol=name, settings={"train.batch": 7})
+        assert [each.train.batch for each in seen] == [7, 7, 7]
+        assert [each.train.weight_decay for each in seen] == [0.0002, 0.0002, 0.0002]
+        assert [each.repeats for each in seen] == [3, 3, 10]
+
+    def test_what_contradicts_or_is_not_there(self, source, shades_bundle, config):
+        bundle = shades_bundle(source)
+        with pytest.raises(BadSettings, match="two sets of settings"):
+            evaluate(bundle, source, config, protocol="short")
+        with pytest.raises(BadSettings, match="unknown protocol 'long'; there are short and pap"):
+            evaluate(bundle, source, protocol="long")
 
 
 def test_the_spec_is_of_the_source(source):

@@ -90,7 +90,7 @@ def test_a_prefix_of_it_is_a_smaller_set(small, images_of):
     keep = small.manifest.container.instances
     wanted = [label * keep + index for label in range(3) for index in (0, 1)]
     torch.testing.assert_close(few.tensors()[0], images_of(small)[wanted])
-    assert few.targets == [0, 0, 1, 1, 2, 2]
+    assert few.targets == (0, 0, 1, 1, 2, 2)
 
 
 def test_stored_pixels_are_pruned_too(bundle_of, images, image_shape, changed, rows_of):
@@ -168,6 +168,14 @@ def test_flips_are_left_out_for_digits(bundle_of, images):
     used = small.manifest.provenance.prunings[0].config
     assert "flip" not in used.train.augment + used.margins.augment
     assert "crop" in used.train.augment
+
+
+def test_single_settings_over_a_strategy(big):
+    config = PruneConfig(strategy="none")
+    small = prune(big, 1, config, settings={"margins.epochs": 3}, seed=0, device="cpu")
+    used = small.manifest.provenance.prunings[0].config
+    margins = config.margins.model_copy(update={"epochs": 3})
+    assert used == config.model_copy(update={"margins": margins})
 
 
 def test_beta_is_chosen_on_what_condensing_never_saw(big, source, changed):

@@ -1,0 +1,75 @@
+"""Data sets that a program has in memory: tensors or arrays of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hmnpack.errors import BadData
+from hmnpack.sources.assemble import check_labels
+from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import MAX_SIDE, Source, Split
+
+MAX_CHANNELS = 16
+"""Most channels of an image, as in the schema."""
+
+_AXES = 4
+
+
+def tensor_source(
+    train: tuple[Any, Any],
+    test: tuple[Any, Any] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    name: str = "tensors",
+) -> Source:
+    """Return a data set of images and labels that are in memory.
+
+    Args:
+        train: Pixels from 0 to 255, uint8 [N, C, H, W], and labels, integers [N] from 0: tensors of
+            any device, or arrays. They are copied.
+        test: The same of the test split, which is what networks are tested on; None: there is none.
+        classes: Class names; the index is the label. None: the labels' numbers.
+        name: Of the data set, which bundles record; scores tell data apart by their fingerprint.
+
+    Raises:
+        BadData: if pixels are no bytes, shapes do not go together, a class has no training image,
+            or a label names no class.
+    """
+    splits = [_checked(part, *pair) for part, pair in (("train", train), ("test", test)) if pair]
+    images, labels = splits[0]
+    if len(splits) > 1 and splits[1][0].shape[1:] != images.shape[1:]:
+        shapes = [list(part.shape[1:]) for part, _ in splits]
+        raise BadData(f"images of train are {shapes[0]} and of test {shapes[1]}; make them alike")
+    if classes is None:
+        classes = [str(label) for label in range(int(labels.max()) + 1)]
+    check_labels(classes, labels, splits[1][1] if len(splits) > 1 else None)
+    found: list[Split] = [split_of(*pair) for pair in splits]
+    return Source(name, tuple(classes), found[0], found[1] if len(found) > 1 else None)
+
+
+def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    """Return one split as tensors of the caller's values, not of its memory."""
+    pixels, numbers = torch.as_tensor(images), torch.as_tensor(labels)
+    if pixels.dtype != torch.uint8:
+        raise BadData(
+            f"images of {part} are {pixels.dtype}; give pixels from 0 to 255 as torch.uint8, for "
+            "instance (255 * images).round().to(torch.uint8)"
+        )
+    if pixels.ndim != _AXES or not _allowed(*pixels.shape):
+        raise BadData(
+            f"images of {part} have the shape {list(pixels.shape)}; give [N, C, H, W] with 1 to "
+            f"{MAX_CHANNELS} channels and sides from 1 to {MAX_SIDE}"
+        )
+    if numbers.dtype.is_floating_point or numbers.shape != pixels.shape[:1]:
+        raise BadData(
+            f"labels of {part} are {numbers.dtype} {list(numbers.shape)}; give one integer for "
+            f"each of the {len(pixels)} images"
+        )
+    return pixels.to("cpu", copy=True), numbers.to("cpu", torch.int64, copy=True)
+
+
+def _allowed(count: int, channels: int, height: int, width: int) -> bool:
+    sides_fit = 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE
+    return count > 0 and 1 <= channels <= MAX_CHANNELS and sides_fit

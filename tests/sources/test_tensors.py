@@ -1,0 +1,83 @@
+"""Data sets of tensors and arrays that a program has."""
+
+import numpy as np
+import pytest
+import torch
+
+import hmnpack
+from hmnpack import tensor_source
+from hmnpack.errors import BadData
+from hmnpack.sources.fingerprint import fingerprint_of
+
+
+def images_of(count, *shape):
+    generator = torch.Generator().manual_seed(count)
+    return torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
+
+
+TRAIN = images_of(9, 3, 6, 8), torch.arange(9) % 3
+TEST = images_of(4, 3, 6, 8), torch.tensor([2, 1, 0, 1])
+
+
+def test_tensors():
+    source = tensor_source(TRAIN, TEST, classes=("a", "b", "c"), name="mine")
+    assert (source.name, source.classes, source.skipped) == ("mine", ("a", "b", "c"), 0)
+    assert source.image.model_dump() == {"channels": 3, "height": 6, "width": 8}
+    for split, (images, labels) in ((source.train, TRAIN), (source.test, TEST)):
+        assert torch.equal(split.images, images)
+        assert torch.equal(split.labels, labels)
+        assert split.fingerprint == fingerprint_of(images, labels)
+
+
+def test_arrays_and_other_integers_are_the_same_data():
+    arrays = TRAIN[0].numpy(), TRAIN[1].numpy().astype(np.int32)
+    source = tensor_source(arrays)
+    assert source.train.fingerprint == tensor_source(TRAIN).train.fingerprint
+    assert source.train.labels.dtype == torch.int64
+    assert (source.classes, source.test) == (("0", "1", "2"), None)
+
+
+def test_what_the_caller_does_later_changes_nothing():
+    images, labels = TRAIN[0].clone(), TRAIN[1].clone()
+    source = tensor_source((images, labels))
+    images.zero_()
+    labels.zero_()
+    assert torch.equal(source.train.images, TRAIN[0])
+    assert torch.equal(source.train.labels, TRAIN[1])
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "classes", "match"),
+    [
+        ((TRAIN[0] / 255, TRAIN[1]), None, None, r"train are torch\.float32; .*torch\.uint8"),
+        ((TRAIN[0][:, 0], TRAIN[1]), None, None, r"shape \[9, 6, 8\]; give \[N, C, H, W\]"),
+        ((TRAIN[0][:0], TRAIN[1][:0]), None, None, r"shape \[0, 3, 6, 8\]"),
+        ((images_of(2, 17, 2, 2), [0, 1]), None, None, "1 to 16 channels"),
+        ((images_of(2, 1, 4097, 1), [0, 1]), None, None, "sides from 1 to 4096"),
+        ((TRAIN[0], TRAIN[1][:8]), None, None, r"int64 \[8\]; give one .* of the 9 images"),
+        ((TRAIN[0], TRAIN[1].float()), None, None, r"labels of train are torch\.float32 \[9\]"),
+        ((TRAIN[0], TRAIN[1] - 1), None, None, "label -1 of train names no class"),
+        ((TRAIN[0], TRAIN[1]), None, ("a", "b"), "label 2 of train names no class"),
+        ((TRAIN[0], TRAIN[1] * 2), None, None, "class '1' has no images in train"),
+        (TRAIN, (TEST[0], TEST[1] + 1), None, "label 3 of test names no class"),
+        (TRAIN, (TEST[0][:, :, :5], TEST[1]), None, r"\[3, 6, 8\] and of test \[3, 5, 8\]"),
+        (TRAIN, (TEST[0].float(), TEST[1]), None, r"images of test are torch\.float32"),
+    ],
+)
+def test_what_is_no_data_set(train, test, classes, match):
+    with pytest.raises(BadData, match=match):
+        tensor_source(train, test, classes=classes)
+
+
+def test_it_is_packed_and_judged_like_any_other(tmp_path):
+    train = images_of(60, 1, 8, 8), torch.arange(60) % 2
+    test = images_of(10, 1, 8, 8), torch.arange(10) % 2
+    source = tensor_source(train, test, name="noise")
+    few = {"match.steps": 1, "warmup.steps": 1, "pool.train.epochs": 0}
+    path = tmp_path / "noise.hmn"
+    bundle = hmnpack.compress(source, 8, recipe="smoke", settings=few, output=path)
+    assert bundle.manifest.source.fingerprint == source.train.fingerprint
+    short = {"train.epochs": 1, "min_steps": 0, "network.width": 2, "controls": False}
+    found = hmnpack.evaluate(path, source, settings=short | {"network.depth": 2}, device="cpu")
+    assert found.score.fingerprint == source.test.fingerprint
+    assert len(found.rows[0].accuracies) == 3
