@@ -124,9 +124,9 @@ def verify(  # noqa: PLR0913
     missing = FEWEST - len(recorded.accuracies)
     if protocol.repeats < missing:
         raise BadSettings(
-            f"{path}: score {number} and the networks to train are {FEWEST - 1} or fewer, which do "
-            "not tell how far chance alone takes them apart; train more "
-            f"(--networks {max(missing, 1)})"
+            f"{path}: score {number} is of {len(recorded.accuracies)} networks, and so few as "
+            f"{protocol.repeats} more do not tell how far chance alone takes them apart; train "
+            f"{missing} or more (--networks {missing})"
         )
     # The name decides whether images are mirrored: under the recorded one they are as they were.
     source = dataclasses.replace(source, name=recorded.data)

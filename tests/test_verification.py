@@ -192,7 +192,7 @@ def test_three_networks_do_not_tell(save, source, trained, recorded):
     path = save(given((50.0,) * recorded))
     enough = 4 - recorded
     if enough > 1:
-        with pytest.raises(BadSettings, match=rf"are 3 or fewer, .*--networks {enough}\)"):
+        with pytest.raises(BadSettings, match=rf"is of {recorded} .*--networks {enough}\)"):
             verify(path, source, networks=enough - 1)
     assert verify(path, source, networks=enough).holds
     with pytest.raises(BadSettings, match="repeats 0"):

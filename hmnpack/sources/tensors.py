@@ -9,7 +9,7 @@ from torch import Tensor
 from hmnpack.errors import BadData
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.fingerprint import split_of
-from hmnpack.sources.types import MAX_SIDE, Source, Split
+from hmnpack.sources.types import MAX_SIDE, Source
 
 MAX_CHANNELS = 16
 """Most channels of an image, as in the schema."""
@@ -37,16 +37,16 @@ def tensor_source(
         BadData: if pixels are no bytes, shapes do not go together, a class has no training image,
             or a label names no class.
     """
-    splits = [_checked(part, *pair) for part, pair in (("train", train), ("test", test)) if pair]
-    images, labels = splits[0]
-    if len(splits) > 1 and splits[1][0].shape[1:] != images.shape[1:]:
-        shapes = [list(part.shape[1:]) for part, _ in splits]
+    images, labels = _checked("train", *train)
+    tested = None if test is None else _checked("test", *test)
+    if tested and tested[0].shape[1:] != images.shape[1:]:
+        shapes = list(images.shape[1:]), list(tested[0].shape[1:])
         raise BadData(f"images of train are {shapes[0]} and of test {shapes[1]}; make them alike")
     if classes is None:
         classes = [str(label) for label in range(int(labels.max()) + 1)]
-    check_labels(classes, labels, splits[1][1] if len(splits) > 1 else None)
-    found: list[Split] = [split_of(*pair) for pair in splits]
-    return Source(name, tuple(classes), found[0], found[1] if len(found) > 1 else None)
+    check_labels(classes, labels, tested[1] if tested else None)
+    splits = split_of(images, labels), split_of(*tested) if tested else None
+    return Source(name, tuple(classes), *splits)
 
 
 def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
