@@ -20,6 +20,14 @@ def _no_width_of_a_terminal(monkeypatch):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _cache_of_its_own(tmp_path_factory):
+    """What was kept by an older program, or for the user, is not to be found."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HMNPACK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _precision_of_any_processor():
     """Numbers to compare with are of float32: "auto" is that here, also where bfloat16 is fast."""
     with pytest.MonkeyPatch.context() as patch:

@@ -2,7 +2,8 @@
 
 import json
 
-from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.manifest import Manifest, Score
 
 
 def test_it_shows_the_ledger_against_both_budgets(run, bundle, bundle_file):
@@ -22,6 +23,20 @@ def test_names_are_shown_as_they_are_and_steer_nothing(run, bundle_file):
     assert "naïve" in shown
     assert "\x1b" not in shown
     assert "pets\\x1b[2J" in shown
+
+
+def test_a_score_is_shown_with_its_sample_deviation(run, bundle_of, hmn, tmp_path):
+    """Of 50 and 52: the mean 51, the deviation the root of 2."""
+    score = Score(
+        protocol=EvaluateConfig(),
+        data="pets",
+        fingerprint="0" * 64,
+        images=9,
+        accuracies=(50.0, 52.0),
+    )
+    bundle_of(hmn(), scores=(score,)).save(tmp_path / "s.hmn")
+    shown = " ".join(run("inspect", tmp_path / "s.hmn").stdout.split())
+    assert "51.00 % +- 1.41 (2 networks, 9 images)" in shown
 
 
 def test_no_code_in_a_name_becomes_a_picture(run, bundle_of, hmn, tmp_path):

@@ -1,5 +1,7 @@
 """Gradient matching against the literal version: losses, gradients of every tensor, the network."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from hmnpack.augment import draw
 from hmnpack.container import HMN, new_container
 from hmnpack.matching import GradientMatching, Match, pool_of
 from hmnpack.matching.distances import GRADIENT_DISTANCES
+from hmnpack.matching.gradient import _added
 from hmnpack.matching.learner import perturb
 from hmnpack.matching.sampling import EpochSampler, choose_instances
 from hmnpack.networks import build_network
@@ -20,6 +23,7 @@ from hmnpack.schema.config import (
     TrainConfig,
 )
 from hmnpack.schema.container import HmnSpec, ImageShape, ImagesSpec
+from hmnpack.training import train
 
 IMAGE = ImageShape(channels=3, height=16, width=16)
 IMAGES = ImagesSpec(classes=3, instances=4, image=IMAGE)
@@ -236,6 +240,34 @@ def test_networks_from_the_pool(real, pool_config, tmp_path):
     assert not torch.equal(between.learner.network.classifier.weight, taken.classifier.weight)
     between.learner.network.classifier.weight.data.zero_()
     assert all(state["classifier.weight"].abs().sum() > 0 for state in trained)
+
+
+def test_a_network_is_perturbed_and_trained_before_its_first_step(real):
+    train_config = changed(SMALL.train, epochs=1)
+    objective = GradientMatching(
+        Match(real, None, changed(SMALL, perturb=0.3, train=train_config), 5)
+    )
+    objective.learner.begin(2)
+    drawn = stream(5, "gradient", "network", 2)
+    network = build_network(SMALL.network, classes=3, image=IMAGE, generator=drawn)
+    perturb(network, 0.3, stream(5, "gradient", "perturb", 2))
+    train(
+        network,
+        real.images,
+        real.labels,
+        train_config,
+        normalisation=real.normalisation,
+        seed=5,
+        name="gradient network 3",
+    )
+    for name, value in objective.learner.network.state_dict().items():
+        torch.testing.assert_close(value, network.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_of_slices_are_not_added_up_in_bfloat16():
+    parts = torch.randn(8, 100, generator=stream(0, "slices")).bfloat16()
+    (found,) = _added(iter([SimpleNamespace(weight_gradients=[part]) for part in parts]))
+    torch.testing.assert_close(found.double(), parts.double().sum(0), rtol=1e-5, atol=1e-6)
 
 
 def test_a_perturbation_moves_each_filter_by_a_part_of_its_norm():

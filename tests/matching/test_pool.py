@@ -1,8 +1,13 @@
+import dataclasses
+
 import pytest
 import torch
 
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.matching import pool_of
+from hmnpack.matching.pool import untrained
+from hmnpack.runtime import stream
+from hmnpack.training import train
 
 
 def same(first, second):
@@ -22,6 +27,39 @@ def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_pat
     weights = [network.blocks[0].conv.weight for network in first._trained]
     assert not torch.equal(*weights)
     assert same(first, pool_of(real, pool_config, 0, tmp_path, lambda *_, **__: pytest.fail()))
+
+
+def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_config, tmp_path):
+    config = pool_config.model_copy(update={"min_steps": 13})  # of 6 an epoch
+    pool = pool_of(real, config, 5, tmp_path)
+    assert not torch.equal(*(start["classifier.weight"] for start in pool._initial))
+    for index, (start, found) in enumerate(zip(pool._initial, pool._trained, strict=True)):
+        network = untrained(real, config.network, stream(5, "pool", index), "pool.network.name")
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, start[name])
+        train(
+            network,
+            real.images,
+            real.labels,
+            config.train.model_copy(update={"epochs": 3}),
+            normalisation=real.normalisation,
+            seed=5,
+            name=f"pool network {index + 1}",
+        )
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(value, found.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+def test_what_decides_a_network_decides_its_file(real, pool_config, tmp_path):
+    wider = pool_config.model_copy(
+        update={"network": pool_config.network.model_copy(update={"width": 5})}
+    )
+    other = dataclasses.replace(real, fingerprint="other")
+    for number, given in enumerate(
+        [(real, pool_config, 0), (other, pool_config, 0), (real, wider, 0), (real, pool_config, 1)]
+    ):
+        pool_of(*given, tmp_path)
+        assert len(list(tmp_path.glob("*.pt"))) == 2 * (number + 1)
 
 
 def test_a_larger_pool_keeps_the_networks_of_a_smaller(real, pool_config, tmp_path):

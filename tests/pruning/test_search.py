@@ -43,9 +43,9 @@ def test_of_equally_good_ones_the_first_is_taken(search):
 def test_every_set_is_trained_once_and_tested_on_the_real_images(search, changed, monkeypatch):
     trained, tested = [], []
 
-    def train(networks, sets, config, *, names, **given):
+    def train(networks, sets, config, *, names, min_steps, **given):
         ((_, labels),) = sets
-        trained.append((*names, len(labels)))
+        trained.append((*names, len(labels), min_steps))
 
     def accuracies(networks, pixels, labels, **given):
         tested.append(len(labels))
@@ -53,8 +53,8 @@ def test_every_set_is_trained_once_and_tested_on_the_real_images(search, changed
 
     monkeypatch.setattr("hmnpack.pruning.search.train_together", train)
     monkeypatch.setattr("hmnpack.pruning.search.accuracies", accuracies)
-    beta, scores = best_beta(search(changed(networks=2)), Trainings())
-    assert trained == [("prune/0", 18), ("prune/1", 18)] * 3
+    beta, scores = best_beta(search(changed(networks=2, min_steps=14)), Trainings())
+    assert trained == [("prune/0", 18, 14), ("prune/1", 18, 14)] * 3
     assert tested == [15] * 6
     assert beta == 1.0
     assert [score.accuracies for score in scores][1] == (30.0, 40.0)

@@ -1,0 +1,81 @@
+"""What an evaluation trains on and tests on, seen from where the training is called."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hmnpack.evaluation import BYTES_ROW, FLOATS_ROW, evaluate
+from hmnpack.evaluation import bench as bench_module
+from hmnpack.evaluation.jpeg import jpeg
+from hmnpack.evaluation.run import bench_of
+from hmnpack.runtime import silent
+from hmnpack.schema.config import TRAINING_AUGMENTATIONS
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.sources import Split
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Name, first weights and images of every network that is trained."""
+    seen, real = [], bench_module.train_together
+
+    def spy(networks, sets, *given, names, **named):
+        for name, network, (images, _) in zip(names, networks, sets, strict=True):
+            seen.append((name, network.classifier.weight.detach().clone(), images))
+        return real(networks, sets, *given, names=names, **named)
+
+    monkeypatch.setattr(bench_module, "train_together", spy)
+    return seen
+
+
+def test_networks_are_tested_on_the_test_split(source, shades_bundle, config):
+    """Where its labels are those of the next class, what is learned from train is wrong there."""
+    wrong = Split(source.train.images, (source.train.labels + 1) % 3, "c" * 64)
+    alone = config.model_copy(update={"controls": False})
+    found = evaluate(shades_bundle(source), replace(source, test=wrong), alone, device="cpu")
+    assert max(found.score.accuracies) < 20
+
+
+def test_networks_differ_and_so_do_random_images(source, shades_bundle, config, trained):
+    rows = config.model_copy(update={"rows": ("floats",)})
+    evaluate(shades_bundle(source), source, rows, device="cpu")
+    names, weights, images = zip(*trained, strict=True)
+    assert len(set(names)) == 4
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.equal(images[0], images[1])
+    assert [FLOATS_ROW in name for name in names] == [False, False, True, True]
+    assert not torch.equal(images[2], images[3])
+
+
+def test_pictures_take_no_more_bytes_than_the_tensors(bundle_of, images, source, config):
+    """Of 16 bits a number, which is half of the budget's bytes."""
+    spec = images(classes=3, instances=1, image=source.image, dtype="F16")
+    bundle = bundle_of(spec, classes=source.classes)
+    ledger, budget = bundle.manifest.ledger.bytes, bundle.manifest.budget.bytes
+    assert budget == 2 * ledger
+    changes = {"rows": ("bytes",), "jpeg_quality": 95, "repeats": 1}
+    (_, row) = evaluate(bundle, source, config.model_copy(update=changes), device="cpu").rows
+    assert row.name == BYTES_ROW
+    assert row.images < len(source.train)
+    assert ledger / 2 < row.figures["bytes"] <= ledger
+
+
+@pytest.mark.parametrize(("name", "flips"), [("mnist", False), ("shades", True)])
+def test_an_evaluation_follows_the_name_of_the_data(source, shades_bundle, name, flips):
+    manifest = shades_bundle(source).manifest
+    named = replace(source, name=name)
+    bench = bench_of(manifest, named, EvaluateConfig(), torch.device("cpu"), silent)
+    without = tuple(each for each in TRAINING_AUGMENTATIONS if each != "flip")
+    assert bench.config.train.augment == (TRAINING_AUGMENTATIONS if flips else without)
+
+
+def test_pictures_have_half_the_colours_resolution():
+    """Segment SOF0: for each component its number, its sampling factors and its table."""
+    file = jpeg(torch.zeros(3, 16, 16, dtype=torch.uint8), 75)
+    start = file.index(b"\xff\xc0") + 10
+    assert [file[start + 3 * each : start + 3 * each + 2].hex() for each in range(3)] == [
+        "0122",
+        "0211",
+        "0311",
+    ]
