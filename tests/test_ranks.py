@@ -178,7 +178,7 @@ def two(real_torchrun, start, place, whole):
     `torchrun` is started first: it takes longest, and is not waited for yet.
     """
     paused = compressed(place / "alone", FRESH, output=place / "from-1.hmn", pause_at=13)
-    assert paused["error"] == ("Paused", "paused at step 4 of 6 of gradient; --resume")
+    assert paused["error"] == ("Paused", "paused at step 4 of 6 of gradient; --resume goes on")
     (place / "seen-by-0.hmn.ckpt").write_bytes((place / "from-1.hmn.ckpt").read_bytes())
     run = {"cache": str(place / "two"), "gradient": FRESH}
 
@@ -256,7 +256,7 @@ def test_two_ranks_go_on_with_the_checkpoint_of_one(two, whole):
 
 
 def test_a_wish_to_pause_on_one_rank_pauses_all(two):
-    text = "paused at step 3 of 6 of gradient; --resume"
+    text = "paused at step 3 of 6 of gradient; --resume goes on"
     assert [two.found(rank)["paused"]["error"] for rank in (0, 1)] == [("Paused", text)] * 2
 
 
@@ -301,7 +301,7 @@ def test_one_rank_and_three_go_on_with_the_checkpoint_of_two(two, start, place, 
 
 
 def test_one_rank_goes_on_with_the_mean_of_two(two, place, whole):
-    text = "paused at step 3 of 4 of matching; --resume"
+    text = "paused at step 3 of 4 of matching; --resume goes on"
     assert two.found(0)["averaging"]["error"] == ("Paused", text)
     output = place / "averaging.hmn"
     one = compressed(place / "two", output=output, resume=True, **RUNS["average"])
