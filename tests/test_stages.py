@@ -14,6 +14,7 @@ from hmnpack.matching.objective import Objective
 from hmnpack.recipes import recipe_of
 from hmnpack.runtime import silent, stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
+from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.settings import merged
 from hmnpack.sources import SourceOptions, normalisation_of, tensor_source
 
@@ -116,6 +117,33 @@ def test_rates_and_moments_of_matching_are_those_of_the_settings(hmn):
         adam.step()
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+class Judge:
+    """A probe that finds the weights after the third of four steps best."""
+
+    def __init__(self):
+        self.seen = []
+
+    def due(self, stage, done, total):
+        return stage == "matching"
+
+    def __call__(self, container):
+        self.seen.append(container.copied())
+        return [10.0, 20.0, 90.0, 30.0][len(self.seen) - 1]
+
+
+def test_the_weights_that_are_kept_are_those_that_were_judged(hmn):
+    """Where a mean is taken, too, they are the mean of then."""
+    stopping = StoppingConfig(probes=4, patience=9)
+    config = MatchConfig(steps=4, lr=0.04, average=1.0, stopping=stopping)
+    container = new_container(hmn(), ContainerConfig(norm="none"), stream(0, "container"))
+    judge = Judge()
+    fitting = Fitting(Clock(None, 1e9, lambda: False), None, silent, judges={"matching": judge})
+    fitting.run("matching", container, Quadratic(), config)
+    assert len(judge.seen) == 4
+    for name, value in container.named_parameters():
+        assert torch.equal(value, judge.seen[2][name])
 
 
 def test_a_container_starts_with_the_spread_that_its_settings_say(hmn):
