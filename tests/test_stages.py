@@ -181,12 +181,15 @@ def test_each_objective_has_its_settings_and_the_seed(packed, spied):
 
 
 @pytest.mark.parametrize("stage", ["match", "gradient"])
-def test_each_stage_is_judged_if_it_is_to_stop_early(packed, spied, stage):
-    calls = spied("Fitting")
+def test_each_stage_is_judged_if_it_is_to_stop_early(packed, monkeypatch, stage):
+    def stop(*_, judges, **__):
+        assert set(judges) == {{"match": "matching"}.get(stage, stage)}
+        raise StopIteration
+
+    monkeypatch.setattr(compressor, "Fitting", stop)
     few = {"match.steps": 2, "gradient.networks": 1, "gradient.inner_steps": 2}
-    packed(few | {f"{stage}.stopping.probes": 1, "holdout": 0.2})
-    ((_, named, _),) = calls
-    assert set(named["judges"]) == {{"match": "matching"}.get(stage, stage)}
+    with pytest.raises(StopIteration):
+        packed(few | {f"{stage}.stopping.probes": 1, "holdout": 0.2})
 
 
 def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path):
