@@ -438,6 +438,8 @@ class TestTables:
         assert "warm-up alone" not in text
         assert "[json](results/x.json)" in text
         assert tables.table({}, "results") == tables.EMPTY
+        quick = result.model_copy(update={"figures": {"processor_minutes_packing": 0.5}})
+        assert "| 30 s of one CPU core |" in tables.table({"q.json": quick}, "results")
         one = result.model_copy(update={"accuracy_mean": 51.0, "networks": 1})
         longer = {"y-paper.json": result, "x-paper.json": one}
         text = tables.table({"x.json": result}, "results", longer)

@@ -108,7 +108,10 @@ def _cells(name: str, result: Result, by_paper: str) -> tuple[str, ...]:
 
 def _packed_in(result: Result) -> str:
     minutes = result.figures.get("processor_minutes_packing")
-    return "-" if minutes is None else f"{minutes:.0f} min of one CPU core"
+    if minutes is None:
+        return "-"
+    spent = f"{minutes:.0f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
+    return f"{spent} of one CPU core"
 
 
 def _stored(path: Path) -> str:
