@@ -20,7 +20,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.container import container_of, decode
 from hmnpack.errors import BadSettings
 from hmnpack.pictures import PNG_CHANNELS, pictures, png, positions
-from hmnpack.runtime import choose_device
+from hmnpack.runtime import choose_device, usable_device
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Manifest, Normalisation
 
@@ -101,7 +101,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         self.bundle = bundle
         self.transform = transform
         self.target_transform = target_transform
-        self.device = choose_device(device)
+        self.device = _place(device)
         self.root = root
         spec = bundle.manifest.container
         self._positions = positions(spec, per_class)
@@ -156,7 +156,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         """
         if not dtype.is_floating_point:
             raise BadSettings(f"images cannot be {dtype}; ask for a floating type")
-        target = self.device if device is None else choose_device(device)
+        target = self.device if device is None else _place(device)
         container = container_of(self.manifest.container, self.bundle.tensors).to(target)
         images = decode(container, self._positions.to(target)).to(dtype)
         return images, torch.tensor(self.targets, device=target)
@@ -301,6 +301,11 @@ class DeviceLoader:
             return images
         mean = images.new_tensor(self._normalisation.mean).view(1, -1, 1, 1)
         return images * images.new_tensor(self._normalisation.std).view(1, -1, 1, 1) + mean
+
+
+def _place(device: torch.device | str) -> torch.device:
+    """Return a device that is there: a process of several names its own as it likes."""
+    return choose_device() if device == "auto" else usable_device(device)
 
 
 def _figure(picture: bytes, name: str) -> str:

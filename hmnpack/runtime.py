@@ -107,6 +107,15 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         raise BadSettings(
             f"{name} is one device for {processes} processes; --device cuda gives each its own"
         )
+    return usable_device(name)
+
+
+def usable_device(name: str | torch.device) -> torch.device:
+    """Return the device of that name, whichever processes there are.
+
+    Raises:
+        BadSettings: if there is no such device here.
+    """
     try:
         device = torch.device(name)
         if device.type == "meta":
@@ -114,7 +123,7 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0][:200]
-        raise BadSettings(f"device {name!r} cannot be used ({reason}); try cpu") from error
+        raise BadSettings(f"device {str(name)!r} cannot be used ({reason}); try cpu") from error
     return device
 
 

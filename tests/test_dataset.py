@@ -202,7 +202,10 @@ def test_labels_and_images_cannot_be_taken_apart(dataset):
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", torch.device("cuda:99")])
-def test_a_device_that_is_not_there(hmn_bundle, dataset, device):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_device_that_is_not_there(hmn_bundle, dataset, device, processes, monkeypatch):
+    """A training on several devices names each process's own, which compress would not take."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     with pytest.raises(BadSettings, match=r"device .* cannot be used"):
         hmnpack.load(hmn_bundle, device=device)
     with pytest.raises(BadSettings, match=r"device .* cannot be used"):
