@@ -11,11 +11,9 @@ from hmnpack.compressor import RunOptions
 from hmnpack.container import new_container
 from hmnpack.fitting import Clock, Fitting
 from hmnpack.matching.objective import Objective
-from hmnpack.recipes import recipe_of
 from hmnpack.runtime import silent, stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
 from hmnpack.schema.stopping import StoppingConfig
-from hmnpack.settings import merged
 from hmnpack.sources import SourceOptions, normalisation_of, tensor_source
 
 LABELS = torch.arange(3).repeat_interleave(20)
@@ -180,16 +178,16 @@ def test_each_objective_has_its_settings_and_the_seed(packed, spied):
     assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
 
 
-@pytest.mark.parametrize("stage", ["match", "gradient"])
-def test_each_stage_is_judged_if_it_is_to_stop_early(packed, monkeypatch, stage):
+@pytest.mark.parametrize(("group", "stage"), [("match", "matching"), ("gradient", "gradient")])
+def test_each_stage_is_judged_if_it_is_to_stop_early(packed, monkeypatch, group, stage):
     def stop(*_, judges, **__):
-        assert set(judges) == {{"match": "matching"}.get(stage, stage)}
+        assert set(judges) == {stage}
         raise StopIteration
 
     monkeypatch.setattr(compressor, "Fitting", stop)
     few = {"match.steps": 2, "gradient.networks": 1, "gradient.inner_steps": 2}
     with pytest.raises(StopIteration):
-        packed(few | {f"{stage}.stopping.probes": 1, "holdout": 0.2})
+        packed(few | {f"{group}.stopping.probes": 1, "holdout": 0.2})
 
 
 def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path):
@@ -207,14 +205,12 @@ def test_channels_are_centred_by_all_of_train(packed, source):
 
 @pytest.mark.parametrize("other", ["data", "ipc"])
 def test_a_checkpoint_of_another_run_is_refused(source, tmp_path, other):
-    config = merged(recipe_of("smoke"), FEW)
-
     def run(source, ipc):
         options = RunOptions(device="cpu", resume=True, should_pause=lambda: True)
         places = SourceOptions(cache_dir=tmp_path / "cache")
         output = tmp_path / "x.hmn"
-        given = {"config": config, "output": output, "options": options, "source_options": places}
-        return hmnpack.compress(source, ipc, **given)
+        given = {"output": output, "options": options, "source_options": places}
+        return hmnpack.compress(source, ipc, recipe="smoke", settings=FEW, **given)
 
     while not (tmp_path / "x.hmn.ckpt").exists():  # the pool is paused, too
         with pytest.raises(hmnpack.HmnError, match="paused"):
