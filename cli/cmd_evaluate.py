@@ -41,6 +41,7 @@ SETTINGS = {
     "controls": "controls",
     "rows": "rows",
     "jpeg_quality": "jpeg_quality",
+    "held_out": "held_out",
 }
 """Options that are settings of their own, by the setting's path."""
 
@@ -155,6 +156,12 @@ class Choice:
     help="Of row bytes [default: the best on images held out of train].",
 )
 @click.option(
+    "--held-out",
+    is_flag=True,
+    default=None,
+    help="Test on the images of train that condensing never saw, not on the test split.",
+)
+@click.option(
     "--at-once",
     type=click.IntRange(min=1),
     metavar="N",
@@ -178,6 +185,9 @@ def evaluate(**typed: Any) -> None:  # noqa: ANN401
     floats, JPEG pictures (without the tables that all JPEG files share) that take the same bytes,
     random ones of the same count (an upper reference), and the whole data (hours, kept in the
     cache for the next time).
+
+    The test split is for a last look. To choose between settings, test on the images of train
+    that were held out of condensing (--held-out).
     """
     typed["rows"] = _names(typed["rows"])
     without = typed.pop("no_controls")
@@ -253,6 +263,7 @@ def _show(
 ) -> None:
     from hmnpack.cli.outcome import accuracy_table, result_of
     from hmnpack.cli.show import console, print_json
+    from hmnpack.cli.text import tested_on
     from hmnpack.output import write_atomically
     from hmnpack.runtime import choose_device
 
@@ -267,7 +278,8 @@ def _show(
             print_json(result.model_dump(mode="json"))
         else:
             network = "" if len(found) > 1 else f"{next(iter(found))}, "
-            console().print(accuracy_table(f"{network}tested on {source.name}", found))
+            tested = tested_on(next(iter(found.values())).score)
+            console().print(accuracy_table(f"{network}tested on {tested}", found))
 
 
 def _record(request: Request, bundle: "Bundle", found: dict[str, "Evaluation"]) -> None:

@@ -24,12 +24,13 @@ def inspect(file: Path, verify: bool, as_json: bool) -> None:
         click.echo(json.dumps(manifest.model_dump(mode="json"), indent=2))
         return
     from hmnpack.cli.show import console, facts, ledger_table
+    from hmnpack.cli.text import tested_on
 
     out = console()
     out.print(facts(str(file), _facts(manifest, file.stat().st_size, verify)))
     out.print(ledger_table(manifest.ledger, manifest.budget))
     for number, score in enumerate(manifest.scores, 1):
-        title = f"Score {number}: {score.protocol.network.name} on {score.data}"
+        title = f"Score {number}: {score.protocol.network.name} on {tested_on(score)}"
         out.print(facts(title, _score(score)))
 
 
@@ -71,7 +72,7 @@ def _score(score: Score) -> Iterator[tuple[str, object]]:
     for row in score.controls:
         yield row.name, _accuracy(row.images, row.mean, row.std, row.networks)
     yield "protocol", protocol(score.protocol)
-    yield "test split", score.fingerprint
+    yield "held-out images" if score.protocol.held_out else "test split", score.fingerprint
     if versions:
         yield (
             "trained with",

@@ -148,12 +148,13 @@ def _whole(file: Path, manifest: "Manifest") -> str:
 
 
 def _verdict(file: Path, found: "Repetition") -> str:
-    from hmnpack.cli.text import safe
+    from hmnpack.cli.text import safe, tested_on
 
     score, (low, high) = found.recorded, found.interval
+    what = f"{score.protocol.network.name} on {tested_on(score)}"
     verdict, where = ("holds", "within") if found.holds else ("does not hold", "outside")
     return safe(
-        f"{file}: score {found.number} {verdict}: {score.protocol.network.name} on {score.data}, "
+        f"{file}: score {found.number} {verdict}: {what}, "
         f"recorded {_mean(score.accuracies)}, now {_mean(found.accuracies)}, {where} the 99 % "
         f"interval {low:.2f} to {high:.2f} %"
     )

@@ -17,7 +17,7 @@ from hmnpack.evaluation import evaluate
 from hmnpack.runtime import Listener, silent
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, Score
-from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.sources import Source, SourceOptions, Split, as_seen, open_source
 from hmnpack.student import t_quantile
 
 CONFIDENCE = 0.99
@@ -37,7 +37,7 @@ class Repetition:
         number: Place of the score among the file's, from 1.
         recorded: The score.
         accuracies: Test accuracy of each new network, in percent.
-        test_images: Images in the test split.
+        test_images: Images that they were tested on.
     """
 
     number: int
@@ -118,7 +118,7 @@ def verify(  # noqa: PLR0913
         return Verification(bundle.manifest, None)
     refuse_without_score(path, bundle.manifest, score)
     source = open_source(data, source_options, listener)
-    number, test_images = _tested_on(path, bundle.manifest, score, source)
+    number, test = _tested_on(path, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
     protocol = _protocol_again(recorded, networks, seed)
     missing = FEWEST - len(recorded.accuracies)
@@ -131,7 +131,7 @@ def verify(  # noqa: PLR0913
     # The name decides whether images are mirrored: under the recorded one they are as they were.
     source = dataclasses.replace(source, name=recorded.data)
     found = evaluate(bundle, source, protocol, device=device, listener=listener).score
-    repetition = Repetition(number, recorded, found.accuracies, test_images)
+    repetition = Repetition(number, recorded, found.accuracies, len(test))
     return Verification(bundle.manifest, repetition)
 
 
@@ -191,21 +191,33 @@ def refuse_without_score(path: str | Path, manifest: Manifest, number: int | Non
 
 def _tested_on(
     path: str | Path, manifest: Manifest, number: int | None, source: Source
-) -> tuple[int, int]:
-    """Return the number of the score to repeat, and the images of its test split.
+) -> tuple[int, Split]:
+    """Return the number of the score to repeat, and what it was tested on.
 
     Raises:
         BadData: if none of those that may be repeated was tested on this data.
     """
     numbers = range(1, len(manifest.scores) + 1) if number is None else (number,)
     for one in reversed(numbers):
-        if source.test and source.test.fingerprint == manifest.scores[one - 1].fingerprint:
-            return one, len(source.test)
+        recorded = manifest.scores[one - 1]
+        test = _test_of(recorded, manifest, source)
+        if test and test.fingerprint == recorded.fingerprint:
+            return one, test
     tested = manifest.scores[numbers[-1] - 1]
     raise BadData(
-        f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has another "
-        "test split (its fingerprint differs); name the same data, with the same --size"
+        f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has other "
+        "images to test on (their fingerprint differs); name the same data, with the same --size"
     )
+
+
+def _test_of(score: Score, manifest: Manifest, source: Source) -> Split | None:
+    """Return what a score would be tested on in this data, if there is something."""
+    if not score.protocol.held_out:
+        return source.test
+    try:
+        return as_seen(manifest, source).test
+    except BadData:
+        return None
 
 
 def _protocol_again(score: Score, networks: int | None, seed: int | None) -> EvaluateConfig:

@@ -16,7 +16,7 @@ DEFAULT_ROWS: tuple[ControlRow, ...] = ("floats", "bytes")
 class EvaluateConfig(Extended):
     """How a bundle is judged: networks trained from scratch on its images, then tested."""
 
-    left_out_if_empty: ClassVar = frozenset({"rows", "jpeg_quality"})
+    left_out_if_empty: ClassVar = frozenset({"rows", "jpeg_quality", "held_out"})
 
     network: NetworkConfig = Field(default=NetworkConfig(), description="Network to train.")
     train: TrainConfig = Field(
@@ -45,6 +45,11 @@ class EvaluateConfig(Extended):
         ge=0,
         description="Fewest optimiser steps: where the images are few, epochs are added until "
         "this is reached.",
+    )
+    held_out: bool = Field(
+        default=False,
+        description="Test on the images of train that condensing never saw, in place of the test "
+        "split, which is not looked at; control rows are drawn from those that it saw.",
     )
 
     @property

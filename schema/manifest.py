@@ -156,10 +156,14 @@ class Score(Extended):
 
     protocol: EvaluateConfig = Field(description="Network, training and seeds, as followed.")
     data: ShortText = Field(description="Name of the data set that was tested on.")
-    fingerprint: Sha256 = Field(description="sha256 of the test split, as decoded.")
+    fingerprint: Sha256 = Field(
+        description="sha256 of the images that were tested on, as decoded: the test split, or what "
+        "was held out of train (`protocol.held_out`)."
+    )
     images: int = Field(ge=1, description="Training images.")
     accuracies: Annotated[tuple[Percent, ...], FailFast()] = Field(
-        min_length=1, description="Test accuracy of each network after its last epoch, in percent."
+        min_length=1,
+        description="Accuracy of each network on them after its last epoch, in percent.",
     )
     versions: Versions | None = Field(default=None, description="What it ran on, if recorded.")
     device: ShortText | None = Field(

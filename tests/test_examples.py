@@ -337,7 +337,7 @@ class TestProxy:
         assert "--bundle 0.2.hmn" in found.command
         assert found.figures["tested_on"].startswith(f"{held_out[0]} images")
         assert run("--bundle", str(tmp_path / "0.0.hmn")) == 3
-        assert "held out" in capsys.readouterr().err
+        assert "no held-out images" in capsys.readouterr().err
 
     def test_bad_words_are_refused(self, run):
         with pytest.raises(SystemExit):

@@ -21,7 +21,7 @@ from statistics import mean, stdev
 from minutes import NOTHING, Spent
 from packing import Packing
 from record import RESULTS, over_seeds, said, write_result
-from scoring import Scoring, as_seen
+from scoring import Scoring
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.cli.settings import CompressSettings
@@ -175,8 +175,7 @@ def _run(typed: argparse.Namespace, proxy: Proxy, source: Source, name: str, see
         bundle = packing.bundle(typed.stop_after_minutes)
         minutes = packing.minutes()
     network = NetworkConfig(width=proxy.width)
-    seen = as_seen(source, bundle)
-    scoring = Scoring(bundle, seen, network, proxy.steps, proxy.batch, typed.device)
+    scoring = Scoring(bundle, source, network, proxy.steps, proxy.batch, typed.device)
     files = {seed: _rows_file(typed.work, name, bundle, seed) for seed in typed.seeds}
     return _Run(scoring, files, minutes)
 
@@ -196,7 +195,7 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
     means = [row.accuracy_mean for row in rows]
     std = stdev(means) if len(means) > 1 else rows[0].accuracy_std
     scoring = runs[0].scoring
-    manifest, schedule, held_out = scoring.bundle.manifest, scoring.schedule, scoring.seen.test
+    manifest, schedule = scoring.bundle.manifest, scoring.schedule
     config, minutes = manifest.config, _minutes_each(runs)
     write_result(
         RESULTS,
@@ -212,7 +211,7 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
         networks=sum(row.networks for row in rows),
         figures={
             "proxy": typed.name,
-            "tested_on": f"{len(held_out) if held_out else 0} images held out of train",
+            "tested_on": f"{manifest.source.held_out} images held out of train",
             "settings": " ".join(typed.set),
             "ipc": manifest.budget.ipc,
             "images": rows[0].images,

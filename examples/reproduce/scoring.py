@@ -1,31 +1,18 @@
 """How good a bundle is, by the images that were held out of train: the test split is not used."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from record import kept_rows, over_seeds, said
 
 from hmnpack.bundle import Bundle
-from hmnpack.errors import BadData
 from hmnpack.evaluation import evaluate
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Row
-from hmnpack.sources import Source, seen_and_held_out_by
+from hmnpack.sources import Source
 from hmnpack.training import Schedule, schedule_of
-
-
-def as_seen(source: Source, bundle: Bundle) -> Source:
-    """Return the data as packing saw it: what it trained on, and what it held out as the test.
-
-    Raises:
-        BadData: if it cannot be known what was held out, or nothing was.
-    """
-    seen, held_out = seen_and_held_out_by(bundle.manifest, source)
-    if not len(held_out):
-        raise BadData("the bundle was made from all of train; a score needs a part held out of it")
-    return replace(source, train=seen, test=held_out)
 
 
 @dataclass(frozen=True)
@@ -34,7 +21,7 @@ class Scoring:
 
     Attributes:
         bundle: The bundle.
-        seen: The data, from :func:`as_seen`.
+        source: The data that it was made from.
         network: What is trained.
         steps: Fewest training steps of each; whole epochs are made of them.
         batch: Images per step.
@@ -42,7 +29,7 @@ class Scoring:
     """
 
     bundle: Bundle
-    seen: Source
+    source: Source
     network: NetworkConfig
     steps: int
     batch: int
@@ -68,7 +55,7 @@ class Scoring:
 
     def _trained(self, seed: int) -> tuple[Row, ...]:
         config = self._protocol(seed)
-        return evaluate(self.bundle, self.seen, config, device=self.device, listener=said).rows
+        return evaluate(self.bundle, self.source, config, device=self.device, listener=said).rows
 
     def _protocol(self, seed: int) -> EvaluateConfig:
         """Return the protocol of one network; ``evaluate`` leaves out flips where they mislead."""
@@ -79,4 +66,5 @@ class Scoring:
             seed=seed,
             controls=False,
             min_steps=self.steps,
+            held_out=True,
         )

@@ -38,8 +38,11 @@ def fitting_test_split(manifest: Manifest, source: Source) -> Split:
                 "evaluate on the data that it was made from"
             )
     if source.test is None or not len(source.test):
+        held_out = manifest.source.held_out
+        instead = f", or test on the {held_out:,} images held out of train (--held-out)"
         raise BadData(
             f"{source.name} has no test split to evaluate on; give the data a test/ or val/ part"
+            + (instead if held_out else "")
         )
     return source.test
 

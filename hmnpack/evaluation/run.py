@@ -22,7 +22,7 @@ from hmnpack.schema.manifest import Manifest, Score
 from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import Row
 from hmnpack.settings import merged
-from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.sources import Source, SourceOptions, as_seen, open_source
 from hmnpack.together import at_once_on
 from hmnpack.work import work_folder
 
@@ -61,7 +61,8 @@ def evaluate(  # noqa: PLR0913
     Args:
         bundle: A bundle or its path.
         data: The data set, or what ``open_source`` takes. Its test split is used once per network,
-            after the last epoch; its training split for the control rows.
+            after the last epoch; its training split for the control rows. With the setting
+            ``held_out`` both are parts of its training split: see :func:`as_seen`.
         config: Network, training, control rows, repeats, seed: all of them, instead of a protocol.
         protocol: Name of the settings: ``paper`` or, if there is neither, ``short``.
         settings: What is to be other than in those, nested or by dotted path: `train.epochs`.
@@ -75,7 +76,7 @@ def evaluate(  # noqa: PLR0913
         listener: Hears of every epoch; a stage is a row of the table, or the choice of a quality.
 
     Raises:
-        BadData: if the data has no test split, or is not of the bundle's shape and classes.
+        BadData: if the data has no images to test on, or is not of the bundle's shape and classes.
         BadBundle: if the file is not a whole bundle.
         BadSettings: for an unknown setting or protocol, or a value that is refused; if the
             network is unknown or does not take the images, or JPEG does not; or no network is to
@@ -88,6 +89,8 @@ def evaluate(  # noqa: PLR0913
     place = choose_device(device)
     most = at_once_on(place, at_once)
     source = open_source(data, source_options, listener)
+    if config.held_out:
+        source = as_seen(bundle.manifest, source)
     kept = None if work is None else Kept(work_folder(Path(work)))
     bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)
     bench = replace(bench, kept=kept)

@@ -18,7 +18,7 @@ from hmnpack.page.numbers import count, plural, shape, share, size, spread
 from hmnpack.page.parts import Part, facts, paragraph, section
 from hmnpack.page.provenance import missing_part, provenance_part, settings_part
 from hmnpack.page.pruning import pruning_part
-from hmnpack.page.scores import best_line, scores_part
+from hmnpack.page.scores import headline, scores_part
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
 from hmnpack.version import __version__
@@ -136,9 +136,10 @@ def _key_figures(evidence: Evidence) -> Iterator[tuple[str, object]]:
     yield "images of each class", count(manifest.container.instances)
     yield "of the budget used", share(ledger.floats, budget.floats)
     yield "stored", size(ledger.bytes)
-    line = best_line(manifest, evidence.result)
-    if line:
-        yield "test accuracy", spread(line.mean, line.std)
+    quoted = headline(manifest, evidence.result)
+    if quoted:
+        name, line = quoted
+        yield name, spread(line.mean, line.std)
 
 
 def _contents(parts: Sequence[Part]) -> Html:

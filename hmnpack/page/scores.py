@@ -10,6 +10,7 @@ from hmnpack.page.numbers import PLUS_MINUS, SPACE, count, decimal, mean_and_std
 from hmnpack.page.paper import PaperScore, is_jpeg_copy, paper_score
 from hmnpack.page.parts import Part, paragraph, table
 from hmnpack.page.settings import settings
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, Score
 from hmnpack.schema.result import Result
 from hmnpack.student import t_quantile
@@ -68,11 +69,16 @@ def scores_part(manifest: Manifest, result: Result | None) -> Part:
     return Part("scores", "Scores", join(bodies))
 
 
-def best_line(manifest: Manifest, result: Result | None) -> Line | None:
-    """Return the line that the head of the page quotes: of the last score, else of the result."""
+def headline(manifest: Manifest, result: Result | None) -> tuple[str, Line] | None:
+    """Return the name and the line that the head quotes: of the last score, else of the result."""
     if manifest.scores:
-        return _lines_of_score(manifest.scores[-1])[0]
-    return _lines_of_result(result)[0] if result else None
+        last = manifest.scores[-1]
+        return _accuracy(last.protocol), _lines_of_score(last)[0]
+    return (_accuracy(result.protocol), _lines_of_result(result)[0]) if result else None
+
+
+def _accuracy(protocol: EvaluateConfig | None) -> str:
+    return "held-out accuracy" if protocol and protocol.held_out else "test accuracy"
 
 
 def _lines_of_score(score: Score) -> list[Line]:
@@ -124,7 +130,7 @@ def _lines_of_paper(paper: PaperScore | None) -> list[Line]:
 
 def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) -> Html:
     network, train = score.protocol.network, score.protocol.train
-    title = f"{network.name}, tested on {score.data}"
+    title = f"{network.name}, {_tested_on(score.data, score.protocol)}"
     sizes = f" (width {network.width}, depth {network.depth})" if network.name == "convnet" else ""
     epochs, steps = plural(train.epochs, "epoch"), score.protocol.min_steps
     least = f" and {count(steps)} steps at least" if steps else ""
@@ -139,6 +145,11 @@ def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) ->
     return join((tag("h3", heading), paragraph(said), *made))
 
 
+def _tested_on(data: str, protocol: EvaluateConfig | None) -> str:
+    held_out = protocol is not None and protocol.held_out
+    return f"tested on images held out of {data}" if held_out else f"tested on {data}"
+
+
 def _made_with(score: Score) -> Html:
     versions = score.versions
     software = (
@@ -148,14 +159,15 @@ def _made_with(score: Score) -> Html:
         else ""
     )
     device = f", on {score.device}" if score.device else ""
+    tested = "Held-out images " if score.protocol.held_out else "Test split "
     split = tag("code", score.fingerprint)
-    return paragraph("Test split ", split, f"{software}{device}.", kind="small")
+    return paragraph(tested, split, f"{software}{device}.", kind="small")
 
 
 def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> Html:
     facts = result.figures
     network, epochs = facts.get("network"), facts.get("epochs")
-    tested = f", tested on {result.data.name}" if result.data else ""
+    tested = f", {_tested_on(result.data.name, result.protocol)}" if result.data else ""
     title = f"{network or 'network'}{tested}"
     known = facts.get("bundle_data_sha256") is not None
     said = (
@@ -179,7 +191,7 @@ def _table(title: str, lines: Sequence[Line]) -> Html:
         for line in lines
     ]
     caption = (
-        f"{title}: mean and deviation of the networks' test accuracy, and the mean's 95 % interval "
+        f"{title}: mean and deviation of the networks' accuracy, and the mean's 95 % interval "
         "(the wide part of a bar). Bars run from 0 to 100 %."
     )
     return table(caption, ("trained on", "accuracy", "95 % interval"), rows, "scores")

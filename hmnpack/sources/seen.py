@@ -4,6 +4,8 @@ What is held out judges the condensed images without the test split, so every re
 find the same images.
 """
 
+from dataclasses import replace
+
 from hmnpack.errors import BadData
 from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig
@@ -39,3 +41,18 @@ def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Spl
         if len(held_out) == made_from.held_out:
             return seen, held_out
     raise BadData("the bundle does not tell which images were held out of its data")
+
+
+def as_seen(manifest: Manifest, source: Source) -> Source:
+    """Return a bundle's data as condensing saw it, with what was held out as the test split.
+
+    Raises:
+        BadData: if it cannot be known what was held out, or nothing was.
+    """
+    seen, held_out = seen_and_held_out_by(manifest, source)
+    if not len(held_out):
+        raise BadData(
+            "the bundle was made from all of train, so there are no held-out images to test on; "
+            "condense with a holdout that leaves some out of each class, such as 0.1"
+        )
+    return replace(source, train=seen, test=held_out)

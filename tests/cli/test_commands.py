@@ -331,6 +331,12 @@ class TestEvaluate:
         ((_, config, _),) = calls
         assert (config.rows, config.jpeg_quality) == (("floats", "count", "whole"), 30)
 
+    def test_what_was_held_out_is_tested_on_if_asked_for(self, run, source, calls, bundle_file):
+        done = run("evaluate", bundle_file, "--data", "pets", "--held-out")
+        run("evaluate", bundle_file, "--data", "pets")
+        assert [config.held_out for _, config, _ in calls] == [True, False]
+        assert "convnet, tested on images held out of pets" in done.stdout
+
     def test_the_protocol_is_the_one_for_the_bundle(self, run, source, calls, bundle_file):
         """3 classes of 16 pixels are nearest to CIFAR-10; options are over it."""
         given = ("--protocol", "paper", "--set", "train.lr=0.5", "--repeats", 2)

@@ -37,6 +37,23 @@ def test_a_score_is_shown_with_its_sample_deviation(run, bundle_of, hmn, tmp_pat
     bundle_of(hmn(), scores=(score,)).save(tmp_path / "s.hmn")
     shown = " ".join(run("inspect", tmp_path / "s.hmn").stdout.split())
     assert "51.00 % +- 1.41 (2 networks, 9 images)" in shown
+    assert "Score 1: convnet on pets" in shown
+    assert "test split 0" in shown
+
+
+def test_a_score_on_held_out_images_is_shown_as_one(run, bundle_of, hmn, tmp_path):
+    score = Score(
+        protocol=EvaluateConfig(held_out=True),
+        data="pets",
+        fingerprint="0" * 64,
+        images=9,
+        accuracies=(50.0,),
+    )
+    bundle_of(hmn(), scores=(score,)).save(tmp_path / "s.hmn")
+    shown = " ".join(run("inspect", tmp_path / "s.hmn").stdout.split())
+    assert "Score 1: convnet on images held out of pets" in shown
+    assert "held-out images 0" in shown
+    assert "test split" not in shown
 
 
 def test_no_code_in_a_name_becomes_a_picture(run, bundle_of, hmn, tmp_path):

@@ -22,7 +22,7 @@ SURFACE = {
     "expand": {"FILE", "-o", "--out", "--output", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
     | {"--seed", "--no-controls", "--set", "--config", "--record", "--save", "--force", "--json"}
-    | {"--protocol", "--rows", "--jpeg-quality", "--at-once", "--work"}
+    | {"--protocol", "--rows", "--jpeg-quality", "--held-out", "--at-once", "--work"}
     | SOURCE
     | RUN,
     "verify": {"FILE...", "--data", "--score", "--networks", "--seed"} | SOURCE | RUN,

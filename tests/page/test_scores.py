@@ -3,7 +3,7 @@
 import pytest
 
 from hmnpack.page.paper import is_jpeg_copy, paper_score
-from hmnpack.page.scores import Line, best_line, scores_part
+from hmnpack.page.scores import Line, headline, scores_part
 from hmnpack.schema.manifest import SourceFacts
 from hmnpack.schema.presets import PRESETS
 from hmnpack.schema.result import DataFacts, Machine, Result, Row
@@ -136,16 +136,28 @@ def test_a_result_file_is_a_score_too(full_bundle, result, parsed):
     ]
     assert "does not say which bundle" in body.text
     assert "hmnpack evaluate '<script>'" in body.text
-    assert best_line(manifest, result).mean == 51.0
+    name, line = headline(manifest, result)
+    assert (name, line.mean) == ("test accuracy", 51.0)
 
 
 def test_without_a_score_it_says_so(manifest_of, images_bundle, parsed):
     body = parsed(scores_part(images_bundle.manifest, None).body)
     assert body.text.startswith("No score is recorded in this file")
     assert not list(body.all("table"))
-    assert best_line(images_bundle.manifest, None) is None
+    assert headline(images_bundle.manifest, None) is None
     bare = manifest_of("cifar10", PRESETS[3]).model_copy(update={"scores": ()})
     assert "65.7" in parsed(scores_part(bare, None).body).text
+
+
+def test_a_score_on_held_out_images_is_not_called_one_on_the_test_split(full_bundle, parsed):
+    score = full_bundle.manifest.scores[0]
+    protocol = score.protocol.model_copy(update={"held_out": True})
+    held_out = score.model_copy(update={"protocol": protocol})
+    manifest = full_bundle.manifest.model_copy(update={"scores": (held_out,)})
+    body = parsed(scores_part(manifest, None).body)
+    assert f", tested on images held out of {score.data}" in body.one("h3").text
+    assert f"Held-out images {score.fingerprint}" in body.text
+    assert headline(manifest, None)[0] == "held-out accuracy"
 
 
 def test_several_scores_are_numbered(full_bundle, parsed):
@@ -154,4 +166,4 @@ def test_several_scores_are_numbered(full_bundle, parsed):
     manifest = full_bundle.manifest.model_copy(update={"scores": (score, other)})
     body = parsed(scores_part(manifest, None).body)
     assert [h.text[:9] for h in body.all("h3")] == ["Score 1: ", "Score 2: "]
-    assert best_line(manifest, None) == Line("these images", "own", 70.0, None, 8, 1)
+    assert headline(manifest, None)[1] == Line("these images", "own", 70.0, None, 8, 1)

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scoring import as_seen
-
 from ablations.scale import Scale
 from hmnpack.bundle import Bundle
 from hmnpack.cli.settings import CompressSettings, evaluate_config
@@ -18,7 +16,7 @@ from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.protocols import PROTOCOLS
 from hmnpack.schema.result import Figure, Row
-from hmnpack.sources import Source, Split, hold_out
+from hmnpack.sources import Source, Split, as_seen, hold_out
 from hmnpack.work import work_name
 
 JUDGING = "evaluate."
@@ -108,7 +106,7 @@ class Study:
         """
         if self.on == "test":
             return self.source
-        seen = as_seen(self.source, bundle)
+        seen = as_seen(bundle.manifest, self.source)
         return replace(seen, test=self._halves(bundle)[1])
 
     def chosen_by(self, bundle: Bundle) -> Split:
@@ -121,7 +119,7 @@ class Study:
 
     def _halves(self, bundle: Bundle) -> tuple[Split, Split]:
         """Return what chooses and what tests: all that was held out and nothing, or halves."""
-        held = as_seen(self.source, bundle).test
+        held = as_seen(bundle.manifest, self.source).test
         assert held is not None
         part = 0.0 if self.on == "test" else 0.5
         return hold_out(held, part, stream(self.seed, "held-out halves"))

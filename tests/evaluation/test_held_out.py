@@ -1,0 +1,138 @@
+"""Judging without the test split: what was held out of condensing tests, what it saw controls."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hmnpack.errors import BadData
+from hmnpack.evaluation import bench as bench_module
+from hmnpack.evaluation import evaluate
+from hmnpack.recipes import RECIPES
+from hmnpack.runtime import stream
+from hmnpack.scores import record
+from hmnpack.sources import SourceOptions, as_seen, hold_out
+from hmnpack.verification import verify
+
+SETTINGS = RECIPES["smoke"].model_copy(update={"holdout": 0.25, "seed": 5})
+
+
+@pytest.fixture
+def bundle(source, shades_bundle):
+    """A bundle that says that a quarter of each class, 15 of 60 images, were held out."""
+    made = shades_bundle(source)
+    facts = made.manifest.source.model_copy(
+        update={"fingerprint": source.train.fingerprint, "held_out": 15}
+    )
+    changes = {"source": facts, "config": SETTINGS}
+    return replace(made, manifest=made.manifest.model_copy(update=changes))
+
+
+@pytest.fixture
+def judged(config):
+    changes = {"held_out": True, "rows": ("floats", "whole")}
+    return config.model_copy(update=changes)
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """The images that networks are trained on, by row, and those that they are tested on."""
+    found = {"tested": []}
+    train, test = bench_module.train_together, bench_module.accuracies
+
+    def trained(networks, sets, *given, names, **named):
+        for name, (images, _) in zip(names, sets, strict=True):
+            found.setdefault(name.split("/")[1], []).append(images)
+        return train(networks, sets, *given, names=names, **named)
+
+    def tested(networks, images, *given, **named):
+        found["tested"].append(images)
+        return test(networks, images, *given, **named)
+
+    monkeypatch.setattr(bench_module, "train_together", trained)
+    monkeypatch.setattr(bench_module, "accuracies", tested)
+    return found
+
+
+def pictures(images):
+    """Return each image's bytes; those of the data differ from one another."""
+    return {image.numpy().tobytes() for image in images}
+
+
+def test_held_out_images_test_and_seen_ones_control(source, bundle, judged, used, tmp_path):
+    options = SourceOptions(cache_dir=tmp_path)
+    without = replace(source, test=None)  # a test split is not even needed
+    evaluate(bundle, without, judged, device="cpu", source_options=options)
+    own, *controls = (used.pop(name) for name in [n for n in used if n != "tested"])
+    held_out = pictures(used["tested"][0])
+    assert all(pictures(images) == held_out for images in used["tested"])
+    seen = pictures(source.train.images) - held_out
+    assert (len(held_out), len(seen)) == (15, 45)
+    assert all(torch.equal(images, own[0]) for images in own)
+    for row in controls:
+        assert all(pictures(images) <= seen for images in row)
+    assert pictures(controls[-1][0]) == seen  # the whole of them
+
+
+def test_they_are_those_that_the_run_held_out(source, bundle):
+    """By hand: a quarter of each class, drawn from the run's seed."""
+    seen, held_out = hold_out(source.train, 0.25, stream(5, "hold-out"))
+    found = as_seen(bundle.manifest, source)
+    assert torch.equal(found.train.images, seen.images)
+    assert torch.equal(found.test.images, held_out.images)
+    assert found.test.fingerprint == held_out.fingerprint != source.test.fingerprint
+
+
+def test_a_score_says_so_and_is_verified_so(source, bundle, config, tmp_path):
+    path = tmp_path / "s.hmn"
+    bundle.save(path)
+    alone = config.model_copy(update={"controls": False})
+    held_out = evaluate(bundle, source, alone, settings={"held_out": True}, device="cpu")
+    record(path, bundle, held_out, device="cpu")
+    tested = evaluate(bundle, source, alone, device="cpu")
+    manifest = record(path, bundle, tested, device="cpu")
+    assert [score.protocol.held_out for score in manifest.scores] == [True, False]
+    assert manifest.scores[0].fingerprint == as_seen(bundle.manifest, source).test.fingerprint
+    for number, test_images in ((1, 15), (2, 30)):
+        again = verify(path, source, score=number, device="cpu").repetition
+        assert again.accuracies == manifest.scores[number - 1].accuracies
+        assert again.test_images == test_images
+    assert verify(path, source, device="cpu").repetition.number == 2
+    assert verify(path, replace(source, test=None), device="cpu").repetition.number == 1
+
+
+def test_a_document_without_it_is_as_it_was(config):
+    assert "held_out" not in config.model_dump_json()
+    assert '"held_out":true' in config.model_copy(update={"held_out": True}).model_dump_json()
+
+
+def test_nothing_was_held_out(source, bundle, judged):
+    facts = bundle.manifest.source.model_copy(update={"held_out": 0})
+    none = SETTINGS.model_copy(update={"holdout": 0.0})
+    manifest = bundle.manifest.model_copy(update={"source": facts, "config": none})
+    with pytest.raises(BadData, match=r"made from all of train.*condense with a holdout"):
+        evaluate(replace(bundle, manifest=manifest), source, judged, device="cpu")
+
+
+def test_other_data_have_none_of_them(source, bundle, judged):
+    train = replace(source.train, fingerprint="9" * 64)
+    with pytest.raises(BadData, match="not the data that the bundle was made from"):
+        evaluate(bundle, replace(source, train=train), judged, device="cpu")
+
+
+def test_data_without_a_test_split_are_told_of_it(source, bundle, shades_bundle, config):
+    without = replace(source, test=None)
+    with pytest.raises(BadData, match=r"test on the 15 images held out of train \(--held-out\)"):
+        evaluate(bundle, without, config, device="cpu")
+    with pytest.raises(BadData, match=r"no test split .*val/ part$"):
+        evaluate(shades_bundle(source), without, config, device="cpu")
+
+
+def test_a_score_on_images_held_out_of_other_data_is_not_repeated(source, bundle, judged, tmp_path):
+    path = tmp_path / "s.hmn"
+    bundle.save(path)
+    alone = judged.model_copy(update={"controls": False})
+    record(path, bundle, evaluate(bundle, source, alone, device="cpu"), device="cpu")
+    train = replace(source.train, fingerprint="9" * 64)
+    with pytest.raises(BadData, match="name the same data"):
+        verify(path, replace(source, train=train), device="cpu")
