@@ -213,45 +213,56 @@ def _names(texts: tuple[str, ...]) -> tuple[str, ...] | None:
 
 def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> None:
     from hmnpack.bundle import read
+    from hmnpack.cli.outcome import accuracy_table
     from hmnpack.cli.progress import drawn
+    from hmnpack.cli.show import console
     from hmnpack.evaluation import evaluate as judge
+
+    bundle = read(request.file)
+    configs = choice.configs(bundle.manifest)
+    _refuse(request, configs, bundle.manifest)
+    options = chosen_source(source_options)
+    found: dict[str, Evaluation] = {}
+    try:  # what stops one network may not lose those before it, which took hours
+        with going_on(request.work), drawn(quiet=request.quiet) as listener:
+            source = opened(request.data, source_options, listener)
+            begun = time.monotonic()
+            for config in configs:
+                found[config.network.name] = judge(
+                    bundle,
+                    source,
+                    config,
+                    device=request.device,
+                    source_options=options,
+                    at_once=request.at_once,
+                    work=request.work,
+                    listener=listener,
+                )
+                if request.record:
+                    _record(request, bundle, found[config.network.name])
+    finally:
+        if len(found) == len(configs):
+            minutes = (time.monotonic() - begun) / 60
+            _show(request, bundle.manifest, source, found, minutes)
+        elif found and not request.as_json:
+            console().print(accuracy_table(found, bundle.manifest))
+
+
+def _refuse(request: Request, configs: list["EvaluateConfig"], manifest: "Manifest") -> None:
+    """Check, before data are opened, what would stop the command only after its work."""
     from hmnpack.evaluation import refuse_network
     from hmnpack.output import refuse_output, refuse_same
     from hmnpack.runtime import choose_device
     from hmnpack.scores import refuse_recording
 
-    bundle = read(request.file)
-    configs = choice.configs(bundle.manifest)
     choose_device(request.device)
     for config in configs:
-        refuse_network(config.network, bundle.manifest)
+        refuse_network(config.network, manifest)
     if request.record:
         refuse_recording(request.file)
     if request.save:
         refuse_output(request.save, force=request.force)
         refuse_same(request.save, request.file, "the bundle itself")
-    options = chosen_source(source_options)
-    with going_on(request.work), drawn(quiet=request.quiet) as listener:
-        source = opened(request.data, source_options, listener)
-        begun = time.monotonic()
-        found = {}
-        for config in configs:
-            found[config.network.name] = judge(
-                bundle,
-                source,
-                config,
-                device=request.device,
-                source_options=options,
-                at_once=request.at_once,
-                work=request.work,
-                listener=listener,
-            )
-    minutes = (time.monotonic() - begun) / 60
-    try:  # neither a file that refuses the score nor a closed pipe may lose the other
-        if request.record:
-            _record(request, bundle, found)
-    finally:
-        _show(request, bundle.manifest, source, found, minutes)
 
 
 def _show(
@@ -263,7 +274,6 @@ def _show(
 ) -> None:
     from hmnpack.cli.outcome import accuracy_table, result_of
     from hmnpack.cli.show import console, print_json
-    from hmnpack.cli.text import tested_on
     from hmnpack.output import write_atomically
     from hmnpack.runtime import choose_device
 
@@ -277,16 +287,14 @@ def _show(
         if request.as_json:
             print_json(result.model_dump(mode="json"))
         else:
-            network = "" if len(found) > 1 else f"{next(iter(found))}, "
-            tested = tested_on(next(iter(found.values())).score)
-            console().print(accuracy_table(f"{network}tested on {tested}", found))
+            console().print(accuracy_table(found, manifest))
 
 
-def _record(request: Request, bundle: "Bundle", found: dict[str, "Evaluation"]) -> None:
+def _record(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> None:
     from hmnpack.cli.text import safe
     from hmnpack.scores import record
 
-    for network, evaluation in found.items():
-        record(request.file, bundle, evaluation, device=request.device)
-        if not request.quiet:
-            click.echo(safe(f"{request.file}: the score of {network} is recorded"), err=True)
+    record(request.file, bundle, evaluation, device=request.device)
+    if not request.quiet:
+        network = evaluation.score.protocol.network.name
+        click.echo(safe(f"{request.file}: the score of {network} is recorded"), err=True)

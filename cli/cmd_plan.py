@@ -58,7 +58,8 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     from hmnpack.cli.progress import drawn
     from hmnpack.cli.settings import CompressSettings
     from hmnpack.estimate import estimate
-    from hmnpack.preflight import refuse_classes
+    from hmnpack.preflight import refuse_classes, refuse_early
+    from hmnpack.ranks import ALONE
     from hmnpack.recipes import default_recipe, shape_of
     from hmnpack.runtime import choose_device
 
@@ -72,6 +73,7 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     config = settings.config(shape_of(source), default_recipe(device.type))
     classes, image = len(source.classes), source.image
     spec = planned(ipc, classes, image, config.container)
+    refuse_early(config, spec, device, ALONE)
     cost = estimate(config, spec, len(source.train), device, ipc=ipc)
     shown = Planned(source, config, spec, budget_of(ipc, classes, image), cost)
     (_print_json if as_json else _print_tables)(shown)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hmnpack.cli.show import plain, table
-from hmnpack.cli.text import safe
+from hmnpack.cli.text import safe, tested_on
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ COMPARISONS = ("over\nrandom", "below\nwhole")
 UNKNOWN = "-"
 
 
-def accuracy_table(title: str, found: Mapping[str, "Evaluation"]) -> Table:
+def accuracy_table(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> Table:
     """Return what was trained on and for how long, and how well it did.
 
     Beside the mean stand its sample deviation and half its 95 % interval; and, where there are the
@@ -32,16 +32,18 @@ def accuracy_table(title: str, found: Mapping[str, "Evaluation"]) -> Table:
     whole data.
 
     Args:
-        title: Of the table.
-        found: By the network's name; several have a block of rows each.
+        found: By the network's name, one or more; several have a block of rows each.
+        manifest: Of the bundle.
     """
+    network = "" if len(found) > 1 else f"{next(iter(found))}, "
+    title = f"{network}tested on {tested_on(next(iter(found.values())).score)}"
     lines = [line for name, one in found.items() for line in _block(name, one, len(found) > 1)]
     columns = (*COLUMNS, *COMPARISONS)
     cells = zip(*lines, strict=True)
     used = [index for index, column in enumerate(cells) if not {"", UNKNOWN}.issuperset(column)]
     shown = ([line[index] for index in used] for line in lines)
     made = table(title, [columns[index] for index in used], shown)
-    made.caption = Text("\n").join(plain(note) for note in _notes(found)) or None
+    made.caption = Text("\n").join(plain(note) for note in _notes(found, manifest)) or None
     made.caption_justify = "left"
     return made
 
@@ -71,8 +73,13 @@ def _points(value: float | None, sign: str = "") -> str:
     return UNKNOWN if value is None else f"{value:{sign}.2f}"
 
 
-def _notes(found: Mapping[str, "Evaluation"]) -> Iterator[str]:
-    """Say of which quality JPEG files are, and who chose it."""
+def _notes(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> Iterator[str]:
+    """Say of which quality JPEG files are, and who chose it; and whether the file had been seen."""
+    from hmnpack.sources import chosen_by_held_out
+
+    unseen = any(one.score.protocol.held_out for one in found.values())
+    if unseen and chosen_by_held_out(manifest):
+        yield "bundle: a little too good, as these images chose its beta or when to stop"
     for name, one in found.items():
         prefix = f"{name}, " if len(found) > 1 else ""
         for row in one.rows:

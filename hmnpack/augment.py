@@ -254,7 +254,9 @@ def rotate(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
     """Turn about the centre by ``(2u - 1) * 15`` degrees, for u of [n]."""
     angle = (numbers - 0.5) * (2 * DEGREES / 180 * math.pi)
     cosine, sine = angle.cos(), angle.sin()
-    turns = torch.stack([cosine, -sine, sine, cosine], 1).view(-1, 2, 2)
+    # Places are in halves of each side, in which a turn of an image that is no square is skewed.
+    flat = images_NCHW.shape[2] / images_NCHW.shape[3]
+    turns = torch.stack([cosine, -sine * flat, sine / flat, cosine], 1).view(-1, 2, 2)
     return _sample(images_NCHW, turns)
 
 

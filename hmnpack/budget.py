@@ -250,20 +250,27 @@ def _spec(channels: Channels, classes: int, image: ImageShape, config: Container
             f"container.decoder_channels {list(decoder)} is {len(decoder)} numbers; a decoder to "
             f"{image.height}x{image.width} pixels takes {len(usual)}"
         )
-    return HmnSpec(
-        classes=classes,
-        instances=1,
-        image=image,
-        grid=ceil(image.side / 4) if small else min(MAX_GRID, ceil(image.side / 8)),
-        dataset_channels=channels.dataset,
-        class_channels=channels.klass,
-        instance_channels=config.instance_channels or channels.instance,
-        extractor_channels=channels.extractor,
-        decoder_channels=decoder,
-        activation=config.activation,
-        dtype=config.dtype,
-        output=config.output,
-    )
+    try:
+        return HmnSpec(
+            classes=classes,
+            instances=1,
+            image=image,
+            grid=ceil(image.side / 4) if small else min(MAX_GRID, ceil(image.side / 8)),
+            dataset_channels=channels.dataset,
+            class_channels=channels.klass,
+            instance_channels=config.instance_channels or channels.instance,
+            extractor_channels=channels.extractor,
+            decoder_channels=decoder,
+            activation=config.activation,
+            dtype=config.dtype,
+            output=config.output,
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise BadSettings(
+            f"no bundle may hold a decoder of {list(decoder)} channels for such images ({reason}); "
+            "lower container.decoder_channels"
+        ) from error
 
 
 def _nearest_column(ipc: int, classes: int, image: ImageShape) -> Channels:

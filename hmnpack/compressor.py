@@ -32,7 +32,7 @@ from hmnpack.matching import (
     pool_of,
     targets_of,
 )
-from hmnpack.output import refuse_output
+from hmnpack.output import refuse_output, refuse_same
 from hmnpack.preflight import refuse_classes, refuse_early
 from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
@@ -135,6 +135,8 @@ def compress(  # noqa: PLR0913
     merged(config or recipe_of(recipe), settings or {})
     if options.unpruned is not None:
         refuse_output(options.unpruned, force=options.force or options.resume)
+        for other in (output, _checkpoint_of(Path(output))) if output is not None else ():
+            refuse_same(options.unpruned, other, "the output, or its checkpoint")
     with joined(device) as world:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
         checkpoint = run.checkpoint(Path(output)) if output is not None else None
@@ -150,6 +152,10 @@ def compress(  # noqa: PLR0913
     return bundle
 
 
+def _checkpoint_of(output: Path) -> Path:
+    return output.with_name(output.name + ".ckpt")
+
+
 @dataclass(frozen=True)
 class _Run:
     """What one run of ``compress`` is: budget, options, device, ranks, and who is told."""
@@ -163,7 +169,7 @@ class _Run:
     def checkpoint(self, output: Path) -> Checkpoint:
         """Return the checkpoint beside an output that may be written."""
         leader = self.world.rank == 0
-        checkpoint = Checkpoint(output.with_name(output.name + ".ckpt"), leader=leader)
+        checkpoint = Checkpoint(_checkpoint_of(output), leader=leader)
         with self.world.leader_first():
             if leader:
                 refuse_output(output, force=self.options.force)
@@ -209,19 +215,14 @@ def _condensed(
     refuse_early(config, spec, run.device, run.world)
     key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
-    if checkpoint is not None:
-        run.open(checkpoint, key)
     kept, held_out = seen_and_held_out(source.train, config)
     refuse_settings(config.prune, len(held_out))
     real = _real_data(source, kept, run.device)
-    fitting = Fitting(
-        Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause),
-        checkpoint,
-        run.listener,
-        world=run.world,
-        probe=_probe(held_out, real, config, options.probes),
-        judges=_judges(held_out, real, config),
-    )
+    probe, judges = _probe(held_out, real, config, options.probes), _judges(held_out, real, config)
+    if checkpoint is not None:  # only now, as it may end a paused run
+        run.open(checkpoint, key)
+    clock = Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
+    fitting = Fitting(clock, checkpoint, run.listener, world=run.world, probe=probe, judges=judges)
     container = _learned(real, spec, config, fitting, _Means(cache, run.max_memory()))
     if not over:
         return _bundle(source, real, container, config, run.ipc)
@@ -289,18 +290,26 @@ def _learned(
 ) -> Container:
     """Return the container after all stages."""
     world, pool = fitting.world, None
-    if needs_pool(config):
+    if _pool_is_used(config, fitting):
         pool, real = _pool(real, spec, config, fitting, means.cache)
     container = new_container(spec, config.container, stream(config.seed, "container"))
     container.to(real.device)
     _warm_up(container, real, pool, config, fitting)
-    if config.match.steps:
+    if config.match.steps and not fitting.is_past("matching"):
         match = Match(real, pool, config.match, config.seed, world, means.max_memory)
         fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
     if config.gradient.steps:
         gradient = Match(real, pool, config.gradient, config.seed, world, means.max_memory)
         fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
     return container
+
+
+def _pool_is_used(config: CompressConfig, fitting: Fitting) -> bool:
+    """Return whether a stage that is still to come uses the pool."""
+    if not fitting.is_past("matching"):
+        return needs_pool(config)
+    gradient = config.gradient
+    return gradient.networks > 0 and gradient.start == "pool" and not fitting.is_past("gradient")
 
 
 def _pool(

@@ -20,7 +20,7 @@ def refuse_output(path: str | PathLike[str], *, force: bool) -> None:
 
     Raises:
         OutputExists: if it is a symbolic link, a folder or a device, or exists without ``force``.
-        BadSettings: if the folder that it would lie in does not exist.
+        BadSettings: if the folder that it would lie in does not exist, or may not be written.
     """
     path = Path(path)
     if path.is_symlink():
@@ -52,15 +52,19 @@ def refuse_same(output: str | PathLike[str], other: str | PathLike[str], what: s
 
 
 def refuse_parent(path: Path) -> None:
-    """Check that the folder which an output would lie in exists, and that the output has a name.
+    """Check that an output has a name, and that the folder it would lie in takes new files.
 
     Raises:
-        BadSettings: if it does not, or has none.
+        BadSettings: if it has none, or the folder does not exist or may not be written.
     """
     if path.name in ("", ".."):
         raise BadSettings(f"{path} is no name of an output; name a new folder or file, such as out")
     if not path.parent.is_dir():
         raise BadSettings(f"{path}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise BadSettings(
+            f"{path}: the folder {path.parent} may not be written; change its mode, or name another"
+        )
 
 
 def sibling_of(path: Path) -> Path:

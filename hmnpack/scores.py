@@ -1,8 +1,11 @@
 """Scores in a file: what an evaluation found is written into the manifest of what it judged."""
 
+import contextlib
+import fcntl
 import os
 import platform
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -49,16 +52,29 @@ def record(
     """
     path = Path(path)
     refuse_recording(path)
-    now = read(path)
-    if _judged(now.manifest) != _judged(bundle.manifest):
-        raise OutputExists(
-            f"{path} has changed since it was read, so the score is of another bundle and was not "
-            "recorded; evaluate it again"
-        )
     score = recorded_score(evaluation, choose_device(device))
-    manifest = with_score(now.manifest, score)
-    _replace(path, Bundle(manifest, now.tensors))
+    with _one_at_a_time(path.parent):
+        now = read(path)
+        if _judged(now.manifest) != _judged(bundle.manifest):
+            raise OutputExists(
+                f"{path} has changed since it was read, so the score is of another bundle and was "
+                "not recorded; evaluate it again"
+            )
+        manifest = with_score(now.manifest, score)
+        _replace(path, Bundle(manifest, now.tensors))
     return manifest
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait for other processes that record in a folder: of two at once one would be lost."""
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems lock no folders
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def refuse_recording(path: str | Path) -> None:
@@ -70,12 +86,10 @@ def refuse_recording(path: str | Path) -> None:
     """
     path = Path(path)
     refuse_output(path, force=True)
-    for place in (path, path.parent):
-        if not os.access(place, os.W_OK):
-            raise BadSettings(
-                f"{place} may not be written, so no score can be recorded; change its mode, or "
-                "copy the file"
-            )
+    if not os.access(path, os.W_OK):
+        raise BadSettings(
+            f"{path} may not be written, so no score can be recorded; change its mode, or copy it"
+        )
 
 
 def recorded_score(evaluation: Evaluation, device: torch.device) -> Score:

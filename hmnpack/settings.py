@@ -11,6 +11,9 @@ from hmnpack.errors import BadSettings
 
 Model = TypeVar("Model", bound=BaseModel)
 
+LARGEST = 2**63 - 1
+"""Largest whole number in a manifest, which is read as 64 bits."""
+
 
 def merged(base: Model, *layers: Mapping[str, object]) -> Model:
     """Return the model with each layer's values over those before, checked again as a whole.
@@ -30,6 +33,9 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
             if path not in known:
                 raise BadSettings(f"unknown setting {path!r}; {_did_you_mean(path, known)}")
             _put(document, path, value)
+    for path, value in _leaves(document):
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise BadSettings(f"setting {path} = {value}: no file may hold more than {LARGEST:,}")
     try:
         # As JSON, whose strict reading takes a list for a tuple, but neither true nor "1" for 1.
         return kind.model_validate_json(json.dumps(document, default=_refused), strict=True)

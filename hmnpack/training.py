@@ -9,13 +9,14 @@ Shape legend: N images, K classes, C channels, H height, W width.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hmnpack.augment import apply, cutmix, draw, normalise
 from hmnpack.checkpoint import read_if_there
@@ -129,7 +130,8 @@ def train(  # noqa: PLR0913
         losses = images.new_zeros(schedule.steps, dtype=torch.float32)
         generator = stream(seed, name, "epoch", epoch)
         with seeded(stream(seed, name, "network", epoch), images.device):
-            for step, rows in enumerate(_batches(images, config, generator)):
+            order = torch.randperm(len(images), generator=generator).to(images.device)
+            for step, rows in enumerate(in_batches(order, config.batch, network)):
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
                 optimiser.param_groups[0]["lr"] = rate
                 batch, target = normalise(pixels_of(images[rows]), normalisation), labels[rows]
@@ -143,10 +145,22 @@ def train(  # noqa: PLR0913
             on_epoch(state_of(network, optimiser, epoch + 1))
 
 
-def _batches(images: Tensor, config: TrainConfig, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield the rows of shuffled batches, each image in one of them; the last may be short."""
-    order: Tensor = torch.randperm(len(images), generator=generator).to(images.device)
-    yield from order.split(config.batch)
+def in_batches(order: Tensor, size: int, network: nn.Module) -> tuple[Tensor, ...]:
+    """Cut shuffled rows [..., N] into batches; the last may be short.
+
+    Batch norm cannot train on one image: of a network that has it, a last batch of one gets
+    another from the batch before.
+    """
+    count = order.shape[-1]
+    if count % size == 1 and 2 < size < count and has_batch_norm(network):
+        sizes = [size] * (count // size - 1) + [size - 1, 2]
+        return tuple(order.split(sizes, -1))
+    return tuple(order.split(size, -1))
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    """Return whether a network looks at several images at a time while it trains."""
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
 
 
 def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.SGD:

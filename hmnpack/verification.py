@@ -204,6 +204,13 @@ def _tested_on(
         if test and test.fingerprint == recorded.fingerprint:
             return one, test
     tested = manifest.scores[numbers[-1] - 1]
+    if tested.protocol.held_out:
+        as_seen(manifest, source)  # says what is wrong, if it can
+    elif source.test is None:
+        raise BadData(
+            f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has no "
+            "test split; name the same data"
+        )
     raise BadData(
         f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has other "
         "images to test on (their fingerprint differs); name the same data, with the same --size"

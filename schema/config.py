@@ -14,6 +14,7 @@ from hmnpack.schema.training import (
     MATCHING_AUGMENTATIONS,
     TRAINING_AUGMENTATIONS,
     Augmentation,
+    Decay,
     Fraction,
     NetworkConfig,
     Positive,
@@ -199,8 +200,8 @@ class GradientConfig(Extended):
         description="The rate falls to a tenth after 60 % and after 80 % of the networks, or to "
         "0 by a cosine over all steps.",
     )
-    beta1: Fraction = Field(default=0.9, description="Adam's decay of the mean gradient.")
-    beta2: Fraction = Field(default=0.99, description="Adam's decay of the squared gradient.")
+    beta1: Decay = Field(default=0.9, description="Adam's decay of the mean gradient.")
+    beta2: Decay = Field(default=0.99, description="Adam's decay of the squared gradient.")
     augment: tuple[Augmentation, ...] = Field(
         default=MATCHING_AUGMENTATIONS,
         description="Augmentations, one draw per class and step for real and synthetic alike; "

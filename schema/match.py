@@ -11,6 +11,7 @@ from hmnpack.schema.tiers import TierRates
 from hmnpack.schema.training import (
     MATCHING_AUGMENTATIONS,
     Augmentation,
+    Decay,
     Fraction,
     Positive,
     Precision,
@@ -51,8 +52,8 @@ class MatchConfig(TierRates):
     average: Fraction = Field(
         default=0.0, description="Last part of the steps whose weights are averaged; 0: none."
     )
-    beta1: Fraction = Field(default=0.9, description="Adam's decay of the mean gradient.")
-    beta2: Fraction = Field(default=0.99, description="Adam's decay of the squared gradient.")
+    beta1: Decay = Field(default=0.9, description="Adam's decay of the mean gradient.")
+    beta2: Decay = Field(default=0.99, description="Adam's decay of the squared gradient.")
     parts: int = Field(
         default=1,
         ge=1,
@@ -152,8 +153,11 @@ class MatchConfig(TierRates):
         return self.classification > 0 and self.classifier == "trained"
 
     def views_of(self, parts: int) -> int:
-        """Return the views where each class has so many parts: all are seen; 0: one a step."""
-        return max(self.views, parts) if self.views else 0
+        """Return the views where each class has so many parts; 0: one a step.
+
+        They are rounded up to whole turns through the parts, so that each is seen as often.
+        """
+        return ceil(self.views / parts) * parts
 
     def parts_of(self, instances: int) -> int:
         """Return the parts of a class with so many synthetic images, if it has as many real."""

@@ -275,6 +275,12 @@ def test_a_plan_that_no_reader_would_accept_is_refused_at_once():
         plan(50_000, 1000, ImageShape(channels=3, height=64, width=64))
 
 
+def test_a_decoder_that_no_reader_would_accept_is_refused_by_its_setting():
+    wide = ContainerConfig(decoder_channels=(1024, 1024))
+    with pytest.raises(BadSettings, match=r"\[1024, 1024\] channels.*decoder_channels"):
+        plan(10, 10, ImageShape(channels=3, height=32, width=32), wide)
+
+
 @pytest.mark.parametrize("ipc", [0, -1, 1_000_001, 1.5, "1"])
 def test_what_no_file_may_say_is_no_budget(ipc):
     with pytest.raises(

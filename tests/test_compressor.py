@@ -212,6 +212,43 @@ def test_an_unfinished_run_is_not_overwritten_unasked(run, tmp_path):
     assert (tmp_path / "x.hmn").exists()
 
 
+def test_a_paused_run_outlives_settings_that_are_refused(run, tmp_path):
+    """Nothing is held out to judge by: refused before the new run takes the old one's place."""
+    with pytest.raises(Paused):
+        run(tmp_path / "x.hmn", should_pause=itertools.cycle([False, False, True]).__next__)
+    checkpoint = (tmp_path / "x.hmn.ckpt").read_bytes()
+    other = recipe_of("smoke").model_copy(update={"holdout": 0.0})
+    with pytest.raises(BadSettings, match="held-out images"):
+        run(tmp_path / "x.hmn", config=other, force=True, probes=3)
+    assert (tmp_path / "x.hmn.ckpt").read_bytes() == checkpoint
+
+
+def test_a_resumed_run_trains_no_pool_that_it_has_done_with(run, tmp_path, monkeypatch):
+    settings = {"prune": {"strategy": "easy", "seeds": 2, "margins": {"epochs": 1}}}
+    document = with_settings(recipe_of("smoke").model_dump(), settings)
+    config = CompressConfig.model_validate(document)
+    run(tmp_path / "whole.hmn", config=config)
+    asked = 0
+
+    def in_pruning():
+        nonlocal asked
+        asked += 1
+        path = tmp_path / "x.hmn.ckpt"
+        return path.exists() and torch.load(path, weights_only=True)["stage"] == "pruning"
+
+    with pytest.raises(Paused):
+        run(tmp_path / "x.hmn", config=config, should_pause=in_pruning, checkpoint_seconds=0)
+    monkeypatch.setattr("hmnpack.compressor.pool_of", lambda *_: pytest.fail("a pool was trained"))
+    run(tmp_path / "x.hmn", config=config, resume=True)
+    assert (tmp_path / "x.hmn").read_bytes() == (tmp_path / "whole.hmn").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["x.hmn", "x.hmn.ckpt"])
+def test_the_bundle_before_pruning_is_a_file_of_its_own(run, tmp_path, name):
+    with pytest.raises(OutputExists, match="is the output, or its checkpoint; name another file"):
+        run(tmp_path / "x.hmn", unpruned=tmp_path / name)
+
+
 def test_a_damaged_checkpoint_says_what_to_do(run, tmp_path):
     (tmp_path / "x.hmn.ckpt").write_bytes(b"nonsense")
     with pytest.raises(BadSettings, match=r"cannot be read; delete it"):

@@ -1,6 +1,7 @@
 """Scores in a file: what is written, what stays, and what is refused."""
 
 import dataclasses
+import fcntl
 import json
 import os
 import stat
@@ -10,6 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from hmnpack import scores
 from hmnpack.bundle import Bundle, inspect, read
 from hmnpack.bundle.header import MAX_HEADER
 from hmnpack.errors import BadSettings, OutputExists
@@ -137,9 +139,27 @@ def test_what_cannot_be_written_is_refused_beforehand(path, monkeypatch):
     link.symlink_to(path)
     with pytest.raises(OutputExists, match="symbolic link"):
         refuse_recording(link)
-    monkeypatch.setattr(os, "access", lambda place, mode: place != path.parent)
-    with pytest.raises(BadSettings, match="may not be written"):
-        refuse_recording(path)
+    for place in (path, path.parent):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "access", lambda other, mode, place=place: other != place)
+            with pytest.raises(BadSettings, match=f"{place} may not be written"):
+                refuse_recording(path)
+
+
+def test_who_records_is_alone_in_the_folder(path, hmn_bundle, monkeypatch):
+    """From reading the file to replacing it: else two at once would lose a score."""
+    held, real = [], scores._replace
+
+    def replace(*given):
+        other = os.open(path.parent, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        held.append(real(*given))
+
+    monkeypatch.setattr(scores, "_replace", replace)
+    record(path, hmn_bundle, found(), device="cpu")
+    assert len(held) == 1
 
 
 def test_a_score_without_the_new_fields_is_written_as_it_was(bundle_of, hmn):

@@ -11,7 +11,14 @@ from hmnpack.runtime import seeded, stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.together import accuracies, at_once_on, groups_of, train_together, within_memory
+from hmnpack.together import (
+    accuracies,
+    at_once_on,
+    groups_of,
+    side_by_side,
+    train_together,
+    within_memory,
+)
 from hmnpack.together.batches import augmented
 from hmnpack.training import accuracy, train
 
@@ -130,6 +137,12 @@ def test_on_images_that_some_share():
     shared = [first] * 3
     same(together(convnets(), shared, ALL), alone(convnets(), shared, ALL))
     assert torch.equal(first[0], images_of(0)[0])
+
+
+def test_a_last_batch_of_one_with_batch_norm():
+    sets = [images_of(index, count=17) for index in range(3)]
+    config = TrainConfig(epochs=2, batch=8)
+    same(together(normed(), sets, config), alone(normed(), sets, config))
 
 
 def test_with_running_statistics():
@@ -299,6 +312,13 @@ class TestGroups:
         assert at_once_on(CPU, 7) == at_once_on(torch.device("meta"), 7) == 7
         with pytest.raises(BadSettings, match="0 networks at once cannot be trained"):
             at_once_on(CPU, 0)
+
+    @pytest.mark.parametrize(("name", "most"), [("convnet", None), ("densenet121", 1)])
+    def test_what_cannot_go_side_by_side_goes_alone(self, name, most):
+        image = ImageShape(channels=1, height=16, width=16)
+        config = NetworkConfig(name=name, width=4, depth=2)
+        assert side_by_side(config, 3, image, None) == most
+        assert side_by_side(config, 3, image, 1) == 1
 
     def test_groups_keep_the_order(self):
         assert groups_of("abcde", 2) == ["ab", "cd", "e"]

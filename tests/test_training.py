@@ -13,7 +13,7 @@ from hmnpack.runtime import seeded, stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training import accuracy, learning_rate, schedule_of, train
+from hmnpack.training import accuracy, in_batches, learning_rate, schedule_of, train
 
 SAME = Normalisation(mean=(0.0,), std=(1.0,))
 HALF = Normalisation(mean=(0.5,), std=(0.25,))
@@ -159,6 +159,29 @@ def test_divergence_names_the_step():
         net.classifier.bias[0] = float("inf")
     with pytest.raises(Diverged, match="t: the loss became nan at step 0; use a lower"):
         train(net, images, labels, PLAIN, normalisation=HALF, seed=1, name="t")
+
+
+def batch_sizes(count, net, size=8):
+    return [len(rows) for rows in in_batches(torch.arange(count), size, net)]
+
+
+def test_a_last_batch_of_one_is_for_networks_without_batch_norm():
+    """Which cannot train on one image; every image is still in one batch, of as many."""
+    plain, normed = network(), nn.BatchNorm2d(1)
+    assert batch_sizes(17, plain) == [8, 8, 1]
+    assert batch_sizes(17, normed) == [8, 7, 2]
+    assert batch_sizes(18, normed) == [8, 8, 2]
+    assert batch_sizes(16, normed) == [8, 8]
+    assert batch_sizes(9, normed) == [7, 2]
+    assert [batch_sizes(1, normed), batch_sizes(5, normed, 2)] == [[1], [2, 2, 1]]
+    rows = torch.cat(in_batches(torch.arange(17), 8, normed))
+    assert torch.equal(rows, torch.arange(17))
+
+
+def test_a_last_batch_of_one_is_trained_on_with_batch_norm():
+    images, labels = data(17)
+    layers = nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)
+    train(nn.Sequential(*layers), images, labels, PLAIN, normalisation=HALF, seed=1, name="t")
 
 
 def test_it_learns():

@@ -176,8 +176,8 @@ def test_the_score_is_the_last_on_this_data_or_the_one_named(save, source, train
 
 def test_other_data_are_refused(save, source, trained):
     path = save(given((50.0, 50.0)))
-    for test in (source.train, None):
-        with pytest.raises(BadData, match="name the same data"):
+    for test, why in ((source.train, "fingerprint differs"), (None, "shades has no test split")):
+        with pytest.raises(BadData, match=f"{why}.*name the same data"):
             verify(path, dataclasses.replace(source, test=test))
     assert trained == []
 

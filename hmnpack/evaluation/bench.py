@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hmnpack.evaluation.kept import Kept, KeptNetwork, keeping
-from hmnpack.networks import build_network
+from hmnpack.networks import build_network, library_version
 from hmnpack.runtime import Listener, kind_of, stream
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
@@ -163,7 +163,7 @@ class Bench:
         return self.kept.network(
             *(*protocol, config.min_steps, config.seed, row, index),
             *(self.normalisation.model_dump_json(), kind_of(self.device)),
-            *(images.digest, self.test.digest),
+            *(images.digest, self.test.digest, *library_version(config.network)),
         )
 
     def _network(self, row: str, index: int) -> nn.Module:

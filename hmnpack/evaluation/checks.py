@@ -1,10 +1,11 @@
 """Whether a bundle, real images and a network go together."""
 
-from hmnpack.errors import BadData
+from hmnpack.errors import BadData, BadSettings
 from hmnpack.networks import build_network
 from hmnpack.runtime import stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, storable_class_names
 from hmnpack.sources import Source, Split
 
@@ -45,6 +46,19 @@ def fitting_test_split(manifest: Manifest, source: Source) -> Split:
             + (instead if held_out else "")
         )
     return source.test
+
+
+def refuse_rows(config: EvaluateConfig, image: ImageShape) -> None:
+    """Check, before any training, that the control rows can be made of such images.
+
+    Raises:
+        BadSettings: if there are to be pictures, and JPEG has no such number of channels.
+    """
+    if "bytes" in config.control_rows and image.channels not in (1, 3):
+        raise BadSettings(
+            f"JPEG holds 1 or 3 channels, not {image.channels}; leave out the row `bytes`, for "
+            "instance by the setting rows=floats"
+        )
 
 
 def refuse_network(network: NetworkConfig, manifest: Manifest) -> None:

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hmnpack.errors import BadSettings
 from hmnpack.evaluation.bench import TrainingSet
 from hmnpack.sources import Split, choose_per_class
 
@@ -41,14 +40,7 @@ def jpeg_real(
 
     Returns:
         The same number of every class (perhaps none), decoded; their size is that of the pictures.
-
-    Raises:
-        BadSettings: if JPEG has no such number of channels.
     """
-    if split.images.shape[1] not in (1, 3):
-        raise BadSettings(
-            f"JPEG holds 1 or 3 channels, not {split.images.shape[1]}; leave out the row `bytes`"
-        )
     smallest = int(torch.bincount(split.labels, minlength=len(classes)).min())
     rounds = choose_per_class(split, smallest, generator, classes).view(len(classes), -1).t()
     chosen: list[Tensor] = []

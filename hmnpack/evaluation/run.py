@@ -12,7 +12,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.container import container_of, decode
 from hmnpack.errors import BadSettings
 from hmnpack.evaluation.bench import Bench, TrainingSet
-from hmnpack.evaluation.checks import fitting_test_split
+from hmnpack.evaluation.checks import fitting_test_split, refuse_rows
 from hmnpack.evaluation.controls import Material, control_rows
 from hmnpack.evaluation.kept import Kept
 from hmnpack.evaluation.names import BUNDLE_ROW
@@ -23,7 +23,7 @@ from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import Row
 from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, as_seen, open_source
-from hmnpack.together import at_once_on
+from hmnpack.together import at_once_on, side_by_side
 from hmnpack.work import work_folder
 
 _DEFAULT_OPTIONS = SourceOptions()
@@ -138,8 +138,10 @@ def bench_of(
 
     Raises:
         BadData: if the data has no test split, or is not of the bundle's shape and classes.
+        BadSettings: if a control row cannot be made of such images.
     """
     test = fitting_test_split(manifest, source)
+    refuse_rows(config, source.image)
     return Bench(
         config=protocol_for(config, (source.name, manifest.source.name)),
         normalisation=manifest.normalisation,
@@ -148,7 +150,7 @@ def bench_of(
         test=TrainingSet(test.images.to(device), test.labels.to(device), test.images.numel()),
         device=device,
         listener=listener,
-        at_once=at_once,
+        at_once=side_by_side(config.network, len(source.classes), source.image, at_once),
     )
 
 

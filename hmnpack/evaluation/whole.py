@@ -12,6 +12,7 @@ from hmnpack.errors import HmnError
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.kept import accuracy_text, read_accuracy
 from hmnpack.evaluation.names import WHOLE_ROW
+from hmnpack.networks import library_version
 from hmnpack.output import write_atomically
 from hmnpack.runtime import kind_of
 from hmnpack.schema.result import Row
@@ -66,7 +67,8 @@ def _name(bench: Bench, source: Source, index: int) -> str:
     test = source.test.fingerprint if source.test else ""
     protocol = config.network.model_dump_json(), config.train.model_dump_json(), config.min_steps
     data = len(source.classes), source.train.fingerprint, test
-    return work_name(_KIND, kind_of(bench.device), *data, *protocol, config.seed, index)
+    versions = library_version(config.network)
+    return work_name(_KIND, kind_of(bench.device), *data, *protocol, config.seed, index, *versions)
 
 
 def _write(path: Path, accuracy: float) -> None:

@@ -15,6 +15,7 @@ from hmnpack.footprint import GRIDS, frequency_bytes
 from hmnpack.matching.characteristic import characteristic_distance, draw_frequencies
 from hmnpack.matching.distances import Distance, mean_distance
 from hmnpack.matching.mmd import mmd
+from hmnpack.runtime import sent
 from hmnpack.schema.config import MatchConfig
 
 
@@ -39,7 +40,7 @@ class Comparison:
 
 def _characteristic(config: MatchConfig, real_KnD: Tensor, generator: torch.Generator) -> Distance:
     frequencies = draw_frequencies(config.frequencies, real_KnD.shape[2], generator)
-    return partial(characteristic_distance, frequencies_TD=frequencies.to(real_KnD.device))
+    return partial(characteristic_distance, frequencies_TD=sent(frequencies, real_KnD.device))
 
 
 MEANS = Comparison(lambda *_: mean_distance, whole=False)

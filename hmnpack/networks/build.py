@@ -1,6 +1,7 @@
 """From a configuration to an initialised network."""
 
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def _convnet(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Modul
 
 @NETWORKS.register("resnet-ap")
 def _resnet_ap(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
-    return ResNetAP(classes, image)
+    return _checked(ResNetAP(classes, image), config.name, classes, image)
 
 
 @NETWORKS.register("vgg16")
@@ -47,7 +48,7 @@ def _resnet18(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Modu
 
 @NETWORKS.register("densenet121")
 def _densenet121(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
-    return densenet121(classes, image)
+    return _checked(densenet121(classes, image), config.name, classes, image)
 
 
 @FAMILIES.register("torchvision")
@@ -92,6 +93,15 @@ def build_network(
     build = FAMILIES[library] if library is not None else NETWORKS[config.name]
     with seeded(generator):
         return build(config, classes, image)
+
+
+def library_version(config: NetworkConfig) -> tuple[str, ...]:
+    """Return what else than torch's version decides a network: the version of timm, if it is its.
+
+    Args:
+        config: Its name.
+    """
+    return (version("timm"),) if config.name.startswith("timm:") else ()
 
 
 def _known(config: NetworkConfig, names: list[str]) -> str:

@@ -140,7 +140,8 @@ def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) ->
     )
     config = settings(f"Protocol (seed {score.protocol.seed})", score.protocol)
     heading = title if last == 1 else f"Score {number}: {title}"
-    lines = [*_lines_of_score(score), *_lines_of_paper(paper)]
+    papers = [] if score.protocol.held_out else _lines_of_paper(paper)
+    lines = [*_lines_of_score(score), *papers]
     made = (_table(title, lines), _made_with(score), config)
     return join((tag("h3", heading), paragraph(said), *made))
 
@@ -176,7 +177,8 @@ def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> 
         + (f", {epochs} epochs" if epochs is not None else "")
         + ("." if known else "; it does not say which bundle it is of.")
     )
-    lines = [*_lines_of_result(result), *_lines_of_paper(paper)]
+    held_out = result.protocol is not None and result.protocol.held_out
+    lines = [*_lines_of_result(result), *([] if held_out else _lines_of_paper(paper))]
     again = paragraph("To repeat it: ", tag("code", result.command), kind="small")
     return join((tag("h3", title), paragraph(said), _table(title, lines), again))
 

@@ -1,6 +1,7 @@
 """Pruning a bundle to a smaller budget: what is needed, what is chosen, what comes out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -24,10 +25,11 @@ from hmnpack.pruning.trainings import Trainings
 from hmnpack.ranks import joined
 from hmnpack.runtime import Listener, choose_device, kind_of, silent, stream
 from hmnpack.schema.config import PruneConfig, TrainConfig
+from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
 from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, Split, open_source, seen_and_held_out_by
-from hmnpack.together import at_once_on
+from hmnpack.together import at_once_on, side_by_side
 
 DOUBLE_END = PruneConfig(strategy="double-end")
 """Algorithm 1 of the paper."""
@@ -189,7 +191,7 @@ def pruned(  # noqa: PLR0913
         Diverged: if a training fails.
     """
     spec, made_from = bundle.manifest.container, bundle.manifest.source
-    trainings = trainings or Trainings()
+    trainings = _each_for_itself(trainings or Trainings(), config, spec, device)
     keep = instances_to_keep(spec, ipc) if keep is None else fewer_instances(spec, ipc, keep)
     refuse_settings(config, 0 if held_out is None else len(held_out))
     config = _suited(config, made_from.name)
@@ -218,6 +220,14 @@ def pruned(  # noqa: PLR0913
         scores=scores,
     )
     return with_images(bundle, kept, ipc, pruning, margins)
+
+
+def _each_for_itself(
+    trainings: Trainings, config: PruneConfig, spec: ContainerSpec, device: torch.device
+) -> Trainings:
+    """Return the trainings in groups of one where networks cannot go side by side."""
+    most = at_once_on(device, trainings.at_once)
+    return replace(trainings, at_once=side_by_side(config.network, spec.classes, spec.image, most))
 
 
 def _suited(config: PruneConfig, name: str) -> PruneConfig:

@@ -9,7 +9,12 @@ from hmnpack.sources import (  # noqa: F401  (each enters itself into a registry
     parquet,
 )
 from hmnpack.sources.open import open_source
-from hmnpack.sources.seen import as_seen, seen_and_held_out, seen_and_held_out_by
+from hmnpack.sources.seen import (
+    as_seen,
+    chosen_by_held_out,
+    seen_and_held_out,
+    seen_and_held_out_by,
+)
 from hmnpack.sources.split import choose_per_class, hold_out, normalisation_of
 from hmnpack.sources.tensors import tensor_source
 from hmnpack.sources.types import Source, SourceOptions, Split
@@ -20,6 +25,7 @@ __all__ = [
     "Split",
     "as_seen",
     "choose_per_class",
+    "chosen_by_held_out",
     "hold_out",
     "normalisation_of",
     "open_source",

@@ -129,4 +129,7 @@ def _write(path: Path, source: Source) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         sibling = Path(folder, path.name)
         save_file(tensors, sibling, {"source": json.dumps(facts)})
+        usual = Path(folder, "usual")
+        usual.touch()  # save_file leaves 0600, where others share a cache by the umask
+        sibling.chmod(usual.stat().st_mode)
         sibling.replace(path)

@@ -43,6 +43,17 @@ def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Spl
     raise BadData("the bundle does not tell which images were held out of its data")
 
 
+def chosen_by_held_out(manifest: Manifest) -> bool:
+    """Return whether held-out images had a say in a bundle: chose a beta, or when to stop.
+
+    It is then a little better on them than on others.
+    """
+    config = manifest.config
+    stages = () if config is None else (config.match.stopping, config.gradient.stopping)
+    pruned = any(pruning.held_out for pruning in manifest.provenance.prunings)
+    return pruned or any(stopping.probes for stopping in stages)
+
+
 def as_seen(manifest: Manifest, source: Source) -> Source:
     """Return a bundle's data as condensing saw it, with what was held out as the test split.
 

@@ -8,11 +8,15 @@ from torch import Tensor
 
 from hmnpack.errors import BadData
 from hmnpack.sources.assemble import check_labels
+from hmnpack.sources.convention import class_names
 from hmnpack.sources.fingerprint import split_of
 from hmnpack.sources.types import MAX_SIDE, Source
 
 MAX_CHANNELS = 16
 """Most channels of an image, as in the schema."""
+
+MAX_NAME = 1000
+"""Longest name of a data set, in characters, as in the schema."""
 
 _AXES = 4
 
@@ -35,15 +39,16 @@ def tensor_source(
 
     Raises:
         BadData: if pixels are no bytes, shapes do not go together, a class has no training image,
-            or a label names no class.
+            a label names no class, or the data's name is empty or too long for a bundle.
     """
+    if not 1 <= len(name) <= MAX_NAME:
+        raise BadData(f"the data's name has {len(name)} characters; give it 1 to {MAX_NAME:,}")
     images, labels = _checked("train", *train)
     tested = None if test is None else _checked("test", *test)
     if tested and tested[0].shape[1:] != images.shape[1:]:
         shapes = list(images.shape[1:]), list(tested[0].shape[1:])
         raise BadData(f"images of train are {shapes[0]} and of test {shapes[1]}; make them alike")
-    if classes is None:
-        classes = [str(label) for label in range(int(labels.max()) + 1)]
+    classes = class_names(classes, labels)
     check_labels(classes, labels, tested[1] if tested else None)
     splits = split_of(images, labels), split_of(*tested) if tested else None
     return Source(name, tuple(classes), *splits)

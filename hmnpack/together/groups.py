@@ -6,6 +6,11 @@ from typing import TypeVar
 import torch
 
 from hmnpack.errors import BadSettings
+from hmnpack.networks import build_network
+from hmnpack.networks.wide import can_be_wide
+from hmnpack.runtime import stream
+from hmnpack.schema.config import NetworkConfig
+from hmnpack.schema.container import ImageShape
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,6 +31,26 @@ def at_once_on(device: torch.device, wanted: int | None = None) -> int | None:
     if wanted < 1:
         raise BadSettings(f"{wanted} networks at once cannot be trained; give 1 or more")
     return wanted
+
+
+def side_by_side(
+    network: NetworkConfig, classes: int, image: ImageShape, most: int | None
+) -> int | None:
+    """Return how many networks of a kind are trained at a time: those that go side by side, or 1.
+
+    The others are trained one after another anyway, and alone each is done and kept by itself.
+
+    Args:
+        network: The kind.
+        classes: Number of classes K.
+        image: Shape of the images.
+        most: From :func:`at_once_on`.
+    """
+    if most == 1:
+        return most
+    trial = build_network(network, classes=classes, image=image, generator=stream(0, "trial"))
+    shape = image.channels, image.height, image.width
+    return most if can_be_wide(trial, shape) else 1
 
 
 def groups_of(items: Sequence[Item], most: int | None) -> list[Sequence[Item]]:

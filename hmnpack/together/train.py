@@ -27,6 +27,7 @@ from hmnpack.training import (
     OnBatch,
     TrainState,
     full_precision,
+    in_batches,
     learning_rate,
     mean_loss,
     optimiser_of,
@@ -196,7 +197,8 @@ def _train_side_by_side(
         orders = [torch.randperm(images, generator=generator) for generator in generators]
         losses = torch.zeros(schedule.steps, count, device=device)
         with seeded(stream(lesson.seed, lesson.names[0], "network", epoch), device):
-            for step, rows in enumerate(torch.stack(orders).to(device).split(config.batch, 1)):
+            order = torch.stack(orders).to(device)
+            for step, rows in enumerate(in_batches(order, config.batch, networks[0])):
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
                 optimiser.param_groups[0]["lr"] = rate
                 batch = pile.take(rows)

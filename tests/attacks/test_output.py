@@ -72,6 +72,14 @@ def test_folders_pipes_and_missing_parents(tmp_path, force):
         refuse_output(tmp_path / "none" / "a", force=force)
 
 
+def test_a_folder_that_may_not_be_written_is_refused_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "ro").mkdir()
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path / "ro")
+    with pytest.raises(BadSettings, match=r"the folder .*ro may not be written"):
+        refuse_output(tmp_path / "ro" / "a", force=False)
+    refuse_output(tmp_path / "a", force=False)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError])
 def test_an_interruption_leaves_the_old_file(tmp_path, error):
     path = tmp_path / "a"

@@ -10,8 +10,10 @@ import torch
 # Both import open_source, which a fixture replaces: had they not been imported before it does, they
 # would keep its stand-in for all tests to come.
 import hmnpack.compressor
-import hmnpack.evaluation  # noqa: F401
+import hmnpack.evaluation
 from hmnpack.budget import budget_of, plan
+from hmnpack.bundle import read
+from hmnpack.errors import Diverged
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Result, Row
@@ -383,6 +385,26 @@ class TestEvaluate:
         assert done.exit_code == 2
         assert said in done.stderr
         assert source.calls == calls == []
+
+    def test_a_network_that_fails_does_not_lose_those_before_it(
+        self, run, source, calls, bundle_file, monkeypatch
+    ):
+        real = hmnpack.evaluation.evaluate
+
+        def first_alone(bundle, data, config, **given):
+            if config.network.name != "convnet":
+                raise Diverged("the loss became nan")
+            return real(bundle, data, config, **given)
+
+        monkeypatch.setattr("hmnpack.evaluation.evaluate", first_alone)
+        given = ("evaluate", bundle_file, "--data", "pets", "--net", "convnet", "--net", "resnet18")
+        done = run(*given, "--record")
+        assert done.exit_code == Diverged.exit_code
+        assert "the loss became nan" in done.stderr
+        assert "convnet, tested on pets" in done.stdout
+        (score,) = read(bundle_file).manifest.scores
+        assert score.protocol.network.name == "convnet"
+        assert run(*given, "--json").stdout == ""
 
     def test_json_and_save_are_the_same_whole_result(
         self, run, source, calls, bundle_file, tmp_path

@@ -31,17 +31,27 @@ BUNDLE, FLOATS, WHOLE = row(BUNDLE_ROW, 60.0), row(FLOATS_ROW, 22.5), row(WHOLE_
 FILES = row(BYTES_ROW, 40.0, jpeg_quality=30, held_out_images=4990)
 
 
-def evaluation(*rows):
+def evaluation(*rows, **protocol):
     score = Score(
-        protocol=EvaluateConfig(), data="pets", fingerprint="0" * 64, images=9, accuracies=(60.0,)
+        protocol=EvaluateConfig(**protocol),
+        data="[red]pets",
+        fingerprint="0" * 64,
+        images=9,
+        accuracies=(60.0,),
     )
     return Evaluation(rows, score)
 
 
-def printed(found, width=PIPE_WIDTH):
-    console = Console(file=io.StringIO(), width=width)
-    console.print(accuracy_table("tested on [red]pets", found))
-    return console.file.getvalue()
+@pytest.fixture
+def printed(hmn_bundle):
+    """The function that prints evaluations of a bundle."""
+
+    def text(found, width=PIPE_WIDTH, manifest=hmn_bundle.manifest):
+        console = Console(file=io.StringIO(), width=width)
+        console.print(accuracy_table(found, manifest))
+        return console.file.getvalue()
+
+    return text
 
 
 def cells(text, start):
@@ -49,23 +59,23 @@ def cells(text, start):
     return line.removeprefix(start).split()
 
 
-def test_mean_deviation_and_interval():
+def test_mean_deviation_and_interval(printed):
     text = printed({"convnet": evaluation(BUNDLE)})
     assert "tested on [red]pets" in text
-    assert "convnet" not in text
+    assert text.count("convnet") == 1  # in the title, with no line of its own
     assert "+- 95 %" in text
     assert cells(text, BUNDLE_ROW) == ["11,680", "300", "234600", "60.00", "%", "0.25", "0.62", "3"]
     assert "random" not in text
     assert "whole" not in text
 
 
-def test_one_network_has_neither_deviation_nor_interval():
+def test_one_network_has_neither_deviation_nor_interval(printed):
     text = printed({"convnet": evaluation(row(BUNDLE_ROW, 60.0, networks=1))})
     assert cells(text, BUNDLE_ROW)[5:] == ["1"]
     assert "std" not in text
 
 
-def test_comparisons_are_columns_where_there_is_something_to_compare_with():
+def test_comparisons_are_columns_where_there_is_something_to_compare_with(printed):
     text = printed({"convnet": evaluation(BUNDLE, FLOATS, WHOLE)})
     assert cells(text, BUNDLE_ROW)[-2:] == ["+37.50", "25.25"]
     assert cells(text, FLOATS_ROW)[-2:] == ["-", "62.75"]
@@ -73,7 +83,7 @@ def test_comparisons_are_columns_where_there_is_something_to_compare_with():
     assert "below" not in printed({"convnet": evaluation(BUNDLE, FLOATS)})
 
 
-def test_the_widest_table_fits_a_pipe():
+def test_the_widest_table_fits_a_pipe(printed):
     """Every row is one line, with two networks as with one."""
     one = evaluation(BUNDLE, FLOATS, FILES, WHOLE)
     for found in ({"convnet": one}, {"convnet": one, "torchvision:resnet18": one}):
@@ -83,7 +93,7 @@ def test_the_widest_table_fits_a_pipe():
             assert len(lines) == len(found)
 
 
-def test_the_quality_is_said_below():
+def test_the_quality_is_said_below(printed):
     text = printed({"convnet": evaluation(BUNDLE, FILES)})
     assert "quality 30, the best on 4,990 images held out of train" in text
     both = printed(dict.fromkeys(("convnet", "vgg16"), evaluation(BUNDLE, FILES)))
@@ -113,3 +123,19 @@ def test_the_document_has_the_interval_and_the_comparisons(bundle, source):
 def test_the_document_leaves_out_what_is_not_known(bundle, source):
     result = result_of({"convnet": evaluation(BUNDLE)}, bundle.manifest, source, "cpu", 1.5)
     assert not [name for name in result.figures if name.startswith("points")]
+
+
+def test_held_out_images_that_chose_are_said_to(printed, hmn_bundle):
+    """Of 4 networks that end a stage early the held-out images were the judges."""
+    from hmnpack.recipes import RECIPES
+
+    manifest, found = hmn_bundle.manifest, {"convnet": evaluation(BUNDLE, held_out=True)}
+    text = printed(found, manifest=manifest)
+    assert "tested on images held out of [red]pets" in text
+    assert "too good" not in text
+    config = RECIPES["smoke"]
+    stopping = config.match.stopping.model_copy(update={"probes": 4})
+    match = config.match.model_copy(update={"stopping": stopping})
+    stopped = manifest.model_copy(update={"config": config.model_copy(update={"match": match})})
+    assert "these images chose its beta or when to stop" in printed(found, manifest=stopped)
+    assert "too good" not in printed({"convnet": evaluation(BUNDLE)}, manifest=stopped)

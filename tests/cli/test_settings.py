@@ -191,6 +191,19 @@ def test_a_protocol_is_where_an_evaluation_starts():
     assert (config.repeats, config.min_steps, config.rows) == (5, 0, ("count",))
 
 
+@pytest.mark.parametrize("name", ["match.stopping.patience", "match.synthetic_batch"])
+def test_no_number_is_larger_than_a_file_holds(name):
+    with pytest.raises(BadSettings, match=rf"{name} = 1\d+: no file may hold more than 9,22"):
+        CompressSettings(None, None, [f"{name}=1e20"], {}).config()
+
+
+@pytest.mark.parametrize("name", ["match.beta1", "match.beta2", "gradient.beta1", "gradient.beta2"])
+def test_a_mean_that_never_moves_is_refused(name):
+    """As Adam would, hours later."""
+    with pytest.raises(BadSettings, match=f"setting {name} = 1"):
+        CompressSettings(None, None, [f"{name}=1"], {}).config()
+
+
 def test_a_recipe_is_no_setting():
     with pytest.raises(BadSettings, match="name it by --recipe"):
         settings("recipe=paper")

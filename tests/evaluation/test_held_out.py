@@ -134,5 +134,5 @@ def test_a_score_on_images_held_out_of_other_data_is_not_repeated(source, bundle
     alone = judged.model_copy(update={"controls": False})
     record(path, bundle, evaluate(bundle, source, alone, device="cpu"), device="cpu")
     train = replace(source.train, fingerprint="9" * 64)
-    with pytest.raises(BadData, match="name the same data"):
+    with pytest.raises(BadData, match="not the data that the bundle was made from"):
         verify(path, replace(source, train=train), device="cpu")

@@ -6,7 +6,6 @@ from itertools import takewhile
 import pytest
 import torch
 
-from hmnpack.errors import BadSettings
 from hmnpack.evaluation import TrainingSet, from_jpeg, jpeg, jpeg_real, random_real
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.jpeg import picture_bytes
@@ -65,11 +64,6 @@ def test_a_table_that_holds_the_mark_of_the_scan_misleads_nobody():
     """Bytes by hand: begin, one segment of 6 bytes with FF DA in it, the scan's of 4, 5 more."""
     file = b"\xff\xd8\xff\xdb\x00\x06\xff\xda\x00\x02\xff\xda\x00\x04\x01\x0212\x00\xff\xd9"
     assert picture_bytes(file) == 5
-
-
-def test_jpeg_has_no_two_channels(split):
-    with pytest.raises(BadSettings, match="1 or 3 channels, not 2"):
-        jpeg_real(split(1, 1, channels=2), CLASSES, 1, 75, stream(0))
 
 
 class TestQuality:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from hmnpack.errors import BadSettings
 from hmnpack.evaluation import BYTES_ROW, FLOATS_ROW, evaluate
 from hmnpack.evaluation import bench as bench_module
 from hmnpack.evaluation.jpeg import jpeg
@@ -59,6 +60,19 @@ def test_pictures_take_no_more_bytes_than_the_tensors(bundle_of, images, source,
     assert row.name == BYTES_ROW
     assert row.images < len(source.train)
     assert ledger / 2 < row.figures["bytes"] <= ledger
+
+
+def test_two_channels_are_no_picture_and_nothing_is_trained_first(
+    bundle_of, images, source, split, config, trained
+):
+    two = split(4, 1, channels=2)
+    grey = replace(source, train=two, test=two)
+    bundle = bundle_of(images(classes=3, instances=1, image=grey.image), classes=source.classes)
+    with pytest.raises(BadSettings, match="1 or 3 channels, not 2; leave out the row `bytes`"):
+        evaluate(bundle, grey, config, device="cpu")
+    assert trained == []
+    evaluate(bundle, grey, config, settings={"rows": ["floats"]}, device="cpu")
+    assert trained
 
 
 @pytest.mark.parametrize(("name", "flips"), [("mnist", False), ("shades", True)])

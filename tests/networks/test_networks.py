@@ -7,7 +7,7 @@ from torch import nn
 from torchvision import models
 
 from hmnpack.errors import BadSettings, MissingExtra
-from hmnpack.networks import ConvNet, build_network
+from hmnpack.networks import ConvNet, build_network, library_version
 from hmnpack.runtime import stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
@@ -184,6 +184,20 @@ def test_densenet_keeps_the_size_of_small_images():
 def test_networks_for_32_pixels_refuse_tiny_images(name):
     with pytest.raises(BadSettings, match=f"{name} needs images of at least 16x16, not 8x20"):
         build(name, ImageShape(channels=1, height=8, width=20))
+
+
+@pytest.mark.parametrize(("name", "side"), [("resnet-ap", 256), ("densenet121", 80)])
+def test_images_too_long_for_their_height_are_refused(name, side):
+    """Pooling goes by the longer side, and leaves nothing of the shorter one."""
+    with pytest.raises(BadSettings, match=f"{name} cannot take 3x16x{side} images"):
+        build(name, ImageShape(channels=3, height=16, width=side))
+
+
+def test_only_timms_version_is_one_of_its_own(monkeypatch):
+    monkeypatch.setattr("hmnpack.networks.build.version", lambda name: f"{name} 9")
+    names = ("convnet", "torchvision:resnet18", "timm:resnet18")
+    found = [library_version(NetworkConfig(name=name)) for name in names]
+    assert found == [(), (), ("timm 9",)]
 
 
 def test_timm_is_an_extra():

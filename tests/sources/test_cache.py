@@ -56,6 +56,16 @@ def test_a_damaged_entry_is_made_again(options, damage):
     through_cache("a", "key", options, never)
 
 
+def test_others_may_read_it_as_far_as_the_umask_lets_them(options):
+    before = os.umask(0o027)
+    try:
+        through_cache("a", "key", options, make)
+    finally:
+        os.umask(before)
+    (path,) = (options.cache_root / "decoded").iterdir()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path):
     (tmp_path / "file").touch()
     options = SourceOptions(cache_dir=tmp_path / "file")

@@ -59,6 +59,7 @@ def test_what_the_caller_does_later_changes_nothing():
         ((TRAIN[0], TRAIN[1] - 1), None, None, "label -1 of train names no class"),
         ((TRAIN[0], TRAIN[1]), None, ("a", "b"), "label 2 of train names no class"),
         ((TRAIN[0], TRAIN[1] * 2), None, None, "class '1' has no images in train"),
+        ((TRAIN[0], TRAIN[1] * 10**10), None, None, "labels go up to 20000000000 with 9 images"),
         (TRAIN, (TEST[0], TEST[1] + 1), None, "label 3 of test names no class"),
         (TRAIN, (TEST[0][:, :, :5], TEST[1]), None, r"\[3, 6, 8\] and of test \[3, 5, 8\]"),
         (TRAIN, (TEST[0].float(), TEST[1]), None, r"images of test are torch\.float32"),
@@ -67,6 +68,12 @@ def test_what_the_caller_does_later_changes_nothing():
 def test_what_is_no_data_set(train, test, classes, match):
     with pytest.raises(BadData, match=match):
         tensor_source(train, test, classes=classes)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 1001])
+def test_a_name_that_no_bundle_could_record(name):
+    with pytest.raises(BadData, match=f"name has {len(name)} characters; give it 1 to 1,000"):
+        tensor_source(TRAIN, name=name)
 
 
 def test_it_is_packed_and_judged_like_any_other(tmp_path):
