@@ -83,7 +83,11 @@ class Request:
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every random number.")
 @set_option("match.steps=100")
 @config_option
-@click.option("--holdout", type=click.FloatRange(0, 0.9), help="Part of train to keep unseen.")
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 0.9),
+    help="Part of each class of train to keep unseen, for choices [default: 0.1].",
+)
 @source_options
 @click.option(
     "--max-minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Pause after so many."

@@ -119,7 +119,7 @@ class Choice:
     type=click.Choice(PROTOCOL_NAMES),
     default="short",
     show_default=True,
-    help="Settings to start from: paper is its appendix C.2 for this data and budget.",
+    help="Settings to start from; paper: as the paper trains, for its nearest data and budget.",
 )
 @click.option(
     "--net",

@@ -59,7 +59,9 @@ class Request:
     help="Which score, as `inspect` counts them [default: the last on this data].",
 )
 @click.option(
-    "--networks", type=click.IntRange(min=1), help="Networks [default: as many as recorded]."
+    "--networks",
+    type=click.IntRange(min=1),
+    help="Networks, at least 4 with those recorded [default: as many as recorded].",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed [default: the recorded one].")
 @source_options
