@@ -299,7 +299,8 @@ def _learned(
         match = Match(real, pool, config.match, config.seed, world, means.max_memory)
         fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
     if config.gradient.steps:
-        gradient = Match(real, pool, config.gradient, config.seed, world, means.max_memory)
+        check = partial(fitting.check, "a network to match through was trained")
+        gradient = Match(real, pool, config.gradient, config.seed, world, means.max_memory, check)
         fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
     return container
 

@@ -143,15 +143,29 @@ class Fitting:
             if fit.best.ended:
                 break
             fit.adam.set_rate(learning_rate(config, step))
-            loss = torch.zeros((), device=next(container.parameters()).device)
-            for block, part in enumerate(objective.losses(container, step)):
-                fit.adam.step(part, block)
-                loss += part.detach()
+            try:
+                loss = _taken(fit, step)
+            except Paused:  # by a check before the step's first loss: nothing is changed yet
+                self._save(_Step(stage, step, config.steps, torch.zeros(())), fit)
+                self.world.wait()
+                raise
             fit.average.add(step + 1)
             self._after(_Step(stage, step + 1, config.steps, loss), fit)
         fit.collect()
         fit.average.take()
         fit.best.take()
+
+    def check(self, doing: str) -> None:
+        """Stop the run here if it should stop; every rank calls this together.
+
+        Args:
+            doing: What is done meanwhile: ``"a network was trained"``.
+
+        Raises:
+            Paused: if the run should stop.
+        """
+        if self.world.any(self.clock.pausing())[0]:
+            raise Paused(f"paused while {doing}; --resume goes on from here")
 
     def trainings(self, container: Container) -> dict[str, Tensor]:
         """Return what the stage ``pruning`` has done before a pause: numbers by a training's name.
@@ -282,6 +296,15 @@ def _fit(container: Container, objective: Objective, config: StageConfig, world:
         WeightAverage(container, part, config.steps, world),
         BestWeights(container, stopping),
     )
+
+
+def _taken(fit: _Fit, step: int) -> Tensor:
+    """Take one step; return its loss on this rank, still on the device."""
+    loss = torch.zeros((), device=next(fit.container.parameters()).device)
+    for block, part in enumerate(fit.objective.losses(fit.container, step)):
+        fit.adam.step(part, block)
+        loss += part.detach()
+    return loss
 
 
 @dataclass(frozen=True)

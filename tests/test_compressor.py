@@ -135,6 +135,22 @@ def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(run, tmp_path, ever
     assert not output.with_name("x.hmn.ckpt").exists()
 
 
+def test_paused_while_a_network_is_trained_it_goes_on_with_that_network(run, tmp_path):
+    """Two networks of three epochs each: six pauses in these, whatever the other stages have."""
+    epochs = {"networks": 2, "inner_steps": 2, "train": {"epochs": 3}, "network": {"width": 4}}
+    document = with_settings(recipe_of("smoke").model_dump(), {"gradient": epochs})
+    config = CompressConfig.model_validate(document)
+    whole, output, reasons = run(config=config).to_bytes(), tmp_path / "x.hmn", []
+    for _ in range(40):
+        try:
+            run(output, config=config, resume=True, should_pause=lambda: True)
+            break
+        except Paused as pause:
+            reasons.append(str(pause))
+    assert sum("a network to match through was trained" in reason for reason in reasons) == 6
+    assert output.read_bytes() == whole
+
+
 def test_parts_by_their_number_and_by_their_images_are_the_same_parts(run):
     def matched(**parts):
         config = recipe_of("smoke")

@@ -13,7 +13,7 @@ from hmnpack.matching.objective import Match
 from hmnpack.networks import build_network
 from hmnpack.runtime import seeded, stream
 from hmnpack.schema.config import GradientConfig, NetworkConfig
-from hmnpack.training import optimiser_of, sgd_step, train
+from hmnpack.training import TrainState, optimiser_of, sgd_step, train
 
 _LEAST = 1 / 9
 """Smallest perturbation as a part of the largest (Acc-DD draws between 0.01 and 0.09)."""
@@ -31,6 +31,7 @@ class Learner:
         self.number = -1
         self.network: nn.Module = nn.Identity()
         self.optimiser: torch.optim.SGD | None = None
+        self._training: TrainState | None = None
         self._order: tuple[tuple[int, int], Tensor] | None = None
 
     @property
@@ -40,7 +41,12 @@ class Learner:
         return pool.architecture if config.start == "pool" and pool else config.network
 
     def begin(self, number: int) -> None:
-        """Take up network ``number``, as it is before its first step."""
+        """Take up network ``number``, as it is before its first step.
+
+        Its training goes on where a check or a pause has stopped it.
+        """
+        if number != self.number:
+            self._training = None
         self._put(number)
         config, seed = self.match.config, self.match.seed
         if config.perturb:
@@ -54,8 +60,15 @@ class Learner:
                 normalisation=self.match.data.normalisation,
                 seed=seed,
                 name=f"gradient network {number + 1}",
+                resume=self._training,
+                on_epoch=self._after_epoch,
             )
+            self._training = None
         self._same_on_every_rank()
+
+    def _after_epoch(self, state: TrainState) -> None:
+        self._training = state
+        self.match.check()
 
     def advance(self, step: int) -> None:
         """Train the network after a step, on the next ``train_images`` real images."""
@@ -77,6 +90,7 @@ class Learner:
             "number": self.number,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "training": self._training and dict(vars(self._training)),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -85,6 +99,8 @@ class Learner:
         assert self.optimiser is not None  # noqa: S101 - just put there
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
+        training = state.get("training")
+        self._training = None if training is None else TrainState(**training)
 
     def _put(self, number: int) -> None:
         """Make network ``number``, as it is before any training, and its optimiser."""

@@ -1,7 +1,7 @@
 """What every objective has: its inputs, its losses step by step, and what a pause must keep."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +27,8 @@ class Match(Generic[Config]):
         world: The ranks that share the classes.
         max_memory: Bytes that one chunk of classes, and what is kept of views, may take;
             None: no bound.
+        check: Called by every rank after each epoch of a network that is trained before its first
+            step; it may raise to stop there.
     """
 
     data: RealData
@@ -35,6 +37,7 @@ class Match(Generic[Config]):
     seed: int
     world: World = ALONE
     max_memory: int | None = None
+    check: Callable[[], None] = lambda: None
 
 
 class Objective(ABC):
