@@ -68,13 +68,12 @@ def record(
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait for other processes that record in a folder: of two at once one would be lost."""
-    place = os.open(folder, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):  # some network file systems lock no folders
+            place = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, place)
             fcntl.flock(place, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(place)
 
 
 def refuse_recording(path: str | Path) -> None:

@@ -191,13 +191,14 @@ def pruned(  # noqa: PLR0913
         Diverged: if a training fails.
     """
     spec, made_from = bundle.manifest.container, bundle.manifest.source
-    trainings = _each_for_itself(trainings or Trainings(), config, spec, device)
+    trainings = trainings or Trainings()
     keep = instances_to_keep(spec, ipc) if keep is None else fewer_instances(spec, ipc, keep)
     refuse_settings(config, 0 if held_out is None else len(held_out))
     config = _suited(config, made_from.name)
     areas, beta = None, config.beta
     scores: tuple[BetaScore, ...] = ()
     if config.strategy in BY_MARGIN:
+        trainings = _each_for_itself(trainings, config, spec, device)
         images = _decoded(bundle, device)
         areas = margins_of(images, config, seed, trainings)
         if held_out is not None and needs_held_out(config):
