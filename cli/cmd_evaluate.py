@@ -20,7 +20,7 @@ from hmnpack.cli.options import (
     taken_source,
     work_option,
 )
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadSettings, HmnError
 
 if TYPE_CHECKING:
     from hmnpack.bundle import Bundle
@@ -213,9 +213,7 @@ def _names(texts: tuple[str, ...]) -> tuple[str, ...] | None:
 
 def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> None:
     from hmnpack.bundle import read
-    from hmnpack.cli.outcome import accuracy_table
     from hmnpack.cli.progress import drawn
-    from hmnpack.cli.show import console
     from hmnpack.evaluation import evaluate as judge
 
     bundle = read(request.file)
@@ -223,10 +221,11 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     _refuse(request, configs, bundle.manifest)
     options = chosen_source(source_options)
     found: dict[str, Evaluation] = {}
+    refused: HmnError | None = None
+    begun = time.monotonic()
     try:  # what stops one network may not lose those before it, which took hours
         with going_on(request.work), drawn(quiet=request.quiet) as listener:
             source = opened(request.data, source_options, listener)
-            begun = time.monotonic()
             for config in configs:
                 found[config.network.name] = judge(
                     bundle,
@@ -238,14 +237,15 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
                     work=request.work,
                     listener=listener,
                 )
-                if request.record:
-                    _record(request, bundle, found[config.network.name])
+                if request.record and refused is None:
+                    refused = _recorded(request, bundle, found[config.network.name])
     finally:
-        if len(found) == len(configs):
+        if found:
             minutes = (time.monotonic() - begun) / 60
-            _show(request, bundle.manifest, source, found, minutes)
-        elif found and not request.as_json:
-            console().print(accuracy_table(found, bundle.manifest))
+            whole = len(found) == len(configs)
+            _show(request, bundle.manifest, source, found, minutes, save=whole)
+    if refused is not None:
+        raise refused
 
 
 def _refuse(request: Request, configs: list["EvaluateConfig"], manifest: "Manifest") -> None:
@@ -271,7 +271,10 @@ def _show(
     source: "Source",
     found: dict[str, "Evaluation"],
     minutes: float,
+    *,
+    save: bool,
 ) -> None:
+    """Print what was found, and save it if it is all: part of it would stop the same command."""
     from hmnpack.cli.outcome import accuracy_table, result_of
     from hmnpack.cli.show import console, print_json
     from hmnpack.output import write_atomically
@@ -280,7 +283,7 @@ def _show(
     if request.save or request.as_json:
         result = result_of(found, manifest, source, choose_device(request.device), minutes)
     try:
-        if request.save:
+        if request.save and save:
             text = result.model_dump_json(indent=2) + "\n"
             write_atomically(request.save, text.encode(), request.force)
     finally:
@@ -290,11 +293,16 @@ def _show(
             console().print(accuracy_table(found, manifest))
 
 
-def _record(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> None:
+def _recorded(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> HmnError | None:
+    """Write a score into the file; return why it could not be."""
     from hmnpack.cli.text import safe
     from hmnpack.scores import record
 
-    record(request.file, bundle, evaluation, device=request.device)
+    try:
+        record(request.file, bundle, evaluation, device=request.device)
+    except HmnError as error:
+        return error
     if not request.quiet:
         network = evaluation.score.protocol.network.name
         click.echo(safe(f"{request.file}: the score of {network} is recorded"), err=True)
+    return None

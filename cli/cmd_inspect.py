@@ -24,13 +24,13 @@ def inspect(file: Path, verify: bool, as_json: bool) -> None:
         click.echo(json.dumps(manifest.model_dump(mode="json"), indent=2))
         return
     from hmnpack.cli.show import console, facts, ledger_table
-    from hmnpack.cli.text import tested_on
 
     out = console()
     out.print(facts(str(file), _facts(manifest, file.stat().st_size, verify)))
     out.print(ledger_table(manifest.ledger, manifest.budget))
     for number, score in enumerate(manifest.scores, 1):
-        title = f"Score {number}: {score.protocol.network.name} on {tested_on(score)}"
+        data = score.protocol.tested_on(score.data)
+        title = f"Score {number}: {score.protocol.network.name} on {data}"
         out.print(facts(title, _score(score)))
 
 

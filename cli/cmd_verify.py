@@ -150,10 +150,10 @@ def _whole(file: Path, manifest: "Manifest") -> str:
 
 
 def _verdict(file: Path, found: "Repetition") -> str:
-    from hmnpack.cli.text import safe, tested_on
+    from hmnpack.cli.text import safe
 
     score, (low, high) = found.recorded, found.interval
-    what = f"{score.protocol.network.name} on {tested_on(score)}"
+    what = f"{score.protocol.network.name} on {score.protocol.tested_on(score.data)}"
     verdict, where = ("holds", "within") if found.holds else ("does not hold", "outside")
     return safe(
         f"{file}: score {found.number} {verdict}: {what}, "

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hmnpack.cli.show import plain, table
-from hmnpack.cli.text import safe, tested_on
+from hmnpack.cli.text import safe
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,8 @@ def accuracy_table(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> T
         manifest: Of the bundle.
     """
     network = "" if len(found) > 1 else f"{next(iter(found))}, "
-    title = f"{network}tested on {tested_on(next(iter(found.values())).score)}"
+    score = next(iter(found.values())).score
+    title = f"{network}tested on {score.protocol.tested_on(score.data)}"
     lines = [line for name, one in found.items() for line in _block(name, one, len(found) > 1)]
     columns = (*COLUMNS, *COMPARISONS)
     cells = zip(*lines, strict=True)
@@ -141,13 +142,16 @@ def _named(row: "Row", network: str) -> "Row":
 
 def _figures(network: str, found: "Evaluation", manifest: "Manifest") -> dict[str, "Figure"]:
     from hmnpack.evaluation import below_whole, over_random
+    from hmnpack.sources import chosen_by_held_out
 
     first, protocol = found.rows[0], found.score.protocol
     compared = {
         "points_over_random": over_random(first, found.rows),
         "points_below_whole": below_whole(first, found.rows),
     }
+    chosen_by = protocol.held_out and chosen_by_held_out(manifest)
     return {
+        **({"held_out_images_chose": True} if chosen_by else {}),
         "images": first.images,
         "floats": manifest.ledger.floats,
         "ipc": manifest.budget.ipc,

@@ -9,7 +9,7 @@ from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
     from hmnpack.schema.evaluation import EvaluateConfig
-    from hmnpack.schema.manifest import Manifest, Margins, Pruning, Score
+    from hmnpack.schema.manifest import Manifest, Margins, Pruning
 
 KILO = 1000
 
@@ -116,11 +116,6 @@ def protocol(config: "EvaluateConfig") -> str:
         f"{sizes}{train.epochs:,} epochs{least} of batches of {train.batch}, rate {train.lr:g}, "
         f"decay {train.weight_decay:g}; {augment}{cutmix}; seed {config.seed}"
     )
-
-
-def tested_on(score: "Score") -> str:
-    """Return what networks were tested on: ``"digits"``, ``"images held out of digits"``."""
-    return f"images held out of {score.data}" if score.protocol.held_out else score.data
 
 
 def stored(manifest: "Manifest") -> str:

@@ -37,7 +37,7 @@ from hmnpack.preflight import refuse_classes, refuse_early
 from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
-from hmnpack.recipes import default_recipe, needs_pool, recipe_of, shape_of
+from hmnpack.recipes import default_recipe, pool_stages, recipe_of, shape_of
 from hmnpack.runtime import Listener, choose_device, free_memory, silent, stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
@@ -290,7 +290,7 @@ def _learned(
 ) -> Container:
     """Return the container after all stages."""
     world, pool = fitting.world, None
-    if _pool_is_used(config, fitting):
+    if not all(fitting.is_past(stage) for stage in pool_stages(config)):
         pool, real = _pool(real, spec, config, fitting, means.cache)
     container = new_container(spec, config.container, stream(config.seed, "container"))
     container.to(real.device)
@@ -303,14 +303,6 @@ def _learned(
         gradient = Match(real, pool, config.gradient, config.seed, world, means.max_memory, check)
         fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
     return container
-
-
-def _pool_is_used(config: CompressConfig, fitting: Fitting) -> bool:
-    """Return whether a stage that is still to come uses the pool."""
-    if not fitting.is_past("matching"):
-        return needs_pool(config)
-    gradient = config.gradient
-    return gradient.networks > 0 and gradient.start == "pool" and not fitting.is_past("gradient")
 
 
 def _pool(

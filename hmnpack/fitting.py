@@ -69,7 +69,7 @@ class Clock:
             Paused: if the run should stop.
         """
         if self.pausing():
-            raise Paused(f"paused while {doing}; --resume goes on from here")
+            raise paused_while(doing)
 
     def due(self) -> bool:
         """Return whether a checkpoint should be written, and count from now if so."""
@@ -77,6 +77,11 @@ class Clock:
         if due:
             self._last = time.monotonic()
         return due
+
+
+def paused_while(doing: str) -> Paused:
+    """Return how a run ends that was stopped in the middle of something."""
+    return Paused(f"paused while {doing}; --resume goes on from here")
 
 
 class Fitting:
@@ -165,7 +170,7 @@ class Fitting:
             Paused: if the run should stop.
         """
         if self.world.any(self.clock.pausing())[0]:
-            raise Paused(f"paused while {doing}; --resume goes on from here")
+            raise paused_while(doing)
 
     def trainings(self, container: Container) -> dict[str, Tensor]:
         """Return what the stage ``pruning`` has done before a pause: numbers by a training's name.

@@ -39,7 +39,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
-from hmnpack.output import refuse_output
+from hmnpack.output import refuse_irregular, refuse_parent
 from hmnpack.runtime import Listener
 
 _OPENING = b'{"event"'
@@ -75,7 +75,9 @@ class JsonLines:
 
     def __init__(self, path: Path | str, *, resumed: bool = False) -> None:
         self.path = Path(path)
-        refuse_output(self.path, force=True)  # forced: nothing is replaced, lines are added
+        refuse_irregular(self.path)
+        if not self.path.exists():
+            refuse_parent(self.path)
         try:
             self._file = FileIO(self.path, "a+")
         except OSError as error:

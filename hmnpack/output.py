@@ -23,17 +23,26 @@ def refuse_output(path: str | PathLike[str], *, force: bool) -> None:
         BadSettings: if the folder that it would lie in does not exist, or may not be written.
     """
     path = Path(path)
+    refuse_irregular(path)
+    if path.exists() and not force:
+        raise OutputExists(
+            f"{path} exists; name another file, or use force (--force) to replace it"
+        )
+    refuse_parent(path)
+
+
+def refuse_irregular(path: Path) -> None:
+    """Check that a path is a regular file, or nothing yet.
+
+    Raises:
+        OutputExists: if it is a symbolic link, a folder or a device.
+    """
     if path.is_symlink():
         raise OutputExists(f"{path} is a symbolic link; name the file that it leads to")
     if path.is_dir():
         raise OutputExists(f"{path} is a folder; name a file in it")
     if path.exists() and not path.is_file():
         raise OutputExists(f"{path} is not a regular file; name another")
-    if path.exists() and not force:
-        raise OutputExists(
-            f"{path} exists; name another file, or use force (--force) to replace it"
-        )
-    refuse_parent(path)
 
 
 def refuse_same(output: str | PathLike[str], other: str | PathLike[str], what: str) -> None:

@@ -1,7 +1,6 @@
 """Scores in a file: what an evaluation found is written into the manifest of what it judged."""
 
 import contextlib
-import fcntl
 import os
 import platform
 import stat
@@ -69,7 +68,9 @@ def record(
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Wait for other processes that record in a folder: of two at once one would be lost."""
     with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError):  # some network file systems lock no folders
+        with contextlib.suppress(ImportError, OSError):  # not every system locks folders
+            import fcntl  # noqa: PLC0415 - Unix has it
+
             place = os.open(folder, os.O_RDONLY)
             held.callback(os.close, place)
             fcntl.flock(place, fcntl.LOCK_EX)

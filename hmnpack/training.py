@@ -148,8 +148,8 @@ def train(  # noqa: PLR0913
 def in_batches(order: Tensor, size: int, network: nn.Module) -> tuple[Tensor, ...]:
     """Cut shuffled rows [..., N] into batches; the last may be short.
 
-    Batch norm cannot train on one image: of a network that has it, a last batch of one gets
-    another from the batch before.
+    Batch norm cannot train on one image whose last map is one pixel: of a network that has it, a
+    last batch of one gets another from the batch before, if batches are of three or more.
     """
     count = order.shape[-1]
     if count % size == 1 and 2 < size < count and has_batch_norm(network):

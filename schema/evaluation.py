@@ -56,3 +56,7 @@ class EvaluateConfig(Extended):
     def control_rows(self) -> tuple[ControlRow, ...]:
         """The control rows that are wanted."""
         return (self.rows or DEFAULT_ROWS) if self.controls else ()
+
+    def tested_on(self, data: str) -> str:
+        """Return what networks are tested on, in words: a data set's name, or held-out images."""
+        return f"images held out of {data}" if self.held_out else data

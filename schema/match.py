@@ -71,7 +71,7 @@ class MatchConfig(TierRates):
         default=0,
         ge=0,
         description="Different views (a network, an augmentation, real images) that the steps go "
-        "round, or as many as a class has parts if these are more; the features of a view's real "
+        "round, rounded up to a multiple of a class's parts; the features of a view's real "
         "images are computed once and kept. 0: every step has a view of its own.",
     )
     blocks: Literal["last", "all"] = Field(

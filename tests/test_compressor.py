@@ -244,11 +244,8 @@ def test_a_resumed_run_trains_no_pool_that_it_has_done_with(run, tmp_path, monke
     document = with_settings(recipe_of("smoke").model_dump(), settings)
     config = CompressConfig.model_validate(document)
     run(tmp_path / "whole.hmn", config=config)
-    asked = 0
 
     def in_pruning():
-        nonlocal asked
-        asked += 1
         path = tmp_path / "x.hmn.ckpt"
         return path.exists() and torch.load(path, weights_only=True)["stage"] == "pruning"
 

@@ -6,7 +6,7 @@ import torch
 import hmnpack
 import hmnpack.compressor
 from hmnpack.errors import BadSettings
-from hmnpack.recipes import RECIPES, default_recipe, needs_pool, recipe_of, shape_of
+from hmnpack.recipes import RECIPES, default_recipe, needs_pool, pool_stages, recipe_of, shape_of
 from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
@@ -147,6 +147,14 @@ class TestNeedsPool:
         config = changed(recipe_of("paper"), warmup={"images": images})
         assert needs_pool(config)
         assert not needs_pool(changed(config, warmup={"steps": 0}))
+
+    def test_each_stage_by_itself(self):
+        """So that a resumed run makes none for a stage that is over."""
+        assert pool_stages(recipe_of("fast")) == ("matching",)
+        queue = changed(recipe_of("smoke"), match={"queue": {"size": 4}})
+        assert pool_stages(queue) == ("warm-up",)
+        both = changed(queue, gradient={"networks": 1, "start": "pool"})
+        assert pool_stages(both) == ("warm-up", "gradient")
 
     def test_where_there_is_a_queue_parts_alone_do(self):
         config = changed(recipe_of("paper"), match={"steps": 1, "queue": {"size": 3}})

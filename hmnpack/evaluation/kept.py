@@ -22,7 +22,7 @@ from hmnpack.work import work_name
 SECONDS = 60.0
 """Time between two states of a training; so much, and an epoch, is lost at most."""
 
-_KIND = "network-1"
+_KIND = "network-2"
 """To be raised when training, or a file's layout, changes."""
 
 

@@ -1,7 +1,7 @@
 """From a configuration to an initialised network."""
 
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -100,8 +100,16 @@ def library_version(config: NetworkConfig) -> tuple[str, ...]:
 
     Args:
         config: Its name.
+
+    Raises:
+        MissingExtra: if that is not installed.
     """
-    return (version("timm"),) if config.name.startswith("timm:") else ()
+    if not config.name.startswith("timm:"):
+        return ()
+    try:
+        return (version("timm"),)
+    except PackageNotFoundError as error:
+        raise MissingExtra.of(f"network {config.name!r}", "timm") from error
 
 
 def _known(config: NetworkConfig, names: list[str]) -> str:

@@ -64,7 +64,10 @@ def scores_part(manifest: Manifest, result: Result | None) -> Part:
         bodies.append(_of_result(result, manifest, paper))
     if not bodies:
         bodies.append(_nothing(paper))
-    if paper:
+    protocols = [score.protocol for score in manifest.scores]
+    if result is not None and result.protocol is not None:
+        protocols.append(result.protocol)
+    if paper and not (protocols and all(protocol.held_out for protocol in protocols)):
         bodies.append(_note(manifest, paper))
     return Part("scores", "Scores", join(bodies))
 
@@ -130,7 +133,7 @@ def _lines_of_paper(paper: PaperScore | None) -> list[Line]:
 
 def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) -> Html:
     network, train = score.protocol.network, score.protocol.train
-    title = f"{network.name}, {_tested_on(score.data, score.protocol)}"
+    title = f"{network.name}, tested on {score.protocol.tested_on(score.data)}"
     sizes = f" (width {network.width}, depth {network.depth})" if network.name == "convnet" else ""
     epochs, steps = plural(train.epochs, "epoch"), score.protocol.min_steps
     least = f" and {count(steps)} steps at least" if steps else ""
@@ -144,11 +147,6 @@ def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) ->
     lines = [*_lines_of_score(score), *papers]
     made = (_table(title, lines), _made_with(score), config)
     return join((tag("h3", heading), paragraph(said), *made))
-
-
-def _tested_on(data: str, protocol: EvaluateConfig | None) -> str:
-    held_out = protocol is not None and protocol.held_out
-    return f"tested on images held out of {data}" if held_out else f"tested on {data}"
 
 
 def _made_with(score: Score) -> Html:
@@ -168,7 +166,8 @@ def _made_with(score: Score) -> Html:
 def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> Html:
     facts = result.figures
     network, epochs = facts.get("network"), facts.get("epochs")
-    tested = f", {_tested_on(result.data.name, result.protocol)}" if result.data else ""
+    protocol = result.protocol or EvaluateConfig()
+    tested = f", tested on {protocol.tested_on(result.data.name)}" if result.data else ""
     title = f"{network or 'network'}{tested}"
     known = facts.get("bundle_data_sha256") is not None
     said = (
@@ -177,8 +176,8 @@ def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> 
         + (f", {epochs} epochs" if epochs is not None else "")
         + ("." if known else "; it does not say which bundle it is of.")
     )
-    held_out = result.protocol is not None and result.protocol.held_out
-    lines = [*_lines_of_result(result), *([] if held_out else _lines_of_paper(paper))]
+    papers = [] if protocol.held_out else _lines_of_paper(paper)
+    lines = [*_lines_of_result(result), *papers]
     again = paragraph("To repeat it: ", tag("code", result.command), kind="small")
     return join((tag("h3", title), paragraph(said), _table(title, lines), again))
 

@@ -11,6 +11,7 @@ from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
 from hmnpack.container import container_of, decode
 from hmnpack.errors import BadData, BadSettings
+from hmnpack.networks import library_version
 from hmnpack.pruning.margins import LabelledImages, margins_of
 from hmnpack.pruning.search import Search, best_beta
 from hmnpack.pruning.select import BY_MARGIN, kept_images
@@ -129,7 +130,8 @@ def _facts(manifest: Manifest, ipc: int, config: PruneConfig) -> tuple[object, .
     Which images were held out follows from the manifest.
     """
     made_of = manifest.model_copy(update={"scores": ()})
-    return made_of.model_dump_json(), ipc, config.model_dump_json()
+    versions = library_version(config.network)
+    return made_of.model_dump_json(), ipc, config.model_dump_json(), *versions
 
 
 def needs_held_out(config: PruneConfig) -> bool:

@@ -14,7 +14,7 @@ from hmnpack.runtime import Listener, silent
 from hmnpack.together import at_once_on, groups_of, within_memory
 from hmnpack.work import work_folder, work_name
 
-_KIND = "prune-1"
+_KIND = "prune-2"
 """To be raised when training, or the file's layout, changes."""
 
 Training = Callable[[Sequence[str], Listener], Tensor]

@@ -49,9 +49,9 @@ def chosen_by_held_out(manifest: Manifest) -> bool:
     It is then a little better on them than on others.
     """
     config = manifest.config
-    stages = () if config is None else (config.match.stopping, config.gradient.stopping)
+    stages = () if config is None else (config.match, config.gradient)
     pruned = any(pruning.held_out for pruning in manifest.provenance.prunings)
-    return pruned or any(stopping.probes for stopping in stages)
+    return pruned or any(stage.steps and stage.stopping.probes for stage in stages)
 
 
 def as_seen(manifest: Manifest, source: Source) -> Source:

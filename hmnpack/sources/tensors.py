@@ -48,10 +48,17 @@ def tensor_source(
     if tested and tested[0].shape[1:] != images.shape[1:]:
         shapes = list(images.shape[1:]), list(tested[0].shape[1:])
         raise BadData(f"images of train are {shapes[0]} and of test {shapes[1]}; make them alike")
-    classes = class_names(classes, labels)
-    check_labels(classes, labels, tested[1] if tested else None)
+    names = _names(classes, labels)
+    check_labels(names, labels, tested[1] if tested else None)
     splits = split_of(images, labels), split_of(*tested) if tested else None
-    return Source(name, tuple(classes), *splits)
+    return Source(name, tuple(names), *splits)
+
+
+def _names(classes: Sequence[str] | None, labels: Tensor) -> list[str]:
+    named = None if classes is None else list(classes)
+    if named == []:
+        raise BadData("no class is named; leave the names out, and classes have their numbers")
+    return class_names(named, labels)
 
 
 def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401

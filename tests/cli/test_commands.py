@@ -13,7 +13,7 @@ import hmnpack.compressor
 import hmnpack.evaluation
 from hmnpack.budget import budget_of, plan
 from hmnpack.bundle import read
-from hmnpack.errors import Diverged
+from hmnpack.errors import BadSettings, Diverged
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Result, Row
@@ -412,7 +412,23 @@ class TestEvaluate:
         assert "convnet, tested on pets" in done.stdout
         (score,) = read(bundle_file).manifest.scores
         assert score.protocol.network.name == "convnet"
-        assert run(*given, "--json").stdout == ""
+        part = Result.model_validate_json(run(*given, "--json", "--save", "r.json").stdout)
+        assert part.protocol.network.name == "convnet"
+        assert not Path("r.json").exists()  # or the same command would be refused
+
+    def test_a_score_that_is_refused_stops_nothing_else(
+        self, run, source, calls, bundle_file, tmp_path, monkeypatch
+    ):
+        def full(*_, **__):
+            raise BadSettings("there is no room")
+
+        monkeypatch.setattr("hmnpack.scores.record", full)
+        nets = ("--net", "convnet", "--net", "resnet18", "--record", "--save", tmp_path / "r.json")
+        done = run("evaluate", bundle_file, "--data", "pets", *nets)
+        assert (done.exit_code, len(calls)) == (2, 2)
+        assert "there is no room" in done.stderr
+        assert "resnet18" in done.stdout
+        assert (tmp_path / "r.json").exists()
 
     def test_json_and_save_are_the_same_whole_result(
         self, run, source, calls, bundle_file, tmp_path

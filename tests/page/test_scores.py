@@ -149,6 +149,21 @@ def test_without_a_score_it_says_so(manifest_of, images_bundle, parsed):
     assert "65.7" in parsed(scores_part(bare, None).body).text
 
 
+def test_the_papers_figures_are_for_the_test_split_alone(manifest_of, parsed):
+    manifest = manifest_of("cifar10", PRESETS[3])
+    held_out = [
+        score.model_copy(update={"protocol": score.protocol.model_copy(update={"held_out": True})})
+        for score in manifest.scores
+    ]
+    assert held_out
+    body = parsed(scores_part(manifest.model_copy(update={"scores": tuple(held_out)}), None).body)
+    assert "paper" not in body.text
+    both = manifest.model_copy(update={"scores": (*manifest.scores, *held_out)})
+    body = parsed(scores_part(both, None).body)
+    assert "the paper, ConvNet" in body.text
+    assert "figures are those of its Table 2" in body.text
+
+
 def test_a_score_on_held_out_images_is_not_called_one_on_the_test_split(full_bundle, parsed):
     score = full_bundle.manifest.scores[0]
     protocol = score.protocol.model_copy(update={"held_out": True})

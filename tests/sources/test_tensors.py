@@ -70,6 +70,12 @@ def test_what_is_no_data_set(train, test, classes, match):
         tensor_source(train, test, classes=classes)
 
 
+def test_names_in_an_array_are_names_and_none_are_not():
+    assert tensor_source(TRAIN, classes=np.array(["a", "b", "c"])).classes == ("a", "b", "c")
+    with pytest.raises(BadData, match="no class is named"):
+        tensor_source(TRAIN, classes=[])
+
+
 @pytest.mark.parametrize("name", ["", "x" * 1001])
 def test_a_name_that_no_bundle_could_record(name):
     with pytest.raises(BadData, match=f"name has {len(name)} characters; give it 1 to 1,000"):
