@@ -6,6 +6,10 @@ STAMP := $(VENV)/.installed
 OUT := demo-output
 SMALL := --set pool.network.width=32 --set match.steps=400
 
+# Words for a single command, not what a shell happens to have under such names.
+TYPED := NAME DATA LABEL SIZE SCALE RECIPE SETTINGS BUNDLE IPC NETWORKS ON SEED SEEDS TAG DEVICE WORK MINUTES SAVE
+$(foreach word,$(TYPED),$(if $(filter environment,$(origin $(word))),$(eval $(word) :=)))
+
 # The demo and the tests are of tiny images: threads would wait for each other longer than they
 # work, and many times as long on a machine that is busy with something else.
 demo test check: export OMP_NUM_THREADS ?= 1
@@ -19,7 +23,8 @@ help: ## list the targets
 venv: $(STAMP) ## create .venv and install hmnpack with what its tests need
 
 $(STAMP): pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 

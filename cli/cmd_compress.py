@@ -144,6 +144,7 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
 def _run(
     request: Request, settings: "CompressSettings", source_options: dict[str, Any]
 ) -> "Bundle":
+    from hmnpack.checkpoint import Checkpoint
     from hmnpack.cli.progress import drawn
     from hmnpack.compressor import RunOptions
     from hmnpack.compressor import compress as condense
@@ -153,10 +154,12 @@ def _run(
     from hmnpack.recipes import default_recipe, shape_of
     from hmnpack.runtime import choose_device
 
-    refuse_output(request.output, force=request.force)  # before minutes of opening
+    refuse_output(request.output, force=request.force)  # before minutes of opening, and any log
+    checkpoint = Checkpoint(Path(f"{request.output}.ckpt"))
+    checkpoint.refuse_unless(resume=request.resume, force=request.force)
     if request.log:
         refuse_same(request.log, request.output, "the output")
-        refuse_same(request.log, f"{request.output}.ckpt", "the checkpoint of the output")
+        refuse_same(request.log, checkpoint.path, "the checkpoint of the output")
     if request.max_minutes is not None and math.isnan(request.max_minutes):
         raise BadSettings("--max-minutes nan is no number of minutes; give one, such as 60")
     quiet = request.quiet or not leads()

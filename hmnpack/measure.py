@@ -40,9 +40,10 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
-    if status.is_file():  # where it is, the other figure begins at what the parent process had
-        (line,) = re.findall(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)
-        return int(line) * 1024
+    text = status.read_text() if status.is_file() else ""
+    found = re.findall(r"^VmHWM:\s*(\d+) kB$", text, re.MULTILINE)
+    if found:  # the other figure begins at what the parent process had
+        return int(found[0]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -90,7 +91,7 @@ def without_folders(words: Iterable[str]) -> list[str]:
     """
 
     def shown(word: str) -> str:
-        name, sign, value = word.rpartition("=")
+        name, sign, value = word.partition("=") if word.startswith("--") else ("", "", word)
         return f"{name}{sign}{Path(value).name if Path(value).is_absolute() else value}"
 
     return [shown(word) for word in words]

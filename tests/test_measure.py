@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from hmnpack import measure
 
@@ -53,7 +54,13 @@ def test_the_processor_has_a_name_without_proc(monkeypatch):
 def test_a_command_line_says_nothing_of_folders():
     words = ["--save", "/home/me/x.json", "--data=/home/me/cifar", "--set", "a.b=1", "runs/y"]
     shown = ["--save", "x.json", "--data=cifar", "--set", "a.b=1", "runs/y"]
+    words, shown = [*words, "/home/me/lr=0.1/x.hmn"], [*shown, "x.hmn"]
     assert measure.without_folders(words) == shown
+
+
+def test_the_peak_is_known_where_proc_does_not_say_it(monkeypatch):
+    monkeypatch.setattr(measure.Path, "read_text", lambda path: "Name: python\n")
+    assert measure.peak_memory(torch.device("cpu")) > 10**6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")

@@ -1,7 +1,10 @@
 """What the README tells a user to type exists, and its Python runs."""
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,26 @@ def test_every_target_of_make_exists():
     assert targets <= set(
         re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
     )
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_takes_no_words_from_the_environment():
+    """Some systems have a NAME of their own, which is no bundle's."""
+
+    def printed(*words, **variables):
+        made = subprocess.run(
+            ["make", "-n", "verify-bundles", *words],
+            cwd=ROOT,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return made.stdout
+
+    assert printed(NAME="DESKTOP-ABC", DATA="/srv/data") == printed()
+    digits = printed("NAME=digits", "DATA=digits")
+    assert "verify examples/bundles/digits.hmn --data 'digits'" in digits
 
 
 def test_the_python_of_the_library_use_runs(monkeypatch, tmp_path, bundle_of, hmn):

@@ -117,6 +117,7 @@ def _write(
         protocol=evaluation.score.protocol,
         controls=tuple(controls),
         figures={
+            "bundle_data_sha256": manifest.data_sha256,
             "ipc": manifest.budget.ipc,
             "images": headline.images,
             "floats": manifest.ledger.floats,

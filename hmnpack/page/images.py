@@ -93,8 +93,9 @@ def _tiles(said: str, row: tuple[tuple[int, bytes], ...], wall: Wall) -> Html:
 
 
 def _order(manifest: Manifest) -> str:
-    """Return in which order images lie in the file: pruning by margins is what orders them."""
-    if manifest.margins and manifest.provenance.prunings:
+    """Return in which order images lie in the file: that of the last pruning that chose some."""
+    chose = [each.config.strategy for each in manifest.provenance.prunings]
+    if [strategy for strategy in chose if strategy != "none"][-1:] not in ([], ["random"]):
         return "the most useful first"
     return "in the order of the file"
 

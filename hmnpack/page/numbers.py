@@ -1,6 +1,7 @@
 """Numbers as a reader should see them."""
 
 from collections.abc import Sequence
+from math import floor, log10
 from statistics import mean, stdev
 
 SPACE = "\N{NO-BREAK SPACE}"
@@ -24,8 +25,8 @@ def short(number: float) -> str:
     """Return a number in four digits at most, as on an axis: ``"0.05"``, ``"12,000"``."""
     if number and not 1e-4 <= abs(number) < 1e7:
         return f"{number:.3g}".replace("-", MINUS)
-    shown = f"{number:,.4f}" if abs(number) < 10 else f"{number:,.2f}"
-    return shown.rstrip("0").rstrip(".").replace("-", MINUS)
+    digits = max(1, 3 - floor(log10(abs(number)))) if number else 1
+    return f"{number:,.{digits}f}".rstrip("0").rstrip(".").replace("-", MINUS)
 
 
 def rough(number: float) -> str:

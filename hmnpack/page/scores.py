@@ -60,7 +60,7 @@ def scores_part(manifest: Manifest, result: Result | None) -> Part:
     bodies = [
         _of_score(score, number, last, paper) for number, score in enumerate(manifest.scores, 1)
     ]
-    if result is not None:
+    if result is not None and not any(_is_of(result, score) for score in manifest.scores):
         bodies.append(_of_result(result, manifest, paper))
     if not bodies:
         bodies.append(_nothing(paper))
@@ -70,6 +70,11 @@ def scores_part(manifest: Manifest, result: Result | None) -> Part:
     if paper and not (protocols and all(protocol.held_out for protocol in protocols)):
         bodies.append(_note(manifest, paper))
     return Part("scores", "Scores", join(bodies))
+
+
+def _is_of(result: Result, score: Score) -> bool:
+    """Return whether a result is one measurement with a recorded score."""
+    return (result.protocol, result.accuracies) == (score.protocol, score.accuracies)
 
 
 def headline(manifest: Manifest, result: Result | None) -> tuple[str, Line] | None:

@@ -8,9 +8,9 @@ become ``_``. classes.json says which folder is which class.
 
 import contextlib
 import json
-import os
 import re
 import shutil
+import stat
 from pathlib import Path
 
 from hmnpack.errors import BadSettings, OutputExists
@@ -101,8 +101,14 @@ def _foreign_within(out: Path, folders: set[str]) -> set[str]:
         for name in folders
         if (out / name).is_dir()
         for entry in (out / name).iterdir()
+        if not _is_clutter(entry.name)
         if not _IMAGE.fullmatch(entry.name) or not entry.is_file()
     }
+
+
+def _is_clutter(name: str) -> bool:
+    """Return whether a file is what showing a folder on a screen leaves in it."""
+    return name.startswith("._") or name in {".DS_Store", ".directory", "Thumbs.db", "desktop.ini"}
 
 
 def _written(out: Path) -> set[str]:
@@ -125,7 +131,7 @@ def _put(new: Path, out: Path) -> None:
         new.rename(out)
         return
     written = _written(out)
-    os.chmod(new, out.stat().st_mode & 0o7777)  # noqa: PTH101 - Path.chmod follows links too
+    mode = out.stat().st_mode & 0o7777
     old = sibling_of(out)
     foreign = [entry.name for entry in out.iterdir() if entry.name not in written]
     with contextlib.ExitStack() as undo:
@@ -139,4 +145,6 @@ def _put(new: Path, out: Path) -> None:
         for name in foreign:
             move(old / name, out / name)
         undo.pop_all()
+    old.chmod(mode | stat.S_IRWXU)  # or nothing could be removed from it
     shutil.rmtree(old, ignore_errors=True)
+    out.chmod(mode)

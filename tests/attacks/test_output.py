@@ -123,6 +123,15 @@ def test_force_does_not_replace_what_others_wrote(images_bundle, tmp_path):
     assert left_over(out / "ant") == ["holiday.jpg"]
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "._0.png", "Thumbs.db"])
+def test_what_a_file_browser_leaves_is_nobodys(images_bundle, tmp_path, name):
+    out = tmp_path / "out"
+    hmnpack.expand(images_bundle, out)
+    (out / "ant" / name).touch()
+    hmnpack.expand(images_bundle, out, force=True)
+    assert name not in left_over(out / "ant")
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"made_by":"x"}', '{"made_by":"hmnpack"}', "[" * 9999])
 def test_an_index_that_is_not_ours_allows_nothing(images_bundle, tmp_path, text):
     out = tmp_path / "out"

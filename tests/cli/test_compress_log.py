@@ -141,6 +141,16 @@ def test_a_log_has_a_file_of_its_own(run, told, tmp_path, monkeypatch, log, said
     assert not list(tmp_path.glob("x.hmn*"))
 
 
+def test_a_command_that_forgets_to_resume_leaves_the_log_as_it_is(run, told, tmp_path):
+    (tmp_path / "x.hmn.ckpt").write_bytes(b"a run")
+    (tmp_path / "x.jsonl").write_text("its log\n")
+    words = ("-o", tmp_path / "x.hmn", "--log", tmp_path / "x.jsonl")
+    done = run("compress", "pets", "--ipc", 1, *words)
+    assert (done.exit_code, told) == (2, [])
+    assert "holds an unfinished run" in done.stderr
+    assert (tmp_path / "x.jsonl").read_text() == "its log\n"
+
+
 def test_minutes_are_a_number(run, told, tmp_path):
     words = ("compress", "pets", "--ipc", 1, "-o", tmp_path / "x.hmn", "--max-minutes", "nan")
     assert "--max-minutes nan is no number" in run(*words).stderr

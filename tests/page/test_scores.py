@@ -140,6 +140,16 @@ def test_a_result_file_is_a_score_too(full_bundle, result, parsed):
     assert (name, line.mean) == ("test accuracy", 51.0)
 
 
+def test_a_result_that_is_recorded_in_the_file_stands_once(full_bundle, result, parsed):
+    manifest = full_bundle.manifest
+    score = manifest.scores[0]
+    changes = {"protocol": score.protocol, "accuracies": score.accuracies}
+    same = result.model_copy(update=changes)
+    assert len(list(parsed(scores_part(manifest, same).body).all("h3"))) == 1
+    other = same.model_copy(update={"accuracies": (1.0,)})
+    assert len(list(parsed(scores_part(manifest, other).body).all("h3"))) == 2
+
+
 def test_without_a_score_it_says_so(manifest_of, images_bundle, parsed):
     body = parsed(scores_part(images_bundle.manifest, None).body)
     assert body.text.startswith("No score is recorded in this file")
