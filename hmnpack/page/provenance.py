@@ -60,14 +60,15 @@ def _missing(manifest: Manifest, log: RunLog | None) -> Iterator[tuple[object, .
 def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     source, spec, made = manifest.source, manifest.container, manifest.provenance
     skipped = f"; {plural(source.skipped, 'unreadable image')} left out" if source.skipped else ""
-    yield "Data", f"{source.name}, {plural(source.train_images, 'training image')}{skipped}"
+    images = plural(source.train_images, "training image")
+    yield "Data", join((name_of(source.name), f", {images}{skipped}"))
     yield "Held out", f"{plural(source.held_out, 'image')} of these that condensing never saw"
     yield "Fingerprint of the data", tag("code", source.fingerprint)
     yield "Classes", _classes(manifest.classes)
-    images = (spec.image.channels, spec.image.height, spec.image.width)
+    sides = (spec.image.channels, spec.image.height, spec.image.width)
     yield (
         "Images",
-        f"{count(spec.images)} of {shape(images)}, {count(spec.instances)} of each class",
+        f"{count(spec.images)} of {shape(sides)}, {count(spec.instances)} of each class",
     )
     yield "Mean of the channels", _channels(manifest.normalisation.mean)
     yield "Deviation of the channels", _channels(manifest.normalisation.std)
