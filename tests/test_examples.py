@@ -264,6 +264,19 @@ class TestProxy:
 
         return result
 
+    def test_a_result_on_other_data_is_not_replaced(self, tmp_path):
+        from hmnpack.errors import BadSettings
+        from hmnpack.schema.result import DataFacts
+
+        write = script("reproduce/record.py").write_result
+        facts = {"name": "x", "device": "cpu", "typed_data": "digits", "accuracy_mean": 50.0}
+        first = DataFacts(name="CIFAR-10", fingerprint="1")
+        path = write(tmp_path, data=first, **facts)
+        before = path.read_text()
+        with pytest.raises(BadSettings, match=r"is of CIFAR-10, this of digits; name this one"):
+            write(tmp_path, data=DataFacts(name="digits", fingerprint="2"), **facts)
+        assert path.read_text() == before
+
     def test_it_is_paused_then_scored_by_several_processes(self, run, result, tmp_path, capsys):
         from hmnpack.bundle import read
 
@@ -277,6 +290,9 @@ class TestProxy:
         both = result("smoke.json")
         assert (tmp_path / "runs" / "smoke.hmn").stat().st_mtime_ns == bundle
         assert (one.networks, both.networks) == (1, 2)
+        assert run("--seeds", "0") == 0
+        assert "stays, as it is of more networks" in capsys.readouterr().err
+        assert result("smoke.json") == both
         assert both.figures["accuracy_seed_1"] == one.accuracy_mean
         mean = (both.figures["accuracy_seed_0"] + both.figures["accuracy_seed_1"]) / 2
         assert both.accuracy_mean == pytest.approx(mean)

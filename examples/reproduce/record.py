@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import mean, stdev
 
+from hmnpack.errors import BadSettings
 from hmnpack.evaluation.bench import half_interval
 from hmnpack.fitting import REPORT_EVERY
 from hmnpack.measure import commit, machine_facts, without_folders
@@ -77,11 +78,16 @@ def _common(figures: list[dict[str, Figure]]) -> dict[str, Figure]:
 def write_result(folder: Path, *, device: str, typed_data: str, **facts: object) -> Path:
     """Fill in what every result has, write it, and print where.
 
+    A result of fewer networks, as of one process of several, does not replace one of more.
+
     Args:
         folder: Where; the file has the result's name.
         device: Where it was measured.
         typed_data: The data set as it was typed; see :func:`command_line`.
         facts: Fields of ``Result`` but the command, the commit and the machine.
+
+    Raises:
+        BadSettings: if there is a result of that name on other data.
     """
     known = {
         "command": command_line(sys.argv, typed_data),
@@ -91,9 +97,24 @@ def write_result(folder: Path, *, device: str, typed_data: str, **facts: object)
     result = Result.model_validate(facts | known)
     folder.mkdir(exist_ok=True)
     path = folder / f"{result.name}.json"
+    there = Result.model_validate_json(path.read_bytes()) if path.exists() else None
+    if there and there.data and result.data and there.data.fingerprint != result.data.fingerprint:
+        raise BadSettings(
+            f"{path} is of {there.data.name}, this of {result.data.name}; name this one (--tag, or "
+            "--name): what was trained is kept"
+        )
+    if there and _networks(there) > _networks(result):
+        more = f"{path} stays, as it is of more networks than this; delete it to replace it"
+        print(more, file=sys.stderr)
+        return path
     path.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
     print(path)
     return path
+
+
+def _networks(result: Result) -> int:
+    """Return of how many networks a result's headline is, or of a table all rows."""
+    return result.networks or sum(row.networks for row in result.controls)
 
 
 def command_line(words: list[str], data: str) -> str:
