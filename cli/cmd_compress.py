@@ -144,7 +144,7 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
 def _run(
     request: Request, settings: "CompressSettings", source_options: dict[str, Any]
 ) -> "Bundle":
-    from hmnpack.checkpoint import Checkpoint
+    from hmnpack.checkpoint import Checkpoint, checkpoint_of
     from hmnpack.cli.progress import drawn
     from hmnpack.compressor import RunOptions
     from hmnpack.compressor import compress as condense
@@ -155,7 +155,7 @@ def _run(
     from hmnpack.runtime import choose_device
 
     refuse_output(request.output, force=request.force)  # before minutes of opening, and any log
-    checkpoint = Checkpoint(Path(f"{request.output}.ckpt"))
+    checkpoint = Checkpoint(checkpoint_of(request.output))
     checkpoint.refuse_unless(resume=request.resume, force=request.force)
     if request.log:
         refuse_same(request.log, request.output, "the output")

@@ -112,6 +112,11 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
+def checkpoint_of(output: Path) -> Path:
+    """Return where the checkpoint of a run lies that writes a file."""
+    return output.with_name(output.name + ".ckpt")
+
+
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
     """Return what tells runs apart whose checkpoints may not be exchanged."""
     settings, version = config.model_dump_json(), str(torch.__version__)

@@ -17,7 +17,7 @@ import torch
 
 from hmnpack.budget import budget_of, ipc_of, plan
 from hmnpack.bundle import Bundle, data_sha256
-from hmnpack.checkpoint import Checkpoint, key_of
+from hmnpack.checkpoint import Checkpoint, checkpoint_of, key_of
 from hmnpack.container import HMN, Container, new_container
 from hmnpack.errors import BadSettings
 from hmnpack.fitting import Clock, Fitting
@@ -135,7 +135,7 @@ def compress(  # noqa: PLR0913
     merged(config or recipe_of(recipe), settings or {})
     if options.unpruned is not None:
         refuse_output(options.unpruned, force=options.force or options.resume)
-        for other in (output, _checkpoint_of(Path(output))) if output is not None else ():
+        for other in (output, checkpoint_of(Path(output))) if output is not None else ():
             refuse_same(options.unpruned, other, "the output, or its checkpoint")
     with joined(device) as world:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
@@ -152,10 +152,6 @@ def compress(  # noqa: PLR0913
     return bundle
 
 
-def _checkpoint_of(output: Path) -> Path:
-    return output.with_name(output.name + ".ckpt")
-
-
 @dataclass(frozen=True)
 class _Run:
     """What one run of ``compress`` is: budget, options, device, ranks, and who is told."""
@@ -169,7 +165,7 @@ class _Run:
     def checkpoint(self, output: Path) -> Checkpoint:
         """Return the checkpoint beside an output that may be written."""
         leader = self.world.rank == 0
-        checkpoint = Checkpoint(_checkpoint_of(output), leader=leader)
+        checkpoint = Checkpoint(checkpoint_of(output), leader=leader)
         with self.world.leader_first():
             if leader:
                 refuse_output(output, force=self.options.force)
@@ -300,7 +296,8 @@ def _learned(
         fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
     if config.gradient.steps:
         check = partial(fitting.check, "a network to match through was trained")
-        gradient = Match(real, pool, config.gradient, config.seed, world, means.max_memory, check)
+        most = means.max_memory
+        gradient = Match(real, pool, config.gradient, config.seed, world, most, check=check)
         fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
     return container
 

@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hmnpack.errors import BadSettings
+from hmnpack.schema.base import MAX_INTEGER
 
 Model = TypeVar("Model", bound=BaseModel)
-
-LARGEST = 2**63 - 1
-"""Largest whole number in a manifest, which is read as 64 bits."""
 
 
 def merged(base: Model, *layers: Mapping[str, object]) -> Model:
@@ -34,8 +32,10 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
                 raise BadSettings(f"unknown setting {path!r}; {_did_you_mean(path, known)}")
             _put(document, path, value)
     for path, value in _leaves(document):
-        if isinstance(value, int) and abs(value) > LARGEST:
-            raise BadSettings(f"setting {path} = {value}: no file may hold more than {LARGEST:,}")
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise BadSettings(
+                f"setting {path} = {value}: no file may hold more than {MAX_INTEGER:,}"
+            )
     try:
         # As JSON, whose strict reading takes a list for a tuple, but neither true nor "1" for 1.
         return kind.model_validate_json(json.dumps(document, default=_refused), strict=True)

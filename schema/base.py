@@ -4,6 +4,9 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+MAX_INTEGER = 2**63 - 1
+"""Largest whole number in a document: readers count in 64 bits."""
+
 
 class Frozen(BaseModel):
     """An immutable model that refuses unknown fields and non-finite numbers."""

@@ -21,6 +21,7 @@ from hmnpack.bundle.faults import (
 )
 from hmnpack.bundle.header import Entry, Header, strict_json
 from hmnpack.errors import BadBundle
+from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.ledger import Ledger, TensorRow
 from hmnpack.schema.manifest import FORMAT_VERSION, Manifest
 from hmnpack.version import __version__
@@ -95,7 +96,7 @@ def _expect_int64(value: object, place: str) -> None:
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             _expect_int64(inner, f"{place}.{key}")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+    elif isinstance(value, int) and not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
         raise BadManifest(f"manifest key {place[1:]}: an integer of more than 64 bits")
 
 

@@ -45,8 +45,6 @@ class Learner:
 
         Its training goes on where a check or a pause has stopped it.
         """
-        if number != self.number:
-            self._training = None
         self._put(number)
         config, seed = self.match.config, self.match.seed
         if config.perturb:

@@ -94,8 +94,9 @@ def _tiles(said: str, row: tuple[tuple[int, bytes], ...], wall: Wall) -> Html:
 
 def _order(manifest: Manifest) -> str:
     """Return in which order images lie in the file: that of the last pruning that chose some."""
-    chose = [each.config.strategy for each in manifest.provenance.prunings]
-    if [strategy for strategy in chose if strategy != "none"][-1:] not in ([], ["random"]):
+    strategies = [each.config.strategy for each in manifest.provenance.prunings]
+    chose = [strategy for strategy in strategies if strategy != "none"]
+    if chose and chose[-1] != "random":
         return "the most useful first"
     return "in the order of the file"
 

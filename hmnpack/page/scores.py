@@ -65,8 +65,8 @@ def scores_part(manifest: Manifest, result: Result | None) -> Part:
     if not bodies:
         bodies.append(_nothing(paper))
     protocols = [score.protocol for score in manifest.scores]
-    if result is not None and result.protocol is not None:
-        protocols.append(result.protocol)
+    if result is not None:
+        protocols.append(_protocol_of(result))
     if paper and not (protocols and all(protocol.held_out for protocol in protocols)):
         bodies.append(_note(manifest, paper))
     return Part("scores", "Scores", join(bodies))
@@ -82,11 +82,16 @@ def headline(manifest: Manifest, result: Result | None) -> tuple[str, Line] | No
     if manifest.scores:
         last = manifest.scores[-1]
         return _accuracy(last.protocol), _lines_of_score(last)[0]
-    return (_accuracy(result.protocol), _lines_of_result(result)[0]) if result else None
+    return (_accuracy(_protocol_of(result)), _lines_of_result(result)[0]) if result else None
 
 
-def _accuracy(protocol: EvaluateConfig | None) -> str:
-    return "held-out accuracy" if protocol and protocol.held_out else "test accuracy"
+def _protocol_of(result: Result) -> EvaluateConfig:
+    """Return how a result was judged; one that does not say is of the test split."""
+    return result.protocol or EvaluateConfig()
+
+
+def _accuracy(protocol: EvaluateConfig) -> str:
+    return "held-out accuracy" if protocol.held_out else "test accuracy"
 
 
 def _lines_of_score(score: Score) -> list[Line]:
@@ -127,8 +132,9 @@ def _std(value: float | None, networks: int) -> float | None:
     return value if networks > 1 else None
 
 
-def _lines_of_paper(paper: PaperScore | None) -> list[Line]:
-    if paper is None:
+def _lines_of_paper(paper: PaperScore | None, protocol: EvaluateConfig) -> list[Line]:
+    """Return the paper's lines beside those of a protocol: they are of the test split."""
+    if paper is None or protocol.held_out:
         return []
     return [
         Line(f"the paper, {paper.network}", "paper", paper.accuracy, paper.std),
@@ -148,8 +154,7 @@ def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) ->
     )
     config = settings(f"Protocol (seed {score.protocol.seed})", score.protocol)
     heading = title if last == 1 else f"Score {number}: {title}"
-    papers = [] if score.protocol.held_out else _lines_of_paper(paper)
-    lines = [*_lines_of_score(score), *papers]
+    lines = [*_lines_of_score(score), *_lines_of_paper(paper, score.protocol)]
     made = (_table(title, lines), _made_with(score), config)
     return join((tag("h3", heading), paragraph(said), *made))
 
@@ -171,7 +176,7 @@ def _made_with(score: Score) -> Html:
 def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> Html:
     facts = result.figures
     network, epochs = facts.get("network"), facts.get("epochs")
-    protocol = result.protocol or EvaluateConfig()
+    protocol = _protocol_of(result)
     tested = f", tested on {protocol.tested_on(result.data.name)}" if result.data else ""
     title = f"{network or 'network'}{tested}"
     known = facts.get("bundle_data_sha256") is not None
@@ -181,8 +186,7 @@ def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> 
         + (f", {epochs} epochs" if epochs is not None else "")
         + ("." if known else "; it does not say which bundle it is of.")
     )
-    papers = [] if protocol.held_out else _lines_of_paper(paper)
-    lines = [*_lines_of_result(result), *papers]
+    lines = [*_lines_of_result(result), *_lines_of_paper(paper, protocol)]
     again = paragraph("To repeat it: ", tag("code", result.command), kind="small")
     return join((tag("h3", title), paragraph(said), _table(title, lines), again))
 
@@ -213,7 +217,7 @@ def _nothing(paper: PaperScore | None) -> Html:
     said = paragraph("No score is recorded in this file: ", how, " records one.")
     if paper is None:
         return said
-    return join((said, _table("the paper's networks", _lines_of_paper(paper))))
+    return join((said, _table("the paper's networks", _lines_of_paper(paper, EvaluateConfig()))))
 
 
 def _note(manifest: Manifest, paper: PaperScore) -> Html:

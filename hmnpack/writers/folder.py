@@ -132,6 +132,7 @@ def _put(new: Path, out: Path) -> None:
         return
     written = _written(out)
     mode = out.stat().st_mode & 0o7777
+    new.chmod(mode | stat.S_IRWXU)  # or nothing could be moved into it
     old = sibling_of(out)
     foreign = [entry.name for entry in out.iterdir() if entry.name not in written]
     with contextlib.ExitStack() as undo:
@@ -145,6 +146,6 @@ def _put(new: Path, out: Path) -> None:
         for name in foreign:
             move(old / name, out / name)
         undo.pop_all()
+    out.chmod(mode)
     old.chmod(mode | stat.S_IRWXU)  # or nothing could be removed from it
     shutil.rmtree(old, ignore_errors=True)
-    out.chmod(mode)
