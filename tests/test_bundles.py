@@ -17,8 +17,8 @@ pytestmark = pytest.mark.skipif(not BUNDLES.is_dir(), reason="no source tree in 
 def test_there_are_bundles_and_their_pages_and_nothing_else():
     names = {path.stem for path in BUNDLES.glob("*.hmn")}
     assert names
-    pages = {f"{name}.html" for name in names}
-    assert {path.name for path in BUNDLES.iterdir()} - pages == {f"{name}.hmn" for name in names}
+    files = {f"{name}.{ending}" for name in names for ending in ("hmn", "html")}
+    assert {path.name for path in BUNDLES.iterdir()} == files | {"README.md"}
 
 
 @pytest.mark.parametrize("path", sorted(BUNDLES.glob("*.hmn")), ids=lambda path: path.stem)
@@ -29,9 +29,9 @@ def test_each_is_whole_and_named_by_its_data_and_budget(path):
     assert budget in ("", str(manifest.budget.ipc))
 
 
-def settings_of_the_front_page():
-    """Give each file's name with the settings that the README says it was made by."""
-    page = BUNDLES.parents[1] / "README.md"
+def settings_of_the_page():
+    """Give each file's name with the settings that the page beside it says it was made by."""
+    page = BUNDLES / "README.md"
     text = page.read_text(encoding="utf-8").partition("| file | settings |\n")[2]
     text = text.partition("\n\n")[0]
     for name, cell in re.findall(r"^\| `([\w-]+)` \| (.*) \|$", text, re.MULTILINE):
@@ -39,8 +39,8 @@ def settings_of_the_front_page():
         yield name, typed[1].split() if typed else []
 
 
-def test_the_front_page_has_the_settings_of_each():
-    found = dict(settings_of_the_front_page())
+def test_the_page_beside_them_has_the_settings_of_each():
+    found = dict(settings_of_the_page())
     assert set(found) == {path.stem for path in BUNDLES.glob("*.hmn")}
     for name, typed in found.items():
         manifest = hmnpack.inspect(BUNDLES / f"{name}.hmn")

@@ -1,4 +1,4 @@
-"""What the README tells a user to type exists, and its Python runs."""
+"""What the README and the guide tell a user to type exists, and their Python runs."""
 
 import os
 import re
@@ -13,26 +13,30 @@ from hmnpack.cli import main
 from hmnpack.cli.group import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
+FOR_USERS = ("README.md", "GUIDE.md")
+PAGES = (*FOR_USERS, "CONTRIBUTING.md", "examples/bundles/README.md")
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "pyproject.toml").is_file(), reason="no source tree in reach"
 )
 
 
-def blocks(language):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def blocks(language, page):
+    text = (ROOT / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def shell_lines():
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    every = [block for page in FOR_USERS for block in blocks("bash", page)]
+    lines = [line for block in every for line in block.splitlines()]
     words = [shlex.split(line, comments=True) for line in lines if line.strip()]
     return [line[: line.index(">")] if ">" in line else line for line in words]
 
 
 def test_there_is_something_to_type():
     assert len(shell_lines()) >= 8
-    assert len(blocks("python")) >= 2
+    assert len(blocks("python", "README.md")) == 1
+    assert len(blocks("python", "GUIDE.md")) >= 2
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,7 @@ def test_every_command_is_shown():
 
 def test_every_target_of_make_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page in ("README.md", "CONTRIBUTING.md"):
+    for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
         used = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
         assert used <= targets
@@ -79,20 +83,30 @@ def test_make_takes_no_words_from_the_environment():
     assert "verify examples/bundles/digits.hmn --data 'digits'" in digits
 
 
-def test_the_python_of_the_library_use_runs(monkeypatch, tmp_path, bundle_of, hmn):
+def test_the_first_python_runs_as_it_stands(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (first,) = blocks("python", "README.md")
+    names = {}
+    exec(compile(first, "README.md", "exec"), names)
+    assert len(names["ds"]) == len(names["images"]) == len(names["labels"])
+    assert f"a torch Dataset of {len(names['ds'])} images" in first
+    assert f"float32 {list(names['image'].shape)}" in first
+
+
+def test_the_python_of_the_guide_runs(monkeypatch, tmp_path, bundle_of, hmn):
     monkeypatch.chdir(tmp_path)
     bundle_of(hmn()).save("c10.hmn")
-    using, making = blocks("python")[:2]
+    using, making = blocks("python", "GUIDE.md")[:2]
     names = {}
-    exec(compile(using, "README.md", "exec"), names)
+    exec(compile(using, "GUIDE.md", "exec"), names)
     assert names["images"].shape[0] == len(names["ds"])
-    compile(making, "README.md", "exec")
+    compile(making, "GUIDE.md", "exec")
 
 
 def test_every_exit_code_is_explained():
     from hmnpack import errors
 
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "GUIDE.md").read_text(encoding="utf-8")
     section = text.partition("## Exit codes")[2].partition("\n## ")[0]
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     codes = {kind.exit_code for kind in kinds if issubclass(kind, errors.HmnError)}
@@ -101,7 +115,7 @@ def test_every_exit_code_is_explained():
 
 
 def test_links_lead_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md"):
-        text = (ROOT / page).read_text(encoding="utf-8")
+    for page in map(ROOT.joinpath, PAGES):
+        text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#]+)", text):
-            assert target.startswith("https://") or (ROOT / target).exists(), target
+            assert target.startswith("https://") or (page.parent / target).exists(), target
