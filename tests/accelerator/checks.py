@@ -1,0 +1,324 @@
+"""What is asked of the pretended accelerator; started as a program in a process of its own.
+
+    python checks.py FOLDER
+
+runs every function here whose name begins with ``check_`` in FOLDER, and writes a JSON object into
+FOLDER/found.json: by name what went wrong, empty where nothing did.
+"""
+
+import itertools
+import json
+import os
+import sys
+import traceback
+from contextlib import nullcontext
+from functools import wraps
+from pathlib import Path
+
+import device
+import torch
+from device import WAITS
+
+import hmnpack
+from hmnpack import RunOptions, SourceOptions, probe
+from hmnpack.container import container_of
+from hmnpack.errors import Paused
+from hmnpack.estimate import planned_stages
+from hmnpack.networks import build_network
+from hmnpack.runtime import choose_device, stream
+from hmnpack.schema.config import NetworkConfig, TrainConfig
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import Normalisation
+from hmnpack.together import train_together
+
+PLACE = f"{device.NAME}:0"
+FLOAT32 = ("match.precision", "pool.train.precision", "gradient.train.precision")
+SMALL = {
+    **dict.fromkeys(FLOAT32, "float32"),
+    **{"pool.network.width": 4, "pool.network.depth": 2, "pool.train.epochs": 1},
+    **{"pool.size": 2, "pool.min_steps": 3, "warmup.steps": 3, "container.dtype": "F32"},
+    **{"match.steps": 4, "match.views": 2, "match.real_batch": 8, "match.synthetic_batch": 4},
+}
+GRADIENT = {
+    **{"match.steps": 2, "gradient.networks": 2, "gradient.inner_steps": 2},
+    **{"gradient.network.width": 4, "gradient.network.depth": 2, "gradient.train_images": 12},
+    **{"gradient.real_batch": 8, "gradient.synthetic_batch": 4},
+}
+PRUNE = {
+    **{"margins.epochs": 2, "train.epochs": 2, "min_steps": 2, "seeds": 2, "network.width": 4},
+    **{"network.depth": 2, "betas": [0.0, 0.5]},
+    **{"margins.precision": "float32", "train.precision": "float32"},
+}
+JUDGE = {
+    **{"network.width": 4, "network.depth": 2, "train.epochs": 2, "min_steps": 2, "repeats": 2},
+    "train.precision": "float32",
+}
+RUNS = {
+    "features": {},
+    "views_of_their_own": {"match.views": 0},
+    "trained_classifier": {"match.classifier": "trained"},
+    "mmd": {"match.objective": "mmd"},
+    "characteristic": {"match.objective": "characteristic"},
+    "krr": {"match.krr": 1.0},
+    "average": {"match.average": 0.5},
+    "easy_start": {"warmup.images": "easy"},
+    "clamped": {"container.output": "clamp", "container.norm": "none"},
+    "resnet": {"pool.network.name": "resnet-ap", "pool.size": 1, "match.steps": 2},
+    "queue": {
+        **{"match.views": 0, "match.queue.size": 2, "match.queue.steps": 2},
+        **{"match.queue.network.width": 4, "match.queue.network.depth": 2},
+        "match.queue.train.precision": "float32",
+    },
+    "gradient": GRADIENT,
+    "gradient_in_turn": GRADIENT | {"gradient.update": "in-turn", "gradient.distance": "l1"},
+    "gradient_from_the_pool": GRADIENT
+    | {"gradient.start": "pool", "gradient.interpolate": True, "gradient.perturb": 0.05},
+    "gradient_of_resnet": GRADIENT
+    | {"gradient.network.name": "resnet-ap", "gradient.networks": 1, "gradient.inner_steps": 1},
+    "pruned": {"prune.strategy": "double-end"}
+    | {f"prune.{name}": value for name, value in PRUNE.items()},
+}
+DIFFERENCE = 1e-2
+"""Of pixels, that rounding makes in so few steps; where a step is another it is tenths."""
+
+
+def stripes(seed=0):
+    labels = torch.arange(3).repeat_interleave(20)
+    noise = torch.randint(0, 90, (60, 3, 16, 16), generator=stream(seed, "noise"))
+    return (noise + 60 * labels[:, None, None, None]).to(torch.uint8), labels
+
+
+SOURCE = hmnpack.tensor_source(stripes(), stripes(1), name="stripes")
+IMAGE = ImageShape(channels=3, height=16, width=16)
+
+
+def packed(place, name="x", *, options=None, **settings):
+    with within(place):
+        return hmnpack.compress(
+            SOURCE,
+            4,
+            recipe="best",
+            settings=SMALL | settings,
+            output=f"{name}.hmn",
+            options=options or RunOptions(device=place, force=True),
+            source_options=SourceOptions(cache_dir=Path(f"cache-{place[:3]}")),
+        )
+
+
+def within(place):
+    """Return the context in which tensors can be made in a place."""
+    return device.in_reach() if place == PLACE else nullcontext()
+
+
+def there(check):
+    """Make tensors of the device possible in all of a check."""
+
+    @wraps(check)
+    def within_reach():
+        with device.in_reach():
+            check()
+
+    return within_reach
+
+
+def pixels(bundle):
+    return container_of(bundle.manifest.container, bundle.tensors).expand()
+
+
+@there
+def check_what_mixes_devices_is_refused():
+    held, here = torch.zeros(3, device=PLACE), torch.zeros(3)
+    for mixed in (
+        lambda: held + here,
+        lambda: torch.cat([held, here]),
+        lambda: here[torch.arange(2, device=PLACE)],
+        lambda: torch.randn(3, device=PLACE, generator=stream(0, "x")),
+        held.numpy,
+    ):
+        try:
+            mixed()
+        except (RuntimeError, TypeError):
+            continue
+        raise AssertionError("two devices in one operation")
+    assert (held + torch.tensor(1.0)).sum().item() == 3  # as a GPU takes single numbers
+
+
+def check_packing(name):
+    alone, found = (pixels(packed(place, name, **RUNS[name])) for place in ("cpu", PLACE))
+    assert alone.shape == found.shape
+    worst = float((alone - found).abs().max())
+    assert worst <= DIFFERENCE, f"pixels differ by {worst}"
+
+
+def check_bfloat16_and_stopping_run():
+    low = {"match.precision": "bfloat16", "pool.train.precision": "bfloat16"}
+    quick = {"match.stopping.probes": 1, "warmup.images": "kmeans"}
+    object.__setattr__(probe._DEFAULT, "steps", 2)  # quick networks have 300
+    assert pixels(packed(PLACE, **low | quick)).isfinite().all()
+
+
+def check_a_paused_run_goes_on():
+    whole = pixels(packed(PLACE, "whole"))
+    asked = itertools.count(1)
+    pause = RunOptions(device=PLACE, should_pause=lambda: next(asked) == 5)
+    try:
+        packed(PLACE, "parts", options=pause)
+    except Paused:
+        found = packed(PLACE, "parts", options=RunOptions(device=PLACE, resume=True))
+        assert float((pixels(found) - whole).abs().max()) <= DIFFERENCE
+        return
+    raise AssertionError("nothing was paused")
+
+
+def check_networks_are_judged_alike():
+    bundle = packed("cpu", "judged")
+    settings = JUDGE | {"rows": ["floats", "whole"]}
+    found = []
+    for place, at_once in (("cpu", 1), (PLACE, None), (PLACE, 1)):
+        kept = Path(f"judged-{place[:3]}-{at_once}")
+        options = SourceOptions(cache_dir=kept / "cache")
+        with within(place):
+            rows = hmnpack.evaluate(
+                bundle,
+                SOURCE,
+                settings=settings,
+                device=place,
+                at_once=at_once,
+                work=kept,
+                source_options=options,
+            ).rows
+        found.append([(row.name, row.accuracies) for row in rows])
+    assert found[0] == found[1] == found[2], found
+
+
+@there
+def check_scores_are_recorded_and_verified():
+    bundle = packed(PLACE, "scored")
+    settings = JUDGE | {"repeats": 4, "held_out": True, "controls": False}
+    result = hmnpack.evaluate(bundle, SOURCE, settings=settings, device=PLACE)
+    hmnpack.record("scored.hmn", bundle, result, device=PLACE)
+    assert hmnpack.verify("scored.hmn", SOURCE, device=PLACE).holds
+
+
+def check_pruning_keeps_the_same_images():
+    bundle = packed("cpu", "pruned-later")
+    found = []
+    for place in ("cpu", PLACE):
+        with within(place):
+            found.append(hmnpack.prune(bundle, 2, settings=PRUNE, data=SOURCE, device=place))
+    assert torch.equal(*map(pixels, found))
+
+
+@there
+def check_a_data_set_decodes_there():
+    packed("cpu", "loaded")
+    here, moved = hmnpack.load("loaded.hmn"), hmnpack.load("loaded.hmn", device=PLACE)
+    images, labels = here.tensors(PLACE)
+    assert images.device == labels.device == torch.device(PLACE)
+    assert torch.allclose(images.cpu(), here.tensors()[0], atol=1e-6)
+    assert torch.allclose(moved[0][0].cpu(), here[0][0], atol=1e-6)
+    batch, targets = next(iter(here.loader(5, augment=("flip", "crop", "cutout"), device=PLACE)))
+    assert batch.device == targets.device == torch.device(PLACE)
+
+
+@there
+def check_networks_with_batch_norm_go_side_by_side():
+    images, labels = stripes()
+    config = TrainConfig(epochs=1, batch=30, precision="float32", cutmix=0.5)
+    found = []
+    for place in ("cpu", PLACE):
+        networks = [
+            build_network(
+                NetworkConfig(name="resnet18"),
+                classes=3,
+                image=IMAGE,
+                generator=stream(0, "made", index),
+            ).to(place)
+            for index in range(2)
+        ]
+        train_together(
+            networks,
+            [(images.to(place), labels.to(place))] * 2,
+            config,
+            normalisation=Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3),
+            seed=0,
+            names=["a", "b"],
+        )
+        found.append([value.cpu() for value in networks[1].state_dict().values()])
+    worst = max(float((a.float() - b.float()).abs().max()) for a, b in zip(*found, strict=True))
+    assert worst < 1e-2, worst
+
+
+@there
+def check_costs_are_estimated():
+    manifest = packed("cpu", "planned").manifest
+    place = choose_device(PLACE)
+    assert planned_stages(manifest.config, manifest.container, 60, place, ipc=4)
+
+
+def check_steps_do_not_wait_for_the_device():
+    """Losses are read now and then, not at every step."""
+    packed(PLACE, "x")  # which leaves the pool in the cache
+    for name, steps, settings in (
+        ("kept views", "match.steps", {}),
+        ("new views", "match.steps", {"match.views": 0}),
+        ("warm-up", "warmup.steps", {}),
+        ("gradient", "gradient.inner_steps", GRADIENT),
+    ):
+        waits = []
+        for count in (4, 9):
+            WAITS.clear()
+            packed(PLACE, "x", **settings | {steps: count})
+            waits.append(sum(WAITS.values()))
+        more = waits[1] - waits[0]
+        assert more <= 2, f"{name}: {more} more waits of 5 more steps"
+
+
+@there
+def check_an_epoch_waits_once():
+    network = build_network(
+        NetworkConfig(width=4, depth=2),
+        classes=3,
+        image=IMAGE,
+        generator=stream(0, "made"),
+    ).to(PLACE)
+    images, labels = (value.to(PLACE) for value in stripes())
+    WAITS.clear()
+    train_together(
+        [network],
+        [(images, labels)],
+        TrainConfig(epochs=3, batch=5),
+        normalisation=Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3),
+        seed=0,
+        names=["a"],
+    )
+    assert sum(WAITS.values()) == 3, WAITS
+
+
+def _outcome(check, *words):
+    try:
+        check(*words)
+    except Exception:
+        return traceback.format_exc()
+    return ""
+
+
+def every_check():
+    """Give each check's name with the function and what it is called with."""
+    for name, check in list(globals().items()):
+        if name == "check_packing":
+            yield from ((f"packing_{run}", check, run) for run in RUNS)
+        elif name.startswith("check_"):
+            yield name.removeprefix("check_"), check
+
+
+def main(folder):
+    os.chdir(folder)
+    found = {name: _outcome(check, *words) for name, check, *words in every_check()}
+    Path("found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    device.install()
+    main(sys.argv[1])
