@@ -18,7 +18,7 @@ BY_PAPER = "-paper"
 """What ends the name of a shipped file's result by protocol `paper`."""
 
 COLUMNS = (
-    *("data", "IPC", "file", "images"),
+    *("data", "IPC", "stored", "images"),
     *("condensed", "by the paper's protocol", "the paper"),
     *("random real, same floats", "JPEG real, same bytes", "packed in"),
 )
