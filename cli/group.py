@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from hmnpack.cli.speaker import leads, say_once
-from hmnpack.errors import HmnError
+from hmnpack.errors import HmnError, is_out_of_memory
 from hmnpack.version import __version__
 
 INTERRUPTED = 130
@@ -150,7 +150,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return "out of memory; try smaller batches (--batch, --set match.real_batch=32)"
     return (
         f"{type(error).__name__}: {error} (a defect of hmnpack: please report it with the command "

@@ -71,3 +71,15 @@ class MissingExtra(HmnError):
     def of(cls, need: str, extra: str) -> "MissingExtra":
         """Return the error for a need that an extra answers."""
         return cls(f"{need} needs an optional package: pip install 'hmnpack[{extra}]'")
+
+
+_OUT_OF_MEMORY = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
+"""What stands in errors of no class of their own: of Apple's devices, of cuDNN, which tries every
+algorithm and forgets why each failed, and of libraries that allocate by themselves."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that a machine or its accelerator has no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _OUT_OF_MEMORY)

@@ -17,6 +17,7 @@ from hmnpack.cost import (
     stages_of,
     synthetic_each,
 )
+from hmnpack.footprint import prepared_bytes
 from hmnpack.matching.features import feature_classes, kept_of_views
 from hmnpack.matching.gradient import gradient_classes
 from hmnpack.rate import measured_rates
@@ -184,12 +185,14 @@ def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device
 
 def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
     """Return how many classes gradient matching takes at a time."""
+    synthetic = min(config.gradient.synthetic_batch, spec.instances)
     return gradient_classes(
         gradient_network_of(config),
         spec.image,
-        synthetic=min(config.gradient.synthetic_batch, spec.instances),
+        synthetic=synthetic,
         real=config.gradient.real_batch,
         classes=spec.classes,
+        held=prepared_bytes(spec, spec.classes * synthetic),
         on_cpu=device.type == "cpu",
         max_memory=free_memory(device),
     )

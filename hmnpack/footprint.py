@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hmnpack import flops
 from hmnpack.flops import Layer
 from hmnpack.schema.config import MatchConfig, NetworkConfig
-from hmnpack.schema.container import HmnSpec, ImageShape
+from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape
 
 FLOAT = 4
 
@@ -33,7 +33,10 @@ class Load:
 def load_of_features(
     match: MatchConfig, network: NetworkConfig, image: ImageShape, images: int
 ) -> Load:
-    """Return what so many images of a class take in feature matching, with a way back.
+    """Return what so many images of a class take in feature matching, with the way back.
+
+    Each network keeps its convolutions' outputs, these normalised and passed on, and a quarter of
+    them after pooling; on the way back one and a half of the largest come and go.
 
     Args:
         match: Says whether they also go through the trained network.
@@ -41,9 +44,9 @@ def load_of_features(
         image: Shape of an image.
         images: Real or synthetic ones.
     """
-    networks = 2 if match.through_trained else 1
-    size = networks * first_order_bytes(network, image)
-    return Load(images * size, images * max(_maps(network, image)))
+    networks, maps = 2 if match.through_trained else 1, _maps(network, image)
+    size = FLOAT * (networks * 9 * sum(maps) // 4 + 3 * max(maps) // 2)
+    return Load(images * size, images * max(maps))
 
 
 def load_of_gradients(network: NetworkConfig, image: ImageShape, synthetic: int, real: int) -> Load:
@@ -122,6 +125,15 @@ def frequency_bytes(match: MatchConfig, features: int) -> int:
 def decoder_bytes(spec: HmnSpec, images: int) -> int:
     """Return what the decoder keeps of its maps, and the images with their gradient."""
     return FLOAT * images * 2 * (flops.decoder_outputs(spec) + spec.image.elements)
+
+
+def prepared_bytes(spec: ContainerSpec, images: int) -> int:
+    """Return what decoding and augmenting images keeps until the way back, with their gradient.
+
+    Of a 64-pixel image augmenting kept some four times its size, as counted by its operations.
+    """
+    decoded = decoder_bytes(spec, images) if isinstance(spec, HmnSpec) else 0
+    return decoded + FLOAT * images * 5 * spec.image.elements
 
 
 def weight_bytes(layers: tuple[Layer, ...]) -> int:

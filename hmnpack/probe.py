@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.container import Container
-from hmnpack.errors import BadSettings, Diverged
+from hmnpack.errors import BadSettings, Diverged, is_out_of_memory
 from hmnpack.networks import build_network
 from hmnpack.runtime import stream
 from hmnpack.schema.config import COLOUR_CROP, NetworkConfig, TrainConfig
@@ -168,7 +168,8 @@ class Probe:
     def __call__(self, container: Container) -> float:
         """Return the accuracy in percent that the container's images lead to now.
 
-        A training that diverges gives NaN: what is only watched does not end a run.
+        A training that diverges, or finds no memory, gives NaN: what is only watched does not end
+        a run.
         """
         with torch.no_grad():
             every = container.labels()
@@ -180,6 +181,10 @@ class Probe:
                 images, labels, held_out, self._normalisation, self._seed, self._config
             )
         except Diverged:
+            return math.nan
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             return math.nan
 
 

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from hmnpack.errors import BadSettings, HmnError, RankLost
+from hmnpack.errors import BadSettings, HmnError, RankLost, is_out_of_memory
 
 Value = TypeVar("Value")
 
@@ -203,6 +203,8 @@ def _others_alive() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise RankLost(
             "another rank ended or cannot be reached (its own message, if any, says why); "
             "the last checkpoint is whole: repeat the command with --resume"

@@ -138,11 +138,18 @@ def sent(numbers: torch.Tensor, device: torch.device | str) -> torch.Tensor:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return what a run may take of an accelerator's free memory, in bytes; None without one."""
-    if device.type != "cuda" or not torch.cuda.is_available():
+    """Return what a run may take of an accelerator's free memory, in bytes; None if unknown.
+
+    What torch holds of it, but does not use, is free.
+    """
+    if device.type == "cuda" and torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info(device)
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    elif device.type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    else:
         return None
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free * _PART_OF_FREE_MEMORY)
+    return max(0, int(free * _PART_OF_FREE_MEMORY))
 
 
 def _own_accelerator() -> torch.device:
@@ -184,8 +191,13 @@ def kind_of(device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which networks run at that precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=low_precision(device, precision))
+    """Return the context in which networks run at that precision.
+
+    Weights that were cast are not kept: within a caller's own autocast they would be for ever, and
+    training would go on with the first ones.
+    """
+    low = low_precision(device, precision)
+    return torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False)
 
 
 def low_precision(device: torch.device, precision: Precision) -> bool:

@@ -26,7 +26,8 @@ from hmnpack.schema.config import Precision, TrainConfig
 from hmnpack.schema.manifest import Normalisation
 
 TEST_BATCH = 500
-"""Images that a network is tested on at a time."""
+_TEST_PIXELS = TEST_BATCH * 64 * 64
+"""Most images that a network is tested on at a time, and most of their pixels."""
 
 OnBatch = Callable[[Tensor, Tensor, Tensor], None]
 """Hears of a batch: which images it had (int64 [n], no two alike), the logits of the network before
@@ -272,6 +273,11 @@ def restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainSt
             optimiser.state[parameter]["momentum_buffer"] = buffer
 
 
+def test_batch(height: int, width: int) -> int:
+    """Return how many images of a size a network is tested on at a time."""
+    return min(TEST_BATCH, max(1, _TEST_PIXELS // (height * width)))
+
+
 @torch.no_grad()
 def accuracy(
     network: nn.Module,
@@ -293,8 +299,8 @@ def accuracy(
     was_training = network.training
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=images.device)
-    for start in range(0, len(images), TEST_BATCH):
-        batch, target = images[start : start + TEST_BATCH], labels[start : start + TEST_BATCH]
+    size = test_batch(*images.shape[2:])
+    for batch, target in zip(images.split(size), labels.split(size), strict=True):
         with autocast(images.device, precision):
             logits = network(normalise(pixels_of(batch), normalisation))
         right += (logits.argmax(1) == target).sum()

@@ -1,12 +1,13 @@
 """Probes: what a quick network finds, when it is due, and that it leaves the run alone."""
 
 import math
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from hmnpack.container import new_container
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadSettings, Diverged
 from hmnpack.networks import build_network
 from hmnpack.probe import Probe, ProbeConfig, quick_accuracy
 from hmnpack.runtime import stream
@@ -51,6 +52,20 @@ def test_good_images_teach_and_noise_does_not(taught, images, image_shape):
     untaught = container(images, image=image_shape(1, 16, 16))
     assert probe()(taught) > 90
     assert probe()(untaught) < 75
+
+
+@pytest.mark.parametrize(
+    "error", [Diverged("the loss became nan"), torch.OutOfMemoryError("CUDA out of memory")]
+)
+def test_what_is_only_watched_does_not_end_a_run(taught, monkeypatch, error):
+    monkeypatch.setattr("hmnpack.probe.quick_accuracy", Mock(side_effect=error))
+    assert math.isnan(probe()(taught))
+
+
+def test_a_defect_of_a_probe_is_not_hidden(taught, monkeypatch):
+    monkeypatch.setattr("hmnpack.probe.quick_accuracy", Mock(side_effect=RuntimeError("shapes")))
+    with pytest.raises(RuntimeError, match="shapes"):
+        probe()(taught)
 
 
 def test_it_is_a_training_and_a_test_of_a_small_network(image_shape):

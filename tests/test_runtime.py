@@ -44,3 +44,22 @@ def test_names_tell_facts_apart_wherever_one_ends():
     assert digest_of("a", "b") != digest_of("ab")
     assert work_name("network-1", 100, 1) != work_name("network-1", 10, 1)
     assert work_name("network-1", 1) == work_name("network-1", 1) != work_name("network-2", 1)
+
+
+def test_free_memory_is_also_what_torch_holds_and_does_not_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 600)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 100)
+    assert runtime.free_memory(torch.device("cuda")) == 0.8 * (1000 + 600 - 100)
+    assert runtime.free_memory(torch.device("cpu")) is None
+
+
+def test_apples_devices_have_a_bound_too(monkeypatch):
+    fake = SimpleNamespace(
+        recommended_max_memory=lambda: 5000, current_allocated_memory=lambda: 1000
+    )
+    monkeypatch.setattr(torch, "mps", fake)
+    assert runtime.free_memory(torch.device("mps")) == 0.8 * 4000
+    fake.current_allocated_memory = lambda: 6000
+    assert runtime.free_memory(torch.device("mps")) == 0

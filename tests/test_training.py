@@ -14,6 +14,7 @@ from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.training import accuracy, in_batches, learning_rate, schedule_of, train
+from hmnpack.training import test_batch as most_tested
 
 SAME = Normalisation(mean=(0.0,), std=(1.0,))
 HALF = Normalisation(mean=(0.5,), std=(0.25,))
@@ -190,6 +191,27 @@ def test_it_learns():
     config = PLAIN.model_copy(update={"epochs": 15})
     train(net, images, labels, config, normalisation=SAME, seed=1, name="t")
     assert accuracy(net, images, labels, normalisation=SAME) == 100
+
+
+def test_within_a_callers_autocast_it_learns_as_alone():
+    """There, weights that were once cast would be those of every later step."""
+    low = PLAIN.model_copy(update={"precision": "bfloat16"})
+
+    def linear():
+        with seeded(stream(0, "linear")):
+            net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+        images, labels = data()
+        train(net, images, labels, low, normalisation=HALF, seed=1, name="t")
+        return net.state_dict()
+
+    alone = linear()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert same(alone, linear())
+
+
+@pytest.mark.parametrize(("side", "most"), [(8, 500), (64, 500), (128, 125), (224, 40), (9999, 1)])
+def test_large_images_are_tested_a_few_at_a_time(side, most):
+    assert most_tested(side, side) == most
 
 
 def test_accuracy_counts(monkeypatch):

@@ -100,7 +100,11 @@ class HMN(Container):
         device = self.dataset.device
         if indices is None:
             indices = torch.arange(self.spec.images, device=device)
-        indices = indices.to(device)
+        with torch.autocast(device.type, enabled=False):  # a caller's would round the pixels
+            return self._expanded(indices.to(device))
+
+    def _expanded(self, indices: Tensor) -> Tensor:
+        """Decode images of indices on the container's device, by whichever way is right now."""
         if any(not norm.frozen for norm in self._norms()):
             return self._unfolded(indices)
         decode = self._decoder()

@@ -18,7 +18,7 @@ from torch import Tensor
 from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
-from hmnpack.footprint import load_of_gradients
+from hmnpack.footprint import load_of_gradients, prepared_bytes
 from hmnpack.matching.chunks import classes_at_once, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.learner import Learner
@@ -45,6 +45,7 @@ def gradient_classes(  # noqa: PLR0913
     synthetic: int,
     real: int,
     classes: int,
+    held: int,
     on_cpu: bool,
     max_memory: int | None,
 ) -> int:
@@ -59,13 +60,15 @@ def gradient_classes(  # noqa: PLR0913
         synthetic: Images of each class.
         real: Images of each class.
         classes: All of them.
+        held: Bytes that the images of all classes take meanwhile.
         on_cpu: Where one at a time is fastest.
         max_memory: Bytes, elsewhere; None: no bound.
     """
     if on_cpu or network.name != "convnet":
         return 1
     load = load_of_gradients(network, image, synthetic, real)
-    return classes_at_once(classes, load, max_memory)
+    left = None if max_memory is None else max(0, max_memory - held)
+    return classes_at_once(classes, load, left)
 
 
 class GradientMatching(Objective):
@@ -159,6 +162,7 @@ class GradientMatching(Objective):
             synthetic=some.shape[1],
             real=drawn.real.shape[1],
             classes=len(self.own),
+            held=prepared_bytes(container.spec, len(images)),
             on_cpu=data.device.type == "cpu",
             max_memory=self.match.max_memory,
         )

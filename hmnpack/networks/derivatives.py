@@ -137,7 +137,10 @@ class ConvNetPass:
             x, u, r = normalised(x, block.weight, block.scale, block.shift, block.padding)
             maps.append((u, r))
         bias = network.classifier.bias.to(images)
-        self.probabilities = F.linear(x.flatten(1), self.classifier, bias).softmax(1)
+        logits = F.linear(x.flatten(1), self.classifier, bias)
+        # In low precision, what a confident network still has to learn of an image would be 0.
+        exact = torch.promote_types(logits.dtype, torch.float32)
+        self.probabilities = logits.to(exact).softmax(1)
         self.kept: list[_Kept] = []
         self._backward(inputs, maps, labels, x.shape)
 
@@ -150,7 +153,7 @@ class ConvNetPass:
     ) -> None:
         error = self.probabilities.clone()
         error[torch.arange(len(labels), device=labels.device), labels] -= 1
-        gp = _as_maps((error * self.share) @ self.classifier, shape)
+        gp = _as_maps((error * self.share).to(self.dtype) @ self.classifier, shape)
         self.weight_gradients: list[Tensor] = []
         for index in reversed(range(len(self.blocks))):
             block, x, (u, r) = self.blocks[index], inputs[index], maps[index]
@@ -169,10 +172,10 @@ class ConvNetPass:
             dp, derivative = _forward_along(block, kept, direction, dp)
             moved.append(derivative)
         assert dp is not None  # noqa: S101 - a ConvNet has a block
-        dlogits = F.linear(dp.flatten(1), self.classifier)
+        dlogits = F.linear(dp.flatten(1), self.classifier).to(self.probabilities.dtype)
         dlogits -= (dlogits * self.probabilities).sum(1, keepdim=True)
         derror = dlogits.mul_(self.probabilities).mul_(self.share)
-        dgp = _as_maps(derror @ self.classifier, dp.shape)
+        dgp = _as_maps(derror.to(self.dtype) @ self.classifier, dp.shape)
         for block, kept, derivative, direction in zip(
             reversed(self.blocks),
             reversed(self.kept),
@@ -259,7 +262,8 @@ class AutogradPass:
         ):
             leaf = some.detach().to(self.dtype).requires_grad_(keep)
             with torch.enable_grad():
-                with torch.autocast(leaf.device.type, low, enabled=some.dtype == low):
+                lowered = some.dtype == low
+                with torch.autocast(leaf.device.type, low, enabled=lowered, cache_enabled=False):
                     logits = network(leaf).to(self.dtype)
                 loss = F.cross_entropy(logits, names, reduction="sum") * share
                 found = torch.autograd.grad(loss, weights, create_graph=keep)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import torch
 
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadSettings, is_out_of_memory
 from hmnpack.networks import build_network
 from hmnpack.networks.wide import can_be_wide
 from hmnpack.runtime import stream
@@ -74,12 +74,12 @@ def within_memory(
         work: Does some of them, and returns their results. It starts afresh at each call.
 
     Raises:
-        OutOfMemoryError: if it does not suffice for one.
+        RuntimeError: if it does not suffice for one; see ``errors.is_out_of_memory``.
     """
     try:
         return list(work(items))
-    except torch.OutOfMemoryError:
-        if len(items) == 1:
+    except RuntimeError as error:
+        if len(items) == 1 or not is_out_of_memory(error):
             raise
     # Only here, where the error and with it the tensors of the failed call are gone.
     half = len(items) // 2

@@ -104,6 +104,15 @@ def test_gradients_are_those_of_equation_1(spec):
         torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=1e-8)
 
 
+def test_a_callers_autocast_does_not_round_the_pixels():
+    container = random_container(spec_of(extractor_channels=7))
+    alone = container.expand()
+    with torch.autocast("cpu", torch.bfloat16):
+        within = container.expand()
+    assert within.dtype == torch.float32
+    assert torch.equal(alone, within)
+
+
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_an_image_does_not_depend_on_the_others(norm):
     container = random_container(spec_of(), norm)

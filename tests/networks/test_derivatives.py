@@ -89,6 +89,16 @@ def test_bfloat16_is_near():
         assert float((a - b.float()).norm() / a.norm()) < 0.2
 
 
+def test_in_bfloat16_what_is_left_to_learn_of_confident_images_is_not_rounded_away():
+    net, batch = network(16).float(), images(16).bfloat16()
+    with torch.no_grad():
+        net.classifier.weight.zero_()
+        net.classifier.bias.copy_(torch.tensor([9.0, 0.0, 0.0]))
+        found = ConvNetPass(net, batch, torch.zeros_like(LABELS), 1, 1.0).probabilities
+    expected = torch.tensor([9.0, 0.0, 0.0], dtype=torch.float64).softmax(0)
+    torch.testing.assert_close(1 - found[0, 0].double(), 1 - expected[0], rtol=0.01, atol=0)
+
+
 @pytest.mark.parametrize("padding", [1, 3])
 def test_class_convolutions_are_those_of_each_class(padding):
     generator = stream(4, "class")

@@ -1,0 +1,105 @@
+"""What matching is said to take of an accelerator's memory is what torch holds there.
+
+Tensors are counted on torch's device without numbers, where blocks are computed as on a GPU.
+"""
+
+import weakref
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from hmnpack.footprint import load_of_features, prepared_bytes
+from hmnpack.matching.gradient import gradient_classes
+from hmnpack.networks import build_network
+from hmnpack.runtime import stream
+from hmnpack.schema.config import MatchConfig, NetworkConfig
+from hmnpack.schema.container import HmnSpec, ImageShape
+
+CIFAR = ImageShape(channels=3, height=32, width=32)
+
+
+class Held(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations made, as long as they are alive."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.most = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        before = {id(storage) for storage in storages((args, kwargs))}
+        found = func(*args, **(kwargs or {}))
+        for storage in storages(found):
+            if id(storage) not in before:
+                self.now += storage.nbytes()
+                weakref.finalize(storage, self._gone, storage.nbytes())
+        self.most = max(self.most, self.now)
+        return found
+
+    def _gone(self, size):
+        self.now -= size
+
+
+def storages(values):
+    leaves = tree_leaves(values)
+    return [leaf.untyped_storage() for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+def most_held(network, image, images):
+    """Return the most bytes at once, of a pass through all blocks and of the way back."""
+    made = build_network(network, classes=3, image=image, generator=stream(0, "made"))
+    made = made.to("meta").requires_grad_(False)
+    batch = torch.empty(images, image.channels, image.height, image.width, device="meta")
+    with Held() as held:
+        sum(block.sum() for block in made.features(batch.requires_grad_())).backward()
+    return held.most
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_step_of_feature_matching_holds_what_is_said(side):
+    image, network = ImageShape(channels=3, height=side, width=side), NetworkConfig(width=32)
+    said = load_of_features(MatchConfig(steps=1, classification=0.0), network, image, 8).bytes
+    assert 0.85 * said < most_held(network, image, 8) <= said
+
+
+def test_no_block_of_a_residual_network_holds_more_than_is_said():
+    image, network = ImageShape(channels=3, height=64, width=64), NetworkConfig(name="resnet-ap")
+    said = load_of_features(MatchConfig(steps=1, classification=0.0), network, image, 2).bytes
+    assert most_held(network, image, 2) <= said
+
+
+def test_gradient_matching_leaves_room_for_the_images_of_all_classes():
+    spec = HmnSpec(
+        classes=10,
+        instances=20,
+        image=CIFAR,
+        grid=4,
+        dataset_channels=5,
+        class_channels=3,
+        instance_channels=2,
+        extractor_channels=None,
+        decoder_channels=(10, 6),
+        activation="relu",
+        output="sigmoid",
+    )
+    # By hand: maps of 8, 16 and 32 pixels a side and the image, with their gradients; five images.
+    maps = 10 * 8**2 + 6 * 16**2 + 3 * 32**2
+    held = prepared_bytes(spec, 200)
+    assert held == 200 * 4 * (2 * (maps + 3 * 32**2) + 5 * 3 * 32**2)
+
+    def at_once(held):
+        return gradient_classes(
+            NetworkConfig(),
+            CIFAR,
+            synthetic=20,
+            real=8,
+            classes=10,
+            held=held,
+            on_cpu=False,
+            max_memory=10 * 20 * 3457024,  # of an image, from footprint.bytes_per_image
+        )
+
+    assert at_once(0) == 10
+    assert at_once(5 * 20 * 3457024) == 5
+    assert at_once(2**40) == 1
