@@ -1,11 +1,13 @@
 """A loss that adds up over classes, done some classes at a time, as if done at once."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hmnpack.errors import is_out_of_memory
 from hmnpack.footprint import Load
 
 LARGEST_MAP = 2**31 - 1
@@ -38,6 +40,42 @@ def classes_at_once(classes: int, load: Load, max_memory: int | None) -> int:
     if max_memory is not None:
         fitting = min(fitting, max_memory // load.bytes)
     return min(classes, max(1, fitting))
+
+
+class AsManyAsFit:
+    """How many classes go at a time, fewer once an accelerator had no memory for as many.
+
+    What a model says of memory leaves out what libraries take, and what else runs on a device.
+
+    Args:
+        repeatable: Whether what failed may be done again: several ranks have talked by then.
+    """
+
+    def __init__(self, *, repeatable: bool) -> None:
+        self.repeatable = repeatable
+        self._cuts = self._last = 1
+
+    def of(self, at_once: int) -> int:
+        """Return how many classes go at a time, of so many that the model allows."""
+        self._last = ceil(at_once / self._cuts)
+        return self._last
+
+    def done(self, work: Callable[[], Tensor]) -> Tensor:
+        """Return what the work gives, done again with half as many classes where memory runs out.
+
+        Args:
+            work: Takes :meth:`of` so many at a time; it changes nothing if it fails.
+
+        Raises:
+            RuntimeError: if one class is too many, or for another reason.
+        """
+        while True:
+            try:
+                return work()
+            except RuntimeError as error:
+                if not self.repeatable or self._last == 1 or not is_out_of_memory(error):
+                    raise
+            self._cuts *= 2  # only here, where the failed call's tensors are gone
 
 
 def with_gradient(images: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ Shapes: K classes, n real and m synthetic images per class in a batch, D feature
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.flops import is_counted
 from hmnpack.footprint import load_of_features
-from hmnpack.matching.chunks import chunked, classes_at_once
+from hmnpack.matching.chunks import AsManyAsFit, chunked, classes_at_once
 from hmnpack.matching.comparison import MEANS, Comparison, grouped
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import Pool
@@ -96,6 +97,7 @@ class FeatureMatching(Objective):
         self.views = Views(match, self.pool)
         self._kept: dict[int, _Real] = {}
         self._most: int | None = None
+        self._fitting = AsManyAsFit(repeatable=match.world.size == 1)
 
     @property
     def blocks(self) -> list[range]:
@@ -126,6 +128,9 @@ class FeatureMatching(Objective):
             container: Decodes the synthetic images.
             step: Decides every random number of the step, together with the seed.
         """
+        return self._fitting.done(partial(self._loss_of, container, step))
+
+    def _loss_of(self, container: Container, step: int) -> Tensor:
         view, chosen = self.views.at(container.spec, step)
         own = self.match.world.share(len(chosen))
         chosen = sent(chosen[own.start : own.stop], self.match.data.device)
@@ -168,7 +173,7 @@ class FeatureMatching(Objective):
     def _classes_at_once(self, images: int) -> int:
         """Return how many classes to do at a time, for so many images of each."""
         data = self.match.data
-        return feature_classes(
+        at_once = feature_classes(
             self.match.config,
             self.pool.architecture,
             data.shape,
@@ -177,6 +182,7 @@ class FeatureMatching(Objective):
             on_cpu=data.device.type == "cpu",
             max_memory=self.match.max_memory,
         )
+        return self._fitting.of(at_once)
 
     def _blocks(self, through: "_Through", images: Tensor, classes: Tensor) -> list[Tensor]:
         """Return the outputs of all blocks for images of some classes."""

@@ -10,6 +10,7 @@ Shape legend: K classes, k of them in a chunk, n images of each, C H W as usual.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.footprint import load_of_gradients, prepared_bytes
-from hmnpack.matching.chunks import classes_at_once, with_gradient
+from hmnpack.matching.chunks import AsManyAsFit, classes_at_once, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.learner import Learner
 from hmnpack.matching.objective import Match, Objective
@@ -89,6 +90,7 @@ class GradientMatching(Objective):
         self.learner = Learner(match)
         self.sampler = EpochSampler(match.data.labels, self.own, config.real_batch, match.seed)
         self.representatives: Tensor | None = None
+        self._fitting = AsManyAsFit(repeatable=world.size == 1)
 
     @property
     def blocks(self) -> list[range]:
@@ -108,7 +110,7 @@ class GradientMatching(Objective):
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
         drawn = _Drawn(step, chosen, self._real_rows(step), draws)
         for block in self.blocks:
-            yield self._loss(container, block, drawn)
+            yield self._fitting.done(partial(self._loss, container, block, drawn))
         if inner + 1 < config.inner_steps:
             self.learner.advance(step)
 
@@ -166,6 +168,7 @@ class GradientMatching(Objective):
             on_cpu=data.device.type == "cpu",
             max_memory=self.match.max_memory,
         )
+        at_once = self._fitting.of(at_once)
         total, gradients = images.new_zeros(()), []
         for label, labels, rows, mine in zip(
             block[::at_once],

@@ -113,6 +113,27 @@ def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_
     assert float(FeatureMatching(match).loss(start, 0).detach()) < 1e-10
 
 
+def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
+    real, pool_config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "feature_classes", lambda *_, **__: 3)
+    match = Match(real, pool_of(real, pool_config, 0, tmp_path), CONFIGS["default"], 0)
+    whole, found = FeatureMatching._loss, []
+
+    def cramped(self, through, images, classes, terms):
+        if len(classes) > 1:
+            raise RuntimeError("GET was unable to find an engine to execute this computation")
+        return whole(self, through, images, classes, terms)
+
+    for method in (whole, cramped):
+        monkeypatch.setattr(FeatureMatching, "_loss", method)
+        start = container()
+        loss = FeatureMatching(match).loss(start, 0)
+        loss.backward()
+        found.append((loss.detach(), start.pixels.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-7)
+
+
 def at_once(images, max_memory, classes=200, **changes):
     config = MatchConfig(steps=1, classification=0.0, **changes)
     return feature_classes(

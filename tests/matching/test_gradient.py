@@ -213,6 +213,25 @@ def test_chunks_of_classes_change_nothing(real, monkeypatch, at_once):
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
 
 
+def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(real, monkeypatch):
+    monkeypatch.setattr("hmnpack.matching.gradient.gradient_classes", lambda *_, **__: 3)
+    config, found = changed(SMALL, train_images=0), []
+    matched = GradientMatching._matched
+
+    def cramped(self, images, labels, theirs):
+        if len(labels) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return matched(self, images, labels, theirs)
+
+    for method in (matched, cramped):
+        monkeypatch.setattr(GradientMatching, "_matched", method)
+        container = new_hmn("none")
+        (loss,) = ready(real, config).losses(container, 0)
+        loss.backward()
+        found.append((loss.detach(), container.instance.grad, container.dataset.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
+
+
 def test_in_turn_gives_a_loss_for_every_class(real):
     container = new_hmn("batch")
     together = ready(real, changed(SMALL, train_images=0))

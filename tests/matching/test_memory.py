@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hmnpack.footprint import load_of_features, prepared_bytes
+from hmnpack.matching.chunks import AsManyAsFit
 from hmnpack.matching.gradient import gradient_classes
 from hmnpack.networks import build_network
 from hmnpack.runtime import stream
@@ -103,3 +104,39 @@ def test_gradient_matching_leaves_room_for_the_images_of_all_classes():
     assert at_once(0) == 10
     assert at_once(5 * 20 * 3457024) == 5
     assert at_once(2**40) == 1
+
+
+class Cramped:
+    """Work that finds memory for so many classes at a time."""
+
+    def __init__(self, fits, allowed=12, repeatable=True):
+        self.fits, self.allowed, self.asked = fits, allowed, []
+        self.fitting = AsManyAsFit(repeatable=repeatable)
+
+    def __call__(self):
+        self.asked.append(self.fitting.of(self.allowed))
+        if self.asked[-1] > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.tensor(1.0)
+
+
+def test_fewer_classes_go_at_a_time_once_memory_ran_out():
+    work = Cramped(fits=4)
+    assert work.fitting.done(work) == 1
+    assert work.asked == [12, 6, 3]
+    work.fitting.done(work)
+    assert work.asked[3:] == [3], "what did not fit is not tried again"
+
+
+def test_one_class_that_does_not_fit_is_an_error():
+    work = Cramped(fits=0, allowed=3)
+    with pytest.raises(torch.OutOfMemoryError):
+        work.fitting.done(work)
+    assert work.asked == [3, 2, 1]
+
+
+def test_several_ranks_do_not_repeat_what_they_talked_about():
+    work = Cramped(fits=4, repeatable=False)
+    with pytest.raises(torch.OutOfMemoryError):
+        work.fitting.done(work)
+    assert work.asked == [12]
