@@ -176,7 +176,8 @@ def normalise(images_NCHW: Tensor, normalisation: Normalisation) -> Tensor:
     if not images_NCHW.is_floating_point():
         raise BadSettings(f"images are {images_NCHW.dtype}; bring pixels to [0, 1] by images / 255")
     factors = [1 / std for std in normalisation.std]
-    numbers = torch.tensor([normalisation.mean, factors], dtype=images_NCHW.dtype)
+    rows = [normalisation.mean, factors]
+    numbers = torch.tensor(rows, dtype=images_NCHW.dtype, device="cpu")
     mean, scale = sent(numbers, images_NCHW.device).view(2, -1, 1, 1).unbind()
     return (images_NCHW - mean) * scale
 

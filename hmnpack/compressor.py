@@ -38,7 +38,14 @@ from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
 from hmnpack.recipes import default_recipe, pool_stages, recipe_of, shape_of
-from hmnpack.runtime import Listener, choose_device, free_memory, silent, stream
+from hmnpack.runtime import (
+    Listener,
+    choose_device,
+    default_on_cpu,
+    free_memory,
+    silent,
+    stream,
+)
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts, storable_class_names
@@ -84,6 +91,7 @@ class RunOptions:
     unpruned: Path | None = None
 
 
+@default_on_cpu
 def compress(  # noqa: PLR0913
     data: str | PathLike[str] | Source,
     ipc: int,

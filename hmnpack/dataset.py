@@ -20,7 +20,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.container import container_of, decode
 from hmnpack.errors import BadSettings
 from hmnpack.pictures import PNG_CHANNELS, pictures, png, positions
-from hmnpack.runtime import choose_device, usable_device
+from hmnpack.runtime import choose_device, default_on_cpu, usable_device
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Manifest, Normalisation
 
@@ -88,6 +88,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         target_transform: As given.
     """
 
+    @default_on_cpu
     def __init__(
         self,
         bundle: Bundle,
@@ -139,6 +140,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
             label = self.target_transform(label)
         return image, label
 
+    @default_on_cpu
     def tensors(
         self, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> tuple[Tensor, Tensor]:
@@ -218,6 +220,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
             lines.append(f"    Target transform: {self.target_transform!r}")
         return "\n".join(lines)
 
+    @default_on_cpu
     def _repr_html_(self) -> str:
         """Return the text and some pictures, for a notebook; every name is escaped."""
         figures = ""
@@ -281,12 +284,18 @@ class DeviceLoader:
         return math.ceil(len(self._labels) / self._batches.size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for part in torch.split(self._order(), self._batches.size):
+            yield self._augmented(self._images[part]), self._labels[part]
+
+    @default_on_cpu
+    def _order(self) -> Tensor:
+        """Return the order of all images, on their device."""
         order = torch.arange(len(self._labels))
         if self._batches.shuffle:
             order = torch.randperm(len(self._labels), generator=self._generator)
-        for part in torch.split(order.to(self._labels.device), self._batches.size):
-            yield self._augmented(self._images[part]), self._labels[part]
+        return order.to(self._labels.device)
 
+    @default_on_cpu
     def _augmented(self, images: Tensor) -> Tensor:
         if self._batches.augment:
             draws = augmentation.draw(

@@ -3,13 +3,17 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import ParamSpec, Protocol, TypeVar
 
 import torch
 
 from hmnpack.errors import BadSettings
 from hmnpack.schema.config import Precision
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _CPU = torch.device("cpu")
 _PART_OF_FREE_MEMORY = 0.8
@@ -24,6 +28,23 @@ class Listener(Protocol):
 
 def silent(stage: str, done: int, total: int, **facts: float) -> None:
     """Ignore progress."""
+
+
+def default_on_cpu(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function take the CPU where it names no device, whatever torch's default is now.
+
+    Random numbers are drawn by generators of the CPU: after a program's own
+    ``torch.set_default_device("cuda")`` torch would refuse every one of them.
+    """
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        if torch.get_default_device().type == "cpu":
+            return function(*args, **kwargs)
+        with torch.device("cpu"):
+            return function(*args, **kwargs)
+
+    return called
 
 
 def stream(seed: int, *names: str | int) -> torch.Generator:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from hmnpack.bundle import read
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.evaluation import evaluate
-from hmnpack.runtime import Listener, silent
+from hmnpack.runtime import Listener, default_on_cpu, silent
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, Score
 from hmnpack.sources import Source, SourceOptions, Split, as_seen, open_source
@@ -75,6 +75,7 @@ class Verification:
         return self.repetition is None or self.repetition.holds
 
 
+@default_on_cpu
 def verify(  # noqa: PLR0913
     path: str | Path,
     data: str | PathLike[str] | Source | None = None,

@@ -16,7 +16,7 @@ from hmnpack.evaluation.checks import fitting_test_split, refuse_rows
 from hmnpack.evaluation.controls import Material, control_rows
 from hmnpack.evaluation.kept import Kept
 from hmnpack.evaluation.names import BUNDLE_ROW
-from hmnpack.runtime import Listener, choose_device, silent
+from hmnpack.runtime import Listener, choose_device, default_on_cpu, silent
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, Score
 from hmnpack.schema.protocols import PROTOCOLS, protocol_of
@@ -43,6 +43,7 @@ class Evaluation:
     score: Score
 
 
+@default_on_cpu
 def evaluate(  # noqa: PLR0913
     bundle: str | Path | Bundle,
     data: str | PathLike[str] | Source,

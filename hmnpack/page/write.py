@@ -11,12 +11,14 @@ from hmnpack.output import refuse_output, refuse_same, write_atomically
 from hmnpack.page.decoding import gallery_of
 from hmnpack.page.document import Evidence, page_of
 from hmnpack.page.events import read_log
+from hmnpack.runtime import default_on_cpu
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
 
 ENDINGS = (".html", ".htm")
 
 
+@default_on_cpu
 def report(
     bundle: str | PathLike[str] | Bundle,
     out: str | PathLike[str],

@@ -24,7 +24,7 @@ from hmnpack.pruning.shrink import (
 )
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.ranks import joined
-from hmnpack.runtime import Listener, choose_device, kind_of, silent, stream
+from hmnpack.runtime import Listener, choose_device, default_on_cpu, kind_of, silent, stream
 from hmnpack.schema.config import PruneConfig, TrainConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
@@ -38,6 +38,7 @@ DOUBLE_END = PruneConfig(strategy="double-end")
 _DEFAULT_OPTIONS = SourceOptions()
 
 
+@default_on_cpu
 def prune(  # noqa: PLR0913
     bundle: str | Path | Bundle,
     ipc: int,

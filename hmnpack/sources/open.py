@@ -3,7 +3,7 @@
 from os import PathLike
 
 from hmnpack.errors import BadData, BadSettings
-from hmnpack.runtime import Listener, silent
+from hmnpack.runtime import Listener, default_on_cpu, silent
 from hmnpack.sources.kinds import KINDS, NAMED, Reader
 from hmnpack.sources.parquet import parquet_files
 from hmnpack.sources.types import Source, SourceOptions, path_of
@@ -11,6 +11,7 @@ from hmnpack.sources.types import Source, SourceOptions, path_of
 _DEFAULTS = SourceOptions()
 
 
+@default_on_cpu
 def open_source(
     spec: str | PathLike[str] | Source,
     options: SourceOptions = _DEFAULTS,

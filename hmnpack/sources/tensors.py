@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
+from hmnpack.runtime import default_on_cpu
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.convention import class_names
 from hmnpack.sources.fingerprint import split_of
@@ -21,6 +22,7 @@ MAX_NAME = 1000
 _AXES = 4
 
 
+@default_on_cpu
 def tensor_source(
     train: tuple[Any, Any],
     test: tuple[Any, Any] | None = None,

@@ -7,6 +7,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.errors import BadSettings
 from hmnpack.output import refuse_same
 from hmnpack.pictures import positions
+from hmnpack.runtime import default_on_cpu
 from hmnpack.writers.base import Album, Writer, writers
 from hmnpack.writers.folder import write_folder
 from hmnpack.writers.parquet import write_parquet
@@ -27,6 +28,7 @@ __all__ = [
 _ENDINGS = {"sheet": ".png", "parquet": ".parquet", "tar": ".tar"}
 
 
+@default_on_cpu
 def expand(
     bundle: str | PathLike[str] | Bundle,
     out: str | PathLike[str],
