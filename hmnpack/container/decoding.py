@@ -29,7 +29,19 @@ def decode(container: Container, indices: Tensor | None = None) -> Tensor:
     """
     if indices is None:
         indices = torch.arange(container.spec.images)
-    images = torch.cat([container.expand(part) for part in in_chunks(container.spec, indices)])
+    first, *later = in_chunks(container.spec, indices)
+    images = _finite(container.expand(first))
+    if not later:
+        return images
+    # Filled part by part: joined in the end, all of it would be there twice.
+    found, size = images.new_empty(len(indices), *images.shape[1:]), len(first)
+    found[:size] = images
+    for place, part in enumerate(later, 1):
+        found[place * size :][: len(part)] = _finite(container.expand(part))
+    return found
+
+
+def _finite(images: Tensor) -> Tensor:
     if not images.isfinite().all():
         raise BadBundle(
             "the stored numbers are too large: they decode to infinities or to no numbers"
