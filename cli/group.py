@@ -151,7 +151,8 @@ def explain(error: Exception) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"
     if is_out_of_memory(error):
-        return "out of memory; try smaller batches (--batch, --set match.real_batch=32)"
+        said = f" ({str(error).splitlines()[0]})" if str(error) else ""
+        return f"out of memory{said}; try smaller batches (--batch, --set match.real_batch=32)"
     return (
         f"{type(error).__name__}: {error} (a defect of hmnpack: please report it with the command "
         "and the traceback that HMNPACK_DEBUG=1 prints)"
