@@ -41,7 +41,7 @@ from hmnpack.schema.config import (
 )
 from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.stopping import StoppingConfig
-from hmnpack.training import schedule_of, test_batch
+from hmnpack.training import TEST_BATCH, images_at_a_time, schedule_of
 
 Work = Literal["training", "features", "gradients", "decoding"]
 
@@ -289,7 +289,7 @@ def _pruning(run: Run, keep: int) -> Stage:
         training, test = _choosing_beta(run, keep)
         parts += [training, test]
         pictures, data = pictures + run.spec.classes * keep, data + run.held_out * image.elements
-        batch = min(test_batch(image.height, image.width), run.held_out)
+        batch = min(images_at_a_time(TEST_BATCH, image.height, image.width), run.held_out)
         tested = batch * tested_bytes(prune.network, image)
         networks += [_trained_bytes(run, prune.train, training.pieces), tested]
     return Stage("pruning", tuple(parts), data + FLOAT * pictures * image.elements + max(networks))

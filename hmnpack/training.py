@@ -26,8 +26,9 @@ from hmnpack.schema.config import Precision, TrainConfig
 from hmnpack.schema.manifest import Normalisation
 
 TEST_BATCH = 500
-_TEST_PIXELS = TEST_BATCH * 64 * 64
-"""Most images that a network is tested on at a time, and most of their pixels."""
+"""Images that a network is tested on at a time, at most: see :func:`images_at_a_time`."""
+
+_USUAL_PIXELS = 64 * 64
 
 OnBatch = Callable[[Tensor, Tensor, Tensor], None]
 """Hears of a batch: which images it had (int64 [n], no two alike), the logits of the network before
@@ -273,9 +274,15 @@ def restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainSt
             optimiser.state[parameter]["momentum_buffer"] = buffer
 
 
-def test_batch(height: int, width: int) -> int:
-    """Return how many images of a size a network is tested on at a time."""
-    return min(TEST_BATCH, max(1, _TEST_PIXELS // (height * width)))
+def images_at_a_time(most: int, height: int, width: int) -> int:
+    """Return how many images of a size go at a time: fewer of those of more than 64 pixels a side.
+
+    Args:
+        most: Of smaller ones.
+        height: Of an image, in pixels.
+        width: Of an image, in pixels.
+    """
+    return min(most, max(1, most * _USUAL_PIXELS // (height * width)))
 
 
 @torch.no_grad()
@@ -299,7 +306,7 @@ def accuracy(
     was_training = network.training
     network.eval()
     right = torch.zeros((), dtype=torch.int64, device=images.device)
-    size = test_batch(*images.shape[2:])
+    size = images_at_a_time(TEST_BATCH, images.shape[2], images.shape[3])
     for batch, target in zip(images.split(size), labels.split(size), strict=True):
         with autocast(images.device, precision):
             logits = network(normalise(pixels_of(batch), normalisation))

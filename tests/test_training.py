@@ -13,8 +13,14 @@ from hmnpack.runtime import seeded, stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training import accuracy, in_batches, learning_rate, schedule_of, train
-from hmnpack.training import test_batch as most_tested
+from hmnpack.training import (
+    accuracy,
+    images_at_a_time,
+    in_batches,
+    learning_rate,
+    schedule_of,
+    train,
+)
 
 SAME = Normalisation(mean=(0.0,), std=(1.0,))
 HALF = Normalisation(mean=(0.5,), std=(0.25,))
@@ -211,7 +217,7 @@ def test_within_a_callers_autocast_it_learns_as_alone():
 
 @pytest.mark.parametrize(("side", "most"), [(8, 500), (64, 500), (128, 125), (224, 40), (9999, 1)])
 def test_large_images_are_tested_a_few_at_a_time(side, most):
-    assert most_tested(side, side) == most
+    assert images_at_a_time(500, side, side) == most
 
 
 def test_accuracy_counts(monkeypatch):

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from hmnpack.matching.data import RealData
 from hmnpack.networks import FeatureNetwork
+from hmnpack.training import images_at_a_time
 
 _BATCH = 512
-_PIXELS = _BATCH * 64 * 64
-"""Most images at a time, and most of their pixels: larger images go in smaller batches."""
+"""Images at a time, at most."""
 
 
 @torch.no_grad()
@@ -49,6 +49,6 @@ def _last_blocks(
     network: FeatureNetwork, data: RealData, rows: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Give some of the rows, and the last block's outputs for them, batch by batch."""
-    batch = min(_BATCH, max(1, _PIXELS // (data.shape.height * data.shape.width)))
+    batch = images_at_a_time(_BATCH, data.shape.height, data.shape.width)
     for some in rows.split(batch):
         yield some, network.features(data.normalised(some))[-1]

@@ -19,8 +19,9 @@ def test_larger_images_go_in_smaller_batches(real, pool_config, tmp_path, monkey
         return seen(data, some)
 
     monkeypatch.setattr(type(real), "normalised", normalised)
-    for pixels, most in ((5 * 16 * 16, 5), (1, 1)):
-        monkeypatch.setattr(module, "_PIXELS", pixels)
+    monkeypatch.setattr(module, "_BATCH", 10)
+    for pixels, most in ((16 * 16 // 2, 5), (1, 1)):
+        monkeypatch.setattr("hmnpack.training._USUAL_PIXELS", pixels)
         sizes.clear()
         parts = embedded(network, real, rows), difficulty(network, real, rows)
         torch.testing.assert_close(parts, whole)
