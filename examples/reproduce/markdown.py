@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from hmnpack.schema.result import Row
+
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table, with a line for the heads, one below it, and one for each row."""
@@ -25,3 +27,11 @@ def accuracy(
         return "-"
     shown = f"**{mean:.1f}**" if bold else f"{mean:.1f}"
     return shown if (networks or 1) < 2 else f"{shown} &plusmn; {std or 0:.1f}"
+
+
+def control(rows: Iterable[Row], words: str) -> str:
+    """Return the accuracy of the first row that has some words in its name, or a dash."""
+    for row in rows:
+        if words in row.name:
+            return accuracy(row.accuracy_mean, row.accuracy_std, row.networks)
+    return "-"

@@ -49,6 +49,7 @@ def packed_in(result: Result) -> str:
 
 def _cells(name: str, found: Mapping[str, Result]) -> tuple[str, ...]:
     result, stem = found[name], Path(name).stem
+    rows = _comparable(result)
     stored = size(inspect(BUNDLES / f"{stem}.hmn").ledger.bytes)
     longer = f"{stem}{BY_PAPER}.json"
     return (
@@ -59,7 +60,7 @@ def _cells(name: str, found: Mapping[str, Result]) -> tuple[str, ...]:
         _linked(name, result, bold=True),
         _linked(longer, found[longer]) if longer in found else "-",
         str(result.figures.get("paper_accuracy", "-")),
-        *(_control(result, words) for words in ("same floats", "same bytes")),
+        *(markdown.control(rows, words) for words in ("same floats", "same bytes")),
         packed_in(result),
     )
 
@@ -70,12 +71,10 @@ def _linked(name: str, result: Result, bold: bool = False) -> str:
     return f"[{shown}]({RESULTS_LINK}/{name}) ({result.networks})"
 
 
-def _control(result: Result, words: str) -> str:
-    """Return the accuracy of real images, if they were trained for as many steps as the file's."""
+def _comparable(result: Result) -> list[Row]:
+    """Return the rows of real images that were trained for as many steps as the file's, or more."""
     least = _steps(result.figures)
-    rows = (row for row in result.controls if words in row.name and _steps(row.figures) >= least)
-    row: Row | None = next(rows, None)
-    return markdown.accuracy(row.accuracy_mean, row.accuracy_std, row.networks) if row else "-"
+    return [row for row in result.controls if _steps(row.figures) >= least]
 
 
 def _steps(figures: Mapping[str, Figure]) -> int:

@@ -12,7 +12,7 @@ import render_front
 import render_paper
 import render_proxies
 
-from hmnpack.schema.result import Result, Row
+from hmnpack.schema.result import Result
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parents[1] / "README.md"
@@ -71,16 +71,9 @@ def _cells(result: Result) -> tuple[str, ...]:
         str(figures.get("images", "-")),
         markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold=True),
         str(figures.get("paper_accuracy", "-")),
-        *(_control(result.controls, words) for words in CONTROLS),
+        *(markdown.control(result.controls, words) for words in CONTROLS),
         f"{network}, {epochs}",
     )
-
-
-def _control(rows: tuple[Row, ...], words: str) -> str:
-    for row in rows:
-        if words in row.name:
-            return markdown.accuracy(row.accuracy_mean, row.accuracy_std, row.networks)
-    return "-"
 
 
 def rendered(page: str, begin: str, end: str, text: str) -> str:

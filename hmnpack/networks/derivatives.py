@@ -30,6 +30,8 @@ from torch import Tensor, nn
 from hmnpack.networks.block import before_norm, half_backward, normalised
 from hmnpack.networks.classwise import class_conv, class_conv_input, class_conv_weight
 from hmnpack.networks.convnet import ConvNet
+from hmnpack.runtime import autocast
+from hmnpack.schema.config import Precision
 
 _PIXELS = (2, 3)
 
@@ -256,14 +258,13 @@ class AutogradPass:
         self.leaves, self.gradients = [], []
         self.dtype = next(network.parameters()).dtype
         weights = [weight for weight in network.parameters() if weight.dim() == 4]
-        low = torch.bfloat16
+        precision: Precision = "bfloat16" if images.dtype == torch.bfloat16 else "float32"
         for some, names in zip(
             images.unflatten(0, (classes, -1)), labels.view(classes, -1), strict=True
         ):
             leaf = some.detach().to(self.dtype).requires_grad_(keep)
             with torch.enable_grad():
-                lowered = some.dtype == low
-                with torch.autocast(leaf.device.type, low, enabled=lowered, cache_enabled=False):
+                with autocast(leaf.device, precision):
                     logits = network(leaf).to(self.dtype)
                 loss = F.cross_entropy(logits, names, reduction="sum") * share
                 found = torch.autograd.grad(loss, weights, create_graph=keep)

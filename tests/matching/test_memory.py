@@ -16,7 +16,7 @@ from hmnpack.matching.gradient import gradient_classes
 from hmnpack.networks import build_network
 from hmnpack.runtime import stream
 from hmnpack.schema.config import MatchConfig, NetworkConfig
-from hmnpack.schema.container import HmnSpec, ImageShape
+from hmnpack.schema.container import ImageShape
 
 CIFAR = ImageShape(channels=3, height=32, width=32)
 
@@ -70,20 +70,8 @@ def test_no_block_of_a_residual_network_holds_more_than_is_said():
     assert most_held(network, image, 2) <= said
 
 
-def test_gradient_matching_leaves_room_for_the_images_of_all_classes():
-    spec = HmnSpec(
-        classes=10,
-        instances=20,
-        image=CIFAR,
-        grid=4,
-        dataset_channels=5,
-        class_channels=3,
-        instance_channels=2,
-        extractor_channels=None,
-        decoder_channels=(10, 6),
-        activation="relu",
-        output="sigmoid",
-    )
+def test_gradient_matching_leaves_room_for_the_images_of_all_classes(hmn):
+    spec = hmn(image=CIFAR, decoder_channels=(10, 6))
     # By hand: maps of 8, 16 and 32 pixels a side and the image, with their gradients; five images.
     maps = 10 * 8**2 + 6 * 16**2 + 3 * 32**2
     held = prepared_bytes(spec, 200)
