@@ -73,6 +73,11 @@ class MissingExtra(HmnError):
         return cls(f"{need} needs an optional package: pip install 'hmnpack[{extra}]'")
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, else its kind."""
+    return str(error).partition("\n")[0].rstrip(" :.") or type(error).__name__
+
+
 _OUT_OF_MEMORY = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
 """What stands in errors of no class of their own: of Apple's devices, of cuDNN, which tries every
 algorithm and forgets why each failed, and of libraries that allocate by themselves."""

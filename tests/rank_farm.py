@@ -34,7 +34,7 @@ from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
 from hmnpack.schema.config import GradientConfig, NetworkConfig, TrainConfig
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 CPU = torch.device("cpu")
 GRADIENT = GradientConfig(

@@ -18,7 +18,7 @@ from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
 from hmnpack.schema.config import ContainerConfig, GradientConfig, NetworkConfig, TrainConfig
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 GRADIENT = GradientConfig(
     networks=1,

@@ -17,7 +17,7 @@ from hmnpack.recipes import recipe_of
 from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 
 def with_settings(config, settings):

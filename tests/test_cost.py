@@ -17,7 +17,7 @@ from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig, NetworkConfig, PruneConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 from hmnpack.training import train
 
 CIFAR = ImageShape(channels=3, height=32, width=32)

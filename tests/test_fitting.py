@@ -24,7 +24,7 @@ from hmnpack.schema.config import (
 )
 from hmnpack.schema.container import HmnSpec, ImageShape
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 LABELS = torch.arange(3).repeat_interleave(20)
 GRADIENT = GradientConfig(

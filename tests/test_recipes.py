@@ -11,7 +11,8 @@ from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.recipes import DataShape
-from hmnpack.sources import Source, SourceOptions, Split, open_source
+from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.sources.types import split_of
 
 
 def shape(name="photos", classes=10, side=32, channels=3):
@@ -170,7 +171,7 @@ class TestCompress:
         events = []
         labels = torch.arange(40) % 2
         images = torch.randint(256, (40, 1, 16, 16), generator=stream(0, "pixels"))
-        data = Split(images.to(torch.uint8), labels, "0" * 64)
+        data = split_of(images.to(torch.uint8), labels)
 
         def opening(spec, options, listener):
             events.append("opened")

@@ -16,7 +16,7 @@ from hmnpack.runtime import stream
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 from hmnpack.stopping import BestWeights
 
 LABELS = torch.arange(3).repeat_interleave(20)

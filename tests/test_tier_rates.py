@@ -20,7 +20,7 @@ from hmnpack.runtime import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
 from hmnpack.schema.tiers import TierRates
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 RATES = TierRates(dataset_rate=3.0, class_rate=0.5, instance_rate=2.0, decoder_rate=0.25)
 HMN_TIERS = {

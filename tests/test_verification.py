@@ -12,7 +12,8 @@ from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.scores import record
-from hmnpack.sources import Source, Split
+from hmnpack.sources import Source
+from hmnpack.sources.types import split_of
 from hmnpack.verification import Repetition, interval_of, verify
 
 IMAGE = ImageShape(channels=1, height=16, width=16)
@@ -83,7 +84,8 @@ def split(count, fingerprint):
     generator = torch.Generator().manual_seed(count)
     images = torch.randint(0, 128, (count, 1, 16, 16), generator=generator, dtype=torch.uint8)
     labels = torch.arange(count) % 2
-    return Split(images + labels.view(-1, 1, 1, 1).byte() * 100, labels, fingerprint * 64)
+    made = split_of(images + labels.view(-1, 1, 1, 1).byte() * 100, labels)
+    return dataclasses.replace(made, fingerprint=fingerprint * 64)
 
 
 @pytest.fixture

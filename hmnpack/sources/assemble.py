@@ -1,4 +1,4 @@
-"""The last steps of every kind of source: decode, check the rules of a data set, fingerprint.
+"""The last steps of every kind of source: decode, check the rules of a data set, order canonically.
 
 Shape legend: N images, K classes, C channels, H height, W width, S side of a square image.
 """
@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from hmnpack.errors import BadData
 from hmnpack.runtime import Listener
 from hmnpack.sources.decode import Decoded, Encoded, decode, reference_of
-from hmnpack.sources.fingerprint import split_of
-from hmnpack.sources.types import Source, SourceOptions
+from hmnpack.sources.types import Source, SourceOptions, split_of
 
 _CHUNK = 4096
 """Images that are resized at once: bounds the memory of the steps in between."""
@@ -59,7 +58,7 @@ def array_source(
     Args:
         name: Name that a bundle records.
         classes: Class names in the source's own order.
-        train: Images uint8 [N, C, S, S] and labels int64 [N].
+        train: Images uint8 [N, C, S, S], which may be rearranged in place, and labels int64 [N].
         test: The same, of the test split.
         options: The side to resize to.
 
@@ -118,6 +117,9 @@ def _finish(name: str, classes: Sequence[str], train: Decoded, test: Decoded | N
     if any(part.skipped for part in parts):
         check_labels(classes, train.labels, test.labels if test else None)
     channels = max(part.images.shape[1] for part in parts)
-    splits = [split_of(part.images.expand(-1, channels, -1, -1), part.labels) for part in parts]
+    splits = [
+        split_of(part.images.expand(-1, channels, -1, -1), part.labels, owned=True)
+        for part in parts
+    ]
     skipped = sum(part.skipped for part in parts)
     return Source(name, tuple(classes), splits[0], splits[1] if test else None, skipped)

@@ -20,11 +20,11 @@ from safetensors.torch import save_file
 from hmnpack.errors import BadData
 from hmnpack.sources.types import Source, SourceOptions, Split
 
-_LAYOUT = "decoded/3"
+_LAYOUT = "decoded/4"
 """Part of every key: to be raised when decoding, or the file's layout, changes."""
 
-_READ = 2**22
-"""Bytes of a file that are hashed at once."""
+_TENSORS = ("images", "labels", "digests")
+"""What is kept of a split, beside its fingerprint; it is in canonical order."""
 
 
 def key_of_files(files: Iterable[Path]) -> str:
@@ -97,8 +97,7 @@ def _read(path: Path) -> Source | None:
             facts = json.loads(file.metadata()["source"])
             parts = {
                 part: Split(
-                    images=file.get_tensor(f"{part}.images"),
-                    labels=file.get_tensor(f"{part}.labels"),
+                    **{name: file.get_tensor(f"{part}.{name}") for name in _TENSORS},
                     fingerprint=fingerprint,
                 )
                 for part, fingerprint in facts["fingerprints"].items()
@@ -123,7 +122,8 @@ def _write(path: Path, source: Source) -> None:
     }
     tensors: dict[str, torch.Tensor] = {}
     for part, split in parts.items():
-        tensors |= {f"{part}.images": split.images, f"{part}.labels": split.labels}
+        for name in _TENSORS:
+            tensors[f"{part}.{name}"] = getattr(split, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The sibling takes the place of the file only when it is whole.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:

@@ -19,9 +19,8 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
-from hmnpack.errors import BadData, BadImage
+from hmnpack.errors import BadData, BadImage, first_line
 from hmnpack.runtime import Listener
-from hmnpack.sources.messages import first_line
 from hmnpack.sources.types import MAX_SIDE, SourceOptions
 
 Pixels = npt.NDArray[np.uint8]

@@ -5,9 +5,8 @@ import torch
 from hmnpack.errors import MissingExtra
 from hmnpack.runtime import Listener, stream
 from hmnpack.sources.assemble import array_source
-from hmnpack.sources.fingerprint import split_of
 from hmnpack.sources.kinds import NAMED
-from hmnpack.sources.split import hold_out
+from hmnpack.sources.split import draw_held_out
 from hmnpack.sources.types import Source, SourceOptions
 
 _TEST = 0.25
@@ -31,8 +30,8 @@ def open_digits(spec: str, options: SourceOptions, listener: Listener) -> Source
     raw = load_digits()
     images = torch.from_numpy(raw.images * 255 / _WHITE).round().to(torch.uint8)[:, None]
     labels = torch.from_numpy(raw.target).long()
-    train, test = hold_out(split_of(images, labels), _TEST, stream(0, "sources", "digits"))
+    # There is one form of this set, so the draw may go by the order in which it comes.
+    held = draw_held_out(labels, _TEST, stream(0, "sources", "digits"))
     names = [str(name) for name in raw.target_names]
-    return array_source(
-        spec, names, (train.images, train.labels), (test.images, test.labels), options
-    )
+    train, test = ((images[rows], labels[rows]) for rows in (~held, held))
+    return array_source(spec, names, train, test, options)

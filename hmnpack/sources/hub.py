@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hmnpack.errors import BadData, BadSettings, MissingExtra
+from hmnpack.errors import BadData, BadSettings, MissingExtra, first_line
 from hmnpack.runtime import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import through_cache
@@ -20,7 +20,6 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.kinds import KINDS
-from hmnpack.sources.messages import first_line
 from hmnpack.sources.types import Source, SourceOptions
 
 

@@ -21,11 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmnpack.errors import BadData, MissingExtra
+from hmnpack.errors import BadData, MissingExtra, first_line
 from hmnpack.runtime import Listener
 from hmnpack.sources.assemble import array_source
 from hmnpack.sources.kinds import NAMED
-from hmnpack.sources.messages import first_line
 from hmnpack.sources.types import Source, SourceOptions
 
 _BY_FLAG = ({"train": True}, {"train": False})

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmnpack.errors import BadData, MissingExtra
+from hmnpack.errors import BadData, MissingExtra, first_line
 from hmnpack.runtime import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
@@ -30,7 +30,6 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.kinds import KINDS
-from hmnpack.sources.messages import first_line
 from hmnpack.sources.types import Source, SourceOptions, path_of
 
 

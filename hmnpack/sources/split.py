@@ -12,7 +12,6 @@ from torch import Tensor
 
 from hmnpack.errors import BadData
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.sources.fingerprint import split_of
 from hmnpack.sources.types import Split
 
 _CHUNK = 4096
@@ -22,21 +21,35 @@ _CHUNK = 4096
 def hold_out(split: Split, fraction: float, generator: torch.Generator) -> tuple[Split, Split]:
     """Return (what is kept, what is held out), each in the split's own order.
 
-    Of a class with n images, floor(fraction * n) are held out, drawn without replacement; the
-    product is taken in decimal, so that 0.29 of 100 is 29.
+    The order of a split is canonical, so what is held out does not depend on how data are stored.
 
     Args:
         split: The images to divide.
         fraction: Part of each class that is held out, in [0, 1).
         generator: Draws which.
     """
+    held = draw_held_out(split.labels, fraction, generator)
+    kept = split.subset(~held) if held.any() else split
+    return kept, split.subset(held)
+
+
+def draw_held_out(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Return which images to hold out: bool [N].
+
+    Of a class with n images, floor(fraction * n) are held out, drawn without replacement; the
+    product is taken in decimal, so that 0.29 of 100 is 29.
+
+    Args:
+        labels: int64 [N].
+        fraction: Part of each class that is held out, in [0, 1).
+        generator: Draws which.
+    """
     part = Fraction(str(fraction))
-    held = torch.zeros(len(split), dtype=torch.bool)
-    for rows in _rows_by_class(split.labels, _class_count(split.labels)):
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for rows in _rows_by_class(labels, _class_count(labels)):
         order = torch.randperm(len(rows), generator=generator)
         held[rows[order[: math.floor(part * len(rows))]]] = True
-    kept = _subset(split, ~held) if held.any() else split
-    return kept, _subset(split, held)
+    return held
 
 
 def choose_per_class(
@@ -98,7 +111,3 @@ def _rows_by_class(labels: Tensor, classes: int) -> Iterator[Tensor]:
     order = labels.argsort(stable=True)
     counts = torch.bincount(labels, minlength=classes)
     yield from torch.split(order, counts.tolist())
-
-
-def _subset(split: Split, mask: Tensor) -> Split:
-    return split_of(split.images[mask], split.labels[mask])

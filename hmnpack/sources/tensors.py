@@ -10,8 +10,7 @@ from hmnpack.errors import BadData
 from hmnpack.runtime import default_on_cpu
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.convention import class_names
-from hmnpack.sources.fingerprint import split_of
-from hmnpack.sources.types import MAX_SIDE, Source
+from hmnpack.sources.types import MAX_SIDE, Source, split_of
 
 MAX_CHANNELS = 16
 """Most channels of an image, as in the schema."""
@@ -52,8 +51,8 @@ def tensor_source(
         raise BadData(f"images of train are {shapes[0]} and of test {shapes[1]}; make them alike")
     names = _names(classes, labels)
     check_labels(names, labels, tested[1] if tested else None)
-    splits = split_of(images, labels), split_of(*tested) if tested else None
-    return Source(name, tuple(names), *splits)
+    split = split_of(images, labels, owned=True)
+    return Source(name, tuple(names), split, split_of(*tested, owned=True) if tested else None)
 
 
 def _names(classes: Sequence[str] | None, labels: Tensor) -> list[str]:
@@ -81,7 +80,8 @@ def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # n
             f"labels of {part} are {numbers.dtype} {list(numbers.shape)}; give one integer for "
             f"each of the {len(pixels)} images"
         )
-    return pixels.to("cpu", copy=True), numbers.to("cpu", torch.int64, copy=True)
+    images = pixels.to("cpu", copy=True, memory_format=torch.contiguous_format)
+    return images, numbers.to("cpu", torch.int64, copy=True)
 
 
 def _allowed(count: int, channels: int, height: int, width: int) -> bool:

@@ -3,11 +3,16 @@
 Shape legend: N images, K classes, C channels, H height, W width.
 """
 
+import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadSettings
@@ -17,22 +22,100 @@ MAX_SIDE = 4096
 """Largest height or width of an image, in pixels, as in the schema."""
 
 
+SCHEME = "split/1"
+"""Name of the way in which fingerprints are computed; they begin with it."""
+
+_DIGEST = hashlib.sha256().digest_size
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """One part of a data set, in memory on the CPU.
 
+    :func:`split_of` makes one, in canonical order.
+
     Attributes:
         images: uint8 [N, C, H, W].
         labels: int64 [N], each in [0, K).
-        fingerprint: sha256 over shapes, pixels and labels, in hexadecimal.
+        digests: uint8 [N, 32], the sha256 of each image's pixels.
+        fingerprint: Identity of the images and labels, in hexadecimal, see FORMAT.md.
     """
 
     images: Tensor
     labels: Tensor
+    digests: Tensor
     fingerprint: str
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def subset(self, chosen: Tensor) -> "Split":
+        """Return some of the images, in the same order; no image is hashed again.
+
+        Args:
+            chosen: bool [N], which of them.
+        """
+        images, labels, digests = (
+            values[chosen] for values in (self.images, self.labels, self.digests)
+        )
+        fingerprint = _fingerprint(images.shape, labels.numpy(), digests.numpy())
+        return Split(images, labels, digests, fingerprint)
+
+
+def split_of(images: Tensor, labels: Tensor, *, owned: bool = False) -> Split:
+    """Return the split of these images, in canonical order: by label, then by the pixels' sha256.
+
+    Whatever order they come in, the split is the same. FORMAT.md defines the order and the
+    fingerprint.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        labels: int64 [N].
+        owned: The images may be rearranged where they are, which takes no second memory.
+    """
+    images = images.contiguous() if owned else images.clone(memory_format=torch.contiguous_format)
+    rows = images.flatten(1).numpy()
+    digests = _digests(rows)
+    # Numbers of which the first byte weighs most order as the bytes do; the last key sorts first.
+    words = digests.view(">u8").astype(np.uint64)
+    order = np.lexsort((*words.T[::-1], labels.numpy()))
+    _rearrange(rows, order)
+    labels, digests = labels[torch.from_numpy(order)], digests[order]
+    fingerprint = _fingerprint(images.shape, labels.numpy(), digests)
+    return Split(images, labels, torch.from_numpy(digests), fingerprint)
+
+
+def _digests(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the sha256 of each row: uint8 [N, 32]."""
+    hashes = [hashlib.sha256(row).digest() for row in rows]
+    return np.array(hashes, f"V{_DIGEST}").view(np.uint8).reshape(-1, _DIGEST)
+
+
+def _rearrange(rows: npt.NDArray[np.uint8], order: npt.NDArray[np.int64]) -> None:
+    """Move row `order[i]` to place i, in place, along the cycles of the permutation."""
+    wanted = order.tolist()
+    first = np.empty(rows.shape[1:], rows.dtype)
+    for start in range(len(wanted)):
+        if wanted[start] == start:  # there already, or moved with an earlier cycle
+            continue
+        first[...] = rows[start]
+        place = start
+        while wanted[place] != start:
+            source = wanted[place]
+            rows[place] = rows[source]
+            wanted[place], place = place, source
+        rows[place] = first
+        wanted[place] = place
+
+
+def _fingerprint(
+    shape: Sequence[int], labels: npt.NDArray[np.int64], digests: npt.NDArray[np.uint8]
+) -> str:
+    """Return the identity of images in canonical order, of shape [N, C, H, W]."""
+    sides = ",".join(str(side) for side in shape)
+    numbers = labels.astype("<i8")[:, None].view(np.uint8)
+    records = np.concatenate([numbers, digests], axis=1)
+    return hashlib.sha256(f"{SCHEME} [{sides}]".encode() + records.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,14 +17,15 @@ from hmnpack.errors import BadSettings, Diverged
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Result, Row
-from hmnpack.sources import Source, Split
+from hmnpack.sources import Source
+from hmnpack.sources.types import split_of
 
 
 def split(count, classes=3, channels=1, side=16):
     generator = torch.Generator().manual_seed(count)
     shape = (count, channels, side, side)
     images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
-    return Split(images, torch.arange(count) % classes, f"{count:064x}")
+    return split_of(images, torch.arange(count) % classes)
 
 
 @pytest.fixture

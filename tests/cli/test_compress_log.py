@@ -10,7 +10,7 @@ import torch
 import hmnpack.compressor  # noqa: F401 - before a test replaces what it imports
 from hmnpack.errors import Paused
 from hmnpack.sources import Source
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_the_most_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expe
     from hmnpack import compressor
     from hmnpack.cli import cmd_compress
     from hmnpack.sources import Source
-    from hmnpack.sources.fingerprint import split_of
+    from hmnpack.sources.types import split_of
 
     images = torch.zeros(4, 1, 16, 16, dtype=torch.uint8)
     source = Source("x", ("a", "b"), split_of(images, torch.arange(4) % 2), None)

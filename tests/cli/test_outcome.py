@@ -104,7 +104,7 @@ def test_the_quality_is_said_below(printed):
 
 @pytest.fixture
 def source():
-    return Source("pets", ("a", "b"), Split(None, None, "1" * 64), None)
+    return Source("pets", ("a", "b"), Split(None, None, None, "1" * 64), None)
 
 
 def test_the_document_has_the_interval_and_the_comparisons(bundle, source):

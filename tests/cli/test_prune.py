@@ -10,7 +10,7 @@ from hmnpack.runtime import stream
 from hmnpack.schema.manifest import SourceFacts
 from hmnpack.schema.recipes import SMOKE
 from hmnpack.sources import Source
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 QUICK = (
     *("--set", "network.width=4", "--set", "network.depth=2", "--set", "seeds=2"),

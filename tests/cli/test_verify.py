@@ -1,6 +1,7 @@
 """`verify`, `evaluate --record`, and the scores that `inspect` shows."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from hmnpack.evaluation import Evaluation
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import ControlScore, Score, Versions
 from hmnpack.schema.result import Row
-from hmnpack.sources import Source, Split
+from hmnpack.sources import Source
+from hmnpack.sources.types import split_of
 
 TEST = "7" * 64
 
@@ -40,8 +42,8 @@ def source(monkeypatch):
     """A data set that every spec opens, and the calls that opened it."""
     images = torch.zeros((12, 3, 16, 16), dtype=torch.uint8)
     labels = torch.arange(12) % 3
-    made = Source("pets [x]", ("a", "b", "c"), Split(images, labels, "6" * 64), None)
-    made = Source(made.name, made.classes, made.train, Split(images, labels, TEST))
+    split = split_of(images, labels)
+    made = Source("pets [x]", ("a", "b", "c"), split, replace(split, fingerprint=TEST))
     calls = []
 
     def open_source(spec, options, listener):

@@ -9,7 +9,8 @@ from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImagesSpec
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Budget, Manifest, Normalisation, Provenance, SourceFacts
-from hmnpack.sources import Source, Split
+from hmnpack.sources import Source
+from hmnpack.sources.types import split_of
 
 CLASSES = ("dark", "middle", "light")
 PROTOCOL = EvaluateConfig(
@@ -28,7 +29,7 @@ def shades(per_class, seed, side=16, channels=3):
     shades = labels.view(-1, 1, 1, 1) * 70
     ramps = torch.where(labels.view(-1, 1, 1, 1) == 1, slope, slope.transpose(2, 3))
     images = (pixels + shades / 2 + ramps * (labels.view(-1, 1, 1, 1) > 0)).to(torch.uint8)
-    return Split(images, labels, "ab" * 32)
+    return split_of(images, labels)
 
 
 @pytest.fixture(scope="package")

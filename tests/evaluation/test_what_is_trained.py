@@ -13,7 +13,7 @@ from hmnpack.evaluation.run import bench_of
 from hmnpack.runtime import silent
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.sources import Split
+from hmnpack.sources.types import split_of
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def trained(monkeypatch):
 
 def test_networks_are_tested_on_the_test_split(source, shades_bundle, config):
     """Where its labels are those of the next class, what is learned from train is wrong there."""
-    wrong = Split(source.train.images, (source.train.labels + 1) % 3, "c" * 64)
+    wrong = split_of(source.train.images, (source.train.labels + 1) % 3)
     alone = config.model_copy(update={"controls": False})
     found = evaluate(shades_bundle(source), replace(source, test=wrong), alone, device="cpu")
     assert max(found.score.accuracies) < 20

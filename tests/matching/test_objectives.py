@@ -27,7 +27,7 @@ from hmnpack.runtime import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 SPEC = ImagesSpec(classes=3, instances=4, image=ImageShape(channels=3, height=16, width=16))
 CASES = {

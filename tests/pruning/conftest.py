@@ -12,7 +12,7 @@ from hmnpack.schema.config import NetworkConfig, PruneConfig, TrainConfig
 from hmnpack.schema.manifest import Normalisation, SourceFacts
 from hmnpack.schema.recipes import SMOKE
 from hmnpack.sources import Source
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 
 from hmnpack.sources import Source, SourceOptions
 from hmnpack.sources.cache import key_of_files, key_of_listing, through_cache
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 
 def make(test=True):

@@ -13,6 +13,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from hmnpack.errors import BadData, BadImage
 from hmnpack.sources import SourceOptions, open_source
+from hmnpack.sources.types import split_of
 
 
 def refused(root, options, message, kind=BadData):
@@ -27,7 +28,9 @@ def test_it_opens_as_torchvision_does(make_folder, options):
     reference = ImageFolder(root / "train", transform=pil_to_tensor)
     assert source.name == "pets"
     assert list(source.classes) == reference.classes
-    assert torch.equal(source.train.images, torch.stack([image for image, _ in reference]))
+    images = torch.stack([image for image, _ in reference])
+    expected = split_of(images, torch.tensor(reference.targets))
+    assert torch.equal(source.train.images, expected.images)
     assert source.train.labels.tolist() == reference.targets
     assert source.test.labels.tolist() == [1, 2, 2]
     assert source.skipped == 0

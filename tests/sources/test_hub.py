@@ -86,6 +86,16 @@ def test_pixels_come_from_bytes_or_from_a_local_file(hub, options, image_of, tmp
     assert torch.equal(images[0], images[1])
 
 
+def test_the_order_of_rows_changes_nothing(hub, options):
+    hub.add("train", [0, 1, 1, 0])
+    first = open_source("hf:me/bugs", options).train
+    rows = hub.splits["train"]
+    rows.cells, rows.labels, rows._fingerprint = rows.cells[::-1], rows.labels[::-1], "2"
+    second = open_source("hf:me/bugs", options).train
+    assert torch.equal(second.images, first.images)
+    assert second.fingerprint == first.fingerprint
+
+
 def test_a_row_without_an_image_is_named(hub, options):
     hub.add("train", [0, 1])
     hub.splits["train"].cells[1] = {"bytes": None, "path": None}

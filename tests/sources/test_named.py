@@ -12,6 +12,7 @@ import torchvision
 
 from hmnpack.errors import BadData, BadSettings, MissingExtra
 from hmnpack.sources import SourceOptions, open_source
+from hmnpack.sources.types import split_of
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +29,14 @@ def idx(array):
 
 
 def write_idx(folder, packed=False):
-    """Write a small set in MNIST's files, and return its training images and labels."""
+    """Write a small set in MNIST's files, and return its training split."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     kept = None
     for part, count in (("train", 20), ("t10k", 10)):
         images, labels = rng.integers(0, 256, (count, 28, 28)), np.arange(count) % 10
-        kept = kept or (torch.from_numpy(images).to(torch.uint8), labels.tolist())
+        pixels = torch.from_numpy(images).to(torch.uint8)[:, None]
+        kept = kept or split_of(pixels, torch.from_numpy(labels))
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             path = folder / f"{part}-{kind}-ubyte"
             data = idx(array)
@@ -50,11 +52,11 @@ def write_idx(folder, packed=False):
     ("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")]
 )
 def test_an_existing_copy_is_used_offline(options, name, folder, packed):
-    images, labels = write_idx(options.data_root / folder / "raw", packed)
+    expected = write_idx(options.data_root / folder / "raw", packed)
     source = open_source(name, options)
     assert source.name == name
-    assert torch.equal(source.train.images[:, 0], images)
-    assert source.train.labels.tolist() == labels
+    assert torch.equal(source.train.images, expected.images)
+    assert torch.equal(source.train.labels, expected.labels)
     assert len(source.test) == 10
     assert list(source.classes) == getattr(torchvision.datasets, folder).classes
 
@@ -137,8 +139,10 @@ def test_arrays_are_taken_whole_after_a_download(
     monkeypatch.setattr(torchvision.datasets, factory, made)
     source = open_source(name, options)
     data = torch.from_numpy(made("", train=True, split="train").data)
-    expected = data.permute(0, 3, 1, 2) if shape[-1] == 3 else data
-    assert torch.equal(source.train.images, expected)
+    images = data.permute(0, 3, 1, 2) if shape[-1] == 3 else data
+    expected = split_of(images, torch.arange(20) % 10)
+    assert torch.equal(source.train.images, expected.images)
+    assert torch.equal(source.train.labels, expected.labels)
     assert source.test.labels.tolist() == list(range(10))
     assert source.classes == tuple("0123456789")
     assert capsys.readouterr().out.count("verified") == 2  # this test's own, and what was there

@@ -28,7 +28,7 @@ def test_a_folder_in_the_convention_opens(tmp_path, make_parquet, payloads, opti
     make_parquet(tmp_path / "set" / "test.parquet", payloads[3:], [0, 0], **columns)
     source = open_source(str(tmp_path / "set"), options)
     assert (source.name, source.classes) == ("set", ("eel", "ant"))
-    assert source.train.labels.tolist() == [1, 0, 1]
+    assert source.train.labels.tolist() == [0, 1, 1]
     assert source.test.labels.tolist() == [0, 0]
     assert source.train.images.shape == (3, 3, 4, 6)
 
@@ -132,7 +132,7 @@ def test_a_bad_image_is_named_by_row_and_file_or_skipped(
     make_parquet(data / "train-1.parquet", [payloads[2], bad, payloads[3]], [0, 1, 0])
     refused(data, options, "row 1 of train-1.parquet cannot be read", BadImage)
     source = open_source(str(data), SourceOptions(cache_dir=options.cache_dir, skip_bad=True))
-    assert (source.skipped, source.train.labels.tolist()) == (1, [0, 1, 0, 0])
+    assert (source.skipped, source.train.labels.tolist()) == (1, [0, 0, 0, 1])
 
 
 def test_metadata_that_is_not_the_convention_is_ignored(tmp_path, make_parquet, payloads, options):

@@ -3,7 +3,7 @@ import torch
 
 from hmnpack.errors import BadData
 from hmnpack.sources import choose_per_class, hold_out, normalisation_of
-from hmnpack.sources.fingerprint import split_of
+from hmnpack.sources.types import split_of
 
 
 def generator(seed=0):
@@ -11,7 +11,7 @@ def generator(seed=0):
 
 
 def split_with(counts, channels=1):
-    """Images whose first pixel is their index; labels mixed."""
+    """Images whose first pixel is their index; both mixed."""
     labels = torch.cat([torch.full((n,), label) for label, n in enumerate(counts)])
     labels = labels[torch.randperm(len(labels), generator=generator(9))]
     images = torch.zeros(len(labels), channels, 2, 2, dtype=torch.uint8)
@@ -36,7 +36,8 @@ def test_hold_out_takes_the_floor_of_the_part_of_each_class(fraction, counts, he
 def test_hold_out_divides_the_images_and_keeps_their_order():
     split = split_with((20, 20))
     kept, out = hold_out(split, 0.3, generator())
-    rows_kept, rows_out = (part.images[:, 0, 0, 0].tolist() for part in (kept, out))
+    places = split.images[:, 0, 0, 0].argsort()  # of the image of each index
+    rows_kept, rows_out = (places[part.images[:, 0, 0, 0].long()].tolist() for part in (kept, out))
     assert rows_kept == sorted(rows_kept)
     assert rows_out == sorted(rows_out)
     assert sorted(rows_kept + rows_out) == list(range(40))

@@ -7,7 +7,7 @@ import torch
 import hmnpack
 from hmnpack import tensor_source
 from hmnpack.errors import BadData
-from hmnpack.sources.fingerprint import fingerprint_of
+from hmnpack.sources.types import split_of
 
 
 def images_of(count, *shape):
@@ -24,9 +24,10 @@ def test_tensors():
     assert (source.name, source.classes, source.skipped) == ("mine", ("a", "b", "c"), 0)
     assert source.image.model_dump() == {"channels": 3, "height": 6, "width": 8}
     for split, (images, labels) in ((source.train, TRAIN), (source.test, TEST)):
-        assert torch.equal(split.images, images)
-        assert torch.equal(split.labels, labels)
-        assert split.fingerprint == fingerprint_of(images, labels)
+        expected = split_of(images, labels)
+        assert torch.equal(split.images, expected.images)
+        assert torch.equal(split.labels, expected.labels)
+        assert split.fingerprint == expected.fingerprint
 
 
 def test_arrays_and_other_integers_are_the_same_data():
@@ -39,11 +40,12 @@ def test_arrays_and_other_integers_are_the_same_data():
 
 def test_what_the_caller_does_later_changes_nothing():
     images, labels = TRAIN[0].clone(), TRAIN[1].clone()
-    source = tensor_source((images, labels))
+    source, expected = tensor_source((images, labels)), split_of(*TRAIN)
+    assert torch.equal(images, TRAIN[0])
     images.zero_()
     labels.zero_()
-    assert torch.equal(source.train.images, TRAIN[0])
-    assert torch.equal(source.train.labels, TRAIN[1])
+    assert torch.equal(source.train.images, expected.images)
+    assert torch.equal(source.train.labels, expected.labels)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import torch
 
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.schema.container import ImageShape
-from hmnpack.sources import Source, SourceOptions, Split, open_source
+from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.sources.types import split_of
 
 
 @pytest.mark.parametrize("size", [0, -1, 4097])
@@ -27,7 +28,7 @@ def test_folders_are_as_given_else_named_by_the_environment_else_in_the_home(mon
 
 
 def test_a_source_knows_the_shape_of_its_images():
-    split = Split(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.tensor([0, 1]), "0" * 64)
+    split = split_of(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.tensor([0, 1]))
     assert Source("x", ("a", "b"), split, None).image == ImageShape(channels=3, height=4, width=5)
     assert len(split) == 2
 
