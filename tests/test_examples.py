@@ -180,8 +180,8 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     forward = 2 * 9 * 4 * 8 * 8, 2 * 9 * 4 * 4 * (4 * 4 + 2 * 2), 2 * 4 * 10
     training = 2 * forward[0] + 3 * forward[1] + 3 * forward[2]
     assert result.figures["flops_network"] == 2 * 100 * training
-    row = script("reproduce/render_tables.py").table({"made.json": result}, "results")
-    assert f"| {minutes:.0f} min | 100 | **" in row
+    row = script("reproduce/render_accuracies.py").table({"made": result})
+    assert f"| {minutes:.0f} min | 100 | short | 2 x convnet of width 4, 2 epochs | **" in row
 
     other = RECIPES["smoke"].model_copy(update={"seed": 1})
     hmnpack.compress("digits", 1, config=other).save(file, force=True)
@@ -304,7 +304,7 @@ class TestProxy:
         assert 0.1 < both.figures["peak_gb"] < 100
         held_out = read(tmp_path / "runs" / "smoke.hmn").manifest.source.held_out
         assert both.figures["tested_on"] == f"{held_out} images held out of train"
-        text = script("reproduce/render_proxies.py").sections(tmp_path / "results")
+        text = script("reproduce/render_proxies.py").sections({"smoke": both})
         assert f"| [smoke](results/smoke.json) | {both.accuracy_mean:.1f} &plusmn;" in text
 
     def test_settings_make_another_bundle_of_another_name(self, run, result, capsys):
@@ -334,7 +334,7 @@ class TestProxy:
         assert both.accuracy_std == pytest.approx(50**0.5)
         named = {both.figures[f"accuracy_bundle_{seed}_seed_0"] for seed in (0, 3)}
         assert named == {20, 30}
-        text = script("reproduce/render_proxies.py").sections(tmp_path / "results")
+        text = script("reproduce/render_proxies.py").sections({"smoke": both})
         assert "| 2 on 2 bundles |" in text
 
     def test_a_file_is_scored_if_it_says_what_it_has_not_seen(self, run, result, tmp_path, capsys):
@@ -414,23 +414,26 @@ def tiny_evaluation():
 
 class TestTables:
     @pytest.fixture
-    def tables(self):
-        return script("reproduce/render_tables.py")
+    def recorded(self):
+        return script("reproduce/recorded.py")
 
-    def test_the_readme_has_what_the_result_files_say(self, tables):
-        assert tables.main(check=True) == 0, "run python examples/reproduce/render_tables.py"
+    @pytest.fixture
+    def found(self, recorded):
+        return recorded.load(EXAMPLES / "reproduce" / "results")
 
-    def test_every_result_file_is_whole(self, tables):
-        tables.results(EXAMPLES / "reproduce" / "results")
+    @pytest.fixture
+    def accuracies(self):
+        return script("reproduce/render_accuracies.py")
 
-    def test_a_result_becomes_a_row(self, tables, tmp_path):
+    @pytest.fixture
+    def result(self):
         from hmnpack.measure import machine_facts
         from hmnpack.schema.result import DataFacts, Result, Row
 
         def row(name, mean):
             return Row(name=name, images=10, accuracy_mean=mean, accuracy_std=1, networks=3)
 
-        result = Result(
+        return Result(
             name="x",
             recipe="fast",
             command="hmnpack evaluate x",
@@ -446,19 +449,61 @@ class TestTables:
                 **{"paper_accuracy": 65.7, "processor_minutes_packing": 25.9},
             },
         )
+
+    def test_pages_match_the_result_files(self):
+        tables = script("reproduce/render_tables.py")
+        assert tables.main(check=True) == 0, "run python examples/reproduce/render_tables.py"
+
+    def test_results_page_links_each_file_once(self, found):
+        page = (EXAMPLES / "reproduce" / "RESULTS.md").read_text(encoding="utf-8")
+        links = re.findall(r"\]\(results/([\w.-]+)\.json\)", page)
+        assert sorted(links) == sorted(found)
+
+    def test_notes_are_of_files_or_headings(self, recorded, found):
+        page = (EXAMPLES / "reproduce" / "RESULTS.md").read_text(encoding="utf-8")
+        headings = set(re.findall(r"^### (\w+)$", page, re.MULTILINE))
+        assert recorded.notes().keys() <= found.keys() | headings
+
+    def test_decisions_cite_files_that_exist(self, found):
+        page = (EXAMPLES / "reproduce" / "DECISIONS.md").read_text(encoding="utf-8")
+        defined = dict(re.findall(r"^\[([\w.-]+)\]: results/([\w.-]+)\.json$", page, re.MULTILINE))
+        cited = set(re.findall(r"\[([\w.-]+)\](?![(:])", page))
+        assert cited == set(defined)
+        assert all(name == file and name in found for name, file in defined.items())
+
+    def test_removed_settings_are_marked(self, result):
+        settings = "match.steps=10 match.objective=mmd"
+        figures = {"proxy": "q2", "settings": settings, "steps": 20, "images": 100}
+        proxy = result.model_copy(update={"figures": figures})
+        text = script("reproduce/render_proxies.py").sections({"q2-x": proxy})
+        assert "| fast, `match.steps=10`, `match.objective=mmd`&dagger; |" in text
+
+    def test_result_becomes_a_row(self, accuracies, recorded, result, tmp_path):
         (tmp_path / "x.json").write_text(result.model_dump_json())
-        text = tables.table(tables.results(tmp_path), "results")
-        assert "| CIFAR-10 (JPEG) | 1 | fast | 26 min | 850 | **50.0**" in text
-        assert "**50.0** &plusmn; 0.5 | 65.7 | 20.0" in text
-        assert "30.0 &plusmn; 1.0 | 3 x convnet, width 128, 300 epochs" in text
+        text = accuracies.sections(recorded.load(tmp_path))
+        assert text.startswith("### CIFAR-10 (JPEG)\n")
+        assert "| [x](results/x.json) | 1 | fast | 26 min | 850 | 3 x convnet of width 128" in text
+        assert "300 epochs | **50.0** &plusmn; 0.5 | 65.7 | 20.0 &plusmn; 1.0 | 30.0" in text
         assert "warm-up alone" not in text
-        assert "[json](results/x.json)" in text
-        assert tables.table({}, "results") == tables.EMPTY
         quick = result.model_copy(update={"figures": {"processor_minutes_packing": 0.5}})
-        assert "| 30 s |" in tables.table({"q.json": quick}, "results")
+        assert "| 30 s |" in accuracies.table({"q": quick})
+
+    def test_proxies_have_no_test_accuracy(self, accuracies, result):
         proxy = result.model_copy(update={"figures": {**result.figures, "proxy": "p1"}})
-        (tmp_path / "x.json").write_text(proxy.model_dump_json())
-        assert tables.results(tmp_path) == {}
+        assert accuracies.accuracies({"x": proxy}) == {}
+        assert accuracies.sections({"x": proxy}) == ""
+
+    def test_results_with_the_same_figures_share_a_table(self, result):
+        def measured(**figures):
+            facts = {"figures": figures, "accuracy_mean": None, "controls": ()}
+            return result.model_copy(update=facts)
+
+        one, two = measured(seconds=0.12345, images=2000), measured(seconds=1234.5, images=7)
+        sections = script("reproduce/render_figures.py").sections
+        text = sections({"views-a": one, "step": two, "views-b": two})
+        assert re.findall("^### (.*)$", text, re.MULTILINE) == ["step", "views"]
+        assert "| `seconds` | 1,234 |" in text
+        assert "| views-a | 0.1235 | 2,000 |\n| views-b | 1,234 | 7 |" in text
 
 
 def test_steps_are_measured_and_recorded(tmp_path, monkeypatch, capsys):
@@ -551,9 +596,13 @@ def test_every_script_is_run_here():
         "cifar10_jpeg.py",
         "rounding.py",
         "scaling.py",
+        "recorded.py",
+        "render_accuracies.py",
+        "render_figures.py",
         "render_front.py",
         "render_paper.py",
         "render_proxies.py",
+        "render_results.py",
         "markdown.py",
     }
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}

@@ -14,7 +14,12 @@ from hmnpack.cli.group import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOR_USERS = ("README.md", "GUIDE.md")
-PAGES = (*FOR_USERS, "CONTRIBUTING.md", "examples/bundles/README.md")
+PAGES = (
+    *FOR_USERS,
+    *("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
+    *("examples/bundles/README.md", "examples/cluster/README.md"),
+    *(f"examples/reproduce/{name}.md" for name in ("README", "RESULTS", "DECISIONS")),
+)
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "pyproject.toml").is_file(), reason="no source tree in reach"
@@ -26,9 +31,9 @@ def blocks(language, page):
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def shell_lines():
-    every = [block for page in FOR_USERS for block in blocks("bash", page)]
-    lines = [line for block in every for line in block.splitlines()]
+def shell_lines(pages=FOR_USERS):
+    every = [block for page in pages for block in blocks("bash", page)]
+    lines = [line for block in every for line in block.replace("\\\n", "").splitlines()]
     words = [shlex.split(line, comments=True) for line in lines if line.strip()]
     return [line[: line.index(">")] if ">" in line else line for line in words]
 
@@ -40,7 +45,7 @@ def test_there_is_something_to_type():
 
 
 @pytest.mark.parametrize(
-    "words", [w[w.index("hmnpack") :] for w in shell_lines() if "hmnpack" in w], ids=" ".join
+    "words", [w[w.index("hmnpack") :] for w in shell_lines(PAGES) if "hmnpack" in w], ids=" ".join
 )
 def test_every_command_line_is_understood(words):
     context = main.make_context("hmnpack", [], resilient_parsing=True)
@@ -56,7 +61,7 @@ def test_every_target_of_make_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
-        used = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
+        used = set(re.findall(r"(?:^|`)make ([a-z-]+)(?=[\s`]|$)", text, re.MULTILINE))
         assert used <= targets
     assert targets <= set(
         re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
@@ -114,8 +119,20 @@ def test_every_exit_code_is_explained():
         assert re.search(rf"(^|[\s;]){code} ", section), code
 
 
-def test_links_lead_somewhere():
-    for page in map(ROOT.joinpath, PAGES):
-        text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#]+)", text):
-            assert target.startswith("https://") or (page.parent / target).exists(), target
+def anchors(page):
+    """The anchors of a page's headings, as hosts of repositories make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        target, _, anchor = link.partition("#")
+        file = page.parent / target if target else page
+        assert file.exists(), link
+        assert not anchor or anchor in anchors(file), link

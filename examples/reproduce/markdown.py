@@ -1,6 +1,7 @@
 """Tables in Markdown, and the accuracies in them."""
 
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 
 from hmnpack.schema.result import Row
 
@@ -10,6 +11,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = (columns, *rows)
     head, *body = (f"| {' | '.join(cells)} |\n" for cells in lines)
     return "".join((head, "|" + "---|" * len(columns) + "\n", *body))
+
+
+def paragraph(text: str) -> str:
+    """Return a paragraph, or an item of a list, in lines of at most 100 columns."""
+    indent = "  " if text.startswith("- ") else ""
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    return fill(text, 100, subsequent_indent=indent, **whole) + "\n"
 
 
 def accuracy(
@@ -35,3 +43,8 @@ def control(rows: Iterable[Row], words: str) -> str:
         if words in row.name:
             return accuracy(row.accuracy_mean, row.accuracy_std, row.networks)
     return "-"
+
+
+def interval(half: float | None) -> str:
+    """Return half the width of a 95 % interval in points, or a dash where it is not known."""
+    return "-" if half is None else f"&plusmn; {half:.1f}"

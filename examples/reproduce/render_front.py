@@ -28,15 +28,15 @@ def table(found: Mapping[str, Result]) -> str:
     """Return the table in Markdown.
 
     Args:
-        found: All results of test accuracy, by the name of their file.
+        found: All results of test accuracy, by the name of their file without its ending.
     """
     return markdown.table(COLUMNS, (_cells(name, found) for name in shipped(found)))
 
 
 def shipped(found: Mapping[str, Result]) -> list[str]:
-    """Return the names of the results of files that are shipped, which have the files' names."""
+    """Return the names of the results of shipped files, which have the files' names."""
     files = {path.stem for path in BUNDLES.glob("*.hmn")}
-    return [name for name in found if Path(name).stem in files]
+    return [name for name in found if name in files]
 
 
 def packed_in(result: Result) -> str:
@@ -48,14 +48,13 @@ def packed_in(result: Result) -> str:
 
 
 def _cells(name: str, found: Mapping[str, Result]) -> tuple[str, ...]:
-    result, stem = found[name], Path(name).stem
+    result, longer = found[name], name + BY_PAPER
     rows = _comparable(result)
-    stored = size(inspect(BUNDLES / f"{stem}.hmn").ledger.bytes)
-    longer = f"{stem}{BY_PAPER}.json"
+    stored = size(inspect(BUNDLES / f"{name}.hmn").ledger.bytes)
     return (
         result.data.name if result.data else "-",
         str(result.figures.get("ipc", "-")),
-        f"[{stored}]({BUNDLES_LINK}/{stem}.hmn)",
+        f"[{stored}]({BUNDLES_LINK}/{name}.hmn)",
         str(result.figures.get("images", "-")),
         _linked(name, result, bold=True),
         _linked(longer, found[longer]) if longer in found else "-",
@@ -68,7 +67,7 @@ def _cells(name: str, found: Mapping[str, Result]) -> tuple[str, ...]:
 def _linked(name: str, result: Result, bold: bool = False) -> str:
     """Return an accuracy that leads to its result, and of how many networks it is."""
     shown = markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold)
-    return f"[{shown}]({RESULTS_LINK}/{name}) ({result.networks})"
+    return f"[{shown}]({RESULTS_LINK}/{name}.json) ({result.networks})"
 
 
 def _comparable(result: Result) -> list[Row]:

@@ -1,18 +1,15 @@
-"""The tables of the paper's studies in this folder's README, from the results that there are.
+"""Tables of the measurements that repeat a table or figure of the paper."""
 
-`render_tables.py` writes them, and says whether they would change.
-"""
+from collections.abc import Mapping
 
-from pathlib import Path
-
-from markdown import accuracy, table
+from markdown import accuracy, interval, paragraph, table
+from recorded import linked, notes
 
 from hmnpack.schema.result import Figure, Result, Row
 
-README = Path(__file__).resolve().parent / "README.md"
-BEGIN = "<!-- paper: written by examples/reproduce/render_tables.py -->\n"
-END = "<!-- end of paper -->"
-EMPTY = "No table or figure of the paper is recorded yet.\n"
+STUDY = "paper-"
+"""How the names of these results begin."""
+
 COLUMNS = ("ipc", "row", "images", "here", "95 %", "paper")
 FIGURES = {
     "images": "images",
@@ -24,39 +21,31 @@ FIGURES = {
 """Figures of Table 5 by the beginning of their names, which end in a budget."""
 
 
-def studies(folder: Path) -> dict[str, Result]:
-    """Return the results of studies by the name of their file: tables, then figures."""
-    found = {
-        path.name: Result.model_validate_json(path.read_text(encoding="utf-8"))
-        for path in folder.glob("paper-*.json")
-    }
-    order = sorted(found, key=lambda name: (not name.startswith("paper-table"), name))
-    return {name: found[name] for name in order}
+def sections(found: Mapping[str, Result]) -> str:
+    """Return a heading, what was measured and a Markdown table for each: tables, then figures."""
+    names = [name for name in found if name.startswith(STUDY)]
+    names.sort(key=lambda name: (not name.startswith(f"{STUDY}table"), name))
+    return "\n".join(_section(name, found[name]) for name in names)
 
 
-def sections(folder: Path) -> str:
-    """Return a heading, what was measured and a Markdown table for each result."""
-    found = studies(folder)
-    parts = [_section(result, f"{folder.name}/{name}") for name, result in found.items()]
-    return "\n".join(parts) if parts else EMPTY
-
-
-def _section(result: Result, link: str) -> str:
+def _section(name: str, result: Result) -> str:
     shown = _accuracies(result.controls) if result.controls else _figures(result)
-    return f"### {result.figures['title']}\n\n{_said(result, link)}\n\n{shown}"
+    said = paragraph(f"{_said(result)} ({linked(name)}, commit `{result.commit}`).")
+    remarks = f"{paragraph(notes()[name])}\n" if name in notes() else ""
+    return f"### {result.figures['title']}\n\n{said}\n{remarks}{shown}"
 
 
-def _said(result: Result, link: str) -> str:
+def _said(result: Result) -> str:
     figures = result.figures
     data = result.data.name if result.data else "-"
     parts = [data, f"scale `{figures['scale']}`"]
     if result.controls:
         parts += [
-            f"recipe `{result.recipe}`" if result.recipe else "bundles that were there already",
+            f"recipe `{result.recipe}`" if result.recipe else "existing bundles",
             f"{result.controls[0].networks} networks a row, ConvNets of width {figures['width']}",
             f"tested on {figures['tested_on']}",
         ]
-    return f"{', '.join(parts)} ([json]({link}))."
+    return ", ".join(parts)
 
 
 def _accuracies(rows: tuple[Row, ...]) -> str:
@@ -64,13 +53,13 @@ def _accuracies(rows: tuple[Row, ...]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    interval, paper = row.accuracy_ci95, row.figures.get("paper")
+    paper = row.figures.get("paper")
     return (
         str(row.figures["ipc"]),
         row.name,
         f"{row.images:,}",
         accuracy(row.accuracy_mean, row.accuracy_std, row.networks),
-        "-" if interval is None else f"&plusmn; {interval:.1f}",
+        interval(row.accuracy_ci95),
         "-" if paper is None else f"{paper}",
     )
 

@@ -1,49 +1,50 @@
-"""The tables of proxies in this folder's README, from the results that there are.
+"""Tables of the proxies: accuracies on held-out images, one table for each proxy."""
 
-`render_tables.py` writes them, and says whether they would change.
-"""
-
+from collections.abc import Mapping
 from itertools import groupby
-from pathlib import Path
 
 from markdown import accuracy, table
+from recorded import REMOVED, is_removed, linked, notes
 
 from hmnpack.schema.result import Result
 
-README = Path(__file__).resolve().parent / "README.md"
-BEGIN = "<!-- proxies: written by examples/reproduce/render_tables.py -->\n"
-END = "<!-- end of proxies -->"
-EMPTY = "No proxy is recorded yet.\n"
-COLUMNS = ("run", "accuracy", "networks", "steps", "minutes: pool", "then", "recipe, and settings")
+COLUMNS = (
+    *("run", "accuracy", "networks", "images", "steps", "minutes: pool", "then"),
+    *("commit", "recipe, and settings", "remarks"),
+)
 
 
-def sections(folder: Path) -> str:
+def sections(found: Mapping[str, Result]) -> str:
     """Return a heading and a Markdown table for each proxy, the most accurate run first."""
-    found = [
-        (path, Result.model_validate_json(path.read_text(encoding="utf-8")))
-        for path in folder.glob("*.json")
-    ]
-    runs = [(path, result) for path, result in found if "proxy" in result.figures]
+    runs = [(name, result) for name, result in found.items() if "proxy" in result.figures]
     runs.sort(key=lambda run: (str(run[1].figures["proxy"]), -(run[1].accuracy_mean or 0), run[0]))
     parts = []
     for proxy, same in groupby(runs, key=lambda run: run[1].figures["proxy"]):
-        rows = (_cells(result, f"{folder.name}/{path.name}") for path, result in same)
+        rows = (_cells(name, result) for name, result in same)
         parts.append(f"### Proxy {proxy}\n\n{table(COLUMNS, rows)}")
-    return "\n".join(parts) if parts else EMPTY
+    return "\n".join(parts)
 
 
-def _cells(result: Result, link: str) -> tuple[str, ...]:
+def _cells(name: str, result: Result) -> tuple[str, ...]:
     figures = result.figures
-    settings = str(figures["settings"])
     return (
-        f"[{result.name}]({link})",
+        linked(name),
         accuracy(result.accuracy_mean, result.accuracy_std, result.networks),
         _networks(result),
+        f"{figures['images']:,}",
         f"{figures['steps']:,}",
         _minutes(result, "pool"),
         _minutes(result, "after_pool"),
-        f"{result.recipe or '-'}" + (f", `{settings}`" if settings else ""),
+        f"`{result.commit}`",
+        ", ".join([result.recipe or "-", *_settings(result)]),
+        notes().get(name, "-"),
     )
+
+
+def _settings(result: Result) -> list[str]:
+    """Return each setting as code; behind the code, a mark where it no longer exists."""
+    settings = str(result.figures["settings"]).split()
+    return [f"`{setting}`{REMOVED if is_removed(setting) else ''}" for setting in settings]
 
 
 def _networks(result: Result) -> str:

@@ -1,0 +1,80 @@
+"""Tables of test accuracies: one for each data set, a row for each evaluated file."""
+
+from collections.abc import Mapping
+from itertools import groupby
+
+import markdown
+from recorded import linked, notes
+from render_front import packed_in
+
+from hmnpack.schema.result import Result
+
+BASELINES = ("same floats", "same bytes", "warm-up alone", "whole data")
+"""What the names of rows beside the headline contain; each is a column."""
+
+COLUMNS = (
+    *("file", "ipc", "recipe", "packed in", "images", "protocol", "networks", "condensed"),
+    *("95 %", "paper", *BASELINES, "commit", "remarks"),
+)
+
+
+def is_accuracy(result: Result) -> bool:
+    """Return whether a result has an accuracy on a test split, which those of proxies have not."""
+    return result.accuracy_mean is not None and "proxy" not in result.figures
+
+
+def accuracies(found: Mapping[str, Result]) -> dict[str, Result]:
+    """Return the results that have an accuracy on a test split."""
+    return {name: result for name, result in found.items() if is_accuracy(result)}
+
+
+def sections(found: Mapping[str, Result]) -> str:
+    """Return a heading and a Markdown table for each data set, the smallest budget first."""
+
+    def place(name: str) -> tuple[str, int, str]:
+        result = found[name]
+        return _data(result), int(result.figures.get("ipc") or 0), name
+
+    names = sorted(accuracies(found), key=place)
+    parts = []
+    for data, same in groupby(names, key=lambda name: _data(found[name])):
+        parts.append(f"### {data}\n\n{table({name: found[name] for name in same})}")
+    return "\n".join(parts)
+
+
+def table(found: Mapping[str, Result]) -> str:
+    """Return a Markdown table with a row for each result, without columns that would be empty."""
+    rows = [_cells(name, result) for name, result in found.items()]
+    used = [place for place in range(len(COLUMNS)) if any(row[place] != "-" for row in rows)]
+    lines = [[row[place] for place in used] for row in (COLUMNS, *rows)]
+    return markdown.table(lines[0], lines[1:])
+
+
+def _data(result: Result) -> str:
+    return result.data.name if result.data else "-"
+
+
+def _cells(name: str, result: Result) -> tuple[str, ...]:
+    figures = result.figures
+    return (
+        linked(name),
+        str(figures.get("ipc", "-")),
+        result.recipe or "-",
+        packed_in(result),
+        str(figures.get("images", "-")),
+        f"{figures.get('protocol', '-')}",
+        _networks(result),
+        markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold=True),
+        markdown.interval(result.accuracy_ci95),
+        str(figures.get("paper_accuracy", "-")),
+        *(markdown.control(result.controls, words) for words in BASELINES),
+        f"`{result.commit}`",
+        notes().get(name, "-"),
+    )
+
+
+def _networks(result: Result) -> str:
+    figures = result.figures
+    width = f" of width {figures['width']}" if figures.get("network") == "convnet" else ""
+    network = f"{result.networks} x {figures.get('network', '-')}{width}"
+    return f"{network}, {figures.get('epochs', '-')} epochs"

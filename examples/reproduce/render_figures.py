@@ -1,0 +1,85 @@
+"""Tables of the results without an accuracy of their own: comparisons, storage, benchmarks."""
+
+from collections.abc import Mapping
+from itertools import groupby
+
+from markdown import accuracy, interval, paragraph, table
+from recorded import linked, notes
+from render_accuracies import is_accuracy
+from render_paper import STUDY
+
+from hmnpack.schema.result import Figure, Result, Row
+
+COLUMNS = ("networks trained on", "images", "accuracy", "95 %", "networks")
+
+
+def sections(found: Mapping[str, Result]) -> str:
+    """Return a heading and a Markdown table for each kind of measurement.
+
+    Results with the same figures, such as those of several files, share a table.
+    """
+    left = {name: result for name, result in found.items() if _is_left(name, result)}
+    kinds = [
+        (kind, {name: left[name] for name in names})
+        for kind, names in groupby(sorted(left, key=_kind), key=_kind)
+    ]
+    return "\n".join(_section(kind, same) for kind, same in kinds)
+
+
+def _is_left(name: str, result: Result) -> bool:
+    has_a_place = is_accuracy(result) or "proxy" in result.figures or name.startswith(STUDY)
+    return not has_a_place
+
+
+def _kind(name: str) -> str:
+    """Return what kind of measurement a result is: the word that such results begin or end with."""
+    return "png" if name.endswith("-png") else name.partition("-")[0]
+
+
+def _section(kind: str, found: Mapping[str, Result]) -> str:
+    remarks = f"{paragraph(notes()[kind])}\n" if kind in notes() else ""
+    said = "".join(paragraph(f"- {_said(name, result)}") for name, result in found.items())
+    return f"### {kind}\n\n{remarks}{said}\n{_shown(found)}"
+
+
+def _said(name: str, result: Result) -> str:
+    machine = result.machine
+    parts = [machine.processor, f"{machine.cores} cores"]
+    parts += [machine.device] if machine.device != "cpu" else []
+    parts += [f"torch {machine.versions.get('torch', '-')}", f"commit `{result.commit}`"]
+    return f"{linked(name)}: {', '.join(parts)}"
+
+
+def _shown(found: Mapping[str, Result]) -> str:
+    rows = [(name, row) for name, result in found.items() for row in result.controls]
+    if rows:
+        return table(("run", *COLUMNS), ((name, *_cells(row)) for name, row in rows))
+    if len(found) == 1:
+        (result,) = found.values()
+        return table(("figure", "value"), ((f"`{n}`", _cell(v)) for n, v in result.figures.items()))
+    columns = list(dict.fromkeys(key for result in found.values() for key in result.figures))
+    lines = (
+        (name, *(_cell(result.figures.get(key)) for key in columns))
+        for name, result in found.items()
+    )
+    return table(("run", *(f"`{column}`" for column in columns)), lines)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.name,
+        f"{row.images:,}",
+        accuracy(row.accuracy_mean, row.accuracy_std, row.networks),
+        interval(row.accuracy_ci95),
+        str(row.networks),
+    )
+
+
+def _cell(value: Figure) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
