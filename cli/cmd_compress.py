@@ -225,7 +225,7 @@ def _announce(source: "Source", request: Request, config: "CompressConfig", rank
         ("classes", several(source.classes)),
         ("budget", f"{request.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
         ("container", container(spec)),
-        ("images", f"{spec.images:,}, {spec.instances:,} a class"),
+        ("images", f"{spec.images:,}, {spec.each:,} a class"),
         ("stored", f"{ledger.floats:,} floats, in {size(ledger.bytes)}"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hmnpack.bundle import inspect as read_manifest
+from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest, Score
 
 
@@ -44,7 +45,7 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     if source.skipped:
         yield "skipped", f"{source.skipped:,} images that could not be decoded"
     yield "classes", several(manifest.classes)
-    yield "images", f"{spec.images:,} of {shape(spec.image)}, {spec.instances:,} a class"
+    yield "images", f"{spec.images:,} of {shape(spec.image)}, {in_words(spec.instances)} a class"
     yield "container", container(spec)
     yield "file", f"{size(file_bytes)} ({file_bytes:,} bytes), format {manifest.format_version}"
     if manifest.config:

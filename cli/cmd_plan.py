@@ -101,7 +101,7 @@ def _print_tables(shown: Planned) -> None:
     rows = (
         ("data", f"{len(train):,} training images of {shape(shown.source.image)}"),
         ("container", container(spec)),
-        ("images", f"{spec.images:,}, {spec.instances:,} a class"),
+        ("images", f"{spec.images:,}, {spec.each:,} a class"),
         ("recipe", shown.config.recipe),
         ("time", expected(shown.cost.seconds if shown.cost else None)),
     )

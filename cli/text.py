@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape
+from hmnpack.schema.instances import in_words
 
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
@@ -91,14 +92,15 @@ def container(spec: ContainerSpec) -> str:
     )
 
 
-def pruning(found: "Pruning", kept: int) -> str:
+def pruning(found: "Pruning", kept: int | tuple[int, ...]) -> str:
     """Return how images were chosen from more: ``"85 of 93 a class by random"``.
 
     Args:
         found: What the manifest says.
-        kept: Images per class that were left.
+        kept: Images that were left, as in ``container.instances``.
     """
-    text = f"{kept:,} of {found.instances:,} images a class, by {found.config.strategy}"
+    counts = f"{in_words(kept)} of {in_words(found.instances)} images a class"
+    text = f"{counts}, by {found.config.strategy}"
     if found.beta is None:
         return text
     chosen = f", chosen on {found.held_out:,} held-out images" if found.held_out else ""

@@ -23,6 +23,7 @@ Condensing over budget (paper section 3.2) takes more images, which are pruned b
 the paper's own over-budget counts for the container of a column, else a tenth more.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log
 
@@ -92,23 +93,62 @@ def counted_floats(spec: HmnSpec) -> int:
     return spec.ledger().floats + 2 * sum(spec.decoder_channels)
 
 
+def most_images(spec: HmnSpec, floats: int) -> int:
+    """Return the largest number of images that fits (0: not even one does)."""
+    one = counted_floats(spec.model_copy(update={"instances": 1}))
+    each = spec.instance_channels * spec.grid**2
+    return max(0, (floats - one) // each + spec.classes)
+
+
 def most_instances(spec: HmnSpec, floats: int) -> int:
     """Return the largest count of images per class that fits (0: not even one does)."""
-    one = counted_floats(spec.model_copy(update={"instances": 1}))
-    each = spec.classes * spec.instance_channels * spec.grid**2
-    return max(0, (floats - one) // each + 1)
+    return most_images(spec, floats) // spec.classes
+
+
+def images_within(spec: ContainerSpec, ipc: int) -> int:
+    """Return how many images of such a container a budget holds (0: not even one).
+
+    Args:
+        spec: The container; its own counts of images do not matter.
+        ipc: Budget, in images per class.
+    """
+    if not isinstance(spec, HmnSpec):
+        return ipc * spec.classes
+    return most_images(spec, budget_of(ipc, spec.classes, spec.image).floats)
 
 
 def instances_within(spec: ContainerSpec, ipc: int) -> int:
     """Return how many images per class of such a container a budget holds (0: not even one).
 
     Args:
-        spec: The container; its own count of images does not matter.
+        spec: The container; its own counts of images do not matter.
         ipc: Budget, in images per class.
     """
-    if not isinstance(spec, HmnSpec):
-        return ipc
-    return most_instances(spec, budget_of(ipc, spec.classes, spec.image).floats)
+    return images_within(spec, ipc) // spec.classes
+
+
+def as_even_as(counts: Sequence[int], images: int) -> tuple[int, ...]:
+    """Return how many images of each class to keep, so that the classes are as even as can be.
+
+    Each class keeps the same number, or all of its images where it has fewer. The number is the
+    largest for which all classes together keep at most ``images``; what is then left of these, too
+    few for one more of every larger class, is not used.
+
+    Args:
+        counts: Images of each class.
+        images: Most images to keep in all.
+
+    Example:
+        >>> as_even_as((9, 2, 8), 13)
+        (5, 2, 5)
+    """
+    left = images
+    for classes, count in zip(range(len(counts), 0, -1), sorted(counts), strict=True):
+        level = left // classes
+        if count > level:
+            return tuple(min(each, level) for each in counts)
+        left -= count
+    return tuple(counts)
 
 
 def ipc_of(spec: ContainerSpec) -> int:
@@ -132,7 +172,7 @@ def over_budget_instances(ipc: int, spec: HmnSpec) -> int:
         own = (column.image, column.instance_channels, DECODER_CHANNELS)
         if (column.ipc, column.classes) == (ipc, spec.classes) and own == sizes:
             return column.over_budget
-    return max(spec.instances * 11 // 10, spec.instances + 1)
+    return max(spec.each * 11 // 10, spec.each + 1)
 
 
 def plan(
@@ -166,7 +206,7 @@ def plan(
         )
     spec = _fitting(ipc, classes, image, config or ContainerConfig())
     if spec is not None:
-        more = over_budget_instances(ipc, spec) if over_budget else spec.instances
+        more = over_budget_instances(ipc, spec) if over_budget else spec.each
         return _checked(spec.model_copy(update={"instances": more}))
     enough = _smallest_ipc(ipc, classes, image, config or ContainerConfig())
     raise BudgetTooSmall(

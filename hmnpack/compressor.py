@@ -314,12 +314,12 @@ def _pool(
     real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, cache: Path
 ) -> tuple[Pool, RealData]:
     """Return the networks, and the images in parts where a stage to come has a use for these."""
-    world, parts = fitting.world, config.match.parts_of(spec.instances)
+    world, parts = fitting.world, config.match.parts_of(spec.each)
     with world.leader_first():
         check = partial(fitting.clock.check, "the pool was trained")
         pool = pool_of(real, config.pool, config.seed, cache / "pool", fitting.listener, check)
     if parts > 1 and not fitting.is_past("matching"):
-        real = in_parts(real, pool.trained(0), parts, spec.instances, config.seed)
+        real = in_parts(real, pool.trained(0), parts, spec.each, config.seed)
     if real.parts is not None:
         world.broadcast([real.parts])  # another rank's arithmetic may cut a little elsewhere
     return pool, real
@@ -337,8 +337,8 @@ def _warm_up(
         return
     warmup = config.warmup
     if warmup.images != "none" and warmup.steps:
-        instances = container.spec.instances
-        targets = targets_of(real, pool, instances, warmup.images, config.seed)
+        counts = container.spec.counts
+        targets = targets_of(real, pool, counts, warmup.images, config.seed)
         objective = Reconstruction(targets, warmup, config.seed)
         fitting.run("warm-up", container, objective, warmup)
     if isinstance(container, HMN):

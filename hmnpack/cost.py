@@ -153,7 +153,7 @@ def feature_network_of(config: CompressConfig) -> NetworkConfig:
 
 def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     """Return the synthetic images of each class in a step of feature matching."""
-    return min(match.synthetic_batch, spec.instances // match.parts_of(spec.instances))
+    return min(match.synthetic_batch, spec.each // match.parts_of(spec.each))
 
 
 def _pool(run: Run) -> Stage:
@@ -182,7 +182,7 @@ def _feature_matching(run: Run) -> Stage:
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
     view = kept_bytes(match, network, run.spec.image, classes)
-    views = match.views_of(match.parts_of(run.spec.instances))
+    views = match.views_of(match.parts_of(run.spec.each))
     kept, looks = _views(match, views, view, run.view_bytes)
     real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)
     per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
@@ -242,7 +242,7 @@ def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tupl
 
 def _gradient_matching(run: Run) -> Stage:
     gradient, layers = run.config.gradient, run.layers(gradient_network_of(run.config))
-    each, classes = min(gradient.synthetic_batch, run.spec.instances), run.spec.classes
+    each, classes = min(gradient.synthetic_batch, run.spec.each), run.spec.classes
     synthetic = classes * each
 
     def work(images: int, passes: Passes) -> int:
@@ -319,7 +319,7 @@ def _choosing_beta(run: Run, keep: int) -> tuple[Part, Part]:
     """
     prune, layers = run.config.prune, run.layers(run.config.prune.network)
     kept = run.spec.classes * keep
-    hardest = {hardest_of(beta, run.spec.instances - keep) for beta in prune.betas}
+    hardest = {hardest_of(beta, run.spec.each - keep) for beta in prune.betas}
     trainings = len(hardest) * prune.networks
     shown = schedule_of(prune.train, kept, prune.min_steps).epochs * kept
     training, test = (

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from hmnpack import augment as augmentation
 from hmnpack.bundle import Bundle, read
-from hmnpack.container import container_of, decode
+from hmnpack.container import class_of, container_of, decode, numbers_within_class
 from hmnpack.errors import BadSettings
 from hmnpack.pictures import PNG_CHANNELS, pictures, png, positions
 from hmnpack.runtime import choose_device, default_on_cpu, usable_device
@@ -44,12 +44,13 @@ def load(
         path_or_bundle: A `.hmn` file, fully verified on reading, or a bundle.
         transform: Applied to each image as it is taken.
         target_transform: Applied to each label as it is taken.
-        per_class: Take the first so many images of each class only.
+        per_class: Take the first so many images of each class only, or all of a class that has
+            fewer.
         device: Where images are decoded and kept.
 
     Raises:
         BadBundle: if the file breaks a rule of FORMAT.md.
-        BadSettings: if the classes have fewer images than ``per_class``.
+        BadSettings: if no class has as many images as ``per_class``.
     """
     root = "memory"
     if not isinstance(path_or_bundle, Bundle):
@@ -77,7 +78,8 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         bundle: What to decode.
         transform: Applied to each image as it is taken.
         target_transform: Applied to each label as it is taken.
-        per_class: Take the first so many images of each class only; None for all.
+        per_class: Take the first so many images of each class only, or all of a class that has
+            fewer; None for all.
         device: Where images are decoded and kept.
         root: Where the bundle came from, to be shown.
 
@@ -109,7 +111,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         self._images: Tensor | None = None
         self.classes = list(bundle.manifest.classes)
         self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
-        self._targets = tuple((self._positions // spec.instances).tolist())
+        self._targets = tuple(class_of(spec, self._positions).tolist())
 
     @property
     def targets(self) -> tuple[int, ...]:
@@ -230,9 +232,9 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
 
     def _figures(self) -> Iterator[str]:
         """Give the first images of each class as HTML, :data:`THUMBNAILS` at most."""
-        each = len(self) // len(self.classes)
-        shown = min(each, max(1, THUMBNAILS // len(self.classes)))
-        chosen = (torch.arange(len(self)) % each < shown).nonzero().flatten()[:THUMBNAILS]
+        shown = max(1, THUMBNAILS // len(self.classes))
+        numbers = numbers_within_class(self.manifest.container, self._positions)
+        chosen = (numbers < shown).nonzero().flatten()[:THUMBNAILS]
         found = pictures(self.bundle, self._positions[chosen])
         for index, picture in zip(chosen.tolist(), found, strict=True):
             yield _figure(png(picture), self.classes[self.targets[index]])

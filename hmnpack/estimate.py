@@ -139,7 +139,7 @@ def planned_stages(
     condensed, keep = spec, None
     if config.prune.strategy != "none":
         more = {"instances": over_budget_instances(ipc, spec)}
-        condensed, keep = spec.model_copy(update=more), spec.instances
+        condensed, keep = spec.model_copy(update=more), spec.each
     return stages_of(_run(config, condensed, images, device, keep))
 
 
@@ -185,7 +185,7 @@ def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device
 
 def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
     """Return how many classes gradient matching takes at a time."""
-    synthetic = min(config.gradient.synthetic_batch, spec.instances)
+    synthetic = min(config.gradient.synthetic_batch, spec.each)
     return gradient_classes(
         gradient_network_of(config),
         spec.image,

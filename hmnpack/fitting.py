@@ -14,12 +14,13 @@ from hmnpack.adam import ContainerAdam
 from hmnpack.average import WeightAverage
 from hmnpack.checkpoint import Checkpoint
 from hmnpack.container import Container
-from hmnpack.errors import Diverged, Paused
+from hmnpack.errors import BadSettings, Diverged, Paused
 from hmnpack.matching import Objective
 from hmnpack.probe import Probe
 from hmnpack.ranks import ALONE, World
 from hmnpack.runtime import Listener
 from hmnpack.schema.config import GradientConfig, MatchConfig, WarmupConfig
+from hmnpack.schema.instances import in_words
 from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.schema.tiers import TierRates
 from hmnpack.stopping import BestWeights
@@ -289,6 +290,11 @@ class _Fit:
 
 
 def _fit(container: Container, objective: Objective, config: StageConfig, world: World) -> _Fit:
+    if container.spec.smallest < container.spec.largest:
+        raise BadSettings(
+            f"classes of {in_words(container.spec.instances)} images cannot be condensed; give "
+            "every class the same number, and prune the result to other numbers"
+        )
     blocks = objective.blocks or [range(container.spec.classes)]
     rates, part = TierRates(), 0.0
     stopping = StoppingConfig() if isinstance(config, WarmupConfig) else config.stopping

@@ -8,29 +8,32 @@ from PIL import Image
 from torch import Tensor
 
 from hmnpack.bundle import Bundle
-from hmnpack.container import container_of, decode, in_chunks
+from hmnpack.container import container_of, decode, first_of_each, in_chunks
 from hmnpack.errors import BadSettings
 from hmnpack.schema.container import ContainerSpec
+from hmnpack.schema.instances import in_words
 
 PNG_CHANNELS = (1, 3, 4)
 """Grey, colour, colour with opacity."""
 
 
 def positions(spec: ContainerSpec, per_class: int | None) -> Tensor:
-    """Return the images that are a prefix of each class: int64 [K * per_class], class by class.
+    """Return the positions of the first images of each class, class by class: int64.
 
     Args:
         spec: Of the container.
-        per_class: How many of each class, or None for all.
+        per_class: How many of each class, or all of a class that has fewer; None for all.
 
     Raises:
-        BadSettings: if there are not as many.
+        BadSettings: if no class has as many.
     """
-    count = spec.instances if per_class is None else per_class
-    if not isinstance(count, int) or not 1 <= count <= spec.instances:
-        raise BadSettings(f"per_class is {count}; each class has 1 to {spec.instances} images")
-    starts = torch.arange(spec.classes)[:, None] * spec.instances
-    return (starts + torch.arange(count)).flatten()
+    count = spec.largest if per_class is None else per_class
+    if not isinstance(count, int) or not 1 <= count <= spec.largest:
+        raise BadSettings(
+            f"per_class is {count}; a class has {in_words(spec.instances)} images: give an integer "
+            f"from 1 to {spec.largest}"
+        )
+    return first_of_each(spec, count)
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -190,12 +190,12 @@ class Probe:
 
 def _rows(spec: ContainerSpec, most: int, seed: int) -> Tensor:
     """Return so many images at most, the same of each class: int64, class by class."""
-    each = torch.randperm(spec.instances, generator=stream(seed, "probe", "images"))
+    each = torch.randperm(spec.each, generator=stream(seed, "probe", "images"))
     each = each[: _each(spec, most)]
-    return (torch.arange(spec.classes)[:, None] * spec.instances + each).flatten()
+    return (torch.tensor(spec.offsets)[:, None] + each).flatten()
 
 
 def _each(spec: ContainerSpec, most: int) -> int:
     """Return the images of each class, where there are so many in all at most."""
     most = min(most, _ELEMENTS // spec.image.elements)
-    return min(spec.instances, max(1, most // spec.classes))
+    return min(spec.each, max(1, most // spec.classes))

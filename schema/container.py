@@ -4,12 +4,14 @@ Shape legend: N images, K classes, C channels, H height, W width, M side of a me
 """
 
 from functools import partial
+from itertools import accumulate
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from hmnpack.schema.base import Extended, Frozen
+from hmnpack.schema.instances import MAX_CLASSES, Instances, in_words, refuse_length
 from hmnpack.schema.ledger import Dtype, FloatDtype, Ledger, TensorRow
 
 MAX_DECODED_ELEMENTS = 2**34
@@ -55,11 +57,17 @@ class _Stored(Extended):
 
     left_out_if_default: ClassVar = frozenset({"dtype"})  # which each has, with types of its own
 
-    classes: int = Field(ge=1, le=100_000, description="Number of classes K.")
-    instances: int = Field(
-        ge=1, le=10_000_000, description="Images per class; the bundle holds K times as many."
+    classes: int = Field(ge=1, le=MAX_CLASSES, description="Number of classes K.")
+    instances: Instances = Field(
+        description="Images of each class: one number, or K numbers that are not all equal. Images "
+        "are stored class by class."
     )
     image: ImageShape = Field(description="Shape of a decoded image.")
+
+    @model_validator(mode="after")
+    def _every_class_has_its_count(self) -> Self:
+        refuse_length("instances", self.instances, self.classes)
+        return self
 
     @model_validator(mode="after")
     def _decodes_to_a_bounded_size(self) -> Self:
@@ -76,7 +84,42 @@ class _Stored(Extended):
     @property
     def images(self) -> int:
         """Number of images N in the bundle."""
-        return self.classes * self.instances
+        if isinstance(self.instances, int):
+            return self.classes * self.instances
+        return sum(self.instances)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Images of each class, one entry per class."""
+        if isinstance(self.instances, int):
+            return (self.instances,) * self.classes
+        return self.instances
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Position of each class's first image, one entry per class."""
+        return tuple(accumulate(self.counts[:-1], initial=0))
+
+    @property
+    def smallest(self) -> int:
+        """Images of the class that has the fewest."""
+        return self.instances if isinstance(self.instances, int) else min(self.instances)
+
+    @property
+    def largest(self) -> int:
+        """Images of the class that has the most."""
+        return self.instances if isinstance(self.instances, int) else max(self.instances)
+
+    @property
+    def each(self) -> int:
+        """Images of every class, where all have equally many, as while they are condensed.
+
+        Raises:
+            ValueError: if they have not.
+        """
+        if isinstance(self.instances, int):
+            return self.instances
+        raise ValueError(f"classes have {in_words(self.instances)} images, not equally many")
 
 
 class HmnSpec(_Stored):

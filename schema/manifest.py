@@ -12,6 +12,7 @@ from hmnpack.schema.base import Extended, Frozen
 from hmnpack.schema.config import CompressConfig, Fraction, PruneConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.instances import Instances, refuse_length
 from hmnpack.schema.ledger import Ledger
 from hmnpack.schema.result import Percent
 
@@ -212,7 +213,9 @@ class Pruning(Frozen):
 
     config: PruneConfig = Field(description="The settings, as they were followed.")
     seed: int = Field(ge=0, lt=2**63, description="Seed of every random stream.")
-    instances: int = Field(ge=1, description="Images per class that were chosen from.")
+    instances: Instances = Field(
+        description="Images that were chosen from: of each class, or one number for every class."
+    )
     beta: Fraction | None = Field(
         description="Part of the dropped images that were the hardest of their class; null if the "
         "strategy has none."
@@ -319,6 +322,12 @@ class Manifest(Extended):
         images = self.container.images
         if self.margins is not None and len(self.margins.values) != images:
             raise ValueError(f"{len(self.margins.values)} margins for {images} images")
+        return self
+
+    @model_validator(mode="after")
+    def _every_class_has_its_count(self) -> Self:
+        for pruning in self.provenance.prunings:
+            refuse_length("prunings", pruning.instances, self.container.classes)
         return self
 
 

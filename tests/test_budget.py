@@ -4,8 +4,10 @@ import pytest
 
 from hmnpack.budget import (
     IMAGES_PER_IPC,
+    as_even_as,
     budget_of,
     counted_floats,
+    images_within,
     instances_within,
     ipc_of,
     most_instances,
@@ -256,6 +258,27 @@ def test_memories_larger_than_images_fit_no_budget():
     image = ImageShape(channels=1, height=8, width=8)
     with pytest.raises(BudgetTooSmall, match="no ipc works here; take fewer"):
         plan(1, 10, image, ContainerConfig(instance_channels=12))
+
+
+@pytest.mark.parametrize("counts", [(4,), (3, 3), (9, 2, 8), (1, 1, 7, 2), (5, 4, 3, 2, 1)])
+def test_as_even_as_the_counts_allow_against_every_level(counts):
+    """The definition: min(count, level) of each class, by the largest level that fits."""
+    for images in range(sum(counts) + 3):
+        levels = [[min(count, level) for count in counts] for level in range(max(counts) + 1)]
+        fitting = [kept for kept in levels if sum(kept) <= images]
+        assert as_even_as(counts, images) == tuple(fitting[-1])
+
+
+def test_images_of_a_budget_are_those_of_its_numbers():
+    spec = plan(1, 10, ImageShape(channels=3, height=32, width=32))
+    each = spec.instance_channels * spec.grid**2
+    unequal = spec.model_copy(update={"instances": (1, *[2] * 9)})
+    for ipc in (1, 2, 5):
+        images = images_within(spec, ipc)
+        assert images == images_within(unequal, ipc)
+        left = budget_of(ipc, 10, spec.image).floats - counted_floats(spec)
+        assert images == spec.images + left // each
+        assert instances_within(spec, ipc) == images // 10
 
 
 def test_most_instances_is_zero_where_not_even_one_fits():

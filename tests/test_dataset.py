@@ -85,8 +85,40 @@ def test_a_prefix_of_each_class(hmn_bundle):
     torch.testing.assert_close(images, expected(hmn_bundle)[[0, 1, 3, 4]])
     assert tuple(labels.tolist()) == dataset.targets
     for count in (0, -1, 4, 1.5):
-        with pytest.raises(BadSettings, match=f"per_class is {count}; each class has 1 to 3"):
+        said = f"per_class is {count}; a class has 3 images: give .* 1 to 3"
+        with pytest.raises(BadSettings, match=said):
             hmnpack.load(hmn_bundle, per_class=count)
+
+
+def test_classes_of_unlike_counts(bundle_of, hmn):
+    bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
+    dataset = hmnpack.load(bundle)
+    assert len(dataset) == 7
+    assert dataset.targets == (0, 1, 1, 1, 1, 2, 2)
+    images, labels = dataset.tensors()
+    torch.testing.assert_close(images, expected(bundle))
+    assert tuple(labels.tolist()) == dataset.targets
+    assert [dataset[index][1] for index in range(7)] == [0, 1, 1, 1, 1, 2, 2]
+    seen = torch.cat([batch for _, batch in dataset.loader(3)])
+    assert torch.bincount(seen).tolist() == [1, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("count", "rows"),
+    [(1, [0, 1, 5]), (2, [0, 1, 2, 5, 6]), (3, [0, 1, 2, 3, 5, 6]), (4, [0, 1, 2, 3, 4, 5, 6])],
+)
+def test_a_prefix_of_classes_is_all_of_those_that_have_fewer(bundle_of, hmn, count, rows):
+    bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
+    dataset = hmnpack.load(bundle, per_class=count)
+    torch.testing.assert_close(dataset.tensors()[0], expected(bundle)[rows])
+    labels = (0, 1, 1, 1, 1, 2, 2)
+    assert dataset.targets == tuple(labels[row] for row in rows)
+
+
+def test_a_prefix_that_no_class_has_is_refused(bundle_of, hmn):
+    bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
+    with pytest.raises(BadSettings, match=r"per_class is 5; a class has 1 to 4 images: give .* 4"):
+        hmnpack.load(bundle, per_class=5)
 
 
 def test_tensors(dataset, hmn_bundle):
@@ -221,7 +253,8 @@ def test_devices_by_torch_and_by_name(hmn_bundle, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("classes", "instances", "shown"), [(2, 3, 6), (2, 40, 50), (12, 9, 48), (1, 90, 50)]
+    ("classes", "instances", "shown"),
+    [(2, 3, 6), (2, 40, 50), (12, 9, 48), (1, 90, 50), (2, (3, 40), 28), (3, (20, 1, 9), 26)],
 )
 def test_html_shows_some_pictures(bundle_of, images, classes, instances, shown):
     bundle = bundle_of(images(classes=classes, instances=instances))

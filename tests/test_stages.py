@@ -9,6 +9,7 @@ import hmnpack
 from hmnpack import compressor
 from hmnpack.compressor import RunOptions
 from hmnpack.container import new_container
+from hmnpack.errors import BadSettings
 from hmnpack.fitting import Clock, Fitting
 from hmnpack.matching.objective import Objective
 from hmnpack.runtime import silent, stream
@@ -97,6 +98,15 @@ class Quadratic(Objective):
 
     def losses(self, container, step):
         yield ((container.expand() - 0.1 * step) ** 2).sum()
+
+
+def test_classes_of_unlike_counts_are_not_condensed(hmn):
+    container = new_container(
+        hmn(classes=3, instances=(1, 3, 2)), ContainerConfig(), stream(0, "container")
+    )
+    fitting = Fitting(Clock(None, 1e9, lambda: False), None, silent)
+    with pytest.raises(BadSettings, match=r"classes of 1 to 3 images cannot be condensed; give"):
+        fitting.run("matching", container, Quadratic(), MatchConfig(steps=1))
 
 
 def test_rates_and_moments_of_matching_are_those_of_the_settings(hmn):

@@ -17,6 +17,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.errors import BadData
 from hmnpack.output import write_atomically
 from hmnpack.pictures import png
+from hmnpack.schema.instances import in_words
 from hmnpack.sources import Source, open_source
 from hmnpack.writers.base import Album
 
@@ -60,8 +61,8 @@ def blocks(size: int, bundle: Bundle, source: Source, each: int) -> dict[str, Gr
         source: The data set that it was made from.
         each: How many of each class.
     """
-    there = bundle.manifest.container.instances
-    ours = f"condensed: {each} of {there:,} images per class; all are in {size / 1000:,.0f} kB"
+    there = in_words(bundle.manifest.container.instances)
+    ours = f"condensed: {each} of {there} images per class; all are in {size / 1000:,.0f} kB"
     theirs = f"real: {each} per class, of {len(source.train):,} training images"
     return {ours: condensed(bundle, each), theirs: real(source, each)}
 

@@ -136,8 +136,8 @@ def eyes_of(bundle: Bundle, source: Source, device: str, folder: Path) -> Eyes:
     count = config.pool.size
     twice = config.pool.model_copy(update={"size": 2 * count})
     pool = pool_of(data, twice, config.seed, folder, said)
-    parts = config.match.parts_of(spec.instances)
-    data = in_parts(data, pool.trained(0), parts, spec.instances, config.seed)
+    parts = config.match.parts_of(spec.each)
+    data = in_parts(data, pool.trained(0), parts, spec.each, config.seed)
     container = container_of(spec, bundle.tensors).to(place)
     seen, others = pool.some(range(count)), pool.some(range(count, 2 * count))
     return Eyes(container, data, config, seen, others)

@@ -4,13 +4,17 @@ from hmnpack.container.base import Container, container_of, new_container
 from hmnpack.container.decoding import decode, in_chunks
 from hmnpack.container.hmn import HMN
 from hmnpack.container.images import Images
+from hmnpack.container.rows import class_of, first_of_each, numbers_within_class
 
 __all__ = [
     "HMN",
     "Container",
     "Images",
+    "class_of",
     "container_of",
     "decode",
+    "first_of_each",
     "in_chunks",
     "new_container",
+    "numbers_within_class",
 ]

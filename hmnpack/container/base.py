@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmnpack.container.rows import class_of
 from hmnpack.container.stored import values_of
 from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
@@ -34,7 +35,8 @@ class Container(nn.Module, ABC):
     """
 
     by_class: ClassVar[frozenset[str]]
-    """Names of the parameters whose rows belong to classes, the same number to each, in order."""
+    """Names of the parameters whose rows belong to classes, in order: a row per class, or the rows
+    of its images."""
 
     memories: ClassVar[Mapping[str, Tier]]
     """The tier of each memory, by the parameter's name; all other parameters are of networks."""
@@ -86,8 +88,8 @@ class Container(nn.Module, ABC):
 
     def labels(self) -> Tensor:
         """Return the class of every image: int64 [N], class by class."""
-        classes = torch.arange(self.spec.classes, device=next(self.parameters()).device)
-        return classes.repeat_interleave(self.spec.instances)
+        device = next(self.parameters()).device
+        return class_of(self.spec, torch.arange(self.spec.images, device=device))
 
 
 CONTAINERS: Registry[type[Container]] = Registry("container")

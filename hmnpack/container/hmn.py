@@ -26,6 +26,7 @@ from hmnpack.container.base import (
     to_range,
 )
 from hmnpack.container.norm import Norm
+from hmnpack.container.rows import class_of
 from hmnpack.container.scales import in_unit_range
 from hmnpack.container.stored import as_stored
 from hmnpack.container.upsample import (
@@ -177,7 +178,7 @@ class HMN(Container):
 
         def first(indices: Tensor) -> Tensor:
             rows = double(to_rows(self.instance[indices]), own)
-            return rows + common[indices // self.spec.instances]
+            return rows + common[class_of(self.spec, indices)]
 
         return first
 

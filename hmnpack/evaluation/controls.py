@@ -3,7 +3,7 @@
 Shape legend: N images, K classes, C channels, H height, W width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,14 +68,14 @@ def _floats(bench: Bench, material: Material) -> Row | None:
 
 
 def _count(bench: Bench, material: Material) -> Row | None:
-    return _random(bench, material, COUNT_ROW, material.manifest.container.instances)
+    return _random(bench, material, COUNT_ROW, material.manifest.container.counts)
 
 
-def _random(bench: Bench, material: Material, name: str, per_class: int) -> Row | None:
+def _random(bench: Bench, material: Material, name: str, counts: int | Sequence[int]) -> Row | None:
     source = material.source
 
     def make(generator: torch.Generator) -> TrainingSet:
-        return random_real(source.train, source.classes, per_class, generator)
+        return random_real(source.train, source.classes, counts, generator)
 
     return _drawn_row(_as_long(bench, material.manifest), name, make)
 
@@ -117,17 +117,24 @@ def _drawn_row(bench: Bench, name: str, make: Make, **figures: Figure) -> Row | 
 
 
 def random_real(
-    split: Split, classes: tuple[str, ...], ipc: int, generator: torch.Generator
+    split: Split,
+    classes: tuple[str, ...],
+    counts: int | Sequence[int],
+    generator: torch.Generator,
 ) -> TrainingSet:
-    """Return ``ipc`` random images of each class, or as many as the smallest class has.
+    """Return random images of each class.
 
     Args:
         split: Real images.
         classes: Class names.
-        ipc: Images per class.
+        counts: Images per class, for every class no more than the smallest has; or of each class,
+            all of a class that has fewer.
         generator: Draws which.
     """
-    smallest = int(torch.bincount(split.labels, minlength=len(classes)).min())
-    rows = choose_per_class(split, min(ipc, smallest), generator, classes)
+    there = torch.bincount(split.labels, minlength=len(classes)).tolist()
+    if isinstance(counts, int):
+        counts = [min(counts, *there)] * len(there)
+    counts = [min(pair) for pair in zip(counts, there, strict=True)]
+    rows = choose_per_class(split, counts, generator, classes)
     images = split.images[rows]
     return TrainingSet(images, split.labels[rows], 4 * images.numel())

@@ -140,7 +140,7 @@ class FeatureMatching(Objective):
         real = self._real(through)
         images = container.expand(chosen.flatten())
         regression = self._regression(through, images.detach(), real.last)
-        weight = self.match.config.classification_of(container.spec.instances)
+        weight = self.match.config.classification_of(container.spec.each)
         terms = _Terms(real.references, regression, weight)
         return chunked(
             images,

@@ -82,6 +82,8 @@ def choose_instances(
 ) -> Tensor:
     """Return indices [K, m] of synthetic images: m = at most ``most`` different ones per class.
 
+    Of every class as many are taken, so that m is at most the images of the smallest class.
+
     Args:
         spec: The container.
         most: Largest number.
@@ -90,9 +92,13 @@ def choose_instances(
         parts: Parts of a class; its image i is of part ``i % parts``. Of parts with an image more
             than others one is left out.
     """
-    order = torch.rand(spec.classes, spec.instances, generator=generator)
+    order = torch.rand(spec.classes, spec.largest, generator=generator)
+    most = min(most, spec.smallest)
     if part_K is not None:
-        others = torch.arange(spec.instances) % parts != part_K[:, None]
-        order, most = order.masked_fill(others, 1.0), min(most, spec.instances // parts)
+        others = torch.arange(spec.largest) % parts != part_K[:, None]
+        order, most = order.masked_fill(others, 1.0), min(most, spec.smallest // parts)
+    if spec.smallest < spec.largest:
+        absent = torch.arange(spec.largest) >= torch.tensor(spec.counts)[:, None]
+        order = order.masked_fill(absent, 1.0)
     chosen = order.argsort(1)[:, :most]
-    return chosen + torch.arange(spec.classes)[:, None] * spec.instances
+    return chosen + torch.tensor(spec.offsets)[:, None]

@@ -3,7 +3,7 @@
 Which start is best is open (the paper says nothing); real images are the field's best evidence.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -42,7 +42,9 @@ class Reconstruction(Objective):
         yield F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
 
 
-def targets_of(data: RealData, pool: Pool | None, instances: int, images: str, seed: int) -> Tensor:
+def targets_of(
+    data: RealData, pool: Pool | None, instances: int | Sequence[int], images: str, seed: int
+) -> Tensor:
     """Choose the real images to start from, class by class.
 
     Of P parts of a class, part p gives images p, p + P, p + 2 P, ... Where a class, or a part of
@@ -51,29 +53,30 @@ def targets_of(data: RealData, pool: Pool | None, instances: int, images: str, s
     Args:
         data: The real images, and their parts if they have any.
         pool: Its first network chooses; None: images are taken at random.
-        instances: Images per class.
+        instances: Images to choose: per class, or of each class.
         images: ``"random"``; ``"kmeans"``: the images nearest to the k-means centres of their
             class or part, in the features of the last block; ``"easy"``, ``"hard"``: those that
             the network classifies best, or worst, by cross-entropy.
         seed: Seed of the run.
 
     Returns:
-        uint8 [K * instances, C, H, W].
+        uint8 [N, C, H, W].
     """
     network = pool.trained(0) if pool is not None and images in CHOICES else None
-    chosen = data.labels.new_zeros(data.classes, instances)
+    counts = [instances] * data.classes if isinstance(instances, int) else instances
+    chosen = [data.labels.new_zeros(count) for count in counts]
     for label in range(data.classes):
         generator = stream(seed, "start", label)
         for part in range(data.parts_each):
             rows = data.rows_of(label, part)
-            places = chosen[label, part :: data.parts_each]
+            places = chosen[label][part :: data.parts_each]
             count = min(len(places), len(rows))
             if network is not None and count < len(rows):
                 some = CHOICES[images](network, data, rows, count, generator)
             else:
                 some = torch.randperm(len(rows), generator=generator)[:count].to(rows.device)
             places.copy_(rows[_repeated(some, len(rows), len(places), generator)])
-    return data.images[chosen.flatten()]
+    return data.images[torch.cat(chosen)]
 
 
 def _repeated(chosen: Tensor, among: int, wanted: int, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,7 @@ counted.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hmnpack.schema.container import ImageShape
+from hmnpack.schema.container import ContainerSpec, ImageShape
 from hmnpack.schema.manifest import Manifest, Margins
 
 CLASSES = 100
@@ -53,24 +53,36 @@ class _Room:
 def by_class(manifest: Manifest) -> Choice:
     """Return the first images of each class, which are the most useful where the writer knew."""
     spec = manifest.container
-    room = _Room(min(CLASSES, spec.classes), min(EACH, spec.instances), PIXELS)
-    factor, count = _fitting(spec.image, room)
-    starts = range(0, room.classes * spec.instances, spec.instances)
-    return Choice(factor, tuple(tuple(range(start, start + count)) for start in starts))
+    room = _Room(min(CLASSES, spec.classes), min(EACH, spec.largest), PIXELS)
+    factor, most = _fitting(spec.image, room)
+    classes = _positions(spec)[: room.classes]
+    return Choice(factor, tuple(tuple(positions[:most]) for positions in classes))
 
 
 def by_margin(manifest: Manifest, margins: Margins) -> tuple[Choice, Choice]:
     """Return the hardest images of each class, the hardest first, and the easiest likewise."""
     spec = manifest.container
-    each = min(END_EACH, max(1, spec.instances // 2))  # no image at both ends
-    room = _Room(min(END_CLASSES, spec.classes), each, END_PIXELS)
-    factor, count = _fitting(spec.image, room)
-    ranked = [
-        _hardest_first(margins.values, range(label * spec.instances, (label + 1) * spec.instances))
-        for label in range(room.classes)
+    room = _Room(min(END_CLASSES, spec.classes), _of_an_end(spec.largest), END_PIXELS)
+    factor, most = _fitting(spec.image, room)
+    hardest, easiest = [], []
+    for positions in _positions(spec)[: room.classes]:
+        ranked = _hardest_first(margins.values, positions)
+        shown = min(most, _of_an_end(len(ranked)))
+        hardest.append(tuple(ranked[:shown]))
+        easiest.append(tuple(ranked[: -shown - 1 : -1]))
+    return Choice(factor, tuple(hardest)), Choice(factor, tuple(easiest))
+
+
+def _of_an_end(count: int) -> int:
+    """Return the images of one end of a class with so many: none is at both."""
+    return min(END_EACH, max(1, count // 2))
+
+
+def _positions(spec: ContainerSpec) -> list[range]:
+    """Return the positions of the images of each class."""
+    return [
+        range(start, start + count) for start, count in zip(spec.offsets, spec.counts, strict=True)
     ]
-    hardest = Choice(factor, tuple(tuple(row[:count]) for row in ranked))
-    return hardest, Choice(factor, tuple(tuple(row[: -count - 1 : -1]) for row in ranked))
 
 
 def _hardest_first(values: Sequence[int], positions: range) -> list[int]:

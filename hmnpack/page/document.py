@@ -19,6 +19,7 @@ from hmnpack.page.parts import Part, facts, paragraph, section
 from hmnpack.page.provenance import missing_part, provenance_part, settings_part
 from hmnpack.page.pruning import pruning_part
 from hmnpack.page.scores import headline, scores_part
+from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
 from hmnpack.version import __version__
@@ -133,7 +134,7 @@ def _budget(manifest: Manifest) -> str:
 def _key_figures(evidence: Evidence) -> Iterator[tuple[str, object]]:
     manifest = evidence.manifest
     ledger, budget = manifest.ledger, manifest.budget
-    yield "images of each class", count(manifest.container.instances)
+    yield "images of each class", in_words(manifest.container.instances)
     yield "of the budget used", share(ledger.floats, budget.floats)
     yield "stored", size(ledger.bytes)
     quoted = headline(manifest, evidence.result)

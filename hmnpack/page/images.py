@@ -4,7 +4,7 @@ from base64 import b64encode
 
 from hmnpack.page.gallery import Gallery, Wall
 from hmnpack.page.markup import Html, join, name_of, tag
-from hmnpack.page.numbers import count, decimal, plural, shape
+from hmnpack.page.numbers import count, decimal, of_each, plural, shape
 from hmnpack.page.parts import Part, paragraph
 from hmnpack.schema.manifest import Manifest, Margins
 
@@ -15,13 +15,14 @@ TILE = 64
 def images_part(manifest: Manifest, wall: Wall) -> Part:
     """Return the section with the first images of each class."""
     spec = manifest.container
-    each = len(wall.rows[0])
     rows = [
-        _class_row(name, row, spec.instances, wall)
-        for name, row in zip(manifest.classes, wall.rows, strict=False)
+        _class_row(name, row, there, wall)
+        for name, row, there in zip(manifest.classes, wall.rows, spec.counts, strict=False)
     ]
-    some = "All" if each == spec.instances else f"The first {count(each)} of the"
-    intro = f"{some} {plural(spec.instances, 'image')} of each class, {_order(manifest)}."
+    each = max(map(len, wall.rows))
+    whole = all(len(row) == there for row, there in zip(wall.rows, spec.counts, strict=False))
+    some = "All" if whole else f"The first {count(each)} of the"
+    intro = f"{some} {of_each(spec.instances, 'image')} of each class, {_order(manifest)}."
     more = [_of_classes(manifest, wall), _made_smaller(manifest, wall)]
     body = (paragraph(" ".join([intro, *filter(None, more)])), tag("div", *rows, class_="classes"))
     return Part("images", "Images by class", join(body))
@@ -43,7 +44,7 @@ def extremes(manifest: Manifest, margins: Margins, gallery: Gallery) -> Html:
         )
         for name, hard, easy in zip(manifest.classes, low.rows, high.rows, strict=False)
     ]
-    each = len(low.rows[0])
+    each = max(map(len, low.rows))
     ends = "image of lowest and that of highest area"
     if each > 1:
         ends = f"{count(each)} images of lowest and of highest area, the most extreme first,"
@@ -58,9 +59,9 @@ def extremes(manifest: Manifest, margins: Margins, gallery: Gallery) -> Html:
     )
 
 
-def _class_row(name: str, row: tuple[tuple[int, bytes], ...], instances: int, wall: Wall) -> Html:
-    shown = plural(instances, "image")
-    if len(row) < instances:
+def _class_row(name: str, row: tuple[tuple[int, bytes], ...], there: int, wall: Wall) -> Html:
+    shown = plural(there, "image")
+    if len(row) < there:
         shown = f"{count(len(row))} of {shown}"
     caption = tag("figcaption", name_of(name), " ", tag("small", shown))
     return tag("figure", caption, _tiles(f"{shown} of the class {name}", row, wall))

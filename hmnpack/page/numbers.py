@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from math import floor, log10
 from statistics import mean, stdev
 
+from hmnpack.schema.instances import in_words
+
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -78,6 +80,11 @@ def spread(middle: float, std: float | None, digits: int = 1) -> str:
     if std is None:
         return percent(middle, digits)
     return f"{decimal(middle, digits)}{SPACE}{PLUS_MINUS}{SPACE}{percent(std, digits)}"
+
+
+def of_each(instances: int | tuple[int, ...], one: str) -> str:
+    """Return the things of each class with their noun: ``"85 images"``, ``"80 to 93 images"``."""
+    return f"{in_words(instances)}{SPACE}{one if instances == 1 else one + 's'}"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

@@ -8,6 +8,7 @@ from hmnpack.page.numbers import count, decimal, plural, shape
 from hmnpack.page.parts import Part, facts, paragraph
 from hmnpack.page.settings import settings
 from hmnpack.schema.container import ContainerSpec, HmnSpec
+from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest
 
 CLASSES = 200
@@ -68,7 +69,7 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     sides = (spec.image.channels, spec.image.height, spec.image.width)
     yield (
         "Images",
-        f"{count(spec.images)} of {shape(sides)}, {count(spec.instances)} of each class",
+        f"{count(spec.images)} of {shape(sides)}, {in_words(spec.instances)} of each class",
     )
     yield "Mean of the channels", _channels(manifest.normalisation.mean)
     yield "Deviation of the channels", _channels(manifest.normalisation.std)

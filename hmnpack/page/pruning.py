@@ -6,10 +6,11 @@ from statistics import mean
 from hmnpack.page.axes import axis_around, axis_from
 from hmnpack.page.charts import Frame, line_chart
 from hmnpack.page.markup import Html, join, tag
-from hmnpack.page.numbers import count, percent, plural, short, spread
 from hmnpack.page.numbers import mean_and_std as mean_std
+from hmnpack.page.numbers import of_each, percent, plural, short, spread
 from hmnpack.page.parts import Part, figure, paragraph, table
 from hmnpack.page.settings import settings
+from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
 
 STRATEGIES = {
@@ -33,10 +34,11 @@ def pruning_part(manifest: Manifest) -> Part:
     return Part("pruning", "Pruning", join(bodies))
 
 
-def _one(pruning: Pruning, kept: int, title: str | None) -> Html:
+def _one(pruning: Pruning, kept: int | tuple[int, ...], title: str | None) -> Html:
     heading = tag("h3", title) if title else None
     how = STRATEGIES[pruning.config.strategy]
-    said = f"{count(kept)} of {plural(pruning.instances, 'image')} a class were kept; {how}."
+    there = of_each(pruning.instances, "image")
+    said = f"{in_words(kept)} of {there} a class were kept; {how}."
     chart = [_curve(pruning)] if pruning.scores else []
     parts = (heading, paragraph(f"{said} {_beta(pruning)}".rstrip()), *chart)
     config = settings(f"Settings of this pruning (seed {pruning.seed})", pruning.config)

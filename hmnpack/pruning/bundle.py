@@ -1,6 +1,6 @@
 """Pruning a bundle to a smaller budget: what is needed, what is chosen, what comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -9,15 +9,15 @@ import torch
 
 from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
-from hmnpack.container import container_of, decode
+from hmnpack.container import class_of, container_of, decode
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.networks import library_version
 from hmnpack.pruning.margins import LabelledImages, margins_of
 from hmnpack.pruning.search import Search, best_beta
 from hmnpack.pruning.select import BY_MARGIN, kept_images
 from hmnpack.pruning.shrink import (
-    fewer_instances,
-    instances_to_keep,
+    counts_to_keep,
+    fewer_counts,
     kept_margins,
     stored_margins,
     with_images,
@@ -55,6 +55,9 @@ def prune(  # noqa: PLR0913
 ) -> Bundle:
     """Prune a bundle to a smaller budget.
 
+    Every class keeps the same number of images, or all of its images where it has fewer: what the
+    budget holds is divided as evenly as the counts of the classes allow.
+
     Under ``torchrun`` every rank calls this, with the same arguments: each does some of the
     trainings, rank 0 tells the listener, and all return the bundle.
 
@@ -88,7 +91,7 @@ def prune(  # noqa: PLR0913
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
     config = merged(config, settings or {})
-    instances_to_keep(bundle.manifest.container, ipc)
+    counts_to_keep(bundle.manifest.container, ipc)
     refuse_settings(config, bundle.manifest.source.held_out)
     chooses = needs_held_out(config)
     if chooses and data is None:
@@ -172,7 +175,7 @@ def pruned(  # noqa: PLR0913
     device: torch.device,
     held_out: Split | None = None,
     trainings: Trainings | None = None,
-    keep: int | None = None,
+    keep: int | Sequence[int] | None = None,
 ) -> Bundle:
     """Return a bundle with as many of the images as a smaller budget holds, the most useful first.
 
@@ -186,7 +189,8 @@ def pruned(  # noqa: PLR0913
         device: Where networks are trained.
         held_out: Real images that condensing never saw, if :func:`needs_held_out`.
         trainings: How networks are trained, and what was found before.
-        keep: Images per class to keep, fewer than there are; None: as many as the budget holds.
+        keep: Images to keep, fewer than there are: per class, or of each class. None: as many as
+            the budget holds, see :func:`hmnpack.budget.as_even_as`.
 
     Raises:
         BadSettings: if there is nothing to prune, or the strategy lacks what it needs.
@@ -195,7 +199,7 @@ def pruned(  # noqa: PLR0913
     """
     spec, made_from = bundle.manifest.container, bundle.manifest.source
     trainings = trainings or Trainings()
-    keep = instances_to_keep(spec, ipc) if keep is None else fewer_instances(spec, ipc, keep)
+    keep = counts_to_keep(spec, ipc) if keep is None else fewer_counts(spec, ipc, keep)
     refuse_settings(config, 0 if held_out is None else len(held_out))
     config = _suited(config, made_from.name)
     areas, beta = None, config.beta
@@ -207,13 +211,14 @@ def pruned(  # noqa: PLR0913
         if held_out is not None and needs_held_out(config):
             real = _real(held_out, images)
             beta, scores = best_beta(Search(images, areas, keep, real, config, seed), trainings)
-    labels = torch.arange(spec.classes).repeat_interleave(spec.instances)
+    labels = class_of(spec, torch.arange(spec.images))
     draws = stream(seed, "prune", "random")
     kept = kept_images(areas, labels, keep, config.strategy, beta=beta, generator=draws)
-    margins = kept_margins(bundle.manifest.margins, kept)
+    rows = torch.cat(kept)
+    margins = kept_margins(bundle.manifest.margins, rows)
     if areas is not None:
         margins = stored_margins(
-            areas, kept, config.margins.epochs, config.seeds, bundle.manifest.classes
+            areas, rows, config.margins.epochs, config.seeds, bundle.manifest.classes
         )
     pruning = Pruning(
         config=config,

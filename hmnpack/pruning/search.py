@@ -28,9 +28,9 @@ class Search:
     """What a beta is chosen for.
 
     Attributes:
-        images: The synthetic images, as many of each class.
+        images: The synthetic images.
         margins: Of each of them, float32 [N] on the CPU.
-        keep: Images per class to keep.
+        keep: Images to keep: per class, or of each class.
         held_out: Real images that condensing never saw, on the same device.
         config: ``betas``; ``networks`` of ``network`` for each, trained by ``train``.
         seed: Seed of the run.
@@ -38,20 +38,25 @@ class Search:
 
     images: LabelledImages
     margins: Tensor
-    keep: int
+    keep: int | Sequence[int]
     held_out: LabelledImages
     config: PruneConfig
     seed: int
 
-    def hardest(self, beta: float) -> int:
-        """Return how many of the hardest a beta drops of each class."""
-        return hardest_of(beta, len(self.images) // self.images.classes - self.keep)
+    def hardest(self, beta: float) -> str:
+        """Return how many of the hardest a beta drops of a class: ``"4"``.
+
+        Where classes drop unlike numbers of images, one for each such number: ``"0-2-4"``.
+        """
+        counts = torch.bincount(self.images.labels, minlength=self.images.classes).cpu()
+        surplus = counts - torch.as_tensor(self.keep)
+        return "-".join(str(hardest_of(beta, each)) for each in surplus.unique().tolist())
 
     def left_by(self, beta: float) -> LabelledImages:
         """Return the images that a beta leaves."""
         labels = self.images.labels.cpu()
         kept = kept_images(self.margins, labels, self.keep, "double-end", beta=beta)
-        return self.images.subset(kept.flatten())
+        return self.images.subset(torch.cat(kept))
 
 
 def best_beta(search: Search, trainings: Trainings) -> tuple[float, tuple[BetaScore, ...]]:

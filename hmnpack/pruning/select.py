@@ -7,6 +7,7 @@ Shape legend: N images, K classes.
 """
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
@@ -62,51 +63,54 @@ def most_useful_first(count: int) -> list[int]:
 def kept_images(
     margins: Tensor | None,
     labels: Tensor,
-    keep: int,
+    keep: int | Sequence[int],
     strategy: PruneStrategy,
     *,
     beta: float | None = None,
     generator: torch.Generator | None = None,
-) -> Tensor:
+) -> tuple[Tensor, ...]:
     """Return the images that are kept of each class, the most useful first.
 
-    Of a class with n images, k = n - keep are dropped: by ``double-end`` the floor(beta * k)
-    hardest and the others easiest, by ``easy`` the easiest, by ``hard`` the hardest, by ``random``
-    random ones, and by ``none`` the last. What is kept comes as :func:`most_useful_first` says; by
-    ``random`` in the order of the draw, by ``none`` as it was.
+    Of k images that a class drops, ``double-end`` drops the floor(beta * k) hardest and the others
+    easiest, ``easy`` the easiest, ``hard`` the hardest, ``random`` random ones, and ``none`` the
+    last. What is kept comes as :func:`most_useful_first` says; by ``random`` in the order of the
+    draw, by ``none`` as it was.
 
     Args:
         margins: float32 [N]; ``random`` and ``none`` need none.
         labels: int64 [N], of classes 0 ... K - 1.
-        keep: Images per class to keep.
+        keep: Images to keep: per class, or of each class.
         strategy: How.
         beta: Hard pruning rate in [0, 1]; for ``double-end`` alone.
         generator: Draws which; for ``random`` alone.
 
     Returns:
-        int64 [K, keep]: positions among the N.
+        Of each class int64 [images kept]: positions among the N.
 
     Raises:
         BadSettings: if a class has fewer images, or the strategy lacks what it needs.
     """
-    counts = torch.bincount(labels)
-    if keep < 1 or keep > int(counts.min()):
-        raise BadSettings(
-            f"cannot keep {keep} images of each class; the smallest class has {int(counts.min())}"
-        )
+    counts = torch.bincount(labels).tolist()
+    keeps = [keep] * len(counts) if isinstance(keep, int) else keep
+    for label, (few, count) in enumerate(zip(keeps, counts, strict=True)):
+        if not 1 <= few <= count:
+            raise BadSettings(f"cannot keep {few} images of class {label}, which has {count}")
     if strategy in BY_MARGIN:
         if margins is None:
             raise BadSettings(f"strategy {strategy} goes by margins, and there are none")
         rate = _ONE_END.get(strategy, beta)
         if rate is None:
             raise BadSettings(f"strategy {strategy} needs a beta from 0 to 1")
-        return _between_the_ends(_by_class(margins, labels), counts, keep, rate)
+        ranked = _by_class(margins, labels).split(counts)
+        return tuple(
+            _between_the_ends(rows, few, rate) for rows, few in zip(ranked, keeps, strict=True)
+        )
     if strategy == "random" and generator is None:
         raise BadSettings("strategy random needs a generator")
-    classes = labels.argsort(stable=True).split(counts.tolist())
+    classes = zip(labels.argsort(stable=True).split(counts), keeps, strict=True)
     if strategy == "none":
-        return torch.stack([rows[:keep] for rows in classes])
-    return torch.stack([rows[_drawn(len(rows), keep, generator)] for rows in classes])
+        return tuple(rows[:few] for rows, few in classes)
+    return tuple(rows[_drawn(len(rows), few, generator)] for rows, few in classes)
 
 
 def _by_class(margins: Tensor, labels: Tensor) -> Tensor:
@@ -115,11 +119,10 @@ def _by_class(margins: Tensor, labels: Tensor) -> Tensor:
     return order[labels[order].argsort(stable=True)]
 
 
-def _between_the_ends(order: Tensor, counts: Tensor, keep: int, beta: float) -> Tensor:
-    ranked = order.split(counts.tolist())
-    middle = torch.tensor(most_useful_first(keep), device=order.device)
-    starts = [hardest_of(beta, len(rows) - keep) for rows in ranked]
-    return torch.stack([rows[start + middle] for rows, start in zip(ranked, starts, strict=True)])
+def _between_the_ends(ranked: Tensor, keep: int, beta: float) -> Tensor:
+    """Return what is left of one class, whose images come from the hardest on."""
+    middle = torch.tensor(most_useful_first(keep), device=ranked.device)
+    return ranked[hardest_of(beta, len(ranked) - keep) + middle]
 
 
 def _drawn(count: int, keep: int, generator: torch.Generator | None) -> Tensor:

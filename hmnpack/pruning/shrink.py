@@ -5,12 +5,14 @@ Shape legend: N images, K classes.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from hmnpack.budget import budget_of, instances_within, ipc_of
+from hmnpack.budget import as_even_as, budget_of, images_within, instances_within, ipc_of
 from hmnpack.bundle import Bundle, with_tensors
 from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.container import ContainerSpec
+from hmnpack.schema.instances import in_words, instances_of
 from hmnpack.schema.ledger import Role
 from hmnpack.schema.manifest import (
     MARGIN_UNITS,
@@ -28,26 +30,29 @@ _MARGIN_BYTES = 7
 """Of the longest margin in a header: ``-10000,``."""
 
 
-def instances_to_keep(spec: ContainerSpec, ipc: int) -> int:
-    """Return how many images per class a smaller budget holds of a container.
+def counts_to_keep(spec: ContainerSpec, ipc: int) -> tuple[int, ...]:
+    """Return how many images of each class a smaller budget holds, as even as the classes allow.
+
+    Returns:
+        One entry per class, see :func:`hmnpack.budget.as_even_as`.
 
     Raises:
         BadSettings: if it holds all of them.
-        BudgetTooSmall: if it holds none; the text names the smallest that works.
+        BudgetTooSmall: if it holds none of a class; the text names the smallest that works.
     """
-    keep = instances_within(spec, ipc)
-    if keep >= spec.instances:
+    keep = as_even_as(spec.counts, images_within(spec, ipc))
+    if keep == spec.counts:
         raise BadSettings(
-            f"all {spec.instances} images of each class are within the budget of ipc {ipc}; there "
-            "is nothing to prune"
+            f"all {in_words(spec.instances)} images of each class are within the budget of ipc "
+            f"{ipc}; there is nothing to prune"
         )
-    if keep < 1:
+    if min(keep) < 1:
         one = spec.model_copy(update={"instances": 1})
         enough = ipc_of(one)
         while not instances_within(spec, enough):
             enough += 1
         way_out = f"the smallest ipc that works here is {enough}"
-        if instances_within(spec, enough) >= spec.instances:
+        if images_within(spec, enough) >= spec.images:
             way_out = "no smaller budget than its own holds any of its images"
         raise BudgetTooSmall(
             f"ipc {ipc} allows {budget_of(ipc, spec.classes, spec.image).floats} numbers, fewer "
@@ -56,23 +61,49 @@ def instances_to_keep(spec: ContainerSpec, ipc: int) -> int:
     return keep
 
 
-def fewer_instances(spec: ContainerSpec, ipc: int, keep: int) -> int:
-    """Return a number of images per class to keep, if a container has more and a budget as many.
+def fewer_counts(spec: ContainerSpec, ipc: int, keep: int | Sequence[int]) -> tuple[int, ...]:
+    """Return how many images of each class to keep, if that is fewer and the budget holds them.
+
+    Args:
+        spec: The container.
+        ipc: The budget, in images per class.
+        keep: Images per class, or of each class; one number counts as all of a class that has
+            fewer.
 
     Raises:
-        BadSettings: if it does not.
+        BadSettings: if it does not, or if it is not from 1 to the images of each class.
     """
-    most = min(spec.instances - 1, instances_within(spec, ipc))
-    if not 1 <= keep <= most:
+    most = images_within(spec, ipc)
+    if isinstance(keep, int):
+        highest = min(spec.largest - 1, max(as_even_as(spec.counts, most)))
+        if not 1 <= keep <= highest:
+            raise BadSettings(
+                f"cannot keep {keep} of {in_words(spec.instances)} images of each class at ipc "
+                f"{ipc}; keep from 1 to {highest}"
+            )
+        return tuple(min(count, keep) for count in spec.counts)
+    if len(keep) != spec.classes:
+        raise BadSettings(f"cannot keep {len(keep)} counts of images of {spec.classes} classes")
+    for label, (count, there) in enumerate(zip(keep, spec.counts, strict=True)):
+        if not 1 <= count <= there:
+            raise BadSettings(
+                f"cannot keep {count} of the {there} images of class {label}; keep from 1 to "
+                f"{there}"
+            )
+    highest = min(spec.images - 1, most)
+    if sum(keep) > highest:
         raise BadSettings(
-            f"cannot keep {keep} of {spec.instances} images of each class at ipc {ipc}; keep from "
-            f"1 to {most}"
+            f"cannot keep {sum(keep)} of {spec.images} images at ipc {ipc}; keep {highest} at most"
         )
-    return keep
+    return tuple(keep)
 
 
 def with_images(
-    bundle: Bundle, kept: Tensor, ipc: int, pruning: Pruning, margins: Margins | None
+    bundle: Bundle,
+    kept: Sequence[Tensor],
+    ipc: int,
+    pruning: Pruning,
+    margins: Margins | None,
 ) -> Bundle:
     """Return the bundle that has the images that are kept, and says how it came about.
 
@@ -80,14 +111,14 @@ def with_images(
 
     Args:
         bundle: All images.
-        kept: Positions of images, int64 [K, keep], class by class.
+        kept: Positions of the images of each class: K tensors int64 [images of the class].
         ipc: The budget, in images per class.
         pruning: How they were chosen.
         margins: Of the images that are kept.
     """
-    old, rows = bundle.manifest, kept.flatten().cpu()
+    old, rows = bundle.manifest, torch.cat(tuple(kept)).cpu()
     spec = type(old.container).model_validate(
-        old.container.model_dump() | {"instances": kept.shape[1]}
+        old.container.model_dump() | {"instances": instances_of(map(len, kept))}
     )
     of_images = {row.name for row in old.ledger.rows if row.role in _OF_AN_IMAGE}
     tensors = {
@@ -112,7 +143,7 @@ def stored_margins(
 
     Args:
         areas: Area under the margin of each image, float32 [N], from -epochs to epochs.
-        kept: Positions of images, int64 [K, keep].
+        kept: Positions of images, int64 [n].
         epochs: Epochs that margins were added up over.
         seeds: Trainings that each area is the mean of.
         classes: The names that the header has, too.
@@ -120,16 +151,16 @@ def stored_margins(
     Returns:
         None where there are more images than a header has room for.
     """
-    if kept.numel() > min(MAX_MARGINS, (MAX_LISTED - listed_bytes(classes)) // _MARGIN_BYTES):
+    if len(kept) > min(MAX_MARGINS, (MAX_LISTED - listed_bytes(classes)) // _MARGIN_BYTES):
         return None
-    units = (areas[kept.flatten()] / epochs * MARGIN_UNITS).round()
+    units = (areas[kept] / epochs * MARGIN_UNITS).round()
     bounded = units.clamp(-MARGIN_UNITS, MARGIN_UNITS).int().tolist()
     return Margins(epochs=epochs, seeds=seeds, values=tuple(bounded))
 
 
 def kept_margins(margins: Margins | None, kept: Tensor) -> Margins | None:
-    """Return what was stored of the images that are kept: int64 [K, keep]."""
+    """Return what was stored of the images that are kept: int64 [n]."""
     if margins is None:
         return None
-    values = tuple(margins.values[row] for row in kept.flatten().tolist())
+    values = tuple(margins.values[row] for row in kept.tolist())
     return margins.model_copy(update={"values": values})

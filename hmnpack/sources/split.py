@@ -53,30 +53,33 @@ def draw_held_out(labels: Tensor, fraction: float, generator: torch.Generator) -
 
 
 def choose_per_class(
-    split: Split, count: int, generator: torch.Generator, classes: Sequence[str] = ()
+    split: Split,
+    count: int | Sequence[int],
+    generator: torch.Generator,
+    classes: Sequence[str] = (),
 ) -> Tensor:
-    """Return the indices of `count` random images of each class, class by class.
+    """Return the indices of random images of each class, class by class.
 
     Args:
         split: The images to choose from.
-        count: Images per class, 0 or more.
+        count: Images per class, or of each class; 0 or more.
         generator: Draws which, without replacement.
         classes: Names for the message; by default the labels.
 
     Returns:
-        int64 [K * count].
+        int64 [sum of the counts].
 
     Raises:
         BadData: if a class has fewer images than asked for.
     """
     names = classes or [str(label) for label in range(_class_count(split.labels))]
+    counts = [count] * len(names) if isinstance(count, int) else count
+    by_class = _rows_by_class(split.labels, len(names))
     chosen = []
-    for name, rows in zip(names, _rows_by_class(split.labels, len(names)), strict=True):
-        if len(rows) < count:
-            raise BadData(
-                f"class {name!r} has {len(rows)} images, fewer than the {count} asked for"
-            )
-        chosen.append(rows[torch.randperm(len(rows), generator=generator)[:count]])
+    for name, few, rows in zip(names, counts, by_class, strict=True):
+        if len(rows) < few:
+            raise BadData(f"class {name!r} has {len(rows)} images, fewer than the {few} asked for")
+        chosen.append(rows[torch.randperm(len(rows), generator=generator)[:few]])
     return torch.cat(chosen)
 
 

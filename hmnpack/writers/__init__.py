@@ -46,7 +46,8 @@ def expand(
         out: The folder to be (``folder``), or the file to be (``sheet``, ``parquet``, ``tar``).
         format: Name of the form.
         force: Replace an earlier output. In a folder, what hmnpack did not write is kept.
-        per_class: Take the first so many images of each class only.
+        per_class: Take the first so many images of each class only, or all of a class that has
+            fewer.
 
     Returns:
         ``out``.
@@ -55,7 +56,7 @@ def expand(
         BadBundle: if the file breaks a rule of FORMAT.md.
         OutputExists: if ``out`` is a symbolic link, or is there (a folder: is not empty) and
             ``force`` is not given.
-        BadSettings: if there is no such format, or the classes have fewer images than
+        BadSettings: if there is no such format, or no class has as many images as
             ``per_class``, or the images cannot be pictures, or nothing can be written there.
         MissingExtra: if the format needs a package that is not installed.
     """

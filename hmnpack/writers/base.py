@@ -18,7 +18,8 @@ class Album:
 
     Args:
         bundle: What to decode.
-        per_class: Take the first so many images of each class only; None for all.
+        per_class: Take the first so many images of each class only, or all of a class that has
+            fewer; None for all.
     """
 
     bundle: Bundle
@@ -30,17 +31,26 @@ class Album:
         return self.bundle.manifest.classes
 
     @property
-    def each(self) -> int:
-        """Pictures of each class."""
-        if self.per_class is not None:
-            return self.per_class
-        return self.bundle.manifest.container.instances
+    def counts(self) -> tuple[int, ...]:
+        """Pictures of each class, one entry per class."""
+        counts = self.bundle.manifest.container.counts
+        if self.per_class is None:
+            return counts
+        return tuple(min(count, self.per_class) for count in counts)
+
+    @property
+    def largest(self) -> int:
+        """Pictures of the class that has the most."""
+        return max(self.counts)
 
     def __iter__(self) -> Iterator[tuple[int, int, Image]]:
         """Give the label, the index within its class, and the picture, one after the other."""
         chosen = positions(self.bundle.manifest.container, self.per_class)
-        for number, picture in enumerate(pictures(self.bundle, chosen)):
-            yield number // self.each, number % self.each, picture
+        places = (
+            (label, index) for label, count in enumerate(self.counts) for index in range(count)
+        )
+        for place, picture in zip(places, pictures(self.bundle, chosen), strict=True):
+            yield *place, picture
 
 
 class Writer(Protocol):

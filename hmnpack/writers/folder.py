@@ -68,7 +68,7 @@ def _safe(name: str) -> str:
 def _fill(folder: Path, album: Album, names: tuple[str, ...]) -> None:
     for name in names:
         (folder / name).mkdir()
-    digits = digits_of(album.each)
+    digits = digits_of(album.largest)
     for label, index, picture in album:
         picture.save(folder / names[label] / f"{index:0{digits}d}.png", "PNG")
     index_of = {"classes": list(album.classes), "folders": list(names), "made_by": "hmnpack"}

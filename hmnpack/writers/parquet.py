@@ -48,7 +48,7 @@ def _features(album: Album) -> dict[str, str]:
 
 
 def _rows(album: Album) -> Iterator[dict[str, Any]]:
-    digits = digits_of(album.each * len(album.classes))
+    digits = digits_of(sum(album.counts))
     for number, (label, _, picture) in enumerate(album):
         path = f"{number:0{digits}d}.png"
         yield {"image": {"bytes": png(picture), "path": path}, "label": label}

@@ -29,7 +29,7 @@ def write_sheet(album: Album, out: Path, *, force: bool) -> None:
     Raises:
         BadSettings: if the sheet would be unreasonably large.
     """
-    columns = album.each if album.per_class else min(COLUMNS, album.each)
+    columns = album.largest if album.per_class else min(COLUMNS, album.largest)
     rows = min(ROWS, len(album.classes))
     sheet = contact_sheet(Album(album.bundle, columns), rows)
     with replacing(out, force=force) as file:
@@ -40,7 +40,7 @@ def contact_sheet(album: Album, rows: int) -> Image.Image:
     """Return the pictures of the first classes in a grid, one row per class.
 
     Args:
-        album: Its ``each`` is the number of columns.
+        album: Its largest class decides the number of columns; shorter rows end in white.
         rows: Number of classes to show.
 
     Raises:
@@ -49,7 +49,7 @@ def contact_sheet(album: Album, rows: int) -> Image.Image:
     image = album.bundle.manifest.container.image
     factor = max(1, SIDE // image.side)
     width, height = image.width * factor + GAP, image.height * factor + GAP
-    size = (album.each * width + GAP, rows * height + GAP)
+    size = (album.largest * width + GAP, rows * height + GAP)
     if size[0] * size[1] > MAX_PIXELS:
         raise BadSettings(
             f"a sheet of {size[0]} x {size[1]} pixels is too large; ask for fewer per_class"

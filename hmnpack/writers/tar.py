@@ -16,7 +16,7 @@ def write_tar(album: Album, out: Path, *, force: bool) -> None:
     The `.cls` of an image is its label, as decimal text. Samples are in the bundle's order, class
     by class: shuffle them on reading.
     """
-    digits = max(6, digits_of(album.each * len(album.classes)))
+    digits = max(6, digits_of(sum(album.counts)))
     with (
         replacing(out, force=force) as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,

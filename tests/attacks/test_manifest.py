@@ -1,10 +1,12 @@
 """Files whose parts are whole, and whose hashes are right, but which say what must not be."""
 
 import json
+import re
 import tracemalloc
 
 import pytest
 
+from hmnpack.bundle import inspect
 from hmnpack.bundle.checks import canonical_json, manifest_text, parse_manifest
 from hmnpack.bundle.faults import (
     BadClassName,
@@ -15,6 +17,10 @@ from hmnpack.bundle.faults import (
     UnknownContainer,
     UnknownVersion,
 )
+from hmnpack.schema.config import PruneConfig
+from hmnpack.schema.manifest import Pruning
+
+SHAPE = {"channels": 3, "height": 32, "width": 32}
 
 
 @pytest.mark.parametrize("version", [0, 2, 99, -1, 1.0, True, "1", None, [1], 10**30])
@@ -62,18 +68,104 @@ def test_unknown_key_names_the_maker(forge, refused):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("instances", "3"), ("instances", 3.0), ("grid", True), ("grid", None)]
+    ("key", "value", "place"),
+    [
+        ("instances", "3", "instances.number"),
+        ("instances", 3.0, "instances.number"),
+        ("instances", True, "instances.number"),
+        ("instances", None, "instances.number"),
+        ("instances", {"0": 3, "1": 3}, "instances.number"),
+        ("instances", [3.0, 3], "instances.list.0"),
+        ("instances", [4, True], "instances.list.1"),
+        ("instances", [4, "2"], "instances.list.1"),
+        ("instances", [4, [2]], "instances.list.1"),
+        ("grid", True, "grid"),
+        ("grid", None, "grid"),
+    ],
 )
-def test_nothing_is_converted(forge, refused, key, value):
+def test_nothing_is_converted(forge, refused, key, value, place):
     data = forge(lambda _, manifest: manifest["container"].update({key: value}))
-    refused(data, BadManifest, rf"key container\.hmn/1\.{key}: Input should be a valid integer")
+    place = re.escape(f"container.hmn/1.{place}")
+    refused(data, BadManifest, f"key {place}: Input should be a valid integer")
 
 
-@pytest.mark.parametrize("key", ["classes", "instances", "grid", "dataset_channels"])
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("classes", "classes"),
+        ("instances", "instances.number"),
+        ("grid", "grid"),
+        ("dataset_channels", "dataset_channels"),
+    ],
+)
 @pytest.mark.parametrize("size", [0, -1, -(2**63), 2**31, 10**18])
-def test_negative_and_absurd_sizes(forge, refused, key, size):
+def test_negative_and_absurd_sizes(forge, refused, key, place, size):
     data = forge(lambda _, manifest: manifest["container"].update({key: size}))
-    refused(data, BadSize, rf"key container\.hmn/1\.{key}: Input should be")
+    refused(data, BadSize, rf"key container\.hmn/1\.{re.escape(place)}: Input should be")
+
+
+@pytest.mark.parametrize("size", [0, -1, -(2**63), 10_000_001, 10**18])
+def test_negative_and_absurd_counts_of_a_class(forge, refused, size):
+    data = forge(lambda _, manifest: manifest["container"].update(instances=[3, size]))
+    refused(data, BadSize, r"key container\.hmn/1\.instances\.list\.1: Input should be")
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([4], "all classes have 4 images; write the one number"),
+        ([3, 3], "all classes have 3 images; write the one number"),
+        ([], "at least 1 item"),
+        ([1, 2, 3], "instances: 3 numbers for 2 classes"),
+    ],
+)
+def test_counts_that_are_not_those_of_the_classes(forge, refused, counts, said):
+    data = forge(lambda _, manifest: manifest["container"].update(instances=counts))
+    refused(data, BadManifest, said)
+
+
+def test_more_counts_than_there_can_be_classes(forge, refused):
+    counts = [1] * 100_000 + [2]
+    data = forge(lambda _, manifest: manifest["container"].update(instances=counts))
+    refused(data, BadSize, r"instances\.list: .*at most 100000 items")
+
+
+def test_counts_that_add_up_to_other_images_than_are_stored(forge, refused, tmp_path):
+    """Six images are stored: a whole file may say 4 + 2, but not 4 + 3."""
+    data = forge(lambda _, manifest: manifest["container"].update(instances=[4, 3]))
+    refused(data, LedgerMismatch, "the ledger is not that of the container")
+
+    def ledger_too(_, manifest):
+        manifest["container"].update(instances=[4, 3])
+        row = manifest["ledger"]["rows"][2]
+        row.update(shape=[7, *row["shape"][1:]], elements=7 * 16, bytes=7 * 64)
+
+    refused(forge(ledger_too), LedgerMismatch, r"memory\.instance' is stored as \[6,")
+    whole = tmp_path / "whole.hmn"
+    whole.write_bytes(forge(lambda _, manifest: manifest["container"].update(instances=[4, 2])))
+    assert inspect(whole, verify=True).container.counts == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([3, 3], r"prunings\.0\.instances\.list: all classes have 3 images"),
+        ([0, 3], r"prunings\.0\.instances\.list\.0: Input should be"),
+        ([True, 3], r"prunings\.0\.instances\.list\.0: Input should be"),
+        (0, r"prunings\.0\.instances\.number: Input should be"),
+        ([4, 3, 5], "prunings: 3 numbers for 2 classes"),
+    ],
+)
+def test_a_pruning_from_counts_that_are_none(forge, refused, bundle_of, images, counts, said):
+    config = PruneConfig(strategy="none")
+    pruning = Pruning(config=config, seed=0, instances=(4, 3), beta=None, held_out=0)
+    made = bundle_of(images()).manifest.provenance.model_copy(update={"prunings": (pruning,)})
+    whole = bundle_of(images(), provenance=made).to_bytes()
+
+    def change(_, manifest):
+        manifest["provenance"]["prunings"][0]["instances"] = counts
+
+    refused(forge(change, whole), BadManifest, said)
 
 
 def test_absurd_number_of_digits(forge, refused):
@@ -85,7 +177,7 @@ def test_absurd_number_of_digits(forge, refused):
     ("change", "match"),
     [
         (
-            {"instances": 10_000_000, "image": {"channels": 3, "height": 32, "width": 32}},
+            {"instances": 10_000_000, "image": SHAPE},
             "decode to",
         ),
         ({"image": {"channels": 16, "height": 4096, "width": 4096}, "instances": 40}, "decode to"),
@@ -93,6 +185,7 @@ def test_absurd_number_of_digits(forge, refused):
         ({"grid": 256, "decoder_channels": [1] * 8}, "a layer of one image"),
         ({"grid": 256, "decoder_channels": [64]}, "a layer's matrix"),
         ({"classes": 90_000, "instances": 1, "extractor_channels": 4096}, "layer of all classes"),
+        ({"instances": [1, 10_000_000], "image": SHAPE}, "10000001 images would decode to"),
     ],
 )
 def test_expansion_bombs(forge, refused, change, match):
@@ -226,6 +319,7 @@ def test_normalisation(forge, refused, mean, std):
         (("ledger", "rows"), [{}] * 200_000),
         (("ledger", "rows"), [[[[[]]]]] * 80_000),
         (("margins",), margins(*[None] * 100_000)),
+        (("container", "instances"), [None] * 200_000),
         (("provenance", "prunings"), [{}] * 200_000),
     ],
 )

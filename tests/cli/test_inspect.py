@@ -25,6 +25,16 @@ def test_names_are_shown_as_they_are_and_steer_nothing(run, bundle_file):
     assert "pets\\x1b[2J" in shown
 
 
+def test_images_of_each_class_are_a_number_or_a_range(run, bundle_of, hmn, tmp_path):
+    cases = ((3, "9 of 3 x 16 x 16, 3 a class"), ((1, 4, 2), "7 of 3 x 16 x 16, 1 to 4 a class"))
+    for instances, said in cases:
+        bundle_of(hmn(classes=3, instances=instances)).save(tmp_path / "s.hmn", force=True)
+        shown = run("inspect", tmp_path / "s.hmn").stdout
+        assert said in shown
+        document = json.loads(run("inspect", tmp_path / "s.hmn", "--json").stdout)
+        assert document["container"]["instances"] == (3 if instances == 3 else [1, 4, 2])
+
+
 def test_a_score_is_shown_with_its_sample_deviation(run, bundle_of, hmn, tmp_path):
     """Of 50 and 52: the mean 51, the deviation the root of 2."""
     score = Score(

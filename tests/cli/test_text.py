@@ -2,8 +2,10 @@
 
 import pytest
 
-from hmnpack.cli.text import duration, expected, steps
+from hmnpack.cli.text import duration, expected, pruning, steps
 from hmnpack.recipes import recipe_of
+from hmnpack.schema.config import PruneConfig
+from hmnpack.schema.manifest import Pruning
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,17 @@ def test_a_time_may_not_be_known():
 def test_steps_are_of_the_stages_that_run():
     assert steps(recipe_of("fast")) == "300 of warm-up, 2,300 of feature matching"
     assert steps(recipe_of("paper")) == "1,000 of warm-up, 200,000 of gradient matching"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (93, 85, "85 of 93 images a class"),
+        ((1200, 80), 80, "80 of 80 to 1,200 images a class"),
+        ((93, 80), (85, 80), "80 to 85 of 80 to 93 images a class"),
+    ],
+)
+def test_pruning_counts_are_numbers_or_ranges(before, after, said):
+    config = PruneConfig(strategy="random")
+    found = Pruning(config=config, seed=0, instances=before, beta=None, held_out=0)
+    assert pruning(found, after) == f"{said}, by random"

@@ -40,6 +40,8 @@ SPECS = [
     spec_of(grid=2, decoder_channels=(4,), image=ImageShape(channels=1, height=8, width=8)),
     spec_of(grid=16, decoder_channels=(), output="sigmoid"),
     spec_of(grid=3, decoder_channels=(8, 6, 4), activation="silu", output="sigmoid"),
+    spec_of(instances=(9, 1, 5), extractor_channels=7),
+    spec_of(instances=(1, 2, 9), grid=2, decoder_channels=(4,)),
 ]
 
 
@@ -56,7 +58,8 @@ def random_container(spec, norm="none"):
 def literal(container, index, norms=()):
     """Equation 1 for one image, layer by layer, with nothing shared or rearranged."""
     spec = container.spec
-    label = index // spec.instances
+    labels = [label for label, count in enumerate(spec.counts) for _ in range(count)]
+    label = labels[index]
     features = container.dataset
     if spec.extractor_channels is not None:
         weight = container.extractor_weight[label][:, :, None, None]
@@ -111,6 +114,27 @@ def test_a_callers_autocast_does_not_round_the_pixels():
         within = container.expand()
     assert within.dtype == torch.float32
     assert torch.equal(alone, within)
+
+
+def test_classes_of_unlike_counts_decode_as_each_class_alone():
+    """Class by class, each in a container of its own that has that class alone."""
+    spec = spec_of(instances=(9, 1, 5), extractor_channels=7)
+    container = random_container(spec)
+    by_class = []
+    for label, rows in enumerate((range(9), range(9, 10), range(10, 15))):
+        alone = {
+            "memory.dataset": container.dataset,
+            "memory.class": container.classwise[[label]],
+            "memory.instance": container.instance[list(rows)],
+            "extractor.weight": container.extractor_weight[[label]],
+            "extractor.bias": container.extractor_bias[[label]],
+        }
+        for layer, pair in enumerate(zip(container.weights, container.biases, strict=True)):
+            alone[f"decoder.{layer}.weight"], alone[f"decoder.{layer}.bias"] = pair
+        single = spec.model_copy(update={"classes": 1, "instances": len(rows)})
+        by_class.append(container_of(single, alone).expand())
+    torch.testing.assert_close(container.expand(), torch.cat(by_class), atol=1e-5, rtol=1e-5)
+    assert container.labels().tolist() == [0] * 9 + [1] + [2] * 5
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])

@@ -15,6 +15,14 @@ def test_pixels_come_back_as_they_are():
     assert container.labels().tolist() == [0, 0, 0, 1, 1, 1]
 
 
+def test_classes_may_have_unlike_counts():
+    spec = ImagesSpec(classes=3, instances=(1, 3, 2), image=SPEC.image)
+    pixels = torch.rand(6, 1, 4, 5, generator=stream(0, "pixels"))
+    container = container_of(spec, {"pixels": pixels})
+    assert torch.equal(container.expand(), pixels)
+    assert container.labels().tolist() == [0, 1, 1, 1, 2, 2]
+
+
 def test_pixels_are_clamped_but_learn_beyond_the_clamp():
     container = new_container(SPEC, ContainerConfig(), stream(0, "new"))
     with torch.no_grad():

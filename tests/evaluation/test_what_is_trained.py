@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hmnpack.errors import BadSettings
-from hmnpack.evaluation import BYTES_ROW, FLOATS_ROW, evaluate
+from hmnpack.evaluation import BYTES_ROW, COUNT_ROW, FLOATS_ROW, evaluate
 from hmnpack.evaluation import bench as bench_module
 from hmnpack.evaluation.jpeg import jpeg
 from hmnpack.evaluation.run import bench_of
@@ -47,6 +47,26 @@ def test_networks_differ_and_so_do_random_images(source, shades_bundle, config, 
     assert torch.equal(images[0], images[1])
     assert [FLOATS_ROW in name for name in names] == [False, False, True, True]
     assert not torch.equal(images[2], images[3])
+
+
+def test_the_row_of_the_same_number_has_the_counts_of_each_class(
+    source, bundle_of, images, config, monkeypatch
+):
+    seen, real = {}, bench_module.train_together
+
+    def spy(networks, sets, *given, names, **named):
+        counts = (torch.bincount(labels).tolist() for _, labels in sets)
+        seen.update(zip(names, counts, strict=True))
+        return real(networks, sets, *given, names=names, **named)
+
+    monkeypatch.setattr(bench_module, "train_together", spy)
+    spec = images(classes=3, instances=(5, 1, 3), image=source.image)
+    bundle = bundle_of(spec, classes=source.classes)
+    rows = config.model_copy(update={"rows": ("floats", "count"), "repeats": 1})
+    found = evaluate(bundle, source, rows, device="cpu")
+    assert [row.images for row in found.rows] == [9, 9, 9]
+    by_row = {name.split("/")[1]: counts for name, counts in seen.items()}
+    assert by_row == {"bundle": [5, 1, 3], FLOATS_ROW: [3, 3, 3], COUNT_ROW: [5, 1, 3]}
 
 
 def test_pictures_take_no_more_bytes_than_the_tensors(bundle_of, images, source, config):

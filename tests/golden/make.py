@@ -1,7 +1,7 @@
 """Write the golden bundles that are not there yet. One that is there is never written again.
 
 They hold every part that a bundle may have: settings and an evaluation, a name that needs escaping
-everywhere, an extractor, a resize; margins and how images were pruned.
+everywhere, an extractor, a resize; margins and how images were pruned; classes of unlike counts.
 """
 
 import importlib.util
@@ -66,12 +66,18 @@ def main() -> None:
             prunings=(pruning,),
         ),
     }
+    unlike = pruning.model_copy(update={"instances": (4, 6)})
+    unequal = {
+        "margins": Margins(epochs=200, seeds=3, values=(1, -10000, 9000, 10000, 0)),
+        "provenance": pruned["provenance"].model_copy(update={"prunings": (unlike,)}),
+    }
     bundles = {
         "v1-hmn": made.make_bundle(spec, seed=1, **facts),
         "v1-half": made.make_bundle(spec.model_copy(update={"dtype": "F16"}), seed=3),
         "v1-eight": made.make_bundle(spec.model_copy(update={"dtype": "I8"}), seed=4),
         "v1-images": made.make_bundle(made.images_spec(), seed=1),
         "v1-pruned": made.make_bundle(made.images_spec(), seed=2, **pruned),
+        "v1-unequal": made.make_bundle(made.hmn_spec(instances=(1, 4)), seed=5, **unequal),
     }
     for name, bundle in bundles.items():
         path = HERE / f"{name}.hmn"

@@ -14,6 +14,22 @@ def test_real_images_are_of_their_class_and_uniform():
     assert (counts - 2000).abs().max() < 200
 
 
+def test_of_classes_of_unlike_counts_as_many_are_drawn_of_each_and_every_image_can_be():
+    image = ImageShape(channels=1, height=2, width=2)
+    spec = ImagesSpec(classes=3, instances=(5, 2, 3), image=image)
+    classes = [range(5), range(5, 7), range(7, 10)]
+    drawn = [choose_instances(spec, 9, stream(0, "choose", step)) for step in range(60)]
+    for chosen in drawn:
+        assert chosen.shape == (3, 2)
+        for row, rows in zip(chosen.tolist(), classes, strict=True):
+            assert len(set(row)) == 2 and set(row) <= set(rows)
+    assert set(torch.stack(drawn).flatten().tolist()) == set(range(10))
+    even = choose_instances(spec, 9, stream(0, "choose"), torch.tensor([0, 0, 1]), parts=2)
+    assert even.shape == (3, 1)
+    first, second, third = even.flatten().tolist()
+    assert first in (0, 2, 4) and (second, third) == (5, 8)
+
+
 def test_synthetic_images_are_different_and_of_their_class():
     spec = ImagesSpec(classes=3, instances=5, image=ImageShape(channels=1, height=2, width=2))
     chosen = choose_instances(spec, 3, stream(0, "choose"))

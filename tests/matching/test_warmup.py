@@ -17,6 +17,14 @@ def test_targets_are_real_images_class_by_class(real, pool_config, tmp_path):
         assert len({bytes(image.numpy()) for image in targets}) == 18
 
 
+def test_targets_of_unlike_counts_are_those_of_each_class(real):
+    counts = (2, 6, 4)
+    whole = targets_of(real, None, 6, "random", 0).split(6)
+    found = targets_of(real, None, counts, "random", 0).split(counts)
+    for label, (some, most) in enumerate(zip(found, whole, strict=True)):
+        assert torch.equal(some, most[: counts[label]])
+
+
 def test_a_small_class_repeats_its_images(real, pool_config, tmp_path):
     pool = pool_of(real, pool_config, 0, tmp_path)
     targets = targets_of(real, pool, 15, "kmeans", 0)

@@ -15,7 +15,7 @@ def manifest_of(bundle_of, images, image_shape):
         spec = images(classes=classes, instances=instances, image=image_shape(channels, side, side))
         names = tuple(f"class {index}" for index in range(classes))
         small = bundle_of(images(), classes=("a", "b")).manifest
-        budget = {"ipc": instances, "floats": spec.images * spec.image.elements}
+        budget = {"ipc": spec.largest, "floats": spec.images * spec.image.elements}
         return small.model_copy(
             update={
                 "container": spec,
@@ -70,6 +70,15 @@ def test_the_extremes_of_each_class_are_shown_from_outside_in(manifest_of):
     hardest, easiest = by_margin(manifest, margins)
     assert hardest.rows == ((1, 3), (4, 5))
     assert easiest.rows == ((2, 0), (6, 7))
+
+
+def test_of_classes_of_unlike_counts_each_shows_what_it_has(manifest_of):
+    manifest = manifest_of(3, (1, 60, 3), 8)
+    assert by_class(manifest).rows == ((0,), tuple(range(1, 49)), (61, 62, 63))
+    margins = Margins(epochs=10, seeds=1, values=(5, *range(60), 9, 7, 8))
+    hardest, easiest = by_margin(manifest, margins)
+    assert hardest.rows == ((0,), tuple(range(1, 9)), (62,))
+    assert easiest.rows == ((0,), tuple(range(60, 52, -1)), (61,))
 
 
 def test_no_image_is_at_both_ends_and_their_number_is_bounded(manifest_of):

@@ -49,6 +49,22 @@ def everything(full_bundle, opened, run_log):
     return opened(full_bundle.manifest, log=run_log)
 
 
+def test_classes_of_unlike_counts_are_shown_as_such(bundle_of, images, image_shape, opened):
+    spec = images(classes=3, instances=(2, 70, 1), image=image_shape(3, 8, 8))
+    bundle = bundle_of(spec, margins={"epochs": 1, "seeds": 1, "values": tuple(range(73))})
+    page = opened(bundle.manifest)
+    text = page.one("main").text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "The first 48 of the 1 to 70 images of each class" in text
+    assert "48 of 70 images" in text and "bee" in text
+    assert "73 of 3" in text and "1 to 70 of each class" in text
+    shown = [
+        [len(list(figure.all("img"))) for figure in part.all("figure")]
+        for name in ("classes", "ends")
+        for part in page.all("div", class_=name)
+    ]
+    assert shown == [[2, 48, 1], [1, 1], [8, 8], [1, 1]]
+
+
 def test_every_section_is_there_and_the_contents_lead_to_it(everything):
     titles = [section.one("h2").text for section in everything.all("section")]
     assert titles == [

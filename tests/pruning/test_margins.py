@@ -106,7 +106,7 @@ def test_one_class_has_none(shades, config):
 
 def test_they_are_stored_in_ten_thousandths_and_left_out_where_they_are_too_many(monkeypatch):
     areas = torch.tensor([-200.0, 200.001, 0.0, 12.345])
-    kept = torch.tensor([[1, 0], [3, 2]])
+    kept = torch.tensor([1, 0, 3, 2])
     stored = stored_margins(areas, kept, 200, 3)
     assert stored.values == (10000, -10000, 617, 0)
     assert stored.areas == (200.0, -200.0, 12.34, 0.0)
@@ -115,7 +115,7 @@ def test_they_are_stored_in_ten_thousandths_and_left_out_where_they_are_too_many
 
 
 def test_they_are_left_out_where_names_fill_the_header(monkeypatch):
-    areas, kept = torch.zeros(4), torch.arange(4).reshape(2, 2)
+    areas, kept = torch.zeros(4), torch.arange(4)
     names = ("a" * 40, "b" * 40)
     monkeypatch.setattr("hmnpack.pruning.shrink.MAX_LISTED", listed_bytes(names) + 4 * 7)
     assert stored_margins(areas, kept, 200, 3, names) is not None

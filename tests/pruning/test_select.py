@@ -32,7 +32,7 @@ def test_double_end_drops_what_algorithm_1_says(beta):
     margins = torch.randn(2 * 93, generator=stream(0, "margins"))
     labels = torch.arange(2 * 93) % 2
     kept = kept_images(margins, labels, 85, "double-end", beta=beta)
-    assert kept.shape == (2, 85)
+    assert [len(rows) for rows in kept] == [85, 85]
     for label in (0, 1):
         members = sorted((i for i in range(186) if i % 2 == label), key=lambda i: margins[i])
         hardest = math.floor(round(beta * 8, 6))
@@ -57,15 +57,18 @@ def test_each_strategy_by_hand(strategy, beta, tenths):
 
 def test_without_margins_they_are_the_first_or_random_ones():
     labels = torch.tensor([1, 0, 0, 1, 0, 1, 1])
-    assert kept_images(None, labels, 2, "none").tolist() == [[1, 2], [0, 3]]
+    kept = kept_images(None, labels, 2, "none")
+    assert [rows.tolist() for rows in kept] == [[1, 2], [0, 3]]
     found = kept_images(None, labels, 3, "random", generator=stream(0, "r"))
     assert sorted(found[0].tolist()) == [1, 2, 4]
     assert set(found[1].tolist()) < {0, 3, 5, 6}
     many = torch.zeros(1000, dtype=torch.int64)
-    drawn = [kept_images(None, many, 500, "random", generator=stream(s, "r")) for s in (0, 0, 1)]
+    drawn = [
+        kept_images(None, many, 500, "random", generator=stream(seed, "r"))[0] for seed in (0, 0, 1)
+    ]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
-    assert len(set(drawn[0][0].tolist())) == 500
+    assert len(set(drawn[0].tolist())) == 500
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8, 85])
@@ -81,16 +84,33 @@ def test_the_first_of_a_class_are_the_class_pruned_further():
     kept = kept_images(margins, torch.arange(40) % 2, 17, "double-end", beta=0.3)
     labels = torch.tensor([0, 1]).repeat_interleave(17)
     for few in range(1, 17):
-        further = kept_images(margins[kept].flatten(), labels, few, "double-end", beta=0.5)
+        left = torch.cat(kept)
+        further = kept_images(margins[left], labels, few, "double-end", beta=0.5)
         for label in (0, 1):
-            left = kept.flatten()[further[label]]
-            assert set(left.tolist()) == set(kept[label, :few].tolist())
+            assert set(left[further[label]].tolist()) == set(kept[label][:few].tolist())
+
+
+@pytest.mark.parametrize("strategy", ["double-end", "easy", "hard", "random", "none"])
+def test_classes_that_keep_unlike_numbers_are_each_pruned_by_themselves(strategy):
+    """Nine, two and six images: what is kept of a class is what is kept of it alone."""
+    labels = torch.tensor([2, 0, 0, 1, 2, 0, 0, 0, 2, 1, 0, 2, 2, 0, 0, 0, 2])
+    margins = torch.randn(17, generator=stream(1, "margins"))
+    beta = 0.5 if strategy == "double-end" else None
+    kept = kept_images(
+        margins, labels, (4, 2, 5), strategy, beta=beta, generator=stream(0, "draws")
+    )
+    draws = stream(0, "draws")
+    for label, few in enumerate((4, 2, 5)):
+        rows = (labels == label).nonzero().flatten()
+        alone = torch.zeros(len(rows), dtype=torch.int64)
+        (expected,) = kept_images(margins[rows], alone, few, strategy, beta=beta, generator=draws)
+        assert kept[label].tolist() == rows[expected].tolist()
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ((MARGINS, ONE_CLASS, 7, "easy"), r"cannot keep 7 images of each class.* has 6"),
+        ((MARGINS, ONE_CLASS, 7, "easy"), "cannot keep 7 images of class 0, which has 6"),
         ((MARGINS, ONE_CLASS, 0, "easy"), "cannot keep 0"),
         ((None, ONE_CLASS, 3, "hard"), "hard goes by margins"),
         ((MARGINS, ONE_CLASS, 3, "double-end"), "needs a beta"),

@@ -76,6 +76,36 @@ def test_indices_have_leading_zeros(bundle_of, images, tmp_path):
     assert names == [f"{i:02d}.png" for i in range(11)]
 
 
+def test_folders_of_classes_of_unlike_counts(bundle_of, images, tmp_path):
+    bundle = bundle_of(images(classes=3, instances=(2, 11, 1)))
+    pictures, _ = expected(bundle)
+    for count, counts in ((None, [2, 11, 1]), (1, [1, 1, 1]), (5, [2, 5, 1])):
+        out = tmp_path / f"out{count}"
+        hmnpack.expand(bundle, out, per_class=count)
+        found = [sorted((out / name).iterdir()) for name in ("ant", "bee", "cat")]
+        assert [len(paths) for paths in found] == counts
+        for paths, start in zip(found, (0, 2, 13), strict=True):
+            for place, path in enumerate(paths):
+                assert int(path.stem) == place
+                assert np.array_equal(opened(path.read_bytes()), pictures[start + place, ..., 0])
+
+
+def test_files_of_classes_of_unlike_counts(bundle_of, images, tmp_path):
+    bundle = bundle_of(images(classes=3, instances=(2, 11, 1)))
+    hmnpack.expand(bundle, tmp_path / "a.tar", format="tar")
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        labels = [
+            int(tar.extractfile(name).read()) for name in tar.getnames() if name.endswith(".cls")
+        ]
+    assert labels == [0] * 2 + [1] * 11 + [2]
+    hmnpack.expand(bundle, tmp_path / "a.png", format="sheet")
+    sheet = opened((tmp_path / "a.png").read_bytes())
+    rows = sheet[2:, 2:].reshape(3, -1, sheet.shape[1] - 2)
+    for row, columns in zip(rows, (2, 10, 1), strict=True):
+        assert (row[:, columns * 65 :] == 255).all()
+        assert not (row[:, (columns - 1) * 65 : columns * 65] == 255).all()
+
+
 def test_force_replaces_what_an_earlier_run_wrote(bundle_of, images, tmp_path):
     out = tmp_path / "out"
     hmnpack.expand(bundle_of(images(), classes=("ant", "eel")), out)

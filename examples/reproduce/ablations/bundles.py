@@ -7,7 +7,7 @@ from packing import Packing
 from torch import Tensor
 
 from ablations.study import Study
-from hmnpack.budget import instances_within
+from hmnpack.budget import images_within
 from hmnpack.bundle import Bundle, read
 from hmnpack.checkpoint import read_state, write_state
 from hmnpack.errors import BadSettings
@@ -130,7 +130,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _given(study: Study, ipc: int, *, over: bool) -> Bundle:
     for bundle in study.given:
         spec = bundle.manifest.container
-        is_over = spec.instances > instances_within(spec, ipc)
+        is_over = spec.images > images_within(spec, ipc)
         if is_over if over else bundle.manifest.budget.ipc == ipc:
             return bundle
     kind = "over the budget of" if over else "of"

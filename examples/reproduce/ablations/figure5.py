@@ -22,7 +22,7 @@ def measure(study: Study) -> Findings:
             (row,) = judged(study, bundle, study.protocol(ipc))
             name = f"{channels} channels" if channels > 1 else "1 channel"
             paper = study.papers(ABLATION.paper, name, ipc)
-            rows.append(named(row, name, ipc, paper, images_per_class=spec.instances))
+            rows.append(named(row, name, ipc, paper, images_per_class=spec.each))
     return Findings(tuple(rows))
 
 

@@ -31,16 +31,16 @@ def measure(study: Study) -> Findings:
 def _left(study: Study, big: Bundle, rate: float, strategy: PruneStrategy) -> Bundle:
     """Return what is left of the images, at least one of each class and fewer than all."""
     spec = big.manifest.container
-    keep = min(spec.instances - 1, max(1, round((1 - rate) * spec.instances)))
+    keep = min(spec.each - 1, max(1, round((1 - rate) * spec.each)))
     budget = ipc_of(spec.model_copy(update={"instances": keep}))
     return pruned_to(study, big, budget, strategy, keep)
 
 
 def _row(study: Study, bundle: Bundle, name: str, ipc: int) -> Row:
     (row,) = judged(study, bundle, study.protocol(ipc))
-    instances = bundle.manifest.container.instances
+    each = bundle.manifest.container.each
     paper = study.papers(ABLATION.paper, name, ipc)
-    return named(row, name, ipc, paper, images_per_class=instances)
+    return named(row, name, ipc, paper, images_per_class=each)
 
 
 ABLATION = Ablation(

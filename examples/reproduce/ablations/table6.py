@@ -20,7 +20,7 @@ def measure(study: Study) -> Findings:
     figures: dict[str, Figure] = {}
     for ipc in study.ipcs:
         big = over_budget(study, ipc)
-        figures[f"instances_over_budget_ipc{ipc}"] = big.manifest.container.instances
+        figures[f"instances_over_budget_ipc{ipc}"] = big.manifest.container.each
         of = {name: _row(study, pruned_to(study, big, ipc, name), name, ipc) for name in STRATEGIES}
         rows += of.values()
         if not study.given:

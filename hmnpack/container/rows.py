@@ -1,0 +1,42 @@
+"""Which row of a container is which image: classes lie one after the other, in label order.
+
+Shapes: K classes, N images.
+"""
+
+import torch
+from torch import Tensor
+
+from hmnpack.schema.container import ContainerSpec
+
+
+def class_of(spec: ContainerSpec, indices: Tensor) -> Tensor:
+    """Return the class of each image: int64, of the shape and on the device of the indices.
+
+    Args:
+        spec: The container.
+        indices: Positions of images, int64, from 0 to N - 1.
+    """
+    if isinstance(spec.instances, int):
+        return indices // spec.instances
+    ends = torch.tensor(spec.instances, device=indices.device).cumsum(0)
+    return torch.bucketize(indices, ends, right=True)
+
+
+def first_of_each(spec: ContainerSpec, most: int) -> Tensor:
+    """Return the positions of the first images of each class, class by class: int64, on the CPU.
+
+    Args:
+        spec: The container.
+        most: Images of each class; of a class that has fewer, all.
+    """
+    taken = torch.tensor(spec.counts).clamp(max=most)
+    shifts = torch.tensor(spec.offsets) - (taken.cumsum(0) - taken)  # by the images left out
+    return torch.arange(int(taken.sum())) + shifts.repeat_interleave(taken)
+
+
+def numbers_within_class(spec: ContainerSpec, indices: Tensor) -> Tensor:
+    """Return the place of each image in its class, from 0: int64, of the shape of the indices."""
+    if isinstance(spec.instances, int):
+        return indices % spec.instances
+    offsets = torch.tensor(spec.offsets, device=indices.device)
+    return indices - offsets[class_of(spec, indices)]

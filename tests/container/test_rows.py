@@ -1,0 +1,50 @@
+"""Which image is of which class, against lists that are written out."""
+
+import pytest
+import torch
+
+from hmnpack.container import class_of, first_of_each, numbers_within_class
+
+COUNTS = [(3, 3, 3), (1, 4, 2), (5, 1, 1), (1, 1, 2), (7,)]
+
+
+@pytest.fixture
+def spec_of(images):
+    """The function that makes a specification of so many images of each class."""
+
+    def make(counts):
+        equal = len(set(counts)) == 1
+        return images(classes=len(counts), instances=counts[0] if equal else counts)
+
+    return make
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_rows_against_a_list(spec_of, counts):
+    spec = spec_of(counts)
+    listed = [(label, place) for label, count in enumerate(counts) for place in range(count)]
+    every = torch.arange(len(listed))
+    assert spec.images == len(listed)
+    assert spec.counts == counts
+    assert list(spec.offsets) == [listed.index((label, 0)) for label in range(len(counts))]
+    assert (spec.smallest, spec.largest) == (min(counts), max(counts))
+    assert class_of(spec, every).tolist() == [label for label, _ in listed]
+    assert numbers_within_class(spec, every).tolist() == [place for _, place in listed]
+    backwards = every.flip(0).view(1, -1)
+    assert class_of(spec, backwards).tolist() == [[label for label, _ in reversed(listed)]]
+    for most in range(1, 9):
+        expected = [row for row, (_, place) in enumerate(listed) if place < most]
+        assert first_of_each(spec, most).tolist() == expected
+
+
+def test_one_large_class_among_many_small_ones_takes_memory_of_its_images_alone(images):
+    """A table of every class by the largest would have 10^11 cells."""
+    spec = images(classes=100_000, instances=(*[1] * 99_999, 1_000_000))
+    assert len(first_of_each(spec, 1_000_000)) == spec.images == 1_099_999
+    assert first_of_each(spec, 2)[-2:].tolist() == [99_999, 100_000]
+
+
+def test_a_count_for_every_class_is_asked_for_where_there_is_none(spec_of):
+    assert spec_of((3, 3)).each == 3
+    with pytest.raises(ValueError, match="classes have 1 to 4 images, not equally many"):
+        assert spec_of((1, 4, 2)).each
