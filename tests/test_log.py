@@ -261,7 +261,7 @@ class TestTensorBoard:
     def test_its_absence_is_answered_with_the_extra(self, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, "tensorboard", None)
         monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
-        with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[tensorboard\]'"):
+        with pytest.raises(MissingExtra, match=r"pip install -e '\.\[tensorboard\]'"):
             TensorBoard(tmp_path)
 
     def test_what_it_writes_tensorboard_reads_and_a_resumed_run_goes_on(self, tmp_path):
