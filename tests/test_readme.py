@@ -112,10 +112,3 @@ def test_every_exit_code_is_explained():
     codes = {kind.exit_code for kind in kinds if issubclass(kind, errors.HmnError)}
     for code in codes | {0, 130}:
         assert re.search(rf"(^|[\s;]){code} ", section), code
-
-
-def test_links_lead_somewhere():
-    for page in map(ROOT.joinpath, PAGES):
-        text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#]+)", text):
-            assert target.startswith("https://") or (page.parent / target).exists(), target
