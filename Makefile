@@ -48,7 +48,7 @@ test-fast: $(STAMP) ## run the tests that are not marked slow: under a minute
 	$(PYTEST) -m 'not slow'
 
 test-random: $(STAMP) ## run the test suite in a random order (SEED=1234 repeats one)
-	$(PYTEST) -p randomly $(if $(SEED),--randomly-seed '$(SEED)')
+	$(PYTEST) -p randomly --randomly-seed '$(or $(SEED),$(shell date +%s))'
 
 coverage: $(STAMP) ## run the test suite and print how much of the code it runs
 	$(PYTEST) --cov --cov-report=term:skip-covered

@@ -22,14 +22,15 @@ TOCTREE = """
 
 ```{toctree}
 :hidden:
+:glob:
 
 GUIDE
 docs/api
 FORMAT
 SECURITY
-examples/bundles/README
-examples/reproduce/README
-examples/cluster/README
+examples/bundles/*
+examples/reproduce/*
+examples/cluster/*
 CONTRIBUTING
 RELEASE
 CHANGELOG

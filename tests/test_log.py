@@ -157,6 +157,7 @@ def test_the_time_is_found_at_the_end_of_a_long_log(path, clock):
     assert [line["seconds"] for line in lines(path)[-2:]] == [1000, 1000]
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_the_process_is_killed(path):
     script = """
         import os, signal, sys
