@@ -12,10 +12,10 @@ $(foreach word,$(TYPED),$(if $(filter environment,$(origin $(word))),$(eval $(wo
 
 # The demo and the tests are of tiny images: threads would wait for each other longer than they
 # work, and many times as long on a machine that is busy with something else.
-demo test check: export OMP_NUM_THREADS ?= 1
+demo test test-fast test-random coverage check: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check verify-bundles reports bench proxy reproduce schema format clean
+.PHONY: help venv demo test test-fast test-random coverage check types docs verify-bundles reports bench proxy reproduce schema format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,14 +39,31 @@ demo: $(STAMP) ## compress, inspect, expand and evaluate real handwritten digits
 	@$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/digits.png --format sheet --force
 
 # Files are shared out between as many processes as there are processors.
-test: $(STAMP) ## run the test suite
-	$(BIN)/pytest -q -n auto --maxprocesses 8 --dist loadfile
+PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 8 --dist loadfile
 
-check: $(STAMP) verify-bundles ## lint, formatting, types, packaging, JSON schemas, bundles
+test: $(STAMP) ## run the test suite
+	$(PYTEST)
+
+test-fast: $(STAMP) ## run the tests that are not marked slow: under a minute
+	$(PYTEST) -m 'not slow'
+
+test-random: $(STAMP) ## run the test suite in a random order (SEED=1234 repeats one)
+	$(PYTEST) -p randomly --randomly-seed '$(or $(SEED),$(shell date +%s))'
+
+coverage: $(STAMP) ## run the test suite and print how much of the code it runs
+	$(PYTEST) --cov --cov-report=term:skip-covered
+
+check: $(STAMP) verify-bundles types docs ## lint, formatting, types, docs, packaging, JSON schemas, bundles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/pytest -q tests/packaging tests/test_house_rules.py
+
+types: $(STAMP) ## check the types: mypy on all of it, pyright on what is public
+	$(BIN)/mypy
+	$(BIN)/python tests/typing/complete.py
+
+docs: $(STAMP) ## make the documentation site in docs/site; a broken link is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/site
 
 # The bundles that are shipped, or those whose name fits NAME='cifar10-*'.
 BUNDLES = $(wildcard examples/bundles/$(or $(NAME),*).hmn)
@@ -101,4 +118,4 @@ format: $(STAMP) ## format the code and sort the imports
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, caches and the demo's output
-	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+	rm -rf $(VENV) $(OUT) docs/site .coverage* .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

@@ -1,6 +1,6 @@
 """Train a network of timm on a `.hmn` file, with timm's optimiser and schedule.
 
-pip install 'hmnpack[examples]'
+pip install -e '.[examples]'
 python examples/train_timm_network.py examples/bundles/cifar10-jpeg-ipc1.hmn --data cifar10
 """
 

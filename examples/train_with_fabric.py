@@ -1,6 +1,6 @@
 """Train on a `.hmn` file with Lightning Fabric: any accelerator, precision and number of devices.
 
-    pip install 'hmnpack[examples]'
+    pip install -e '.[examples]'
     python examples/train_with_fabric.py examples/bundles/cifar10-jpeg-ipc1.hmn --data cifar10
 
 With --devices 2 there are two processes, each with half of the images of every epoch.

@@ -7,67 +7,55 @@ needs no torch until a tensor is wanted.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hmnpack.version import __version__
+from hmnpack.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from hmnpack.bundle import Bundle, inspect
-    from hmnpack.compressor import RunOptions, compress
-    from hmnpack.dataset import CondensedDataset, load
-    from hmnpack.errors import HmnError
-    from hmnpack.evaluation import evaluate
-    from hmnpack.page import report
-    from hmnpack.pruning import prune
-    from hmnpack.schema.config import CompressConfig, PruneConfig
-    from hmnpack.schema.evaluation import EvaluateConfig
-    from hmnpack.scores import record
-    from hmnpack.sources import SourceOptions, open_source, tensor_source
-    from hmnpack.verification import verify
-    from hmnpack.writers import expand
-
-__all__ = [
-    "Bundle",
-    "CompressConfig",
-    "CondensedDataset",
-    "EvaluateConfig",
-    "HmnError",
-    "PruneConfig",
-    "RunOptions",
-    "SourceOptions",
-    "__version__",
-    "compress",
-    "evaluate",
-    "expand",
-    "inspect",
-    "load",
-    "open_source",
-    "prune",
-    "record",
-    "report",
-    "tensor_source",
-    "verify",
-]
+if TYPE_CHECKING:  # the table below in the form that type checkers read; a test compares the two
+    from hmnpack.bundle import Bundle as Bundle
+    from hmnpack.bundle import inspect as inspect
+    from hmnpack.compressor import RunOptions as RunOptions
+    from hmnpack.compressor import compress as compress
+    from hmnpack.dataset import CondensedDataset as CondensedDataset
+    from hmnpack.dataset import load as load
+    from hmnpack.errors import HmnError as HmnError
+    from hmnpack.errors import Paused as Paused
+    from hmnpack.evaluation import evaluate as evaluate
+    from hmnpack.page import report as report
+    from hmnpack.pruning import prune as prune
+    from hmnpack.schema.config import CompressConfig as CompressConfig
+    from hmnpack.schema.config import PruneConfig as PruneConfig
+    from hmnpack.schema.evaluation import EvaluateConfig as EvaluateConfig
+    from hmnpack.scores import record as record
+    from hmnpack.sources import SourceOptions as SourceOptions
+    from hmnpack.sources import open_source as open_source
+    from hmnpack.sources import tensor_source as tensor_source
+    from hmnpack.verification import verify as verify
+    from hmnpack.writers import expand as expand
 
 _HOMES = {
     "Bundle": "bundle",
-    "inspect": "bundle",
-    "RunOptions": "compressor",
-    "compress": "compressor",
-    "CondensedDataset": "dataset",
-    "load": "dataset",
-    "HmnError": "errors",
-    "evaluate": "evaluation",
     "CompressConfig": "schema.config",
-    "PruneConfig": "schema.config",
+    "CondensedDataset": "dataset",
     "EvaluateConfig": "schema.evaluation",
+    "HmnError": "errors",
+    "Paused": "errors",
+    "PruneConfig": "schema.config",
+    "RunOptions": "compressor",
     "SourceOptions": "sources",
+    "compress": "compressor",
+    "evaluate": "evaluation",
+    "expand": "writers",
+    "inspect": "bundle",
+    "load": "dataset",
     "open_source": "sources",
-    "tensor_source": "sources",
     "prune": "pruning",
     "record": "scores",
     "report": "page",
+    "tensor_source": "sources",
     "verify": "verification",
-    "expand": "writers",
 }
+"""The public names, and the module of each."""
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

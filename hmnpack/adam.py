@@ -56,7 +56,7 @@ class ContainerAdam:
             {"params": parameters, "factor": factor}
             for factor, parameters in self._by_factor(rates).items()
         ]
-        self.optimiser = torch.optim.Adam(groups, betas=betas)
+        self.optimiser: torch.optim.Adam = torch.optim.Adam(groups, betas=betas)
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the steps to come, of a tier whose factor is 1."""

@@ -170,6 +170,10 @@ def normalise(images_NCHW: Tensor, normalisation: Normalisation) -> Tensor:
         images_NCHW: In [0, 1], of a floating type; or one image [C, H, W].
         normalisation: Mean and deviation of each channel.
 
+    Example:
+        >>> normalise(torch.ones(1, 1, 1), Normalisation(mean=(0.5,), std=(0.25,))).item()
+        2.0
+
     Raises:
         BadSettings: if they are integers, such as pixels from 0 to 255.
     """

@@ -68,7 +68,7 @@ class Checkpoint:
     def __init__(self, path: Path, *, leader: bool = True) -> None:
         self.path = path
         self.leader = leader
-        self.key = ""
+        self.key: str = ""
         self.state: dict[str, Any] | None = None
 
     def refuse_unless(self, *, resume: bool, force: bool) -> None:

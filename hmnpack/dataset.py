@@ -48,6 +48,12 @@ def load(
             fewer.
         device: Where images are decoded and kept.
 
+    Example:
+        >>> dataset = load("examples/bundles/digits.hmn")
+        >>> image, label = dataset[0]
+        >>> len(dataset), image.shape, dataset.classes[label]
+        (100, torch.Size([1, 8, 8]), '0')
+
     Raises:
         BadBundle: if the file breaks a rule of FORMAT.md.
         BadSettings: if no class has as many images as ``per_class``.
@@ -104,14 +110,21 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         self.bundle = bundle
         self.transform = transform
         self.target_transform = target_transform
-        self.device = _place(device)
+        self.device: torch.device = _place(device)
         self.root = root
         spec = bundle.manifest.container
         self._positions = positions(spec, per_class)
         self._images: Tensor | None = None
+<<<<<<< HEAD
         self.classes = list(bundle.manifest.classes)
         self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
         self._targets = tuple(class_of(spec, self._positions).tolist())
+=======
+        self.classes: list[str] = list(bundle.manifest.classes)
+        labels = {name: label for label, name in enumerate(self.classes)}
+        self.class_to_idx: dict[str, int] = labels
+        self._targets = tuple((self._positions // spec.instances).tolist())
+>>>>>>> habits
 
     @property
     def targets(self) -> tuple[int, ...]:

@@ -63,14 +63,15 @@ class ScoreFails(HmnError):
 
 
 class MissingExtra(HmnError):
-    """An optional package is needed; the text names `pip install hmnpack[extra]`."""
+    """An optional package is needed; the text names the command that installs it."""
 
     exit_code = 7
 
     @classmethod
     def of(cls, need: str, extra: str) -> "MissingExtra":
         """Return the error for a need that an extra answers."""
-        return cls(f"{need} needs an optional package: pip install 'hmnpack[{extra}]'")
+        command = f"pip install -e '.[{extra}]'"
+        return cls(f"{need} needs an optional package: in hmnpack's repository, run {command}")
 
 
 def first_line(error: BaseException) -> str:

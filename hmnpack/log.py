@@ -74,7 +74,7 @@ class JsonLines:
     """
 
     def __init__(self, path: Path | str, *, resumed: bool = False) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         refuse_irregular(self.path)
         if not self.path.exists():
             refuse_parent(self.path)

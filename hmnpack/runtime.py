@@ -56,6 +56,11 @@ def stream(seed: int, *names: str | int) -> torch.Generator:
     Args:
         seed: The run's seed, 0 or more.
         names: What the numbers are for, such as ``"match", 17``.
+
+    Example:
+        >>> first, again, other = (stream(0, "match", step) for step in (1, 1, 2))
+        >>> first.initial_seed() == again.initial_seed() != other.initial_seed()
+        True
     """
     text = "/".join(str(part) for part in (seed, *names))
     digest = hashlib.sha256(text.encode()).digest()

@@ -20,6 +20,11 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
         base: The settings to start from.
         layers: Values by dotted path or nested.
 
+    Example:
+        >>> from hmnpack.schema.config import PruneConfig
+        >>> merged(PruneConfig(), {"margins.epochs": 7}).margins.epochs
+        7
+
     Raises:
         BadSettings: for an unknown setting, or a value that its setting refuses.
     """

@@ -47,7 +47,7 @@ class Repetition:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the mean of the new networks must lie, in percent; see :func:`interval_of`."""
+        """Where the mean of the new networks must lie, in percent; see ``interval_of``."""
         return interval_of(self.recorded.accuracies, self.accuracies, 100 / self.test_images)
 
     @property
@@ -91,7 +91,7 @@ def verify(  # noqa: PLR0913
 
     The score is trained again by its own protocol, whose seed gives the same figures on the same
     kind of machine. Elsewhere, or with another seed, they differ by chance; how far they may is
-    told by :func:`interval_of`.
+    told by ``interval_of``.
 
     Args:
         path: The file.

@@ -11,7 +11,9 @@ MAX_INTEGER = 2**63 - 1
 class Frozen(BaseModel):
     """An immutable model that refuses unknown fields and non-finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
+    )
 
 
 class Extended(Frozen):

@@ -176,6 +176,7 @@ def test_no_time_at_all_still_makes_progress(run, tmp_path):
     assert (tmp_path / "x.hmn").read_bytes() == run().to_bytes()
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_a_checkpoint_that_ends_with_the_same_bytes(tmp_path):
     script = """
         import os, signal, sys
@@ -239,6 +240,7 @@ def test_a_paused_run_outlives_settings_that_are_refused(run, tmp_path):
     assert (tmp_path / "x.hmn.ckpt").read_bytes() == checkpoint
 
 
+@pytest.mark.slow
 def test_a_resumed_run_trains_no_pool_that_it_has_done_with(run, tmp_path, monkeypatch):
     settings = {"prune": {"strategy": "easy", "seeds": 2, "margins": {"epochs": 1}}}
     document = with_settings(recipe_of("smoke").model_dump(), settings)

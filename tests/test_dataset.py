@@ -149,6 +149,7 @@ def test_is_pickled_without_its_images(dataset, hmn_bundle):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.slow
 def test_workers_of_a_loader(images_bundle, method):
     dataset = hmnpack.load(images_bundle)
     loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=method)

@@ -67,6 +67,7 @@ def test_images_are_written_as_before(hmn_bundle, tmp_path, form):
         assert hmnpack.report(hmn_bundle, tmp_path / "page.html").exists()
 
 
+@pytest.mark.slow
 def test_packing_and_judging_are_as_before():
     def made():
         source = hmnpack.tensor_source((images, labels), (images, labels))

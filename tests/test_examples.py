@@ -34,6 +34,7 @@ def scripts_find_each_other(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES / "reproduce"))
 
 
+@pytest.mark.slow
 def test_packing_and_training(tmp_path, capsys):
     pytest.importorskip("sklearn")
     file = tmp_path / "digits.hmn"
@@ -62,6 +63,7 @@ def shipped_images(tmp_path_factory):
         ("train_timm_network.py", "timm", {"epochs": 20, "name": "test_resnet"}),
     ],
 )
+@pytest.mark.slow
 def test_a_stranger_trains_on_a_shipped_bundle(name, package, options, shipped_images, capsys):
     from hmnpack.runtime import seeded, stream
 

@@ -87,6 +87,7 @@ def run(tmp_path, source):
     ],
     ids=["fresh", "in-turn", "pool"],
 )
+@pytest.mark.slow
 def test_paused_at_every_step_it_ends_with_the_same_bytes(run, tmp_path, gradient):
     whole, output, pauses = run(gradient).to_bytes(), tmp_path / "x.hmn", 0
     for _ in range(30):
@@ -124,6 +125,7 @@ def test_without_pool_nothing_is_trained_beforehand(run, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_probes_report_held_out_accuracy_and_change_no_byte(run, monkeypatch):
     heard = []
 
@@ -216,6 +218,7 @@ PRUNED = PruneConfig(
 )
 
 
+@pytest.mark.slow
 def test_over_budget_and_pruned_back_it_is_within_budget_and_resumes(run, tmp_path):
     """Paused after every step and every training; the same bytes, and the planned count."""
     config = changed(recipe_of("smoke"), prune=PRUNED)
@@ -238,6 +241,7 @@ def test_over_budget_and_pruned_back_it_is_within_budget_and_resumes(run, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "x.hmn"]
 
 
+@pytest.mark.slow
 def test_the_bundle_before_pruning_is_written_too_and_prunes_to_the_same(run, source, tmp_path):
     config = changed(recipe_of("smoke"), prune=PRUNED)
     big = tmp_path / "big.hmn"

@@ -117,6 +117,7 @@ class TestNetworks:
 
         assert counted(work) == COUNT * flops.network_flops(layers, passes)
 
+    @pytest.mark.slow
     def test_second_derivatives_by_differentiating_twice(self, case):
         network, layers, images = case
         network.classifier.requires_grad_(False)

@@ -157,6 +157,7 @@ def test_the_time_is_found_at_the_end_of_a_long_log(path, clock):
     assert [line["seconds"] for line in lines(path)[-2:]] == [1000, 1000]
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_the_process_is_killed(path):
     script = """
         import os, signal, sys
@@ -261,7 +262,7 @@ class TestTensorBoard:
     def test_its_absence_is_answered_with_the_extra(self, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, "tensorboard", None)
         monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
-        with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[tensorboard\]'"):
+        with pytest.raises(MissingExtra, match=r"pip install -e '\.\[tensorboard\]'"):
             TensorBoard(tmp_path)
 
     def test_what_it_writes_tensorboard_reads_and_a_resumed_run_goes_on(self, tmp_path):

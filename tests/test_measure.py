@@ -64,6 +64,7 @@ def test_the_peak_is_known_where_proc_does_not_say_it(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+@pytest.mark.slow
 def test_the_peak_is_this_process_own_and_not_its_parents():
     child = "from hmnpack.measure import peak_memory as peak; print(peak(torch.device('cpu')))"
     parent = (

@@ -93,6 +93,7 @@ class TestCommands:
         assert all(row.figures["ipc"] == 1 for row in found.controls)
         assert not any("paper" in row.figures for row in found.controls)
 
+    @pytest.mark.slow
     def test_table_4(self, run, result):
         words = ["--size", "16", "--networks", "convnet", "resnet18", "--seeds", "0"]
         assert run("table4", *words, work="other-size") == 0
@@ -100,6 +101,7 @@ class TestCommands:
         assert names(found) == ["convnet", "resnet18"]
         assert len({row.images for row in found.controls}) == 1
 
+    @pytest.mark.slow
     def test_table_5(self, run, result):
         assert run("table5", "--ipc", "1") == 0
         found = result("paper-table5")
@@ -419,6 +421,7 @@ class TestPage:
     def render(self, paper):
         return script("render_paper")
 
+    @pytest.mark.slow
     def test_results_become_tables_beside_the_papers_numbers(self, render, run, result, folder):
         assert render.sections({}) == ""
         assert run("table5", "--ipc", "1") == run("table6") == 0

@@ -20,7 +20,10 @@ from hmnpack.errors import BadSettings
 from hmnpack.ranks import ALONE, World, joined
 from hmnpack.runtime import choose_device
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such system call here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no such system call here"),
+]
 FARM = Path(__file__).with_name("rank_farm.py")
 PATIENCE = 120
 FRESH = {"train_images": 12}

@@ -181,6 +181,7 @@ def test_a_container_starts_with_the_spread_that_its_settings_say(hmn):
     assert found == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.slow
 def test_each_objective_has_its_settings_and_the_seed(packed, spied):
     calls = spied("Match")
     few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}

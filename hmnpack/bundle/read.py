@@ -31,6 +31,11 @@ def inspect(path: str | PathLike[str], verify: bool = False) -> Manifest:
         path: The `.hmn` file.
         verify: Also read the tensors' bytes and check their sha256 (not that they are finite).
 
+    Example:
+        >>> manifest = inspect("examples/bundles/digits.hmn")
+        >>> manifest.source.name, manifest.budget.ipc, len(manifest.classes)
+        ('digits', 1, 10)
+
     Raises:
         BadBundle: naming the path and the rule that the file breaks.
     """

@@ -25,11 +25,11 @@ class Norm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(channels))
-        self.shift = nn.Parameter(torch.zeros(channels))
+        self.scale: nn.Parameter = nn.Parameter(torch.ones(channels))
+        self.shift: nn.Parameter = nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("var", torch.ones(channels))
-        self.frozen = False
+        self.frozen: bool = False
 
     def get_extra_state(self) -> bool:
         """Return whether the statistics are fixed, for a state dictionary."""

@@ -63,7 +63,7 @@ def evaluate(  # noqa: PLR0913
         bundle: A bundle or its path.
         data: The data set, or what ``open_source`` takes. Its test split is used once per network,
             after the last epoch; its training split for the control rows. With the setting
-            ``held_out`` both are parts of its training split: see :func:`as_seen`.
+            ``held_out`` both are parts of its training split: see ``as_seen``.
         config: Network, training, control rows, repeats, seed: all of them, instead of a protocol.
         protocol: Name of the settings: ``paper`` or, if there is neither, ``short``.
         settings: What is to be other than in those, nested or by dotted path: `train.epochs`.

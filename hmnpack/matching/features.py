@@ -93,8 +93,8 @@ class FeatureMatching(Objective):
         self.match = match
         self.comparison = comparison
         self.queue = Queue(match) if match.config.queue.size else None
-        self.pool = _networks(match, self.queue)
-        self.views = Views(match, self.pool)
+        self.pool: Pool = _networks(match, self.queue)
+        self.views: Views = Views(match, self.pool)
         self._kept: dict[int, _Real] = {}
         self._most: int | None = None
         self._fitting = AsManyAsFit(repeatable=match.world.size == 1)

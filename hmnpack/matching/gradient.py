@@ -86,9 +86,10 @@ class GradientMatching(Objective):
         self.match = match
         config, world = match.config, match.world
         refuse_ranks(config, match.data.classes, world)
-        self.own = world.share(match.data.classes)
-        self.learner = Learner(match)
-        self.sampler = EpochSampler(match.data.labels, self.own, config.real_batch, match.seed)
+        self.own: range = world.share(match.data.classes)
+        self.learner: Learner = Learner(match)
+        labels = match.data.labels
+        self.sampler: EpochSampler = EpochSampler(labels, self.own, config.real_batch, match.seed)
         self.representatives: Tensor | None = None
         self._fitting = AsManyAsFit(repeatable=world.size == 1)
 

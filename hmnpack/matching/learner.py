@@ -28,7 +28,7 @@ class Learner:
 
     def __init__(self, match: Match[GradientConfig]) -> None:
         self.match = match
-        self.number = -1
+        self.number: int = -1
         self.network: nn.Module = nn.Identity()
         self.optimiser: torch.optim.SGD | None = None
         self._training: TrainState | None = None

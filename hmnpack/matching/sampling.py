@@ -16,9 +16,9 @@ class ClassSampler:
     """
 
     def __init__(self, labels: Tensor, classes: int) -> None:
-        self.counts = torch.bincount(labels.cpu(), minlength=classes)
-        self.starts = self.counts.cumsum(0) - self.counts
-        self.by_class = labels.argsort(stable=True)
+        self.counts: Tensor = torch.bincount(labels.cpu(), minlength=classes)
+        self.starts: Tensor = self.counts.cumsum(0) - self.counts
+        self.by_class: Tensor = labels.argsort(stable=True)
 
     def draw(self, count: int, generator: torch.Generator, classes: Tensor | None = None) -> Tensor:
         """Return indices [k, count], each drawn uniformly from its class, with replacement.
@@ -52,7 +52,9 @@ class EpochSampler:
 
     def __init__(self, labels: Tensor, classes: range, count: int, seed: int) -> None:
         labels = labels.cpu()
-        self.rows = {label: (labels == label).nonzero().flatten() for label in classes}
+        self.rows: dict[int, Tensor] = {
+            label: (labels == label).nonzero().flatten() for label in classes
+        }
         self.count = count
         self.seed = seed
         self._orders: dict[int, tuple[int, Tensor]] = {}

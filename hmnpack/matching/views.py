@@ -57,7 +57,7 @@ class Views:
         data = match.data
         self.match = match
         self.networks = networks
-        self.count = match.config.views_of(data.parts_each)
+        self.count: int = match.config.views_of(data.parts_each)
         numbers = data.labels * data.parts_each
         if data.parts is not None:
             numbers = numbers + data.parts

@@ -25,8 +25,8 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, width: int, padding: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, width, 3, padding=padding)
-        self.norm = nn.GroupNorm(width, width, eps=EPSILON)
+        self.conv: nn.Conv2d = nn.Conv2d(channels, width, 3, padding=padding)
+        self.norm: nn.GroupNorm = nn.GroupNorm(width, width, eps=EPSILON)
         self.padding = padding
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,10 +58,11 @@ class ConvNet(FeatureNetwork):
                 f"a ConvNet of {depth} blocks halves the side {depth} times, but the images are "
                 f"{image.height}x{image.width}; use a smaller depth"
             )
-        self.blocks = nn.ModuleList(
+        self.blocks: nn.ModuleList = nn.ModuleList(
             Block(width if i else image.channels, width, 1 if i else padding) for i in range(depth)
         )
-        self.classifier = nn.Linear(width * (height >> depth) * (width_px >> depth), classes)
+        features = width * (height >> depth) * (width_px >> depth)
+        self.classifier: nn.Linear = nn.Linear(features, classes)
 
     @property
     def layers(self) -> list[Block]:

@@ -119,11 +119,11 @@ class ConvNetPass:
     def __init__(
         self, network: ConvNet, images: Tensor, labels: Tensor, classes: int, share: float
     ) -> None:
-        self.dtype = images.dtype
+        self.dtype: torch.dtype = images.dtype
         self.classes = classes
         self.share = share
-        self.classifier = network.classifier.weight.to(images)
-        self.blocks = [
+        self.classifier: Tensor = network.classifier.weight.to(images)
+        self.blocks: list[_Block] = [
             _Block(
                 layer.conv.weight.to(images).contiguous(memory_format=torch.channels_last),
                 layer.norm.weight.to(images).view(1, -1, 1, 1),
@@ -142,7 +142,7 @@ class ConvNetPass:
         logits = F.linear(x.flatten(1), self.classifier, bias)
         # In low precision, what a confident network still has to learn of an image would be 0.
         exact = torch.promote_types(logits.dtype, torch.float32)
-        self.probabilities = logits.to(exact).softmax(1)
+        self.probabilities: Tensor = logits.to(exact).softmax(1)
         self.kept: list[_Kept] = []
         self._backward(inputs, maps, labels, x.shape)
 
@@ -255,8 +255,9 @@ class AutogradPass:
         *,
         keep: bool = True,
     ) -> None:
-        self.leaves, self.gradients = [], []
-        self.dtype = next(network.parameters()).dtype
+        self.leaves: list[Tensor] = []
+        self.gradients: list[tuple[Tensor, ...]] = []
+        self.dtype: torch.dtype = next(network.parameters()).dtype
         weights = [weight for weight in network.parameters() if weight.dim() == 4]
         precision: Precision = "bfloat16" if images.dtype == torch.bfloat16 else "float32"
         for some, names in zip(
@@ -270,7 +271,7 @@ class AutogradPass:
                 found = torch.autograd.grad(loss, weights, create_graph=keep)
             self.leaves.append(leaf)
             self.gradients.append(found)
-        self.weight_gradients = [
+        self.weight_gradients: list[Tensor] = [
             torch.stack([part.detach() for part in layer])
             for layer in zip(*self.gradients, strict=True)
         ]

@@ -45,8 +45,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.conv1, self.norm1 = _conv(before, after), _norm(after)
-        self.conv2, self.norm2 = _conv(after, after), _norm(after)
+        self.conv1: nn.Conv2d = _conv(before, after)
+        self.norm1: nn.Module = _norm(after)
+        self.conv2: nn.Conv2d = _conv(after, after)
+        self.norm2: nn.Module = _norm(after)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or before != after:
             self.shortcut = nn.Sequential(
@@ -80,14 +82,14 @@ class ResNetAP(FeatureNetwork):
                 "use convnet"
             )
         self.pool = 1 if image.side <= _SMALL else 2 if image.side <= _MIDDLE else 4
-        self.conv = _conv(image.channels, _WIDTH, 7 if self.pool == 4 else 3)
-        self.norm = _norm(_WIDTH)
+        self.conv: nn.Conv2d = _conv(image.channels, _WIDTH, 7 if self.pool == 4 else 3)
+        self.norm: nn.Module = _norm(_WIDTH)
         widths = (_WIDTH, _WIDTH, _WIDTH * 2, _WIDTH * 4, _WIDTH * 8)
-        self.blocks = nn.ModuleList(
+        self.blocks: nn.ModuleList = nn.ModuleList(
             ResidualBlock(before, after, 1 if index == 0 else 2)
             for index, (before, after) in enumerate(pairwise(widths))
         )
-        self.classifier = nn.Linear(widths[-1], classes)
+        self.classifier: nn.Linear = nn.Linear(widths[-1], classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels

@@ -49,8 +49,8 @@ class Wide(nn.Module):
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.count = len(networks)
-        self.network = copy.deepcopy(networks[0])
+        self.count: int = len(networks)
+        self.network: nn.Module = copy.deepcopy(networks[0])
         self.network.zero_grad()  # gradients of one network's shapes, if there are any
         for name, layer in list(self.network.named_modules()):
             for attribute in _SIZES.get(type(layer), ()):

@@ -30,6 +30,10 @@ def hardest_of(beta: float, surplus: int) -> int:
         beta: Hard pruning rate, in [0, 1]; taken in decimal, so that 0.29 of 100 is 29.
         surplus: Images that are dropped of each class, k; the other k - floor(beta k) are the
             easiest.
+
+    Example:
+        >>> hardest_of(0.29, 100)
+        29
     """
     return math.floor(Fraction(str(beta)) * surplus)
 
@@ -56,6 +60,10 @@ def most_useful_first(count: int) -> list[int]:
     prefix of a class is the class pruned further. What the paper says of both ends speaks for it:
     pictures of a low margin fit their label badly and may harm, those of a high margin look alike
     and add little (section 3.2, appendix D.4).
+
+    Example:
+        >>> most_useful_first(5)
+        [2, 1, 3, 0, 4]
     """
     return sorted(range(count), key=lambda rank: abs(2 * rank - (count - 1)))
 

@@ -38,6 +38,12 @@ def tensor_source(
         classes: Class names; the index is the label. None: the labels' numbers.
         name: Of the data set, which bundles record; scores tell data apart by their fingerprint.
 
+    Example:
+        >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+        >>> source = tensor_source((images, [0, 1, 0, 1]), classes=["cat", "dog"])
+        >>> source.image.elements, source.classes
+        (3072, ('cat', 'dog'))
+
     Raises:
         BadData: if pixels are no bytes, shapes do not go together, a class has no training image,
             a label names no class, or the data's name is empty or too long for a bundle.

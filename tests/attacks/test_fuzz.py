@@ -50,6 +50,7 @@ def check(path, data, expected):
 
 @bounded
 @given(edits)
+@pytest.mark.slow
 def test_bytes_that_changed(tmp_path, expected, changes):
     data = bytearray(DATA)
     for place, value in changes:
@@ -59,18 +60,21 @@ def test_bytes_that_changed(tmp_path, expected, changes):
 
 @bounded
 @given(places, places, st.binary(max_size=16))
+@pytest.mark.slow
 def test_bytes_that_went_or_came(tmp_path, expected, begin, end, put):
     check(tmp_path / "fuzzed.hmn", DATA[:begin] + put + DATA[end:], expected)
 
 
 @bounded
 @given(st.binary(max_size=200))
+@pytest.mark.slow
 def test_bytes_of_any_kind(tmp_path, expected, data):
     check(tmp_path / "fuzzed.hmn", data, expected)
 
 
 @bounded
 @given(st.integers(0, len(DATA) * 8 - 1))
+@pytest.mark.slow
 def test_one_bit(tmp_path, expected, bit):
     data = bytearray(DATA)
     data[bit // 8] ^= 1 << bit % 8

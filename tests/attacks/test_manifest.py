@@ -323,6 +323,7 @@ def test_normalisation(forge, refused, mean, std):
         (("provenance", "prunings"), [{}] * 200_000),
     ],
 )
+@pytest.mark.slow
 def test_a_flood_of_faults_takes_little_memory(forge, refused, path, value):
     def change(_, manifest):
         for key in path[:-1]:

@@ -2,7 +2,7 @@
 
 The container is a random one, whose pictures do not compress, and its margins are random. To open
 is from the call until everything is loaded, every image decoded and a frame drawn, each time in a
-window of its own. Needs Chromium and `pip install 'hmnpack[browser]'`.
+window of its own. Needs Chromium and `pip install -e '.[browser]'`.
 """
 
 import shutil
@@ -103,7 +103,7 @@ def main() -> None:
     except ImportError:
         chromium = None
     if chromium is None:
-        sys.exit("needs Chromium and playwright: pip install 'hmnpack[browser]'")
+        sys.exit("needs Chromium and playwright: pip install -e '.[browser]'")
     bundle = random_bundle()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         page = Path(folder, "report.html")

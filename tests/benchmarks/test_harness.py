@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from hmnpack.schema.result import Result
 
 FOLDER = Path(__file__).parent
@@ -16,6 +18,7 @@ def run(script, *arguments):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_every_benchmark_is_listed_with_what_it_measures():
     lines = run(FOLDER / "harness.py")
     listed = {line.split()[0]: line.split(maxsplit=1)[1:] for line in lines}
@@ -24,6 +27,7 @@ def test_every_benchmark_is_listed_with_what_it_measures():
     assert all(listed.values())
 
 
+@pytest.mark.slow
 def test_the_last_line_and_the_saved_file_are_the_result(tmp_path):
     script, saved = tmp_path / "nothing.py", tmp_path / "nothing.json"
     script.write_text(

@@ -56,6 +56,7 @@ def test_the_operations_are_those_that_torch_counts(bench, steps, setting):
     assert work["training"] == work["real"] / (10 * 64) * 2000
 
 
+@pytest.mark.slow
 def test_the_literal_step_changes_container_and_network(bench, steps, setting, monkeypatch):
     monkeypatch.setattr(steps, "REAL", 2)
     monkeypatch.setattr(steps, "TRAINING", 70)

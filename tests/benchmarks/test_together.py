@@ -32,6 +32,7 @@ def test_networks_share_their_images_or_do_not(small):
     assert [tuple(images.shape) for images, _ in own] == [(70, 3, 32, 32)] * 2
 
 
+@pytest.mark.slow
 def test_both_ways_train_the_same_networks(bench, small, monkeypatch):
     monkeypatch.setattr(bench, "TEST_IMAGES", 150)
     given = small(True)

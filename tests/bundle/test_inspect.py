@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ def test_names_are_stored_as_they_are_where_that_is_possible():
 
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
 @given(st.lists(st.text(max_size=12) | st.sampled_from(["a", "A", "a (1)", "a (2)"]), max_size=9))
+@pytest.mark.slow
 def test_any_names_become_storable(names):
     stored = storable_class_names(tuple(names))
     assert len(stored) == len(names)

@@ -119,7 +119,7 @@ def test_without_tensorboard_it_names_the_extra(pack, told, tmp_path, monkeypatc
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     done = pack("--tensorboard", tmp_path / "tb")
     assert done.exit_code == 7
-    assert "pip install 'hmnpack[tensorboard]'" in done.stderr
+    assert "pip install -e '.[tensorboard]'" in done.stderr
     assert told == []
 
 

@@ -20,6 +20,7 @@ def compress(run, tmp_path):
     return invoke
 
 
+@pytest.mark.slow
 def test_a_paused_run_goes_on_and_ends_with_the_same_bytes(compress, tmp_path):
     paused = compress("a.hmn", "--max-minutes", 0)
     assert paused.exit_code == 5, paused.output
@@ -34,6 +35,7 @@ def test_a_paused_run_goes_on_and_ends_with_the_same_bytes(compress, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="no such signal here")
+@pytest.mark.slow
 def test_sigterm_pauses_a_run(tmp_path):
     """The process is told to end while it matches: it leaves a checkpoint and no output."""
     words = [*RUN, "-o", "a.hmn", "--cache-dir", "cache", "--set", "match.steps=1000000"]

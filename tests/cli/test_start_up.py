@@ -30,10 +30,12 @@ def test_help_and_version_import_click_alone(arguments):
 @pytest.mark.parametrize(
     "command", ["compress", "expand", "evaluate", "verify", "report", "prune", "plan"]
 )
+@pytest.mark.slow
 def test_the_help_of_a_command_imports_nothing_heavy(command):
     assert imported_by(command, "--help").isdisjoint({*HEAVY, "pydantic", "rich"})
 
 
+@pytest.mark.slow
 def test_inspect_imports_neither_torch_nor_numpy(bundle_file):
     assert imported_by("inspect", str(bundle_file)).isdisjoint(HEAVY)
     assert imported_by("inspect", str(bundle_file), "--json", "--verify").isdisjoint(

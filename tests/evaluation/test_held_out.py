@@ -59,6 +59,7 @@ def pictures(images):
     return {image.numpy().tobytes() for image in images}
 
 
+@pytest.mark.slow
 def test_held_out_images_test_and_seen_ones_control(source, bundle, judged, used, tmp_path):
     options = SourceOptions(cache_dir=tmp_path)
     without = replace(source, test=None)  # a test split is not even needed
@@ -83,6 +84,7 @@ def test_they_are_those_that_the_run_held_out(source, bundle):
     assert found.test.fingerprint == held_out.fingerprint != source.test.fingerprint
 
 
+@pytest.mark.slow
 def test_a_score_says_so_and_is_verified_so(source, bundle, config, tmp_path):
     path = tmp_path / "s.hmn"
     bundle.save(path)

@@ -94,6 +94,7 @@ def literal_inputs(real, config, container, step):
         ("resnet-ap", "mse", "none"),
     ],
 )
+@pytest.mark.slow
 def test_loss_and_every_gradient_are_the_literal_ones(real, literal, name, distance, norm):
     network = NetworkConfig(name=name, width=4, depth=2)
     counts = {"real_batch": 2, "synthetic_batch": 2} if name == "resnet-ap" else {}

@@ -137,6 +137,7 @@ def match(real, pool_config, tmp_path):
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("chunk", [1, 6 * 256, 1000 * 256])
+@pytest.mark.slow
 def test_loss_and_gradient_are_those_of_the_description(match, monkeypatch, name, chunk):
     monkeypatch.setattr(module, "CPU_CHUNK", chunk)
     ours, theirs, inputs = container(), container(), match(settings(name))

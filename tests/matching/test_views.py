@@ -74,6 +74,7 @@ def test_a_view_that_comes_again_is_the_same_with_other_synthetic_images(real):
 
 
 @pytest.mark.parametrize("changes", [{}, {"parts": 2}, {"krr": 1.0}, {"objective": "mmd"}])
+@pytest.mark.slow
 def test_what_is_kept_changes_no_loss(matching, changes):
     """One objective remembers its views; of the other, made anew for each step, none is kept."""
     kept = matching(views=2, **changes)

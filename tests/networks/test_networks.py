@@ -139,6 +139,7 @@ def test_networks_for_32_pixels_have_the_fields_parameters(name, expected):
 
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("image", [(1, 28, 28), (3, 31, 40), (3, 64, 64), (1, 16, 16), (3, 80, 80)])
+@pytest.mark.slow
 def test_networks_for_32_pixels_learn_from_other_images(name, image):
     """One image a batch, in training mode: the last batch of an epoch may have no more."""
     channels, height, width = image

@@ -113,6 +113,7 @@ def same_alone_and_side_by_side(networks):
 
 
 @pytest.mark.parametrize("name", ["convnet", "resnet-ap"])
+@pytest.mark.slow
 def test_our_networks(name):
     networks = built(name)
     assert can_be_wide(networks[0], SIZES)

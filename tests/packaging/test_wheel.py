@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CARRIED = ("conftest.py", "bundle", "cli", "golden", "sources", "writers")
 """What of tests/ runs against the wheel."""
 
@@ -103,7 +105,8 @@ def test_the_tests_pass_against_it_with_no_source_tree_in_reach(fresh, root):
         elif found.is_file():
             shutil.copy(found, tests / name)
     (fresh / "pytest.ini").write_text(
-        "[pytest]\naddopts = --import-mode=importlib\nfilterwarnings = error\n"
+        "[pytest]\naddopts = --import-mode=importlib -p no:randomly\nfilterwarnings = error\n"
+        "markers = slow\n"
     )
     pytest_of = (fresh / "env/bin/python", "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert " passed" in call(*pytest_of, "tests", cwd=fresh)

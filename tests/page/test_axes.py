@@ -45,6 +45,7 @@ def test_places_are_from_0_to_1():
 
 @settings(derandomize=True, deadline=None, database=None)
 @given(st.lists(SIZES, min_size=1, max_size=5), st.integers(1, 10))
+@pytest.mark.slow
 def test_every_value_has_its_place(values, marks):
     axis = axis_around(values, marks)
     assert all(-1e-6 <= axis.at(value) <= 1 + 1e-6 for value in values)

@@ -10,7 +10,7 @@ import pytest
 import hmnpack
 
 playwright = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright: pip install 'hmnpack[browser]'"
+    "playwright.sync_api", reason="needs playwright: pip install -e '.[browser]'"
 )
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -54,6 +54,7 @@ def test_children_are_joined_and_none_is_left_out():
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.text())
+@pytest.mark.slow
 def test_no_text_leaves_its_place(parsed, anything):
     node = parsed(tag("p", anything, title=anything)).one("p")
     assert node.children in ([node.text], [])

@@ -45,6 +45,7 @@ def stopping_in(stage, part):
     ("stage", "part", "left"),
     [("margins", 0.5, ["margins", "pruning"]), ("pruning", 0.4, ["pruning"])],
 )
+@pytest.mark.slow
 def test_it_goes_on_after_the_last_training(prunes, tmp_path, stage, part, left):
     expected, every = prunes(None)
     with pytest.raises(Stop):
@@ -60,6 +61,7 @@ def test_it_goes_on_after_the_last_training(prunes, tmp_path, stage, part, left)
     assert again.manifest == expected.manifest
 
 
+@pytest.mark.slow
 def test_what_decides_a_training_decides_its_file(prunes, tmp_path):
     prunes(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
@@ -67,6 +69,7 @@ def test_what_decides_a_training_decides_its_file(prunes, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_broken_file_is_named(prunes, tmp_path):
     prunes(tmp_path)
     (path,) = tmp_path.iterdir()

@@ -72,6 +72,7 @@ def test_areas_are_those_of_a_literal_loop(shades, changed, plain, augment):
 
 
 @pytest.mark.parametrize("at_once", [2, 3])
+@pytest.mark.slow
 def test_at_once_they_are_the_same(shades, changed, plain, at_once):
     images = shades(9)
     margins = plain.model_copy(update={"augment": ("flip", "contrast", "crop", "scale")})

@@ -87,6 +87,7 @@ def test_stopped_after_any_training_it_goes_on(search):
     assert stops == 3
 
 
+@pytest.mark.slow
 def test_at_once_they_come_to_the_same(search, changed):
     """Nine networks on three sets of images, also in groups that end in the midst of a set."""
     given = search(changed(networks=3, betas=(0.0, 0.5, 1.0)))

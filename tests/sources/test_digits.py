@@ -32,5 +32,5 @@ def test_they_can_be_enlarged():
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[digits\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[digits\]'"):
         open_source("digits")

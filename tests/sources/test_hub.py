@@ -145,5 +145,5 @@ def test_no_name_is_refused(options):
 
 def test_without_the_library_the_extra_is_named(monkeypatch, options):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[hub\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[hub\]'"):
         open_source("hf:me/bugs", options)

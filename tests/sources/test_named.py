@@ -157,7 +157,7 @@ def test_size_applies_to_named_sets(monkeypatch, options):
 
 def test_svhn_names_the_extra_that_reads_its_files(monkeypatch, options):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[svhn\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[svhn\]'"):
         open_source("svhn", options)
 
 

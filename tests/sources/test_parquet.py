@@ -153,7 +153,7 @@ def test_only_parquet_files_in_the_folder_or_in_data_count(tmp_path):
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch, options):
     (tmp_path / "a.parquet").touch()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hmnpack\[parquet\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[parquet\]'"):
         open_source(str(tmp_path / "a.parquet"), options)
 
 

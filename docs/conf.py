@@ -1,0 +1,135 @@
+"""How Sphinx makes the documentation site: `make docs`.
+
+The pages are the Markdown files of the repository, read where they stand, so that a link works on
+the site and on GitHub. What a page links to that is no page of the site (a script, a file of
+results, a folder) leads to the repository. Nothing is fetched, neither to build nor to read it.
+"""
+
+import shutil
+from pathlib import Path
+from urllib.parse import unquote
+
+from docutils import nodes
+from pydantic import BaseModel
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+from hmnpack.version import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+REPOSITORY = "https://github.com/hmnpack/hmnpack"
+TOCTREE = """
+
+```{toctree}
+:hidden:
+:glob:
+
+GUIDE
+docs/api
+FORMAT
+SECURITY
+examples/bundles/*
+examples/reproduce/*
+examples/cluster/*
+CONTRIBUTING
+RELEASE
+CHANGELOG
+```
+"""
+
+project = "hmnpack"
+author = "The hmnpack authors"
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+root_doc = "README"
+include_patterns = ["*.md", "docs/*.md", "examples/**/*.md"]
+exclude_patterns = [".*", "build", "dist", "demo-output", "docs/site", "runs", "**/results"]
+
+myst_heading_anchors = 4
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+python_display_short_literal_types = True
+
+nitpicky = True
+nitpick_ignore_regex = [
+    # Of other libraries, whose indices would have to be fetched.
+    ("py:class", r"(torch|pathlib|os|collections|pydantic)\..*|NoneType|Tensor"),
+    # What `CondensedDataset.loader` returns is iterated over.
+    ("py:class", r"hmnpack\.dataset\.DeviceLoader"),
+    # Parts of the settings: the whole lists them by dotted names.
+    ("py:class", r"hmnpack\.schema\.\w+\.\w+(Config|Spec|Shape)"),
+]
+
+html_theme = "furo"
+html_title = f"hmnpack {release}"
+html_copy_source = False
+html_permalinks_icon = "#"
+
+
+def with_contents(app: Sphinx, page: str, source: list[str]) -> None:
+    """Add the list of all pages to the first, where GitHub would show it as code."""
+    if page == app.config.root_doc:
+        source[0] += TOCTREE
+
+
+def to_repository(app: Sphinx, tree: nodes.document) -> None:
+    """Turn links to files and folders that are no pages into links to the repository."""
+    here = (ROOT / app.env.docname).parent
+    for node in list(tree.findall(addnodes.pending_xref)) + list(
+        tree.findall(addnodes.download_reference)
+    ):
+        if node.get("reftype") not in (None, "myst"):
+            continue
+        target = (here / unquote(node["reftarget"])).resolve()
+        if not target.exists() or not target.is_relative_to(ROOT):
+            continue
+        kind = "tree" if target.is_dir() else "blob"
+        address = f"{REPOSITORY}/{kind}/main/{target.relative_to(ROOT).as_posix()}"
+        link = nodes.reference("", "", *node.children, refuri=address, internal=False)
+        node.replace_self(link)
+
+
+def with_settings(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Add the settings of a model to its docstring, those of its parts by dotted names."""
+    if isinstance(thing, type) and issubclass(thing, BaseModel):
+        lines += ["", *settings_of(thing)]
+
+
+def without_fields(  # their list in the docstring says more than a signature of all of them
+    app: Sphinx, what: str, name: str, thing: object, *details: object
+) -> tuple[str, None] | None:
+    """Leave out the signature of a model."""
+    return ("", None) if isinstance(thing, type) and issubclass(thing, BaseModel) else None
+
+
+def settings_of(model: type[BaseModel], before: str = "") -> list[str]:
+    """Return a line for each leaf of a model: its dotted name, and its description."""
+    lines = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            lines += settings_of(kind, f"{before}{name}.")
+        else:
+            lines.append(f"* ``{before}{name}``: {field.description}")
+    return lines
+
+
+def with_front_page(app: Sphinx, error: Exception | None) -> None:
+    """Let the folder of the site open with the first page."""
+    if error is None:
+        shutil.copy(app.outdir / "README.html", app.outdir / "index.html")
+
+
+def setup(app: Sphinx) -> None:
+    """Register what is above."""
+    app.connect("source-read", with_contents)
+    app.connect("doctree-read", to_repository)
+    app.connect("autodoc-process-docstring", with_settings)
+    app.connect("autodoc-process-signature", without_fields)
+    app.connect("build-finished", with_front_page)
