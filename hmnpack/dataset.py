@@ -115,16 +115,10 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         spec = bundle.manifest.container
         self._positions = positions(spec, per_class)
         self._images: Tensor | None = None
-<<<<<<< HEAD
-        self.classes = list(bundle.manifest.classes)
-        self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
-        self._targets = tuple(class_of(spec, self._positions).tolist())
-=======
         self.classes: list[str] = list(bundle.manifest.classes)
         labels = {name: label for label, name in enumerate(self.classes)}
         self.class_to_idx: dict[str, int] = labels
-        self._targets = tuple((self._positions // spec.instances).tolist())
->>>>>>> habits
+        self._targets = tuple(class_of(spec, self._positions).tolist())
 
     @property
     def targets(self) -> tuple[int, ...]:
