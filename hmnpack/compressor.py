@@ -216,7 +216,7 @@ def _condensed(
         )
     image, classes = source.image, len(source.classes)
     spec = plan(run.ipc, classes, image, config.container, over_budget=over)
-    refuse_early(config, spec, run.device, run.world)
+    refuse_early(config, spec, run.world)
     key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     kept, held_out = seen_and_held_out(source.train, config)

@@ -1,10 +1,9 @@
 """What a run costs, stage by stage: operations, and memory at the peak (pure arithmetic).
 
 Left out, at a few per cent in all: augmentation, normalisation, pooling, k-means, the optimisers,
-quick networks that only watch, and the distances of features: those of `mmd` and `characteristic`
-come to a tenth of feature matching with 64 real and 32 synthetic images of each class, and so does
-the regression of `krr`, beside the pass that it takes. Early stopping may leave out steps; they are
-counted, with the quick networks that would judge.
+quick networks that only watch, and the distances of features: that of `characteristic` comes to a
+tenth of feature matching with 64 real and 32 synthetic images of each class. Early stopping may
+leave out steps; they are counted, with the quick networks that would judge.
 
 Memory is a model: the images, networks with gradients and momentum, and what they take while they
 work (:mod:`hmnpack.footprint`).
@@ -146,11 +145,6 @@ def gradient_network_of(config: CompressConfig) -> NetworkConfig:
     return config.pool.network if starts_from_pool else config.gradient.network
 
 
-def feature_network_of(config: CompressConfig) -> NetworkConfig:
-    """Return the architecture of feature matching: where there is a queue, the queue's."""
-    return config.match.queue.network if config.match.queue.size else config.pool.network
-
-
 def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     """Return the synthetic images of each class in a step of feature matching."""
     return min(match.synthetic_batch, spec.instances // match.parts_of(spec.instances))
@@ -178,7 +172,7 @@ def _warm_up(run: Run) -> Stage:
 
 
 def _feature_matching(run: Run) -> Stage:
-    match, network = run.config.match, feature_network_of(run.config)
+    match, network = run.config.match, run.config.pool.network
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
     view = kept_bytes(match, network, run.spec.image, classes)
@@ -186,33 +180,18 @@ def _feature_matching(run: Run) -> Stage:
     kept, looks = _views(match, views, view, run.view_bytes)
     real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)
     per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
-    if match.krr:  # the last features of all synthetic images are computed before any way back
-        per_image += flops.network_flops(layers, flops.FEATURES)
-    if match.through_trained:
-        per_image += flops.network_flops(layers, flops.LOSS_TO_IMAGES)
     parts = (
         Part(
             "features", classes * (real + match.steps * each * per_image), match.precision, classes
         ),
         _decoding(run, match.steps, classes * each, pieces=classes),
-        *_queue(run),
         *_judging(run, match.stopping),
     )
-    maps = load_of_features(match, network, run.spec.image, each).bytes
-    weights = 2 * (match.queue.size or run.config.pool.size) * weight_bytes(layers)
+    maps = load_of_features(network, run.spec.image, each).bytes
+    weights = 2 * run.config.pool.size * weight_bytes(layers)
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
     memory += max(1, kept) * view
     return Stage("feature matching", parts, memory + (run.feature_classes or classes) * maps)
-
-
-def _queue(run: Run) -> tuple[Part, ...]:
-    """Return the training of the queue's networks, if there is a queue."""
-    match, queue = run.config.match, run.config.match.queue
-    if not queue.size:
-        return ()
-    shown = match.steps * min(queue.trained, queue.size) * queue.steps * queue.train.batch
-    per_image = flops.network_flops(run.layers(queue.network), flops.TRAINING)
-    return (Part("training", shown * per_image, queue.train.precision),)
 
 
 def _judging(run: Run, stopping: StoppingConfig) -> tuple[Part, ...]:

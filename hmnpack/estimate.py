@@ -11,7 +11,6 @@ from hmnpack.cost import (
     Run,
     Stage,
     Work,
-    feature_network_of,
     gradient_network_of,
     is_known,
     stages_of,
@@ -174,7 +173,7 @@ def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device
     """Return how many classes feature matching takes at a time."""
     return feature_classes(
         config.match,
-        feature_network_of(config),
+        config.pool.network,
         spec.image,
         synthetic_each(config.match, spec),
         classes=spec.classes,

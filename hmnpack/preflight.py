@@ -3,16 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
-
 from hmnpack.errors import BadData
-from hmnpack.matching import (
-    OBJECTIVES,
-    feature_network,
-    refuse_queue,
-    refuse_ranks,
-    refuse_regression,
-)
+from hmnpack.matching import OBJECTIVES, feature_network, refuse_ranks
 from hmnpack.networks import build_network
 from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.ranks import World
@@ -40,15 +32,12 @@ def refuse_classes(source: Source) -> None:
         )
 
 
-def refuse_early(
-    config: CompressConfig, spec: ContainerSpec, device: torch.device, world: World
-) -> None:
-    """Check a run's settings against each other, its data's shape, its device and its ranks.
+def refuse_early(config: CompressConfig, spec: ContainerSpec, world: World) -> None:
+    """Check a run's settings against each other, its data's shape and its ranks.
 
     Args:
         config: The settings.
         spec: The container that is planned.
-        device: Where the run will be.
         world: Its ranks.
 
     Raises:
@@ -56,8 +45,6 @@ def refuse_early(
         MissingExtra: if a network needs a package that is not installed.
     """
     refuse_ranks(config.gradient, spec.classes, world)
-    refuse_regression(config.match, device, world)
-    refuse_queue(config.match)
     if config.match.steps:
         OBJECTIVES[config.match.objective]
     for used in networks_of(config):
@@ -82,8 +69,6 @@ def networks_of(config: CompressConfig) -> Iterator[Used]:
     """Give each network that a run builds."""
     if needs_pool(config):
         yield Used("pool.network", config.pool.network, True)
-    if config.match.steps and config.match.queue.size:
-        yield Used("match.queue.network", config.match.queue.network, True)
     if config.gradient.networks and config.gradient.start != "pool":
         is_clustered = config.gradient.real == "kmeans"
         yield Used("gradient.network", config.gradient.network, is_clustered)

@@ -55,10 +55,9 @@ def shape_of(source: "Source") -> DataShape:
 def pool_stages(config: CompressConfig) -> tuple[str, ...]:
     """Return the stages of a run that use the pool: of `warm-up`, `matching` and `gradient`."""
     match, gradient = config.match, config.gradient
-    in_parts = match.parts > 1 or match.part_images > 0
     uses = {
         "warm-up": config.warmup.uses_pool,
-        "matching": match.steps > 0 and (not match.queue.size or in_parts),
+        "matching": match.steps > 0,
         "gradient": gradient.networks > 0 and gradient.start == "pool",
     }
     return tuple(stage for stage, used in uses.items() if used)

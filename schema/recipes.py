@@ -61,11 +61,9 @@ FAST = CompressConfig(
         steps=2300,
         real_batch=128,
         lr=0.04,
-        parts=4,
         part_images=22,
         classification_images=100,
         views=120,
-        classifier="between",
         farthest=0.3,
     ),
 )

@@ -29,8 +29,7 @@ POOL = {"start": "pool", "interpolate": True, "perturb": 0.09, "real": "kmeans"}
 RUNS = {
     "fresh": {"gradient": FRESH},
     "pool": {"gradient": POOL},
-    "mmd": {"gradient": NONE, "match": {"objective": "mmd"}},
-    "views": {"gradient": NONE, "match": {"parts": 2, "views": 2, "classifier": "between"}},
+    "views": {"gradient": NONE, "match": {"part_images": 2, "views": 2}},
     "characteristic": {"gradient": NONE, "match": {"objective": "characteristic"}},
     "average": {
         "gradient": NONE,

@@ -151,16 +151,8 @@ class TestNeedsPool:
     def test_each_stage_by_itself(self):
         """So that a resumed run makes none for a stage that is over."""
         assert pool_stages(recipe_of("fast")) == ("matching",)
-        queue = changed(recipe_of("smoke"), match={"queue": {"size": 4}})
-        assert pool_stages(queue) == ("warm-up",)
-        both = changed(queue, gradient={"networks": 1, "start": "pool"})
-        assert pool_stages(both) == ("warm-up", "gradient")
-
-    def test_where_there_is_a_queue_parts_alone_do(self):
-        config = changed(recipe_of("paper"), match={"steps": 1, "queue": {"size": 3}})
-        assert not needs_pool(config)
-        assert needs_pool(changed(config, match={"parts": 2}))
-        assert needs_pool(changed(config, match={"part_images": 20}))
+        both = changed(recipe_of("smoke"), gradient={"networks": 1, "start": "pool"})
+        assert pool_stages(both) == ("warm-up", "matching", "gradient")
 
 
 class TestCompress:

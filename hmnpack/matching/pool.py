@@ -109,12 +109,12 @@ def pool_of(  # noqa: PLR0913
     members = [
         _Member(
             index,
-            untrained(data, config.network, stream(seed, "pool", index), "pool.network.name"),
+            _untrained(data, config.network, stream(seed, "pool", index)),
             folder / f"{key}-{index}.pt",
         )
         for index in range(config.size)
     ]
-    initial = [weights_of(member.network) for member in members]
+    initial = [_weights_of(member.network) for member in members]
     trained = [member.load() for member in members]
     missing = [member for member, done in zip(members, trained, strict=True) if not done]
     if missing:
@@ -125,22 +125,10 @@ def pool_of(  # noqa: PLR0913
     return Pool([member.network for member in members], initial, config.network)
 
 
-def untrained(
-    data: RealData, config: NetworkConfig, generator: torch.Generator, setting: str
-) -> FeatureNetwork:
-    """Return a new network to match through, on the images' device.
-
-    Args:
-        data: The real images.
-        config: Architecture.
-        generator: CPU generator; draws the weights.
-        setting: Where its name was set.
-
-    Raises:
-        BadSettings: if the network gives no features.
-    """
+def _untrained(data: RealData, config: NetworkConfig, generator: torch.Generator) -> FeatureNetwork:
+    """Return a new network to match through, on the images' device."""
     network = build_network(config, classes=data.classes, image=data.shape, generator=generator)
-    return feature_network(network, setting, config).to(data.device)
+    return feature_network(network, "pool.network.name", config).to(data.device)
 
 
 def feature_network(network: nn.Module, setting: str, config: NetworkConfig) -> FeatureNetwork:
@@ -232,7 +220,7 @@ class _Training:
         self.after_epoch()
 
 
-def weights_of(network: nn.Module) -> Weights:
+def _weights_of(network: nn.Module) -> Weights:
     """Return copies of a network's weights, by name."""
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 

@@ -56,19 +56,11 @@ JUDGE = {
 RUNS = {
     "features": {},
     "views_of_their_own": {"match.views": 0},
-    "trained_classifier": {"match.classifier": "trained"},
-    "mmd": {"match.objective": "mmd"},
     "characteristic": {"match.objective": "characteristic"},
-    "krr": {"match.krr": 1.0},
     "average": {"match.average": 0.5},
     "easy_start": {"warmup.images": "easy"},
     "clamped": {"container.output": "clamp", "container.norm": "none"},
     "resnet": {"pool.network.name": "resnet-ap", "pool.size": 1, "match.steps": 2},
-    "queue": {
-        **{"match.views": 0, "match.queue.size": 2, "match.queue.steps": 2},
-        **{"match.queue.network.width": 4, "match.queue.network.depth": 2},
-        "match.queue.train.precision": "float32",
-    },
     "gradient": GRADIENT,
     "gradient_in_turn": GRADIENT | {"gradient.update": "in-turn", "gradient.distance": "l1"},
     "gradient_from_the_pool": GRADIENT

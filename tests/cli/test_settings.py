@@ -35,10 +35,10 @@ def test_a_recipe_that_nobody_names_is_the_devices(tmp_path):
 
 
 def test_a_value_is_json_or_else_text():
-    config = settings("match.steps=7", "match.blocks=last", 'match.augment=["flip"]')
-    assert (config.match.steps, config.match.blocks) == (7, "last")
+    config = settings("match.steps=7", "container.norm=none", 'match.augment=["flip"]')
+    assert (config.match.steps, config.container.norm) == (7, "none")
     assert config.match.augment == ("flip",)
-    assert settings("match.interpolate=false").match.interpolate is False
+    assert settings("prune.beta=null").prune.beta is None
 
 
 def test_a_group_may_be_given_as_json():
@@ -101,7 +101,7 @@ def test_a_file_is_read_once(tmp_path):
         ("match.steps=many", "match.steps"),
         ("match.lr=-1", "greater than 0"),
         ("match.lr=NaN", "match.lr"),
-        ("match.blocks=first", "match.blocks"),
+        ("container.norm=last", "container.norm"),
         ("seed.x=1", "seed"),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_wrong_file_is_refused(tmp_path, text):
         'match.steps = "5"',
         "match.steps = 7.5",
         "match.lr = true",
-        "match.interpolate = 1",
+        "match.views = true",
         "container.decoder_channels = [5, true]",
     ],
 )
