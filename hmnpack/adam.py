@@ -14,12 +14,9 @@ from torch import Tensor
 
 from hmnpack.container import Container
 from hmnpack.ranks import World
-from hmnpack.schema.tiers import TierRates
 
 State = dict[str, dict[str, Tensor]]
 """Parameter name -> ``step`` (a scalar), ``exp_avg`` and ``exp_avg_sq`` (of its shape)."""
-
-_ALIKE = TierRates()
 
 
 class ContainerAdam:
@@ -30,7 +27,6 @@ class ContainerAdam:
         betas: Decay of the mean gradient and of the squared gradient.
         blocks: This rank's classes, cut into the blocks that are stepped on separately.
         world: The ranks whose gradients of shared parameters are added up.
-        rates: Factors on the learning rate of each tier of the container.
     """
 
     def __init__(
@@ -39,7 +35,6 @@ class ContainerAdam:
         betas: tuple[float, float],
         blocks: Sequence[range],
         world: World,
-        rates: TierRates = _ALIKE,
     ) -> None:
         self.container = container
         self.blocks = blocks
@@ -52,16 +47,13 @@ class ContainerAdam:
                 continue
             for block, views in zip(blocks, self.rows, strict=True):
                 views[name] = self._rows(parameter.detach(), block).requires_grad_()
-        groups = [
-            {"params": parameters, "factor": factor}
-            for factor, parameters in self._by_factor(rates).items()
-        ]
-        self.optimiser = torch.optim.Adam(groups, betas=betas)
+        every = [*self.shared.values(), *(view for rows in self.rows for view in rows.values())]
+        self.optimiser = torch.optim.Adam(every, betas=betas)
 
     def set_rate(self, rate: float) -> None:
-        """Set the learning rate of the steps to come, of a tier whose factor is 1."""
+        """Set the learning rate of the steps to come."""
         for group in self.optimiser.param_groups:
-            group["lr"] = group["factor"] * rate
+            group["lr"] = rate
 
     def step(self, loss: Tensor, block: int) -> None:
         """Take one step down a loss that depends on one block of classes, and on what is shared."""
@@ -111,15 +103,6 @@ class ContainerAdam:
         parameters = self.container.named_parameters()
         rows = [parameter for name, parameter in parameters if name not in self.shared]
         self.world.collect(rows, self.container.spec.classes)
-
-    def _by_factor(self, rates: TierRates) -> dict[float, list[Tensor]]:
-        """Return all that is optimised by the factor of its tier: one list, where all are alike."""
-        found: dict[float, list[Tensor]] = {}
-        for parameters in (self.shared, *self.rows):
-            for name, parameter in parameters.items():
-                factor = rates.factor(self.container.tier_of(name))
-                found.setdefault(factor, []).append(parameter)
-        return found
 
     def _rows(self, values: Tensor, block: range) -> Tensor:
         each = len(values) // self.container.spec.classes

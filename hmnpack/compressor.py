@@ -222,11 +222,11 @@ def _condensed(
     kept, held_out = seen_and_held_out(source.train, config)
     refuse_settings(config.prune, len(held_out))
     real = _real_data(source, kept, run.device)
-    probe, judges = _probe(held_out, real, config, options.probes), _judges(held_out, real, config)
+    probe = _probe(held_out, real, config, options.probes)
     if checkpoint is not None:  # only now, as it may end a paused run
         run.open(checkpoint, key)
     clock = Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
-    fitting = Fitting(clock, checkpoint, run.listener, world=run.world, probe=probe, judges=judges)
+    fitting = Fitting(clock, checkpoint, run.listener, world=run.world, probe=probe)
     container = _learned(real, spec, config, fitting, _Means(cache, run.max_memory()))
     if not over:
         return _bundle(source, real, container, config, run.ipc)
@@ -271,14 +271,6 @@ def _probe(held_out: Split, real: RealData, config: CompressConfig, count: int) 
         config.seed,
         count,
     )
-
-
-def _judges(held_out: Split, real: RealData, config: CompressConfig) -> dict[str, Probe]:
-    stages = {"matching": config.match.stopping, "gradient": config.gradient.stopping}
-    judges = {
-        stage: _probe(held_out, real, config, stopping.probes) for stage, stopping in stages.items()
-    }
-    return {stage: judge for stage, judge in judges.items() if judge is not None}
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 Left out, at a few per cent in all: augmentation, normalisation, pooling, k-means, the optimisers,
 quick networks that only watch, and the distances of features: that of `characteristic` comes to a
-tenth of feature matching with 64 real and 32 synthetic images of each class. Early stopping may
-leave out steps; they are counted, with the quick networks that would judge.
+tenth of feature matching with 64 real and 32 synthetic images of each class.
 
 Memory is a model: the images, networks with gradients and momentum, and what they take while they
 work (:mod:`hmnpack.footprint`).
@@ -26,7 +25,6 @@ from hmnpack.footprint import (
     weight_bytes,
 )
 from hmnpack.preflight import networks_of
-from hmnpack.probe import images_shown, quick_network, quick_training
 from hmnpack.pruning import hardest_of, needs_held_out
 from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.recipes import needs_pool
@@ -39,7 +37,6 @@ from hmnpack.schema.config import (
     TrainConfig,
 )
 from hmnpack.schema.container import HmnSpec
-from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.training import TEST_BATCH, images_at_a_time, schedule_of
 
 Work = Literal["training", "features", "gradients", "decoding"]
@@ -185,22 +182,12 @@ def _feature_matching(run: Run) -> Stage:
             "features", classes * (real + match.steps * each * per_image), match.precision, classes
         ),
         _decoding(run, match.steps, classes * each, pieces=classes),
-        *_judging(run, match.stopping),
     )
     maps = load_of_features(network, run.spec.image, each).bytes
     weights = 2 * run.config.pool.size * weight_bytes(layers)
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
     memory += max(1, kept) * view
     return Stage("feature matching", parts, memory + (run.feature_classes or classes) * maps)
-
-
-def _judging(run: Run, stopping: StoppingConfig) -> tuple[Part, ...]:
-    """Return the trainings of the quick networks that may end a stage; ranks wait for one."""
-    if not stopping.probes:
-        return ()
-    layers, shown = run.layers(quick_network(run.spec.image)), images_shown(run.spec)
-    operations = stopping.probes * shown * flops.network_flops(layers, flops.TRAINING)
-    return (Part("training", operations, quick_training().precision),)
 
 
 def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tuple[int, int]:
@@ -235,7 +222,6 @@ def _gradient_matching(run: Run) -> Stage:
         Part("training", work(trained, flops.TRAINING), gradient.train.precision),
         _decoding(run, gradient.steps, synthetic, pieces=classes),
     ]
-    parts += _judging(run, gradient.stopping)
     if gradient.real == "kmeans":
         chosen = gradient.networks * run.images
         parts.append(Part("features", work(chosen, flops.FEATURES), "float32", classes))

@@ -8,7 +8,6 @@ from hmnpack.schema.base import Extended, Frozen
 from hmnpack.schema.container import Activation, OutputRange
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.match import MatchConfig
-from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.schema.training import (
     COLOUR_CROP,
     MATCHING_AUGMENTATIONS,
@@ -136,10 +135,8 @@ class PoolConfig(Frozen):
     )
 
 
-class GradientConfig(Extended):
+class GradientConfig(Frozen):
     """Gradient matching (paper equation 2 and appendix C.2; what they leave out as in IDC)."""
-
-    left_out_if_default: ClassVar = frozenset({"stopping"})
 
     networks: int = Field(
         default=0,
@@ -211,9 +208,6 @@ class GradientConfig(Extended):
         default="float32",
         description="Arithmetic of the passes that gradients come from (float32 on CUDA: TF32 in "
         "convolutions, as torch has it); distances are float32.",
-    )
-    stopping: StoppingConfig = Field(
-        default=StoppingConfig(), description="Ending before the last step."
     )
 
     @property

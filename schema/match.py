@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from hmnpack.schema.stopping import StoppingConfig
-from hmnpack.schema.tiers import TierRates
+from hmnpack.schema.base import Extended
 from hmnpack.schema.training import (
     MATCHING_AUGMENTATIONS,
     Augmentation,
@@ -20,13 +19,11 @@ FEWEST_PARTS = 4
 """Of a class that is cut: with 10 to 85 images it keeps more of what its images differ in."""
 
 
-class MatchConfig(TierRates):
+class MatchConfig(Extended):
     """Feature matching (features of each class, through networks from untrained to trained)."""
 
-    left_out_if_empty: ClassVar = frozenset(
-        {"average", "views", "part_images", "classification_images"}
-    )
-    left_out_if_default: ClassVar = TierRates.left_out_if_default | {"farthest", "stopping"}
+    left_out_if_empty: ClassVar = frozenset({"views", "part_images", "classification_images"})
+    left_out_if_default: ClassVar = frozenset({"farthest"})
 
     objective: str = Field(
         default="features",
@@ -44,9 +41,6 @@ class MatchConfig(TierRates):
         default=0.0,
         ge=0,
         description="Learning rate that the cosine falls towards; the step after the last has it.",
-    )
-    average: Fraction = Field(
-        default=0.0, description="Last part of the steps whose weights are averaged; 0: none."
     )
     beta1: Decay = Field(default=0.9, description="Adam's decay of the mean gradient.")
     beta2: Decay = Field(default=0.99, description="Adam's decay of the squared gradient.")
@@ -88,9 +82,6 @@ class MatchConfig(TierRates):
     )
     precision: Precision = Field(
         default="auto", description="Arithmetic of the networks' forward and backward pass."
-    )
-    stopping: StoppingConfig = Field(
-        default=StoppingConfig(), description="Ending before the last step."
     )
 
     def classification_of(self, instances: int) -> float:

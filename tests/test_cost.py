@@ -161,19 +161,6 @@ class TestFeatureMatching:
         few, many = (settings(match=SIMPLE | {"synthetic_batch": count}) for count in (85, 200))
         assert stages(few)["feature matching"] == stages(many)["feature matching"]
 
-    @pytest.mark.parametrize("stage", ["match", "gradient"])
-    def test_the_networks_that_may_end_a_stage_train(self, stage):
-        """By hand: 850 images are 7 batches, so 300 steps are 43 passes, of width 32."""
-        recipe, name = ("fast", "feature") if stage == "match" else ("paper", "gradient")
-        alone, judged = (
-            work(stages(settings(recipe, **{stage: changes}))[f"{name} matching"])
-            for changes in ({}, {"stopping": {"probes": 20}})
-        )
-        training = 2 * FIRST // 4 + 3 * INNER // 16 + 3 * LINEAR // 4
-        more = judged.pop("training") - alone.pop("training", 0)
-        assert more == 20 * 43 * 850 * training
-        assert judged == alone
-
     def test_chunks_take_less_memory(self):
         some, every = (
             stages(settings(), feature_classes=count)["feature matching"].bytes

@@ -31,10 +31,6 @@ RUNS = {
     "pool": {"gradient": POOL},
     "views": {"gradient": NONE, "match": {"part_images": 2, "views": 2}},
     "characteristic": {"gradient": NONE, "match": {"objective": "characteristic"}},
-    "average": {
-        "gradient": NONE,
-        "match": {"average": 0.75, "instance_rate": 2.0, "decoder_rate": 0.5},
-    },
 }
 LONG = (
     "--recipe",
@@ -192,9 +188,9 @@ def two(real_torchrun, start, place, whole):
             "written": run | {"output": path("written")},
             "from-1": run | {"output": path("from-1"), "resume": True},
             "paused": run | {"output": path("from-2"), "of_rank": {"1": {"pause_at": 12}}},
-            "averaging": run
-            | RUNS["average"]
-            | {"output": path("averaging"), "of_rank": {"1": {"pause_at": 8}}},
+            "matching": run
+            | RUNS["views"]
+            | {"output": path("matching"), "of_rank": {"1": {"pause_at": 8}}},
             "in-turn": run | {"gradient": {"update": "in-turn"}},
             "exists": run | {"output": path("fresh")},
             "unfinished": run | {"output": path("from-2")},
@@ -299,13 +295,13 @@ def test_one_rank_and_three_go_on_with_the_checkpoint_of_two(two, start, place, 
         assert error == ("BadSettings", "3 ranks, but 2 classes; start at most one rank a class")
 
 
-def test_one_rank_goes_on_with_the_mean_of_two(two, place, whole):
+def test_one_rank_goes_on_with_the_matching_of_two(two, place, whole):
     text = "paused at step 3 of 4 of matching; --resume goes on"
-    assert two.found(0)["averaging"]["error"] == ("Paused", text)
-    output = place / "averaging.hmn"
-    one = compressed(place / "two", output=output, resume=True, **RUNS["average"])
-    assert [event[:2] for event in one["heard"]] == [("matching", 3), ("matching", 4)]
-    assert_same_container(one, whole["average"])
+    assert two.found(0)["matching"]["error"] == ("Paused", text)
+    output = place / "matching.hmn"
+    one = compressed(place / "two", output=output, resume=True, **RUNS["views"])
+    assert [event[:2] for event in one["heard"]][-2:] == [("matching", 3), ("matching", 4)]
+    assert_same_container(one, whole["views"])
 
 
 def test_ranks_talk_and_one_that_leaves_is_noticed(start):

@@ -13,7 +13,6 @@ from hmnpack.fitting import Clock, Fitting
 from hmnpack.matching.objective import Objective
 from hmnpack.runtime import silent, stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
-from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.sources import SourceOptions, normalisation_of, tensor_source
 
 LABELS = torch.arange(3).repeat_interleave(20)
@@ -117,33 +116,6 @@ def test_rates_and_moments_of_matching_are_those_of_the_settings(hmn):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
-class Judge:
-    """A probe that finds the weights after the third of four steps best."""
-
-    def __init__(self):
-        self.seen = []
-
-    def due(self, stage, done, total):
-        return stage == "matching"
-
-    def __call__(self, container):
-        self.seen.append(container.copied())
-        return [10.0, 20.0, 90.0, 30.0][len(self.seen) - 1]
-
-
-def test_the_weights_that_are_kept_are_those_that_were_judged(hmn):
-    """Where a mean is taken, too, they are the mean of then."""
-    stopping = StoppingConfig(probes=4, patience=9)
-    config = MatchConfig(steps=4, lr=0.04, average=1.0, stopping=stopping)
-    container = new_container(hmn(), ContainerConfig(norm="none"), stream(0, "container"))
-    judge = Judge()
-    fitting = Fitting(Clock(None, 1e9, lambda: False), None, silent, judges={"matching": judge})
-    fitting.run("matching", container, Quadratic(), config)
-    assert len(judge.seen) == 4
-    for name, value in container.named_parameters():
-        assert torch.equal(value, judge.seen[2][name])
-
-
 def test_a_container_starts_with_the_spread_that_its_settings_say(hmn):
     spec = hmn(
         classes=9,
@@ -176,18 +148,6 @@ def test_each_objective_has_its_settings_and_the_seed(packed, spied):
     few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}
     config = packed(few).manifest.config
     assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
-
-
-@pytest.mark.parametrize(("group", "stage"), [("match", "matching"), ("gradient", "gradient")])
-def test_each_stage_is_judged_if_it_is_to_stop_early(packed, monkeypatch, group, stage):
-    def stop(*_, judges, **__):
-        assert set(judges) == {stage}
-        raise StopIteration
-
-    monkeypatch.setattr(compressor, "Fitting", stop)
-    few = {"match.steps": 2, "gradient.networks": 1, "gradient.inner_steps": 2}
-    with pytest.raises(StopIteration):
-        packed(few | {f"{group}.stopping.probes": 1, "holdout": 0.2})
 
 
 def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path):

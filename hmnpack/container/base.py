@@ -1,7 +1,7 @@
 """What every container does: hold learnable numbers, and decode any of its images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import torch
@@ -12,7 +12,6 @@ from hmnpack.container.stored import values_of
 from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
-from hmnpack.schema.tiers import Tier
 
 DECODE_CHUNK = 128
 """Images decoded at a time on a CPU where no gradient is wanted: layers stay in its cache."""
@@ -35,9 +34,6 @@ class Container(nn.Module, ABC):
 
     by_class: ClassVar[frozenset[str]]
     """Names of the parameters whose rows belong to classes, the same number to each, in order."""
-
-    memories: ClassVar[Mapping[str, Tier]]
-    """The tier of each memory, by the parameter's name; all other parameters are of networks."""
 
     def __init__(self, spec: Any) -> None:  # noqa: ANN401 - each container narrows it
         super().__init__()
@@ -68,21 +64,6 @@ class Container(nn.Module, ABC):
     @abstractmethod
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return what a bundle stores, by the names of the ledger: of its types, on the CPU."""
-
-    def copied(self) -> dict[str, Tensor]:
-        """Return a copy of every parameter, by its name."""
-        return {name: value.detach().clone() for name, value in self.named_parameters()}
-
-    @torch.no_grad()
-    def set_values(self, values: Mapping[str, Tensor]) -> None:
-        """Give parameters the values of that name; those without one stay as they are."""
-        for name, parameter in self.named_parameters():
-            if name in values:
-                parameter.copy_(values[name])
-
-    def tier_of(self, name: str) -> Tier:
-        """Return the tier that a parameter belongs to, by its name."""
-        return self.memories.get(name, "decoder")
 
     def labels(self) -> Tensor:
         """Return the class of every image: int64 [N], class by class."""

@@ -11,7 +11,6 @@ Shapes: K classes, N images, M grid side, Cd / Cc / Ci channels of the three mem
 
 import math
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Self
 
 import torch
@@ -60,9 +59,6 @@ class HMN(Container):
     """
 
     by_class = frozenset({"classwise", "instance", "extractor_weight", "extractor_bias"})
-    memories = MappingProxyType(
-        {"dataset": "dataset", "classwise": "class", "instance": "instance"}
-    )
     spec: HmnSpec
 
     def __init__(self, spec: HmnSpec, tensors: dict[str, Tensor], norm: str = "none") -> None:

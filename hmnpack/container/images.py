@@ -1,6 +1,5 @@
 """Plain pixels as stored floats: the baseline that every container is compared with."""
 
-from types import MappingProxyType
 from typing import Self
 
 import torch
@@ -22,7 +21,6 @@ class Images(Container):
     """
 
     by_class = frozenset({"pixels"})
-    memories = MappingProxyType({"pixels": "instance"})
     spec: ImagesSpec
 
     def __init__(self, spec: ImagesSpec, pixels: Tensor) -> None:

@@ -57,7 +57,6 @@ RUNS = {
     "features": {},
     "views_of_their_own": {"match.views": 0},
     "characteristic": {"match.objective": "characteristic"},
-    "average": {"match.average": 0.5},
     "easy_start": {"warmup.images": "easy"},
     "clamped": {"container.output": "clamp", "container.norm": "none"},
     "resnet": {"pool.network.name": "resnet-ap", "pool.size": 1, "match.steps": 2},
@@ -142,11 +141,11 @@ def check_packing(name):
     assert worst <= DIFFERENCE, f"pixels differ by {worst}"
 
 
-def check_bfloat16_and_stopping_run():
+def check_bfloat16_and_probes_run():
     low = {"match.precision": "bfloat16", "pool.train.precision": "bfloat16"}
-    quick = {"match.stopping.probes": 1, "warmup.images": "kmeans"}
     object.__setattr__(probe._DEFAULT, "steps", 2)  # quick networks have 300
-    assert pixels(packed(PLACE, **low | quick)).isfinite().all()
+    options = RunOptions(device=PLACE, force=True, probes=1)
+    assert pixels(packed(PLACE, options=options, **low)).isfinite().all()
 
 
 def check_a_paused_run_goes_on():

@@ -191,7 +191,7 @@ def test_a_protocol_is_where_an_evaluation_starts():
     assert (config.repeats, config.min_steps, config.rows) == (5, 0, ("count",))
 
 
-@pytest.mark.parametrize("name", ["match.stopping.patience", "match.synthetic_batch"])
+@pytest.mark.parametrize("name", ["pool.min_steps", "match.synthetic_batch"])
 def test_no_number_is_larger_than_a_file_holds(name):
     with pytest.raises(BadSettings, match=rf"{name} = 1\d+: no file may hold more than 9,22"):
         CompressSettings(None, None, [f"{name}=1e20"], {}).config()
