@@ -290,7 +290,7 @@ def _learned(
         pool, real = _pool(real, spec, config, fitting, means.cache)
     container = new_container(spec, config.container, stream(config.seed, "container"))
     container.to(real.device)
-    _warm_up(container, real, pool, config, fitting)
+    _warm_up(container, real, config, fitting)
     if config.match.steps and not fitting.is_past("matching"):
         match = Match(real, pool, config.match, config.seed, world, means.max_memory)
         fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
@@ -318,19 +318,14 @@ def _pool(
 
 
 def _warm_up(
-    container: Container,
-    real: RealData,
-    pool: Pool | None,
-    config: CompressConfig,
-    fitting: Fitting,
+    container: Container, real: RealData, config: CompressConfig, fitting: Fitting
 ) -> None:
     """Fit the container to real images, then end its norms' dependence on the batch."""
     if fitting.is_past("warm-up"):
         return
     warmup = config.warmup
     if warmup.images != "none" and warmup.steps:
-        instances = container.spec.instances
-        targets = targets_of(real, pool, instances, warmup.images, config.seed)
+        targets = targets_of(real, container.spec.instances, config.seed)
         objective = Reconstruction(targets, warmup, config.seed)
         fitting.run("warm-up", container, objective, warmup)
     if isinstance(container, HMN):

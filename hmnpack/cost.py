@@ -1,6 +1,6 @@
 """What a run costs, stage by stage: operations, and memory at the peak (pure arithmetic).
 
-Left out, at a few per cent in all: augmentation, normalisation, pooling, k-means, the optimisers,
+Left out, at a few per cent in all: augmentation, normalisation, pooling, parts, the optimisers,
 quick networks that only watch, and the distances of features: that of `characteristic` comes to a
 tenth of feature matching with 64 real and 32 synthetic images of each class.
 
@@ -161,11 +161,8 @@ def _pool(run: Run) -> Stage:
 
 def _warm_up(run: Run) -> Stage:
     warmup, batch = run.config.warmup, min(run.config.warmup.batch, run.spec.images)
-    parts = [_decoding(run, warmup.steps, batch, pieces=1)]
-    if warmup.uses_pool:
-        per_image = flops.network_flops(run.layers(run.config.pool.network), flops.FEATURES)
-        parts.append(Part("features", run.images * per_image, "float32"))
-    return Stage("warm-up", tuple(parts), _data_bytes(run) + decoder_bytes(run.spec, batch))
+    part = _decoding(run, warmup.steps, batch, pieces=1)
+    return Stage("warm-up", (part,), _data_bytes(run) + decoder_bytes(run.spec, batch))
 
 
 def _feature_matching(run: Run) -> Stage:
@@ -217,18 +214,15 @@ def _gradient_matching(run: Run) -> Stage:
     per_step = work(classes * gradient.real_batch, flops.WEIGHT_GRADIENTS)
     per_step += work(synthetic, _second_derivatives(run.config))
     trained = gradient.networks * _images_of_training(gradient, run.images)
-    parts = [
+    parts = (
         Part("gradients", gradient.steps * per_step, gradient.precision, classes),
         Part("training", work(trained, flops.TRAINING), gradient.train.precision),
         _decoding(run, gradient.steps, synthetic, pieces=classes),
-    ]
-    if gradient.real == "kmeans":
-        chosen = gradient.networks * run.images
-        parts.append(Part("features", work(chosen, flops.FEATURES), "float32", classes))
+    )
     memory = (
         _data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run, layers, each)
     )
-    return Stage("gradient matching", tuple(parts), memory)
+    return Stage("gradient matching", parts, memory)
 
 
 def _second_derivatives(config: CompressConfig) -> Passes:

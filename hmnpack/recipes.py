@@ -56,7 +56,6 @@ def pool_stages(config: CompressConfig) -> tuple[str, ...]:
     """Return the stages of a run that use the pool: of `warm-up`, `matching` and `gradient`."""
     match, gradient = config.match, config.gradient
     uses = {
-        "warm-up": config.warmup.uses_pool,
         "matching": match.steps > 0,
         "gradient": gradient.networks > 0 and gradient.start == "pool",
     }

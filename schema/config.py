@@ -106,20 +106,13 @@ class ContainerConfig(Extended):
 class WarmupConfig(Frozen):
     """Fitting the container to real images, before any matching."""
 
-    images: Literal["none", "random", "kmeans", "easy", "hard"] = Field(
-        default="kmeans",
-        description="Which real images: none (no warm-up), random ones, or of each class by a pool "
-        "network the ones nearest to the k-means centres of its features (`kmeans`), or of the "
-        "least (`easy`) or greatest (`hard`) cross-entropy.",
+    images: Literal["none", "random"] = Field(
+        default="random",
+        description="Which real images: none (no warm-up), or random ones of each class.",
     )
     steps: int = Field(default=1000, ge=0, description="Adam steps of reconstruction.")
     lr: Positive = Field(default=0.02, description="Learning rate, falling to 0 by a cosine.")
     batch: int = Field(default=512, ge=1, description="Images per step.")
-
-    @property
-    def uses_pool(self) -> bool:
-        """Whether a network of the pool chooses the images."""
-        return self.images in {"kmeans", "easy", "hard"} and self.steps > 0
 
 
 class PoolConfig(Frozen):
@@ -181,11 +174,6 @@ class GradientConfig(Frozen):
     update: Literal["together", "in-turn"] = Field(
         default="together",
         description="One optimiser step for all classes, or one after each class.",
-    )
-    real: Literal["random", "kmeans"] = Field(
-        default="random",
-        description="Real images of a step: random ones, or, chosen once per network, the ones "
-        "nearest to the k-means centres of each class in the network's features.",
     )
     real_batch: int = Field(default=64, ge=1, description="Real images per class and step.")
     synthetic_batch: int = Field(

@@ -56,7 +56,7 @@ FAST = CompressConfig(
         ),
     ),
     container=ContainerConfig(activation="gelu", min_images=30, decoder_width=32, dtype="I8"),
-    warmup=WarmupConfig(images="random", steps=300, lr=0.02),
+    warmup=WarmupConfig(steps=300),
     match=MatchConfig(
         steps=2300,
         real_batch=128,
@@ -136,7 +136,6 @@ def paper(data: DataShape = CIFAR10) -> CompressConfig:
     return CompressConfig(
         recipe="paper",
         pool=PoolConfig(size=1, network=network, train=TrainConfig(epochs=1), min_steps=0),
-        warmup=WarmupConfig(images="random"),
         match=MatchConfig(steps=0),
         gradient=GradientConfig(
             networks=1000,

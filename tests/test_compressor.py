@@ -348,10 +348,6 @@ def test_an_unknown_recipe_is_answered_with_the_near_ones():
         ({"match": {"objective": "feature"}}, r"objective.*feature.*features"),
         ({"gradient": {"networks": 1, "network": {"name": "convnett"}}}, "convnett"),
         ({"gradient": {"networks": 1, "network": {"depth": 6}}}, "6 blocks"),
-        (
-            {"gradient": {"networks": 1, "network": {"name": "resnet18"}, "real": "kmeans"}},
-            r"gradient\.network\.name 'resnet18' gives no features",
-        ),
         ({"prune": {"strategy": "easy", "network": {"name": "convnett"}}}, "convnett"),
     ],
 )

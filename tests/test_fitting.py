@@ -82,7 +82,7 @@ def run(tmp_path, source):
     "gradient",
     [
         GRADIENT,
-        changed(GRADIENT, update="in-turn", real="kmeans"),
+        changed(GRADIENT, update="in-turn"),
         changed(GRADIENT, start="pool", interpolate=True, perturb=0.09, train_images=0),
     ],
     ids=["fresh", "in-turn", "pool"],
@@ -114,7 +114,6 @@ def test_without_pool_nothing_is_trained_beforehand(run, tmp_path):
     config = changed(
         recipe_of("smoke"),
         match=MatchConfig(steps=0),
-        warmup=changed(recipe_of("smoke").warmup, images="random"),
         gradient=GRADIENT,
     )
     images = torch.randint(0, 255, (60, 1, 16, 16), generator=stream(0, "p")).to(torch.uint8)

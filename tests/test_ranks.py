@@ -25,7 +25,7 @@ FARM = Path(__file__).with_name("rank_farm.py")
 PATIENCE = 120
 FRESH = {"train_images": 12}
 NONE = {"networks": 0}
-POOL = {"start": "pool", "interpolate": True, "perturb": 0.09, "real": "kmeans"}
+POOL = {"start": "pool", "interpolate": True, "perturb": 0.09}
 RUNS = {
     "fresh": {"gradient": FRESH},
     "pool": {"gradient": POOL},

@@ -60,7 +60,7 @@ def test_what_all_data_sets_of_the_paper_share(data):
     assert config.recipe == "paper"
     assert (gradient.networks, gradient.inner_steps, gradient.steps) == (1000, 200, 200_000)
     assert (gradient.start, gradient.interpolate, gradient.perturb) == ("fresh", False, 0)
-    assert (gradient.real, gradient.real_batch, gradient.synthetic_batch) == ("random", 64, 128)
+    assert (gradient.real_batch, gradient.synthetic_batch) == (64, 128)
     assert (gradient.beta1, gradient.beta2, gradient.schedule) == (0.9, 0.99, "drops")
     assert gradient.augment == ("brightness", "saturation", "contrast", "crop", "cutout")
     assert (train.lr, train.momentum, train.weight_decay) == (0.01, 0.9, 0.0005)
@@ -142,17 +142,11 @@ class TestNeedsPool:
         assert needs_pool(config)
         assert not needs_pool(changed(config, gradient={"networks": 0}))
 
-    @pytest.mark.parametrize("images", ["kmeans", "easy", "hard"])
-    def test_so_does_choosing_images_by_its_networks(self, images):
-        config = changed(recipe_of("paper"), warmup={"images": images})
-        assert needs_pool(config)
-        assert not needs_pool(changed(config, warmup={"steps": 0}))
-
     def test_each_stage_by_itself(self):
         """So that a resumed run makes none for a stage that is over."""
         assert pool_stages(recipe_of("fast")) == ("matching",)
         both = changed(recipe_of("smoke"), gradient={"networks": 1, "start": "pool"})
-        assert pool_stages(both) == ("warm-up", "matching", "gradient")
+        assert pool_stages(both) == ("matching", "gradient")
 
 
 class TestCompress:

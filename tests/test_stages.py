@@ -65,7 +65,7 @@ def spied(monkeypatch):
 
 def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spied):
     calls = spied("targets_of")
-    bundle = packed({"warmup.images": "random"})
+    bundle = packed({})
     ((_, _, targets),) = calls
     spec, config = bundle.manifest.container, bundle.manifest.config
     container = new_container(spec, config.container, stream(7, "container"))
@@ -81,12 +81,11 @@ def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spi
         torch.testing.assert_close(bundle.tensors[name], value, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("images", ["random", "kmeans"])
-def test_the_warm_up_has_the_images_that_were_asked_for(packed, spied, images):
+@pytest.mark.parametrize(("images", "times"), [("random", 1), ("none", 0)])
+def test_the_warm_up_has_images_only_if_asked_for(packed, spied, images, times):
     calls = spied("targets_of")
     packed({"warmup.images": images})
-    (((_, _, _, kind, seed), _, _),) = calls
-    assert (kind, seed) == (images, 7)
+    assert [given[2] for given, _, _ in calls] == [7] * times
 
 
 class Quadratic(Objective):

@@ -25,8 +25,7 @@ from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.learner import Learner
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.sampling import EpochSampler, choose_instances
-from hmnpack.matching.warmup import representatives
-from hmnpack.networks import ConvNet, FeatureNetwork
+from hmnpack.networks import ConvNet
 from hmnpack.networks.derivatives import (
     AutogradPass,
     ConvNetPass,
@@ -89,7 +88,6 @@ class GradientMatching(Objective):
         self.own = world.share(match.data.classes)
         self.learner = Learner(match)
         self.sampler = EpochSampler(match.data.labels, self.own, config.real_batch, match.seed)
-        self.representatives: Tensor | None = None
         self._fitting = AsManyAsFit(repeatable=world.size == 1)
 
     @property
@@ -104,52 +102,24 @@ class GradientMatching(Objective):
         config, data = self.match.config, self.match.data
         number, inner = divmod(step, config.inner_steps)
         if inner == 0:
-            self._begin(number)
+            self.learner.begin(number)
         generator = stream(self.match.seed, "gradient", "step", step)
         draws = draw(config.augment, data.classes, generator, device=data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
-        drawn = _Drawn(step, chosen, self._real_rows(step), draws)
+        real = sent(self.sampler.batch(step), data.device)
+        drawn = _Drawn(step, chosen, real, draws)
         for block in self.blocks:
             yield self._fitting.done(partial(self._loss, container, block, drawn))
         if inner + 1 < config.inner_steps:
             self.learner.advance(step)
 
     def state(self) -> dict[str, Any]:
-        """Return the network's state and the chosen real images."""
-        return {"learner": self.learner.state(), "representatives": self.representatives}
+        """Return the network's state."""
+        return {"learner": self.learner.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`state` gave."""
         self.learner.restore(state["learner"])
-        rows = state["representatives"]
-        self.representatives = None if rows is None else rows.to(self.match.data.device)
-
-    def _begin(self, number: int) -> None:
-        self.learner.begin(number)
-        if self.match.config.real == "kmeans":
-            self.representatives = self._representatives(number)
-
-    def _representatives(self, number: int) -> Tensor:
-        """Return int64 [K, real_batch]: real images that stand for their class."""
-        network, data = self.learner.network, self.match.data
-        if not isinstance(network, FeatureNetwork):
-            raise BadSettings("gradient.real = 'kmeans' needs a network that gives features")
-        each = self.match.config.real_batch
-        found = torch.zeros(data.classes, each, dtype=torch.int64, device=data.device)
-        for label in self.own:
-            generator = stream(self.match.seed, "gradient", "kmeans", number, label)
-            rows = data.rows_of(label)
-            count = min(each, len(rows))
-            places = representatives(network, data, rows, count, generator)
-            found[label] = rows[places].repeat(-(-each // count))[:each]
-        self.match.world.collect([found], data.classes)
-        return found
-
-    def _real_rows(self, step: int) -> Tensor:
-        """Return the own classes' real images of a step: int64 [own classes, n]."""
-        if self.representatives is not None:
-            return self.representatives[self.own.start : self.own.stop]
-        return sent(self.sampler.batch(step), self.match.data.device)
 
     def _loss(self, container: Container, block: range, drawn: "_Drawn") -> Tensor:
         """Return the loss of a block of classes, as a function of the container."""

@@ -128,15 +128,14 @@ def pool_of(  # noqa: PLR0913
 def _untrained(data: RealData, config: NetworkConfig, generator: torch.Generator) -> FeatureNetwork:
     """Return a new network to match through, on the images' device."""
     network = build_network(config, classes=data.classes, image=data.shape, generator=generator)
-    return feature_network(network, "pool.network.name", config).to(data.device)
+    return feature_network(network, config).to(data.device)
 
 
-def feature_network(network: nn.Module, setting: str, config: NetworkConfig) -> FeatureNetwork:
+def feature_network(network: nn.Module, config: NetworkConfig) -> FeatureNetwork:
     """Return the network itself, if there are features of it to match.
 
     Args:
         network: Of that architecture.
-        setting: Where its name was set.
         config: Architecture.
 
     Raises:
@@ -144,7 +143,7 @@ def feature_network(network: nn.Module, setting: str, config: NetworkConfig) -> 
     """
     if not isinstance(network, FeatureNetwork):
         raise BadSettings(
-            f"{setting} {config.name!r} gives no features of its blocks to match; "
+            f"pool.network.name {config.name!r} gives no features of its blocks to match; "
             "use convnet or resnet-ap"
         )
     return network

@@ -57,7 +57,6 @@ RUNS = {
     "features": {},
     "views_of_their_own": {"match.views": 0},
     "characteristic": {"match.objective": "characteristic"},
-    "easy_start": {"warmup.images": "easy"},
     "clamped": {"container.output": "clamp", "container.norm": "none"},
     "resnet": {"pool.network.name": "resnet-ap", "pool.size": 1, "match.steps": 2},
     "gradient": GRADIENT,
