@@ -129,7 +129,8 @@ class Fitting:
         """
         if self.is_past(stage):
             return
-        fit = _fit(container, objective, config, self.world if objective.blocks else ALONE)
+        world = self.world if objective.is_shared else ALONE
+        fit = _Fit(container, objective, ContainerAdam(container, _betas(config), world))
         first = self._restored(stage, fit)
         # What ranks computed each for itself may differ in last digits from device to device.
         self.world.broadcast([*container.parameters(), *container.buffers()])
@@ -137,12 +138,13 @@ class Fitting:
         for step in range(first, config.steps):
             fit.adam.set_rate(learning_rate(config, step))
             try:
-                loss = _taken(fit, step)
-            except Paused:  # by a check before the step's first loss: nothing is changed yet
+                loss = objective.loss(container, step)
+            except Paused:  # by a check before the loss: nothing is changed yet
                 self._save(_Step(stage, step, config.steps, torch.zeros(())), fit)
                 self.world.wait()
                 raise
-            self._after(_Step(stage, step + 1, config.steps, loss), fit)
+            fit.adam.step(loss)
+            self._after(_Step(stage, step + 1, config.steps, loss.detach()), fit)
         fit.adam.collect()
 
     def check(self, doing: str) -> None:
@@ -248,20 +250,6 @@ class _Fit:
         self.container.load_state_dict(state["container"])
         self.adam.restore(state["adam"])
         self.objective.restore(state["objective"])
-
-
-def _fit(container: Container, objective: Objective, config: StageConfig, world: World) -> _Fit:
-    blocks = objective.blocks or [range(container.spec.classes)]
-    return _Fit(container, objective, ContainerAdam(container, _betas(config), blocks, world))
-
-
-def _taken(fit: _Fit, step: int) -> Tensor:
-    """Take one step; return its loss on this rank, still on the device."""
-    loss = torch.zeros((), device=next(fit.container.parameters()).device)
-    for block, part in enumerate(fit.objective.losses(fit.container, step)):
-        fit.adam.step(part, block)
-        loss += part.detach()
-    return loss
 
 
 @dataclass(frozen=True)

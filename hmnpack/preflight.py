@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hmnpack.errors import BadData
-from hmnpack.matching import OBJECTIVES, feature_network, refuse_ranks
+from hmnpack.errors import BadData, BadSettings
+from hmnpack.matching import OBJECTIVES, feature_network
 from hmnpack.networks import build_network
 from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.ranks import World
@@ -44,7 +44,10 @@ def refuse_early(config: CompressConfig, spec: ContainerSpec, world: World) -> N
         BadSettings: if some stage could not be done.
         MissingExtra: if a network needs a package that is not installed.
     """
-    refuse_ranks(config.gradient, spec.classes, world)
+    if world.size > spec.classes:
+        raise BadSettings(
+            f"{world.size} ranks, but {spec.classes} classes; start at most one rank a class"
+        )
     if config.match.steps:
         OBJECTIVES[config.match.objective]
     for used in networks_of(config):

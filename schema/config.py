@@ -171,10 +171,6 @@ class GradientConfig(Frozen):
         description="Of the gradients of the convolution weights: sum of squares, or of absolute "
         "values.",
     )
-    update: Literal["together", "in-turn"] = Field(
-        default="together",
-        description="One optimiser step for all classes, or one after each class.",
-    )
     real_batch: int = Field(default=64, ge=1, description="Real images per class and step.")
     synthetic_batch: int = Field(
         default=128, ge=1, description="Synthetic images per class and step, at most."

@@ -149,7 +149,6 @@ def paper(data: DataShape = CIFAR10) -> CompressConfig:
                 cutmix=1.0 if is_imagenet else 0.5,
             ),
             distance="l1" if is_grey else preset.match_distance,
-            update="together",
             real_batch=64,
             synthetic_batch=128,
             lr=preset.match_lr,

@@ -191,7 +191,6 @@ def two(real_torchrun, start, place, whole):
             "matching": run
             | RUNS["views"]
             | {"output": path("matching"), "of_rank": {"1": {"pause_at": 8}}},
-            "in-turn": run | {"gradient": {"update": "in-turn"}},
             "exists": run | {"output": path("fresh")},
             "unfinished": run | {"output": path("from-2")},
             "other settings": run | {"of_rank": {"1": {"gradient": POOL}}},
@@ -258,7 +257,6 @@ def test_a_wish_to_pause_on_one_rank_pauses_all(two):
 @pytest.mark.parametrize(
     ("name", "kind", "text"),
     [
-        ("in-turn", "BadSettings", "use gradient.update=together"),
         ("exists", "OutputExists", "fresh.hmn exists"),
         ("unfinished", "OutputExists", "from-2.hmn.ckpt holds an unfinished run"),
         ("other settings", "BadSettings", "the ranks have different data, settings"),

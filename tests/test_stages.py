@@ -91,10 +91,10 @@ def test_the_warm_up_has_images_only_if_asked_for(packed, spied, images, times):
 class Quadratic(Objective):
     """How far the images are from grey ones, which get lighter from step to step."""
 
-    blocks = ()
+    is_shared = False
 
-    def losses(self, container, step):
-        yield ((container.expand() - 0.1 * step) ** 2).sum()
+    def loss(self, container, step):
+        return ((container.expand() - 0.1 * step) ** 2).sum()
 
 
 def test_rates_and_moments_of_matching_are_those_of_the_settings(hmn):

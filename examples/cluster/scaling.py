@@ -159,13 +159,12 @@ class Steps:
         self.container.freeze()
         self.container.to(data.device)
         self.objective = GradientMatching(Match(data, None, config, 0, world))
-        self.adam = ContainerAdam(self.container, (0.9, 0.99), self.objective.blocks, world)
+        self.adam = ContainerAdam(self.container, (0.9, 0.99), world)
         self.adam.set_rate(config.lr)
 
     def __call__(self, step: int) -> None:
         """Take a step."""
-        for block, loss in enumerate(self.objective.losses(self.container, step)):
-            self.adam.step(loss, block)
+        self.adam.step(self.objective.loss(self.container, step))
 
     def messages(self, step: int) -> None:
         """Send what the ranks send in a step."""

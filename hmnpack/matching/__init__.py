@@ -6,7 +6,7 @@ from functools import partial
 from hmnpack.matching.comparison import CHARACTERISTIC
 from hmnpack.matching.data import RealData
 from hmnpack.matching.features import FeatureMatching
-from hmnpack.matching.gradient import GradientMatching, refuse_ranks
+from hmnpack.matching.gradient import GradientMatching
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.parts import in_parts
 from hmnpack.matching.pool import Pool, feature_network, pool_of
@@ -26,7 +26,6 @@ __all__ = [
     "feature_network",
     "in_parts",
     "pool_of",
-    "refuse_ranks",
     "targets_of",
 ]
 

@@ -7,7 +7,6 @@ together, in one batch or, on a CPU, in several small ones.
 Shapes: K classes, n real and m synthetic images per class in a batch, D features of a block.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -93,22 +92,8 @@ class FeatureMatching(Objective):
         self._most: int | None = None
         self._fitting = AsManyAsFit(repeatable=match.world.size == 1)
 
-    @property
-    def blocks(self) -> list[range]:
-        """All of this rank's classes make one step together."""
-        return [self.match.world.share(self.match.data.classes)]
-
-    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
-        """Give the step's one loss; see ``Objective``."""
-        yield self.loss(container, step)
-
     def loss(self, container: Container, step: int) -> Tensor:
-        """Return the loss of this rank's classes; gradients flow to the container.
-
-        Args:
-            container: Decodes the synthetic images.
-            step: Decides every random number of the step, together with the seed.
-        """
+        """Return the loss of this rank's classes; see ``Objective``."""
         return self._fitting.done(partial(self._loss_of, container, step))
 
     def _loss_of(self, container: Container, step: int) -> Tensor:

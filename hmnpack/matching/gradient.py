@@ -18,7 +18,6 @@ from torch import Tensor
 
 from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
-from hmnpack.errors import BadSettings
 from hmnpack.footprint import load_of_gradients, prepared_bytes
 from hmnpack.matching.chunks import AsManyAsFit, classes_at_once, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
@@ -32,7 +31,6 @@ from hmnpack.networks.derivatives import (
     Pass,
     images_at_once,
 )
-from hmnpack.ranks import World
 from hmnpack.runtime import low_precision, seeded, sent, stream
 from hmnpack.schema.config import GradientConfig, NetworkConfig
 from hmnpack.schema.container import ImageShape
@@ -76,42 +74,31 @@ class GradientMatching(Objective):
 
     Args:
         match: Data, settings, and the pool if networks start from it.
-
-    Raises:
-        BadSettings: see :func:`refuse_ranks`.
     """
 
     def __init__(self, match: Match[GradientConfig]) -> None:
         self.match = match
-        config, world = match.config, match.world
-        refuse_ranks(config, match.data.classes, world)
-        self.own = world.share(match.data.classes)
+        self.own = match.world.share(match.data.classes)
         self.learner = Learner(match)
-        self.sampler = EpochSampler(match.data.labels, self.own, config.real_batch, match.seed)
-        self._fitting = AsManyAsFit(repeatable=world.size == 1)
+        self.sampler = EpochSampler(
+            match.data.labels, self.own, match.config.real_batch, match.seed
+        )
+        self._fitting = AsManyAsFit(repeatable=match.world.size == 1)
 
-    @property
-    def blocks(self) -> list[range]:
-        """All own classes together, or each by itself."""
-        if self.match.config.update == "together":
-            return [self.own]
-        return [range(label, label + 1) for label in self.own]
-
-    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
-        """Give the loss of each block; the network trains after the last; see ``Objective``."""
+    def loss(self, container: Container, step: int) -> Tensor:
+        """Return the loss of the own classes, after the network's training; see ``Objective``."""
         config, data = self.match.config, self.match.data
         number, inner = divmod(step, config.inner_steps)
         if inner == 0:
             self.learner.begin(number)
+        else:
+            self.learner.advance(step - 1)
         generator = stream(self.match.seed, "gradient", "step", step)
         draws = draw(config.augment, data.classes, generator, device=data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
         real = sent(self.sampler.batch(step), data.device)
         drawn = _Drawn(step, chosen, real, draws)
-        for block in self.blocks:
-            yield self._fitting.done(partial(self._loss, container, block, drawn))
-        if inner + 1 < config.inner_steps:
-            self.learner.advance(step)
+        return self._fitting.done(partial(self._loss, container, drawn))
 
     def state(self) -> dict[str, Any]:
         """Return the network's state."""
@@ -121,19 +108,18 @@ class GradientMatching(Objective):
         """Take up what :meth:`state` gave."""
         self.learner.restore(state["learner"])
 
-    def _loss(self, container: Container, block: range, drawn: "_Drawn") -> Tensor:
-        """Return the loss of a block of classes, as a function of the container."""
-        data = self.match.data
-        classes = torch.arange(block.start, block.stop, device=data.device)
-        some = sent(drawn.chosen[block.start : block.stop], data.device)
+    def _loss(self, container: Container, drawn: "_Drawn") -> Tensor:
+        """Return the loss of the own classes, as a function of the container."""
+        data, own = self.match.data, self.own
+        classes = torch.arange(own.start, own.stop, device=data.device)
+        some = sent(drawn.chosen[own.start : own.stop], data.device)
         images = data.prepared(container.expand(some.flatten()), classes, drawn.draws)
-        first = block.start - self.own.start
         at_once = gradient_classes(
             self.learner.architecture,
             data.shape,
             synthetic=some.shape[1],
             real=drawn.real.shape[1],
-            classes=len(self.own),
+            classes=len(own),
             held=prepared_bytes(container.spec, len(images)),
             on_cpu=data.device.type == "cpu",
             max_memory=self.match.max_memory,
@@ -141,14 +127,14 @@ class GradientMatching(Objective):
         at_once = self._fitting.of(at_once)
         total, gradients = images.new_zeros(()), []
         for label, labels, rows, mine in zip(
-            block[::at_once],
+            own[::at_once],
             classes.split(at_once),
-            drawn.real[first : first + len(block)].split(at_once),
+            drawn.real.split(at_once),
             images.detach().split(at_once * some.shape[1]),
             strict=True,
         ):
-            own = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
-            with seeded(own, data.device):  # what a network draws itself: dropout's masks
+            masks = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
+            with seeded(masks, data.device):  # what a network draws itself: dropout's masks
                 theirs = self._gradients_of_real(rows, labels, drawn.draws)
                 loss, gradient = self._matched(mine, labels, theirs)
             total += loss
@@ -205,23 +191,6 @@ class _Drawn:
     chosen: Tensor
     real: Tensor
     draws: Draws
-
-
-def refuse_ranks(config: GradientConfig, classes: int, world: World) -> None:
-    """Check, before any work, that so many ranks can share the classes.
-
-    Raises:
-        BadSettings: if they outnumber the classes, or are to take them in turn.
-    """
-    if world.size > classes:
-        raise BadSettings(
-            f"{world.size} ranks, but {classes} classes; start at most one rank a class"
-        )
-    if config.networks and config.update == "in-turn" and world.size > 1:
-        raise BadSettings(
-            "gradient.update = 'in-turn' is one long chain of steps; with several ranks use "
-            "gradient.update=together"
-        )
 
 
 def _precise(gradient: Tensor) -> Tensor:

@@ -71,8 +71,9 @@ class Learner:
     def advance(self, step: int) -> None:
         """Train the network after a step, on the next ``train_images`` real images."""
         config, data = self.match.config, self.match.data
-        if not config.train_images or self.optimiser is None:
+        if not config.train_images:
             return
+        assert self.optimiser is not None  # noqa: S101 - a network is there after a step
         self.network.train()
         generator = stream(self.match.seed, "gradient", "train", step)
         with seeded(stream(self.match.seed, "gradient", "train network", step), data.device):

@@ -4,8 +4,6 @@ The paper says nothing of the start. Images chosen by k-means, or by how hard th
 better ones.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,16 +24,18 @@ class Reconstruction(Objective):
         seed: Seed of the run.
     """
 
+    is_shared = False
+
     def __init__(self, targets: Tensor, config: WarmupConfig, seed: int) -> None:
         self.targets = targets
         self.config = config
         self.seed = seed
 
-    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
-        """Give the loss of a step on a random batch, the same on every rank; see ``Objective``."""
+    def loss(self, container: Container, step: int) -> Tensor:
+        """Return the loss on a random batch, the same on every rank; see ``Objective``."""
         order = torch.randperm(len(self.targets), generator=stream(self.seed, "warm-up", step))
         chosen = sent(order[: self.config.batch], self.targets.device)
-        yield F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
+        return F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
 
 
 def targets_of(data: RealData, instances: int, seed: int) -> Tensor:

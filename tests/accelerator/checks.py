@@ -60,7 +60,7 @@ RUNS = {
     "clamped": {"container.output": "clamp", "container.norm": "none"},
     "resnet": {"pool.network.name": "resnet-ap", "pool.size": 1, "match.steps": 2},
     "gradient": GRADIENT,
-    "gradient_in_turn": GRADIENT | {"gradient.update": "in-turn", "gradient.distance": "l1"},
+    "gradient_l1": GRADIENT | {"gradient.distance": "l1"},
     "gradient_from_the_pool": GRADIENT
     | {"gradient.start": "pool", "gradient.interpolate": True, "gradient.perturb": 0.05},
     "gradient_of_resnet": GRADIENT

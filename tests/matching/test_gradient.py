@@ -100,7 +100,7 @@ def test_loss_and_every_gradient_are_the_literal_ones(real, literal, name, dista
     config = changed(SMALL, network=network, distance=distance, train_images=0, **counts)
     objective, ours, theirs = ready(real, config), new_hmn(norm), new_hmn(norm)
     for step in (0, 1) if name == "convnet" else (0,):
-        (loss,) = objective.losses(ours, step)
+        loss = objective.loss(ours, step)
         loss.backward()
         images, synthetic, draws = literal_inputs(real, config, theirs, step)
         network = objective.learner.network
@@ -128,7 +128,7 @@ def test_the_distances_derivative(distance):
 def test_the_network_trains_as_the_literal_one(real, literal):
     objective = GradientMatching(Match(real, None, SMALL, 5))
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
-    list(objective.losses(container, 0))
+    losses_of(objective, container, 2)
     twin = build_network(
         SMALL.network, classes=3, image=IMAGE, generator=stream(5, "gradient", "network", 0)
     )
@@ -156,10 +156,7 @@ def test_the_real_epochs_go_on_from_step_to_step(real):
 
 
 def losses_of(objective, container, steps=4):
-    return [
-        [float(loss.detach()) for loss in objective.losses(container, step)]
-        for step in range(steps)
-    ]
+    return [float(objective.loss(container, step).detach()) for step in range(steps)]
 
 
 def test_a_new_network_begins_after_the_inner_steps(real):
@@ -167,7 +164,7 @@ def test_a_new_network_begins_after_the_inner_steps(real):
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
     losses_of(objective, container, 3)
     old = objective.learner.network
-    list(objective.losses(container, 3))
+    objective.loss(container, 3)
     assert objective.learner.number == 1
     assert objective.learner.network is not old
 
@@ -180,9 +177,7 @@ def test_a_state_taken_inside_a_networks_life_goes_on_alike(real):
     losses_of(stopped, container, 2)
     resumed = GradientMatching(Match(real, None, SMALL, 5))
     resumed.restore(stopped.state())
-    found = [
-        [float(loss.detach()) for loss in resumed.losses(container, step)] for step in (2, 3, 4)
-    ]
+    found = [float(resumed.loss(container, step).detach()) for step in (2, 3, 4)]
     assert found == expected[2:]
 
 
@@ -192,7 +187,7 @@ def test_slices_change_nothing(real, monkeypatch, size):
     for slice_ in (derivatives_module._SLICE, size):
         monkeypatch.setattr(derivatives_module, "_SLICE", slice_)
         container = new_hmn("batch")
-        (loss,) = ready(real, config).losses(container, 0)
+        loss = ready(real, config).loss(container, 0)
         loss.backward()
         found.append((loss.detach(), container.instance.grad))
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
@@ -206,7 +201,7 @@ def test_chunks_of_classes_change_nothing(real, monkeypatch, at_once):
             "hmnpack.matching.gradient.gradient_classes", lambda *_, k=count, **__: k
         )
         container = new_hmn("none")
-        (loss,) = ready(real, config).losses(container, 0)
+        loss = ready(real, config).loss(container, 0)
         loss.backward()
         found.append((loss.detach(), container.instance.grad, container.dataset.grad))
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
@@ -225,23 +220,10 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(real,
     for method in (matched, cramped):
         monkeypatch.setattr(GradientMatching, "_matched", method)
         container = new_hmn("none")
-        (loss,) = ready(real, config).losses(container, 0)
+        loss = ready(real, config).loss(container, 0)
         loss.backward()
         found.append((loss.detach(), container.instance.grad, container.dataset.grad))
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
-
-
-def test_in_turn_gives_a_loss_for_every_class(real):
-    container = new_hmn("batch")
-    together = ready(real, changed(SMALL, train_images=0))
-    in_turn = ready(real, changed(SMALL, train_images=0, update="in-turn"))
-    (loss,) = together.losses(container, 0)
-    parts = list(in_turn.losses(container, 0))
-    assert [list(block) for block in in_turn.blocks] == [[0], [1], [2]]
-    torch.testing.assert_close(sum(parts), loss, rtol=1e-10, atol=0)
-    parts[1].backward()
-    assert container.classwise.grad[[0, 2]].abs().sum() == 0
-    assert container.classwise.grad[1].abs().sum() > 0
 
 
 def test_networks_from_the_pool(real, pool_config, tmp_path):
@@ -337,12 +319,12 @@ def test_golden_losses(real):
     torch.testing.assert_close(torch.tensor(found), torch.tensor(GOLDEN), rtol=1e-4, atol=0)
 
 
-GOLDEN = [[28.24187], [21.27731], [18.48914], [29.11374]]
+GOLDEN = [28.24187, 21.27731, 18.48914, 29.11374]
 """Losses of four steps, a network's end among them, as first measured."""
 
 
-def test_masks_of_dropout_go_by_the_seed_and_not_by_how_classes_are_cut(real, monkeypatch):
-    """Classes in one block or each in its own, with the process's own generator anywhere."""
+def test_masks_of_dropout_go_by_the_seed(real, monkeypatch):
+    """With the process's own generator anywhere."""
 
     def build(config, *, classes, image, generator):
         network = build_network(config, classes=classes, image=image, generator=generator)
@@ -351,14 +333,11 @@ def test_masks_of_dropout_go_by_the_seed_and_not_by_how_classes_are_cut(real, mo
     monkeypatch.setattr("hmnpack.matching.learner.build_network", build)
     container = new_container(IMAGES, ContainerConfig(), stream(1, "container")).double()
 
-    def run(update, seed):
+    def run(seed):
         torch.manual_seed(seed)
         before = torch.get_rng_state()
-        objective = ready(real, changed(SMALL, update=update))
-        losses = [sum(objective.losses(container, step)).item() for step in range(3)]
+        losses = losses_of(ready(real, SMALL), container, 3)
         assert torch.equal(torch.get_rng_state(), before)
         return losses
 
-    first = run("together", 0)
-    assert run("together", 1) == first
-    assert run("in-turn", 2) == pytest.approx(first, rel=1e-9)
+    assert run(1) == run(0)
