@@ -37,7 +37,7 @@ from hmnpack.preflight import refuse_classes, refuse_early
 from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
-from hmnpack.recipes import default_recipe, pool_stages, recipe_of, shape_of
+from hmnpack.recipes import default_recipe, needs_pool, recipe_of, shape_of
 from hmnpack.runtime import (
     Listener,
     choose_device,
@@ -286,7 +286,7 @@ def _learned(
 ) -> Container:
     """Return the container after all stages."""
     world, pool = fitting.world, None
-    if not all(fitting.is_past(stage) for stage in pool_stages(config)):
+    if needs_pool(config) and not fitting.is_past("matching"):
         pool, real = _pool(real, spec, config, fitting, means.cache)
     container = new_container(spec, config.container, stream(config.seed, "container"))
     container.to(real.device)
@@ -297,7 +297,7 @@ def _learned(
     if config.gradient.steps:
         check = partial(fitting.check, "a network to match through was trained")
         most = means.max_memory
-        gradient = Match(real, pool, config.gradient, config.seed, world, most, check=check)
+        gradient = Match(real, None, config.gradient, config.seed, world, most, check=check)
         fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
     return container
 
@@ -305,12 +305,12 @@ def _learned(
 def _pool(
     real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, cache: Path
 ) -> tuple[Pool, RealData]:
-    """Return the networks, and the images in parts where a stage to come has a use for these."""
+    """Return the networks, and the images in parts, if classes are cut into some."""
     world, parts = fitting.world, config.match.parts_of(spec.instances)
     with world.leader_first():
         check = partial(fitting.clock.check, "the pool was trained")
         pool = pool_of(real, config.pool, config.seed, cache / "pool", fitting.listener, check)
-    if parts > 1 and not fitting.is_past("matching"):
+    if parts > 1:
         real = in_parts(real, pool.trained(0), parts, spec.instances, config.seed)
     if real.parts is not None:
         world.broadcast([real.parts])  # another rank's arithmetic may cut a little elsewhere

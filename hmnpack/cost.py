@@ -136,12 +136,6 @@ def is_known(config: CompressConfig) -> bool:
     return all(flops.is_counted(used.network) for used in networks_of(config))
 
 
-def gradient_network_of(config: CompressConfig) -> NetworkConfig:
-    """Return the architecture of gradient matching: where it starts from the pool, the pool's."""
-    starts_from_pool = config.gradient.start == "pool"
-    return config.pool.network if starts_from_pool else config.gradient.network
-
-
 def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     """Return the synthetic images of each class in a step of feature matching."""
     return min(match.synthetic_batch, spec.instances // match.parts_of(spec.instances))
@@ -204,7 +198,7 @@ def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tupl
 
 
 def _gradient_matching(run: Run) -> Stage:
-    gradient, layers = run.config.gradient, run.layers(gradient_network_of(run.config))
+    gradient, layers = run.config.gradient, run.layers(run.config.gradient.network)
     each, classes = min(gradient.synthetic_batch, run.spec.instances), run.spec.classes
     synthetic = classes * each
 
@@ -212,7 +206,7 @@ def _gradient_matching(run: Run) -> Stage:
         return images * flops.network_flops(layers, passes)
 
     per_step = work(classes * gradient.real_batch, flops.WEIGHT_GRADIENTS)
-    per_step += work(synthetic, _second_derivatives(run.config))
+    per_step += work(synthetic, _second_derivatives(gradient.network))
     trained = gradient.networks * _images_of_training(gradient, run.images)
     parts = (
         Part("gradients", gradient.steps * per_step, gradient.precision, classes),
@@ -225,9 +219,9 @@ def _gradient_matching(run: Run) -> Stage:
     return Stage("gradient matching", parts, memory)
 
 
-def _second_derivatives(config: CompressConfig) -> Passes:
+def _second_derivatives(network: NetworkConfig) -> Passes:
     """Return the passes of synthetic images: a ConvNet's derivatives are written by hand."""
-    if gradient_network_of(config).name == "convnet":
+    if network.name == "convnet":
         return flops.SECOND_DERIVATIVES
     return flops.SECOND_DERIVATIVES_BY_AUTOGRAD
 
@@ -308,7 +302,7 @@ def _gradient_bytes(run: Run, layers: tuple[Layer, ...], each: int) -> int:
     its real ones where these are more, and three sets of weight gradients for each class: of real
     and of synthetic images, and the direction of their difference.
     """
-    gradient, network = run.config.gradient, gradient_network_of(run.config)
-    maps = load_of_gradients(network, run.spec.image, each, gradient.real_batch).bytes
+    gradient, image = run.config.gradient, run.spec.image
+    maps = load_of_gradients(gradient.network, image, each, gradient.real_batch).bytes
     weights = weight_bytes(layers)
     return 3 * weights + (run.gradient_classes or run.spec.classes) * (maps + 3 * weights)

@@ -11,7 +11,6 @@ from hmnpack.cost import (
     Run,
     Stage,
     Work,
-    gradient_network_of,
     is_known,
     stages_of,
     synthetic_each,
@@ -186,7 +185,7 @@ def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.devic
     """Return how many classes gradient matching takes at a time."""
     synthetic = min(config.gradient.synthetic_batch, spec.instances)
     return gradient_classes(
-        gradient_network_of(config),
+        config.gradient.network,
         spec.image,
         synthetic=synthetic,
         real=config.gradient.real_batch,

@@ -263,8 +263,8 @@ class _Step:
 
 
 def learning_rate(config: StageConfig, step: int) -> float:
-    """Return the rate of a step: half a cosine, or a tenth after each drop."""
-    if isinstance(config, GradientConfig) and config.schedule == "drops":
+    """Return the rate of a step: half a cosine; of gradient matching, a tenth after each drop."""
+    if isinstance(config, GradientConfig):
         part = step // config.inner_steps / config.networks
         return config.lr * 0.1 ** sum(part >= drop for drop in _DROPS)
     end = config.lr_end if isinstance(config, MatchConfig) else 0.0

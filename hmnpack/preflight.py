@@ -54,30 +54,26 @@ def refuse_early(config: CompressConfig, spec: ContainerSpec, world: World) -> N
         _refuse_network(used, spec)
 
 
-POOL = "pool.network"
-"""Where the networks are set whose features are matched."""
-
-
 class Used(NamedTuple):
     """A network that a run builds.
 
     Attributes:
-        setting: Where it is set.
         network: Its architecture.
+        gives_features: Whether it must give features of its blocks.
     """
 
-    setting: str
     network: NetworkConfig
+    gives_features: bool = False
 
 
 def networks_of(config: CompressConfig) -> Iterator[Used]:
     """Give each network that a run builds."""
     if needs_pool(config):
-        yield Used(POOL, config.pool.network)
-    if config.gradient.networks and config.gradient.start != "pool":
-        yield Used("gradient.network", config.gradient.network)
+        yield Used(config.pool.network, gives_features=True)
+    if config.gradient.networks:
+        yield Used(config.gradient.network)
     if config.prune.strategy in BY_MARGIN:
-        yield Used("prune.network", config.prune.network)
+        yield Used(config.prune.network)
 
 
 def _refuse_network(used: Used, spec: ContainerSpec) -> None:
@@ -85,5 +81,5 @@ def _refuse_network(used: Used, spec: ContainerSpec) -> None:
     network = build_network(
         used.network, classes=spec.classes, image=spec.image, generator=stream(0, "preflight")
     )
-    if used.setting == POOL:
+    if used.gives_features:
         feature_network(network, used.network)

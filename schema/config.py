@@ -134,28 +134,14 @@ class GradientConfig(Frozen):
     networks: int = Field(
         default=0,
         ge=0,
-        description="Networks matched through, one after another (the paper's training epochs of "
-        "condensing); 0 leaves gradient matching out.",
+        description="Networks matched through, one after another, untrained at first (the paper's "
+        "training epochs of condensing); 0 leaves gradient matching out.",
     )
     inner_steps: int = Field(
         default=200, ge=1, description="Steps with each network (inner iterations)."
     )
     network: NetworkConfig = Field(
         default=NetworkConfig(), description="Architecture of the networks."
-    )
-    start: Literal["fresh", "pool"] = Field(
-        default="fresh",
-        description="Weights that a network starts from: untrained, or one of the pool's.",
-    )
-    interpolate: bool = Field(
-        default=False,
-        description="With `start` at pool: weights drawn uniformly between a network's initial "
-        "and trained ones.",
-    )
-    perturb: Fraction = Field(
-        default=0.0,
-        description="Largest step along each of two random directions, as a part of each "
-        "filter's norm, taken when a network starts.",
     )
     train_images: int = Field(
         default=2000,
@@ -175,11 +161,10 @@ class GradientConfig(Frozen):
     synthetic_batch: int = Field(
         default=128, ge=1, description="Synthetic images per class and step, at most."
     )
-    lr: Positive = Field(default=0.01, description="Adam learning rate at the start.")
-    schedule: Literal["drops", "cosine"] = Field(
-        default="drops",
-        description="The rate falls to a tenth after 60 % and after 80 % of the networks, or to "
-        "0 by a cosine over all steps.",
+    lr: Positive = Field(
+        default=0.01,
+        description="Adam learning rate at the start; it falls to a tenth after 60 % and after "
+        "80 % of the networks.",
     )
     beta1: Decay = Field(default=0.9, description="Adam's decay of the mean gradient.")
     beta2: Decay = Field(default=0.99, description="Adam's decay of the squared gradient.")

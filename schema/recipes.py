@@ -152,7 +152,6 @@ def paper(data: DataShape = CIFAR10) -> CompressConfig:
             real_batch=64,
             synthetic_batch=128,
             lr=preset.match_lr,
-            schedule="drops",
         ),
         prune=PruneConfig(strategy="double-end", network=network),
     )

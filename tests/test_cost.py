@@ -82,12 +82,6 @@ class TestGradientMatching:
         config = settings("paper", gradient={"train_images": 0})
         assert work(stages(config)["gradient matching"])["training"] == 0
 
-    def test_a_start_from_the_pool_is_of_its_architecture(self):
-        small = {"network": {"width": 8}}
-        config = settings("paper", gradient={"start": "pool"}, pool=small)
-        plain = settings("paper", gradient=small)
-        assert stages(config)["gradient matching"].parts == stages(plain)["gradient matching"].parts
-
     def test_memory_grows_with_the_classes_that_are_taken_at_once(self):
         """By hand: a class has 85 images, and three gradients of 281,088 weights."""
         one, two, ten = (

@@ -25,10 +25,10 @@ FARM = Path(__file__).with_name("rank_farm.py")
 PATIENCE = 120
 FRESH = {"train_images": 12}
 NONE = {"networks": 0}
-POOL = {"start": "pool", "interpolate": True, "perturb": 0.09}
+UNTRAINED = {"train_images": 0}
 RUNS = {
     "fresh": {"gradient": FRESH},
-    "pool": {"gradient": POOL},
+    "untrained": {"gradient": UNTRAINED},
     "views": {"gradient": NONE, "match": {"part_images": 2, "views": 2}},
     "characteristic": {"gradient": NONE, "match": {"objective": "characteristic"}},
 }
@@ -193,7 +193,7 @@ def two(real_torchrun, start, place, whole):
             | {"output": path("matching"), "of_rank": {"1": {"pause_at": 8}}},
             "exists": run | {"output": path("fresh")},
             "unfinished": run | {"output": path("from-2")},
-            "other settings": run | {"of_rank": {"1": {"gradient": POOL}}},
+            "other settings": run | {"of_rank": {"1": {"gradient": UNTRAINED}}},
             "other folder": run
             | {"resume": True, "output": path("seen-by-0")}
             | {"of_rank": {"1": {"output": path("seen-by-1")}}},

@@ -73,7 +73,7 @@ class GradientMatching(Objective):
     """The objective of the stage ``gradient``.
 
     Args:
-        match: Data, settings, and the pool if networks start from it.
+        match: Data, settings.
     """
 
     def __init__(self, match: Match[GradientConfig]) -> None:
@@ -115,7 +115,7 @@ class GradientMatching(Objective):
         some = sent(drawn.chosen[own.start : own.stop], data.device)
         images = data.prepared(container.expand(some.flatten()), classes, drawn.draws)
         at_once = gradient_classes(
-            self.learner.architecture,
+            self.match.config.network,
             data.shape,
             synthetic=some.shape[1],
             real=drawn.real.shape[1],

@@ -21,7 +21,7 @@ class Match(Generic[Config]):
 
     Attributes:
         data: The real images.
-        pool: Networks to match through, or None for an objective that makes its own.
+        pool: Networks to match through; None for gradient matching, which makes its own.
         config: The objective's settings.
         seed: Seed of the run.
         world: The ranks that share the classes.

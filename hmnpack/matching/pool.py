@@ -76,10 +76,6 @@ class Pool:
                 value.copy_(final[name])
         return self._runner
 
-    def copy_between(self, index: int, part: float) -> FeatureNetwork:
-        """Return a network of one's own, to be trained, with the weights of :meth:`between`."""
-        return copy.deepcopy(self.between(index, part)).requires_grad_(True).train()
-
 
 def pool_of(  # noqa: PLR0913
     data: RealData,

@@ -61,8 +61,6 @@ RUNS = {
     "resnet": {"pool.network.name": "resnet-ap", "pool.size": 1, "match.steps": 2},
     "gradient": GRADIENT,
     "gradient_l1": GRADIENT | {"gradient.distance": "l1"},
-    "gradient_from_the_pool": GRADIENT
-    | {"gradient.start": "pool", "gradient.interpolate": True, "gradient.perturb": 0.05},
     "gradient_of_resnet": GRADIENT
     | {"gradient.network.name": "resnet-ap", "gradient.networks": 1, "gradient.inner_steps": 1},
     "pruned": {"prune.strategy": "double-end"}

@@ -7,10 +7,9 @@ import torch
 
 from hmnpack.augment import draw
 from hmnpack.container import HMN, new_container
-from hmnpack.matching import GradientMatching, Match, pool_of
+from hmnpack.matching import GradientMatching, Match
 from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.gradient import _added
-from hmnpack.matching.learner import perturb
 from hmnpack.matching.sampling import EpochSampler, choose_instances
 from hmnpack.networks import build_network
 from hmnpack.networks import derivatives as derivatives_module
@@ -62,9 +61,9 @@ def new_hmn(norm):
     return container
 
 
-def ready(real, config, pool=None):
+def ready(real, config):
     """An objective whose network has begun, in float64."""
-    objective = GradientMatching(Match(real, pool, config, 5))
+    objective = GradientMatching(Match(real, None, config, 5))
     begin = objective.learner.begin
 
     def begin_double(number):
@@ -226,31 +225,12 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(real,
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
 
 
-def test_networks_from_the_pool(real, pool_config, tmp_path):
-    pool = pool_of(real, pool_config, 0, tmp_path)
-    config = changed(SMALL, start="pool", train_images=0)
-    objective = GradientMatching(Match(real, pool, config, 5))
-    objective.learner.begin(0)
-    taken = objective.learner.network
-    trained = [pool.trained(index).state_dict() for index in range(len(pool))]
-    same = [all(torch.equal(a[k], taken.state_dict()[k]) for k in a) for a in trained]
-    assert sum(same) == 1
-    between = GradientMatching(Match(real, pool, changed(config, interpolate=True), 5))
-    between.learner.begin(0)
-    assert not torch.equal(between.learner.network.classifier.weight, taken.classifier.weight)
-    between.learner.network.classifier.weight.data.zero_()
-    assert all(state["classifier.weight"].abs().sum() > 0 for state in trained)
-
-
-def test_a_network_is_perturbed_and_trained_before_its_first_step(real):
+def test_a_network_is_trained_before_its_first_step(real):
     train_config = changed(SMALL.train, epochs=1)
-    objective = GradientMatching(
-        Match(real, None, changed(SMALL, perturb=0.3, train=train_config), 5)
-    )
+    objective = GradientMatching(Match(real, None, changed(SMALL, train=train_config), 5))
     objective.learner.begin(2)
     drawn = stream(5, "gradient", "network", 2)
     network = build_network(SMALL.network, classes=3, image=IMAGE, generator=drawn)
-    perturb(network, 0.3, stream(5, "gradient", "perturb", 2))
     train(
         network,
         real.images,
@@ -268,34 +248,6 @@ def test_gradients_of_slices_are_not_added_up_in_bfloat16():
     parts = torch.randn(8, 100, generator=stream(0, "slices")).bfloat16()
     (found,) = _added(iter([SimpleNamespace(weight_gradients=[part]) for part in parts]))
     torch.testing.assert_close(found.double(), parts.double().sum(0), rtol=1e-5, atol=1e-6)
-
-
-def test_a_perturbation_moves_each_filter_by_a_part_of_its_norm():
-    """Random directions are nearly square to each other: two steps s and t move by their root."""
-    moves = [_parts_moved(0.09, stream(seed, "perturb")) for seed in range(40)]
-    middle = torch.stack([parts.mean() for parts in moves])
-    for parts in moves:
-        assert float(parts.max()) < 0.2  # all filters by the same steps
-        assert float(parts.std()) < 0.15 * float(parts.mean())
-    assert float(middle.min()) > 2**0.5 * 0.01  # no step is less than a ninth of the largest
-    assert 0.09 < float(middle.max()) < 2**0.5 * 0.095  # nor is there but one
-
-
-def _parts_moved(most, generator):
-    """Return how far each filter moves, over its norm; biases and norms stay."""
-    drawn = stream(0, "network")
-    network = build_network(SMALL.network, classes=3, image=IMAGE, generator=drawn)
-    network.requires_grad_(False)
-    before = {name: value.clone() for name, value in network.named_parameters()}
-    perturb(network, most, generator)
-    parts = []
-    for name, value in network.named_parameters():
-        moved = value - before[name]
-        if value.dim() == 1:
-            assert moved.abs().sum() == 0
-        else:
-            parts.append(moved.flatten(1).norm(dim=1) / before[name].flatten(1).norm(dim=1))
-    return torch.cat(parts)
 
 
 def test_epochs_without_replacement(real):
