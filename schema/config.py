@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from hmnpack.schema.base import Extended, Frozen
-from hmnpack.schema.container import Activation, OutputRange
+from hmnpack.schema.container import Activation
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.match import MatchConfig
 from hmnpack.schema.training import (
@@ -54,22 +54,10 @@ class ContainerConfig(Extended):
     activation: Activation = Field(
         default="relu", description="Function between the decoder's layers."
     )
-    output: OutputRange = Field(
-        default="sigmoid", description="How the last layer's values become pixels in [0, 1]."
-    )
     norm: Literal["batch", "none"] = Field(
         default="batch",
         description="Normalisation between the decoder's layers: statistics of each batch until "
         "the warm-up ends, then frozen, and folded into the convolutions on writing.",
-    )
-    dataset_std: Positive = Field(
-        default=0.5, description="Standard deviation of the data set's memory at the start."
-    )
-    class_std: Positive = Field(
-        default=0.5, description="Standard deviation of the class memories at the start."
-    )
-    instance_std: Positive = Field(
-        default=0.5, description="Standard deviation of the instance memories at the start."
     )
     instance_channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None,

@@ -47,7 +47,6 @@ SPEC = HmnSpec(
     extractor_channels=2,
     decoder_channels=(3,),
     activation="relu",
-    output="sigmoid",
 )
 
 

@@ -115,7 +115,7 @@ def test_rates_and_moments_of_matching_are_those_of_the_settings(hmn):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_a_container_starts_with_the_spread_that_its_settings_say(hmn):
+def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
     spec = hmn(
         classes=9,
         instances=40,
@@ -126,14 +126,13 @@ def test_a_container_starts_with_the_spread_that_its_settings_say(hmn):
         extractor_channels=8,
         decoder_channels=(60, 7),
     )
-    config = ContainerConfig(dataset_std=0.3, class_std=0.6, instance_std=1.2)
-    container = new_container(spec, config, stream(0, "container"))
+    container = new_container(spec, ContainerConfig(), stream(0, "container"))
     spread = {name: float(value.detach().std()) for name, value in container.named_parameters()}
     # He et al.: of a kernel of 4 x 4 and stride 2, each output adds up 2 x 2 of each channel.
     expected = {
-        "dataset": 0.3,
-        "classwise": 0.6,
-        "instance": 1.2,
+        "dataset": 0.5,
+        "classwise": 0.5,
+        "instance": 0.5,
         "extractor_weight": 30**-0.5,
         "weights.0": (2 / (4 * 33)) ** 0.5,
         "weights.1": (2 / (4 * 60)) ** 0.5,

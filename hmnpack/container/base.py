@@ -11,17 +11,14 @@ from torch.nn import functional as F
 from hmnpack.container.stored import values_of
 from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
-from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
+from hmnpack.schema.container import Activation, ContainerSpec
 
 DECODE_CHUNK = 128
 """Images decoded at a time on a CPU where no gradient is wanted: layers stay in its cache."""
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
     "relu": F.relu,
-    "leaky-relu": F.leaky_relu,
     "gelu": F.gelu,
-    "silu": F.silu,
 }
 
 
@@ -86,39 +83,6 @@ def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
     """Return the container of a bundle, ready to decode; its parameters need no gradient."""
     exact = {name: values_of(tensor) for name, tensor in tensors.items()}
     return CONTAINERS[spec.kind].restored(spec, exact).requires_grad_(False)
-
-
-class _Clamp(torch.autograd.Function):
-    """Clamping to [0, 1] from which pixels come back, and beyond which none is driven.
-
-    Its true gradient is 0 outside, so that a pixel there stays for ever. If all of the gradient
-    passed, what drives a pixel out would drive it ever further, at the expense of all others that
-    its weights have a part in.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(values)
-        return values.clamp(0, 1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        (values,) = ctx.saved_tensors
-        away = ((values < 0) & (gradient > 0)) | ((values > 1) & (gradient < 0))
-        return gradient.masked_fill(away, 0)
-
-
-def to_range(values: Tensor, output: OutputRange) -> Tensor:
-    """Map decoded values to pixels.
-
-    ``clamp`` lets the gradient pass where it leads a pixel back, see :class:`_Clamp`.
-    """
-    if output == "sigmoid":
-        return torch.sigmoid(values)
-    if output == "clamp":
-        clamped: Tensor = _Clamp.apply(values)
-        return clamped
-    return values
 
 
 def decoded_in_chunks(decode: Callable[[Tensor], Tensor], indices: Tensor) -> Tensor:

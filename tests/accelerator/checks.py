@@ -57,7 +57,7 @@ RUNS = {
     "features": {},
     "views_of_their_own": {"match.views": 0},
     "characteristic": {"match.objective": "characteristic"},
-    "clamped": {"container.output": "clamp", "container.norm": "none"},
+    "without_norms": {"container.norm": "none"},
     "resnet": {"pool.network.name": "resnet-ap", "pool.size": 1, "match.steps": 2},
     "gradient": GRADIENT,
     "gradient_l1": GRADIENT | {"gradient.distance": "l1"},

@@ -37,7 +37,6 @@ SPEC = HmnSpec(
     extractor_channels=2,
     decoder_channels=(4,),
     activation="relu",
-    output="sigmoid",
 )
 SMALL = GradientConfig(
     networks=2,
