@@ -261,7 +261,7 @@ def _margins(run: Run) -> Part:
     """Return the trainings on all images, which tell how hard each is."""
     prune = run.config.prune
     per_image = flops.network_flops(run.layers(prune.network), flops.TRAINING)
-    shown = prune.seeds * prune.margins.epochs * run.spec.images
+    shown = prune.seeds * prune.margin_epochs * run.spec.images
     return Part("training", shown * per_image, prune.margins.precision, prune.seeds)
 
 

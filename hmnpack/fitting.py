@@ -25,7 +25,9 @@ REPORT_EVERY = 10
 """Steps between reports: each waits for the device once."""
 
 _STAGES = ("warm-up", "matching", "gradient", "pruning")
-_WARMUP_BETAS = (0.9, 0.99)
+_BETAS = (0.9, 0.99)
+"""Adam's decays of the mean gradient and of the squared one (paper appendix C.2)."""
+
 _DROPS = (0.6, 0.8)
 """Parts of the networks after which the rate of gradient matching falls (paper appendix C.2)."""
 
@@ -130,7 +132,7 @@ class Fitting:
         if self.is_past(stage):
             return
         world = self.world if objective.is_shared else ALONE
-        fit = _Fit(container, objective, ContainerAdam(container, _betas(config), world))
+        fit = _Fit(container, objective, ContainerAdam(container, _BETAS, world))
         first = self._restored(stage, fit)
         # What ranks computed each for itself may differ in last digits from device to device.
         self.world.broadcast([*container.parameters(), *container.buffers()])
@@ -267,15 +269,7 @@ def learning_rate(config: StageConfig, step: int) -> float:
     if isinstance(config, GradientConfig):
         part = step // config.inner_steps / config.networks
         return config.lr * 0.1 ** sum(part >= drop for drop in _DROPS)
-    end = config.lr_end if isinstance(config, MatchConfig) else 0.0
-    part = (1 + math.cos(math.pi * step / config.steps)) / 2
-    return end + (config.lr - end) * part
-
-
-def _betas(config: StageConfig) -> tuple[float, float]:
-    if isinstance(config, WarmupConfig):
-        return _WARMUP_BETAS
-    return config.beta1, config.beta2
+    return config.lr * ((1 + math.cos(math.pi * step / config.steps)) / 2)
 
 
 def _finite(step: _Step) -> float:

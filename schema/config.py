@@ -13,7 +13,6 @@ from hmnpack.schema.training import (
     MATCHING_AUGMENTATIONS,
     TRAINING_AUGMENTATIONS,
     Augmentation,
-    Decay,
     Fraction,
     NetworkConfig,
     Positive,
@@ -154,8 +153,6 @@ class GradientConfig(Frozen):
         description="Adam learning rate at the start; it falls to a tenth after 60 % and after "
         "80 % of the networks.",
     )
-    beta1: Decay = Field(default=0.9, description="Adam's decay of the mean gradient.")
-    beta2: Decay = Field(default=0.99, description="Adam's decay of the squared gradient.")
     augment: tuple[Augmentation, ...] = Field(
         default=MATCHING_AUGMENTATIONS,
         description="Augmentations, one draw per class and step for real and synthetic alike; "
@@ -200,10 +197,11 @@ class PruneConfig(Frozen):
     seeds: int = Field(
         default=3, ge=1, le=1000, description="Trainings that each image's margin is the mean of."
     )
-    margins: TrainConfig = Field(
-        default=TrainConfig(epochs=200, weight_decay=0.0002, cutmix=0.0),
-        description="How a network is trained for margins, which are added up over its epochs "
-        "(an image that is cut-mixed shows another's margin, too).",
+    margin_epochs: int = Field(
+        default=200,
+        ge=1,
+        description="Epochs of a network that is trained for margins, which are added up over "
+        "them; else it is trained by `train`, without CutMix.",
     )
     networks: int = Field(
         default=1, ge=1, le=1000, description="Networks trained to judge each beta."
@@ -217,6 +215,11 @@ class PruneConfig(Frozen):
         ge=0,
         description="Fewest optimiser steps of a network that judges; few images get more epochs.",
     )
+
+    @property
+    def margins(self) -> TrainConfig:
+        """How a network is trained for margins: a cut-mixed image would show another's, too."""
+        return self.train.model_copy(update={"epochs": self.margin_epochs, "cutmix": 0.0})
 
 
 class CompressConfig(Frozen):

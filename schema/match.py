@@ -9,7 +9,6 @@ from hmnpack.schema.base import Extended
 from hmnpack.schema.training import (
     MATCHING_AUGMENTATIONS,
     Augmentation,
-    Decay,
     Fraction,
     Positive,
     Precision,
@@ -36,14 +35,7 @@ class MatchConfig(Extended):
     synthetic_batch: int = Field(
         default=32, ge=1, description="Synthetic images per class and step, at most."
     )
-    lr: Positive = Field(default=0.01, description="Adam learning rate, falling by a cosine.")
-    lr_end: float = Field(
-        default=0.0,
-        ge=0,
-        description="Learning rate that the cosine falls towards; the step after the last has it.",
-    )
-    beta1: Decay = Field(default=0.9, description="Adam's decay of the mean gradient.")
-    beta2: Decay = Field(default=0.99, description="Adam's decay of the squared gradient.")
+    lr: Positive = Field(default=0.01, description="Adam learning rate, falling to 0 by a cosine.")
     part_images: int = Field(
         default=0,
         ge=0,

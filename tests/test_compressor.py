@@ -237,7 +237,7 @@ def test_a_paused_run_outlives_settings_that_are_refused(run, tmp_path):
 
 
 def test_a_resumed_run_trains_no_pool_that_it_has_done_with(run, tmp_path, monkeypatch):
-    settings = {"prune": {"strategy": "easy", "seeds": 2, "margins": {"epochs": 1}}}
+    settings = {"prune": {"strategy": "easy", "seeds": 2, "margin_epochs": 1}}
     document = with_settings(recipe_of("smoke").model_dump(), settings)
     config = CompressConfig.model_validate(document)
     run(tmp_path / "whole.hmn", config=config)

@@ -266,7 +266,7 @@ class TestPruning:
             betas=(0.0, 0.5, 1.0),
             network=NetworkConfig(width=4, depth=2),
             seeds=1,
-            margins=TrainConfig(epochs=2, batch=4),
+            margin_epochs=2,
             networks=2,
             train=TrainConfig(epochs=1, batch=3),
             min_steps=3,

@@ -214,7 +214,7 @@ PRUNED = PruneConfig(
     betas=(0.0, 0.9),
     network=NetworkConfig(width=4, depth=2),
     seeds=2,
-    margins=TrainConfig(epochs=2, cutmix=0.0),
+    margin_epochs=2,
     train=TrainConfig(epochs=2),
     min_steps=0,
 )

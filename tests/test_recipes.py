@@ -60,7 +60,6 @@ def test_what_all_data_sets_of_the_paper_share(data):
     assert config.recipe == "paper"
     assert (gradient.networks, gradient.inner_steps, gradient.steps) == (1000, 200, 200_000)
     assert (gradient.real_batch, gradient.synthetic_batch) == (64, 128)
-    assert (gradient.beta1, gradient.beta2) == (0.9, 0.99)
     assert gradient.augment == ("brightness", "saturation", "contrast", "crop", "cutout")
     assert (train.lr, train.momentum, train.weight_decay) == (0.01, 0.9, 0.0005)
     assert (train.batch, train.schedule) == (64, "constant")

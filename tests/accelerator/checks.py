@@ -45,9 +45,9 @@ GRADIENT = {
     **{"gradient.real_batch": 8, "gradient.synthetic_batch": 4},
 }
 PRUNE = {
-    **{"margins.epochs": 2, "train.epochs": 2, "min_steps": 2, "seeds": 2, "network.width": 4},
+    **{"margin_epochs": 2, "train.epochs": 2, "min_steps": 2, "seeds": 2, "network.width": 4},
     **{"network.depth": 2, "betas": [0.0, 0.5]},
-    **{"margins.precision": "float32", "train.precision": "float32"},
+    "train.precision": "float32",
 }
 JUDGE = {
     **{"network.width": 4, "network.depth": 2, "train.epochs": 2, "min_steps": 2, "repeats": 2},
