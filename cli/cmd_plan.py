@@ -73,7 +73,7 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     config = settings.config(shape_of(source), default_recipe(device.type))
     classes, image = len(source.classes), source.image
     spec = planned(ipc, classes, image, config.container)
-    refuse_early(config, spec, device, ALONE)
+    refuse_early(config, spec, ALONE)
     cost = estimate(config, spec, len(source.train), device, ipc=ipc)
     shown = Planned(source, config, spec, budget_of(ipc, classes, image), cost)
     (_print_json if as_json else _print_tables)(shown)

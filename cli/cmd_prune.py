@@ -91,7 +91,7 @@ class Request:
     help="Networks to train at a time [default: 1 on a CPU, else all].",
 )
 @work_option
-@set_option("margins.epochs=50", "hmnpack settings --of prune")
+@set_option("margin_epochs=50", "hmnpack settings --of prune")
 @config_option
 @source_options
 @click.option("--force", is_flag=True, help="Replace FILE.hmn.")

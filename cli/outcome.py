@@ -80,7 +80,7 @@ def _notes(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> Iterator[
 
     unseen = any(one.score.protocol.held_out for one in found.values())
     if unseen and chosen_by_held_out(manifest):
-        yield "bundle: a little too good, as these images chose its beta or when to stop"
+        yield "bundle: a little too good, as these images chose its beta"
     for name, one in found.items():
         prefix = f"{name}, " if len(found) > 1 else ""
         for row in one.rows:

@@ -104,7 +104,7 @@ def _value(text: str) -> object:
     try:
         parsed: object = json.loads(text)
     except ValueError:
-        return text  # so that match.blocks=last needs no quotes
+        return text  # so that container.norm=none needs no quotes
     return parsed
 
 

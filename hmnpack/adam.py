@@ -1,25 +1,18 @@
-"""Adam over a container, some classes at a time.
+"""Adam over a container whose classes several ranks share.
 
-Rows that belong to classes are optimised as views of their parameter, block by block: a step on
-one block leaves the others where they are, their averages and their counts of steps too, and a
-rank keeps averages for its own classes alone. What is saved is the same however the classes were
-cut, so a run can go on with another number of ranks.
+Rows that belong to classes are optimised as views of their parameter: a rank steps on, and keeps
+averages of, its own classes alone. What is saved is the same however the classes were shared, so a
+run can go on with another number of ranks.
 """
-
-from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hmnpack.container import Container
 from hmnpack.ranks import World
-from hmnpack.schema.tiers import TierRates
 
 State = dict[str, dict[str, Tensor]]
 """Parameter name -> ``step`` (a scalar), ``exp_avg`` and ``exp_avg_sq`` (of its shape)."""
-
-_ALIKE = TierRates()
 
 
 class ContainerAdam:
@@ -28,55 +21,40 @@ class ContainerAdam:
     Args:
         container: On its device; its parameters keep their identity.
         betas: Decay of the mean gradient and of the squared gradient.
-        blocks: This rank's classes, cut into the blocks that are stepped on separately.
-        world: The ranks whose gradients of shared parameters are added up.
-        rates: Factors on the learning rate of each tier of the container.
+        world: The ranks that share the classes, whose gradients of shared parameters are added up.
     """
 
-    def __init__(
-        self,
-        container: Container,
-        betas: tuple[float, float],
-        blocks: Sequence[range],
-        world: World,
-        rates: TierRates = _ALIKE,
-    ) -> None:
+    def __init__(self, container: Container, betas: tuple[float, float], world: World) -> None:
         self.container = container
-        self.blocks = blocks
         self.world = world
+        self.own = world.share(container.spec.classes)
         self.shared: dict[str, Tensor] = {}
-        self.rows: list[dict[str, Tensor]] = [{} for _ in blocks]
+        self.rows: dict[str, Tensor] = {}
         for name, parameter in container.named_parameters():
-            if name not in container.by_class:
+            if name in container.by_class:
+                self.rows[name] = self._own(parameter.detach()).requires_grad_()
+            else:
                 self.shared[name] = parameter
-                continue
-            for block, views in zip(blocks, self.rows, strict=True):
-                views[name] = self._rows(parameter.detach(), block).requires_grad_()
-        groups = [
-            {"params": parameters, "factor": factor}
-            for factor, parameters in self._by_factor(rates).items()
-        ]
-        self.optimiser: torch.optim.Adam = torch.optim.Adam(groups, betas=betas)
+        every = [*self.shared.values(), *self.rows.values()]
+        self.optimiser: torch.optim.Adam = torch.optim.Adam(every, betas=betas)
 
     def set_rate(self, rate: float) -> None:
-        """Set the learning rate of the steps to come, of a tier whose factor is 1."""
+        """Set the learning rate of the steps to come."""
         for group in self.optimiser.param_groups:
-            group["lr"] = group["factor"] * rate
+            group["lr"] = rate
 
-    def step(self, loss: Tensor, block: int) -> None:
-        """Take one step down a loss that depends on one block of classes, and on what is shared."""
+    def step(self, loss: Tensor) -> None:
+        """Take one step down a loss of the own classes, and of what is shared."""
         self.container.zero_grad()
         loss.backward()
         self.world.add(
             parameter.grad for parameter in self.shared.values() if parameter.grad is not None
         )
-        parameters = dict(self.container.named_parameters())
-        for name, view in self.rows[block].items():
-            grad = parameters[name].grad
-            view.grad = None if grad is None else self._rows(grad, self.blocks[block])
+        for name, parameter in self.container.named_parameters():
+            if name in self.rows:
+                grad = parameter.grad
+                self.rows[name].grad = None if grad is None else self._own(grad)
         self.optimiser.step()
-        for view in self.rows[block].values():
-            view.grad = None
 
     @torch.no_grad()
     def state(self) -> State:
@@ -93,53 +71,37 @@ class ContainerAdam:
 
     @torch.no_grad()
     def restore(self, state: State) -> None:
-        """Take up what :meth:`state` gave, for any cut of the classes."""
+        """Take up what :meth:`state` gave, however the classes were shared."""
         for name, saved in state.items():
             if name in self.shared:
                 self.optimiser.state[self.shared[name]] = _like(self.shared[name], saved)
                 continue
-            for block, views in zip(self.blocks, self.rows, strict=True):
-                own = {
-                    key: value if value.dim() == 0 else self._rows(value, block)
-                    for key, value in saved.items()
-                }
-                self.optimiser.state[views[name]] = _like(views[name], own)
+            own = {
+                key: value if value.dim() == 0 else self._own(value) for key, value in saved.items()
+            }
+            self.optimiser.state[self.rows[name]] = _like(self.rows[name], own)
 
     @torch.no_grad()
     def collect(self) -> None:
         """Give every rank the rows of all classes; every rank calls this together."""
         parameters = self.container.named_parameters()
-        rows = [parameter for name, parameter in parameters if name not in self.shared]
+        rows = [parameter for name, parameter in parameters if name in self.rows]
         self.world.collect(rows, self.container.spec.classes)
 
-    def _by_factor(self, rates: TierRates) -> dict[float, list[Tensor]]:
-        """Return all that is optimised by the factor of its tier: one list, where all are alike."""
-        found: dict[float, list[Tensor]] = {}
-        for parameters in (self.shared, *self.rows):
-            for name, parameter in parameters.items():
-                factor = rates.factor(self.container.tier_of(name))
-                found.setdefault(factor, []).append(parameter)
-        return found
-
-    def _rows(self, values: Tensor, block: range) -> Tensor:
+    def _own(self, values: Tensor) -> Tensor:
+        """Return the own classes' rows of a parameter, or of what has its shape: a view."""
         each = len(values) // self.container.spec.classes
-        return values[block.start * each : block.stop * each]
+        return values[self.own.start * each : self.own.stop * each]
 
     def _collect(self, name: str, parameter: Tensor, found: State) -> None:
         """Add the averages of all classes' rows of one parameter, if steps were taken."""
-        whole: dict[str, Tensor] = {}
-        steps = torch.zeros(())
-        for block, views in zip(self.blocks, self.rows, strict=True):
-            state: dict[str, Any] = self.optimiser.state[views[name]]
-            for key, value in state.items():
-                if value.dim() == 0:
-                    steps = value.clone()
-                else:
-                    rows = whole.setdefault(key, torch.zeros_like(parameter))
-                    self._rows(rows, block).copy_(value)
+        own = self.optimiser.state[self.rows[name]]
+        whole = {key: torch.zeros_like(parameter) for key, value in own.items() if value.dim() > 0}
+        for key, rows in whole.items():
+            self._own(rows).copy_(own[key])
         self.world.collect(whole.values(), self.container.spec.classes)
         if whole:
-            found[name] = {"step": steps, **whole}
+            found[name] = {"step": own["step"].clone(), **whole}
 
 
 def _like(parameter: Tensor, saved: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -189,7 +189,7 @@ def plan(
         ipc: Budget, in images per class.
         classes: Number of classes K.
         image: Shape of the images.
-        config: Activation and output range, which cost nothing; channels of an image's memory and
+        config: Activation, which costs nothing; channels of an image's memory and
             of the decoder; the decoder's width and the images of each class to aim at.
         over_budget: Take the count that is to be pruned back to the budget.
 
@@ -303,7 +303,6 @@ def _spec(channels: Channels, classes: int, image: ImageShape, config: Container
             decoder_channels=decoder,
             activation=config.activation,
             dtype=config.dtype,
-            output=config.output,
         )
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")

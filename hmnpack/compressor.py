@@ -37,7 +37,7 @@ from hmnpack.preflight import refuse_classes, refuse_early
 from hmnpack.probe import Probe
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.ranks import World, joined
-from hmnpack.recipes import default_recipe, pool_stages, recipe_of, shape_of
+from hmnpack.recipes import default_recipe, needs_pool, recipe_of, shape_of
 from hmnpack.runtime import (
     Listener,
     choose_device,
@@ -216,17 +216,17 @@ def _condensed(
         )
     image, classes = source.image, len(source.classes)
     spec = plan(run.ipc, classes, image, config.container, over_budget=over)
-    refuse_early(config, spec, run.device, run.world)
+    refuse_early(config, spec, run.world)
     key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     kept, held_out = seen_and_held_out(source.train, config)
     refuse_settings(config.prune, len(held_out))
     real = _real_data(source, kept, run.device)
-    probe, judges = _probe(held_out, real, config, options.probes), _judges(held_out, real, config)
+    probe = _probe(held_out, real, config, options.probes)
     if checkpoint is not None:  # only now, as it may end a paused run
         run.open(checkpoint, key)
     clock = Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
-    fitting = Fitting(clock, checkpoint, run.listener, world=run.world, probe=probe, judges=judges)
+    fitting = Fitting(clock, checkpoint, run.listener, world=run.world, probe=probe)
     container = _learned(real, spec, config, fitting, _Means(cache, run.max_memory()))
     if not over:
         return _bundle(source, real, container, config, run.ipc)
@@ -273,14 +273,6 @@ def _probe(held_out: Split, real: RealData, config: CompressConfig, count: int) 
     )
 
 
-def _judges(held_out: Split, real: RealData, config: CompressConfig) -> dict[str, Probe]:
-    stages = {"matching": config.match.stopping, "gradient": config.gradient.stopping}
-    judges = {
-        stage: _probe(held_out, real, config, stopping.probes) for stage, stopping in stages.items()
-    }
-    return {stage: judge for stage, judge in judges.items() if judge is not None}
-
-
 @dataclass(frozen=True)
 class _Means:
     """Where trained networks are kept, and how much memory a chunk of classes may take."""
@@ -294,18 +286,18 @@ def _learned(
 ) -> Container:
     """Return the container after all stages."""
     world, pool = fitting.world, None
-    if not all(fitting.is_past(stage) for stage in pool_stages(config)):
+    if needs_pool(config) and not fitting.is_past("matching"):
         pool, real = _pool(real, spec, config, fitting, means.cache)
     container = new_container(spec, config.container, stream(config.seed, "container"))
     container.to(real.device)
-    _warm_up(container, real, pool, config, fitting)
+    _warm_up(container, real, config, fitting)
     if config.match.steps and not fitting.is_past("matching"):
         match = Match(real, pool, config.match, config.seed, world, means.max_memory)
         fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
     if config.gradient.steps:
         check = partial(fitting.check, "a network to match through was trained")
         most = means.max_memory
-        gradient = Match(real, pool, config.gradient, config.seed, world, most, check=check)
+        gradient = Match(real, None, config.gradient, config.seed, world, most, check=check)
         fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
     return container
 
@@ -313,12 +305,12 @@ def _learned(
 def _pool(
     real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, cache: Path
 ) -> tuple[Pool, RealData]:
-    """Return the networks, and the images in parts where a stage to come has a use for these."""
+    """Return the networks, and the images in parts, if classes are cut into some."""
     world, parts = fitting.world, config.match.parts_of(spec.each)
     with world.leader_first():
         check = partial(fitting.clock.check, "the pool was trained")
         pool = pool_of(real, config.pool, config.seed, cache / "pool", fitting.listener, check)
-    if parts > 1 and not fitting.is_past("matching"):
+    if parts > 1:
         real = in_parts(real, pool.trained(0), parts, spec.each, config.seed)
     if real.parts is not None:
         world.broadcast([real.parts])  # another rank's arithmetic may cut a little elsewhere
@@ -326,19 +318,14 @@ def _pool(
 
 
 def _warm_up(
-    container: Container,
-    real: RealData,
-    pool: Pool | None,
-    config: CompressConfig,
-    fitting: Fitting,
+    container: Container, real: RealData, config: CompressConfig, fitting: Fitting
 ) -> None:
     """Fit the container to real images, then end its norms' dependence on the batch."""
     if fitting.is_past("warm-up"):
         return
     warmup = config.warmup
     if warmup.images != "none" and warmup.steps:
-        counts = container.spec.counts
-        targets = targets_of(real, pool, counts, warmup.images, config.seed)
+        targets = targets_of(real, container.spec.counts, config.seed)
         objective = Reconstruction(targets, warmup, config.seed)
         fitting.run("warm-up", container, objective, warmup)
     if isinstance(container, HMN):

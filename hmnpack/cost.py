@@ -1,10 +1,8 @@
 """What a run costs, stage by stage: operations, and memory at the peak (pure arithmetic).
 
-Left out, at a few per cent in all: augmentation, normalisation, pooling, k-means, the optimisers,
-quick networks that only watch, and the distances of features: those of `mmd` and `characteristic`
-come to a tenth of feature matching with 64 real and 32 synthetic images of each class, and so does
-the regression of `krr`, beside the pass that it takes. Early stopping may leave out steps; they are
-counted, with the quick networks that would judge.
+Left out, at a few per cent in all: augmentation, normalisation, pooling, parts, the optimisers,
+quick networks that only watch, and the distances of features: that of `characteristic` comes to a
+tenth of feature matching with 64 real and 32 synthetic images of each class.
 
 Memory is a model: the images, networks with gradients and momentum, and what they take while they
 work (:mod:`hmnpack.footprint`).
@@ -27,7 +25,6 @@ from hmnpack.footprint import (
     weight_bytes,
 )
 from hmnpack.preflight import networks_of
-from hmnpack.probe import images_shown, quick_network, quick_training
 from hmnpack.pruning import hardest_of, needs_held_out
 from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.recipes import needs_pool
@@ -40,7 +37,6 @@ from hmnpack.schema.config import (
     TrainConfig,
 )
 from hmnpack.schema.container import HmnSpec
-from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.training import TEST_BATCH, images_at_a_time, schedule_of
 
 Work = Literal["training", "features", "gradients", "decoding"]
@@ -140,17 +136,6 @@ def is_known(config: CompressConfig) -> bool:
     return all(flops.is_counted(used.network) for used in networks_of(config))
 
 
-def gradient_network_of(config: CompressConfig) -> NetworkConfig:
-    """Return the architecture of gradient matching: where it starts from the pool, the pool's."""
-    starts_from_pool = config.gradient.start == "pool"
-    return config.pool.network if starts_from_pool else config.gradient.network
-
-
-def feature_network_of(config: CompressConfig) -> NetworkConfig:
-    """Return the architecture of feature matching: where there is a queue, the queue's."""
-    return config.match.queue.network if config.match.queue.size else config.pool.network
-
-
 def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     """Return the synthetic images of each class in a step of feature matching."""
     return min(match.synthetic_batch, spec.each // match.parts_of(spec.each))
@@ -170,15 +155,12 @@ def _pool(run: Run) -> Stage:
 
 def _warm_up(run: Run) -> Stage:
     warmup, batch = run.config.warmup, min(run.config.warmup.batch, run.spec.images)
-    parts = [_decoding(run, warmup.steps, batch, pieces=1)]
-    if warmup.uses_pool:
-        per_image = flops.network_flops(run.layers(run.config.pool.network), flops.FEATURES)
-        parts.append(Part("features", run.images * per_image, "float32"))
-    return Stage("warm-up", tuple(parts), _data_bytes(run) + decoder_bytes(run.spec, batch))
+    part = _decoding(run, warmup.steps, batch, pieces=1)
+    return Stage("warm-up", (part,), _data_bytes(run) + decoder_bytes(run.spec, batch))
 
 
 def _feature_matching(run: Run) -> Stage:
-    match, network = run.config.match, feature_network_of(run.config)
+    match, network = run.config.match, run.config.pool.network
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
     view = kept_bytes(match, network, run.spec.image, classes)
@@ -186,42 +168,17 @@ def _feature_matching(run: Run) -> Stage:
     kept, looks = _views(match, views, view, run.view_bytes)
     real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)
     per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
-    if match.krr:  # the last features of all synthetic images are computed before any way back
-        per_image += flops.network_flops(layers, flops.FEATURES)
-    if match.through_trained:
-        per_image += flops.network_flops(layers, flops.LOSS_TO_IMAGES)
     parts = (
         Part(
             "features", classes * (real + match.steps * each * per_image), match.precision, classes
         ),
         _decoding(run, match.steps, classes * each, pieces=classes),
-        *_queue(run),
-        *_judging(run, match.stopping),
     )
-    maps = load_of_features(match, network, run.spec.image, each).bytes
-    weights = 2 * (match.queue.size or run.config.pool.size) * weight_bytes(layers)
+    maps = load_of_features(network, run.spec.image, each).bytes
+    weights = 2 * run.config.pool.size * weight_bytes(layers)
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
     memory += max(1, kept) * view
     return Stage("feature matching", parts, memory + (run.feature_classes or classes) * maps)
-
-
-def _queue(run: Run) -> tuple[Part, ...]:
-    """Return the training of the queue's networks, if there is a queue."""
-    match, queue = run.config.match, run.config.match.queue
-    if not queue.size:
-        return ()
-    shown = match.steps * min(queue.trained, queue.size) * queue.steps * queue.train.batch
-    per_image = flops.network_flops(run.layers(queue.network), flops.TRAINING)
-    return (Part("training", shown * per_image, queue.train.precision),)
-
-
-def _judging(run: Run, stopping: StoppingConfig) -> tuple[Part, ...]:
-    """Return the trainings of the quick networks that may end a stage; ranks wait for one."""
-    if not stopping.probes:
-        return ()
-    layers, shown = run.layers(quick_network(run.spec.image)), images_shown(run.spec)
-    operations = stopping.probes * shown * flops.network_flops(layers, flops.TRAINING)
-    return (Part("training", operations, quick_training().precision),)
 
 
 def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tuple[int, int]:
@@ -241,7 +198,7 @@ def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tupl
 
 
 def _gradient_matching(run: Run) -> Stage:
-    gradient, layers = run.config.gradient, run.layers(gradient_network_of(run.config))
+    gradient, layers = run.config.gradient, run.layers(run.config.gradient.network)
     each, classes = min(gradient.synthetic_batch, run.spec.each), run.spec.classes
     synthetic = classes * each
 
@@ -249,26 +206,22 @@ def _gradient_matching(run: Run) -> Stage:
         return images * flops.network_flops(layers, passes)
 
     per_step = work(classes * gradient.real_batch, flops.WEIGHT_GRADIENTS)
-    per_step += work(synthetic, _second_derivatives(run.config))
+    per_step += work(synthetic, _second_derivatives(gradient.network))
     trained = gradient.networks * _images_of_training(gradient, run.images)
-    parts = [
+    parts = (
         Part("gradients", gradient.steps * per_step, gradient.precision, classes),
         Part("training", work(trained, flops.TRAINING), gradient.train.precision),
         _decoding(run, gradient.steps, synthetic, pieces=classes),
-    ]
-    parts += _judging(run, gradient.stopping)
-    if gradient.real == "kmeans":
-        chosen = gradient.networks * run.images
-        parts.append(Part("features", work(chosen, flops.FEATURES), "float32", classes))
+    )
     memory = (
         _data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run, layers, each)
     )
-    return Stage("gradient matching", tuple(parts), memory)
+    return Stage("gradient matching", parts, memory)
 
 
-def _second_derivatives(config: CompressConfig) -> Passes:
+def _second_derivatives(network: NetworkConfig) -> Passes:
     """Return the passes of synthetic images: a ConvNet's derivatives are written by hand."""
-    if gradient_network_of(config).name == "convnet":
+    if network.name == "convnet":
         return flops.SECOND_DERIVATIVES
     return flops.SECOND_DERIVATIVES_BY_AUTOGRAD
 
@@ -308,7 +261,7 @@ def _margins(run: Run) -> Part:
     """Return the trainings on all images, which tell how hard each is."""
     prune = run.config.prune
     per_image = flops.network_flops(run.layers(prune.network), flops.TRAINING)
-    shown = prune.seeds * prune.margins.epochs * run.spec.images
+    shown = prune.seeds * prune.margin_epochs * run.spec.images
     return Part("training", shown * per_image, prune.margins.precision, prune.seeds)
 
 
@@ -349,7 +302,7 @@ def _gradient_bytes(run: Run, layers: tuple[Layer, ...], each: int) -> int:
     its real ones where these are more, and three sets of weight gradients for each class: of real
     and of synthetic images, and the direction of their difference.
     """
-    gradient, network = run.config.gradient, gradient_network_of(run.config)
-    maps = load_of_gradients(network, run.spec.image, each, gradient.real_batch).bytes
+    gradient, image = run.config.gradient, run.spec.image
+    maps = load_of_gradients(gradient.network, image, each, gradient.real_batch).bytes
     weights = weight_bytes(layers)
     return 3 * weights + (run.gradient_classes or run.spec.classes) * (maps + 3 * weights)

@@ -74,11 +74,11 @@ def load(
 class CondensedDataset(Dataset[tuple[Any, Any]]):
     """Decoded images, as torchvision's data sets give real ones.
 
-    Item i is ``(image, label)``: float32 [C, H, W] in [0, 1] (a container whose output range is
-    ``linear`` may leave it), and an int. All images are decoded at the first item and kept. A
-    pickle holds the stored numbers, not the images, so that workers of a loader decode for
-    themselves, and again in each epoch if they are started anew (``persistent_workers=True``
-    keeps them; after a first ``ds[0]``, workers that are forked have the images already).
+    Item i is ``(image, label)``: float32 [C, H, W] in [0, 1], and an int. All images are decoded at
+    the first item and kept. A pickle holds the stored numbers, not the images, so that workers of a
+    loader decode for themselves, and again in each epoch if they are started anew
+    (``persistent_workers=True`` keeps them; after a first ``ds[0]``, workers that are forked have
+    the images already).
 
     Args:
         bundle: What to decode.

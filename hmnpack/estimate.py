@@ -11,8 +11,6 @@ from hmnpack.cost import (
     Run,
     Stage,
     Work,
-    feature_network_of,
-    gradient_network_of,
     is_known,
     stages_of,
     synthetic_each,
@@ -174,7 +172,7 @@ def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device
     """Return how many classes feature matching takes at a time."""
     return feature_classes(
         config.match,
-        feature_network_of(config),
+        config.pool.network,
         spec.image,
         synthetic_each(config.match, spec),
         classes=spec.classes,
@@ -187,7 +185,7 @@ def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.devic
     """Return how many classes gradient matching takes at a time."""
     synthetic = min(config.gradient.synthetic_batch, spec.each)
     return gradient_classes(
-        gradient_network_of(config),
+        config.gradient.network,
         spec.image,
         synthetic=synthetic,
         real=config.gradient.real_batch,

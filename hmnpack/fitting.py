@@ -2,16 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hmnpack.adam import ContainerAdam
-from hmnpack.average import WeightAverage
 from hmnpack.checkpoint import Checkpoint
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings, Diverged, Paused
@@ -21,9 +19,6 @@ from hmnpack.ranks import ALONE, World
 from hmnpack.runtime import Listener
 from hmnpack.schema.config import GradientConfig, MatchConfig, WarmupConfig
 from hmnpack.schema.instances import in_words
-from hmnpack.schema.stopping import StoppingConfig
-from hmnpack.schema.tiers import TierRates
-from hmnpack.stopping import BestWeights
 
 StageConfig = WarmupConfig | MatchConfig | GradientConfig
 
@@ -31,7 +26,9 @@ REPORT_EVERY = 10
 """Steps between reports: each waits for the device once."""
 
 _STAGES = ("warm-up", "matching", "gradient", "pruning")
-_WARMUP_BETAS = (0.9, 0.99)
+_BETAS = (0.9, 0.99)
+"""Adam's decays of the mean gradient and of the squared one (paper appendix C.2)."""
+
 _DROPS = (0.6, 0.8)
 """Parts of the networks after which the rate of gradient matching falls (paper appendix C.2)."""
 
@@ -94,7 +91,6 @@ class Fitting:
         listener: Hears of the progress.
         world: The ranks that share the classes.
         probe: Says now and then how well the images teach, or None.
-        judges: The probes by which a stage may end early, by its name.
     """
 
     def __init__(
@@ -105,14 +101,12 @@ class Fitting:
         *,
         world: World = ALONE,
         probe: Probe | None = None,
-        judges: Mapping[str, Probe] = MappingProxyType({}),
     ) -> None:
         self.clock = clock
         self.checkpoint = checkpoint
         self.listener = listener
         self.world = world
         self.probe = probe
-        self.judges = judges
 
     def is_past(self, stage: str) -> bool:
         """Return whether the checkpoint is of a later stage than this one."""
@@ -124,9 +118,7 @@ class Fitting:
     ) -> None:
         """Take the stage's steps, from the checkpoint's if it is of this stage.
 
-        Every rank calls this together, and ends with the same container. Where the settings say so,
-        it has the mean of the weights over the last steps, or the weights that were judged best,
-        and the steps end where no better ones come.
+        Every rank calls this together, and ends with the same container.
 
         Args:
             stage: ``"warm-up"``, ``"matching"`` or ``"gradient"``.
@@ -137,29 +129,28 @@ class Fitting:
         Raises:
             Paused: after a checkpoint was written, if the run should stop.
             Diverged: if a loss is infinite or not a number; the last checkpoint stays.
+            BadSettings: if classes have unequal numbers of images.
         """
         if self.is_past(stage):
             return
-        fit = _fit(container, objective, config, self.world if objective.blocks else ALONE)
+        _refuse_unequal(container)
+        world = self.world if objective.is_shared else ALONE
+        fit = _Fit(container, objective, ContainerAdam(container, _BETAS, world))
         first = self._restored(stage, fit)
         # What ranks computed each for itself may differ in last digits from device to device.
         self.world.broadcast([*container.parameters(), *container.buffers()])
         self.listener(stage, first, config.steps)
         for step in range(first, config.steps):
-            if fit.best.ended:
-                break
             fit.adam.set_rate(learning_rate(config, step))
             try:
-                loss = _taken(fit, step)
-            except Paused:  # by a check before the step's first loss: nothing is changed yet
+                loss = objective.loss(container, step)
+            except Paused:  # by a check before the loss: nothing is changed yet
                 self._save(_Step(stage, step, config.steps, torch.zeros(())), fit)
                 self.world.wait()
                 raise
-            fit.average.add(step + 1)
-            self._after(_Step(stage, step + 1, config.steps, loss), fit)
-        fit.collect()
-        fit.average.take()
-        fit.best.take()
+            fit.adam.step(loss)
+            self._after(_Step(stage, step + 1, config.steps, loss.detach()), fit)
+        fit.adam.collect()
 
     def check(self, doing: str) -> None:
         """Stop the run here if it should stop; every rank calls this together.
@@ -228,23 +219,12 @@ class Fitting:
             raise Paused(f"paused at {where}; --resume goes on")
 
     def _probed(self, step: "_Step", fit: "_Fit") -> dict[str, float]:
-        """Train the quick network that is due, if one is; return its accuracy.
-
-        One that is there for it judges the weights.
-        """
-        judge = self.judges.get(step.stage)
-        judging = judge is not None and judge.due(step.stage, step.done, step.total)
-        watching = self.probe is not None and self.probe.due(step.stage, step.done, step.total)
-        probe = judge if judging else self.probe if watching else None
-        if probe is None:
+        """Train the quick network that is due, if one is; return its accuracy."""
+        if self.probe is None or not self.probe.due(step.stage, step.done, step.total):
             return {}
-        fit.collect()
-        with fit.average.shown():
-            accuracy = probe(fit.container) if self.world.rank == 0 else math.nan
-            accuracy = self.world.of_leader(accuracy)
-            if judging:
-                fit.best.judged(accuracy)
-        return {"accuracy": accuracy}
+        fit.adam.collect()
+        accuracy = self.probe(fit.container) if self.world.rank == 0 else math.nan
+        return {"accuracy": self.world.of_leader(accuracy)}
 
     def _save(self, step: "_Step", fit: "_Fit") -> None:
         if self.checkpoint is not None:
@@ -253,20 +233,21 @@ class Fitting:
             self.checkpoint.write(stage=step.stage, step=step.done, **state)
 
 
+def _refuse_unequal(container: Container) -> None:
+    if container.spec.smallest < container.spec.largest:
+        raise BadSettings(
+            f"classes of {in_words(container.spec.instances)} images cannot be condensed; give "
+            "every class the same number, and prune the result to other numbers"
+        )
+
+
 @dataclass(frozen=True)
 class _Fit:
-    """What a stage works with: what is fitted, to what, by what, and the mean of its weights."""
+    """What a stage works with: what is fitted, to what, and by what."""
 
     container: Container
     objective: Objective
     adam: ContainerAdam
-    average: WeightAverage
-    best: BestWeights
-
-    def collect(self) -> None:
-        """Give every rank the rows of all classes; every rank calls this together."""
-        self.adam.collect()
-        self.average.collect()
 
     def state(self) -> dict[str, Any]:
         """Return all that the next step depends on; every rank calls this together."""
@@ -275,8 +256,6 @@ class _Fit:
             "container": self.container.state_dict(),
             "adam": self.adam.state(),
             "objective": self.objective.state(),
-            "average": self.average.state(),
-            "best": self.best.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -284,38 +263,6 @@ class _Fit:
         self.container.load_state_dict(state["container"])
         self.adam.restore(state["adam"])
         self.objective.restore(state["objective"])
-        self.average.restore(state.get("average", {}))  # older versions wrote none
-        if "best" in state:
-            self.best.restore(state["best"])
-
-
-def _fit(container: Container, objective: Objective, config: StageConfig, world: World) -> _Fit:
-    if container.spec.smallest < container.spec.largest:
-        raise BadSettings(
-            f"classes of {in_words(container.spec.instances)} images cannot be condensed; give "
-            "every class the same number, and prune the result to other numbers"
-        )
-    blocks = objective.blocks or [range(container.spec.classes)]
-    rates, part = TierRates(), 0.0
-    stopping = StoppingConfig() if isinstance(config, WarmupConfig) else config.stopping
-    if isinstance(config, MatchConfig):
-        rates, part = config, config.average
-    return _Fit(
-        container,
-        objective,
-        ContainerAdam(container, _betas(config), blocks, world, rates),
-        WeightAverage(container, part, config.steps, world),
-        BestWeights(container, stopping),
-    )
-
-
-def _taken(fit: _Fit, step: int) -> Tensor:
-    """Take one step; return its loss on this rank, still on the device."""
-    loss = torch.zeros((), device=next(fit.container.parameters()).device)
-    for block, part in enumerate(fit.objective.losses(fit.container, step)):
-        fit.adam.step(part, block)
-        loss += part.detach()
-    return loss
 
 
 @dataclass(frozen=True)
@@ -329,19 +276,11 @@ class _Step:
 
 
 def learning_rate(config: StageConfig, step: int) -> float:
-    """Return the rate of a step: half a cosine, or a tenth after each drop."""
-    if isinstance(config, GradientConfig) and config.schedule == "drops":
+    """Return the rate of a step: half a cosine; of gradient matching, a tenth after each drop."""
+    if isinstance(config, GradientConfig):
         part = step // config.inner_steps / config.networks
         return config.lr * 0.1 ** sum(part >= drop for drop in _DROPS)
-    end = config.lr_end if isinstance(config, MatchConfig) else 0.0
-    part = (1 + math.cos(math.pi * step / config.steps)) / 2
-    return end + (config.lr - end) * part
-
-
-def _betas(config: StageConfig) -> tuple[float, float]:
-    if isinstance(config, WarmupConfig):
-        return _WARMUP_BETAS
-    return config.beta1, config.beta2
+    return config.lr * ((1 + math.cos(math.pi * step / config.steps)) / 2)
 
 
 def _finite(step: _Step) -> float:

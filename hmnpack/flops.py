@@ -53,9 +53,6 @@ LOGITS = Passes(1, 1, 1)
 FEATURES_TO_IMAGES = Passes(2, 2, 0)
 """Forward and back to the images, through the blocks alone."""
 
-LOSS_TO_IMAGES = Passes(2, 2, 2)
-"""Forward and back to the images."""
-
 TRAINING = Passes(2, 3, 3)
 """Forward, and back to the weights; the images need no gradient."""
 

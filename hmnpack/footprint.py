@@ -16,6 +16,9 @@ FLOAT = 4
 GRIDS = {"characteristic": 4}
 """By objective, the largest side of a map that it takes as it is; of the others any."""
 
+FREQUENCIES = 512
+"""Random frequencies of `characteristic`, for each step and block."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -30,22 +33,19 @@ class Load:
     numbers: int
 
 
-def load_of_features(
-    match: MatchConfig, network: NetworkConfig, image: ImageShape, images: int
-) -> Load:
+def load_of_features(network: NetworkConfig, image: ImageShape, images: int) -> Load:
     """Return what so many images of a class take in feature matching, with the way back.
 
-    Each network keeps its convolutions' outputs, these normalised and passed on, and a quarter of
+    A network keeps its convolutions' outputs, these normalised and passed on, and a quarter of
     them after pooling; on the way back one and a half of the largest come and go.
 
     Args:
-        match: Says whether they also go through the trained network.
         network: What is matched through.
         image: Shape of an image.
         images: Real or synthetic ones.
     """
-    networks, maps = 2 if match.through_trained else 1, _maps(network, image)
-    size = FLOAT * (networks * 9 * sum(maps) // 4 + 3 * max(maps) // 2)
+    maps = _maps(network, image)
+    size = FLOAT * (9 * sum(maps) // 4 + 3 * max(maps) // 2)
     return Load(images * size, images * max(maps))
 
 
@@ -97,7 +97,7 @@ def kept_bytes(match: MatchConfig, network: NetworkConfig, image: ImageShape, cl
 
     Outputs of blocks are a quarter of the convolutions', after pooling, and may be averaged over a
     grid. They are kept of every image where distributions are compared, else only of the images'
-    mean; the last ones also where a regression is made.
+    mean.
 
     Args:
         match: What is compared.
@@ -107,19 +107,17 @@ def kept_bytes(match: MatchConfig, network: NetworkConfig, image: ImageShape, cl
     """
     layers = _convolutions(network, image)
     outputs = [layer.outputs // 4 for layer in layers]
-    cells = match.cells or GRIDS.get(match.objective, 0)
+    cells = GRIDS.get(match.objective, 0)
     grids = [cells**2 * layer.channels for layer in layers]
-    features = list(map(min, outputs, grids)) if cells else outputs
-    compared = sum(features if match.blocks == "all" else features[-1:])
+    compared = sum(map(min, outputs, grids) if cells else outputs)
     images = 1 if match.objective == "features" else match.real_batch
-    shared = frequency_bytes(match, compared) if match.objective == "characteristic" else 0
-    last = match.real_batch * outputs[-1] if match.krr else 0
-    return FLOAT * classes * (images * compared + last) + shared
+    shared = frequency_bytes(compared) if match.objective == "characteristic" else 0
+    return FLOAT * classes * images * compared + shared
 
 
-def frequency_bytes(match: MatchConfig, features: int) -> int:
+def frequency_bytes(features: int) -> int:
     """Return what the frequencies of `characteristic` take, for so many features."""
-    return FLOAT * match.frequencies * features
+    return FLOAT * FREQUENCIES * features
 
 
 def decoder_bytes(spec: HmnSpec, images: int) -> int:

@@ -3,16 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
-
-from hmnpack.errors import BadData
-from hmnpack.matching import (
-    OBJECTIVES,
-    feature_network,
-    refuse_queue,
-    refuse_ranks,
-    refuse_regression,
-)
+from hmnpack.errors import BadData, BadSettings
+from hmnpack.matching import OBJECTIVES, feature_network
 from hmnpack.networks import build_network
 from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.ranks import World
@@ -40,24 +32,22 @@ def refuse_classes(source: Source) -> None:
         )
 
 
-def refuse_early(
-    config: CompressConfig, spec: ContainerSpec, device: torch.device, world: World
-) -> None:
-    """Check a run's settings against each other, its data's shape, its device and its ranks.
+def refuse_early(config: CompressConfig, spec: ContainerSpec, world: World) -> None:
+    """Check a run's settings against each other, its data's shape and its ranks.
 
     Args:
         config: The settings.
         spec: The container that is planned.
-        device: Where the run will be.
         world: Its ranks.
 
     Raises:
         BadSettings: if some stage could not be done.
         MissingExtra: if a network needs a package that is not installed.
     """
-    refuse_ranks(config.gradient, spec.classes, world)
-    refuse_regression(config.match, device, world)
-    refuse_queue(config.match)
+    if world.size > spec.classes:
+        raise BadSettings(
+            f"{world.size} ranks, but {spec.classes} classes; start at most one rank a class"
+        )
     if config.match.steps:
         OBJECTIVES[config.match.objective]
     for used in networks_of(config):
@@ -68,27 +58,22 @@ class Used(NamedTuple):
     """A network that a run builds.
 
     Attributes:
-        setting: Where it is set.
         network: Its architecture.
         gives_features: Whether it must give features of its blocks.
     """
 
-    setting: str
     network: NetworkConfig
-    gives_features: bool
+    gives_features: bool = False
 
 
 def networks_of(config: CompressConfig) -> Iterator[Used]:
     """Give each network that a run builds."""
     if needs_pool(config):
-        yield Used("pool.network", config.pool.network, True)
-    if config.match.steps and config.match.queue.size:
-        yield Used("match.queue.network", config.match.queue.network, True)
-    if config.gradient.networks and config.gradient.start != "pool":
-        is_clustered = config.gradient.real == "kmeans"
-        yield Used("gradient.network", config.gradient.network, is_clustered)
+        yield Used(config.pool.network, gives_features=True)
+    if config.gradient.networks:
+        yield Used(config.gradient.network)
     if config.prune.strategy in BY_MARGIN:
-        yield Used("prune.network", config.prune.network, False)
+        yield Used(config.prune.network)
 
 
 def _refuse_network(used: Used, spec: ContainerSpec) -> None:
@@ -97,4 +82,4 @@ def _refuse_network(used: Used, spec: ContainerSpec) -> None:
         used.network, classes=spec.classes, image=spec.image, generator=stream(0, "preflight")
     )
     if used.gives_features:
-        feature_network(network, f"{used.setting}.name", used.network)
+        feature_network(network, used.network)

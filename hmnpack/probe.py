@@ -19,7 +19,7 @@ from hmnpack.runtime import stream
 from hmnpack.schema.config import COLOUR_CROP, NetworkConfig, TrainConfig
 from hmnpack.schema.container import ContainerSpec, ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training import accuracy, schedule_of, train
+from hmnpack.training import accuracy, train
 
 PROBED_STAGES = ("matching", "gradient")
 """The stages in which there are probes."""
@@ -56,12 +56,6 @@ def quick_network(image: ImageShape, config: ProbeConfig = _DEFAULT) -> NetworkC
     """Return the architecture of a quick network for images of a shape."""
     depth = max(1, min(image.height, image.width).bit_length() - 3)
     return NetworkConfig(width=config.width, depth=depth)
-
-
-def images_shown(spec: ContainerSpec, config: ProbeConfig = _DEFAULT) -> int:
-    """Return how many images the training of one quick network takes, each pass counted."""
-    images = spec.classes * _each(spec, config.images)
-    return schedule_of(quick_training(config), images, config.steps).epochs * images
 
 
 def quick_training(config: ProbeConfig = _DEFAULT) -> TrainConfig:

@@ -52,18 +52,6 @@ def shape_of(source: "Source") -> DataShape:
     return DataShape(name=source.name, classes=len(source.classes), image=source.image)
 
 
-def pool_stages(config: CompressConfig) -> tuple[str, ...]:
-    """Return the stages of a run that use the pool: of `warm-up`, `matching` and `gradient`."""
-    match, gradient = config.match, config.gradient
-    in_parts = match.parts > 1 or match.part_images > 0
-    uses = {
-        "warm-up": config.warmup.uses_pool,
-        "matching": match.steps > 0 and (not match.queue.size or in_parts),
-        "gradient": gradient.networks > 0 and gradient.start == "pool",
-    }
-    return tuple(stage for stage, used in uses.items() if used)
-
-
 def needs_pool(config: CompressConfig) -> bool:
-    """Return whether any stage of a run uses the pool, which is else not trained."""
-    return bool(pool_stages(config))
+    """Return whether a run matches features, which is all that the pool is trained for."""
+    return config.match.steps > 0

@@ -5,16 +5,14 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from hmnpack.schema.base import Extended, Frozen
-from hmnpack.schema.container import Activation, OutputRange
+from hmnpack.schema.container import Activation
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.match import MatchConfig
-from hmnpack.schema.stopping import StoppingConfig
 from hmnpack.schema.training import (
     COLOUR_CROP,
     MATCHING_AUGMENTATIONS,
     TRAINING_AUGMENTATIONS,
     Augmentation,
-    Decay,
     Fraction,
     NetworkConfig,
     Positive,
@@ -55,22 +53,10 @@ class ContainerConfig(Extended):
     activation: Activation = Field(
         default="relu", description="Function between the decoder's layers."
     )
-    output: OutputRange = Field(
-        default="sigmoid", description="How the last layer's values become pixels in [0, 1]."
-    )
     norm: Literal["batch", "none"] = Field(
         default="batch",
         description="Normalisation between the decoder's layers: statistics of each batch until "
         "the warm-up ends, then frozen, and folded into the convolutions on writing.",
-    )
-    dataset_std: Positive = Field(
-        default=0.5, description="Standard deviation of the data set's memory at the start."
-    )
-    class_std: Positive = Field(
-        default=0.5, description="Standard deviation of the class memories at the start."
-    )
-    instance_std: Positive = Field(
-        default=0.5, description="Standard deviation of the instance memories at the start."
     )
     instance_channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None,
@@ -107,20 +93,13 @@ class ContainerConfig(Extended):
 class WarmupConfig(Frozen):
     """Fitting the container to real images, before any matching."""
 
-    images: Literal["none", "random", "kmeans", "easy", "hard"] = Field(
-        default="kmeans",
-        description="Which real images: none (no warm-up), random ones, or of each class by a pool "
-        "network the ones nearest to the k-means centres of its features (`kmeans`), or of the "
-        "least (`easy`) or greatest (`hard`) cross-entropy.",
+    images: Literal["none", "random"] = Field(
+        default="random",
+        description="Which real images: none (no warm-up), or random ones of each class.",
     )
     steps: int = Field(default=1000, ge=0, description="Adam steps of reconstruction.")
     lr: Positive = Field(default=0.02, description="Learning rate, falling to 0 by a cosine.")
     batch: int = Field(default=512, ge=1, description="Images per step.")
-
-    @property
-    def uses_pool(self) -> bool:
-        """Whether a network of the pool chooses the images."""
-        return self.images in {"kmeans", "easy", "hard"} and self.steps > 0
 
 
 class PoolConfig(Frozen):
@@ -136,36 +115,20 @@ class PoolConfig(Frozen):
     )
 
 
-class GradientConfig(Extended):
+class GradientConfig(Frozen):
     """Gradient matching (paper equation 2 and appendix C.2; what they leave out as in IDC)."""
-
-    left_out_if_default: ClassVar = frozenset({"stopping"})
 
     networks: int = Field(
         default=0,
         ge=0,
-        description="Networks matched through, one after another (the paper's training epochs of "
-        "condensing); 0 leaves gradient matching out.",
+        description="Networks matched through, one after another, untrained at first (the paper's "
+        "training epochs of condensing); 0 leaves gradient matching out.",
     )
     inner_steps: int = Field(
         default=200, ge=1, description="Steps with each network (inner iterations)."
     )
     network: NetworkConfig = Field(
         default=NetworkConfig(), description="Architecture of the networks."
-    )
-    start: Literal["fresh", "pool"] = Field(
-        default="fresh",
-        description="Weights that a network starts from: untrained, or one of the pool's.",
-    )
-    interpolate: bool = Field(
-        default=False,
-        description="With `start` at pool: weights drawn uniformly between a network's initial "
-        "and trained ones.",
-    )
-    perturb: Fraction = Field(
-        default=0.0,
-        description="Largest step along each of two random directions, as a part of each "
-        "filter's norm, taken when a network starts.",
     )
     train_images: int = Field(
         default=2000,
@@ -181,27 +144,15 @@ class GradientConfig(Extended):
         description="Of the gradients of the convolution weights: sum of squares, or of absolute "
         "values.",
     )
-    update: Literal["together", "in-turn"] = Field(
-        default="together",
-        description="One optimiser step for all classes, or one after each class.",
-    )
-    real: Literal["random", "kmeans"] = Field(
-        default="random",
-        description="Real images of a step: random ones, or, chosen once per network, the ones "
-        "nearest to the k-means centres of each class in the network's features.",
-    )
     real_batch: int = Field(default=64, ge=1, description="Real images per class and step.")
     synthetic_batch: int = Field(
         default=128, ge=1, description="Synthetic images per class and step, at most."
     )
-    lr: Positive = Field(default=0.01, description="Adam learning rate at the start.")
-    schedule: Literal["drops", "cosine"] = Field(
-        default="drops",
-        description="The rate falls to a tenth after 60 % and after 80 % of the networks, or to "
-        "0 by a cosine over all steps.",
+    lr: Positive = Field(
+        default=0.01,
+        description="Adam learning rate at the start; it falls to a tenth after 60 % and after "
+        "80 % of the networks.",
     )
-    beta1: Decay = Field(default=0.9, description="Adam's decay of the mean gradient.")
-    beta2: Decay = Field(default=0.99, description="Adam's decay of the squared gradient.")
     augment: tuple[Augmentation, ...] = Field(
         default=MATCHING_AUGMENTATIONS,
         description="Augmentations, one draw per class and step for real and synthetic alike; "
@@ -211,9 +162,6 @@ class GradientConfig(Extended):
         default="float32",
         description="Arithmetic of the passes that gradients come from (float32 on CUDA: TF32 in "
         "convolutions, as torch has it); distances are float32.",
-    )
-    stopping: StoppingConfig = Field(
-        default=StoppingConfig(), description="Ending before the last step."
     )
 
     @property
@@ -249,10 +197,11 @@ class PruneConfig(Frozen):
     seeds: int = Field(
         default=3, ge=1, le=1000, description="Trainings that each image's margin is the mean of."
     )
-    margins: TrainConfig = Field(
-        default=TrainConfig(epochs=200, weight_decay=0.0002, cutmix=0.0),
-        description="How a network is trained for margins, which are added up over its epochs "
-        "(an image that is cut-mixed shows another's margin, too).",
+    margin_epochs: int = Field(
+        default=200,
+        ge=1,
+        description="Epochs of a network that is trained for margins, which are added up over "
+        "them; else it is trained by `train`, without CutMix.",
     )
     networks: int = Field(
         default=1, ge=1, le=1000, description="Networks trained to judge each beta."
@@ -266,6 +215,11 @@ class PruneConfig(Frozen):
         ge=0,
         description="Fewest optimiser steps of a network that judges; few images get more epochs.",
     )
+
+    @property
+    def margins(self) -> TrainConfig:
+        """How a network is trained for margins: a cut-mixed image would show another's, too."""
+        return self.train.model_copy(update={"epochs": self.margin_epochs, "cutmix": 0.0})
 
 
 class CompressConfig(Frozen):

@@ -29,8 +29,7 @@ MAX_SHARED_ELEMENTS = 2**30
 MAX_ENLARGEMENT = 8
 """Most that the final resize may enlarge a side (ImageNet-10 of the paper: 224 / 96)."""
 
-Activation = Literal["none", "relu", "leaky-relu", "gelu", "silu"]
-OutputRange = Literal["linear", "clamp", "sigmoid"]
+Activation = Literal["relu", "gelu"]
 Width = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -144,8 +143,9 @@ class HmnSpec(_Stored):
         description="Output channels of the decoder's layers but the last, whose output is the "
         "image; each layer doubles the side.",
     )
-    activation: Activation = Field(description="Function between the decoder's layers.")
-    output: OutputRange = Field(description="How the last layer's values become pixels in [0, 1].")
+    activation: Activation = Field(
+        description="Function between the decoder's layers; a sigmoid follows the last."
+    )
 
     @model_validator(mode="after")
     def _is_not_enlarged_beyond_reason(self) -> Self:

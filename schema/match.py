@@ -1,71 +1,47 @@
 """Settings of feature matching."""
 
 from math import ceil
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
-from hmnpack.schema.queue import QueueConfig
-from hmnpack.schema.stopping import StoppingConfig
-from hmnpack.schema.tiers import TierRates
+from hmnpack.schema.base import Extended
 from hmnpack.schema.training import (
     MATCHING_AUGMENTATIONS,
     Augmentation,
-    Decay,
     Fraction,
     Positive,
     Precision,
 )
 
+FEWEST_PARTS = 4
+"""Of a class that is cut: with 10 to 85 images it keeps more of what its images differ in."""
 
-class MatchConfig(TierRates):
+
+class MatchConfig(Extended):
     """Feature matching (features of each class, through networks from untrained to trained)."""
 
-    left_out_if_empty: ClassVar = frozenset(
-        {"average", "views", "part_images", "classification_images"}
-    )
-    left_out_if_default: ClassVar = TierRates.left_out_if_default | {
-        "parts",
-        "classifier",
-        "farthest",
-        "queue",
-        "stopping",
-    }
+    left_out_if_empty: ClassVar = frozenset({"views", "part_images", "classification_images"})
+    left_out_if_default: ClassVar = frozenset({"farthest"})
 
     objective: str = Field(
         default="features",
         description="Name of the objective, which says what of the features is matched: "
-        "`features` (class means), `mmd` (distributions, by Gaussian kernels), `characteristic` "
-        "(distributions, by their characteristic functions).",
+        "`features` (class means) or `characteristic` (distributions, by their characteristic "
+        "functions).",
     )
     steps: int = Field(ge=0, description="Optimiser steps on the container.")
     real_batch: int = Field(default=64, ge=1, description="Real images per class and step.")
     synthetic_batch: int = Field(
         default=32, ge=1, description="Synthetic images per class and step, at most."
     )
-    lr: Positive = Field(default=0.01, description="Adam learning rate, falling by a cosine.")
-    lr_end: float = Field(
-        default=0.0,
-        ge=0,
-        description="Learning rate that the cosine falls towards; the step after the last has it.",
-    )
-    average: Fraction = Field(
-        default=0.0, description="Last part of the steps whose weights are averaged; 0: none."
-    )
-    beta1: Decay = Field(default=0.9, description="Adam's decay of the mean gradient.")
-    beta2: Decay = Field(default=0.99, description="Adam's decay of the squared gradient.")
-    parts: int = Field(
-        default=1,
-        ge=1,
-        le=1000,
-        description="Parts of like images that each class is cut into, as far as it has images; "
-        "a step matches one part of each class, by its share of the synthetic images.",
-    )
+    lr: Positive = Field(default=0.01, description="Adam learning rate, falling to 0 by a cosine.")
     part_images: int = Field(
         default=0,
         ge=0,
-        description="Synthetic images of a part at most: a class with more has more parts; 0: "
-        "any number.",
+        description="Synthetic images of a part at most. Each class is cut into parts of like "
+        "images, four or more, as far as it has images; a step matches one part of each class, by "
+        "its share of the synthetic images. 0: classes are whole.",
     )
     views: int = Field(
         default=0,
@@ -74,27 +50,11 @@ class MatchConfig(TierRates):
         "round, rounded up to a multiple of a class's parts; the features of a view's real "
         "images are computed once and kept. 0: every step has a view of its own.",
     )
-    blocks: Literal["last", "all"] = Field(
-        default="all", description="Features matched: after the last block, or after each."
-    )
-    scale: Literal["none", "spread"] = Field(
-        default="spread",
-        description="Divide each block's distance by the spread of the real class means, or not.",
-    )
-    cells: int = Field(
-        default=0,
-        ge=0,
-        description="Side of the grid that larger maps of features are averaged over before they "
-        "are matched; 0: what the objective takes (`characteristic` 4, the others maps as they "
-        "are).",
-    )
-    frequencies: int = Field(
-        default=512,
-        ge=1,
-        description="Random frequencies of `characteristic`, for each step and block; else unused.",
-    )
     classification: float = Field(
-        default=0.3, ge=0, description="Weight of a network's cross-entropy."
+        default=0.3,
+        ge=0,
+        description="Weight of the cross-entropy of the network that is matched through; it falls "
+        "to 0 towards the untrained weights.",
     )
     classification_images: int = Field(
         default=0,
@@ -102,30 +62,10 @@ class MatchConfig(TierRates):
         description="Synthetic images of a class up to which that weight is whole; of twice as "
         "many it is half of it, and so on. 0: any number.",
     )
-    classifier: Literal["trained", "between"] = Field(
-        default="trained",
-        description="Whose cross-entropy: the trained network's, or that of the network which is "
-        "matched through, which needs no pass of its own; its weight falls to 0 towards the "
-        "untrained weights.",
-    )
-    krr: float = Field(
-        default=0.0,
-        ge=0,
-        description="Weight of the error that kernel ridge regression on the synthetic images' "
-        "last features makes on the real ones.",
-    )
-    ridge: Positive = Field(
-        default=1e-6,
-        description="Penalty of that regression, as a part of its kernel's mean diagonal.",
-    )
-    interpolate: bool = Field(
-        default=True,
-        description="Match through weights drawn uniformly between a network's initial and "
-        "trained ones (else: the trained ones).",
-    )
     farthest: Fraction = Field(
         default=1.0,
-        description="How far such weights go towards the initial ones: all the way, or a part.",
+        description="Weights to match through are drawn uniformly between a network's trained and "
+        "initial ones: how far they go towards the initial ones, all the way or a part.",
     )
     augment: tuple[Augmentation, ...] = Field(
         default=MATCHING_AUGMENTATIONS,
@@ -135,22 +75,11 @@ class MatchConfig(TierRates):
     precision: Precision = Field(
         default="auto", description="Arithmetic of the networks' forward and backward pass."
     )
-    queue: QueueConfig = Field(
-        default=QueueConfig(), description="Networks to match through instead of the pool's."
-    )
-    stopping: StoppingConfig = Field(
-        default=StoppingConfig(), description="Ending before the last step."
-    )
 
     def classification_of(self, instances: int) -> float:
         """Return the weight of the cross-entropy where a class has so many synthetic images."""
         whole = self.classification_images or instances
         return self.classification * min(1.0, whole / instances)
-
-    @property
-    def through_trained(self) -> bool:
-        """Whether synthetic images also go through the trained network, for its cross-entropy."""
-        return self.classification > 0 and self.classifier == "trained"
 
     def views_of(self, parts: int) -> int:
         """Return the views where each class has so many parts; 0: one a step.
@@ -161,5 +90,6 @@ class MatchConfig(TierRates):
 
     def parts_of(self, instances: int) -> int:
         """Return the parts of a class with so many synthetic images, if it has as many real."""
-        needed = ceil(instances / self.part_images) if self.part_images else 1
-        return min(max(self.parts, needed), instances)
+        if not self.part_images:
+            return 1
+        return min(max(FEWEST_PARTS, ceil(instances / self.part_images)), instances)

@@ -56,16 +56,14 @@ FAST = CompressConfig(
         ),
     ),
     container=ContainerConfig(activation="gelu", min_images=30, decoder_width=32, dtype="I8"),
-    warmup=WarmupConfig(images="random", steps=300, lr=0.02),
+    warmup=WarmupConfig(steps=300),
     match=MatchConfig(
         steps=2300,
         real_batch=128,
         lr=0.04,
-        parts=4,
         part_images=22,
         classification_images=100,
         views=120,
-        classifier="between",
         farthest=0.3,
     ),
 )
@@ -138,7 +136,6 @@ def paper(data: DataShape = CIFAR10) -> CompressConfig:
     return CompressConfig(
         recipe="paper",
         pool=PoolConfig(size=1, network=network, train=TrainConfig(epochs=1), min_steps=0),
-        warmup=WarmupConfig(images="random"),
         match=MatchConfig(steps=0),
         gradient=GradientConfig(
             networks=1000,
@@ -152,11 +149,9 @@ def paper(data: DataShape = CIFAR10) -> CompressConfig:
                 cutmix=1.0 if is_imagenet else 0.5,
             ),
             distance="l1" if is_grey else preset.match_distance,
-            update="together",
             real_batch=64,
             synthetic_batch=128,
             lr=preset.match_lr,
-            schedule="drops",
         ),
         prune=PruneConfig(strategy="double-end", network=network),
     )

@@ -13,9 +13,6 @@ Augmentation = Literal[
     "flip", "brightness", "saturation", "contrast", "crop", "scale", "rotate", "cutout"
 ]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-"""Part of a running mean that stays at each step."""
-
 Positive = Annotated[float, Field(gt=0)]
 
 MATCHING_AUGMENTATIONS: tuple[Augmentation, ...] = (

@@ -47,7 +47,6 @@ def hmn_spec(**changes: object) -> HmnSpec:
         "extractor_channels": 4,
         "decoder_channels": (5,),
         "activation": "gelu",
-        "output": "sigmoid",
     }
     return HmnSpec.model_validate(sizes | changes)
 

@@ -322,7 +322,7 @@ class TestScale:
         changes = scale.condensed(recipe_of("paper"))
         assert changes["gradient.networks"] == 250
         assert changes["gradient.network.width"] == 64
-        assert changes["prune.margins.epochs"] == 50
+        assert changes["prune.margin_epochs"] == 50
         assert "gradient.inner_steps" not in changes
         assert "match.steps" not in changes  # of none, none are left
         judged = scale.judged(PROTOCOLS["paper"](CIFAR10, 1))

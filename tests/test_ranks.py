@@ -28,17 +28,12 @@ FARM = Path(__file__).with_name("rank_farm.py")
 PATIENCE = 120
 FRESH = {"train_images": 12}
 NONE = {"networks": 0}
-POOL = {"start": "pool", "interpolate": True, "perturb": 0.09, "real": "kmeans"}
+UNTRAINED = {"train_images": 0}
 RUNS = {
     "fresh": {"gradient": FRESH},
-    "pool": {"gradient": POOL},
-    "mmd": {"gradient": NONE, "match": {"objective": "mmd"}},
-    "views": {"gradient": NONE, "match": {"parts": 2, "views": 2, "classifier": "between"}},
+    "untrained": {"gradient": UNTRAINED},
+    "views": {"gradient": NONE, "match": {"part_images": 2, "views": 2}},
     "characteristic": {"gradient": NONE, "match": {"objective": "characteristic"}},
-    "average": {
-        "gradient": NONE,
-        "match": {"average": 0.75, "instance_rate": 2.0, "decoder_rate": 0.5},
-    },
 }
 LONG = (
     "--recipe",
@@ -196,13 +191,12 @@ def two(real_torchrun, start, place, whole):
             "written": run | {"output": path("written")},
             "from-1": run | {"output": path("from-1"), "resume": True},
             "paused": run | {"output": path("from-2"), "of_rank": {"1": {"pause_at": 12}}},
-            "averaging": run
-            | RUNS["average"]
-            | {"output": path("averaging"), "of_rank": {"1": {"pause_at": 8}}},
-            "in-turn": run | {"gradient": {"update": "in-turn"}},
+            "matching": run
+            | RUNS["views"]
+            | {"output": path("matching"), "of_rank": {"1": {"pause_at": 8}}},
             "exists": run | {"output": path("fresh")},
             "unfinished": run | {"output": path("from-2")},
-            "other settings": run | {"of_rank": {"1": {"gradient": POOL}}},
+            "other settings": run | {"of_rank": {"1": {"gradient": UNTRAINED}}},
             "other folder": run
             | {"resume": True, "output": path("seen-by-0")}
             | {"of_rank": {"1": {"output": path("seen-by-1")}}},
@@ -266,7 +260,6 @@ def test_a_wish_to_pause_on_one_rank_pauses_all(two):
 @pytest.mark.parametrize(
     ("name", "kind", "text"),
     [
-        ("in-turn", "BadSettings", "use gradient.update=together"),
         ("exists", "OutputExists", "fresh.hmn exists"),
         ("unfinished", "OutputExists", "from-2.hmn.ckpt holds an unfinished run"),
         ("other settings", "BadSettings", "the ranks have different data, settings"),
@@ -303,13 +296,13 @@ def test_one_rank_and_three_go_on_with_the_checkpoint_of_two(two, start, place, 
         assert error == ("BadSettings", "3 ranks, but 2 classes; start at most one rank a class")
 
 
-def test_one_rank_goes_on_with_the_mean_of_two(two, place, whole):
+def test_one_rank_goes_on_with_the_matching_of_two(two, place, whole):
     text = "paused at step 3 of 4 of matching; --resume goes on"
-    assert two.found(0)["averaging"]["error"] == ("Paused", text)
-    output = place / "averaging.hmn"
-    one = compressed(place / "two", output=output, resume=True, **RUNS["average"])
-    assert [event[:2] for event in one["heard"]] == [("matching", 3), ("matching", 4)]
-    assert_same_container(one, whole["average"])
+    assert two.found(0)["matching"]["error"] == ("Paused", text)
+    output = place / "matching.hmn"
+    one = compressed(place / "two", output=output, resume=True, **RUNS["views"])
+    assert [event[:2] for event in one["heard"]][-2:] == [("matching", 3), ("matching", 4)]
+    assert_same_container(one, whole["views"])
 
 
 def test_ranks_talk_and_one_that_leaves_is_noticed(start):

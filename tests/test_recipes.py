@@ -6,7 +6,7 @@ import torch
 import hmnpack
 import hmnpack.compressor
 from hmnpack.errors import BadSettings
-from hmnpack.recipes import RECIPES, default_recipe, needs_pool, pool_stages, recipe_of, shape_of
+from hmnpack.recipes import RECIPES, default_recipe, needs_pool, recipe_of, shape_of
 from hmnpack.runtime import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
@@ -60,9 +60,7 @@ def test_what_all_data_sets_of_the_paper_share(data):
     gradient, train = config.gradient, config.gradient.train
     assert config.recipe == "paper"
     assert (gradient.networks, gradient.inner_steps, gradient.steps) == (1000, 200, 200_000)
-    assert (gradient.start, gradient.interpolate, gradient.perturb) == ("fresh", False, 0)
-    assert (gradient.real, gradient.real_batch, gradient.synthetic_batch) == ("random", 64, 128)
-    assert (gradient.beta1, gradient.beta2, gradient.schedule) == (0.9, 0.99, "drops")
+    assert (gradient.real_batch, gradient.synthetic_batch) == (64, 128)
     assert gradient.augment == ("brightness", "saturation", "contrast", "crop", "cutout")
     assert (train.lr, train.momentum, train.weight_decay) == (0.01, 0.9, 0.0005)
     assert (train.batch, train.schedule) == (64, "constant")
@@ -138,30 +136,8 @@ class TestNeedsPool:
         assert needs_pool(recipe_of("fast"))
         assert needs_pool(changed(recipe_of("paper"), match={"steps": 1}))
 
-    def test_so_does_a_start_from_it(self):
-        config = changed(recipe_of("paper"), gradient={"start": "pool"})
-        assert needs_pool(config)
-        assert not needs_pool(changed(config, gradient={"networks": 0}))
-
-    @pytest.mark.parametrize("images", ["kmeans", "easy", "hard"])
-    def test_so_does_choosing_images_by_its_networks(self, images):
-        config = changed(recipe_of("paper"), warmup={"images": images})
-        assert needs_pool(config)
-        assert not needs_pool(changed(config, warmup={"steps": 0}))
-
-    def test_each_stage_by_itself(self):
-        """So that a resumed run makes none for a stage that is over."""
-        assert pool_stages(recipe_of("fast")) == ("matching",)
-        queue = changed(recipe_of("smoke"), match={"queue": {"size": 4}})
-        assert pool_stages(queue) == ("warm-up",)
-        both = changed(queue, gradient={"networks": 1, "start": "pool"})
-        assert pool_stages(both) == ("warm-up", "gradient")
-
-    def test_where_there_is_a_queue_parts_alone_do(self):
-        config = changed(recipe_of("paper"), match={"steps": 1, "queue": {"size": 3}})
-        assert not needs_pool(config)
-        assert needs_pool(changed(config, match={"parts": 2}))
-        assert needs_pool(changed(config, match={"part_images": 20}))
+    def test_gradient_matching_alone_does_not(self):
+        assert not needs_pool(recipe_of("paper"))
 
 
 class TestCompress:

@@ -26,7 +26,7 @@ import torch
 from hmnpack.adam import ContainerAdam
 from hmnpack.budget import plan
 from hmnpack.container import HMN, new_container
-from hmnpack.cost import Run, gradient_network_of, stages_of
+from hmnpack.cost import Run, stages_of
 from hmnpack.matching import GradientMatching, Match, RealData
 from hmnpack.measure import commit, machine_facts, without_folders
 from hmnpack.ranks import ALONE, World, joined
@@ -112,7 +112,7 @@ def table(ipc: int) -> str:
     for title, name, classes, side, images in SETS:
         shape = ImageShape(channels=3, height=side, width=side)
         run = _run(DataShape(name=name, classes=classes, image=shape), images, ipc)
-        step, network = counted(run), gradient_network_of(run.config)
+        step, network = counted(run), run.config.gradient.network
         speed_ups = [f"{step.speed_up(r):.2f}" if r <= classes else "-" for r in RANKS]
         whole = step.of_ranks(1)
         facts = [title, network.name, f"{whole / 1e12:.1f}", f"{step.matching / whole:.1%}"]
@@ -138,9 +138,8 @@ def sent(run: Run) -> int:
     """Return the bytes that ranks agree on in a step: shared gradients, and the network."""
     rows = run.spec.ledger().rows
     shared = [row.bytes for row in rows if row.name.startswith(("memory.dataset", "decoder."))]
-    return sum(shared) + 4 * sum(
-        layer.weights for layer in run.layers(gradient_network_of(run.config))
-    )
+    layers = run.layers(run.config.gradient.network)
+    return sum(shared) + 4 * sum(layer.weights for layer in layers)
 
 
 class Steps:
@@ -159,13 +158,12 @@ class Steps:
         self.container.freeze()
         self.container.to(data.device)
         self.objective = GradientMatching(Match(data, None, config, 0, world))
-        self.adam = ContainerAdam(self.container, (0.9, 0.99), self.objective.blocks, world)
+        self.adam = ContainerAdam(self.container, (0.9, 0.99), world)
         self.adam.set_rate(config.lr)
 
     def __call__(self, step: int) -> None:
         """Take a step."""
-        for block, loss in enumerate(self.objective.losses(self.container, step)):
-            self.adam.step(loss, block)
+        self.adam.step(self.objective.loss(self.container, step))
 
     def messages(self, step: int) -> None:
         """Send what the ranks send in a step."""

@@ -1,7 +1,7 @@
 """What every container does: hold learnable numbers, and decode any of its images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import torch
@@ -12,18 +12,14 @@ from hmnpack.container.rows import class_of
 from hmnpack.container.stored import values_of
 from hmnpack.registry import Registry
 from hmnpack.schema.config import ContainerConfig
-from hmnpack.schema.container import Activation, ContainerSpec, OutputRange
-from hmnpack.schema.tiers import Tier
+from hmnpack.schema.container import Activation, ContainerSpec
 
 DECODE_CHUNK = 128
 """Images decoded at a time on a CPU where no gradient is wanted: layers stay in its cache."""
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "none": lambda x: x,
     "relu": F.relu,
-    "leaky-relu": F.leaky_relu,
     "gelu": F.gelu,
-    "silu": F.silu,
 }
 
 
@@ -37,9 +33,6 @@ class Container(nn.Module, ABC):
     by_class: ClassVar[frozenset[str]]
     """Names of the parameters whose rows belong to classes, in order: a row per class, or the rows
     of its images."""
-
-    memories: ClassVar[Mapping[str, Tier]]
-    """The tier of each memory, by the parameter's name; all other parameters are of networks."""
 
     def __init__(self, spec: Any) -> None:  # noqa: ANN401 - each container narrows it
         super().__init__()
@@ -71,21 +64,6 @@ class Container(nn.Module, ABC):
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return what a bundle stores, by the names of the ledger: of its types, on the CPU."""
 
-    def copied(self) -> dict[str, Tensor]:
-        """Return a copy of every parameter, by its name."""
-        return {name: value.detach().clone() for name, value in self.named_parameters()}
-
-    @torch.no_grad()
-    def set_values(self, values: Mapping[str, Tensor]) -> None:
-        """Give parameters the values of that name; those without one stay as they are."""
-        for name, parameter in self.named_parameters():
-            if name in values:
-                parameter.copy_(values[name])
-
-    def tier_of(self, name: str) -> Tier:
-        """Return the tier that a parameter belongs to, by its name."""
-        return self.memories.get(name, "decoder")
-
     def labels(self) -> Tensor:
         """Return the class of every image: int64 [N], class by class."""
         device = next(self.parameters()).device
@@ -107,39 +85,6 @@ def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
     """Return the container of a bundle, ready to decode; its parameters need no gradient."""
     exact = {name: values_of(tensor) for name, tensor in tensors.items()}
     return CONTAINERS[spec.kind].restored(spec, exact).requires_grad_(False)
-
-
-class _Clamp(torch.autograd.Function):
-    """Clamping to [0, 1] from which pixels come back, and beyond which none is driven.
-
-    Its true gradient is 0 outside, so that a pixel there stays for ever. If all of the gradient
-    passed, what drives a pixel out would drive it ever further, at the expense of all others that
-    its weights have a part in.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(values)
-        return values.clamp(0, 1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        (values,) = ctx.saved_tensors
-        away = ((values < 0) & (gradient > 0)) | ((values > 1) & (gradient < 0))
-        return gradient.masked_fill(away, 0)
-
-
-def to_range(values: Tensor, output: OutputRange) -> Tensor:
-    """Map decoded values to pixels.
-
-    ``clamp`` lets the gradient pass where it leads a pixel back, see :class:`_Clamp`.
-    """
-    if output == "sigmoid":
-        return torch.sigmoid(values)
-    if output == "clamp":
-        clamped: Tensor = _Clamp.apply(values)
-        return clamped
-    return values
 
 
 def decoded_in_chunks(decode: Callable[[Tensor], Tensor], indices: Tensor) -> Tensor:

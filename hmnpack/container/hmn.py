@@ -11,20 +11,13 @@ Shapes: K classes, N images, M grid side, Cd / Cc / Ci channels of the three mem
 
 import math
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hmnpack.container.base import (
-    ACTIVATIONS,
-    CONTAINERS,
-    Container,
-    decoded_in_chunks,
-    to_range,
-)
+from hmnpack.container.base import ACTIVATIONS, CONTAINERS, Container, decoded_in_chunks
 from hmnpack.container.norm import Norm
 from hmnpack.container.rows import class_of
 from hmnpack.container.scales import in_unit_range
@@ -44,6 +37,9 @@ from hmnpack.schema.ledger import TensorRow
 STATISTICS_CHUNK = 1024
 """Images at a time while the norms' statistics are gathered; bounds the memory."""
 
+MEMORY_STD = 0.5
+"""Standard deviation of the memories at the start; much larger ones a step hardly moves."""
+
 
 Layers = tuple[Layer, Layer, list[Layer]]
 """A decoder: the first layer for what a class shares and for an image's own, and the others."""
@@ -61,9 +57,6 @@ class HMN(Container):
     """
 
     by_class = frozenset({"classwise", "instance", "extractor_weight", "extractor_bias"})
-    memories = MappingProxyType(
-        {"dataset": "dataset", "classwise": "class", "instance": "instance"}
-    )
     spec: HmnSpec
 
     def __init__(self, spec: HmnSpec, tensors: dict[str, Tensor], norm: str = "none") -> None:
@@ -84,7 +77,7 @@ class HMN(Container):
     def new(cls, spec: HmnSpec, config: ContainerConfig, generator: torch.Generator) -> Self:
         """Return a container of random numbers."""
         rows = spec.ledger().rows
-        tensors = {row.name: _random_tensor(row, config, generator) for row in rows}
+        tensors = {row.name: _random_tensor(row, generator) for row in rows}
         return cls(spec, tensors, config.norm)
 
     @classmethod
@@ -227,18 +220,13 @@ class HMN(Container):
         size = (self.spec.image.height, self.spec.image.width)
         if images.shape[2:] != size:
             images = F.interpolate(images, size, mode="bilinear", align_corners=False)
-        return to_range(images, self.spec.output)
+        return torch.sigmoid(images)
 
 
-def _random_tensor(row: TensorRow, config: ContainerConfig, generator: torch.Generator) -> Tensor:
-    """Return the start of a tensor: memories by the settings, biases 0, layers by He et al."""
-    stds = {
-        "memory.dataset": config.dataset_std,
-        "memory.class": config.class_std,
-        "memory.instance": config.instance_std,
-    }
-    if row.name in stds:
-        std = stds[row.name]
+def _random_tensor(row: TensorRow, generator: torch.Generator) -> Tensor:
+    """Return the start of a tensor: memories of one spread, biases 0, layers by He et al."""
+    if row.name.startswith("memory."):
+        std = MEMORY_STD
     elif row.name.endswith("bias"):
         std = 0.0
     elif row.name == "extractor.weight":

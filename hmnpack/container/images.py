@@ -1,15 +1,33 @@
 """Plain pixels as stored floats: the baseline that every container is compared with."""
 
-from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from hmnpack.container.base import CONTAINERS, Container, to_range
+from hmnpack.container.base import CONTAINERS, Container
 from hmnpack.container.stored import as_stored
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImagesSpec
+
+
+class _Clamp(torch.autograd.Function):
+    """Clamping to [0, 1] from which pixels come back, and beyond which none is driven.
+
+    Its true gradient is 0 outside, so that a pixel there stays for ever. If all of the gradient
+    passed, what drives a pixel out would drive it ever further.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(values)
+        return values.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        (values,) = ctx.saved_tensors
+        away = ((values < 0) & (gradient > 0)) | ((values > 1) & (gradient < 0))
+        return gradient.masked_fill(away, 0)
 
 
 @CONTAINERS.register("images/1")
@@ -22,7 +40,6 @@ class Images(Container):
     """
 
     by_class = frozenset({"pixels"})
-    memories = MappingProxyType({"pixels": "instance"})
     spec: ImagesSpec
 
     def __init__(self, spec: ImagesSpec, pixels: Tensor) -> None:
@@ -43,7 +60,8 @@ class Images(Container):
     def expand(self, indices: Tensor | None = None) -> Tensor:
         """Return the stored pixels; see :meth:`Container.expand`."""
         pixels = self.pixels if indices is None else self.pixels[indices]
-        return to_range(pixels, "clamp")
+        clamped: Tensor = _Clamp.apply(pixels)
+        return clamped
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return the pixels, clamped to [0, 1]."""

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-from hmnpack.matching.comparison import CHARACTERISTIC, MMD
+from hmnpack.matching.comparison import CHARACTERISTIC
 from hmnpack.matching.data import RealData
 from hmnpack.matching.features import FeatureMatching
-from hmnpack.matching.gradient import GradientMatching, refuse_ranks
+from hmnpack.matching.gradient import GradientMatching
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.parts import in_parts
 from hmnpack.matching.pool import Pool, feature_network, pool_of
-from hmnpack.matching.queue import refuse_queue
-from hmnpack.matching.regression import refuse_regression
 from hmnpack.matching.warmup import Reconstruction, targets_of
 from hmnpack.registry import Registry
 from hmnpack.schema.config import MatchConfig
@@ -28,9 +26,6 @@ __all__ = [
     "feature_network",
     "in_parts",
     "pool_of",
-    "refuse_queue",
-    "refuse_ranks",
-    "refuse_regression",
     "targets_of",
 ]
 
@@ -38,5 +33,4 @@ OBJECTIVES: Registry[Callable[[Match[MatchConfig]], Objective]] = Registry("obje
 """Name -> function that makes the objective from data, pool and settings."""
 
 OBJECTIVES.register("features")(FeatureMatching)
-OBJECTIVES.register("mmd")(partial(FeatureMatching, comparison=MMD))
 OBJECTIVES.register("characteristic")(partial(FeatureMatching, comparison=CHARACTERISTIC))

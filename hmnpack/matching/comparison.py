@@ -11,12 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.footprint import GRIDS, frequency_bytes
+from hmnpack.footprint import FREQUENCIES, GRIDS, frequency_bytes
 from hmnpack.matching.characteristic import characteristic_distance, draw_frequencies
 from hmnpack.matching.distances import Distance, mean_distance
-from hmnpack.matching.mmd import mmd
 from hmnpack.runtime import sent
-from hmnpack.schema.config import MatchConfig
 
 
 @dataclass(frozen=True)
@@ -24,31 +22,27 @@ class Comparison:
     """A distance, and what it needs.
 
     Attributes:
-        distance: Makes the distance of one step and block, from the settings, the real features
-            and a CPU generator that is the same for all classes and ranks.
+        distance: Makes the distance of one step and block, from the real features and a CPU
+            generator that is the same for all classes and ranks.
         whole: Whether it needs every real image's features, and a unit of length; else their
             class means do, as one image.
         cells: Largest side of a map that it takes as it is; 0: any.
-        held: Bytes that such a distance holds, from the settings and the number of features.
+        held: Bytes that such a distance holds, from the number of features.
     """
 
-    distance: Callable[[MatchConfig, Tensor, torch.Generator], Distance]
+    distance: Callable[[Tensor, torch.Generator], Distance]
     whole: bool
     cells: int = 0
-    held: Callable[[MatchConfig, int], int] = lambda *_: 0
+    held: Callable[[int], int] = lambda _: 0
 
 
-def _characteristic(config: MatchConfig, real_KnD: Tensor, generator: torch.Generator) -> Distance:
-    frequencies = draw_frequencies(config.frequencies, real_KnD.shape[2], generator)
+def _characteristic(real_KnD: Tensor, generator: torch.Generator) -> Distance:
+    frequencies = draw_frequencies(FREQUENCIES, real_KnD.shape[2], generator)
     return partial(characteristic_distance, frequencies_TD=sent(frequencies, real_KnD.device))
 
 
 MEANS = Comparison(lambda *_: mean_distance, whole=False)
 """Class means."""
-
-MMD = Comparison(lambda *_: mmd, whole=True)
-"""Distributions, by Gaussian kernels. The real features of a rank's classes are held for a step:
-n times the block's outputs each, which ``MatchConfig.cells`` can bound."""
 
 CHARACTERISTIC = Comparison(
     _characteristic,

@@ -1,7 +1,7 @@
 """Distances between real and synthetic features, and between gradients: pure functions.
 
-Every distance of features has one signature, ``Distance``; the mean's is here, the others have
-files of their own (``mmd``, ``characteristic``).
+Every distance of features has one signature, ``Distance``; the mean's is here, the other one has a
+file of its own (``characteristic``).
 
 Shapes: K classes, n real and m synthetic images of each, D features.
 """

@@ -18,22 +18,19 @@ from torch import Tensor
 
 from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
-from hmnpack.errors import BadSettings
 from hmnpack.footprint import load_of_gradients, prepared_bytes
 from hmnpack.matching.chunks import AsManyAsFit, classes_at_once, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.learner import Learner
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.sampling import EpochSampler, choose_instances
-from hmnpack.matching.warmup import representatives
-from hmnpack.networks import ConvNet, FeatureNetwork
+from hmnpack.networks import ConvNet
 from hmnpack.networks.derivatives import (
     AutogradPass,
     ConvNetPass,
     Pass,
     images_at_once,
 )
-from hmnpack.ranks import World
 from hmnpack.runtime import low_precision, seeded, sent, stream
 from hmnpack.schema.config import GradientConfig, NetworkConfig
 from hmnpack.schema.container import ImageShape
@@ -76,95 +73,53 @@ class GradientMatching(Objective):
     """The objective of the stage ``gradient``.
 
     Args:
-        match: Data, settings, and the pool if networks start from it.
-
-    Raises:
-        BadSettings: see :func:`refuse_ranks`.
+        match: Data, settings.
     """
 
     def __init__(self, match: Match[GradientConfig]) -> None:
         self.match = match
-        config, world = match.config, match.world
-        refuse_ranks(config, match.data.classes, world)
-        self.own: range = world.share(match.data.classes)
+        self.own: range = match.world.share(match.data.classes)
         self.learner: Learner = Learner(match)
-        labels = match.data.labels
-        self.sampler: EpochSampler = EpochSampler(labels, self.own, config.real_batch, match.seed)
-        self.representatives: Tensor | None = None
-        self._fitting = AsManyAsFit(repeatable=world.size == 1)
+        self.sampler: EpochSampler = EpochSampler(
+            match.data.labels, self.own, match.config.real_batch, match.seed
+        )
+        self._fitting = AsManyAsFit(repeatable=match.world.size == 1)
 
-    @property
-    def blocks(self) -> list[range]:
-        """All own classes together, or each by itself."""
-        if self.match.config.update == "together":
-            return [self.own]
-        return [range(label, label + 1) for label in self.own]
-
-    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
-        """Give the loss of each block; the network trains after the last; see ``Objective``."""
+    def loss(self, container: Container, step: int) -> Tensor:
+        """Return the loss of the own classes, after the network's training; see ``Objective``."""
         config, data = self.match.config, self.match.data
         number, inner = divmod(step, config.inner_steps)
         if inner == 0:
-            self._begin(number)
+            self.learner.begin(number)
+        else:
+            self.learner.advance(step - 1)
         generator = stream(self.match.seed, "gradient", "step", step)
         draws = draw(config.augment, data.classes, generator, device=data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
-        drawn = _Drawn(step, chosen, self._real_rows(step), draws)
-        for block in self.blocks:
-            yield self._fitting.done(partial(self._loss, container, block, drawn))
-        if inner + 1 < config.inner_steps:
-            self.learner.advance(step)
+        real = sent(self.sampler.batch(step), data.device)
+        drawn = _Drawn(step, chosen, real, draws)
+        return self._fitting.done(partial(self._loss, container, drawn))
 
     def state(self) -> dict[str, Any]:
-        """Return the network's state and the chosen real images."""
-        return {"learner": self.learner.state(), "representatives": self.representatives}
+        """Return the network's state."""
+        return {"learner": self.learner.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`state` gave."""
         self.learner.restore(state["learner"])
-        rows = state["representatives"]
-        self.representatives = None if rows is None else rows.to(self.match.data.device)
 
-    def _begin(self, number: int) -> None:
-        self.learner.begin(number)
-        if self.match.config.real == "kmeans":
-            self.representatives = self._representatives(number)
-
-    def _representatives(self, number: int) -> Tensor:
-        """Return int64 [K, real_batch]: real images that stand for their class."""
-        network, data = self.learner.network, self.match.data
-        if not isinstance(network, FeatureNetwork):
-            raise BadSettings("gradient.real = 'kmeans' needs a network that gives features")
-        each = self.match.config.real_batch
-        found = torch.zeros(data.classes, each, dtype=torch.int64, device=data.device)
-        for label in self.own:
-            generator = stream(self.match.seed, "gradient", "kmeans", number, label)
-            rows = data.rows_of(label)
-            count = min(each, len(rows))
-            places = representatives(network, data, rows, count, generator)
-            found[label] = rows[places].repeat(-(-each // count))[:each]
-        self.match.world.collect([found], data.classes)
-        return found
-
-    def _real_rows(self, step: int) -> Tensor:
-        """Return the own classes' real images of a step: int64 [own classes, n]."""
-        if self.representatives is not None:
-            return self.representatives[self.own.start : self.own.stop]
-        return sent(self.sampler.batch(step), self.match.data.device)
-
-    def _loss(self, container: Container, block: range, drawn: "_Drawn") -> Tensor:
-        """Return the loss of a block of classes, as a function of the container."""
-        data = self.match.data
-        classes = torch.arange(block.start, block.stop, device=data.device)
-        some = sent(drawn.chosen[block.start : block.stop], data.device)
+    def _loss(self, container: Container, drawn: "_Drawn") -> Tensor:
+        """Return the loss of the own classes, as a function of the container."""
+        data, own = self.match.data, self.own
+        classes = torch.arange(own.start, own.stop, device=data.device)
+        some = sent(drawn.chosen[own.start : own.stop], data.device)
         images = data.prepared(container.expand(some.flatten()), classes, drawn.draws)
-        first = block.start - self.own.start
         at_once = gradient_classes(
-            self.learner.architecture,
+            self.match.config.network,
             data.shape,
             synthetic=some.shape[1],
             real=drawn.real.shape[1],
-            classes=len(self.own),
+            classes=len(own),
             held=prepared_bytes(container.spec, len(images)),
             on_cpu=data.device.type == "cpu",
             max_memory=self.match.max_memory,
@@ -172,14 +127,14 @@ class GradientMatching(Objective):
         at_once = self._fitting.of(at_once)
         total, gradients = images.new_zeros(()), []
         for label, labels, rows, mine in zip(
-            block[::at_once],
+            own[::at_once],
             classes.split(at_once),
-            drawn.real[first : first + len(block)].split(at_once),
+            drawn.real.split(at_once),
             images.detach().split(at_once * some.shape[1]),
             strict=True,
         ):
-            own = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
-            with seeded(own, data.device):  # what a network draws itself: dropout's masks
+            masks = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
+            with seeded(masks, data.device):  # what a network draws itself: dropout's masks
                 theirs = self._gradients_of_real(rows, labels, drawn.draws)
                 loss, gradient = self._matched(mine, labels, theirs)
             total += loss
@@ -236,23 +191,6 @@ class _Drawn:
     chosen: Tensor
     real: Tensor
     draws: Draws
-
-
-def refuse_ranks(config: GradientConfig, classes: int, world: World) -> None:
-    """Check, before any work, that so many ranks can share the classes.
-
-    Raises:
-        BadSettings: if they outnumber the classes, or are to take them in turn.
-    """
-    if world.size > classes:
-        raise BadSettings(
-            f"{world.size} ranks, but {classes} classes; start at most one rank a class"
-        )
-    if config.networks and config.update == "in-turn" and world.size > 1:
-        raise BadSettings(
-            "gradient.update = 'in-turn' is one long chain of steps; with several ranks use "
-            "gradient.update=together"
-        )
 
 
 def _precise(gradient: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""What every objective has: its inputs, its losses step by step, and what a pause must keep."""
+"""What every objective has: its inputs, its loss step by step, and what a pause must keep."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
@@ -21,7 +21,7 @@ class Match(Generic[Config]):
 
     Attributes:
         data: The real images.
-        pool: Networks to match through, or None for an objective that makes its own.
+        pool: Networks to match through; None for gradient matching, which makes its own.
         config: The objective's settings.
         seed: Seed of the run.
         world: The ranks that share the classes.
@@ -41,22 +41,17 @@ class Match(Generic[Config]):
 
 
 class Objective(ABC):
-    """Container and step in, losses out; all randomness of a step comes from its number."""
+    """Container and step in, loss out; all randomness of a step comes from its number."""
 
-    @property
-    def blocks(self) -> list[range]:
-        """This rank's classes, cut into the blocks that have an optimiser step of their own.
-
-        Empty where every rank computes the loss of all classes.
-        """
-        return []
+    is_shared: ClassVar[bool] = True
+    """Whether each rank computes the loss of its own classes; else every rank that of all."""
 
     @abstractmethod
-    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
-        """Give the losses of a step, one for each block, before and after an optimiser step each.
+    def loss(self, container: Container, step: int) -> Tensor:
+        """Return the loss of a step, which an optimiser step follows.
 
         Args:
-            container: Decodes the synthetic images; the losses' gradients flow to it.
+            container: Decodes the synthetic images; the loss's gradients flow to it.
             step: Decides every random number, together with the seed.
         """
 

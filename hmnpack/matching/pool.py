@@ -76,10 +76,6 @@ class Pool:
                 value.copy_(final[name])
         return self._runner
 
-    def copy_between(self, index: int, part: float) -> FeatureNetwork:
-        """Return a network of one's own, to be trained, with the weights of :meth:`between`."""
-        return copy.deepcopy(self.between(index, part)).requires_grad_(True).train()
-
 
 def pool_of(  # noqa: PLR0913
     data: RealData,
@@ -109,12 +105,12 @@ def pool_of(  # noqa: PLR0913
     members = [
         _Member(
             index,
-            untrained(data, config.network, stream(seed, "pool", index), "pool.network.name"),
+            _untrained(data, config.network, stream(seed, "pool", index)),
             folder / f"{key}-{index}.pt",
         )
         for index in range(config.size)
     ]
-    initial = [weights_of(member.network) for member in members]
+    initial = [_weights_of(member.network) for member in members]
     trained = [member.load() for member in members]
     missing = [member for member, done in zip(members, trained, strict=True) if not done]
     if missing:
@@ -125,30 +121,17 @@ def pool_of(  # noqa: PLR0913
     return Pool([member.network for member in members], initial, config.network)
 
 
-def untrained(
-    data: RealData, config: NetworkConfig, generator: torch.Generator, setting: str
-) -> FeatureNetwork:
-    """Return a new network to match through, on the images' device.
-
-    Args:
-        data: The real images.
-        config: Architecture.
-        generator: CPU generator; draws the weights.
-        setting: Where its name was set.
-
-    Raises:
-        BadSettings: if the network gives no features.
-    """
+def _untrained(data: RealData, config: NetworkConfig, generator: torch.Generator) -> FeatureNetwork:
+    """Return a new network to match through, on the images' device."""
     network = build_network(config, classes=data.classes, image=data.shape, generator=generator)
-    return feature_network(network, setting, config).to(data.device)
+    return feature_network(network, config).to(data.device)
 
 
-def feature_network(network: nn.Module, setting: str, config: NetworkConfig) -> FeatureNetwork:
+def feature_network(network: nn.Module, config: NetworkConfig) -> FeatureNetwork:
     """Return the network itself, if there are features of it to match.
 
     Args:
         network: Of that architecture.
-        setting: Where its name was set.
         config: Architecture.
 
     Raises:
@@ -156,7 +139,7 @@ def feature_network(network: nn.Module, setting: str, config: NetworkConfig) -> 
     """
     if not isinstance(network, FeatureNetwork):
         raise BadSettings(
-            f"{setting} {config.name!r} gives no features of its blocks to match; "
+            f"pool.network.name {config.name!r} gives no features of its blocks to match; "
             "use convnet or resnet-ap"
         )
     return network
@@ -232,7 +215,7 @@ class _Training:
         self.after_epoch()
 
 
-def weights_of(network: nn.Module) -> Weights:
+def _weights_of(network: nn.Module) -> Weights:
     """Return copies of a network's weights, by name."""
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 

@@ -61,15 +61,12 @@ def references(
         step: Decides the random numbers of the distances, which are the same for all ranks.
     """
     generator = stream(match.seed, "distance", step)
-    distances = [comparison.distance(match.config, real, generator) for real in blocks]
+    distances = [comparison.distance(real, generator) for real in blocks]
     units = [unit_of(real.float()) if comparison.whole else None for real in blocks]
-    if match.config.scale == "none":
-        scales = [real.new_ones((), dtype=torch.float32) for real in blocks]
-    else:
-        means = [real.float().mean(1) for real in blocks]
-        scales = _spreads(means, units, distances, _Classes(match.world, match.data.classes))
+    means = [real.float().mean(1) for real in blocks]
+    scales = _spreads(means, units, distances, _Classes(match.world, match.data.classes))
     return [
-        Reference(real, unit, distance, scale, comparison.held(match.config, real.shape[2]))
+        Reference(real, unit, distance, scale, comparison.held(real.shape[2]))
         for real, unit, distance, scale in zip(blocks, units, distances, scales, strict=True)
     ]
 

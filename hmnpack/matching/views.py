@@ -9,7 +9,6 @@ parts, P views that follow each other have each part once, so that no synthetic 
 Shapes: K classes, n real and m synthetic images of each.
 """
 
-from collections.abc import Sized
 from dataclasses import dataclass
 
 import torch
@@ -50,10 +49,10 @@ class Views:
 
     Args:
         match: Data, settings, seed.
-        networks: Those to choose from; there may be more or fewer of them at the next step.
+        networks: Number of networks to choose from.
     """
 
-    def __init__(self, match: Match[MatchConfig], networks: Sized) -> None:
+    def __init__(self, match: Match[MatchConfig], networks: int) -> None:
         data = match.data
         self.match = match
         self.networks = networks
@@ -87,10 +86,8 @@ class Views:
 
     def _drawn(self, number: int, generator: torch.Generator) -> View:
         config, data = self.match.config, self.match.data
-        network = int(torch.randint(len(self.networks), (), generator=generator))
-        part = 0.0
-        if config.interpolate:
-            part = config.farthest * float(torch.rand((), generator=generator))
+        network = int(torch.randint(self.networks, (), generator=generator))
+        part = config.farthest * float(torch.rand((), generator=generator))
         draws = draw(config.augment, data.classes, generator, device=data.device)
         classes, chosen = torch.arange(data.classes), None
         if data.parts_each > 1:

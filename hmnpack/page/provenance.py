@@ -101,7 +101,7 @@ def _container(spec: ContainerSpec) -> Iterator[tuple[str, object]]:
     read = f"a convolution of {shape((1, 1))} to {plural(width, 'channel')}" if width else "none"
     yield "Extractor of a class", read
     widths = ", ".join(map(str, spec.layer_channels))
-    between = f"{spec.activation} between the layers, output {spec.output}"
+    between = f"{spec.activation} between the layers, output sigmoid"
     yield "Decoder", f"channels {widths}; {between}"
 
 

@@ -25,7 +25,7 @@ from hmnpack.pruning.shrink import (
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.ranks import joined
 from hmnpack.runtime import Listener, choose_device, default_on_cpu, kind_of, silent, stream
-from hmnpack.schema.config import PruneConfig, TrainConfig
+from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
 from hmnpack.settings import merged
@@ -65,7 +65,7 @@ def prune(  # noqa: PLR0913
         bundle: A bundle or its path.
         ipc: The budget, in images per class.
         config: Which images go.
-        settings: What is to be other than in it, nested or by dotted path: `margins.epochs`.
+        settings: What is to be other than in it, nested or by dotted path: `margin_epochs`.
         data: The data set that the bundle was made from, or what ``open_source`` takes; only where
             beta is to be chosen. Of its training split those images are used that
             condensing never saw, and its test split never.
@@ -157,8 +157,6 @@ def refuse_settings(config: PruneConfig, held_out: int) -> None:
         raise BadSettings(
             f"beta {config.beta:g} is for strategy double-end, not {config.strategy}; leave it out"
         )
-    if config.strategy in BY_MARGIN and not config.margins.epochs:
-        raise BadSettings("margins are added up over epochs, and margins.epochs is 0; give more")
     if needs_held_out(config) and not held_out:
         raise BadSettings(
             "double-end chooses its beta on held-out real images, and none were held out; give a "
@@ -218,7 +216,7 @@ def pruned(  # noqa: PLR0913
     margins = kept_margins(bundle.manifest.margins, rows)
     if areas is not None:
         margins = stored_margins(
-            areas, rows, config.margins.epochs, config.seeds, bundle.manifest.classes
+            areas, rows, config.margin_epochs, config.seeds, bundle.manifest.classes
         )
     pruning = Pruning(
         config=config,
@@ -241,12 +239,9 @@ def _each_for_itself(
 
 def _suited(config: PruneConfig, name: str) -> PruneConfig:
     """Return the settings as they are followed for a data set of that name."""
-
-    def suited(train: TrainConfig) -> TrainConfig:
-        return train.model_copy(update={"augment": flips_where_alike(train.augment, (name,))})
-
-    changes = {"margins": suited(config.margins), "train": suited(config.train)}
-    return config.model_copy(update=changes)
+    augment = flips_where_alike(config.train.augment, (name,))
+    train = config.train.model_copy(update={"augment": augment})
+    return config.model_copy(update={"train": train})
 
 
 def _decoded(bundle: Bundle, device: torch.device) -> LabelledImages:

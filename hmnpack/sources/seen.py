@@ -44,14 +44,11 @@ def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Spl
 
 
 def chosen_by_held_out(manifest: Manifest) -> bool:
-    """Return whether held-out images had a say in a bundle: chose a beta, or when to stop.
+    """Return whether held-out images chose a bundle's beta.
 
     It is then a little better on them than on others.
     """
-    config = manifest.config
-    stages = () if config is None else (config.match, config.gradient)
-    pruned = any(pruning.held_out for pruning in manifest.provenance.prunings)
-    return pruned or any(stage.steps and stage.stopping.probes for stage in stages)
+    return any(pruning.held_out for pruning in manifest.provenance.prunings)
 
 
 def as_seen(manifest: Manifest, source: Source) -> Source:

@@ -45,9 +45,9 @@ GRADIENT = {
     **{"gradient.real_batch": 8, "gradient.synthetic_batch": 4},
 }
 PRUNE = {
-    **{"margins.epochs": 2, "train.epochs": 2, "min_steps": 2, "seeds": 2, "network.width": 4},
+    **{"margin_epochs": 2, "train.epochs": 2, "min_steps": 2, "seeds": 2, "network.width": 4},
     **{"network.depth": 2, "betas": [0.0, 0.5]},
-    **{"margins.precision": "float32", "train.precision": "float32"},
+    "train.precision": "float32",
 }
 JUDGE = {
     **{"network.width": 4, "network.depth": 2, "train.epochs": 2, "min_steps": 2, "repeats": 2},
@@ -56,23 +56,11 @@ JUDGE = {
 RUNS = {
     "features": {},
     "views_of_their_own": {"match.views": 0},
-    "trained_classifier": {"match.classifier": "trained"},
-    "mmd": {"match.objective": "mmd"},
     "characteristic": {"match.objective": "characteristic"},
-    "krr": {"match.krr": 1.0},
-    "average": {"match.average": 0.5},
-    "easy_start": {"warmup.images": "easy"},
-    "clamped": {"container.output": "clamp", "container.norm": "none"},
+    "without_norms": {"container.norm": "none"},
     "resnet": {"pool.network.name": "resnet-ap", "pool.size": 1, "match.steps": 2},
-    "queue": {
-        **{"match.views": 0, "match.queue.size": 2, "match.queue.steps": 2},
-        **{"match.queue.network.width": 4, "match.queue.network.depth": 2},
-        "match.queue.train.precision": "float32",
-    },
     "gradient": GRADIENT,
-    "gradient_in_turn": GRADIENT | {"gradient.update": "in-turn", "gradient.distance": "l1"},
-    "gradient_from_the_pool": GRADIENT
-    | {"gradient.start": "pool", "gradient.interpolate": True, "gradient.perturb": 0.05},
+    "gradient_l1": GRADIENT | {"gradient.distance": "l1"},
     "gradient_of_resnet": GRADIENT
     | {"gradient.network.name": "resnet-ap", "gradient.networks": 1, "gradient.inner_steps": 1},
     "pruned": {"prune.strategy": "double-end"}
@@ -150,11 +138,11 @@ def check_packing(name):
     assert worst <= DIFFERENCE, f"pixels differ by {worst}"
 
 
-def check_bfloat16_and_stopping_run():
+def check_bfloat16_and_probes_run():
     low = {"match.precision": "bfloat16", "pool.train.precision": "bfloat16"}
-    quick = {"match.stopping.probes": 1, "warmup.images": "kmeans"}
     object.__setattr__(probe._DEFAULT, "steps", 2)  # quick networks have 300
-    assert pixels(packed(PLACE, **low | quick)).isfinite().all()
+    options = RunOptions(device=PLACE, force=True, probes=1)
+    assert pixels(packed(PLACE, options=options, **low)).isfinite().all()
 
 
 def check_a_paused_run_goes_on():

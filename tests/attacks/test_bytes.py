@@ -253,9 +253,8 @@ def test_flipped_bit_in_the_manifest(whole, refused):
     refused(whole.replace(b"ant", b"aot"), Corrupted, "manifest_sha256")
 
 
-@pytest.mark.parametrize("output", ["linear", "clamp", "sigmoid"])
-def test_finite_numbers_that_decode_to_others(bundle_of, hmn, tmp_path, output):
-    bundle = bundle_of(hmn(output=output))
+def test_finite_numbers_that_decode_to_others(bundle_of, hmn, tmp_path):
+    bundle = bundle_of(hmn())
     huge = {name: tensor.sign() * 1e20 for name, tensor in bundle.tensors.items()}
     manifest = bundle.manifest.model_copy(update={"data_sha256": data_sha256(huge)})
     path = tmp_path / "huge.hmn"

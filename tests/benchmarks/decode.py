@@ -22,13 +22,13 @@ ROUNDS = 7
 
 
 def sequential(container: HMN) -> nn.Sequential:
-    """Return the same decoder as torch's layers; the output range is left out."""
+    """Return the same decoder as torch's layers."""
     layers: list[nn.Module] = []
     for weight, bias in zip(container.weights, container.biases, strict=True):
         layer = nn.ConvTranspose2d(weight.shape[0], weight.shape[1], 4, 2, 1)
         layer.weight.data, layer.bias.data = weight.data, bias.data
         layers += [layer, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    return nn.Sequential(*layers[:-1], nn.Sigmoid())
 
 
 def literal(container: HMN, decoder: nn.Sequential) -> Tensor:
@@ -56,9 +56,7 @@ def main() -> None:
     """Measure and report."""
     typed = arguments()
     device = choose_device(typed.device)
-    spec = plan(
-        50, 10, ImageShape(channels=3, height=32, width=32), ContainerConfig(output="linear")
-    )
+    spec = plan(50, 10, ImageShape(channels=3, height=32, width=32))
     fresh = new_container(spec, ContainerConfig(norm="none"), stream(0, "decode"))
     container = container_of(spec, fresh.stored_tensors()).to(device)
     assert isinstance(container, HMN)

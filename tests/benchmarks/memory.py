@@ -54,12 +54,11 @@ def measure(sizes: Sizes, device: torch.device) -> dict[str, float]:
     assert isinstance(container, HMN)
     container.to(device).freeze()
     objective = GradientMatching(Match(data, None, config, 0))
-    adam = ContainerAdam(container, (0.9, 0.99), objective.blocks, ALONE)
+    adam = ContainerAdam(container, (0.9, 0.99), ALONE)
     objective.learner.begin(0)
     before = _held(device)
     for step in range(2):
-        for block, loss in enumerate(objective.losses(container, step)):
-            adam.step(loss, block)
+        adam.step(objective.loss(container, step))
     return {"peak": peak_memory(device) / 1e6 - before, "before": before}
 
 

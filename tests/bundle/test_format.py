@@ -43,16 +43,8 @@ def read_file(data):
 
 
 ACTIVATIONS = {
-    "none": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
-    "leaky-relu": lambda x: np.where(x > 0, x, 0.01 * x),
     "gelu": lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2,
-    "silu": lambda x: x / (1 + np.exp(-x)),
-}
-RANGES = {
-    "linear": lambda x: x,
-    "clamp": lambda x: np.clip(x, 0, 1),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
 }
 
 
@@ -108,7 +100,7 @@ def decode(container, tensors):
         size = container["image"]["height"], container["image"]["width"]
         if z.shape[1:] != size:
             z = resize_axis(resize_axis(z, 1, size[0]), 2, size[1])
-        images.append(RANGES[container["output"]](z))
+        images.append(1 / (1 + np.exp(-z)))
     return np.stack(images)
 
 
@@ -125,9 +117,8 @@ def test_the_golden_bundles_decode_alike(path):
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-@pytest.mark.parametrize("output", sorted(RANGES))
-def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation, output):
-    spec = hmn(activation=activation, output=output, image=image_shape(3, 9, 21))
+def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation):
+    spec = hmn(activation=activation, image=image_shape(3, 9, 21))
     bundle = bundle_of(spec)
     manifest, tensors = read_file(bundle.to_bytes())
     ours = container_of(spec, bundle.tensors).expand().numpy()

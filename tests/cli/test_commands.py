@@ -69,9 +69,7 @@ class TestPlan:
         assert document["budget"] == budget_of(10, 3, image).model_dump()
         assert sum(row["elements"] for row in document["ledger"]["rows"]) <= 10 * 3 * 256
 
-    @pytest.mark.parametrize(
-        "setting", ["match.objective=mmdd", "match.queue.size=10", "pool.network.depth=10"]
-    )
+    @pytest.mark.parametrize("setting", ["match.objective=feature", "pool.network.depth=10"])
     def test_it_prices_no_run_that_compress_would_refuse(self, run, source, setting):
         done = run("plan", "pets", "--ipc", 10, "--recipe", "fast", "--set", setting)
         assert (done.exit_code, done.stdout) == (2, "")

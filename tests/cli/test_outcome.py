@@ -8,8 +8,9 @@ from rich.console import Console
 from hmnpack.cli.outcome import accuracy_table, result_of
 from hmnpack.cli.show import PIPE_WIDTH
 from hmnpack.evaluation import BUNDLE_ROW, BYTES_ROW, FLOATS_ROW, WHOLE_ROW, Evaluation
+from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Score
+from hmnpack.schema.manifest import Pruning, Score
 from hmnpack.schema.result import Result, Row
 from hmnpack.sources import Source, Split
 
@@ -126,17 +127,16 @@ def test_the_document_leaves_out_what_is_not_known(bundle, source):
 
 
 def test_held_out_images_that_chose_are_said_to(printed, hmn_bundle):
-    """Of 4 networks that end a stage early the held-out images were the judges."""
-    from hmnpack.recipes import RECIPES
-
+    """By the beta that they chose when the bundle was pruned."""
     manifest, found = hmn_bundle.manifest, {"convnet": evaluation(BUNDLE, held_out=True)}
     text = printed(found, manifest=manifest)
     assert "tested on images held out of [red]pets" in text
     assert "too good" not in text
-    config = RECIPES["smoke"]
-    stopping = config.match.stopping.model_copy(update={"probes": 4})
-    match = config.match.model_copy(update={"stopping": stopping})
-    stopped = manifest.model_copy(update={"config": config.model_copy(update={"match": match})})
-    said = " ".join(printed(found, manifest=stopped).split())
-    assert "these images chose its beta or when to stop" in said
-    assert "too good" not in printed({"convnet": evaluation(BUNDLE)}, manifest=stopped)
+    pruning = Pruning(
+        config=PruneConfig(strategy="double-end"), seed=0, instances=9, beta=0.5, held_out=5
+    )
+    provenance = manifest.provenance.model_copy(update={"prunings": (pruning,)})
+    chosen = manifest.model_copy(update={"provenance": provenance})
+    said = " ".join(printed(found, manifest=chosen).split())
+    assert "a little too good, as these images chose its beta" in said
+    assert "too good" not in printed({"convnet": evaluation(BUNDLE)}, manifest=chosen)

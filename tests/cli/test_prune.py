@@ -14,7 +14,7 @@ from hmnpack.sources.types import split_of
 
 QUICK = (
     *("--set", "network.width=4", "--set", "network.depth=2", "--set", "seeds=2"),
-    *("--set", "margins.epochs=2", "--set", "train.epochs=2", "--set", "min_steps=0"),
+    *("--set", "margin_epochs=2", "--set", "train.epochs=2", "--set", "min_steps=0"),
     *("--device", "cpu", "--quiet"),
 )
 

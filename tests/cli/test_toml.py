@@ -40,9 +40,8 @@ def test_every_setting_is_there(run, of, kind):
 
 def test_a_setting_has_its_meaning_and_its_bounds_above_it(run):
     lines = run("settings").stdout.splitlines()
-    place = lines.index('output = "sigmoid"')
-    assert lines[place - 1].startswith("# How the last layer's values become pixels")
-    assert lines[place - 1].endswith("(linear, clamp, sigmoid)")
+    place = lines.index('activation = "gelu"')
+    assert lines[place - 1] == "# Function between the decoder's layers. (relu, gelu)"
     assert (
         "# Part of each class of train that is held out, for choices. (at least 0, at most 0.9)"
         in lines

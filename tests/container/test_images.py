@@ -32,3 +32,15 @@ def test_pixels_are_clamped_but_learn_beyond_the_clamp():
     images.sum().backward()
     assert (container.pixels.grad == 1).all()
     assert container.stored_tensors()["pixels"].max() == 1
+
+
+def test_no_pixel_is_driven_further_out():
+    container = new_container(SPEC, ContainerConfig(), stream(0, "new"))
+    with torch.no_grad():
+        container.pixels.fill_(0.5)
+        container.pixels[:, :, 0] = 1.5
+        container.pixels[:, :, 1] = -0.5
+    (-container.expand()).sum().backward()  # a step against the gradient makes all larger
+    grad = container.pixels.grad
+    assert (grad[:, :, 0] == 0).all()
+    assert (grad[:, :, 1:] == -1).all()

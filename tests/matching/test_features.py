@@ -17,15 +17,7 @@ from hmnpack.schema.container import ImageShape, ImagesSpec
 SPEC = ImagesSpec(classes=3, instances=4, image=ImageShape(channels=3, height=16, width=16))
 CONFIGS = {
     "default": MatchConfig(steps=1, real_batch=5, synthetic_batch=3),
-    "plain": MatchConfig(
-        steps=1,
-        real_batch=5,
-        synthetic_batch=9,
-        blocks="last",
-        scale="none",
-        classification=0,
-        interpolate=False,
-    ),
+    "plain": MatchConfig(steps=1, real_batch=5, synthetic_batch=9, classification=0, farthest=0.0),
     "many images": MatchConfig(
         steps=1, real_batch=5, synthetic_batch=3, classification=0.5, classification_images=3
     ),
@@ -44,11 +36,11 @@ def literal(match, images, step):
     config, data, seed = match.config, match.data, match.seed
     generator = stream(seed, "match", step)
     index = int(torch.randint(len(match.pool), (), generator=generator))
-    part = float(torch.rand((), generator=generator)) if config.interpolate else 0.0
+    part = config.farthest * float(torch.rand((), generator=generator))
     draws = draw(config.augment, data.classes, generator)
     real = ClassSampler(data.labels, data.classes).draw(config.real_batch, generator)
     chosen = choose_instances(SPEC, config.synthetic_batch, generator)
-    network, final = match.pool.between(index, part), match.pool.trained(index)
+    network = match.pool.between(index, part)
 
     def augmented(some, label):
         return apply(normalise(some, data.normalisation), draws.index(torch.tensor([label])))
@@ -64,20 +56,19 @@ def literal(match, images, step):
             ]
         )
         targets = torch.full((len(ours),), label)
-        errors.append(F.cross_entropy(final(ours), targets))
-    blocks = range(len(means[0])) if config.blocks == "all" else [len(means[0]) - 1]
-    weight = config.classification
+        errors.append(F.cross_entropy(network(ours), targets))
+    weight = config.classification * (1 - part)
     if config.classification_images:
         weight *= min(config.classification_images / SPEC.instances, 1)
     loss = weight * sum(errors) / len(errors)
-    for block in blocks:
+    for block in range(len(means[0])):
         centre = sum(means[label][block][1] for label in range(data.classes)) / data.classes
         distance, around = 0.0, 0.0
         for label in range(data.classes):
             ours, theirs = means[label][block]
             distance = distance + ((ours - theirs) ** 2).sum()
             around = around + ((theirs - centre) ** 2).sum()
-        loss = loss + (distance / around if config.scale == "spread" else distance)
+        loss = loss + distance / around
     return loss
 
 
@@ -120,10 +111,10 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
     match = Match(real, pool_of(real, pool_config, 0, tmp_path), CONFIGS["default"], 0)
     whole, found = FeatureMatching._loss, []
 
-    def cramped(self, through, images, classes, terms):
+    def cramped(self, through, images, classes):
         if len(classes) > 1:
             raise RuntimeError("GET was unable to find an engine to execute this computation")
-        return whole(self, through, images, classes, terms)
+        return whole(self, through, images, classes)
 
     for method in (whole, cramped):
         monkeypatch.setattr(FeatureMatching, "_loss", method)
@@ -135,7 +126,7 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
 
 
 def at_once(images, max_memory, classes=200, **changes):
-    config = MatchConfig(steps=1, classification=0.0, **changes)
+    config = MatchConfig(steps=1, **changes)
     return feature_classes(
         config,
         NetworkConfig(width=128),
@@ -159,7 +150,7 @@ def test_an_accelerator_takes_the_classes_that_its_memory_holds():
     assert at_once(10, 1) == 1
     assert at_once(10, 300 * one) == 200
     assert at_once(10, 6 * one, views=5) == 3, "half is for what is kept of views"
-    assert at_once(10, 6 * one, classifier="trained") == 6
+    assert at_once(10, 6 * one) == 6
     assert at_once(10, None) == 200
 
 

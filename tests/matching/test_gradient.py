@@ -7,10 +7,9 @@ import torch
 
 from hmnpack.augment import draw
 from hmnpack.container import HMN, new_container
-from hmnpack.matching import GradientMatching, Match, pool_of
+from hmnpack.matching import GradientMatching, Match
 from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.gradient import _added
-from hmnpack.matching.learner import perturb
 from hmnpack.matching.sampling import EpochSampler, choose_instances
 from hmnpack.networks import build_network
 from hmnpack.networks import derivatives as derivatives_module
@@ -38,7 +37,6 @@ SPEC = HmnSpec(
     extractor_channels=2,
     decoder_channels=(4,),
     activation="relu",
-    output="sigmoid",
 )
 SMALL = GradientConfig(
     networks=2,
@@ -62,9 +60,9 @@ def new_hmn(norm):
     return container
 
 
-def ready(real, config, pool=None):
+def ready(real, config):
     """An objective whose network has begun, in float64."""
-    objective = GradientMatching(Match(real, pool, config, 5))
+    objective = GradientMatching(Match(real, None, config, 5))
     begin = objective.learner.begin
 
     def begin_double(number):
@@ -101,7 +99,7 @@ def test_loss_and_every_gradient_are_the_literal_ones(real, literal, name, dista
     config = changed(SMALL, network=network, distance=distance, train_images=0, **counts)
     objective, ours, theirs = ready(real, config), new_hmn(norm), new_hmn(norm)
     for step in (0, 1) if name == "convnet" else (0,):
-        (loss,) = objective.losses(ours, step)
+        loss = objective.loss(ours, step)
         loss.backward()
         images, synthetic, draws = literal_inputs(real, config, theirs, step)
         network = objective.learner.network
@@ -129,7 +127,7 @@ def test_the_distances_derivative(distance):
 def test_the_network_trains_as_the_literal_one(real, literal):
     objective = GradientMatching(Match(real, None, SMALL, 5))
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
-    list(objective.losses(container, 0))
+    losses_of(objective, container, 2)
     twin = build_network(
         SMALL.network, classes=3, image=IMAGE, generator=stream(5, "gradient", "network", 0)
     )
@@ -157,10 +155,7 @@ def test_the_real_epochs_go_on_from_step_to_step(real):
 
 
 def losses_of(objective, container, steps=4):
-    return [
-        [float(loss.detach()) for loss in objective.losses(container, step)]
-        for step in range(steps)
-    ]
+    return [float(objective.loss(container, step).detach()) for step in range(steps)]
 
 
 def test_a_new_network_begins_after_the_inner_steps(real):
@@ -168,23 +163,20 @@ def test_a_new_network_begins_after_the_inner_steps(real):
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
     losses_of(objective, container, 3)
     old = objective.learner.network
-    list(objective.losses(container, 3))
+    objective.loss(container, 3)
     assert objective.learner.number == 1
     assert objective.learner.network is not old
 
 
 def test_a_state_taken_inside_a_networks_life_goes_on_alike(real):
-    config = changed(SMALL, real="kmeans")
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
-    whole = GradientMatching(Match(real, None, config, 5))
+    whole = GradientMatching(Match(real, None, SMALL, 5))
     expected = losses_of(whole, container, 5)
-    stopped = GradientMatching(Match(real, None, config, 5))
+    stopped = GradientMatching(Match(real, None, SMALL, 5))
     losses_of(stopped, container, 2)
-    resumed = GradientMatching(Match(real, None, config, 5))
+    resumed = GradientMatching(Match(real, None, SMALL, 5))
     resumed.restore(stopped.state())
-    found = [
-        [float(loss.detach()) for loss in resumed.losses(container, step)] for step in (2, 3, 4)
-    ]
+    found = [float(resumed.loss(container, step).detach()) for step in (2, 3, 4)]
     assert found == expected[2:]
 
 
@@ -194,7 +186,7 @@ def test_slices_change_nothing(real, monkeypatch, size):
     for slice_ in (derivatives_module._SLICE, size):
         monkeypatch.setattr(derivatives_module, "_SLICE", slice_)
         container = new_hmn("batch")
-        (loss,) = ready(real, config).losses(container, 0)
+        loss = ready(real, config).loss(container, 0)
         loss.backward()
         found.append((loss.detach(), container.instance.grad))
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
@@ -208,7 +200,7 @@ def test_chunks_of_classes_change_nothing(real, monkeypatch, at_once):
             "hmnpack.matching.gradient.gradient_classes", lambda *_, k=count, **__: k
         )
         container = new_hmn("none")
-        (loss,) = ready(real, config).losses(container, 0)
+        loss = ready(real, config).loss(container, 0)
         loss.backward()
         found.append((loss.detach(), container.instance.grad, container.dataset.grad))
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
@@ -227,50 +219,18 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(real,
     for method in (matched, cramped):
         monkeypatch.setattr(GradientMatching, "_matched", method)
         container = new_hmn("none")
-        (loss,) = ready(real, config).losses(container, 0)
+        loss = ready(real, config).loss(container, 0)
         loss.backward()
         found.append((loss.detach(), container.instance.grad, container.dataset.grad))
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
 
 
-def test_in_turn_gives_a_loss_for_every_class(real):
-    container = new_hmn("batch")
-    together = ready(real, changed(SMALL, train_images=0))
-    in_turn = ready(real, changed(SMALL, train_images=0, update="in-turn"))
-    (loss,) = together.losses(container, 0)
-    parts = list(in_turn.losses(container, 0))
-    assert [list(block) for block in in_turn.blocks] == [[0], [1], [2]]
-    torch.testing.assert_close(sum(parts), loss, rtol=1e-10, atol=0)
-    parts[1].backward()
-    assert container.classwise.grad[[0, 2]].abs().sum() == 0
-    assert container.classwise.grad[1].abs().sum() > 0
-
-
-def test_networks_from_the_pool(real, pool_config, tmp_path):
-    pool = pool_of(real, pool_config, 0, tmp_path)
-    config = changed(SMALL, start="pool", train_images=0)
-    objective = GradientMatching(Match(real, pool, config, 5))
-    objective.learner.begin(0)
-    taken = objective.learner.network
-    trained = [pool.trained(index).state_dict() for index in range(len(pool))]
-    same = [all(torch.equal(a[k], taken.state_dict()[k]) for k in a) for a in trained]
-    assert sum(same) == 1
-    between = GradientMatching(Match(real, pool, changed(config, interpolate=True), 5))
-    between.learner.begin(0)
-    assert not torch.equal(between.learner.network.classifier.weight, taken.classifier.weight)
-    between.learner.network.classifier.weight.data.zero_()
-    assert all(state["classifier.weight"].abs().sum() > 0 for state in trained)
-
-
-def test_a_network_is_perturbed_and_trained_before_its_first_step(real):
+def test_a_network_is_trained_before_its_first_step(real):
     train_config = changed(SMALL.train, epochs=1)
-    objective = GradientMatching(
-        Match(real, None, changed(SMALL, perturb=0.3, train=train_config), 5)
-    )
+    objective = GradientMatching(Match(real, None, changed(SMALL, train=train_config), 5))
     objective.learner.begin(2)
     drawn = stream(5, "gradient", "network", 2)
     network = build_network(SMALL.network, classes=3, image=IMAGE, generator=drawn)
-    perturb(network, 0.3, stream(5, "gradient", "perturb", 2))
     train(
         network,
         real.images,
@@ -288,43 +248,6 @@ def test_gradients_of_slices_are_not_added_up_in_bfloat16():
     parts = torch.randn(8, 100, generator=stream(0, "slices")).bfloat16()
     (found,) = _added(iter([SimpleNamespace(weight_gradients=[part]) for part in parts]))
     torch.testing.assert_close(found.double(), parts.double().sum(0), rtol=1e-5, atol=1e-6)
-
-
-def test_a_perturbation_moves_each_filter_by_a_part_of_its_norm():
-    """Random directions are nearly square to each other: two steps s and t move by their root."""
-    moves = [_parts_moved(0.09, stream(seed, "perturb")) for seed in range(40)]
-    middle = torch.stack([parts.mean() for parts in moves])
-    for parts in moves:
-        assert float(parts.max()) < 0.2  # all filters by the same steps
-        assert float(parts.std()) < 0.15 * float(parts.mean())
-    assert float(middle.min()) > 2**0.5 * 0.01  # no step is less than a ninth of the largest
-    assert 0.09 < float(middle.max()) < 2**0.5 * 0.095  # nor is there but one
-
-
-def _parts_moved(most, generator):
-    """Return how far each filter moves, over its norm; biases and norms stay."""
-    drawn = stream(0, "network")
-    network = build_network(SMALL.network, classes=3, image=IMAGE, generator=drawn)
-    network.requires_grad_(False)
-    before = {name: value.clone() for name, value in network.named_parameters()}
-    perturb(network, most, generator)
-    parts = []
-    for name, value in network.named_parameters():
-        moved = value - before[name]
-        if value.dim() == 1:
-            assert moved.abs().sum() == 0
-        else:
-            parts.append(moved.flatten(1).norm(dim=1) / before[name].flatten(1).norm(dim=1))
-    return torch.cat(parts)
-
-
-def test_representatives_are_of_their_class(real):
-    objective = GradientMatching(Match(real, None, changed(SMALL, real="kmeans"), 5))
-    objective._begin(0)
-    assert objective.representatives.shape == (3, 5)
-    for label, rows in enumerate(objective.representatives):
-        assert (real.labels[rows] == label).all()
-        assert len(rows.unique()) == 5
 
 
 def test_epochs_without_replacement(real):
@@ -348,12 +271,12 @@ def test_golden_losses(real):
     torch.testing.assert_close(torch.tensor(found), torch.tensor(GOLDEN), rtol=1e-4, atol=0)
 
 
-GOLDEN = [[28.24187], [21.27731], [18.48914], [29.11374]]
+GOLDEN = [28.24187, 21.27731, 18.48914, 29.11374]
 """Losses of four steps, a network's end among them, as first measured."""
 
 
-def test_masks_of_dropout_go_by_the_seed_and_not_by_how_classes_are_cut(real, monkeypatch):
-    """Classes in one block or each in its own, with the process's own generator anywhere."""
+def test_masks_of_dropout_go_by_the_seed(real, monkeypatch):
+    """With the process's own generator anywhere."""
 
     def build(config, *, classes, image, generator):
         network = build_network(config, classes=classes, image=image, generator=generator)
@@ -362,14 +285,11 @@ def test_masks_of_dropout_go_by_the_seed_and_not_by_how_classes_are_cut(real, mo
     monkeypatch.setattr("hmnpack.matching.learner.build_network", build)
     container = new_container(IMAGES, ContainerConfig(), stream(1, "container")).double()
 
-    def run(update, seed):
+    def run(seed):
         torch.manual_seed(seed)
         before = torch.get_rng_state()
-        objective = ready(real, changed(SMALL, update=update))
-        losses = [sum(objective.losses(container, step)).item() for step in range(3)]
+        losses = losses_of(ready(real, SMALL), container, 3)
         assert torch.equal(torch.get_rng_state(), before)
         return losses
 
-    first = run("together", 0)
-    assert run("together", 1) == first
-    assert run("in-turn", 2) == pytest.approx(first, rel=1e-9)
+    assert run(1) == run(0)

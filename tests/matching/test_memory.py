@@ -15,7 +15,7 @@ from hmnpack.matching.chunks import AsManyAsFit
 from hmnpack.matching.gradient import gradient_classes
 from hmnpack.networks import build_network
 from hmnpack.runtime import stream
-from hmnpack.schema.config import MatchConfig, NetworkConfig
+from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
 CIFAR = ImageShape(channels=3, height=32, width=32)
@@ -60,13 +60,13 @@ def most_held(network, image, images):
 @pytest.mark.parametrize("side", [32, 64])
 def test_a_step_of_feature_matching_holds_what_is_said(side):
     image, network = ImageShape(channels=3, height=side, width=side), NetworkConfig(width=32)
-    said = load_of_features(MatchConfig(steps=1, classification=0.0), network, image, 8).bytes
+    said = load_of_features(network, image, 8).bytes
     assert 0.85 * said < most_held(network, image, 8) <= said
 
 
 def test_no_block_of_a_residual_network_holds_more_than_is_said():
     image, network = ImageShape(channels=3, height=64, width=64), NetworkConfig(name="resnet-ap")
-    said = load_of_features(MatchConfig(steps=1, classification=0.0), network, image, 2).bytes
+    said = load_of_features(network, image, 2).bytes
     assert most_held(network, image, 2) <= said
 
 

@@ -1,4 +1,4 @@
-"""Feature matching with each of its distances, and with the regression: one literal, many cuts."""
+"""Feature matching with each of its distances: one literal, many cuts."""
 
 import copy
 import itertools
@@ -13,13 +13,12 @@ from hmnpack.augment import apply, draw, normalise
 from hmnpack.compressor import RunOptions
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, Paused
+from hmnpack.footprint import FREQUENCIES
 from hmnpack.matching import OBJECTIVES, Match, RealData, pool_of
 from hmnpack.matching import features as module
 from hmnpack.matching.characteristic import characteristic_distance
 from hmnpack.matching.comparison import grouped
 from hmnpack.matching.distances import mean_distance, unit_of
-from hmnpack.matching.krr import class_targets, krr_loss
-from hmnpack.matching.mmd import mmd
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.ranks import World
 from hmnpack.recipes import recipe_of
@@ -31,12 +30,9 @@ from hmnpack.sources.types import split_of
 
 SPEC = ImagesSpec(classes=3, instances=4, image=ImageShape(channels=3, height=16, width=16))
 CASES = {
-    "mmd": {"objective": "mmd"},
-    "mmd, last, no scale": {"objective": "mmd", "blocks": "last", "scale": "none", "krr": 0.5},
-    "mmd, cells": {"objective": "mmd", "cells": 3},
-    "characteristic": {"objective": "characteristic", "frequencies": 20},
-    "characteristic, krr": {"objective": "characteristic", "cells": 2, "krr": 0.5},
-    "features, cells, krr": {"objective": "features", "cells": 4, "krr": 2.0, "ridge": 0.1},
+    "features": {},
+    "characteristic": {"objective": "characteristic"},
+    "characteristic, without cross-entropy": {"objective": "characteristic", "classification": 0},
 }
 
 
@@ -58,12 +54,10 @@ def distances(config, match, step, sizes):
     generator = stream(match.seed, "distance", step)
     for size in sizes:
         if config.objective == "characteristic":
-            frequencies = torch.randn(config.frequencies, size, generator=generator)
+            frequencies = torch.randn(FREQUENCIES, size, generator=generator)
             yield lambda real, ours, unit, frequencies=frequencies: characteristic_distance(
                 real, ours, unit, frequencies_TD=frequencies
             )
-        elif config.objective == "mmd":
-            yield mmd
         else:
             yield lambda real, ours, unit: mean_distance(real, ours)
 
@@ -77,13 +71,13 @@ def literal(match, images, step):
     draws = draw(config.augment, data.classes, generator)
     real = ClassSampler(data.labels, data.classes).draw(config.real_batch, generator)
     chosen = choose_instances(SPEC, config.synthetic_batch, generator)
-    network, final = match.pool.between(index, part), match.pool.trained(index)
-    cells = config.cells or (4 if config.objective == "characteristic" else 0)
+    network = match.pool.between(index, part)
+    cells = 4 if config.objective == "characteristic" else 0
 
     def flat(block):
         return pooled_literally(block, cells).flatten(1)
 
-    ours, theirs, last, error = [], [], [], 0.0
+    ours, theirs, error = [], [], 0.0
     for label in range(data.classes):
         own = draws.index(torch.tensor([label]))
         mine = apply(normalise(images[chosen[label]], data.normalisation), own)
@@ -92,13 +86,10 @@ def literal(match, images, step):
         blocks = network.features(mine), network.features(others)
         ours.append([flat(block) for block in blocks[0]])
         theirs.append([flat(block) for block in blocks[1]])
-        last.append([block[-1].flatten(1) for block in blocks])
-        error = error + F.cross_entropy(final(mine), torch.full((len(mine),), label))
-    loss = config.classification * error / data.classes
-    count = len(ours[0])
-    compared = range(count) if config.blocks == "all" else [count - 1]
-    sizes = [ours[0][block].shape[1] for block in compared]
-    for block, distance in zip(compared, distances(config, match, step, sizes), strict=True):
+        error = error + F.cross_entropy(network(mine), torch.full((len(mine),), label))
+    loss = config.classification * (1 - part) * error / data.classes
+    sizes = [block.shape[1] for block in ours[0]]
+    for block, distance in enumerate(distances(config, match, step, sizes)):
         centre = sum(theirs[label][block].mean(0) for label in range(3)) / 3
         away, around = 0.0, 0.0
         for label in range(data.classes):
@@ -107,13 +98,7 @@ def literal(match, images, step):
             away = away + distance(features, ours[label][block][None], unit)
             mean = features.mean(1, keepdim=True)
             around = around + distance(mean, centre[None, None], unit)
-        loss = loss + (away / around if config.scale == "spread" else away)
-    if config.krr:
-        synthetic, pictures = (torch.cat([pair[side] for pair in last]) for side in (0, 1))
-        targets = (class_targets(3, len(some) // 3) for some in (pictures, synthetic))
-        loss = loss + config.krr * krr_loss(
-            pictures, next(targets), synthetic, next(targets), config.ridge
-        )
+        loss = loss + away / around
     return loss
 
 
@@ -151,12 +136,13 @@ def test_loss_and_gradient_are_those_of_the_description(match, monkeypatch, name
     assert ours.pixels.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", ["mmd", "characteristic"])
-def test_the_real_images_themselves_are_near_distance_zero(real, match, name):
+def test_the_real_images_themselves_are_near_distance_zero(real, match):
     twelve = [int((real.labels == label).nonzero()[i]) for label in range(3) for i in range(4)]
     labels = torch.arange(3).repeat_interleave(4)
     few = RealData(real.images[twelve], labels, 3, real.normalisation, "few")
-    config = settings(name, real_batch=400, synthetic_batch=4, classification=0, augment=())
+    config = settings(
+        "characteristic", real_batch=400, synthetic_batch=4, classification=0, augment=()
+    )
     start, inputs = container(), match(config)
     inputs = Match(few, inputs.pool, config, 0)
     elsewhere = float(objective(inputs).loss(start, 0).detach())
@@ -166,7 +152,7 @@ def test_the_real_images_themselves_are_near_distance_zero(real, match, name):
     assert here < 0.15 * elsewhere  # what is left is the draw of 400 from 4
     # One image a class, so that the draw cannot differ: nothing but the least distance is left.
     alike = RealData(few.images[::4], labels[::4], 3, real.normalisation, "alike")
-    inputs = Match(alike, inputs.pool, config.model_copy(update={"scale": "none"}), 0)
+    inputs = Match(alike, inputs.pool, config, 0)
     with torch.no_grad():
         start.pixels.copy_(alike.images[labels].float() / 255)
     assert float(objective(inputs).loss(start, 0).detach()) < 1e-4
@@ -189,7 +175,7 @@ class Pair(World):
         self.barrier.wait()
 
 
-@pytest.mark.parametrize("name", ["mmd", "mmd, cells", "characteristic"])
+@pytest.mark.parametrize("name", ["features", "characteristic"])
 def test_two_ranks_have_the_loss_of_one_between_them(match, name):
     alone, inputs = container(), match(settings(name))
     expected = objective(inputs).loss(alone, 0)
@@ -214,15 +200,8 @@ def test_two_ranks_have_the_loss_of_one_between_them(match, name):
     assert not (found[0][1] * found[1][1]).any()
 
 
-def test_several_ranks_refuse_the_regression(match):
-    inputs = match(settings("characteristic, krr"))
-    shared = Match(inputs.data, inputs.pool, inputs.config, 5, World(0, 2))
-    with pytest.raises(BadSettings, match=r"match\.krr needs all classes at once, and 2 ranks"):
-        objective(shared)
-
-
 def test_bfloat16_changes_little(match):
-    for name in ("mmd", "characteristic, krr"):
+    for name in ("features", "characteristic"):
         low, high = (
             objective(match(settings(name, precision=precision))).loss(container(), 0)
             for precision in ("bfloat16", "float32")
@@ -245,9 +224,9 @@ def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(tmp_path):
     labels = torch.arange(3).repeat_interleave(20)
     noise = torch.randint(0, 120, (60, 1, 16, 16), generator=stream(0, "pixels"))
     split = split_of((noise + 60 * labels[:, None, None, None]).to(torch.uint8), labels)
-    changes = {"objective": "characteristic", "frequencies": 16, "krr": 0.3}
     smoke = recipe_of("smoke")
-    config = smoke.model_copy(update={"match": smoke.match.model_copy(update=changes)})
+    match = smoke.match.model_copy(update={"objective": "characteristic"})
+    config = smoke.model_copy(update={"match": match})
 
     def run(output=None, **options):
         return hmnpack.compress(
@@ -274,7 +253,8 @@ def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(tmp_path):
 
 
 def test_the_objectives_by_name(match):
-    assert list(OBJECTIVES) == ["characteristic", "features", "mmd"]
-    without = Match(match(settings("mmd")).data, None, settings("mmd"), 5)
-    with pytest.raises(BadSettings, match="mmd needs a pool"):
+    assert list(OBJECTIVES) == ["characteristic", "features"]
+    config = settings("characteristic")
+    without = Match(match(config).data, None, config, 5)
+    with pytest.raises(BadSettings, match="characteristic needs a pool"):
         objective(without)

@@ -5,7 +5,7 @@ import torch
 
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.matching import pool_of
-from hmnpack.matching.pool import untrained
+from hmnpack.matching.pool import _untrained
 from hmnpack.runtime import stream
 from hmnpack.training import train
 
@@ -34,7 +34,7 @@ def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_conf
     pool = pool_of(real, config, 5, tmp_path)
     assert not torch.equal(*(start["classifier.weight"] for start in pool._initial))
     for index, (start, found) in enumerate(zip(pool._initial, pool._trained, strict=True)):
-        network = untrained(real, config.network, stream(5, "pool", index), "pool.network.name")
+        network = _untrained(real, config.network, stream(5, "pool", index))
         for name, value in network.state_dict().items():
             assert torch.equal(value, start[name])
         train(

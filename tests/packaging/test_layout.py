@@ -33,7 +33,7 @@ ORDER = (
         "augment",
     ),
     *("networks", "training", "together", "matching", "probe", "adam"),
-    *("average", "stopping", "fitting", "bundle"),
+    *("fitting", "bundle"),
     *("pruning", "preflight", "cost", "estimate", "pictures", "compressor", "dataset", "writers"),
     *("evaluation", "scores", "verification", "page"),
 )
@@ -48,10 +48,7 @@ MODELS = (
     "container",
     "result",
     "presets",
-    "queue",
     "recipes",
-    "stopping",
-    "tiers",
     "training",
 )
 

@@ -19,7 +19,7 @@ def test_every_setting_is_there_once():
     values = {path: value for path, value, _ in found}
     assert values["match.steps"] == str(SMOKE.match.steps)
     assert values["pool.network.name"] == "convnet"
-    assert values["gradient.interpolate"] == "false"
+    assert values["container.dtype"] == "F32"
 
 
 def test_values_are_written_as_they_are_typed():

@@ -29,7 +29,7 @@ def changed(plain) -> Callable[..., PruneConfig]:
         "betas": (0.0, 0.5, 0.6, 1.0),
         "network": NetworkConfig(width=4, depth=2),
         "seeds": 2,
-        "margins": plain,
+        "margin_epochs": plain.epochs,
         "train": plain,
         "min_steps": 0,
     }

@@ -166,16 +166,15 @@ def test_flips_are_left_out_for_digits(bundle_of, images):
     assert "flip" in config.train.augment
     small = pruned(big, 1, config, seed=0, device=CPU)
     used = small.manifest.provenance.prunings[0].config
-    assert "flip" not in used.train.augment + used.margins.augment
+    assert "flip" not in used.train.augment
     assert "crop" in used.train.augment
 
 
 def test_single_settings_over_a_strategy(big):
     config = PruneConfig(strategy="none")
-    small = prune(big, 1, config, settings={"margins.epochs": 3}, seed=0, device="cpu")
+    small = prune(big, 1, config, settings={"margin_epochs": 3}, seed=0, device="cpu")
     used = small.manifest.provenance.prunings[0].config
-    margins = config.margins.model_copy(update={"epochs": 3})
-    assert used == config.model_copy(update={"margins": margins})
+    assert used == config.model_copy(update={"margin_epochs": 3})
 
 
 def test_beta_is_chosen_on_what_condensing_never_saw(big, source, changed):
@@ -210,7 +209,7 @@ def test_it_is_the_part_that_compress_holds_out(monkeypatch, tmp_path, source):
 
 def test_trained_at_once_it_is_the_same_bundle(big, source, changed):
     quick = {"epochs": 2, "batch": 48, "lr": 0.05, "augment": ["crop", "scale"]}
-    config = changed(betas=(0.0, 0.5, 1.0), margins=quick, train=quick)
+    config = changed(betas=(0.0, 0.5, 1.0), margin_epochs=2, train=quick)
     one, three = (
         prune(big, 1, config, data=source, seed=2, device="cpu", at_once=at_once)
         for at_once in (1, 3)
@@ -243,7 +242,6 @@ def test_other_data_and_bundles_that_do_not_tell_are_refused(big, source, other_
         ({"strategy": "easy", "beta": 0.5}, 5, "beta 0.5 is for strategy double-end, not easy"),
         ({"strategy": "none", "beta": 0.5}, 5, "beta 0.5 is for strategy double-end, not none"),
         ({}, 0, "none were held out"),
-        ({"strategy": "hard", "margins": {"epochs": 0}}, 5, "margins.epochs is 0"),
     ],
 )
 def test_settings_that_cannot_be_followed_are_refused_first(changed, changes, held_out, said):

@@ -62,7 +62,7 @@ def literal_areas(images, config, name):
 @pytest.mark.parametrize("augment", [(), ("flip", "brightness", "crop", "rotate")])
 def test_areas_are_those_of_a_literal_loop(shades, changed, plain, augment):
     images = shades()
-    config = changed(margins=plain.model_copy(update={"augment": augment}))
+    config = changed(train=plain.model_copy(update={"augment": augment}))
     found = margins_of(images, config, 5, Trainings())
     literal = [literal_areas(images, config, f"margins/{index}") for index in range(2)]
     torch.testing.assert_close(found, (literal[0] + literal[1]) / 2, rtol=1e-4, atol=1e-4)
@@ -75,8 +75,8 @@ def test_areas_are_those_of_a_literal_loop(shades, changed, plain, augment):
 @pytest.mark.slow
 def test_at_once_they_are_the_same(shades, changed, plain, at_once):
     images = shades(9)
-    margins = plain.model_copy(update={"augment": ("flip", "contrast", "crop", "scale")})
-    config = changed(seeds=5, margins=margins)
+    train = plain.model_copy(update={"augment": ("flip", "contrast", "crop", "scale")})
+    config = changed(seeds=5, train=train)
     one = margins_of(images, config, 5, Trainings(at_once=1))
     found = margins_of(images, config, 5, Trainings(at_once=at_once))
     torch.testing.assert_close(found, one, rtol=1e-4, atol=1e-4)
@@ -84,7 +84,7 @@ def test_at_once_they_are_the_same(shades, changed, plain, at_once):
 
 def test_they_do_not_depend_on_the_order_of_the_images(shades, changed, plain):
     images = shades()
-    whole = changed(margins=plain.model_copy(update={"batch": 100}))
+    whole = changed(train=plain.model_copy(update={"batch": 100}))
     order = torch.randperm(len(images), generator=stream(0, "order"))
     found = margins_of(images, whole, 0, Trainings())
     torch.testing.assert_close(
@@ -92,12 +92,18 @@ def test_they_do_not_depend_on_the_order_of_the_images(shades, changed, plain):
     )
 
 
-def test_what_has_the_label_of_another_class_is_hard(shades, changed, plain):
+def test_what_has_the_label_of_another_class_is_hard(shades, changed):
     images = shades(10, classes=2)
     images.labels[[3, 14]] = torch.tensor([1, 0])
-    longer = changed(margins=plain.model_copy(update={"epochs": 12}))
+    longer = changed(margin_epochs=12)
     found = ranks(margins_of(images, longer, 0, Trainings()), images.labels)
     assert (found[3], found[14]) == (0, 0)
+
+
+def test_networks_are_trained_for_margins_as_those_that_judge_but_without_cutmix(changed, plain):
+    config = changed(train=plain.model_copy(update={"cutmix": 0.5}), margin_epochs=7)
+    assert config.margins == plain.model_copy(update={"epochs": 7})
+    assert config.train.cutmix == 0.5
 
 
 def test_one_class_has_none(shades, config):

@@ -58,7 +58,7 @@ class Scale:
             **part_of_gradient(config.gradient, self.condensing),
             "gradient.network.width": min(config.gradient.network.width, self.width),
             "prune.network.width": min(prune.network.width, self.width),
-            "prune.margins.epochs": part_of(prune.margins.epochs, self.training),
+            "prune.margin_epochs": part_of(prune.margin_epochs, self.training),
             "prune.train.epochs": part_of(prune.train.epochs, self.training),
             "prune.min_steps": part_of(prune.min_steps, self.training),
             "prune.seeds": min(prune.seeds, self.networks),

@@ -125,18 +125,17 @@ class Literal:
 
 
 class Ours:
-    """The objective ``GradientMatching``, with our own Adam step for every loss that it gives."""
+    """The objective ``GradientMatching``, with our own Adam step."""
 
     def __init__(self, setting: Setting, config: GradientConfig) -> None:
         self.container = setting.container()
         self.objective = GradientMatching(Match(setting.data, None, config, 0))
-        self.adam = ContainerAdam(self.container, (0.9, 0.99), self.objective.blocks, ALONE)
+        self.adam = ContainerAdam(self.container, (0.9, 0.99), ALONE)
         self.adam.set_rate(0.01)
 
     def __call__(self, step: int, watch: Watch | NoWatch) -> None:
         with watch.part("all"):
-            for block, loss in enumerate(self.objective.losses(self.container, step)):
-                self.adam.step(loss, block)
+            self.adam.step(self.objective.loss(self.container, step))
 
 
 class Decode:
