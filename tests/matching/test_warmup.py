@@ -17,7 +17,7 @@ def test_targets_are_real_images_class_by_class(real, pool_config, tmp_path):
         assert len({bytes(image.numpy()) for image in targets}) == 18
 
 
-def test_targets_of_unlike_counts_are_those_of_each_class(real):
+def test_targets_of_unequal_counts_are_those_of_each_class(real):
     counts = (2, 6, 4)
     whole = targets_of(real, None, 6, "random", 0).split(6)
     found = targets_of(real, None, counts, "random", 0).split(counts)
