@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from hmnpack.schema.base import Extended, Frozen
-from hmnpack.schema.instances import MAX_CLASSES, Instances, in_words, refuse_length
+from hmnpack.schema.instances import MAX_CLASSES, Instances, check_length, in_words
 from hmnpack.schema.ledger import Dtype, FloatDtype, Ledger, TensorRow
 
 MAX_DECODED_ELEMENTS = 2**34
@@ -65,7 +65,7 @@ class _Stored(Extended):
 
     @model_validator(mode="after")
     def _every_class_has_its_count(self) -> Self:
-        refuse_length("instances", self.instances, self.classes)
+        check_length("instances", self.instances, self.classes)
         return self
 
     @model_validator(mode="after")

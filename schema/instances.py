@@ -17,7 +17,7 @@ def _form(given: object) -> Literal["list", "number"]:
     return "list" if isinstance(given, list | tuple) else "number"
 
 
-def _unlike(counts: tuple[int, ...]) -> tuple[int, ...]:
+def _not_all_equal(counts: tuple[int, ...]) -> tuple[int, ...]:
     """Refuse what has a shorter form, so that a content has one encoding."""
     if len(set(counts)) == 1:
         raise PydanticCustomError(
@@ -32,7 +32,7 @@ _Count = Annotated[int, Field(ge=1, le=MAX_INSTANCES)]
 _Counts = Annotated[
     tuple[_Count, ...],
     Field(min_length=1, max_length=MAX_CLASSES, fail_fast=True),
-    AfterValidator(_unlike),
+    AfterValidator(_not_all_equal),
 ]
 
 Instances = Annotated[
@@ -59,7 +59,7 @@ def in_words(instances: int | tuple[int, ...]) -> str:
     return f"{min(instances):,} to {max(instances):,}"
 
 
-def refuse_length(what: str, instances: int | tuple[int, ...], classes: int) -> None:
+def check_length(what: str, instances: int | tuple[int, ...], classes: int) -> None:
     """Check that a list of images per class has an entry for every class.
 
     Raises:

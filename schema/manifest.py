@@ -12,7 +12,7 @@ from hmnpack.schema.base import Extended, Frozen
 from hmnpack.schema.config import CompressConfig, Fraction, PruneConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.instances import Instances, refuse_length
+from hmnpack.schema.instances import Instances, check_length
 from hmnpack.schema.ledger import Ledger
 from hmnpack.schema.result import Percent
 
@@ -327,7 +327,7 @@ class Manifest(Extended):
     @model_validator(mode="after")
     def _every_class_has_its_count(self) -> Self:
         for pruning in self.provenance.prunings:
-            refuse_length("prunings", pruning.instances, self.container.classes)
+            check_length("prunings", pruning.instances, self.container.classes)
         return self
 
 

@@ -90,7 +90,7 @@ def test_a_prefix_of_each_class(hmn_bundle):
             hmnpack.load(hmn_bundle, per_class=count)
 
 
-def test_classes_of_unlike_counts(bundle_of, hmn):
+def test_classes_of_unequal_counts(bundle_of, hmn):
     bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
     dataset = hmnpack.load(bundle)
     assert len(dataset) == 7

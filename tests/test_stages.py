@@ -98,7 +98,7 @@ class Quadratic(Objective):
         return ((container.expand() - 0.1 * step) ** 2).sum()
 
 
-def test_classes_of_unlike_counts_are_not_condensed(hmn):
+def test_classes_of_unequal_counts_are_not_condensed(hmn):
     container = new_container(
         hmn(classes=3, instances=(1, 3, 2)), ContainerConfig(), stream(0, "container")
     )

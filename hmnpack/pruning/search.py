@@ -46,7 +46,7 @@ class Search:
     def hardest(self, beta: float) -> str:
         """Return how many of the hardest a beta drops of a class: ``"4"``.
 
-        Where classes drop unlike numbers of images, one for each such number: ``"0-2-4"``.
+        Where classes drop unequal numbers of images, one for each such number: ``"0-2-4"``.
         """
         counts = torch.bincount(self.images.labels, minlength=self.images.classes).cpu()
         surplus = counts - torch.as_tensor(self.keep)

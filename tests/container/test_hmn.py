@@ -107,7 +107,7 @@ def test_a_callers_autocast_does_not_round_the_pixels():
     assert torch.equal(alone, within)
 
 
-def test_classes_of_unlike_counts_decode_as_each_class_alone():
+def test_classes_of_unequal_counts_decode_as_each_class_alone():
     """Class by class, each in a container of its own that has that class alone."""
     spec = spec_of(instances=(9, 1, 5), extractor_channels=7)
     container = random_container(spec)

@@ -15,7 +15,7 @@ def test_pixels_come_back_as_they_are():
     assert container.labels().tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_classes_may_have_unlike_counts():
+def test_classes_may_have_unequal_counts():
     spec = ImagesSpec(classes=3, instances=(1, 3, 2), image=SPEC.image)
     pixels = torch.rand(6, 1, 4, 5, generator=stream(0, "pixels"))
     container = container_of(spec, {"pixels": pixels})

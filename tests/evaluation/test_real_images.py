@@ -25,7 +25,7 @@ def test_random_real_images_are_balanced_and_drawn_anew(split):
     assert len(random_real(train, CLASSES, 99, stream(0)).labels) == 15
 
 
-def test_random_real_images_of_unlike_counts_are_all_of_a_class_that_has_fewer(split):
+def test_random_real_images_of_unequal_counts_are_all_of_a_class_that_has_fewer(split):
     made = random_real(split(5, 3), CLASSES, (1, 9, 3), stream(0, "a"))
     assert made.labels.tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 2]
     assert len({bytes(image.numpy()) for image in made.images}) == 9

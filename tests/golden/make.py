@@ -1,7 +1,7 @@
 """Write the golden bundles that are not there yet. One that is there is never written again.
 
 They hold every part that a bundle may have: settings and an evaluation, a name that needs escaping
-everywhere, an extractor, a resize; margins and how images were pruned; classes of unlike counts.
+everywhere, an extractor, a resize; margins and how images were pruned; classes of unequal counts.
 """
 
 import importlib.util

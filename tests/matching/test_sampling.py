@@ -14,7 +14,7 @@ def test_real_images_are_of_their_class_and_uniform():
     assert (counts - 2000).abs().max() < 200
 
 
-def test_of_classes_of_unlike_counts_as_many_are_drawn_of_each_and_every_image_can_be():
+def test_of_classes_of_unequal_counts_as_many_are_drawn_of_each_and_every_image_can_be():
     image = ImageShape(channels=1, height=2, width=2)
     spec = ImagesSpec(classes=3, instances=(5, 2, 3), image=image)
     classes = [range(5), range(5, 7), range(7, 10)]

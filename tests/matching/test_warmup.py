@@ -12,7 +12,7 @@ def test_targets_are_real_images_class_by_class(real):
     assert len({bytes(image.numpy()) for image in targets}) == 18
 
 
-def test_targets_of_unlike_counts_are_those_of_each_class(real):
+def test_targets_of_unequal_counts_are_those_of_each_class(real):
     counts = (2, 6, 4)
     whole = targets_of(real, 6, 0).split(6)
     found = targets_of(real, counts, 0).split(counts)

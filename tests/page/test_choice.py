@@ -72,7 +72,7 @@ def test_the_extremes_of_each_class_are_shown_from_outside_in(manifest_of):
     assert easiest.rows == ((2, 0), (6, 7))
 
 
-def test_of_classes_of_unlike_counts_each_shows_what_it_has(manifest_of):
+def test_of_classes_of_unequal_counts_each_shows_what_it_has(manifest_of):
     manifest = manifest_of(3, (1, 60, 3), 8)
     assert by_class(manifest).rows == ((0,), tuple(range(1, 49)), (61, 62, 63))
     margins = Margins(epochs=10, seeds=1, values=(5, *range(60), 9, 7, 8))

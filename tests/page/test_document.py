@@ -49,7 +49,7 @@ def everything(full_bundle, opened, run_log):
     return opened(full_bundle.manifest, log=run_log)
 
 
-def test_classes_of_unlike_counts_are_shown_as_such(bundle_of, images, image_shape, opened):
+def test_classes_of_unequal_counts_are_shown_as_such(bundle_of, images, image_shape, opened):
     spec = images(classes=3, instances=(2, 70, 1), image=image_shape(3, 8, 8))
     bundle = bundle_of(spec, margins={"epochs": 1, "seeds": 1, "values": tuple(range(73))})
     page = opened(bundle.manifest)

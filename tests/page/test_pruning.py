@@ -68,7 +68,7 @@ def test_a_beta_that_was_asked_for_and_a_strategy_without_one(full_bundle, parse
     assert not list(body.all("svg"))
 
 
-def test_unlike_counts_are_ranges(bundle_of, images, parsed):
+def test_unequal_counts_are_ranges(bundle_of, images, parsed):
     made = Pruning(
         config=PruneConfig(strategy="random"), seed=0, instances=(9, 4), beta=None, held_out=0
     )

@@ -91,7 +91,7 @@ def test_the_first_of_a_class_are_the_class_pruned_further():
 
 
 @pytest.mark.parametrize("strategy", ["double-end", "easy", "hard", "random", "none"])
-def test_classes_that_keep_unlike_numbers_are_each_pruned_by_themselves(strategy):
+def test_classes_that_keep_unequal_numbers_are_each_pruned_by_themselves(strategy):
     """Nine, two and six images: what is kept of a class is what is kept of it alone."""
     labels = torch.tensor([2, 0, 0, 1, 2, 0, 0, 0, 2, 1, 0, 2, 2, 0, 0, 0, 2])
     margins = torch.randn(17, generator=stream(1, "margins"))

@@ -1,4 +1,4 @@
-"""Bundles whose classes have unlike counts, pruned; and bundles pruned to unlike counts."""
+"""Bundles whose classes have unequal counts, pruned; and bundles pruned to unequal counts."""
 
 import pytest
 import torch
@@ -95,7 +95,7 @@ def test_margins_decide_within_each_class(bundle_of, hmn, changed, rows_of, imag
     )
 
 
-def test_beta_is_chosen_where_classes_drop_unlike_numbers(unequal, source, changed):
+def test_beta_is_chosen_where_classes_drop_unequal_numbers(unequal, source, changed):
     config = changed(betas=(0.0, 0.5, 1.0))
     small = prune(unequal, 1, config, data=source, seed=2, device="cpu")
     (record,) = small.manifest.provenance.prunings

@@ -76,7 +76,7 @@ def test_indices_have_leading_zeros(bundle_of, images, tmp_path):
     assert names == [f"{i:02d}.png" for i in range(11)]
 
 
-def test_folders_of_classes_of_unlike_counts(bundle_of, images, tmp_path):
+def test_folders_of_classes_of_unequal_counts(bundle_of, images, tmp_path):
     bundle = bundle_of(images(classes=3, instances=(2, 11, 1)))
     pictures, _ = expected(bundle)
     for count, counts in ((None, [2, 11, 1]), (1, [1, 1, 1]), (5, [2, 5, 1])):
@@ -90,7 +90,7 @@ def test_folders_of_classes_of_unlike_counts(bundle_of, images, tmp_path):
                 assert np.array_equal(opened(path.read_bytes()), pictures[start + place, ..., 0])
 
 
-def test_files_of_classes_of_unlike_counts(bundle_of, images, tmp_path):
+def test_files_of_classes_of_unequal_counts(bundle_of, images, tmp_path):
     bundle = bundle_of(images(classes=3, instances=(2, 11, 1)))
     hmnpack.expand(bundle, tmp_path / "a.tar", format="tar")
     with tarfile.open(tmp_path / "a.tar") as tar:
