@@ -47,8 +47,14 @@ _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
 """Lower-case unit -> bytes."""
 
 
-# ParamType is generic in newer versions of click only, so its types cannot stand here.
-class DataName(click.ParamType):  # type: ignore[type-arg]
+if TYPE_CHECKING:
+    TextType = click.ParamType[str, Any]
+    NumberType = click.ParamType[int, Any]
+else:  # only in newer versions of click is it generic when the program runs
+    TextType = NumberType = click.ParamType
+
+
+class DataName(TextType):
     """Where a data set is: a name, a path, or ``hf:owner/name``."""
 
     name = "data"
@@ -61,7 +67,7 @@ class DataName(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
 
 
-class RecipeName(click.ParamType):  # type: ignore[type-arg]
+class RecipeName(TextType):
     """The name of a recipe; what is unknown is refused with the others, later."""
 
     name = "recipe"
@@ -75,7 +81,7 @@ class RecipeName(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
 
 
-class ByteSize(click.ParamType):  # type: ignore[type-arg]
+class ByteSize(NumberType):
     """A number of bytes: ``512MB``, ``4GB``, ``1.5GiB``, or a number alone."""
 
     name = "size"

@@ -205,5 +205,5 @@ def test_timm_is_an_extra():
     try:
         import timm  # noqa: F401
     except ImportError:
-        with pytest.raises(MissingExtra, match=r"hmnpack\[timm\]"):
+        with pytest.raises(MissingExtra, match=r"pip install -e '\.\[timm\]'"):
             build("timm:resnet18")

@@ -195,7 +195,7 @@ def test_parquet_is_a_source(hmn_bundle, tmp_path):
 
 def test_parquet_without_pyarrow(images_bundle, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtra, match=r"hmnpack\[parquet\]"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[parquet\]'"):
         hmnpack.expand(images_bundle, tmp_path / "a.parquet", format="parquet")
 
 
