@@ -56,7 +56,7 @@ coverage: $(STAMP) ## run the test suite and print how much of the code it runs
 check: $(STAMP) verify-bundles types docs ## lint, formatting, types, docs, packaging, JSON schemas, bundles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest -q tests/packaging tests/test_house_rules.py
+	$(BIN)/pytest -q tests/packaging tests/packaging/test_house_rules.py
 
 types: $(STAMP) ## check the types: mypy on all of it, pyright on what is public
 	$(BIN)/mypy

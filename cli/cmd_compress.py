@@ -31,9 +31,9 @@ from hmnpack.errors import BadSettings
 
 if TYPE_CHECKING:
     from hmnpack.bundle import Bundle
-    from hmnpack.cli.settings import CompressSettings
-    from hmnpack.runtime import Listener
+    from hmnpack.runtime.progress import Listener
     from hmnpack.schema.config import CompressConfig
+    from hmnpack.settings import CompressSettings
     from hmnpack.sources import Source
 
 _PAUSING = b"hmnpack: pausing after this step\n"
@@ -126,8 +126,8 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
     Ctrl-C pauses after the step under way; the same command with --resume goes on and ends with
     the same bytes.
     """
-    from hmnpack.cli.settings import CompressSettings
     from hmnpack.cli.text import stored
+    from hmnpack.settings import CompressSettings
 
     options = {"seed": typed.pop("seed"), "holdout": typed.pop("holdout")}
     settings = CompressSettings(
@@ -144,15 +144,15 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
 def _run(
     request: Request, settings: "CompressSettings", source_options: dict[str, Any]
 ) -> "Bundle":
-    from hmnpack.checkpoint import Checkpoint, checkpoint_of
     from hmnpack.cli.progress import drawn
-    from hmnpack.compressor import RunOptions
-    from hmnpack.compressor import compress as condense
-    from hmnpack.log import together
-    from hmnpack.output import refuse_output, refuse_same
-    from hmnpack.ranks import joined
-    from hmnpack.recipes import default_recipe, shape_of
-    from hmnpack.runtime import choose_device
+    from hmnpack.condensing.checkpoint import Checkpoint, checkpoint_of
+    from hmnpack.condensing.run import RunOptions
+    from hmnpack.condensing.run import compress as condense
+    from hmnpack.runtime.devices import choose_device
+    from hmnpack.runtime.log import together
+    from hmnpack.runtime.output import refuse_output, refuse_same
+    from hmnpack.runtime.ranks import joined
+    from hmnpack.settings import default_recipe
 
     refuse_output(request.output, force=request.force)  # before minutes of opening, and any log
     checkpoint = Checkpoint(checkpoint_of(request.output))
@@ -167,7 +167,7 @@ def _run(
     with _logs(request) as logs, joined(device) as world:
         with world.leader_first(), drawn(quiet=quiet) as bars:
             source = opened(request.data, source_options, together(bars, logs))
-        config = settings.config(shape_of(source), default_recipe(device.type))
+        config = settings.config(source.shape, default_recipe(device.type))
         if not quiet:
             _announce(source, request, config, world.size)
         with drawn(quiet=quiet) as bars, pausing() as should_pause:
@@ -193,7 +193,7 @@ def _run(
 @contextlib.contextmanager
 def _logs(request: Request) -> "Iterator[Listener]":
     """Give the listener of `--log` and `--tensorboard`, which may be none; rank 0 alone logs."""
-    from hmnpack.log import JsonLines, TensorBoard, together
+    from hmnpack.runtime.log import JsonLines, TensorBoard, together
 
     logs: list[Listener] = []
     with contextlib.ExitStack() as opened_logs:
@@ -208,11 +208,11 @@ def _logs(request: Request) -> "Iterator[Listener]":
 
 
 def _announce(source: "Source", request: Request, config: "CompressConfig", ranks: int) -> None:
-    from hmnpack.budget import budget_of, plan
     from hmnpack.cli.show import console, facts
     from hmnpack.cli.text import container, expected, several, shape, size, steps
-    from hmnpack.estimate import estimate
-    from hmnpack.runtime import choose_device
+    from hmnpack.condensing.estimate import estimate
+    from hmnpack.container.budget import budget_of, plan
+    from hmnpack.runtime.devices import choose_device
 
     classes, image = len(source.classes), source.image
     budget = budget_of(request.ipc, classes, image)

@@ -1,5 +1,7 @@
 """`hmnpack evaluate`: networks trained from scratch on a file's images, beside control rows."""
 
+import shlex
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +101,8 @@ class Choice:
         Raises:
             BadSettings: for an unknown setting, or a value that its setting refuses.
         """
-        from hmnpack.cli.settings import evaluate_config
         from hmnpack.schema.protocols import protocol_of
+        from hmnpack.settings import evaluate_config
 
         base, assignments = protocol_of(self.protocol, manifest), self.assignments
         if self.options["train.epochs"] is not None:  # no more than were asked for
@@ -251,9 +253,9 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
 def _refuse(request: Request, configs: list["EvaluateConfig"], manifest: "Manifest") -> None:
     """Check, before data are opened, what would stop the command only after its work."""
     from hmnpack.evaluation import refuse_network
-    from hmnpack.output import refuse_output, refuse_same
-    from hmnpack.runtime import choose_device
-    from hmnpack.scores import refuse_recording
+    from hmnpack.evaluation.scores import refuse_recording
+    from hmnpack.runtime.devices import choose_device
+    from hmnpack.runtime.output import refuse_output, refuse_same
 
     choose_device(request.device)
     for config in configs:
@@ -275,13 +277,17 @@ def _show(
     save: bool,
 ) -> None:
     """Print what was found, and save it if it is all: part of it would stop the same command."""
-    from hmnpack.cli.outcome import accuracy_table, result_of
+    from hmnpack.cli.outcome import accuracy_table
     from hmnpack.cli.show import console, print_json
-    from hmnpack.output import write_atomically
-    from hmnpack.runtime import choose_device
+    from hmnpack.cli.text import safe
+    from hmnpack.evaluation.result import result_of
+    from hmnpack.runtime.devices import choose_device
+    from hmnpack.runtime.output import write_atomically
 
     if request.save or request.as_json:
-        result = result_of(found, manifest, source, choose_device(request.device), minutes)
+        device = choose_device(request.device)
+        typed = safe(shlex.join(["hmnpack", *sys.argv[1:]]))
+        result = result_of(found, manifest, source, device, minutes, typed)
     try:
         if request.save and save:
             text = result.model_dump_json(indent=2) + "\n"
@@ -296,7 +302,7 @@ def _show(
 def _recorded(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> HmnError | None:
     """Write a score into the file; return why it could not be."""
     from hmnpack.cli.text import safe
-    from hmnpack.scores import record
+    from hmnpack.evaluation.scores import record
 
     try:
         record(request.file, bundle, evaluation, device=request.device)

@@ -17,7 +17,7 @@ from hmnpack.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from hmnpack.estimate import Estimate
+    from hmnpack.condensing.estimate import Estimate
     from hmnpack.schema.config import CompressConfig
     from hmnpack.schema.container import HmnSpec
     from hmnpack.schema.manifest import Budget
@@ -53,15 +53,14 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     cost is that of `compress` with the same recipe on this device: floating-point operations are
     counted, the time follows from them and the device's measured rate, the memory from a model.
     """
-    from hmnpack.budget import budget_of
-    from hmnpack.budget import plan as planned
     from hmnpack.cli.progress import drawn
-    from hmnpack.cli.settings import CompressSettings
-    from hmnpack.estimate import estimate
-    from hmnpack.preflight import refuse_classes, refuse_early
-    from hmnpack.ranks import ALONE
-    from hmnpack.recipes import default_recipe, shape_of
-    from hmnpack.runtime import choose_device
+    from hmnpack.condensing.estimate import estimate
+    from hmnpack.condensing.preflight import refuse_classes, refuse_early
+    from hmnpack.container.budget import budget_of
+    from hmnpack.container.budget import plan as planned
+    from hmnpack.runtime.devices import choose_device
+    from hmnpack.runtime.ranks import ALONE
+    from hmnpack.settings import CompressSettings, default_recipe
 
     settings = CompressSettings(
         typed.pop("recipe"), typed.pop("config_file"), typed.pop("assignments"), {}
@@ -70,7 +69,7 @@ def plan(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN
     with drawn(quiet=typed.pop("quiet")) as listener:
         source = opened(data, typed, listener)
     refuse_classes(source)
-    config = settings.config(shape_of(source), default_recipe(device.type))
+    config = settings.config(source.shape, default_recipe(device.type))
     classes, image = len(source.classes), source.image
     spec = planned(ipc, classes, image, config.container)
     refuse_early(config, spec, ALONE)

@@ -103,7 +103,7 @@ def prune(**typed: Any) -> None:  # noqa: ANN401
     networks on the images of FILE. Double-end pruning drops the hardest and the easiest; how many
     of each (beta) is chosen on images of --data that FILE was not made from, or given by --beta.
     """
-    from hmnpack.cli.settings import prune_config
+    from hmnpack.settings import prune_config
 
     options = {name: typed.pop(name) for name in ("strategy", "beta")}
     config = prune_config(typed.pop("assignments"), options, typed.pop("config_file"))
@@ -117,8 +117,8 @@ def prune(**typed: Any) -> None:  # noqa: ANN401
 
 def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]) -> "Bundle":
     from hmnpack.cli.progress import drawn
-    from hmnpack.output import refuse_output
     from hmnpack.pruning import prune as pruned
+    from hmnpack.runtime.output import refuse_output
 
     refuse_output(request.output, force=request.force)  # before minutes of training
     with going_on(request.work), drawn(quiet=request.quiet or not leads()) as listener:

@@ -44,9 +44,9 @@ def settings(command: str, recipe: str | None) -> None:
 
 
 def _settings(command: str, recipe: str | None) -> "Frozen":
-    from hmnpack.recipes import CPU_RECIPE, recipe_of
     from hmnpack.schema.config import PruneConfig
     from hmnpack.schema.evaluation import EvaluateConfig
+    from hmnpack.settings import CPU_RECIPE, recipe_of
 
     if command == "compress":
         return recipe_of(recipe or CPU_RECIPE)

@@ -19,9 +19,9 @@ from hmnpack.cli.options import (
 from hmnpack.errors import BadSettings, HmnError, ScoreFails
 
 if TYPE_CHECKING:
+    from hmnpack.evaluation.verification import Repetition
     from hmnpack.schema.manifest import Manifest
     from hmnpack.sources import Source
-    from hmnpack.verification import Repetition
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def _said(failures: list[HmnError]) -> Iterator[None]:
 
 
 def _check(request: Request, file: Path) -> None:
-    from hmnpack.verification import refuse_without_score
-    from hmnpack.verification import verify as checked
+    from hmnpack.evaluation.verification import refuse_without_score
+    from hmnpack.evaluation.verification import verify as checked
 
     manifest = checked(file).manifest
     click.echo(_whole(file, manifest))
@@ -124,7 +124,7 @@ def _check(request: Request, file: Path) -> None:
 
 def _repeat(request: Request, file: Path, source: "Source") -> None:
     from hmnpack.cli.progress import drawn
-    from hmnpack.verification import verify as repeated
+    from hmnpack.evaluation.verification import verify as repeated
 
     with drawn(quiet=request.quiet) as listener:
         found = repeated(

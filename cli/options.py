@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from hmnpack.errors import BadSettings, Paused
 
 if TYPE_CHECKING:
-    from hmnpack.runtime import Listener
+    from hmnpack.runtime.progress import Listener
     from hmnpack.sources import Source, SourceOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -76,7 +76,7 @@ class RecipeName(TextType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the recipes."""
-        from hmnpack.recipes import RECIPES
+        from hmnpack.settings import RECIPES
 
         return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
 

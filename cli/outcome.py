@@ -1,7 +1,5 @@
-"""An evaluation as a table for people, and as one document to keep."""
+"""An evaluation as a table for people."""
 
-import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -9,15 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hmnpack.cli.show import plain, table
-from hmnpack.cli.text import safe
 
 if TYPE_CHECKING:
-    import torch
-
     from hmnpack.evaluation import Evaluation
     from hmnpack.schema.manifest import Manifest
-    from hmnpack.schema.result import Figure, Result, Row
-    from hmnpack.sources import Source
 
 COLUMNS = ("trained on", "images", "epochs", "steps", "accuracy", "std", "+- 95 %", "nets")
 COMPARISONS = ("over\nrandom", "below\nwhole")
@@ -89,76 +82,3 @@ def _notes(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> Iterator[
                 held_out = row.figures.get("held_out_images", 0)
                 chosen = f", the best on {held_out:,} images held out of train" if held_out else ""
                 yield f"{prefix}{row.name}: quality {quality}{chosen}"
-
-
-def result_of(
-    found: Mapping[str, "Evaluation"],
-    manifest: "Manifest",
-    source: "Source",
-    device: "torch.device",
-    minutes: float,
-) -> "Result":
-    """Return the document of one command: its headline is the first network on the bundle.
-
-    The rows of other networks follow the first one's control rows, with the network's name.
-
-    Args:
-        found: By the network's name.
-        manifest: Of the bundle.
-        source: The real images.
-        device: Where the networks were trained.
-        minutes: How long all of that took.
-    """
-    from hmnpack.measure import commit, machine_facts
-    from hmnpack.schema.result import DataFacts, Result
-
-    (name, one), *others = found.items()
-    first, *controls = one.rows
-    for other, more in others:
-        controls += [_named(row, other) for row in more.rows]
-    return Result(
-        name=f"evaluate {source.name} {manifest.budget.ipc} ipc",
-        recipe=manifest.config.recipe if manifest.config else None,
-        command=safe(shlex.join(["hmnpack", *sys.argv[1:]])),
-        commit=commit(),
-        seed=one.score.protocol.seed,
-        machine=machine_facts(device),
-        data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
-        minutes=round(minutes, 3),
-        accuracy_mean=first.accuracy_mean,
-        accuracy_std=first.accuracy_std,
-        accuracy_ci95=first.accuracy_ci95,
-        networks=first.networks,
-        accuracies=first.accuracies,
-        protocol=one.score.protocol,
-        controls=tuple(controls),
-        figures=_figures(name, one, manifest),
-    )
-
-
-def _named(row: "Row", network: str) -> "Row":
-    return row.model_copy(update={"name": f"{row.name} ({network})"})
-
-
-def _figures(network: str, found: "Evaluation", manifest: "Manifest") -> dict[str, "Figure"]:
-    from hmnpack.evaluation import below_whole, over_random
-    from hmnpack.sources import chosen_by_held_out
-
-    first, protocol = found.rows[0], found.score.protocol
-    compared = {
-        "points_over_random": over_random(first, found.rows),
-        "points_below_whole": below_whole(first, found.rows),
-    }
-    chosen_by = protocol.held_out and chosen_by_held_out(manifest)
-    return {
-        **({"held_out_images_chose": True} if chosen_by else {}),
-        "images": first.images,
-        "floats": manifest.ledger.floats,
-        "ipc": manifest.budget.ipc,
-        "network": network,
-        "width": protocol.network.width,
-        "epochs": protocol.train.epochs,
-        "bundle_data_sha256": manifest.data_sha256,
-        **{name: points for name, points in compared.items() if points is not None},
-        **first.figures,
-    }

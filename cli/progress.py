@@ -17,7 +17,7 @@ from rich.progress import (
 
 from hmnpack.cli.show import console, plain
 from hmnpack.cli.text import safe
-from hmnpack.runtime import Listener, silent
+from hmnpack.runtime.progress import Listener, silent
 
 LINE_EVERY = 60.0
 """Seconds of silence after which the next event writes a line."""

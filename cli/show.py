@@ -13,7 +13,7 @@ from rich.text import Text
 from hmnpack.cli.text import duration, safe, share, size
 
 if TYPE_CHECKING:
-    from hmnpack.estimate import Estimate
+    from hmnpack.condensing.estimate import Estimate
     from hmnpack.schema.ledger import Ledger
     from hmnpack.schema.manifest import Budget
 

@@ -12,23 +12,23 @@ from hmnpack.version import __version__ as __version__
 if TYPE_CHECKING:  # the table below in the form that type checkers read; a test compares the two
     from hmnpack.bundle import Bundle as Bundle
     from hmnpack.bundle import inspect as inspect
-    from hmnpack.compressor import RunOptions as RunOptions
-    from hmnpack.compressor import compress as compress
+    from hmnpack.condensing.run import RunOptions as RunOptions
+    from hmnpack.condensing.run import compress as compress
     from hmnpack.dataset import CondensedDataset as CondensedDataset
     from hmnpack.dataset import load as load
     from hmnpack.errors import HmnError as HmnError
     from hmnpack.errors import Paused as Paused
     from hmnpack.evaluation import evaluate as evaluate
+    from hmnpack.evaluation.scores import record as record
+    from hmnpack.evaluation.verification import verify as verify
     from hmnpack.page import report as report
     from hmnpack.pruning import prune as prune
     from hmnpack.schema.config import CompressConfig as CompressConfig
     from hmnpack.schema.config import PruneConfig as PruneConfig
     from hmnpack.schema.evaluation import EvaluateConfig as EvaluateConfig
-    from hmnpack.scores import record as record
     from hmnpack.sources import SourceOptions as SourceOptions
     from hmnpack.sources import open_source as open_source
     from hmnpack.sources import tensor_source as tensor_source
-    from hmnpack.verification import verify as verify
     from hmnpack.writers import expand as expand
 
 _HOMES = {
@@ -39,19 +39,19 @@ _HOMES = {
     "HmnError": "errors",
     "Paused": "errors",
     "PruneConfig": "schema.config",
-    "RunOptions": "compressor",
+    "RunOptions": "condensing.run",
     "SourceOptions": "sources",
-    "compress": "compressor",
+    "compress": "condensing.run",
     "evaluate": "evaluation",
     "expand": "writers",
     "inspect": "bundle",
     "load": "dataset",
     "open_source": "sources",
     "prune": "pruning",
-    "record": "scores",
+    "record": "evaluation.scores",
     "report": "page",
     "tensor_source": "sources",
-    "verify": "verification",
+    "verify": "evaluation.verification",
 }
 """The public names, and the module of each."""
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hmnpack.errors import BadSettings
-from hmnpack.runtime import sent
+from hmnpack.runtime.devices import sent
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, Augmentation
 from hmnpack.schema.manifest import Normalisation
 

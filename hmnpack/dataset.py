@@ -17,10 +17,10 @@ from torch.utils.data import Dataset
 
 from hmnpack import augment as augmentation
 from hmnpack.bundle import Bundle, read
+from hmnpack.bundle.pictures import PNG_CHANNELS, pictures, png, positions
 from hmnpack.container import class_of, container_of, decode, numbers_within_class
 from hmnpack.errors import BadSettings
-from hmnpack.pictures import PNG_CHANNELS, pictures, png, positions
-from hmnpack.runtime import choose_device, default_on_cpu, usable_device
+from hmnpack.runtime.devices import choose_device, default_on_cpu, usable_device
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Manifest, Normalisation
 

@@ -1,16 +1,40 @@
-"""Settings by dotted path, such as ``match.steps``: put over others, and checked as a whole."""
+"""Settings by name (recipes), by file and by dotted path, later ones over earlier ones.
+
+A path is such as ``match.steps``; what comes out is checked as a whole.
+"""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from hmnpack.errors import BadSettings
+from hmnpack.registry import Registry
+from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
+from hmnpack.schema.config import CompressConfig, PruneConfig
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.recipes import DataShape
 
 Model = TypeVar("Model", bound=BaseModel)
+
+CPU_RECIPE = "fast"
+ACCELERATOR_RECIPE = "best"
+
+RECIPES: Registry[CompressConfig] = Registry("recipe")
+"""Every recipe, as it is for CIFAR-10; an unknown name is answered with the near ones."""
+
+FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {"paper": recipes.paper}
+"""The recipes among them whose settings depend on the data set."""
+
+for _config in (recipes.SMOKE, recipes.FAST, recipes.BEST, recipes.paper()):
+    RECIPES.register(_config.recipe)(_config)
+
+DEFAULT_PROTOCOL = EvaluateConfig()
 
 
 def merged(base: Model, *layers: Mapping[str, object]) -> Model:
@@ -96,3 +120,137 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
     tail = [other for other in names if other.rpartition(".")[2] == name.rpartition(".")[2]]
     near = below or get_close_matches(name, names, n=3, cutoff=0.6) or tail or names
     return f"did you mean {' or '.join(near[:6])}?"
+
+
+def default_recipe(device: str) -> str:
+    """Return the name of the recipe to take where none is named.
+
+    Args:
+        device: Kind of device: ``cpu``, ``cuda``, ...
+    """
+    return CPU_RECIPE if device == "cpu" else ACCELERATOR_RECIPE
+
+
+def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
+    """Return the settings of a recipe.
+
+    Args:
+        name: Its name.
+        data: The data set that it is for, see ``Source.shape``; None: CIFAR-10.
+
+    Raises:
+        BadSettings: if there is none of that name.
+    """
+    found = RECIPES[name]
+    return FITTED[name](data) if data is not None and name in FITTED else found
+
+
+def needs_pool(config: CompressConfig) -> bool:
+    """Return whether a run matches features, which is all that the pool is trained for."""
+    return config.match.steps > 0
+
+
+class CompressSettings:
+    """The settings of a run: the options over the assignments, the file, the recipe.
+
+    What was typed is read and checked at once, before any data; the recipe's own values may
+    depend on the data, see :meth:`config`.
+
+    Args:
+        recipe: Name of a recipe; None takes the file's `recipe`, else the device's.
+        file: TOML file of settings, or None.
+        assignments: Texts such as ``"match.steps=100"``.
+        options: Values by dotted path; those that are None were not given.
+
+    Raises:
+        BadSettings: for an unknown recipe or setting, or a value that its setting refuses.
+    """
+
+    def __init__(
+        self,
+        recipe: str | None,
+        file: Path | None,
+        assignments: Iterable[str],
+        options: Mapping[str, object],
+    ) -> None:
+        stored = _stored(file)
+        assigned = _assigned(assignments)
+        if "recipe" in assigned:
+            raise BadSettings("a recipe is what settings start from; name it by --recipe")
+        named = stored.pop("recipe", None)
+        if named is not None and not (isinstance(named, str) and named):
+            raise BadSettings(f"setting recipe = {named!r}: give the name of a recipe")
+        self._recipe = recipe or named
+        self._layers = (stored, assigned, _given(options))
+        self.config()
+
+    def config(self, data: DataShape | None = None, default: str = CPU_RECIPE) -> CompressConfig:
+        """Return the settings.
+
+        Args:
+            data: The data set; None: as the recipe is without one.
+            default: Recipe to take if none was named: see :func:`default_recipe`.
+        """
+        name = str(self._recipe or default)
+        return merged(recipe_of(name, data), *self._layers, {"recipe": name})
+
+
+def evaluate_config(
+    assignments: Iterable[str],
+    options: Mapping[str, object],
+    protocol: EvaluateConfig = DEFAULT_PROTOCOL,
+    file: Path | None = None,
+) -> EvaluateConfig:
+    """Return how a bundle is judged: the options over the assignments, the file, the protocol.
+
+    Raises:
+        BadSettings: for an unknown setting, or a value that its setting refuses.
+    """
+    return merged(protocol, _stored(file), _assigned(assignments), _given(options))
+
+
+def prune_config(
+    assignments: Iterable[str], options: Mapping[str, object], file: Path | None = None
+) -> PruneConfig:
+    """Return how a bundle is pruned: the options over the assignments, the file, `double-end`.
+
+    Raises:
+        BadSettings: for an unknown setting, or a value that its setting refuses.
+    """
+    base = PruneConfig(strategy="double-end")
+    return merged(base, _stored(file), _assigned(assignments), _given(options))
+
+
+def _given(options: Mapping[str, object]) -> dict[str, object]:
+    return {path: value for path, value in options.items() if value is not None}
+
+
+def _assigned(assignments: Iterable[str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for text in assignments:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise BadSettings(f"--set {text!r} is not KEY=VALUE, such as match.steps=100")
+        values[name.strip()] = _value(value.strip())
+    return values
+
+
+def _value(text: str) -> object:
+    try:
+        parsed: object = json.loads(text)
+    except ValueError:
+        return text  # so that container.norm=none needs no quotes
+    return parsed
+
+
+def _stored(path: Path | None) -> dict[str, object]:
+    """Return what a TOML file holds, or nothing where there is none."""
+    if path is None:
+        return {}
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise BadSettings(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BadSettings(f"{path}: not TOML ({error})") from error

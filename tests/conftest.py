@@ -31,7 +31,7 @@ def _cache_of_its_own(tmp_path_factory):
 def _precision_of_any_processor():
     """Numbers to compare with are of float32: "auto" is that here, also where bfloat16 is fast."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hmnpack.runtime.multiplies_bfloat16", lambda device: False)
+        patch.setattr("hmnpack.runtime.devices.multiplies_bfloat16", lambda device: False)
         yield
 
 

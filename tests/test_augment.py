@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hmnpack import augment
 from hmnpack.augment import Draws, apply, cutmix, draw, normalise
 from hmnpack.errors import BadSettings
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import MATCHING_AUGMENTATIONS, TRAINING_AUGMENTATIONS
 from hmnpack.schema.manifest import Normalisation
 

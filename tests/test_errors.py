@@ -5,8 +5,8 @@ import torch
 
 from hmnpack.cli.group import explain
 from hmnpack.errors import BadSettings, is_out_of_memory
-from hmnpack.ranks import _others_alive
-from hmnpack.together import within_memory
+from hmnpack.runtime.ranks import _others_alive
+from hmnpack.training import within_memory
 
 NO_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from hmnpack.recipes import RECIPES, recipe_of
 from hmnpack.schema.config import CompressConfig, NetworkConfig, TrainConfig
 from hmnpack.schema.presets import PRESETS
 from hmnpack.schema.protocols import PROTOCOLS
 from hmnpack.schema.recipes import DataShape
-from hmnpack.settings import setting_names
+from hmnpack.settings import RECIPES, recipe_of, setting_names
 
 RESULTS = Path(__file__).parents[1] / "examples" / "reproduce" / "results"
 SHARED = (NetworkConfig, TrainConfig)

@@ -23,14 +23,15 @@ from statistics import median
 
 import torch
 
-from hmnpack.adam import ContainerAdam
-from hmnpack.budget import plan
+from hmnpack.condensing.adam import ContainerAdam
+from hmnpack.condensing.cost import Run, stages_of
 from hmnpack.container import HMN, new_container
-from hmnpack.cost import Run, stages_of
+from hmnpack.container.budget import plan
 from hmnpack.matching import GradientMatching, Match, RealData
-from hmnpack.measure import commit, machine_facts, without_folders
-from hmnpack.ranks import ALONE, World, joined
-from hmnpack.runtime import choose_device, stream, wait_for
+from hmnpack.runtime.devices import choose_device, wait_for
+from hmnpack.runtime.machine import commit, machine_facts, without_folders
+from hmnpack.runtime.ranks import ALONE, World, joined
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, GradientConfig, NetworkConfig, TrainConfig
 from hmnpack.schema.container import HmnSpec, ImageShape
 from hmnpack.schema.manifest import Normalisation

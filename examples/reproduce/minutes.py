@@ -16,9 +16,9 @@ from typing import Self
 
 import torch
 
-from hmnpack.measure import peak_memory
-from hmnpack.output import write_atomically
-from hmnpack.runtime import Listener
+from hmnpack.runtime.machine import peak_memory
+from hmnpack.runtime.output import write_atomically
+from hmnpack.runtime.progress import Listener
 
 
 @dataclass(frozen=True)

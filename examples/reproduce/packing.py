@@ -7,13 +7,14 @@ from minutes import Minutes, Spent, Timed
 from record import said
 
 from hmnpack.bundle import Bundle, read
-from hmnpack.compressor import RunOptions, compress
+from hmnpack.condensing.run import RunOptions, compress
 from hmnpack.errors import OutputExists
-from hmnpack.recipes import needs_pool
-from hmnpack.runtime import Listener, choose_device, kind_of
+from hmnpack.runtime.devices import choose_device, kind_of
+from hmnpack.runtime.kept import work_name
+from hmnpack.runtime.progress import Listener
 from hmnpack.schema.config import CompressConfig
+from hmnpack.settings import needs_pool
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.work import work_name
 
 POOL_STAGE = "pool network"
 """How the names of the stages begin in which networks are trained that later runs find made."""

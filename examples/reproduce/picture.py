@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torchvision.transforms.functional import to_pil_image
 
 from hmnpack.bundle import Bundle, read
+from hmnpack.bundle.pictures import png
 from hmnpack.errors import BadData
-from hmnpack.output import write_atomically
-from hmnpack.pictures import png
+from hmnpack.runtime.output import write_atomically
 from hmnpack.schema.instances import in_words
 from hmnpack.sources import Source, open_source
 from hmnpack.writers.base import Album

@@ -24,14 +24,13 @@ from record import RESULTS, over_seeds, said, write_result
 from scoring import Scoring
 
 from hmnpack.bundle import Bundle, read
-from hmnpack.cli.settings import CompressSettings
+from hmnpack.condensing.estimate import planned_stages
 from hmnpack.errors import HmnError, Paused
-from hmnpack.estimate import planned_stages
-from hmnpack.recipes import shape_of
-from hmnpack.runtime import choose_device
+from hmnpack.runtime.devices import choose_device
 from hmnpack.schema.config import CompressConfig, NetworkConfig
 from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.result import DataFacts
+from hmnpack.settings import CompressSettings
 from hmnpack.sources import Source, SourceOptions, open_source
 
 
@@ -186,7 +185,7 @@ def _settings(typed: argparse.Namespace, proxy: Proxy, source: Source, seed: int
     if proxy.holdout is not None:
         own.append(f"holdout={proxy.holdout}")
     recipe, options = typed.recipe or proxy.recipe, {"seed": seed}
-    return CompressSettings(recipe, None, [*own, *typed.set], options).config(shape_of(source))
+    return CompressSettings(recipe, None, [*own, *typed.set], options).config(source.shape)
 
 
 def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import mean, stdev
 
+from hmnpack.condensing.fitting import REPORT_EVERY
 from hmnpack.errors import BadSettings
 from hmnpack.evaluation.bench import half_interval
-from hmnpack.fitting import REPORT_EVERY
-from hmnpack.measure import commit, machine_facts, without_folders
-from hmnpack.output import write_atomically
-from hmnpack.runtime import choose_device
+from hmnpack.runtime.devices import choose_device
+from hmnpack.runtime.machine import commit, machine_facts, without_folders
+from hmnpack.runtime.output import write_atomically
 from hmnpack.schema.result import Figure, Result, Row
 from hmnpack.sources.kinds import NAMED
 

@@ -18,21 +18,21 @@ from statistics import fmean
 from record import RESULTS, said, write_result
 
 from hmnpack.bundle import Bundle, read
-from hmnpack.cli.settings import evaluate_config
 from hmnpack.evaluation import BUNDLE_ROW, Evaluation, evaluate
 from hmnpack.evaluation.kept import Kept
 from hmnpack.evaluation.run import bench_of, bundle_set
-from hmnpack.flops import TRAINING, is_counted, layers_of, network_flops
+from hmnpack.evaluation.scores import record, refuse_recording
+from hmnpack.networks.flops import TRAINING, is_counted, layers_of, network_flops
 from hmnpack.page.paper import paper_score
-from hmnpack.runtime import choose_device
+from hmnpack.runtime.devices import choose_device
+from hmnpack.runtime.kept import work_folder
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import DataFacts, Figure, Result, Row
-from hmnpack.scores import record, refuse_recording
+from hmnpack.settings import evaluate_config
 from hmnpack.sources import Source, SourceOptions, open_source
-from hmnpack.work import work_folder
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source
-from hmnpack.training import Schedule, schedule_of
+from hmnpack.training.loop import Schedule, schedule_of
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.container import Container, container_of
 from hmnpack.errors import BadSettings
 from hmnpack.matching import FeatureMatching, Match, Pool, RealData, in_parts, pool_of
-from hmnpack.runtime import choose_device
+from hmnpack.runtime.devices import choose_device
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.result import DataFacts
 from hmnpack.sources import Source, SourceOptions, open_source, seen_and_held_out_by

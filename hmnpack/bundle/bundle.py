@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hmnpack.bundle.checks import manifest_of, manifest_text
 from hmnpack.bundle.faults import Corrupted, NotFinite
 from hmnpack.bundle.header import KEY, read_header
-from hmnpack.output import write_atomically
+from hmnpack.runtime.output import write_atomically
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest
 

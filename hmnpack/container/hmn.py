@@ -20,8 +20,7 @@ from torch.nn import functional as F
 from hmnpack.container.base import ACTIVATIONS, CONTAINERS, Container, decoded_in_chunks
 from hmnpack.container.norm import Norm
 from hmnpack.container.rows import class_of
-from hmnpack.container.scales import in_unit_range
-from hmnpack.container.stored import as_stored
+from hmnpack.container.stored import as_stored, in_unit_range
 from hmnpack.container.upsample import (
     Layer,
     double,

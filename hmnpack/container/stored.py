@@ -1,4 +1,4 @@
-"""The types that a bundle stores numbers in (FORMAT.md section 4)."""
+"""The types that a bundle stores numbers in (FORMAT.md section 4), and what fits into 8 bits."""
 
 from collections.abc import Mapping
 
@@ -14,6 +14,10 @@ DTYPES: dict[str, torch.dtype] = {"F32": torch.float32, "F16": torch.float16, "I
 
 ONE = 128
 """The 8-bit integer that would stand for 1: a power of two, so that values are exact."""
+
+_LARGEST = (ONE - 1) / ONE
+_MEMORIES = {"memory.dataset": 0, "memory.class": 1, "memory.instance": 1}
+"""The axis of each memory's channels; they stand in the order of the decoder's input."""
 
 
 def as_stored(spec: ContainerSpec, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -49,3 +53,35 @@ def _rounded(name: str, values: Tensor, dtype: Dtype) -> Tensor:
             "store 32 bits (container.dtype=F32)"
         )
     return stored
+
+
+def in_unit_range(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the same Hierarchical Memory Network, whose memories fit into 8-bit integers.
+
+    Each channel of a memory is divided by a scale that the weights behind it are multiplied by (the
+    classes' 1x1 convolutions, or the decoder's first layer). So no image changes, and each channel
+    is rounded in steps of its own size at no cost in stored numbers.
+
+    Args:
+        tensors: Values by the ledger's names, norms folded in.
+
+    Returns:
+        Of the same names; in every channel of a memory the largest magnitude is 127/128, or 0.
+    """
+    scaled = dict(tensors)
+    scales = {name: _scales(tensors[name], axis) for name, axis in _MEMORIES.items()}
+    for name, scale in scales.items():
+        scaled[name] = tensors[name] / scale[:, None, None]
+    if "extractor.weight" in tensors:
+        weight = tensors["extractor.weight"]
+        scaled["extractor.weight"] = weight * scales["memory.dataset"]
+        scales["memory.dataset"] = weight.new_ones(weight.shape[1])
+    first = torch.cat([scales[name] for name in _MEMORIES])
+    scaled["decoder.0.weight"] = tensors["decoder.0.weight"] * first[:, None, None, None]
+    return scaled
+
+
+def _scales(memory: Tensor, axis: int) -> Tensor:
+    """Return the scale of each channel; 1 where all of it is 0."""
+    largest = memory.abs().amax([other for other in range(memory.dim()) if other != axis])
+    return torch.where(largest == 0, 1, largest / _LARGEST)

@@ -8,10 +8,17 @@ files take as many bytes; and, where asked for, on as many random real images as
 
 from hmnpack.evaluation.bench import TrainingSet
 from hmnpack.evaluation.checks import refuse_network
-from hmnpack.evaluation.compare import below_whole, over_random
+from hmnpack.evaluation.compare import (
+    BUNDLE_ROW,
+    BYTES_ROW,
+    COUNT_ROW,
+    FLOATS_ROW,
+    WHOLE_ROW,
+    below_whole,
+    over_random,
+)
 from hmnpack.evaluation.controls import random_real
 from hmnpack.evaluation.jpeg import from_jpeg, jpeg, jpeg_real
-from hmnpack.evaluation.names import BUNDLE_ROW, BYTES_ROW, COUNT_ROW, FLOATS_ROW, WHOLE_ROW
 from hmnpack.evaluation.run import Evaluation, evaluate, protocol_for
 
 __all__ = [

@@ -12,16 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from hmnpack.evaluation.kept import Kept, KeptNetwork, keeping
+from hmnpack.evaluation.student import t_quantile
 from hmnpack.networks import build_network, library_version
-from hmnpack.runtime import Listener, kind_of, stream
+from hmnpack.runtime.devices import kind_of
+from hmnpack.runtime.kept import digest_of
+from hmnpack.runtime.progress import Listener
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Figure, Row
-from hmnpack.student import t_quantile
-from hmnpack.together import accuracies, groups_of, train_together, within_memory
-from hmnpack.training import schedule_of
-from hmnpack.work import digest_of
+from hmnpack.training import accuracies, groups_of, train_together, within_memory
+from hmnpack.training.loop import schedule_of
 
 
 @dataclass(frozen=True)

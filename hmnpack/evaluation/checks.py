@@ -2,7 +2,7 @@
 
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.networks import build_network
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig

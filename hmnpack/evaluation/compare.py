@@ -7,8 +7,14 @@ all. Here both are differences of rows of one table, in points, without its weig
 
 from collections.abc import Iterable
 
-from hmnpack.evaluation.names import FLOATS_ROW, WHOLE_ROW
 from hmnpack.schema.result import Row
+
+# Names of the rows of a table: they also name random streams, and stand in results.
+BUNDLE_ROW = "bundle"
+FLOATS_ROW = "random real, same floats"
+BYTES_ROW = "JPEG real, same bytes"
+COUNT_ROW = "random real, same number"
+WHOLE_ROW = "whole data"
 
 
 def over_random(row: Row, rows: Iterable[Row]) -> float | None:

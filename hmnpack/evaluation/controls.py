@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 
 from hmnpack.evaluation.bench import Bench, TrainingSet
+from hmnpack.evaluation.compare import BYTES_ROW, COUNT_ROW, FLOATS_ROW
 from hmnpack.evaluation.jpeg import jpeg_real
-from hmnpack.evaluation.names import BYTES_ROW, COUNT_ROW, FLOATS_ROW
 from hmnpack.evaluation.quality import Quality, choose_quality
 from hmnpack.evaluation.whole import whole_row
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.evaluation import ControlRow
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Figure, Row
 from hmnpack.sources import Source, Split, choose_per_class
-from hmnpack.training import schedule_of
+from hmnpack.training.loop import schedule_of
 
 Make = Callable[[torch.Generator], TrainingSet]
 """Makes the images of one network, drawn by the generator."""

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import torch
 
-from hmnpack.checkpoint import write_state
-from hmnpack.output import write_atomically
-from hmnpack.together import OnEpochs
-from hmnpack.training import TrainState, read_training
-from hmnpack.work import work_name
+from hmnpack.runtime.kept import work_name, write_state
+from hmnpack.runtime.output import write_atomically
+from hmnpack.training import OnEpochs
+from hmnpack.training.loop import TrainState, read_training
 
 SECONDS = 60.0
 """Time between two states of a training; so much, and an epoch, is lost at most."""
@@ -28,7 +27,7 @@ _KIND = "network-2"
 
 @dataclass(frozen=True)
 class Kept:
-    """A folder of networks, see :func:`hmnpack.work.work_folder`."""
+    """A folder of networks, see :func:`hmnpack.runtime.kept.work_folder`."""
 
     folder: Path
 

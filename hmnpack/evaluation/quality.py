@@ -9,10 +9,10 @@ from math import ceil
 
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.jpeg import jpeg_real
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.sources import Source, hold_out
-from hmnpack.training import schedule_of
+from hmnpack.training.loop import schedule_of
 
 QUALITIES = (5, 10, 20, 30, 50, 75)
 """What is tried; of equally good ones the first is taken."""

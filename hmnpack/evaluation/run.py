@@ -13,18 +13,19 @@ from hmnpack.container import container_of, decode
 from hmnpack.errors import BadSettings
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.checks import fitting_test_split, refuse_rows
+from hmnpack.evaluation.compare import BUNDLE_ROW
 from hmnpack.evaluation.controls import Material, control_rows
 from hmnpack.evaluation.kept import Kept
-from hmnpack.evaluation.names import BUNDLE_ROW
-from hmnpack.runtime import Listener, choose_device, default_on_cpu, silent
+from hmnpack.runtime.devices import choose_device, default_on_cpu
+from hmnpack.runtime.kept import work_folder
+from hmnpack.runtime.progress import Listener, silent
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, Score
 from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import Row
 from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, as_seen, open_source
-from hmnpack.together import at_once_on, side_by_side
-from hmnpack.work import work_folder
+from hmnpack.training import at_once_on, side_by_side
 
 _DEFAULT_OPTIONS = SourceOptions()
 

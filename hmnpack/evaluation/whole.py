@@ -10,14 +10,14 @@ from pathlib import Path
 
 from hmnpack.errors import HmnError
 from hmnpack.evaluation.bench import Bench, TrainingSet
+from hmnpack.evaluation.compare import WHOLE_ROW
 from hmnpack.evaluation.kept import accuracy_text, read_accuracy
-from hmnpack.evaluation.names import WHOLE_ROW
 from hmnpack.networks import library_version
-from hmnpack.output import write_atomically
-from hmnpack.runtime import kind_of
+from hmnpack.runtime.devices import kind_of
+from hmnpack.runtime.kept import work_name
+from hmnpack.runtime.output import write_atomically
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, normalisation_of
-from hmnpack.work import work_name
 
 MOST_EPOCHS = 300
 """Epochs on the whole data at most: the 2,000 that the paper trains on a few hundred images would

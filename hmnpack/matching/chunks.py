@@ -8,10 +8,6 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import is_out_of_memory
-from hmnpack.footprint import Load
-
-LARGEST_MAP = 2**31 - 1
-"""Most numbers of a map: some of an accelerator's kernels count them in 32 bits."""
 
 
 class _KnownGradient(torch.autograd.Function):
@@ -26,20 +22,6 @@ class _KnownGradient(torch.autograd.Function):
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         (gradient,) = ctx.saved_tensors
         return outer * gradient, None, None
-
-
-def classes_at_once(classes: int, load: Load, max_memory: int | None) -> int:
-    """Return how many of some classes go in one chunk: at least one, and all that fit.
-
-    Args:
-        classes: Number of classes.
-        load: What one class takes.
-        max_memory: Bound, in bytes, or None.
-    """
-    fitting = LARGEST_MAP // load.numbers
-    if max_memory is not None:
-        fitting = min(fitting, max_memory // load.bytes)
-    return min(classes, max(1, fitting))
 
 
 class AsManyAsFit:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hmnpack.footprint import FREQUENCIES, GRIDS, frequency_bytes
 from hmnpack.matching.characteristic import characteristic_distance, draw_frequencies
 from hmnpack.matching.distances import Distance, mean_distance
-from hmnpack.runtime import sent
+from hmnpack.matching.footprint import FREQUENCIES, GRIDS, frequency_bytes
+from hmnpack.runtime.devices import sent
 
 
 @dataclass(frozen=True)

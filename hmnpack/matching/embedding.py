@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hmnpack.matching.data import RealData
 from hmnpack.networks import FeatureNetwork
-from hmnpack.training import images_at_a_time
+from hmnpack.training.loop import images_at_a_time
 
 _BATCH = 512
 """Images at a time, at most."""

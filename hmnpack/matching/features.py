@@ -16,59 +16,19 @@ from torch.nn import functional as F
 
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
-from hmnpack.flops import is_counted
-from hmnpack.footprint import load_of_features
-from hmnpack.matching.chunks import AsManyAsFit, chunked, classes_at_once
+from hmnpack.matching.chunks import AsManyAsFit, chunked
 from hmnpack.matching.comparison import MEANS, Comparison, grouped
+from hmnpack.matching.footprint import (
+    feature_classes,
+    kept_of_views,
+)
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import Pool
 from hmnpack.matching.reference import Reference, references
 from hmnpack.matching.views import View, Views
 from hmnpack.networks import FeatureNetwork
-from hmnpack.runtime import autocast, sent
-from hmnpack.schema.config import MatchConfig, NetworkConfig
-from hmnpack.schema.container import ImageShape
-
-KEPT_BYTES = 4 * 2**30
-"""Most that is kept of views where no bound is known; of more views, some are computed again."""
-
-CPU_CHUNK = 64 * 32 * 32
-"""Pixels at a time on a CPU: layers then stay in its cache, and memory is used again at once."""
-
-
-def kept_of_views(max_memory: int | None) -> int:
-    """Return the most bytes that are kept of views, where so many are free (None: unknown)."""
-    return KEPT_BYTES if max_memory is None else max_memory // 2
-
-
-def feature_classes(  # noqa: PLR0913
-    match: MatchConfig,
-    network: NetworkConfig,
-    image: ImageShape,
-    images: int,
-    *,
-    classes: int,
-    on_cpu: bool,
-    max_memory: int | None,
-) -> int:
-    """Return how many classes are done at a time, in the memory that kept views leave.
-
-    Args:
-        match: Settings.
-        network: What is matched through.
-        image: Shape of an image.
-        images: Of each class.
-        classes: All of them.
-        on_cpu: Where little at a time is fastest.
-        max_memory: Bytes, elsewhere; None: no bound.
-    """
-    if on_cpu:
-        return min(classes, max(1, CPU_CHUNK // (images * image.height * image.width)))
-    if not is_counted(network):
-        return classes
-    if max_memory is not None and match.views:
-        max_memory -= kept_of_views(max_memory)
-    return classes_at_once(classes, load_of_features(network, image, images), max_memory)
+from hmnpack.runtime.devices import autocast, sent
+from hmnpack.schema.config import MatchConfig
 
 
 class FeatureMatching(Objective):

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
-from hmnpack.footprint import load_of_gradients, prepared_bytes
-from hmnpack.matching.chunks import AsManyAsFit, classes_at_once, with_gradient
+from hmnpack.container.cost import prepared_bytes
+from hmnpack.matching.chunks import AsManyAsFit, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
+from hmnpack.matching.footprint import gradient_classes
 from hmnpack.matching.learner import Learner
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.sampling import EpochSampler, choose_instances
@@ -31,42 +32,9 @@ from hmnpack.networks.derivatives import (
     Pass,
     images_at_once,
 )
-from hmnpack.runtime import low_precision, seeded, sent, stream
-from hmnpack.schema.config import GradientConfig, NetworkConfig
-from hmnpack.schema.container import ImageShape
-
-
-def gradient_classes(  # noqa: PLR0913
-    network: NetworkConfig,
-    image: ImageShape,
-    *,
-    synthetic: int,
-    real: int,
-    classes: int,
-    held: int,
-    on_cpu: bool,
-    max_memory: int | None,
-) -> int:
-    """Return how many classes are done at a time.
-
-    On a CPU one: its slices stay in the cache. Elsewhere as many as the memory allows, of a
-    ConvNet; other networks go class by class anyway.
-
-    Args:
-        network: What is matched through.
-        image: Shape of an image.
-        synthetic: Images of each class.
-        real: Images of each class.
-        classes: All of them.
-        held: Bytes that the images of all classes take meanwhile.
-        on_cpu: Where one at a time is fastest.
-        max_memory: Bytes, elsewhere; None: no bound.
-    """
-    if on_cpu or network.name != "convnet":
-        return 1
-    load = load_of_gradients(network, image, synthetic, real)
-    left = None if max_memory is None else max(0, max_memory - held)
-    return classes_at_once(classes, load, left)
+from hmnpack.runtime.devices import low_precision, sent
+from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.schema.config import GradientConfig
 
 
 class GradientMatching(Objective):

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from hmnpack.matching.objective import Match
 from hmnpack.networks import build_network
-from hmnpack.runtime import seeded, stream
+from hmnpack.runtime.seeds import seeded, stream
 from hmnpack.schema.config import GradientConfig
-from hmnpack.training import TrainState, optimiser_of, sgd_step, train
+from hmnpack.training import train
+from hmnpack.training.loop import TrainState, optimiser_of, sgd_step
 
 
 class Learner:

@@ -10,7 +10,7 @@ from torch import Tensor
 from hmnpack.container import Container
 from hmnpack.matching.data import RealData
 from hmnpack.matching.pool import Pool
-from hmnpack.ranks import ALONE, World
+from hmnpack.runtime.ranks import ALONE, World
 
 Config = TypeVar("Config")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from hmnpack.matching.data import RealData
 from hmnpack.matching.embedding import embedded
 from hmnpack.networks import FeatureNetwork
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 
 _ROUNDS = 20
 """Of power iteration: enough to cut along a direction of great spread; the greatest is no aim."""

@@ -13,15 +13,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hmnpack.checkpoint import read_if_there, write_state
 from hmnpack.errors import BadSettings
 from hmnpack.matching.data import RealData
 from hmnpack.networks import FeatureNetwork, build_network
-from hmnpack.runtime import Listener, kind_of, silent, stream
+from hmnpack.runtime.devices import kind_of
+from hmnpack.runtime.kept import read_if_there, work_folder, work_name, write_state
+from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, PoolConfig
-from hmnpack.together import at_once_on, groups_of, train_together, within_memory
-from hmnpack.training import TrainState, read_training
-from hmnpack.work import work_folder, work_name
+from hmnpack.training import at_once_on, groups_of, train_together, within_memory
+from hmnpack.training.loop import TrainState, read_training
 
 Weights = dict[str, Tensor]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from hmnpack.matching.comparison import Comparison
 from hmnpack.matching.distances import Distance, spread, unit_of
 from hmnpack.matching.objective import Match
-from hmnpack.ranks import World
-from hmnpack.runtime import stream
+from hmnpack.runtime.ranks import World
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import MatchConfig
 
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from hmnpack.runtime import sent, stream
+from hmnpack.runtime.devices import sent
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ContainerSpec
 
 

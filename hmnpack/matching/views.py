@@ -17,7 +17,7 @@ from torch import Tensor
 from hmnpack.augment import Draws, draw
 from hmnpack.matching.objective import Match
 from hmnpack.matching.sampling import ClassSampler, choose_instances
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import MatchConfig
 from hmnpack.schema.container import ContainerSpec
 

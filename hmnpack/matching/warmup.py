@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from hmnpack.container import Container
 from hmnpack.matching.data import RealData
 from hmnpack.matching.objective import Objective
-from hmnpack.runtime import sent, stream
+from hmnpack.runtime.devices import sent
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import WarmupConfig
 
 

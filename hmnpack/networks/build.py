@@ -13,7 +13,7 @@ from hmnpack.networks.resnet_ap import ResNetAP
 from hmnpack.networks.small import densenet121, resnet18, vgg16
 from hmnpack.networks.stem import fit_first_layer, fit_stem
 from hmnpack.registry import Registry
-from hmnpack.runtime import seeded
+from hmnpack.runtime.seeds import seeded
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from hmnpack.networks.block import before_norm, half_backward, normalised
 from hmnpack.networks.classwise import class_conv, class_conv_input, class_conv_weight
 from hmnpack.networks.convnet import ConvNet
-from hmnpack.runtime import autocast
+from hmnpack.runtime.devices import autocast
 from hmnpack.schema.config import Precision
 
 _PIXELS = (2, 3)

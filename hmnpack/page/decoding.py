@@ -3,9 +3,9 @@
 import torch
 
 from hmnpack.bundle import Bundle
+from hmnpack.bundle.pictures import PNG_CHANNELS, pictures, png
 from hmnpack.page.choice import Choice, by_class, by_margin
 from hmnpack.page.gallery import Gallery, Wall
-from hmnpack.pictures import PNG_CHANNELS, pictures, png
 
 
 def gallery_of(bundle: Bundle) -> Gallery:

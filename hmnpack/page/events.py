@@ -1,7 +1,7 @@
 """The log of a run, read back: the last run in the file, its figures by stage and step.
 
-The format is that of :mod:`hmnpack.log`. What is no event, or no number, is passed over: a kill
-may have cut a line short, and a later hmnpack may write more.
+The format is that of :mod:`hmnpack.runtime.log`. What is no event, or no number, is passed
+over: a kill may have cut a line short, and a later hmnpack may write more.
 """
 
 import json

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from hmnpack.evaluation.student import t_quantile
 from hmnpack.page.charts import interval
 from hmnpack.page.markup import Html, join, tag
 from hmnpack.page.numbers import PLUS_MINUS, SPACE, count, decimal, mean_and_std, plural, spread
@@ -13,7 +14,6 @@ from hmnpack.page.settings import settings
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest, Score
 from hmnpack.schema.result import Result
-from hmnpack.student import t_quantile
 
 OWN = "these images"
 

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.errors import BadSettings
-from hmnpack.output import refuse_output, refuse_same, write_atomically
 from hmnpack.page.decoding import gallery_of
 from hmnpack.page.document import Evidence, page_of
 from hmnpack.page.events import read_log
-from hmnpack.runtime import default_on_cpu
+from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.output import refuse_output, refuse_same, write_atomically
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
 

@@ -1,13 +1,7 @@
 """What is dropped to meet a budget: margins, strategies, Algorithm 1, and what is left."""
 
-from hmnpack.pruning.bundle import (
-    DOUBLE_END,
-    needs_held_out,
-    prune,
-    pruned,
-    refuse_settings,
-)
 from hmnpack.pruning.margins import LabelledImages, areas_under_margins, margin_of, margins_of
+from hmnpack.pruning.run import DOUBLE_END, needs_held_out, prune, pruned, refuse_settings
 from hmnpack.pruning.search import Search, best_beta
 from hmnpack.pruning.select import hardest_of, kept_images, most_useful_first, ranks
 from hmnpack.pruning.trainings import Trainings

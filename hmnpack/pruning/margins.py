@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from hmnpack.errors import BadSettings
 from hmnpack.networks import build_network
 from hmnpack.pruning.trainings import Trainings
-from hmnpack.runtime import Listener, stream
+from hmnpack.runtime.progress import Listener
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, PruneConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.together import train_together
+from hmnpack.training import train_together
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from torch import Tensor
 from hmnpack.pruning.margins import LabelledImages
 from hmnpack.pruning.select import hardest_of, kept_images
 from hmnpack.pruning.trainings import Trainings
-from hmnpack.runtime import Listener, stream
+from hmnpack.runtime.progress import Listener
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.manifest import BetaScore
-from hmnpack.together import accuracies, train_together
-from hmnpack.training import schedule_of
+from hmnpack.training import accuracies, train_together
+from hmnpack.training.loop import schedule_of
 
 
 @dataclass(frozen=True)

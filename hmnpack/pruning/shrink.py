@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hmnpack.budget import as_even_as, budget_of, images_within, instances_within, ipc_of
 from hmnpack.bundle import Bundle, with_tensors
+from hmnpack.container.budget import as_even_as, budget_of, images_within, instances_within, ipc_of
 from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.instances import in_words, instances_of
@@ -34,7 +34,7 @@ def counts_to_keep(spec: ContainerSpec, ipc: int) -> tuple[int, ...]:
     """Return how many images of each class a smaller budget holds, as even as the classes allow.
 
     Returns:
-        One entry per class, see :func:`hmnpack.budget.as_even_as`.
+        One entry per class, see :func:`hmnpack.container.budget.as_even_as`.
 
     Raises:
         BadSettings: if it holds all of them.

@@ -8,11 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hmnpack.checkpoint import read_state, write_state
-from hmnpack.ranks import ALONE, World
-from hmnpack.runtime import Listener, silent
-from hmnpack.together import at_once_on, groups_of, within_memory
-from hmnpack.work import work_folder, work_name
+from hmnpack.runtime.kept import read_state, work_folder, work_name, write_state
+from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.ranks import ALONE, World
+from hmnpack.training import at_once_on, groups_of, within_memory
 
 _KIND = "prune-2"
 """To be raised when training, or the file's layout, changes."""
@@ -47,7 +46,7 @@ class Trainings:
         """Return the same, gone on with from a folder's file, which each new training is added to.
 
         Args:
-            folder: Of the leader, see :func:`hmnpack.work.work_folder`.
+            folder: Of the leader, see :func:`hmnpack.runtime.kept.work_folder`.
             facts: Texts, numbers and tensors that decide what the trainings give; they name the
                 file.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hmnpack.errors import BadData
-from hmnpack.runtime import Listener
+from hmnpack.runtime.progress import Listener
 from hmnpack.sources.decode import Decoded, Encoded, decode, reference_of
 from hmnpack.sources.types import Source, SourceOptions, split_of
 

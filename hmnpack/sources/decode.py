@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadImage, first_line
-from hmnpack.runtime import Listener
+from hmnpack.runtime.progress import Listener
 from hmnpack.sources.types import MAX_SIDE, SourceOptions
 
 Pixels = npt.NDArray[np.uint8]

@@ -3,7 +3,8 @@
 import torch
 
 from hmnpack.errors import MissingExtra
-from hmnpack.runtime import Listener, stream
+from hmnpack.runtime.progress import Listener
+from hmnpack.runtime.seeds import stream
 from hmnpack.sources.assemble import array_source
 from hmnpack.sources.kinds import NAMED
 from hmnpack.sources.split import draw_held_out

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from hmnpack.errors import BadData
-from hmnpack.runtime import Listener
+from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_listing, through_cache
 from hmnpack.sources.convention import name_of

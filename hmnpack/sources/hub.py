@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hmnpack.errors import BadData, BadSettings, MissingExtra, first_line
-from hmnpack.runtime import Listener
+from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import through_cache
 from hmnpack.sources.convention import (

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hmnpack.errors import BadSettings
-from hmnpack.runtime import Listener
+from hmnpack.runtime.progress import Listener
 from hmnpack.sources.folder import open_folder
 from hmnpack.sources.kinds import NAMED
 from hmnpack.sources.named import obtain

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hmnpack.registry import Registry
-from hmnpack.runtime import Listener
+from hmnpack.runtime.progress import Listener
 from hmnpack.sources.types import Source, SourceOptions
 
 

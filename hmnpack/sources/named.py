@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData, MissingExtra, first_line
-from hmnpack.runtime import Listener
+from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import array_source
 from hmnpack.sources.kinds import NAMED
 from hmnpack.sources.types import Source, SourceOptions

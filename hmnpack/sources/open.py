@@ -3,7 +3,8 @@
 from os import PathLike
 
 from hmnpack.errors import BadData, BadSettings
-from hmnpack.runtime import Listener, default_on_cpu, silent
+from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.progress import Listener, silent
 from hmnpack.sources.kinds import KINDS, NAMED, Reader
 from hmnpack.sources.parquet import parquet_files
 from hmnpack.sources.types import Source, SourceOptions, path_of

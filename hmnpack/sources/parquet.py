@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hmnpack.errors import BadData, MissingExtra, first_line
-from hmnpack.runtime import Listener
+from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
 from hmnpack.sources.convention import (

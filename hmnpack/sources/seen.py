@@ -7,7 +7,7 @@ find the same images.
 from dataclasses import replace
 
 from hmnpack.errors import BadData
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.sources.split import hold_out

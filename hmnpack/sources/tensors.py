@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
-from hmnpack.runtime import default_on_cpu
+from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.convention import class_names
 from hmnpack.sources.types import MAX_SIDE, Source, split_of

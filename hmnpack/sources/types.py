@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.recipes import DataShape
 
 MAX_SIDE = 4096
 """Largest height or width of an image, in pixels, as in the schema."""
@@ -141,6 +142,11 @@ class Source:
         """Shape of every image."""
         _, channels, height, width = self.train.images.shape
         return ImageShape(channels=channels, height=height, width=width)
+
+    @property
+    def shape(self) -> DataShape:
+        """What a recipe may depend on."""
+        return DataShape(name=self.name, classes=len(self.classes), image=self.image)
 
 
 @dataclass(frozen=True)

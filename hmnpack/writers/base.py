@@ -8,7 +8,7 @@ from typing import Protocol
 from PIL.Image import Image
 
 from hmnpack.bundle import Bundle
-from hmnpack.pictures import pictures, positions
+from hmnpack.bundle.pictures import pictures, positions
 from hmnpack.registry import Registry
 
 

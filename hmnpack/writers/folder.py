@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from hmnpack.errors import BadSettings, OutputExists
-from hmnpack.output import refuse_parent, sibling_of
+from hmnpack.runtime.output import refuse_parent, sibling_of
 from hmnpack.schema.manifest import same_on_disk
 from hmnpack.writers.base import Album, digits_of, writers
 

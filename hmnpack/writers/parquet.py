@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hmnpack.bundle.pictures import png
 from hmnpack.errors import MissingExtra
-from hmnpack.output import replacing
-from hmnpack.pictures import png
+from hmnpack.runtime.output import replacing
 from hmnpack.writers.base import Album, digits_of, writers
 
 ROW_GROUP = 1000

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from hmnpack.errors import BadSettings
-from hmnpack.output import replacing
+from hmnpack.runtime.output import replacing
 from hmnpack.writers.base import Album, writers
 
 COLUMNS = 10

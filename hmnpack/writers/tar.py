@@ -4,8 +4,8 @@ import tarfile
 from io import BytesIO
 from pathlib import Path
 
-from hmnpack.output import replacing
-from hmnpack.pictures import png
+from hmnpack.bundle.pictures import png
+from hmnpack.runtime.output import replacing
 from hmnpack.writers.base import Album, digits_of, writers
 
 

@@ -20,16 +20,18 @@ import torch
 from device import WAITS
 
 import hmnpack
-from hmnpack import RunOptions, SourceOptions, probe
+from hmnpack import RunOptions, SourceOptions
+from hmnpack.condensing import probe
+from hmnpack.condensing.estimate import planned_stages
 from hmnpack.container import container_of
 from hmnpack.errors import Paused
-from hmnpack.estimate import planned_stages
 from hmnpack.networks import build_network
-from hmnpack.runtime import choose_device, stream
+from hmnpack.runtime.devices import choose_device
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.together import train_together
+from hmnpack.training import train_together
 
 PLACE = f"{device.NAME}:0"
 FLOAT32 = ("match.precision", "pool.train.precision", "gradient.train.precision")

@@ -8,7 +8,7 @@ import pytest
 
 import hmnpack
 from hmnpack.errors import BadSettings, OutputExists
-from hmnpack.output import refuse_output, replacing, write_atomically
+from hmnpack.runtime.output import refuse_output, replacing, write_atomically
 
 FORMATS = {"folder": "out", "sheet": "out.png", "tar": "out.tar", "parquet": "out.parquet"}
 

@@ -11,10 +11,11 @@ import torch
 from harness import arguments, report
 from torch import Tensor, nn
 
-from hmnpack.budget import plan
 from hmnpack.container import HMN, container_of, new_container
+from hmnpack.container.budget import plan
 from hmnpack.container.upsample import layer_of
-from hmnpack.runtime import choose_device, stream, wait_for
+from hmnpack.runtime.devices import choose_device, wait_for
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImageShape
 

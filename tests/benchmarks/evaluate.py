@@ -27,12 +27,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hmnpack.augment import cutmix
-from hmnpack.runtime import autocast, choose_device, multiplies_bfloat16, stream, wait_for
+from hmnpack.runtime.devices import autocast, choose_device, multiplies_bfloat16, wait_for
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import Precision
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Figure
-from hmnpack.training import full_precision, train
+from hmnpack.training import train
+from hmnpack.training.loop import full_precision
 
 BATCH, WORKERS = 64, 2
 CONFIG = EvaluateConfig().train.model_copy(update={"epochs": 1, "batch": BATCH})

@@ -17,8 +17,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from hmnpack.measure import commit, machine_facts, without_folders
-from hmnpack.runtime import choose_device
+from hmnpack.runtime.devices import choose_device
+from hmnpack.runtime.machine import commit, machine_facts, without_folders
 from hmnpack.schema.result import DataFacts, Figure, Result
 
 FOLDER = Path(__file__).parent

@@ -16,13 +16,14 @@ from pathlib import Path
 import torch
 from harness import parser, report
 
-from hmnpack.adam import ContainerAdam
-from hmnpack.budget import plan
+from hmnpack.condensing.adam import ContainerAdam
 from hmnpack.container import HMN, new_container
+from hmnpack.container.budget import plan
 from hmnpack.matching import GradientMatching, Match, RealData
-from hmnpack.measure import peak_memory
-from hmnpack.ranks import ALONE
-from hmnpack.runtime import choose_device, stream
+from hmnpack.runtime.devices import choose_device
+from hmnpack.runtime.machine import peak_memory
+from hmnpack.runtime.ranks import ALONE
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, GradientConfig, NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation

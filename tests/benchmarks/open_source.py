@@ -10,7 +10,7 @@ from statistics import median
 import torch
 from harness import arguments, median_seconds, report
 
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.result import DataFacts
 from hmnpack.sources import SourceOptions, open_source
 from hmnpack.sources.types import split_of

@@ -16,9 +16,9 @@ import torch
 from harness import arguments, median_seconds, report
 
 import hmnpack
-from hmnpack.budget import budget_of, plan
 from hmnpack.bundle import data_sha256
-from hmnpack.runtime import stream
+from hmnpack.container.budget import budget_of, plan
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import (

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from harness import arguments, median_seconds, report
 
-from hmnpack.budget import budget_of, plan
 from hmnpack.bundle import Bundle, data_sha256
+from hmnpack.container.budget import budget_of, plan
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Manifest, Normalisation, Provenance, SourceFacts
 

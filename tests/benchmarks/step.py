@@ -24,9 +24,9 @@ from step_parts.setting import CLASSES, IMAGE, REAL, TRAINING, Setting, setting_
 from step_parts.steps import Decode, Literal, NoWatch, Ours, Product, Runner, Watch
 
 from hmnpack.container import HMN
-from hmnpack.flops import decode_flops
+from hmnpack.container.cost import decode_flops
 from hmnpack.networks.convnet import ConvNet
-from hmnpack.runtime import choose_device, multiplies_bfloat16, wait_for
+from hmnpack.runtime.devices import choose_device, multiplies_bfloat16, wait_for
 from hmnpack.schema.config import Precision
 from hmnpack.schema.result import Figure
 

@@ -2,8 +2,7 @@
 
 Fresh ConvNet-3s with the settings of an evaluation, each with an order and an augmentation of its
 own, are trained for a few epochs on images that are one set or, with --own, one of each network's
-own: by `hmnpack.together` all at once, and by `hmnpack.training` in turns. They begin with the same
-weights.
+own: by `train_together` all at once, and by `train` in turns. They begin with the same weights.
 
 `ratio` is the time of one after another over that of all at once. `ratio_tested` is that of testing
 them on 5,000 images, or as many as there are. `seconds_*` and `images_per_second_*` are of all
@@ -24,12 +23,12 @@ from step_parts.setting import CLASSES, IMAGE, Setting, setting_of
 from torch import Tensor, nn
 
 from hmnpack.networks import build_network
-from hmnpack.runtime import choose_device, stream, wait_for
+from hmnpack.runtime.devices import choose_device, wait_for
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, Precision, TrainConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Figure
-from hmnpack.together import accuracies, train_together
-from hmnpack.training import accuracy, train
+from hmnpack.training import accuracies, accuracy, train, train_together
 
 TEST_IMAGES = 5000
 

@@ -9,10 +9,10 @@ import torch
 
 # Both import open_source, which a fixture replaces: had they not been imported before it does, they
 # would keep its stand-in for all tests to come.
-import hmnpack.compressor
+import hmnpack.condensing.run
 import hmnpack.evaluation
-from hmnpack.budget import budget_of, plan
 from hmnpack.bundle import read
+from hmnpack.container.budget import budget_of, plan
 from hmnpack.errors import BadSettings, Diverged
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
@@ -48,7 +48,7 @@ def source(monkeypatch):
 def rates(monkeypatch):
     """A device that multiplies matrices at 10^12 operations a second, without measuring it."""
     monkeypatch.setattr(
-        "hmnpack.estimate.measured_rates",
+        "hmnpack.condensing.estimate.measured_rates",
         lambda device, precisions: dict.fromkeys(precisions, 1e12),
     )
 
@@ -112,7 +112,8 @@ class TestPlan:
         """Grey images: the absolute distance, and 500 images of training after a step."""
         seen = []
         monkeypatch.setattr(
-            "hmnpack.estimate.estimate", lambda config, *given, **more: seen.append(config) and None
+            "hmnpack.condensing.estimate.estimate",
+            lambda config, *given, **more: seen.append(config) and None,
         )
         options = ("--recipe", "paper", "--set", "gradient.lr=0.5")
         assert run("plan", "pets", "--ipc", 10, *options).exit_code == 0
@@ -185,7 +186,7 @@ class TestCompress:
             seen.append((data, ipc, given))
             return bundle
 
-        monkeypatch.setattr("hmnpack.compressor.compress", compress)
+        monkeypatch.setattr("hmnpack.condensing.run.compress", compress)
         return seen
 
     def test_it_says_what_it_will_do_and_what_it_did(self, run, source, calls, tmp_path):
@@ -421,7 +422,7 @@ class TestEvaluate:
         def full(*_, **__):
             raise BadSettings("there is no room")
 
-        monkeypatch.setattr("hmnpack.scores.record", full)
+        monkeypatch.setattr("hmnpack.evaluation.scores.record", full)
         nets = ("--net", "convnet", "--net", "resnet18", "--record", "--save", tmp_path / "r.json")
         done = run("evaluate", bundle_file, "--data", "pets", *nets)
         assert (done.exit_code, len(calls)) == (2, 2)
@@ -451,7 +452,7 @@ class TestEvaluate:
         def full(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("hmnpack.output.write_atomically", full)
+        monkeypatch.setattr("hmnpack.runtime.output.write_atomically", full)
         saving = ("--save", tmp_path / "result.json")
         done = run("evaluate", bundle_file, "--data", "pets", *saving)
         assert done.exit_code == 1

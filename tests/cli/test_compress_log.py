@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import hmnpack.compressor  # noqa: F401 - before a test replaces what it imports
+import hmnpack.condensing.run  # noqa: F401 - before a test replaces what it imports
 from hmnpack.errors import Paused
 from hmnpack.sources import Source
 from hmnpack.sources.types import split_of
@@ -33,7 +33,7 @@ def told(monkeypatch, bundle):
         return bundle
 
     monkeypatch.setattr("hmnpack.sources.open_source", open_source)
-    monkeypatch.setattr("hmnpack.compressor.compress", compress)
+    monkeypatch.setattr("hmnpack.condensing.run.compress", compress)
     return told
 
 

@@ -52,8 +52,8 @@ def test_a_bad_size_is_answered_with_one_line(run, tmp_path):
 def test_the_most_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expected):
     import torch
 
-    from hmnpack import compressor
     from hmnpack.cli import cmd_compress
+    from hmnpack.condensing import run as compressor
     from hmnpack.sources import Source
     from hmnpack.sources.types import split_of
 

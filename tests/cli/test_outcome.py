@@ -5,9 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from hmnpack.cli.outcome import accuracy_table, result_of
+from hmnpack.cli.outcome import accuracy_table
 from hmnpack.cli.show import PIPE_WIDTH
 from hmnpack.evaluation import BUNDLE_ROW, BYTES_ROW, FLOATS_ROW, WHOLE_ROW, Evaluation
+from hmnpack.evaluation.result import result_of
 from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Pruning, Score
@@ -110,7 +111,8 @@ def source():
 
 def test_the_document_has_the_interval_and_the_comparisons(bundle, source):
     found = {"convnet": evaluation(BUNDLE, FLOATS, WHOLE), "vgg16": evaluation(FILES)}
-    result = result_of(found, bundle.manifest, source, "cpu", 1.5)
+    result = result_of(found, bundle.manifest, source, "cpu", 1.5, "hmnpack evaluate x")
+    assert result.command == "hmnpack evaluate x"
     assert Result.model_validate_json(result.model_dump_json()) == result
     assert (result.accuracy_mean, result.accuracy_ci95) == (60.0, 0.62)
     assert [one.name for one in result.controls] == [FLOATS_ROW, WHOLE_ROW, f"{BYTES_ROW} (vgg16)"]
@@ -122,7 +124,7 @@ def test_the_document_has_the_interval_and_the_comparisons(bundle, source):
 
 
 def test_the_document_leaves_out_what_is_not_known(bundle, source):
-    result = result_of({"convnet": evaluation(BUNDLE)}, bundle.manifest, source, "cpu", 1.5)
+    result = result_of({"convnet": evaluation(BUNDLE)}, bundle.manifest, source, "cpu", 1.5, "x")
     assert not [name for name in result.figures if name.startswith("points")]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hmnpack.bundle import read
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.manifest import SourceFacts
 from hmnpack.schema.recipes import SMOKE
 from hmnpack.sources import Source
@@ -31,7 +31,7 @@ def source(monkeypatch):
         made.calls.append((name, options.size))
         return made
 
-    monkeypatch.setattr("hmnpack.pruning.bundle.open_source", open_source)
+    monkeypatch.setattr("hmnpack.pruning.run.open_source", open_source)
     return made
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from hmnpack.cli.text import duration, expected, pruning, steps
-from hmnpack.recipes import recipe_of
 from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.manifest import Pruning
+from hmnpack.settings import recipe_of
 
 
 @pytest.mark.parametrize(

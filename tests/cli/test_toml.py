@@ -4,12 +4,10 @@ import tomllib
 
 import pytest
 
-from hmnpack.cli.settings import CompressSettings
 from hmnpack.cli.toml import toml_of
-from hmnpack.recipes import RECIPES
 from hmnpack.schema.config import CompressConfig, PruneConfig
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.settings import setting_names
+from hmnpack.settings import RECIPES, CompressSettings, setting_names
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))

@@ -8,7 +8,7 @@ import torch
 
 # It imports open_source, which a fixture replaces; see test_commands.py.
 import hmnpack.evaluation
-import hmnpack.verification  # noqa: F401
+import hmnpack.evaluation.verification  # noqa: F401
 from hmnpack.bundle import inspect
 from hmnpack.evaluation import Evaluation
 from hmnpack.schema.evaluation import EvaluateConfig
@@ -69,7 +69,7 @@ def trained(monkeypatch):
         )
         return Evaluation(rows, score_of(*[50.0] * config.repeats, protocol=config))
 
-    for module in ("evaluation", "verification"):
+    for module in ("evaluation", "evaluation.verification"):
         monkeypatch.setattr(f"hmnpack.{module}.evaluate", evaluate)
     return seen
 
@@ -195,7 +195,7 @@ class TestRecord:
 
             raise OutputExists("it has changed")
 
-        monkeypatch.setattr("hmnpack.scores.record", refuse)
+        monkeypatch.setattr("hmnpack.evaluation.scores.record", refuse)
         done = run("evaluate", save("a.hmn"), "--data", "pets", "--record")
         assert done.exit_code == 2
         assert "50.00 %" in done.stdout

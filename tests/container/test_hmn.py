@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hmnpack.budget import plan
 from hmnpack.container import container_of, new_container
 from hmnpack.container.base import ACTIVATIONS, DECODE_CHUNK
-from hmnpack.runtime import stream
+from hmnpack.container.budget import plan
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import HmnSpec, ImageShape
 

@@ -1,7 +1,7 @@
 import torch
 
 from hmnpack.container import container_of, new_container
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
 

@@ -7,8 +7,7 @@ import hmnpack
 from hmnpack.bundle.bundle import refuse_unless_finite
 from hmnpack.bundle.faults import NotFinite
 from hmnpack.container import container_of
-from hmnpack.container.scales import in_unit_range
-from hmnpack.container.stored import as_stored, values_of
+from hmnpack.container.stored import as_stored, in_unit_range, values_of
 from hmnpack.errors import BadSettings
 
 MEMORIES = ("memory.dataset", "memory.class", "memory.instance")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hmnpack.bundle import Bundle, data_sha256
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImagesSpec
 from hmnpack.schema.evaluation import EvaluateConfig

@@ -17,14 +17,14 @@ from hmnpack.evaluation import (
     refuse_network,
 )
 from hmnpack.evaluation.bench import Bench, half_interval
-from hmnpack.runtime import silent
+from hmnpack.runtime.progress import silent
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.together import train_together
+from hmnpack.training import train_together
 
 CLASSES = ("dark", "middle", "light")
 

@@ -8,11 +8,11 @@ import torch
 from hmnpack.errors import BadData
 from hmnpack.evaluation import bench as bench_module
 from hmnpack.evaluation import evaluate
-from hmnpack.recipes import RECIPES
-from hmnpack.runtime import stream
-from hmnpack.scores import record
+from hmnpack.evaluation.scores import record
+from hmnpack.evaluation.verification import verify
+from hmnpack.runtime.seeds import stream
+from hmnpack.settings import RECIPES
 from hmnpack.sources import SourceOptions, as_seen, hold_out
-from hmnpack.verification import verify
 
 SETTINGS = RECIPES["smoke"].model_copy(update={"holdout": 0.25, "seed": 5})
 

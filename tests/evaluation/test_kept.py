@@ -9,9 +9,9 @@ from hmnpack.errors import BadSettings
 from hmnpack.evaluation import BUNDLE_ROW, BYTES_ROW, FLOATS_ROW, TrainingSet, evaluate
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.kept import Kept, keeping
-from hmnpack.runtime import silent
+from hmnpack.runtime.progress import silent
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training import TrainState
+from hmnpack.training.loop import TrainState
 
 EPOCHS = 8
 """Of each of the protocol's two networks."""
@@ -128,7 +128,9 @@ def test_what_is_kept_is_of_one_arithmetic(bench, tmp_path, monkeypatch):
     """Precision `auto` is bfloat16 on one processor and float32 on another."""
     images, names = TrainingSet(torch.zeros(2), torch.zeros(2), 0), set()
     for native in (True, False):
-        monkeypatch.setattr("hmnpack.runtime.multiplies_bfloat16", lambda device, n=native: n)
+        monkeypatch.setattr(
+            "hmnpack.runtime.devices.multiplies_bfloat16", lambda device, n=native: n
+        )
         names.add(file_of(replace(bench, kept=Kept(tmp_path)), images).path.name)
     assert len(names) == 2
 

@@ -10,7 +10,8 @@ from hmnpack.evaluation import TrainingSet, from_jpeg, jpeg, jpeg_real, random_r
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.jpeg import picture_bytes
 from hmnpack.evaluation.quality import QUALITIES, Quality, choose_quality
-from hmnpack.runtime import silent, stream
+from hmnpack.runtime.progress import silent
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.manifest import Normalisation
 
 CLASSES = ("dark", "middle", "light")

@@ -10,7 +10,7 @@ from hmnpack.evaluation import BYTES_ROW, COUNT_ROW, FLOATS_ROW, evaluate
 from hmnpack.evaluation import bench as bench_module
 from hmnpack.evaluation.jpeg import jpeg
 from hmnpack.evaluation.run import bench_of
-from hmnpack.runtime import silent
+from hmnpack.runtime.progress import silent
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.sources.types import split_of

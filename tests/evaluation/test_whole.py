@@ -8,7 +8,7 @@ import torch
 from hmnpack.evaluation import FLOATS_ROW, WHOLE_ROW, TrainingSet, below_whole, over_random
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.whole import whole_row
-from hmnpack.runtime import silent
+from hmnpack.runtime.progress import silent
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Row
 

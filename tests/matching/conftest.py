@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hmnpack.matching import RealData
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import MATCHING_AUGMENTATIONS, NetworkConfig, PoolConfig, TrainConfig
 from hmnpack.schema.manifest import Normalisation
 

@@ -21,7 +21,7 @@ def test_larger_images_go_in_smaller_batches(real, pool_config, tmp_path, monkey
     monkeypatch.setattr(type(real), "normalised", normalised)
     monkeypatch.setattr(module, "_BATCH", 10)
     for pixels, most in ((16 * 16 // 2, 5), (1, 1)):
-        monkeypatch.setattr("hmnpack.training._USUAL_PIXELS", pixels)
+        monkeypatch.setattr("hmnpack.training.loop._USUAL_PIXELS", pixels)
         sizes.clear()
         torch.testing.assert_close(embedded(network, real, rows), whole)
         assert max(sizes) == most

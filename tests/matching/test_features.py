@@ -8,9 +8,9 @@ from hmnpack.augment import apply, draw, normalise
 from hmnpack.container import new_container
 from hmnpack.matching import FeatureMatching, Match, RealData, pool_of
 from hmnpack.matching import features as module
-from hmnpack.matching.features import feature_classes
+from hmnpack.matching.footprint import feature_classes
 from hmnpack.matching.sampling import ClassSampler, choose_instances
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig, NetworkConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
 
@@ -77,7 +77,7 @@ def literal(match, images, step):
 def test_loss_and_gradient_are_those_of_the_description(
     real, pool_config, tmp_path, monkeypatch, name, chunk
 ):
-    monkeypatch.setattr(module, "CPU_CHUNK", chunk)
+    monkeypatch.setattr("hmnpack.matching.footprint.CPU_CHUNK", chunk)
     config = CONFIGS[name].model_copy(update={"precision": "float32"})
     match = Match(real, pool_of(real, pool_config, 0, tmp_path), config, 5)
     ours, theirs = container(), container()

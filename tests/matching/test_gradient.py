@@ -13,7 +13,7 @@ from hmnpack.matching.gradient import _added
 from hmnpack.matching.sampling import EpochSampler, choose_instances
 from hmnpack.networks import build_network
 from hmnpack.networks import derivatives as derivatives_module
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import (
     COLOUR_CROP,
     ContainerConfig,

@@ -10,7 +10,7 @@ from torch import nn
 from hmnpack.augment import Draws, draw
 from hmnpack.container import new_container
 from hmnpack.networks import build_network
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import (
     MATCHING_AUGMENTATIONS,
     ContainerConfig,

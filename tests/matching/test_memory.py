@@ -10,11 +10,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hmnpack.footprint import load_of_features, prepared_bytes
+from hmnpack.container.cost import prepared_bytes
 from hmnpack.matching.chunks import AsManyAsFit
-from hmnpack.matching.gradient import gradient_classes
+from hmnpack.matching.footprint import gradient_classes, load_of_features
 from hmnpack.networks import build_network
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 

@@ -10,21 +10,20 @@ from torch.nn import functional as F
 
 import hmnpack
 from hmnpack.augment import apply, draw, normalise
-from hmnpack.compressor import RunOptions
+from hmnpack.condensing.run import RunOptions
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, Paused
-from hmnpack.footprint import FREQUENCIES
 from hmnpack.matching import OBJECTIVES, Match, RealData, pool_of
-from hmnpack.matching import features as module
 from hmnpack.matching.characteristic import characteristic_distance
 from hmnpack.matching.comparison import grouped
 from hmnpack.matching.distances import mean_distance, unit_of
+from hmnpack.matching.footprint import FREQUENCIES
 from hmnpack.matching.sampling import ClassSampler, choose_instances
-from hmnpack.ranks import World
-from hmnpack.recipes import recipe_of
-from hmnpack.runtime import stream
+from hmnpack.runtime.ranks import World
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
+from hmnpack.settings import recipe_of
 from hmnpack.sources import Source, SourceOptions
 from hmnpack.sources.types import split_of
 
@@ -124,7 +123,7 @@ def match(real, pool_config, tmp_path):
 @pytest.mark.parametrize("chunk", [1, 6 * 256, 1000 * 256])
 @pytest.mark.slow
 def test_loss_and_gradient_are_those_of_the_description(match, monkeypatch, name, chunk):
-    monkeypatch.setattr(module, "CPU_CHUNK", chunk)
+    monkeypatch.setattr("hmnpack.matching.footprint.CPU_CHUNK", chunk)
     ours, theirs, inputs = container(), container(), match(settings(name))
     for step in range(2):
         loss = objective(inputs).loss(ours, step)

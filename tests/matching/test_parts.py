@@ -6,7 +6,7 @@ import torch
 from hmnpack.matching import Match, in_parts, pool_of, targets_of
 from hmnpack.matching.parts import along_spread, cut
 from hmnpack.matching.views import Views
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import MatchConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
 

@@ -6,7 +6,7 @@ import torch
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.matching import pool_of
 from hmnpack.matching.pool import _untrained
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.training import train
 
 

@@ -1,7 +1,7 @@
 import torch
 
 from hmnpack.matching.sampling import ClassSampler, choose_instances
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ImageShape, ImagesSpec
 
 

@@ -9,8 +9,8 @@ from hmnpack.container import new_container
 from hmnpack.matching import OBJECTIVES, FeatureMatching, Match, pool_of
 from hmnpack.matching.parts import in_parts
 from hmnpack.matching.views import Views
-from hmnpack.ranks import ALONE
-from hmnpack.runtime import stream
+from hmnpack.runtime.ranks import ALONE
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
 

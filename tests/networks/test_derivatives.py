@@ -10,7 +10,7 @@ from hmnpack.networks.derivatives import (
     ConvNetPass,
     images_at_once,
 )
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 

@@ -8,7 +8,7 @@ from torchvision import models
 
 from hmnpack.errors import BadSettings, MissingExtra
 from hmnpack.networks import ConvNet, build_network, library_version
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmnpack.errors import BadSettings
-from hmnpack.log import JsonLines
 from hmnpack.page.events import log_of, read_log
+from hmnpack.runtime.log import JsonLines
 
 
 def line(**event):

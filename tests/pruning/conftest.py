@@ -7,7 +7,7 @@ import torch
 
 from hmnpack.container import container_of
 from hmnpack.pruning import LabelledImages
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, PruneConfig, TrainConfig
 from hmnpack.schema.manifest import Normalisation, SourceFacts
 from hmnpack.schema.recipes import SMOKE

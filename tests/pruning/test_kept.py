@@ -5,7 +5,7 @@ import torch
 
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import Trainings, prune
-from hmnpack.ranks import World
+from hmnpack.runtime.ranks import World
 
 
 class Stop(Exception):

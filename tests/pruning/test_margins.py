@@ -11,7 +11,7 @@ from hmnpack.errors import BadSettings
 from hmnpack.networks import build_network
 from hmnpack.pruning import Trainings, margin_of, margins_of, ranks
 from hmnpack.pruning.shrink import stored_margins
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.manifest import listed_bytes
 
 

@@ -5,7 +5,7 @@ import torch
 
 from hmnpack.errors import Paused
 from hmnpack.pruning import Search, Trainings, best_beta, margins_of
-from hmnpack.ranks import World
+from hmnpack.runtime.ranks import World
 
 CPU = torch.device("cpu")
 

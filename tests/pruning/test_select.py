@@ -7,7 +7,7 @@ import torch
 
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import hardest_of, kept_images, most_useful_first, ranks
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 
 BETAS = tuple(tenth / 10 for tenth in range(10))
 MARGINS = torch.tensor([0.3, 0.0, 0.5, 0.1, 0.4, 0.2])

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from hmnpack.errors import BadData, BadImage
-from hmnpack.runtime import silent
+from hmnpack.runtime.progress import silent
 from hmnpack.sources.decode import Encoded, Reference, decode, reference_of
 from hmnpack.sources.types import SourceOptions
 

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import hmnpack
+from hmnpack.bundle.pictures import to_uint8
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
-from hmnpack.pictures import to_uint8
 from hmnpack.sources import SourceOptions
 from hmnpack.writers import writers
 from hmnpack.writers.folder import folder_names

@@ -7,12 +7,12 @@ from packing import Packing
 from torch import Tensor
 
 from ablations.study import Study
-from hmnpack.budget import images_within
 from hmnpack.bundle import Bundle, read
-from hmnpack.checkpoint import read_state, write_state
+from hmnpack.container.budget import images_within
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import Trainings, needs_held_out, pruned
-from hmnpack.runtime import choose_device
+from hmnpack.runtime.devices import choose_device
+from hmnpack.runtime.kept import read_state, write_state
 from hmnpack.schema.config import PruneConfig, PruneStrategy
 
 

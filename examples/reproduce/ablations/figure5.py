@@ -3,7 +3,7 @@
 from ablations.bundles import in_budget
 from ablations.judging import judged
 from ablations.study import Ablation, Findings, Study, named
-from hmnpack.budget import plan
+from hmnpack.container.budget import plan
 from hmnpack.errors import BudgetTooSmall
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import HmnSpec

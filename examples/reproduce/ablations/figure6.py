@@ -9,7 +9,7 @@ from ablations.study import Ablation, Findings, Study, named
 from hmnpack.bundle import Bundle
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.result import Row
-from hmnpack.training import schedule_of
+from hmnpack.training.loop import schedule_of
 
 TRAINING = (1 / 32, 1 / 8, 1 / 4, 1 / 2, 1.0)
 CONDENSING = (1 / 4, 1 / 2, 1.0)

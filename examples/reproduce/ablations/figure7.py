@@ -3,8 +3,8 @@
 from ablations.bundles import over_budget, pruned_to
 from ablations.judging import judged
 from ablations.study import Ablation, Findings, Study, named
-from hmnpack.budget import ipc_of
 from hmnpack.bundle import Bundle
+from hmnpack.container.budget import ipc_of
 from hmnpack.schema.config import PruneStrategy
 from hmnpack.schema.result import Row
 

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from ablations.scale import Scale
 from hmnpack.bundle import Bundle
-from hmnpack.cli.settings import CompressSettings, evaluate_config
-from hmnpack.recipes import recipe_of, shape_of
-from hmnpack.runtime import Listener, choose_device, kind_of, stream
+from hmnpack.runtime.devices import choose_device, kind_of
+from hmnpack.runtime.kept import work_name
+from hmnpack.runtime.progress import Listener
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.protocols import PROTOCOLS
 from hmnpack.schema.result import Figure, Row
+from hmnpack.settings import CompressSettings, evaluate_config, recipe_of
 from hmnpack.sources import Source, Split, as_seen, hold_out
-from hmnpack.work import work_name
 
 JUDGING = "evaluate."
 """How the names of settings begin that are of judging; the others are of condensing."""
@@ -78,7 +79,7 @@ class Study:
         Raises:
             BadSettings: for an unknown recipe or setting, or a value that its setting refuses.
         """
-        shape = shape_of(self.source)
+        shape = self.source.shape
         scaled = _texts(self.scale.condensed(recipe_of(self.recipe, shape)))
         typed = [text for text in self.assignments if not text.startswith(JUDGING)]
         options = {"seed": self.seed, **changes}
@@ -91,7 +92,7 @@ class Study:
             ipc: The budget of what is judged.
             changes: The study's own, by dotted path.
         """
-        base = PROTOCOLS[self.scale.protocol](shape_of(self.source), ipc)
+        base = PROTOCOLS[self.scale.protocol](self.source.shape, ipc)
         scaled = _texts(self.scale.judged(base))
         judging = (text for text in self.assignments if text.startswith(JUDGING))
         typed = [text.removeprefix(JUDGING) for text in judging]

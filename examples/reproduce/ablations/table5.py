@@ -10,9 +10,10 @@ from statistics import median
 import torch
 
 from ablations.study import Ablation, Findings, Study
-from hmnpack.budget import plan
 from hmnpack.container import container_of, new_container
-from hmnpack.runtime import choose_device, stream, wait_for
+from hmnpack.container.budget import plan
+from hmnpack.runtime.devices import choose_device, wait_for
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.result import Figure
 

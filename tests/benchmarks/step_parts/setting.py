@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import torch
 
-from hmnpack.budget import plan
 from hmnpack.container import HMN, new_container
+from hmnpack.container.budget import plan
 from hmnpack.matching import RealData
 from hmnpack.networks import build_network
 from hmnpack.networks.convnet import ConvNet
-from hmnpack.runtime import stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, GradientConfig, NetworkConfig, Precision
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation

@@ -20,14 +20,15 @@ from literal import (
 )
 from step_parts.setting import CLASSES, REAL, TRAINING, Setting
 
-from hmnpack.adam import ContainerAdam
 from hmnpack.augment import draw
+from hmnpack.condensing.adam import ContainerAdam
 from hmnpack.container import HMN
 from hmnpack.matching import Match
 from hmnpack.matching.gradient import GradientMatching
 from hmnpack.matching.sampling import ClassSampler, choose_instances
-from hmnpack.ranks import ALONE
-from hmnpack.runtime import autocast, stream, wait_for
+from hmnpack.runtime.devices import autocast, wait_for
+from hmnpack.runtime.ranks import ALONE
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import MATCHING_AUGMENTATIONS, GradientConfig, Precision
 
 

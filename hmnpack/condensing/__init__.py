@@ -1,0 +1,1 @@
+"""A run from a data set to a bundle."""

@@ -1,0 +1,111 @@
+"""Adam over a container whose classes several ranks share.
+
+Rows that belong to classes are optimised as views of their parameter: a rank steps on, and keeps
+averages of, its own classes alone. What is saved is the same however the classes were shared, so a
+run can go on with another number of ranks.
+"""
+
+import torch
+from torch import Tensor
+
+from hmnpack.container import Container
+from hmnpack.runtime.ranks import World
+
+State = dict[str, dict[str, Tensor]]
+"""Parameter name -> ``step`` (a scalar), ``exp_avg`` and ``exp_avg_sq`` (of its shape)."""
+
+
+class ContainerAdam:
+    """Adam steps on a container's parameters, in place.
+
+    Args:
+        container: On its device; its parameters keep their identity.
+        betas: Decay of the mean gradient and of the squared gradient.
+        world: The ranks that share the classes, whose gradients of shared parameters are added up.
+    """
+
+    def __init__(self, container: Container, betas: tuple[float, float], world: World) -> None:
+        self.container = container
+        self.world = world
+        self.own = world.share(container.spec.classes)
+        self.shared: dict[str, Tensor] = {}
+        self.rows: dict[str, Tensor] = {}
+        for name, parameter in container.named_parameters():
+            if name in container.by_class:
+                self.rows[name] = self._own(parameter.detach()).requires_grad_()
+            else:
+                self.shared[name] = parameter
+        every = [*self.shared.values(), *self.rows.values()]
+        self.optimiser: torch.optim.Adam = torch.optim.Adam(every, betas=betas)
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the steps to come."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    def step(self, loss: Tensor) -> None:
+        """Take one step down a loss of the own classes, and of what is shared."""
+        self.container.zero_grad()
+        loss.backward()
+        self.world.add(
+            parameter.grad for parameter in self.shared.values() if parameter.grad is not None
+        )
+        for name, parameter in self.container.named_parameters():
+            if name in self.rows:
+                grad = parameter.grad
+                self.rows[name].grad = None if grad is None else self._own(grad)
+        self.optimiser.step()
+
+    @torch.no_grad()
+    def state(self) -> State:
+        """Return everything that the next step depends on; every rank calls this together."""
+        found: State = {}
+        for name, parameter in self.container.named_parameters():
+            if name in self.shared:
+                state = self.optimiser.state[parameter]
+                if state:
+                    found[name] = {key: value.clone() for key, value in state.items()}
+            else:
+                self._collect(name, parameter, found)
+        return found
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:
+        """Take up what :meth:`state` gave, however the classes were shared."""
+        for name, saved in state.items():
+            if name in self.shared:
+                self.optimiser.state[self.shared[name]] = _like(self.shared[name], saved)
+                continue
+            own = {
+                key: value if value.dim() == 0 else self._own(value) for key, value in saved.items()
+            }
+            self.optimiser.state[self.rows[name]] = _like(self.rows[name], own)
+
+    @torch.no_grad()
+    def collect(self) -> None:
+        """Give every rank the rows of all classes; every rank calls this together."""
+        parameters = self.container.named_parameters()
+        rows = [parameter for name, parameter in parameters if name in self.rows]
+        self.world.collect(rows, self.container.spec.classes)
+
+    def _own(self, values: Tensor) -> Tensor:
+        """Return the own classes' rows of a parameter, or of what has its shape: a view."""
+        each = len(values) // self.container.spec.classes
+        return values[self.own.start * each : self.own.stop * each]
+
+    def _collect(self, name: str, parameter: Tensor, found: State) -> None:
+        """Add the averages of all classes' rows of one parameter, if steps were taken."""
+        own = self.optimiser.state[self.rows[name]]
+        whole = {key: torch.zeros_like(parameter) for key, value in own.items() if value.dim() > 0}
+        for key, rows in whole.items():
+            self._own(rows).copy_(own[key])
+        self.world.collect(whole.values(), self.container.spec.classes)
+        if whole:
+            found[name] = {"step": own["step"].clone(), **whole}
+
+
+def _like(parameter: Tensor, saved: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        key: value.clone() if value.dim() == 0 else torch.empty_like(parameter).copy_(value)
+        for key, value in saved.items()
+    }

@@ -1,0 +1,307 @@
+"""What a run costs, stage by stage: operations, and memory at the peak (pure arithmetic).
+
+Left out, at a few per cent in all: augmentation, normalisation, pooling, parts, the optimisers,
+quick networks that only watch, and the distances of features: that of `characteristic` comes to a
+tenth of feature matching with 64 real and 32 synthetic images of each class.
+
+Memory is a model: the images, networks with gradients and momentum, and what they take while they
+work (:mod:`hmnpack.matching.footprint`).
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from hmnpack.condensing.preflight import networks_of
+from hmnpack.container.cost import decode_flops, decoder_bytes
+from hmnpack.matching.footprint import kept_bytes, load_of_features, load_of_gradients
+from hmnpack.networks import flops
+from hmnpack.networks.flops import (
+    FLOAT,
+    Layer,
+    Passes,
+    first_order_bytes,
+    tested_bytes,
+    weight_bytes,
+)
+from hmnpack.pruning import hardest_of, needs_held_out
+from hmnpack.pruning.select import BY_MARGIN
+from hmnpack.schema.config import (
+    CompressConfig,
+    GradientConfig,
+    MatchConfig,
+    NetworkConfig,
+    Precision,
+    TrainConfig,
+)
+from hmnpack.schema.container import HmnSpec
+from hmnpack.settings import needs_pool
+from hmnpack.training.loop import TEST_BATCH, images_at_a_time, schedule_of
+
+Work = Literal["training", "features", "gradients", "decoding"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What decides the cost of a run.
+
+    Attributes:
+        config: Its settings.
+        spec: The container that is condensed, with the images that pruning drops.
+        images: Real images that condensing sees.
+        feature_classes: Classes whose maps feature matching keeps at a time; None: all.
+        view_bytes: Most that it keeps of views; None: no bound.
+        gradient_classes: The same of gradient matching.
+        keep: Images of each class that pruning keeps; None: nothing is pruned.
+        held_out: Real images that were held out of train.
+        trained_at_once: Networks of the pool, and of pruning, trained at a time; None: all.
+    """
+
+    config: CompressConfig
+    spec: HmnSpec
+    images: int
+    feature_classes: int | None = None
+    view_bytes: int | None = None
+    gradient_classes: int | None = None
+    keep: int | None = None
+    held_out: int = 0
+    trained_at_once: int | None = None
+
+    def layers(self, network: NetworkConfig) -> tuple[Layer, ...]:
+        """Return the layers of a network for this run's data."""
+        return flops.layers_of(network, self.spec.classes, self.spec.image)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Work of one kind at one precision.
+
+    Attributes:
+        work: Its kind.
+        flops: Floating-point operations.
+        precision: Of the arithmetic.
+        pieces: Equal pieces that ranks share, each of which one rank does; 1: every rank does all.
+    """
+
+    work: Work
+    flops: int
+    precision: Precision
+    pieces: int = 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        name: ``pool``, ``warm-up``, ``feature matching``, ``gradient matching`` or ``pruning``.
+        parts: Its work.
+        bytes: Memory at its peak.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    bytes: int
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of all parts."""
+        return sum(part.flops for part in self.parts)
+
+
+def stages_of(run: Run) -> tuple[Stage, ...]:
+    """Return the stages that a run has, in their order.
+
+    Raises:
+        BadSettings: if a network is used whose operations are not known, see :func:`is_known`.
+    """
+    config = run.config
+    stages = []
+    if needs_pool(config):
+        stages.append(_pool(run))
+    if config.warmup.images != "none" and config.warmup.steps:
+        stages.append(_warm_up(run))
+    if config.match.steps:
+        stages.append(_feature_matching(run))
+    if config.gradient.networks:
+        stages.append(_gradient_matching(run))
+    if run.keep is not None and config.prune.strategy in BY_MARGIN:
+        stages.append(_pruning(run, run.keep))
+    return tuple(stages)
+
+
+def is_known(config: CompressConfig) -> bool:
+    """Return whether the operations of every network that a run uses are known."""
+    return all(flops.is_counted(used.network) for used in networks_of(config))
+
+
+def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
+    """Return the synthetic images of each class in a step of feature matching."""
+    return min(match.synthetic_batch, spec.each // match.parts_of(spec.each))
+
+
+def _pool(run: Run) -> Stage:
+    pool, layers = run.config.pool, run.layers(run.config.pool.network)
+    epochs = schedule_of(pool.train, run.images, pool.min_steps).epochs
+    operations = pool.size * epochs * run.images * flops.network_flops(layers, flops.TRAINING)
+    at_once = min(pool.size, run.trained_at_once or pool.size)
+    maps = at_once * pool.train.batch * first_order_bytes(pool.network, run.spec.image)
+    # All, untrained and trained; those under way once more, with gradients and momentum.
+    weights = (2 * pool.size + 3 * at_once) * weight_bytes(layers)
+    part = Part("training", operations, pool.train.precision)
+    return Stage("pool", (part,), _data_bytes(run) + weights + maps)
+
+
+def _warm_up(run: Run) -> Stage:
+    warmup, batch = run.config.warmup, min(run.config.warmup.batch, run.spec.images)
+    part = _decoding(run, warmup.steps, batch, pieces=1)
+    return Stage("warm-up", (part,), _data_bytes(run) + decoder_bytes(run.spec, batch))
+
+
+def _feature_matching(run: Run) -> Stage:
+    match, network = run.config.match, run.config.pool.network
+    layers, classes = run.layers(network), run.spec.classes
+    each = synthetic_each(match, run.spec)
+    view = kept_bytes(match, network, run.spec.image, classes)
+    views = match.views_of(match.parts_of(run.spec.each))
+    kept, looks = _views(match, views, view, run.view_bytes)
+    real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)
+    per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
+    parts = (
+        Part(
+            "features", classes * (real + match.steps * each * per_image), match.precision, classes
+        ),
+        _decoding(run, match.steps, classes * each, pieces=classes),
+    )
+    maps = load_of_features(network, run.spec.image, each).bytes
+    weights = 2 * run.config.pool.size * weight_bytes(layers)
+    memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
+    memory += max(1, kept) * view
+    return Stage("feature matching", parts, memory + (run.feature_classes or classes) * maps)
+
+
+def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tuple[int, int]:
+    """Return how many views are kept, and how often the real images of one are looked at.
+
+    Args:
+        match: Steps.
+        views: How many there are; 0: one for each step.
+        size: Bytes of a view.
+        bound: Most bytes that are kept; None: no bound.
+    """
+    if not views:
+        return 0, match.steps
+    views = min(views, match.steps)
+    kept = views if bound is None or not size else min(views, bound // size)
+    return kept, kept + round(match.steps * (views - kept) / views)
+
+
+def _gradient_matching(run: Run) -> Stage:
+    gradient, layers = run.config.gradient, run.layers(run.config.gradient.network)
+    each, classes = min(gradient.synthetic_batch, run.spec.each), run.spec.classes
+    synthetic = classes * each
+
+    def work(images: int, passes: Passes) -> int:
+        return images * flops.network_flops(layers, passes)
+
+    per_step = work(classes * gradient.real_batch, flops.WEIGHT_GRADIENTS)
+    per_step += work(synthetic, _second_derivatives(gradient.network))
+    trained = gradient.networks * _images_of_training(gradient, run.images)
+    parts = (
+        Part("gradients", gradient.steps * per_step, gradient.precision, classes),
+        Part("training", work(trained, flops.TRAINING), gradient.train.precision),
+        _decoding(run, gradient.steps, synthetic, pieces=classes),
+    )
+    memory = (
+        _data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run, layers, each)
+    )
+    return Stage("gradient matching", parts, memory)
+
+
+def _second_derivatives(network: NetworkConfig) -> Passes:
+    """Return the passes of synthetic images: a ConvNet's derivatives are written by hand."""
+    if network.name == "convnet":
+        return flops.SECOND_DERIVATIVES
+    return flops.SECOND_DERIVATIVES_BY_AUTOGRAD
+
+
+def _images_of_training(config: GradientConfig, images: int) -> int:
+    """Return how many images one network is trained on: whole batches, between the steps."""
+    batch = min(config.train.batch, images)
+    after_a_step = ceil(config.train_images / batch) * batch
+    return config.train.epochs * images + (config.inner_steps - 1) * after_a_step
+
+
+def _pruning(run: Run, keep: int) -> Stage:
+    """Return what it takes to keep so many images of each class."""
+    prune, image, margins = run.config.prune, run.spec.image, _margins(run)
+    pictures, data, parts = run.spec.images, _data_bytes(run), [margins]
+    networks = [_trained_bytes(run, prune.margins, margins.pieces)]
+    if needs_held_out(prune):
+        training, test = _choosing_beta(run, keep)
+        parts += [training, test]
+        pictures, data = pictures + run.spec.classes * keep, data + run.held_out * image.elements
+        batch = min(images_at_a_time(TEST_BATCH, image.height, image.width), run.held_out)
+        tested = batch * tested_bytes(prune.network, image)
+        networks += [_trained_bytes(run, prune.train, training.pieces), tested]
+    return Stage("pruning", tuple(parts), data + FLOAT * pictures * image.elements + max(networks))
+
+
+def _trained_bytes(run: Run, train: TrainConfig, networks: int) -> int:
+    """Return what networks of pruning take with gradients and momentum, and the maps of a batch."""
+    network = run.config.prune.network
+    maps = train.batch * first_order_bytes(network, run.spec.image)
+    return min(networks, run.trained_at_once or networks) * (
+        3 * weight_bytes(run.layers(network)) + maps
+    )
+
+
+def _margins(run: Run) -> Part:
+    """Return the trainings on all images, which tell how hard each is."""
+    prune = run.config.prune
+    per_image = flops.network_flops(run.layers(prune.network), flops.TRAINING)
+    shown = prune.seeds * prune.margin_epochs * run.spec.images
+    return Part("training", shown * per_image, prune.margins.precision, prune.seeds)
+
+
+def _choosing_beta(run: Run, keep: int) -> tuple[Part, Part]:
+    """Return the trainings on what betas leave (once where they leave the same), and their tests.
+
+    Of each class ``keep`` images are left, by every beta.
+    """
+    prune, layers = run.config.prune, run.layers(run.config.prune.network)
+    kept = run.spec.classes * keep
+    hardest = {hardest_of(beta, run.spec.each - keep) for beta in prune.betas}
+    trainings = len(hardest) * prune.networks
+    shown = schedule_of(prune.train, kept, prune.min_steps).epochs * kept
+    training, test = (
+        trainings * images * flops.network_flops(layers, passes)
+        for images, passes in ((shown, flops.TRAINING), (run.held_out, flops.LOGITS))
+    )
+    precision = prune.train.precision
+    return (
+        Part("training", training, precision, trainings),
+        Part("features", test, precision, trainings),
+    )
+
+
+def _decoding(run: Run, steps: int, images: int, *, pieces: int) -> Part:
+    """Forward, and back to the memories and to the weights."""
+    return Part("decoding", 3 * steps * decode_flops(run.spec, images), "float32", pieces)
+
+
+def _data_bytes(run: Run) -> int:
+    return run.images * run.spec.image.elements
+
+
+def _gradient_bytes(run: Run, layers: tuple[Layer, ...], each: int) -> int:
+    """Return what the network and one chunk of classes take.
+
+    The network has gradients and momentum. The chunk has the maps of its synthetic images, or of
+    its real ones where these are more, and three sets of weight gradients for each class: of real
+    and of synthetic images, and the direction of their difference.
+    """
+    gradient, image = run.config.gradient, run.spec.image
+    maps = load_of_gradients(gradient.network, image, each, gradient.real_batch).bytes
+    weights = weight_bytes(layers)
+    return 3 * weights + (run.gradient_classes or run.spec.classes) * (maps + 3 * weights)

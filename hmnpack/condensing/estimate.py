@@ -1,0 +1,188 @@
+"""What a run will take on this device: its cost over the device's measured rate."""
+
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any
+
+import torch
+
+from hmnpack.condensing.cost import Run, Stage, Work, is_known, stages_of, synthetic_each
+from hmnpack.condensing.rate import measured_rates
+from hmnpack.container.budget import over_budget_instances
+from hmnpack.container.cost import prepared_bytes
+from hmnpack.matching.footprint import feature_classes, gradient_classes, kept_of_views
+from hmnpack.runtime.devices import free_memory, low_precision
+from hmnpack.schema.config import CompressConfig, Precision
+from hmnpack.schema.container import HmnSpec
+from hmnpack.training import at_once_on
+
+EFFICIENCY: dict[Work, float] = {
+    "training": 0.8,
+    "features": 0.43,
+    "gradients": 0.6,
+    "decoding": 0.08,
+}
+"""Rate of each kind of work over the rate of matrix products: of networks of width 128 (features:
+64) on a CPU without bfloat16 (``make bench NAME=step``). On other devices nothing was measured."""
+
+OF_BFLOAT16 = 0.45
+"""Part of these efficiencies that is left in bfloat16 on a CPU, whose products become four times as
+fast, and the rest of the work no faster (0.6 of training at width 128, 0.4 of matching at 64)."""
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """One stage: its name, operations, seconds, and bytes of memory at the peak."""
+
+    stage: str
+    flops: int
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take; times are right to a factor of two or so.
+
+    Attributes:
+        stages: In their order.
+        device: Kind of device.
+    """
+
+    stages: tuple[StageEstimate, ...]
+    device: str
+
+    @property
+    def flops(self) -> int:
+        """Operations of all stages."""
+        return sum(stage.flops for stage in self.stages)
+
+    @property
+    def seconds(self) -> float:
+        """Time of all stages."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def bytes(self) -> int:
+        """Memory at the peak of the stage that needs most."""
+        return max((stage.bytes for stage in self.stages), default=0)
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it as plain values, for JSON."""
+        totals = {"flops": self.flops, "seconds": self.seconds, "bytes": self.bytes}
+        return {"device": self.device, "stages": [asdict(s) for s in self.stages], **totals}
+
+
+def estimate(
+    config: CompressConfig,
+    spec: HmnSpec,
+    images: int,
+    device: torch.device,
+    ranks: int = 1,
+    *,
+    ipc: int,
+) -> Estimate | None:
+    """Return what a run will take, or None if it uses a network whose operations are not known.
+
+    Takes a fraction of a second: the device's rate is measured now.
+
+    Args:
+        config: Settings of the run.
+        spec: The container that is stored.
+        images: Real images in train; the part that is held out is not condensed.
+        device: Where it will run.
+        ranks: Processes that share the classes, and the trainings of pruning, each with such a
+            device; operations are counted once, as they are for one.
+        ipc: The budget, in images per class; it says how many more are condensed to be pruned.
+    """
+    stages = planned_stages(config, spec, images, device, ipc=ipc)
+    if stages is None:
+        return None
+    rates = _rates(stages, device)
+    return Estimate(
+        tuple(
+            StageEstimate(stage.name, stage.flops, _seconds(stage, rates, ranks), stage.bytes)
+            for stage in stages
+        ),
+        device.type,
+    )
+
+
+def _rates(stages: tuple[Stage, ...], device: torch.device) -> dict[Precision, float]:
+    """Return what efficiencies are parts of, for each precision: operations per second."""
+    precisions = {part.precision for stage in stages for part in stage.parts}
+    rates = measured_rates(device, sorted(precisions))
+    if device.type != "cpu":
+        return rates
+    return {
+        precision: rate * (OF_BFLOAT16 if low_precision(device, precision) else 1)
+        for precision, rate in rates.items()
+    }
+
+
+def planned_stages(
+    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, *, ipc: int
+) -> tuple[Stage, ...] | None:
+    """Return the cost of each stage without measuring anything; see :func:`estimate`."""
+    if not is_known(config):
+        return None
+    condensed, keep = spec, None
+    if config.prune.strategy != "none":
+        more = {"instances": over_budget_instances(ipc, spec)}
+        condensed, keep = spec.model_copy(update=more), spec.each
+    return stages_of(_run(config, condensed, images, device, keep))
+
+
+def _run(
+    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, keep: int | None
+) -> Run:
+    seen = max(1, round(images * (1 - config.holdout)))
+    return Run(
+        config=config,
+        spec=spec,
+        images=seen,
+        feature_classes=_feature_classes(config, spec, device),
+        view_bytes=kept_of_views(free_memory(device)),
+        gradient_classes=_gradient_classes(config, spec, device),
+        keep=keep,
+        held_out=images - seen,
+        trained_at_once=at_once_on(device),
+    )
+
+
+def _seconds(stage: Stage, rates: dict[Precision, float], ranks: int) -> float:
+    """Return the time of the rank that has most pieces of each part."""
+    seconds = 0.0
+    for part in stage.parts:
+        share = ceil(part.pieces / ranks) / part.pieces
+        rate = EFFICIENCY[part.work] * rates[part.precision]
+        seconds += share * part.flops / rate
+    return seconds
+
+
+def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
+    """Return how many classes feature matching takes at a time."""
+    return feature_classes(
+        config.match,
+        config.pool.network,
+        spec.image,
+        synthetic_each(config.match, spec),
+        classes=spec.classes,
+        on_cpu=device.type == "cpu",
+        max_memory=free_memory(device),
+    )
+
+
+def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
+    """Return how many classes gradient matching takes at a time."""
+    synthetic = min(config.gradient.synthetic_batch, spec.each)
+    return gradient_classes(
+        config.gradient.network,
+        spec.image,
+        synthetic=synthetic,
+        real=config.gradient.real_batch,
+        classes=spec.classes,
+        held=prepared_bytes(spec, spec.classes * synthetic),
+        on_cpu=device.type == "cpu",
+        max_memory=free_memory(device),
+    )

@@ -1,0 +1,85 @@
+"""What can be refused before any work: settings that a later stage would stumble over."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hmnpack.errors import BadData, BadSettings
+from hmnpack.matching import OBJECTIVES, feature_network
+from hmnpack.networks import build_network
+from hmnpack.pruning.select import BY_MARGIN
+from hmnpack.runtime.ranks import World
+from hmnpack.runtime.seeds import stream
+from hmnpack.schema.config import CompressConfig, NetworkConfig
+from hmnpack.schema.container import ContainerSpec
+from hmnpack.schema.manifest import MAX_LISTED, listed_bytes, storable_class_names
+from hmnpack.settings import needs_pool
+from hmnpack.sources import Source
+
+
+def refuse_classes(source: Source) -> None:
+    """Check that there are classes to tell apart, and that a file can name them.
+
+    Raises:
+        BadData: if there is one, or if their names are longer than a header holds.
+    """
+    if len(source.classes) < 2:
+        raise BadData(f"{source.name} has one class; condensing needs two or more to tell apart")
+    size = listed_bytes(storable_class_names(source.classes))
+    if size > MAX_LISTED:
+        raise BadData(
+            f"the names of the {len(source.classes):,} classes of {source.name} take {size:,} "
+            f"bytes, of which a file holds {MAX_LISTED:,}; shorten them"
+        )
+
+
+def refuse_early(config: CompressConfig, spec: ContainerSpec, world: World) -> None:
+    """Check a run's settings against each other, its data's shape and its ranks.
+
+    Args:
+        config: The settings.
+        spec: The container that is planned.
+        world: Its ranks.
+
+    Raises:
+        BadSettings: if some stage could not be done.
+        MissingExtra: if a network needs a package that is not installed.
+    """
+    if world.size > spec.classes:
+        raise BadSettings(
+            f"{world.size} ranks, but {spec.classes} classes; start at most one rank a class"
+        )
+    if config.match.steps:
+        OBJECTIVES[config.match.objective]
+    for used in networks_of(config):
+        _refuse_network(used, spec)
+
+
+class Used(NamedTuple):
+    """A network that a run builds.
+
+    Attributes:
+        network: Its architecture.
+        gives_features: Whether it must give features of its blocks.
+    """
+
+    network: NetworkConfig
+    gives_features: bool = False
+
+
+def networks_of(config: CompressConfig) -> Iterator[Used]:
+    """Give each network that a run builds."""
+    if needs_pool(config):
+        yield Used(config.pool.network, gives_features=True)
+    if config.gradient.networks:
+        yield Used(config.gradient.network)
+    if config.prune.strategy in BY_MARGIN:
+        yield Used(config.prune.network)
+
+
+def _refuse_network(used: Used, spec: ContainerSpec) -> None:
+    """Build a network once; see :func:`refuse_early`."""
+    network = build_network(
+        used.network, classes=spec.classes, image=spec.image, generator=stream(0, "preflight")
+    )
+    if used.gives_features:
+        feature_network(network, used.network)

@@ -1,0 +1,1 @@
+"""What every run stands on; imports nothing, as `output` needs no torch."""

@@ -1,0 +1,199 @@
+"""What a run says, kept: one JSON object a line in a file, or scalars for TensorBoard.
+
+Both are listeners and stand beside the progress bars (:func:`together`). Both append, so that a
+resumed run goes on in the same place.
+
+A log is UTF-8 text, one object a line, in the order in which things happened::
+
+    {"event": "begun", "utc": "2025-01-31T12:00:00.000Z", "seconds": 0.0}
+    {"event": "progress", "utc": ..., "seconds": 12.345, "stage": "matching", "done": 10,
+     "total": 500, "figures": {"loss": 1.25}}
+    {"event": "stopped", "utc": ..., "seconds": 60.0, "why": "Paused: paused at step 80 ..."}
+    {"event": "resumed", "utc": ..., "seconds": 60.0}
+    {"event": "ended", "utc": ..., "seconds": 99.0}
+
+``event``
+    ``begun``, ``resumed``: a process started; ``progress``: ``done`` of ``total`` parts of
+    ``stage`` are done (``total`` 0: not known); ``stopped``: it was paused or failed; ``ended``:
+    it came to its end. A process that was killed leaves neither of the last two.
+``utc``
+    When, in UTC, to the millisecond.
+``seconds``
+    Since the run began, to the millisecond; the time between its parts is not counted.
+``figures``
+    Numbers such as a loss, by name; perhaps none. Infinity and what is not a number are null.
+
+A reader skips lines that are no JSON (a kill may cut one short), starts at the last ``begun`` (a
+file may hold several runs), and of a stage's steps that occur twice takes the later ones: a run
+that was killed repeats the steps after its last checkpoint.
+"""
+
+import contextlib
+import json
+import math
+import time
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hmnpack.errors import BadSettings, MissingExtra, OutputExists
+from hmnpack.runtime.output import refuse_irregular, refuse_parent
+from hmnpack.runtime.progress import Listener
+
+_OPENING = b'{"event"'
+_TAIL = 2**16
+"""Bytes at a log's end in which its last whole line lies."""
+
+
+def together(*listeners: Listener) -> Listener:
+    """Return a listener that tells all of these, in this order."""
+
+    def tell(stage: str, done: int, total: int, **facts: float) -> None:
+        for listener in listeners:
+            listener(stage, done, total, **facts)
+
+    return tell
+
+
+class JsonLines:
+    """A listener that appends a line to a file for every event, and leaves none in a buffer.
+
+    A context manager: leaving it writes how the run ended and closes the file. The format is
+    that of this module's docstring.
+
+    Args:
+        path: The file; it is made if it is not there, else appended to.
+        resumed: The run goes on with an earlier one, if the log's last did not end; its time is
+            counted on.
+
+    Raises:
+        OutputExists: if the path is a link, a folder or a device, or a file that is no log.
+        BadSettings: if the file cannot be written.
+    """
+
+    def __init__(self, path: Path | str, *, resumed: bool = False) -> None:
+        self.path: Path = Path(path)
+        refuse_irregular(self.path)
+        if not self.path.exists():
+            refuse_parent(self.path)
+        try:
+            self._file = FileIO(self.path, "a+")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._file.close)
+            tail = self._tail()
+            last = _last_line(tail)
+            resumed = resumed and bool(tail) and last.get("event") != "ended"
+            self._start = time.monotonic() - (float(last.get("seconds", 0.0)) if resumed else 0.0)
+            if not tail.endswith(b"\n") and tail:
+                self._append(b"\n")
+            self._write("resumed" if resumed else "begun")
+            on_failure.pop_all()
+
+    def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
+        """Append a line that ``done`` of ``total`` parts of a stage are done, with all figures."""
+        figures = {name: value if math.isfinite(value) else None for name, value in facts.items()}
+        self._write("progress", stage=stage, done=done, total=total, figures=figures)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._file:
+            if error is None:
+                self._write("ended")
+            else:
+                self._write("stopped", why=f"{type(error).__name__}: {error}".removesuffix(": "))
+
+    def _tail(self) -> bytes:
+        """Return the end of the file; leave nothing that is not a log to be appended to."""
+        self._file.seek(0)
+        if not _OPENING.startswith(self._file.read(len(_OPENING))):
+            raise OutputExists(f"{self.path} exists and is no log of a run; name another file")
+        self._file.seek(max(0, self._file.seek(0, 2) - _TAIL))
+        return self._file.read()
+
+    def _write(self, event: str, **facts: object) -> None:
+        utc = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        seconds = round(time.monotonic() - self._start, 3)
+        line = {"event": event, "utc": utc, "seconds": seconds, **facts}
+        self._append(json.dumps(line, allow_nan=False).encode() + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        try:
+            self._file.write(line)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> BadSettings:
+        return BadSettings(f"{self.path} cannot be written ({error.strerror}); name another file")
+
+
+def _last_line(tail: bytes) -> dict[str, Any]:
+    """Return the last whole line that has a time, empty if there is none."""
+    for line in reversed(tail.splitlines()):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            event = json.loads(line)
+            return {**event, "seconds": float(event["seconds"])}
+    return {}
+
+
+class TensorBoard:
+    """A listener that writes each figure as the scalar ``<stage>/<figure>`` at step ``done``.
+
+    A context manager: leaving it closes the files. A resumed run takes the same folder.
+
+    Args:
+        folder: Where; it is made with those above it if it is not there.
+
+    Raises:
+        MissingExtra: if TensorBoard is not installed.
+        OutputExists: if there is a file of that name.
+        BadSettings: if the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise MissingExtra.of("a log for TensorBoard", "tensorboard") from error
+        if Path(folder).exists() and not Path(folder).is_dir():
+            raise OutputExists(f"{folder} is a file; name a folder for TensorBoard")
+        try:
+            self._writer = SummaryWriter(str(folder), flush_secs=10)
+        except OSError as error:
+            raise BadSettings(
+                f"{folder} cannot be written to ({error.strerror}); name another folder"
+            ) from error
+
+    def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
+        """Write the event's figures."""
+        for name, value in facts.items():
+            self._writer.add_scalar(f"{stage}/{name}", value, done)
+
+    def close(self) -> None:
+        """Write what is not written yet, and close the files."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,132 @@
+"""Batches of several networks at once: each with its own images, draws and boxes.
+
+What is drawn comes from the CPU, network by network, in the order in which a training alone draws
+it; what is done with it is done on the device for all networks together.
+
+Shape legend: B networks, N images of each, n images of a batch, C channels, H height, W width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hmnpack.augment import Cut, apply, draw_cut, draw_numbers, draws_of
+from hmnpack.runtime.devices import sent
+from hmnpack.schema.config import Augmentation, TrainConfig
+from hmnpack.training.loop import is_cut
+
+LabelledSet = tuple[Tensor, Tensor]
+"""Images of one network, uint8, or float in [0, 1], [N, C, H, W]; and their labels, int64 [N]."""
+
+
+class Pile:
+    """The images of several networks on the device; what is the same for some is there once.
+
+    Args:
+        sets: Of every network, all of the same N, shape and type.
+        device: Where the networks are.
+    """
+
+    def __init__(self, sets: Sequence[LabelledSet], device: torch.device) -> None:
+        different = {(id(images), id(labels)): (images, labels) for images, labels in sets}
+        every = [(images.to(device), labels.to(device)) for images, labels in different.values()]
+        self._images = every[0][0] if len(every) == 1 else torch.cat([each[0] for each in every])
+        self._labels = torch.cat([labels for _, labels in every])
+        places = {key: index * len(every[0][1]) for index, key in enumerate(different)}
+        first = [places[id(images), id(labels)] for images, labels in sets]
+        self._first = torch.tensor(first, device=device)[:, None]
+
+    def take(self, rows: Tensor) -> LabelledSet:
+        """Return images [B, n, C, H, W] and labels [B, n]: of each network its rows, [B, n]."""
+        places = rows + self._first
+        return self._images[places], self._labels[places]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How a batch of every network is cut-mixed.
+
+    Attributes:
+        partner: int64 [B, n]; whose box each image has.
+        kept: [B], part of the area that is the image's own; 1 where nothing is mixed.
+    """
+
+    partner: Tensor
+    kept: Tensor
+
+
+def augmented(
+    images: Tensor, config: TrainConfig, generators: Sequence[torch.Generator]
+) -> tuple[Tensor, Mix | None]:
+    """Return a batch of every network as it is trained on, and how it is mixed, if it is.
+
+    Args:
+        images: Normalised [B, n, C, H, W]; it may be changed.
+        config: Augmentations and CutMix.
+        generators: Of every network, on the CPU.
+    """
+    count, height, width = images.shape[1], *images.shape[3:]
+    drawn, cuts = [], []
+    for generator in generators:
+        drawn.append(draw_numbers(config.augment, count, generator, one_spatial=True))
+        cut = is_cut(config, generator)
+        cuts.append(draw_cut(count, height, width, generator) if cut else None)
+    images = _applied(images, torch.stack([numbers for numbers, _ in drawn]), [k for _, k in drawn])
+    return _cut(images, cuts) if any(cuts) else (images, None)
+
+
+def _applied(images: Tensor, numbers: Tensor, kinds: Sequence[frozenset[Augmentation]]) -> Tensor:
+    """Return augmented images: kinds that all networks have at once, then each of the others.
+
+    The others are spatial ones, which come after those that all have in every network.
+    """
+    numbers = sent(numbers, images.device)
+    shared = frozenset.intersection(*kinds)
+    shape = images.shape
+    images = apply(images.flatten(0, 1), draws_of(numbers.flatten(0, 1), shared)).view(shape)
+    for kind in sorted(frozenset.union(*kinds) - shared):
+        having = [index for index, own in enumerate(kinds) if kind in own]
+        which = sent(torch.tensor(having), images.device)
+        draws = draws_of(numbers[which].flatten(0, 1), [kind])
+        some = apply(images[which].flatten(0, 1), draws)
+        images = images.index_copy(0, which, some.view(len(having), *shape[1:]))
+    return images
+
+
+def _cut(images: Tensor, cuts: Sequence[Cut | None]) -> tuple[Tensor, Mix]:
+    networks, count, _, height, width = images.shape
+    inside = torch.zeros(networks, 1, 1, height, width, dtype=torch.bool)
+    partner = torch.arange(count).repeat(networks, 1)
+    kept = torch.ones(networks, dtype=images.dtype)
+    for index, cut in enumerate(cuts):
+        if cut is not None:
+            inside[index, :, :, cut.rows, cut.columns] = True
+            partner[index], kept[index] = cut.partner, cut.kept
+    places = partner + count * torch.arange(networks)[:, None]
+    others = images.flatten(0, 1)[sent(places, images.device)]
+    mixed = torch.where(sent(inside, images.device), others, images)
+    return mixed, Mix(sent(partner, images.device), sent(kept, images.device))
+
+
+def losses_of(logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
+    """Return the mean cross-entropy of every network, [B].
+
+    Args:
+        logits: [B, n, K].
+        labels: int64 [B, n].
+        mix: How the batch was mixed.
+    """
+    own = _cross_entropies(logits, labels)
+    if mix is None:
+        return own
+    kept = mix.kept.to(own.dtype)
+    other = _cross_entropies(logits, labels.gather(1, mix.partner))
+    return torch.where(kept < 1, kept * own + (1 - kept) * other, own)
+
+
+def _cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    return each.view(labels.shape).mean(1)

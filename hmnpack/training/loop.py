@@ -1,0 +1,317 @@
+"""Training a classifier on tensors that live on its device, and testing it.
+
+Nothing waits for the device inside an epoch: images are cut into batches, converted, normalised
+and augmented there, and losses are looked at once an epoch. All randomness of an epoch comes from
+streams of its own (a network's own, such as dropout's, from one that seeds its device), so that a
+run resumed at an epoch ends as an uninterrupted one does.
+
+Shape legend: N images, K classes, C channels, H height, W width.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from hmnpack.augment import apply, cutmix, draw, normalise
+from hmnpack.errors import Diverged
+from hmnpack.runtime.devices import autocast
+from hmnpack.runtime.kept import read_if_there
+from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.schema.config import Precision, TrainConfig
+from hmnpack.schema.manifest import Normalisation
+
+TEST_BATCH = 500
+"""Images that a network is tested on at a time, at most: see :func:`images_at_a_time`."""
+
+_USUAL_PIXELS = 64 * 64
+
+OnBatch = Callable[[Tensor, Tensor, Tensor], None]
+"""Hears of a batch: which images it had (int64 [n], no two alike), the logits of the network before
+the step (float32 [n, K]: in training mode, of the images as they were augmented and perhaps
+cut-mixed), and their labels (int64 [n])."""
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that a training needs to go on after an epoch, as copies of its own.
+
+    Attributes:
+        epoch: Epochs that are done.
+        network: The network's ``state_dict``.
+        momentum: The optimiser's buffers, by parameter name; empty before the first step.
+    """
+
+    epoch: int
+    network: dict[str, Tensor]
+    momentum: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How many steps a training has.
+
+    Attributes:
+        epochs: Passes over the images.
+        steps: Optimiser steps of one pass; the last one takes what is left of the images.
+    """
+
+    epochs: int
+    steps: int
+
+    @property
+    def total(self) -> int:
+        """Optimiser steps altogether."""
+        return self.epochs * self.steps
+
+
+def schedule_of(config: TrainConfig, images: int, min_steps: int = 0) -> Schedule:
+    """Return the schedule for so many images: more epochs where they are few.
+
+    Args:
+        config: Epochs and batch.
+        images: Number of images N, 1 or more.
+        min_steps: Epochs are added until there are this many steps.
+    """
+    steps = math.ceil(images / config.batch)
+    return Schedule(max(config.epochs, math.ceil(min_steps / steps)), steps)
+
+
+def learning_rate(config: TrainConfig, step: int, total: int) -> float:
+    """Return the rate of a step: constant, or half a cosine from ``lr`` to ``lr_end``."""
+    if config.schedule == "constant":
+        return config.lr
+    part = step / max(total - 1, 1)
+    return config.lr_end + (config.lr - config.lr_end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def train(  # noqa: PLR0913
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    config: TrainConfig,
+    *,
+    normalisation: Normalisation,
+    seed: int,
+    name: str,
+    min_steps: int = 0,
+    resume: TrainState | None = None,
+    on_epoch: Callable[[TrainState], None] | None = None,
+    on_batch: OnBatch | None = None,
+    listener: Listener = silent,
+) -> None:
+    """Train a network in place by stochastic gradient descent on cross-entropy.
+
+    Args:
+        network: On the images' device; left in training mode.
+        images: uint8, or float32 in [0, 1]; [N, C, H, W].
+        labels: int64 [N], on the images' device.
+        config: Epochs, batch, rates, augmentation.
+        normalisation: Of the images, as the network expects them.
+        seed: Seed of the run.
+        name: Name of this training's random streams.
+        min_steps: Epochs are added until there are this many steps.
+        resume: A state to go on from; the rest is as in the training that it was taken from.
+        on_epoch: Is given a state after every epoch; it may raise to stop the training.
+        on_batch: Is given what the network said of every batch, see :data:`OnBatch`.
+        listener: Hears of every epoch: stage ``name``, its mean loss, its learning rate.
+
+    Raises:
+        Diverged: if a loss is infinite or not a number.
+    """
+    schedule = schedule_of(config, len(images), min_steps)
+    optimiser = optimiser_of(network, config)
+    if resume is not None:
+        restore(network, optimiser, resume)
+    network.train()
+    for epoch in range(resume.epoch if resume else 0, schedule.epochs):
+        losses = images.new_zeros(schedule.steps, dtype=torch.float32)
+        generator = stream(seed, name, "epoch", epoch)
+        with seeded(stream(seed, name, "network", epoch), images.device):
+            order = torch.randperm(len(images), generator=generator).to(images.device)
+            for step, rows in enumerate(in_batches(order, config.batch, network)):
+                rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
+                optimiser.param_groups[0]["lr"] = rate
+                batch, target = normalise(pixels_of(images[rows]), normalisation), labels[rows]
+                loss, logits = sgd_step(network, optimiser, batch, target, config, generator)
+                losses[step] = loss
+                if on_batch is not None:
+                    on_batch(rows, logits, target)
+        mean = mean_loss(losses, epoch * schedule.steps, name)
+        listener(name, epoch + 1, schedule.epochs, loss=mean, lr=rate)
+        if on_epoch is not None:
+            on_epoch(state_of(network, optimiser, epoch + 1))
+
+
+def in_batches(order: Tensor, size: int, network: nn.Module) -> tuple[Tensor, ...]:
+    """Cut shuffled rows [..., N] into batches; the last may be short.
+
+    Batch norm cannot train on one image whose last map is one pixel: of a network that has it, a
+    last batch of one gets another from the batch before, if batches are of three or more.
+    """
+    count = order.shape[-1]
+    if count % size == 1 and 2 < size < count and has_batch_norm(network):
+        sizes = [size] * (count // size - 1) + [size - 1, 2]
+        return tuple(order.split(sizes, -1))
+    return tuple(order.split(size, -1))
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    """Return whether a network looks at several images at a time while it trains."""
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
+
+
+def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.SGD:
+    """Return the optimiser of a training, at its first rate."""
+    return torch.optim.SGD(
+        network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
+    )
+
+
+def pixels_of(images: Tensor) -> Tensor:
+    """Return the images as floats in [0, 1]: bytes are divided by 255."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def is_cut(config: TrainConfig, generator: torch.Generator) -> bool:
+    """Draw whether a batch is cut-mixed."""
+    return float(torch.rand((), generator=generator)) < config.cutmix
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Return logits in float32, in which losses are computed; float64 stays as it is."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def sgd_step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Tensor,
+    target: Tensor,
+    config: TrainConfig,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Do one step; return its loss, and the logits [n, K] that it is of, still on the device.
+
+    Args:
+        network: In training mode, on the batch's device.
+        optimiser: Of its parameters.
+        batch: Normalised images [n, C, H, W].
+        target: int64 [n].
+        config: Augmentation, CutMix and precision.
+        generator: Of this step's augmentation.
+    """
+    draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
+    batch = apply(batch, draws)
+    partner, kept = None, 1.0
+    if is_cut(config, generator):
+        batch, partner, kept = cutmix(batch, generator)
+    with autocast(batch.device, config.precision):
+        logits = full_precision(network(batch))
+    loss = F.cross_entropy(logits, target)
+    if partner is not None:
+        loss = kept * loss + (1 - kept) * F.cross_entropy(logits, target[partner])
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.detach(), logits.detach()
+
+
+def mean_loss(losses: Tensor, first_step: int, name: str) -> float:
+    """Return the mean loss of an epoch; the one place where it waits for the device.
+
+    Args:
+        losses: Of every step, float [steps].
+        first_step: Number of the first.
+        name: Of the training.
+
+    Raises:
+        Diverged: if a loss is infinite or not a number.
+    """
+    values = losses.cpu()
+    bad = (~values.isfinite()).nonzero()
+    if len(bad):
+        raise Diverged(
+            f"{name}: the loss became {float(values[bad[0, 0]])} at step "
+            f"{first_step + int(bad[0, 0])}; use a lower learning rate"
+        )
+    return float(values.mean())
+
+
+def state_of(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> TrainState:
+    """Return all that a training needs to go on, after so many epochs."""
+    buffers = {
+        name: optimiser.state[parameter].get("momentum_buffer")
+        for name, parameter in network.named_parameters()
+    }
+    return TrainState(
+        epoch,
+        {name: value.detach().clone() for name, value in network.state_dict().items()},
+        {name: value.clone() for name, value in buffers.items() if value is not None},
+    )
+
+
+def read_training(path: Path, device: torch.device) -> TrainState | None:
+    """Return the state that a file holds (its attributes, as a dictionary), if there is a file.
+
+    Raises:
+        BadSettings: if it cannot be read.
+    """
+    state = read_if_there(path, device)
+    return None if state is None else TrainState(**state)
+
+
+def restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainState) -> None:
+    """Give a network and its optimiser what :func:`state_of` returned."""
+    network.load_state_dict(state.network)
+    for name, parameter in network.named_parameters():
+        if name in state.momentum:
+            buffer = torch.empty_like(parameter).copy_(state.momentum[name])
+            optimiser.state[parameter]["momentum_buffer"] = buffer
+
+
+def images_at_a_time(most: int, height: int, width: int) -> int:
+    """Return how many images of a size go at a time: fewer of those of more than 64 pixels a side.
+
+    Args:
+        most: Of smaller ones.
+        height: Of an image, in pixels.
+        width: Of an image, in pixels.
+    """
+    return min(most, max(1, most * _USUAL_PIXELS // (height * width)))
+
+
+@torch.no_grad()
+def accuracy(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    normalisation: Normalisation,
+    precision: Precision = "auto",
+) -> float:
+    """Return the part of the images that the network labels rightly, in percent.
+
+    Args:
+        network: On the images' device; used in evaluation mode, and left as it was.
+        images: uint8, or float32 in [0, 1]; [N, C, H, W].
+        labels: int64 [N].
+        normalisation: Of the images, as the network expects them.
+        precision: Arithmetic of the forward pass.
+    """
+    was_training = network.training
+    network.eval()
+    right = torch.zeros((), dtype=torch.int64, device=images.device)
+    size = images_at_a_time(TEST_BATCH, images.shape[2], images.shape[3])
+    for batch, target in zip(images.split(size), labels.split(size), strict=True):
+        with autocast(images.device, precision):
+            logits = network(normalise(pixels_of(batch), normalisation))
+        right += (logits.argmax(1) == target).sum()
+    network.train(was_training)
+    return 100 * int(right) / len(images)

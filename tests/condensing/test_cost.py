@@ -1,0 +1,317 @@
+"""What a run costs, against arithmetic by hand and against torch's counter on a real training."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from hmnpack.condensing.cost import Run, is_known, stages_of
+from hmnpack.container import container_of
+from hmnpack.container.budget import plan
+from hmnpack.matching.footprint import bytes_per_image, load_of_gradients
+from hmnpack.networks import build_network
+from hmnpack.pruning import pruned
+from hmnpack.runtime.seeds import stream
+from hmnpack.schema.config import CompressConfig, NetworkConfig, PruneConfig, TrainConfig
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import Normalisation
+from hmnpack.settings import recipe_of
+from hmnpack.sources.types import split_of
+from hmnpack.training import train
+
+CIFAR = ImageShape(channels=3, height=32, width=32)
+FIRST, INNER, LINEAR = 7_077_888, 94_371_840, 40_960
+"""Operations of ConvNet-3, width 128, forward, for one image: 101,490,688 in all."""
+
+
+def settings(recipe="fast", **parts):
+    document = recipe_of(recipe).model_dump()
+    for name, values in parts.items():
+        document[name] |= values
+    return CompressConfig.model_validate(document)
+
+
+def stages(config, *, ipc=1, images=45_000, **chunks):
+    return {
+        stage.name: stage
+        for stage in stages_of(Run(config, plan(ipc, 10, CIFAR), images, **chunks))
+    }
+
+
+def work(stage):
+    found = Counter()
+    for part in stage.parts:
+        found[part.work] += part.flops
+    return found
+
+
+class TestGradientMatching:
+    def test_the_papers_run_by_hand(self):
+        """10 classes of 64 real and 85 synthetic images, 32 batches of 64 between two steps."""
+        found = work(stages(settings("paper"))["gradient matching"])
+        real = 2 * FIRST + 3 * INNER + 2 * LINEAR
+        synthetic = 5 * FIRST + 7 * INNER + 4 * LINEAR
+        training = 2 * FIRST + 3 * INNER + 3 * LINEAR
+        assert found["gradients"] == 200_000 * 10 * (64 * real + 85 * synthetic)
+        assert found["training"] == 1000 * 199 * 32 * 64 * training
+        assert found["decoding"] < 0.01 * found["training"]
+
+    def test_it_is_what_condensation_practice_says(self):
+        """3.3e17 for 128 synthetic images of each class; at 1 ipc there are 85."""
+        assert sum(work(stages(settings("paper"), ipc=10)["gradient matching"]).values()) == (
+            pytest.approx(3.3e17, rel=0.05)
+        )
+        assert stages(settings("paper"))["gradient matching"].flops == pytest.approx(
+            2.8e17, rel=0.02
+        )
+
+    def test_training_first_is_counted(self):
+        once, twice = (
+            work(
+                stages(settings("paper", gradient={"networks": 2, "train": train_of(epochs)}))[
+                    "gradient matching"
+                ]
+            )
+            for epochs in (1, 2)
+        )
+        training = 2 * FIRST + 3 * INNER + 3 * LINEAR
+        assert twice["training"] - once["training"] == 2 * 45_000 * training
+
+    def test_no_training_costs_nothing(self):
+        config = settings("paper", gradient={"train_images": 0})
+        assert work(stages(config)["gradient matching"])["training"] == 0
+
+    def test_memory_grows_with_the_classes_that_are_taken_at_once(self):
+        """By hand: a class has 85 images, and three gradients of 281,088 weights."""
+        one, two, ten = (
+            stages(settings("paper"), gradient_classes=count)["gradient matching"].bytes
+            for count in (1, 2, None)
+        )
+        of_a_class = 85 * bytes_per_image(NetworkConfig(), CIFAR) + 3 * 4 * (298_368 + 20_480)
+        assert two - one == of_a_class
+        assert ten - one == 9 * of_a_class
+
+    def test_an_image_takes_what_its_maps_take(self):
+        maps = [128 * side**2 for side in (32, 16, 8)]
+        assert bytes_per_image(NetworkConfig(), CIFAR) == 4 * (3.5 * sum(maps) + 2 * maps[0])
+
+    def test_real_images_count_where_they_are_more(self):
+        per_image = bytes_per_image(NetworkConfig(), CIFAR)
+        loads = [load_of_gradients(NetworkConfig(), CIFAR, 85, real) for real in (64, 256)]
+        assert [load.bytes for load in loads] == [85 * per_image, 256 * per_image]
+        assert [load.numbers for load in loads] == [n * 128 * 32 * 32 for n in (85, 256)]
+
+
+def train_of(epochs):
+    return recipe_of("paper").gradient.train.model_dump() | {"epochs": epochs}
+
+
+SIMPLE = {"part_images": 0, "views": 0}
+"""Feature matching of whole classes, each step of images of its own."""
+
+
+class TestFeatureMatching:
+    def test_by_hand(self):
+        config = settings(
+            match={"steps": 7, "real_batch": 5, "synthetic_batch": 3} | SIMPLE,
+            pool={"network": {"width": 128}},
+        )
+        found = work(stages(config)["feature matching"])
+        assert found["features"] == 7 * 10 * (5 + 2 * 3) * (FIRST + INNER)
+
+    def test_distributions_need_the_real_features_of_all_classes(self):
+        """Means need one image's; `characteristic` also 512 frequencies for each feature."""
+        means, characteristic = (
+            stages(settings(match=SIMPLE | {"real_batch": 5} | changes))["feature matching"].bytes
+            for changes in ({}, {"objective": "characteristic"})
+        )
+        maps, grids = 64 * (16**2 + 8**2 + 4**2), 64 * 3 * 4**2
+        assert characteristic - means == 4 * 10 * (5 * grids - maps) + 4 * 512 * grids
+
+    def test_views_are_looked_at_once_as_far_as_memory_goes(self):
+        """Of 4 views in 12 steps 4, 2 or none are kept: 4, 2 + 6 or 12 looks at real images."""
+        view = 10 * 4 * 64 * (16**2 + 8**2 + 4**2)
+        changes = SIMPLE | {"steps": 12, "real_batch": 5}
+        found = [
+            stages(settings(match=changes | {"views": 4}), view_bytes=bound)["feature matching"]
+            for bound in (None, 2 * view, 0)
+        ]
+        alone = stages(settings(match=changes))["feature matching"]
+        real = 5 * 10 * (FIRST // 2 + INNER // 4)  # of width 64
+        assert [alone.flops - stage.flops for stage in found] == [8 * real, 4 * real, 0]
+        assert [stage.bytes - alone.bytes for stage in found] == [3 * view, view, 0]
+
+    def test_parts_have_a_share_of_the_synthetic_images(self):
+        whole, parted = (settings(match=SIMPLE | {"part_images": most}) for most in (0, 22))
+        each = settings(match=SIMPLE | {"synthetic_batch": 85 // 4})
+        assert stages(parted) == stages(each)
+        assert stages(parted) != stages(whole)
+
+    def test_no_more_images_are_taken_than_there_are(self):
+        few, many = (settings(match=SIMPLE | {"synthetic_batch": count}) for count in (85, 200))
+        assert stages(few)["feature matching"] == stages(many)["feature matching"]
+
+    def test_chunks_take_less_memory(self):
+        some, every = (
+            stages(settings(), feature_classes=count)["feature matching"].bytes
+            for count in (2, None)
+        )
+        assert some < every
+
+
+class TestPool:
+    @pytest.mark.parametrize(("epochs", "min_steps"), [(2, 0), (1, 7)])
+    def test_it_is_what_a_training_does(self, epochs, min_steps):
+        """11 images in batches of 4: three steps an epoch, the last of 3 images."""
+        image = ImageShape(channels=3, height=16, width=16)
+        training = settings("smoke").pool.train.model_dump() | {"epochs": epochs, "batch": 4}
+        config = settings("smoke", pool={"train": training, "min_steps": min_steps, "size": 2})
+        network = build_network(
+            config.pool.network, classes=3, image=image, generator=stream(0, "network")
+        )
+        with FlopCounterMode(display=False) as counter:
+            train(
+                network,
+                torch.zeros(11, 3, 16, 16),
+                torch.arange(11) % 3,
+                config.pool.train,
+                normalisation=Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3),
+                seed=0,
+                name="test",
+                min_steps=min_steps,
+            )
+        pool = stages_of(Run(config, plan(5, 3, image), 11))[0]
+        assert pool.name == "pool"
+        assert pool.flops == 2 * counter.get_total_flops()
+
+    def test_networks_that_train_at_once_take_their_maps_at_once(self):
+        some, every = (stages(settings(), trained_at_once=count)["pool"] for count in (1, None))
+        assert some.flops == every.flops
+        assert some.bytes < every.bytes == stages(settings(), trained_at_once=2)["pool"].bytes
+
+
+def pruning(prune=(), *, keep=85, held_out=0, at_once=1):
+    """The stage that prunes 93 images of each of 10 classes, by ConvNets of width 128."""
+    config = settings(prune={"strategy": "double-end", **dict(prune)})
+    spec = plan(1, 10, CIFAR, over_budget=True)
+    assert spec.instances == 93
+    run = Run(config, spec, 45_000, keep=keep, held_out=held_out, trained_at_once=at_once)
+    found = stages_of(run)
+    return {stage.name: stage for stage in found}.get("pruning")
+
+
+class TestPruning:
+    TRAINING = 2 * FIRST + 3 * INNER + 3 * LINEAR
+
+    def test_by_hand(self):
+        """Margins: 3 seeds, 200 epochs of 930 images. Ten betas drop 0 to 7 of 8 as the hardest."""
+        margins, betas, tests = pruning(held_out=5_000).parts
+        assert margins.flops == 3 * 200 * 930 * self.TRAINING
+        assert betas.flops == 8 * 300 * 850 * self.TRAINING
+        assert tests.flops == 8 * 5_000 * (FIRST + INNER + LINEAR)
+        assert (margins.pieces, betas.pieces, tests.pieces) == (3, 8, 8)
+
+    @pytest.mark.parametrize(
+        ("betas", "keep", "distinct"),
+        [
+            ((0.5, 0.6), 85, 1),  # 4 of 8, both
+            ((0.5, 0.6), 83, 2),  # 5 and 6 of 10
+            ((0.0, 0.5, 0.9), 92, 1),  # of one image none is the hardest part
+            ((0.0, 1.0), 92, 2),
+        ],
+    )
+    def test_betas_that_leave_the_same_share_their_trainings(self, betas, keep, distinct):
+        _, found, _ = pruning({"betas": betas, "networks": 3}, keep=keep).parts
+        assert found.flops == distinct * 3 * 300 * 10 * keep * self.TRAINING
+        assert found.pieces == distinct * 3
+
+    def test_few_images_get_more_epochs_of_the_networks_that_judge_alone(self):
+        """850 images in batches of 64 are 14 steps, of which 715 times give 10,000."""
+        plain, more = (pruning({"min_steps": steps}).parts for steps in (0, 10_000))
+        assert more[0] == plain[0]
+        assert more[1].flops == 8 * 715 * 850 * self.TRAINING
+
+    @pytest.mark.parametrize(
+        "changes", [{"beta": 0.3}, {"strategy": "easy"}, {"strategy": "hard"}], ids=str
+    )
+    def test_where_beta_is_given_there_are_margins_alone(self, changes):
+        assert pruning(changes, held_out=5_000).parts == pruning().parts[:1]
+
+    @pytest.mark.parametrize("changes", [{"strategy": "random"}, {"strategy": "none"}], ids=str)
+    def test_without_trainings_there_is_no_such_stage(self, changes):
+        assert pruning(changes) is None
+        assert pruning(keep=None) is None
+
+    def test_memory_by_hand(self):
+        """Data and pictures; networks, each three times its weights and the maps of 64 images.
+
+        Or the maps of 500 images that one is tested on.
+        """
+        weights = 128 * (27 + 2 * 1152) + 128 * 16 * 10
+        maps = [128 * side**2 for side in (32, 16, 8)]
+        fixed = 3072 * (45_000 + 4 * 930)
+        training, test = 3 * 4 * weights + 64 * 4 * 2 * sum(maps), 500 * 4 * 2 * maps[0]
+        assert pruning({"beta": 0.3}, held_out=5_000).bytes == fixed + training
+        assert pruning(held_out=5_000).bytes == fixed + 3072 * (5_000 + 4 * 850) + test
+        assert pruning(held_out=10).bytes == fixed + 3072 * (10 + 4 * 850) + training
+        assert pruning({"beta": 0.3}, at_once=2).bytes == fixed + 2 * training
+        assert pruning({"beta": 0.3}, at_once=None).bytes == fixed + 3 * training
+        assert pruning(at_once=None).bytes == fixed + 3072 * 4 * 850 + 8 * training
+
+    def test_it_is_what_pruning_does(self, bundle_of, hmn):
+        """Counted by torch while a bundle is pruned; 3 images of each of 2 classes, to 2."""
+        prune = PruneConfig(
+            strategy="double-end",
+            betas=(0.0, 0.5, 1.0),
+            network=NetworkConfig(width=4, depth=2),
+            seeds=1,
+            margin_epochs=2,
+            networks=2,
+            train=TrainConfig(epochs=1, batch=3),
+            min_steps=3,
+        )
+        spec = hmn()
+        run = Run(settings(prune=prune.model_dump()), spec, 11, keep=2, held_out=7)
+        pixels = torch.zeros(7, 3, 16, 16, dtype=torch.uint8)
+        with FlopCounterMode(display=False) as counter:
+            bundle, held_out = bundle_of(spec), split_of(pixels, torch.arange(7) % 2)
+            place = {"device": torch.device("cpu"), "held_out": held_out, "keep": 2}
+            pruned(bundle, bundle.manifest.budget.ipc, prune, seed=0, **place)
+        with FlopCounterMode(display=False) as decoding, torch.no_grad():
+            container_of(spec, bundle.tensors).expand()
+        expected = counter.get_total_flops() - decoding.get_total_flops()
+        assert stages_of(run)[-1].flops == expected
+
+
+class TestStages:
+    def test_there_are_those_that_run(self):
+        assert list(stages(settings())) == ["pool", "warm-up", "feature matching"]
+        assert list(stages(settings("paper"))) == ["warm-up", "gradient matching"]
+        bare = settings("paper", warmup={"images": "none"}, gradient={"networks": 0})
+        assert stages(bare) == {}
+
+    def test_the_warm_up_decodes_and_goes_back(self):
+        """By hand, 1 ipc: 8 shared and 2 own channels, 10, 6, 3 on grids of 4, 8, 16, 32."""
+        config = settings("paper", warmup={"steps": 3, "batch": 100})
+        own = 32 * (2 * 10 * 16 + 10 * 6 * 64 + 6 * 3 * 256)
+        once = 10 * 32 * 8 * 10 * 16 + 100 * own
+        assert work(stages(config)["warm-up"]) == {"decoding": 3 * 3 * once}
+
+    def test_everything_holds_the_data(self):
+        for recipe in ("fast", "paper"):
+            for stage in stages(settings(recipe)).values():
+                assert 45_000 * 3072 < stage.bytes < 10**11
+
+    def test_networks_of_pruning_are_unknown_where_margins_are_needed(self):
+        other = {"network": {"name": "torchvision:resnet18"}}
+        assert is_known(settings(prune=other))
+        assert is_known(settings(prune=other | {"strategy": "random"}))
+        assert not is_known(settings(prune=other | {"strategy": "easy"}))
+
+    def test_other_networks_are_unknown_where_they_are_used(self):
+        other = {"network": {"name": "torchvision:resnet18"}}
+        assert is_known(settings("paper", pool=other))
+        assert not is_known(settings("paper", gradient=other))
+        assert not is_known(settings("fast", pool=other))
+        assert is_known(settings("fast", gradient=other))

@@ -1,0 +1,214 @@
+"""Scores in a file: what is written, what stays, and what is refused."""
+
+import dataclasses
+import fcntl
+import json
+import os
+import stat
+import tracemalloc
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from hmnpack.bundle import Bundle, inspect, read
+from hmnpack.bundle.header import MAX_HEADER
+from hmnpack.errors import BadSettings, OutputExists
+from hmnpack.evaluation import Evaluation, scores
+from hmnpack.evaluation.scores import record, recorded_score, refuse_recording
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.manifest import Margins, Score
+from hmnpack.schema.result import Row
+
+OLD_KEYS = {"protocol", "data", "fingerprint", "images", "accuracies"}
+
+
+def found(accuracies=(50.0, 52.0), fingerprint="1" * 64, rows=(), **protocol):
+    score = Score(
+        protocol=EvaluateConfig(**protocol),
+        data="pets",
+        fingerprint=fingerprint,
+        images=4,
+        accuracies=accuracies,
+    )
+    own = Row(name="bundle", images=4, accuracy_mean=51.0, accuracy_std=1.4, networks=2)
+    return Evaluation(rows=(own, *rows), score=score)
+
+
+CONTROL = Row(
+    name="random [real]", images=9, accuracy_mean=20.5, accuracy_std=2.25, networks=2, figures={}
+)
+
+
+@pytest.fixture
+def path(hmn_bundle, tmp_path):
+    made = tmp_path / "c.hmn"
+    hmn_bundle.save(made)
+    return made
+
+
+def test_what_is_written(path, hmn_bundle):
+    returned = record(path, hmn_bundle, found(rows=(CONTROL,)), device="cpu")
+    manifest = inspect(path, verify=True)
+    assert manifest == returned
+    (score,) = manifest.scores
+    assert score.accuracies == (50.0, 52.0)
+    assert score.protocol == EvaluateConfig()
+    assert score.device == "cpu"
+    assert score.arithmetic == "float32"
+    assert score.versions.torch == str(torch.__version__)
+    assert all(score.versions.model_dump().values())
+    (control,) = score.controls
+    assert control.model_dump() == {
+        "name": "random [real]",
+        "images": 9,
+        "mean": 20.5,
+        "std": 2.25,
+        "networks": 2,
+    }
+
+
+def test_what_it_was_computed_in_is_written(monkeypatch):
+    """Precision `auto` is what the processor multiplies; another is what it says."""
+    monkeypatch.setattr("hmnpack.runtime.devices.multiplies_bfloat16", lambda device: True)
+    cpu = torch.device("cpu")
+    assert recorded_score(found(), cpu).arithmetic == "bfloat16"
+    exact = EvaluateConfig().train.model_copy(update={"precision": "float32"})
+    assert recorded_score(found(train=exact), cpu).arithmetic == "float32"
+
+
+def test_nothing_else_changes(path, hmn_bundle):
+    before = path.read_bytes()
+    record(path, hmn_bundle, found(), device="cpu")
+    after = path.read_bytes()
+    size = hmn_bundle.manifest.ledger.bytes
+    assert after[-size:] == before[-size:]
+    manifest = inspect(path)
+    assert manifest.data_sha256 == hmn_bundle.manifest.data_sha256
+    assert manifest.model_copy(update={"scores": ()}) == hmn_bundle.manifest
+    assert read(path).to_bytes() == after
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_the_mode_stays(path, hmn_bundle, mode):
+    path.chmod(mode)
+    record(path, hmn_bundle, found(), device="cpu")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_same_protocol_and_test_split_are_replaced(path):
+    for evaluation in (
+        found((40.0, 41.0)),
+        found((50.0, 51.0), seed=1),
+        found((60.0, 61.0), repeats=5),
+        found((70.0, 71.0), fingerprint="2" * 64),
+        found((80.0, 81.0)),
+    ):
+        record(path, read(path), evaluation, device="cpu")
+    firsts = [score.accuracies[0] for score in inspect(path).scores]
+    assert firsts == [50.0, 60.0, 70.0, 80.0]
+
+
+def test_scores_that_came_meanwhile_stay(path):
+    bundle = read(path)
+    record(path, bundle, found(seed=1), device="cpu")
+    record(path, bundle, found(seed=2), device="cpu")
+    assert [score.protocol.seed for score in inspect(path).scores] == [1, 2]
+
+
+def test_a_file_that_has_changed_is_not_overwritten(path, hmn_bundle, bundle_of, hmn):
+    bundle_of(hmn(), seed=5).save(path, force=True)
+    other = path.read_bytes()
+    with pytest.raises(OutputExists, match="has changed since it was read"):
+        record(path, hmn_bundle, found(), device="cpu")
+    assert path.read_bytes() == other
+
+
+def test_the_header_has_its_bound(path, hmn_bundle):
+    before = path.read_bytes()
+    room = MAX_HEADER // 19
+    with pytest.raises(BadSettings, match=r"c\.hmn: there is no room"):
+        record(path, hmn_bundle, found((100 / 3,) * room), device="cpu")
+    assert path.read_bytes() == before
+
+
+def test_what_cannot_be_written_is_refused_beforehand(path, monkeypatch):
+    link = path.with_name("link.hmn")
+    link.symlink_to(path)
+    with pytest.raises(OutputExists, match="symbolic link"):
+        refuse_recording(link)
+    for place in (path, path.parent):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "access", lambda other, mode, place=place: other != place)
+            with pytest.raises(BadSettings, match=f"{place} may not be written"):
+                refuse_recording(path)
+
+
+def test_who_records_is_alone_in_the_folder(path, hmn_bundle, monkeypatch):
+    """From reading the file to replacing it: else two at once would lose a score."""
+    held, real = [], scores._replace
+
+    def replace(*given):
+        other = os.open(path.parent, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        held.append(real(*given))
+
+    monkeypatch.setattr(scores, "_replace", replace)
+    record(path, hmn_bundle, found(), device="cpu")
+    assert len(held) == 1
+
+
+def test_a_score_without_the_new_fields_is_written_as_it_was(bundle_of, hmn):
+    score = found().score
+    assert set(score.model_dump(mode="json")) == OLD_KEYS
+    text = bundle_of(hmn(), scores=(score,)).to_bytes()
+    for name in (b"versions", b'controls\\":['):
+        assert name not in text
+
+
+def test_the_new_fields_are_read_back(bundle_of, hmn):
+    score = recorded_score(found(rows=(CONTROL,)), torch.device("cpu"))
+    document = score.model_dump(mode="json")
+    assert set(document) == {*OLD_KEYS, "versions", "device", "arithmetic", "controls"}
+    assert Score.model_validate_json(json.dumps(document), strict=True) == score
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": ""},
+        {"device": "x" * 1001},
+        {"versions": {"torch": "2"}},
+        {"controls": [{"name": "x"}]},
+        {"accuracies": [101]},
+    ],
+)
+def test_bad_fields_are_refused(change):
+    with pytest.raises(ValidationError):
+        Score.model_validate(found().score.model_dump() | change)
+
+
+@pytest.mark.parametrize("field", ["accuracies", "controls"])
+def test_a_flood_of_faults_takes_little_memory(field):
+    document = found().score.model_dump() | {field: [None] * 200_000}
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValidationError) as refused:
+            Score.model_validate(document)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refused.value.error_count() <= 2
+    assert peak < 8 * 2**20
+
+
+def test_margins_stay_beside_a_score(hmn_bundle, tmp_path):
+    margins = Margins(epochs=3, seeds=1, values=(0,) * 6)
+    manifest = hmn_bundle.manifest.model_copy(update={"margins": margins})
+    bundle = dataclasses.replace(hmn_bundle, manifest=manifest)
+    assert isinstance(bundle, Bundle)
+    bundle.save(tmp_path / "m.hmn")
+    assert record(tmp_path / "m.hmn", bundle, found(), device="cpu").margins == margins

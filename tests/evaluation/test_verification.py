@@ -1,0 +1,201 @@
+"""Verifying: the criterion by hand and by simulation, then scores that hold and one not."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from hmnpack.errors import BadBundle, BadData, BadSettings
+from hmnpack.evaluation import evaluate
+from hmnpack.evaluation.scores import record
+from hmnpack.evaluation.verification import Repetition, interval_of, verify
+from hmnpack.schema.config import NetworkConfig, TrainConfig
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.sources import Source
+from hmnpack.sources.types import split_of
+
+IMAGE = ImageShape(channels=1, height=16, width=16)
+PROTOCOL = EvaluateConfig(
+    network=NetworkConfig(width=4, depth=2),
+    train=TrainConfig(epochs=2, batch=2, augment=("flip", "crop")),
+    repeats=2,
+    min_steps=0,
+    controls=False,
+)
+
+
+class TestCriterion:
+    def test_by_hand(self):
+        """Squares 2 + 8 over 3 degrees of freedom; t from a table is 5.841; 1/2 + 1/3 = 5/6."""
+        low, high = interval_of((49.0, 51.0), (58.0, 60.0, 62.0), 0.01)
+        reach = 5.8409 * (10 / 3 * 5 / 6) ** 0.5
+        assert (low, high) == pytest.approx((50 - reach, 50 + reach), abs=1e-3)
+
+    def test_one_recorded_network_borrows_the_spread_of_the_new_ones(self):
+        """Squares 2 over 1 degree of freedom; t is 63.657; 1 + 1/2 = 3/2."""
+        low, _ = interval_of((50.0,), (49.9, 50.1), 0.01)
+        assert low == pytest.approx(50 - 63.657 * (0.02 * 1.5) ** 0.5, abs=1e-3)
+
+    def test_equal_accuracies_differ_by_some_test_images(self):
+        low, high = interval_of((50.0,) * 3, (50.0,) * 3, 0.1)
+        reach = 4.6041 * 0.1 * (2 / 3) ** 0.5
+        assert (low, high) == pytest.approx((50 - reach, 50 + reach), abs=1e-4)
+
+    def test_the_interval_is_one_of_percentages(self):
+        assert interval_of((1.0, 99.0), (50.0,), 1) == (0.0, 100.0)
+
+    @pytest.mark.parametrize(("recorded", "new"), [(1, 2), (3, 3), (5, 2), (10, 3)])
+    @pytest.mark.parametrize("test_images", [360, 10_000])
+    def test_false_alarms_are_one_in_a_hundred_at_most(self, recorded, new, test_images):
+        """1000 true scores: normally distributed, rounded to whole test images."""
+        assert self.alarms(recorded, new, test_images) <= 20
+
+    @pytest.mark.parametrize(("recorded", "new", "least"), [(3, 3, 700), (3, 10, 990)])
+    def test_five_standard_deviations_are_noticed(self, recorded, new, least):
+        assert self.alarms(recorded, new, 10_000, shift=5 * 0.6) >= least
+
+    def alarms(self, recorded, new, test_images, shift=0.0):
+        generator = np.random.default_rng([recorded, new, test_images])
+        drawn = generator.normal(60, 0.6, (1000, recorded + new))
+        drawn[:, recorded:] += shift
+        drawn = np.round(drawn / 100 * test_images) * 100 / test_images
+        score = given(drawn[0][:recorded])
+        return sum(
+            not Repetition(
+                1,
+                score.model_copy(update={"accuracies": tuple(row[:recorded].tolist())}),
+                tuple(row[recorded:].tolist()),
+                test_images,
+            ).holds
+            for row in drawn
+        )
+
+
+def given(accuracies, **changes):
+    from hmnpack.schema.manifest import Score
+
+    facts = {"protocol": PROTOCOL, "data": "shades", "fingerprint": "b" * 64, "images": 4}
+    return Score(**(facts | {"accuracies": tuple(accuracies)} | changes))
+
+
+def split(count, fingerprint):
+    generator = torch.Generator().manual_seed(count)
+    images = torch.randint(0, 128, (count, 1, 16, 16), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(count) % 2
+    made = split_of(images + labels.view(-1, 1, 1, 1).byte() * 100, labels)
+    return dataclasses.replace(made, fingerprint=fingerprint * 64)
+
+
+@pytest.fixture
+def source():
+    return Source("shades", ("ant", "bee"), split(8, "a"), split(40, "b"))
+
+
+@pytest.fixture
+def save(bundle_of, images, tmp_path):
+    """The function that saves a bundle with the scores that it is given."""
+
+    def made(*scores):
+        path = tmp_path / "s.hmn"
+        bundle_of(images(image=IMAGE), scores=scores).save(path, force=True)
+        return path
+
+    return made
+
+
+@pytest.fixture
+def bundle(bundle_of, images):
+    return bundle_of(images(image=IMAGE))
+
+
+def test_without_data_the_file_alone_is_checked(save):
+    path = save(given((50.0, 51.0)))
+    found = verify(path)
+    assert found.holds
+    assert found.repetition is None
+    assert len(found.manifest.scores) == 1
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadBundle, match=r"s\.hmn: the tensors do not match"):
+        verify(path)
+
+
+def test_the_recorded_seed_gives_the_recorded_figures(save, source, bundle):
+    path = save()
+    found = evaluate(bundle, source, PROTOCOL, device="cpu")
+    record(path, bundle, found, device="cpu")
+    renamed = dataclasses.replace(source, name="digits")  # which are not mirrored
+    repetition = verify(path, renamed, device="cpu").repetition
+    assert repetition.accuracies == found.score.accuracies
+    assert repetition.holds
+    assert (repetition.number, repetition.test_images) == (1, 40)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The protocols of what would have been trained; every network comes to 50 %."""
+    seen = []
+
+    def stand_in(bundle, source, config, **_):
+        from hmnpack.evaluation import Evaluation
+
+        seen.append(config)
+        return Evaluation(rows=(), score=given((50.0,) * config.repeats))
+
+    monkeypatch.setattr("hmnpack.evaluation.verification.evaluate", stand_in)
+    return seen
+
+
+def test_a_score_that_does_not_hold(save, source, trained):
+    again = verify(save(given((99.0, 100.0, 100.0))), source)
+    assert not again.holds
+    low, high = again.repetition.interval
+    assert 50 < low < 99 < high == 100
+
+
+def test_the_protocol_is_the_recorded_one_without_controls(save, source, trained):
+    controls = PROTOCOL.model_copy(update={"controls": True})
+    path = save(given((50.0, 50.0), protocol=controls))
+    assert verify(path, source).holds
+    verify(path, source, networks=5, seed=9)
+    assert trained == [PROTOCOL, PROTOCOL.model_copy(update={"repeats": 5, "seed": 9})]
+
+
+def test_the_score_is_the_last_on_this_data_or_the_one_named(save, source, trained):
+    scores = (given((50.0, 50.0)), given((90.0, 90.0)), given((50.0,), fingerprint="c" * 64))
+    path = save(*scores)
+    assert verify(path, source).repetition.number == 2
+    assert not verify(path, source).holds
+    assert verify(path, source, score=1).holds
+    with pytest.raises(BadData, match=r"score 3 was tested on shades, .* fingerprint differs"):
+        verify(path, source, score=3)
+    with pytest.raises(BadSettings, match="no score 4; its scores are numbered 1 to 3"):
+        verify(path, source, score=4)
+
+
+def test_other_data_are_refused(save, source, trained):
+    path = save(given((50.0, 50.0)))
+    for test, why in ((source.train, "fingerprint differs"), (None, "shades has no test split")):
+        with pytest.raises(BadData, match=f"{why}.*name the same data"):
+            verify(path, dataclasses.replace(source, test=test))
+    assert trained == []
+
+
+def test_data_are_not_opened_for_a_file_without_scores(save, tmp_path):
+    with pytest.raises(BadSettings, match=r"evaluate .*s\.hmn --data DATA --record"):
+        verify(save(), str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize("recorded", [1, 2, 3])
+def test_three_networks_do_not_tell(save, source, trained, recorded):
+    path = save(given((50.0,) * recorded))
+    enough = 4 - recorded
+    if enough > 1:
+        with pytest.raises(BadSettings, match=rf"is of {recorded} .*--networks {enough}\)"):
+            verify(path, source, networks=enough - 1)
+    assert verify(path, source, networks=enough).holds
+    with pytest.raises(BadSettings, match="repeats 0"):
+        verify(path, source, networks=0)

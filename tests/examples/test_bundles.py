@@ -1,0 +1,51 @@
+"""The files of examples/bundles are whole, and there is nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import hmnpack
+from hmnpack.container.budget import plan
+from hmnpack.settings import CompressSettings
+
+BUNDLES = Path(__file__).resolve().parents[2] / "examples" / "bundles"
+
+pytestmark = pytest.mark.skipif(not BUNDLES.is_dir(), reason="no source tree in reach")
+
+
+def test_there_are_bundles_and_their_pages_and_nothing_else():
+    names = {path.stem for path in BUNDLES.glob("*.hmn")}
+    assert names
+    files = {f"{name}.{ending}" for name in names for ending in ("hmn", "html")}
+    assert {path.name for path in BUNDLES.iterdir()} == files | {"README.md"}
+
+
+@pytest.mark.parametrize("path", sorted(BUNDLES.glob("*.hmn")), ids=lambda path: path.stem)
+def test_each_is_whole_and_named_by_its_data_and_budget(path):
+    manifest = hmnpack.verify(path).manifest
+    name, _, budget = path.stem.partition("-ipc")
+    assert name == manifest.source.name
+    assert budget in ("", str(manifest.budget.ipc))
+
+
+def settings_of_the_page():
+    """Give each file's name with the settings that the page beside it says it was made by."""
+    page = BUNDLES / "README.md"
+    text = page.read_text(encoding="utf-8").partition("| file | settings |\n")[2]
+    text = text.partition("\n\n")[0]
+    for name, cell in re.findall(r"^\| `([\w-]+)` \| (.*) \|$", text, re.MULTILINE):
+        typed = re.match("`(.*?)`", cell)
+        yield name, typed[1].split() if typed else []
+
+
+def test_the_page_beside_them_has_the_settings_of_each():
+    found = dict(settings_of_the_page())
+    assert set(found) == {path.stem for path in BUNDLES.glob("*.hmn")}
+    for name, typed in found.items():
+        manifest = hmnpack.inspect(BUNDLES / f"{name}.hmn")
+        said, made = CompressSettings("fast", None, typed, {}).config(), manifest.config
+        shape = manifest.budget.ipc, len(manifest.classes), manifest.container.image
+        assert plan(*shape, said.container) == manifest.container, name
+        facts = [(each.pool, each.match.steps, each.match.views) for each in (said, made)]
+        assert facts[0] == facts[1], name

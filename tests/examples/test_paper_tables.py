@@ -1,0 +1,450 @@
+"""The paper's tables and figures as commands: each at scale `smoke` on digits, in one folder."""
+
+import importlib.util
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REPRODUCE = ROOT / "examples" / "reproduce"
+
+pytestmark = pytest.mark.skipif(not REPRODUCE.is_dir(), reason="no source tree in reach")
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", REPRODUCE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What all tests have in common: what one has condensed, others find."""
+    return tmp_path_factory.mktemp("paper")
+
+
+@pytest.fixture
+def paper(monkeypatch, folder):
+    pytest.importorskip("sklearn")
+    monkeypatch.setenv("HMNPACK_CACHE", str(folder / "cache"))
+    monkeypatch.syspath_prepend(str(REPRODUCE))
+    module = script("paper")
+    monkeypatch.setattr(module, "RESULTS", folder / "results")
+    return module
+
+
+@pytest.fixture
+def run(paper, monkeypatch, folder):
+    """The function that measures a table of digits, for its exit code."""
+
+    def run(name, *words, work="runs", scale="smoke"):
+        common = ["--data", "digits", "--scale", scale, "--device", "cpu"]
+        words = [*common, "--work", str(folder / work), *words]
+        monkeypatch.setattr(sys, "argv", ["paper.py", name, *words])
+        return paper.main()
+
+    return run
+
+
+@pytest.fixture
+def result(folder):
+    from hmnpack.schema.result import Result
+
+    def result(name):
+        return Result.model_validate_json((folder / "results" / f"{name}.json").read_text())
+
+    return result
+
+
+def names(result):
+    return [row.name for row in result.controls]
+
+
+class TestCommands:
+    def test_table_6(self, run, result, folder):
+        assert run("table6") == 0
+        found = result("paper-table6")
+        assert names(found) == ["double-end", "easy", "hard", "random", "in-budget"]
+        assert {row.images for row in found.controls} == {100}
+        assert {row.networks for row in found.controls} == {2}
+        assert len(list((folder / "runs").glob("*.over.hmn"))) == 1
+        assert found.figures["instances_over_budget_ipc1"] == 11
+        assert found.figures["tested_on"] == "445 images of the test split"
+        assert (found.recipe, found.figures["scale"], found.seed) == ("smoke", "smoke", 0)
+        assert found.command.startswith("python examples/reproduce/paper.py table6 --data digits")
+        assert str(folder) not in found.model_dump_json()
+        assert found.accuracy_mean is None  # it is no row of the front page
+        first, random = found.controls[0], found.controls[3]
+        assert first.figures["beta"] in (0.0, 0.5)
+        above = first.accuracy_mean - random.accuracy_mean
+        assert found.figures["double_end_above_random_ipc1"] == pytest.approx(above)
+        seeds = [first.figures[f"accuracy_seed_{seed}"] for seed in (0, 1)]
+        assert first.accuracy_mean == pytest.approx(sum(seeds) / 2)
+
+    def test_table_2(self, run, result):
+        assert run("table2") == 0
+        found = result("paper-table2")
+        rows = ["bundle", "random real, same floats", "random real, same number", "whole data"]
+        assert [name for name in names(found) if not name.startswith("JPEG")] == rows
+        assert all(row.figures["ipc"] == 1 for row in found.controls)
+        assert not any("paper" in row.figures for row in found.controls)
+
+    @pytest.mark.slow
+    def test_table_4(self, run, result):
+        words = ["--size", "16", "--networks", "convnet", "resnet18", "--seeds", "0"]
+        assert run("table4", *words, work="other-size") == 0
+        found = result("paper-table4")
+        assert names(found) == ["convnet", "resnet18"]
+        assert len({row.images for row in found.controls}) == 1
+
+    @pytest.mark.slow
+    def test_table_5(self, run, result):
+        assert run("table5", "--ipc", "1") == 0
+        found = result("paper-table5")
+        assert found.controls == ()
+        assert found.figures["images_ipc1"] == 100
+        assert 1 < found.figures["mb_ipc1"] < 2000
+        assert 0 < found.figures["decode_seconds_ipc1"] < 10
+        assert found.figures["mb_paper_ipc1"] is None
+
+    def test_figure_5(self, run, result):
+        assert run("figure5") == 0
+        found = result("paper-figure5")
+        assert names(found) == ["1 channel", "4 channels"]
+        counts = [row.figures["images_per_class"] for row in found.controls]
+        assert counts[0] == 10 > counts[1] >= 2
+
+    def test_figure_6(self, run, result):
+        assert run("figure6") == 0
+        found = result("paper-figure6")
+        trained = [name for name in names(found) if name.endswith("steps of training")]
+        assert trained == [
+            f"{row}: {steps} steps of training"
+            for steps in (1, 2)
+            for row in ("bundle", "random real, same floats")
+        ]
+        whole = ["bundle: 1 steps of condensing", "bundle: 4 steps of condensing"]
+        assert names(found)[4:] == whole
+
+    def test_figure_7(self, run, result):
+        assert run("figure7") == 0
+        found = result("paper-figure7")
+        both = [
+            f"{strategy}, {rate} %" for rate in (5, 70) for strategy in ("double-end", "random")
+        ]
+        assert names(found) == ["unpruned", *both]
+        counts = [row.figures["images_per_class"] for row in found.controls]
+        assert counts == [11, 10, 10, 3, 3]
+
+    def test_without_a_name_they_are_listed(self, paper, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["paper.py"])
+        assert paper.main() == 0
+        shown = capsys.readouterr().out
+        for name, ablation in paper.ABLATIONS.items():
+            assert f"{name}: {ablation.title}" in shown
+
+    def test_each_is_a_target_of_make(self, paper):
+        text = (ROOT / "Makefile").read_text()
+        line = re.search(r"^REPRODUCED := \$\(addprefix reproduce-,(.*)\)$", text, re.M)
+        assert line[1].split() == list(paper.ABLATIONS)
+        used = set(re.findall(r"make reproduce-(\w+)", (REPRODUCE / "README.md").read_text()))
+        assert used <= set(paper.ABLATIONS)
+
+
+class TestWork:
+    def test_what_is_found_is_not_made_again(self, run, result, monkeypatch, folder):
+        assert run("table6") == 0
+        before = result("paper-table6")
+        calls = []
+        from ablations import bundles, judging
+
+        evaluate = judging.evaluate
+        monkeypatch.setattr(bundles, "pruned", None)
+        monkeypatch.setattr("packing.compress", None)
+        monkeypatch.setattr(
+            judging, "evaluate", lambda *a, **f: calls.append(a) or evaluate(*a, **f)
+        )
+        assert run("table6") == 0
+        assert calls == []
+        assert result("paper-table6").controls == before.controls
+        next((folder / "runs").glob("rows-*.seed-1.json")).unlink()
+        for name in ("table2", "table6", "figure5", "figure6", "figure7"):
+            assert run(name) == 0
+        assert len(calls) == 1
+        assert result("paper-table6").controls == before.controls
+
+    def test_a_choice_that_was_interrupted_goes_on_and_margins_serve_all(self, run, monkeypatch):
+        from hmnpack.pruning import margins, search
+
+        calls, limit = [], 3
+
+        def counted(module, name):
+            real = getattr(module, name)
+
+            def once_more(*arguments):
+                calls.append(name)
+                if len(calls) > limit:
+                    raise KeyboardInterrupt
+                return real(*arguments)
+
+            monkeypatch.setattr(module, name, once_more)
+
+        counted(margins, "areas_under_margins")
+        counted(search, "_accuracies")
+        words = ["--seeds", "0", "--set", "prune.network.width=3"]  # of pruning alone
+        with pytest.raises(KeyboardInterrupt):
+            run("figure7", *words)
+        assert calls == ["areas_under_margins"] * 2 + ["_accuracies"] * 2
+        calls.clear()
+        assert run("figure7", *words) == 0
+        assert calls == ["_accuracies"] * 2  # of three, where the betas 0 and 0.5 of one are alike
+
+    def test_networks_of_several_processes_are_put_together(self, run, result):
+        for seeds in (["7"], ["8"], ["7", "8"]):
+            assert run("table6", "--seeds", *seeds, "--tag", "-".join(seeds)) == 0
+        one, other, both = (result(f"paper-table6-{tag}").controls for tag in ("7", "8", "7-8"))
+        for row, others, together in zip(one, other, both, strict=True):
+            assert (row.networks, row.accuracy_ci95, together.networks) == (1, None, 2)
+            mean = (row.accuracy_mean + others.accuracy_mean) / 2
+            assert together.accuracy_mean == pytest.approx(mean)
+            assert together.accuracy_ci95 is not None
+
+    def test_files_are_pruned_and_judged_as_they_are(self, run, result, folder, monkeypatch):
+        assert run("table6") == 0
+        monkeypatch.setattr("packing.compress", None)
+        over = next((folder / "runs").glob("*.over.hmn"))
+        assert run("table6", "--bundle", str(over), "--tag", "file") == 0
+        found = result("paper-table6-file")
+        assert names(found) == ["double-end", "easy", "hard", "random"]
+        assert found.controls == result("paper-table6").controls[:4]
+        assert found.recipe is None
+        assert "--bundle " + over.name in found.command
+        assert run("table2", "--bundle", str(over)) == 2
+
+
+class TestTheTestSplit:
+    def test_it_may_stay_unopened(self, run, result, paper, monkeypatch):
+        real = paper.open_source
+        monkeypatch.setattr(paper, "open_source", lambda *a: replace(real(*a), test=None))
+        for name in ("table2", "table6", "figure6", "figure7"):
+            assert run(name, "--on", "held-out", "--seeds", "0", "--tag", "held-out") == 0
+        found = result("paper-table6-held-out")
+        assert found.figures["tested_on"].startswith("half of the images held out of train")
+        assert run("table6", "--seeds", "0") == 3
+
+    def test_held_out_images_that_choose_do_not_test(self, paper, monkeypatch, folder):
+        """Every held-out image does one of the two, or, with a test split, all of them choose."""
+        from hmnpack.bundle import read
+
+        studies = []
+        measured = replace(paper.ABLATIONS["table6"], measure=studies.append)
+        monkeypatch.setattr(paper, "ABLATIONS", {"table6": measured})
+        monkeypatch.setattr(paper, "_record", lambda *arguments: None)
+        for on in ("held-out", "test"):
+            words = ["table6", "--data", "digits", "--scale", "smoke", "--on", on]
+            monkeypatch.setattr(sys, "argv", ["paper.py", *words, "--work", str(folder / "runs")])
+            assert paper.main() == 0
+        bundle = read(next((folder / "runs").glob("*.over.hmn")))
+
+        def images(split):
+            return {image.numpy().tobytes() for image in split.images}
+
+        apart, together = studies
+        choosing, testing = apart.chosen_by(bundle), apart.tested(bundle).test
+        everything = together.chosen_by(bundle)
+        assert not images(choosing) & images(testing)
+        assert images(choosing) | images(testing) == images(everything)
+        assert len(everything) == bundle.manifest.source.held_out
+        assert not images(everything) & images(apart.tested(bundle).train)
+        assert together.tested(bundle) is together.source
+        assert abs(len(choosing) - len(testing)) <= 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["table6", "--scale", "huge"], "scale 'huge' is neither a number"),
+        (["table6", "--scale", "0"], "up to 1 nor one of full, cpu, smoke"),
+        (["table6", "--scale", "1.5"], "scale '1.5'"),
+        (["table6", "--scale", "nan"], "scale 'nan'"),
+        (["table6", "--set", "match.step=1"], "match.steps"),
+        (["table6", "--set", "evaluate.train.epoch=1"], "train.epochs"),
+        (["table6", "--recipe", "quick"], "unknown recipe"),
+        (["table4", "--networks", "vgg17"], "vgg16"),
+        (["figure5", "--bundle", "x.hmn"], "leave out --bundle"),
+    ],
+    ids=" ".join,
+)
+def test_bad_words_are_refused(run, capsys, words, said):
+    assert run(*words) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("paper: ")
+    assert said in error
+
+
+def test_words_that_make_no_command_are_refused(paper, monkeypatch, capsys):
+    for words, said in (
+        (["table7", "--data", "digits"], "invalid choice"),
+        (["table6"], "needs --data"),
+        (["table6", "--data", "digits", "--networks", "vgg16"], "of table4"),
+        (["table6", "--data", "digits", "--on", "train"], "invalid choice"),
+        (["table6", "--data", "digits", "--ipc", "0"], "'0' is not a number of images"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["paper.py", *words])
+        with pytest.raises(SystemExit):
+            paper.main()
+        assert said in capsys.readouterr().err
+
+
+class TestScale:
+    def test_the_whole_is_the_papers_own(self, paper):
+        from hmnpack.schema.protocols import PROTOCOLS
+        from hmnpack.schema.recipes import CIFAR10
+        from hmnpack.settings import recipe_of
+
+        for name in ("full", "1"):
+            scale = paper.scale_of(name)
+            assert (scale.recipe, scale.protocol, scale.networks) == ("paper", "paper", 10)
+            assert scale.condensed(recipe_of("paper")) == {}
+            assert scale.judged(PROTOCOLS["paper"](CIFAR10, 1)) == {}
+
+    def test_a_part_shrinks_steps_epochs_networks_and_widths(self, paper):
+        from hmnpack.schema.protocols import PROTOCOLS
+        from hmnpack.schema.recipes import CIFAR10
+        from hmnpack.settings import recipe_of
+
+        scale = paper.scale_of("0.25")
+        assert (scale.width, scale.networks) == (64, 3)
+        changes = scale.condensed(recipe_of("paper"))
+        assert changes["gradient.networks"] == 250
+        assert changes["gradient.network.width"] == 64
+        assert changes["prune.margin_epochs"] == 50
+        assert "gradient.inner_steps" not in changes
+        assert "match.steps" not in changes  # of none, none are left
+        judged = scale.judged(PROTOCOLS["paper"](CIFAR10, 1))
+        assert judged == {"network.width": 64, "train.epochs": 500}
+
+    def test_less_than_one_network_is_fewer_steps_with_it(self, paper):
+        from ablations.scale import part_of, part_of_gradient
+
+        from hmnpack.schema.config import GradientConfig
+
+        def part(networks, fraction):
+            config = GradientConfig(networks=networks, inner_steps=200)
+            found = part_of_gradient(config, fraction)
+            return found["gradient.networks"], found["gradient.inner_steps"]
+
+        assert part(1000, 0.001) == (1, 200)
+        assert part(1000, 0.0001) == (1, 20)
+        assert part(10, 0.5) == (5, 200)
+        assert part(1, 1.0) == (1, 200)
+        assert part(0, 0.5) == (0, 200)
+        assert [part_of(0, 0.5), part_of(3, 0.01), part_of(1000, 0.3)] == [0, 1, 300]
+
+    def test_a_curve_is_thinned_between_its_ends(self, paper):
+        points = (0, 1, 2, 3, 4, 5)
+        assert paper.scale_of("full").thinned(points) == points
+        assert paper.scale_of("cpu").thinned(points) == (0, 2, 3, 5)
+        assert paper.scale_of("smoke").thinned(points) == (0, 5)
+        assert paper.scale_of("smoke").thinned((7,)) == (7,)
+
+
+TEXTS = {
+    "table4": """
+        convnet     65.7 73.7 76.9
+        vgg16       58.5 64.3 70.2
+        resnet18    56.8 62.9 69.1
+        densenet121 50.7 56.9 65.1
+    """,
+    "table5": """
+        mb             2680  4540 10426
+        decode_seconds 0.036 0.11 0.52
+    """,
+    "table6": """
+        double-end 65.7 73.7 76.9
+        easy       65.3 73.1 76.6
+        random     65.2 72.9 75.3
+        in-budget  65.1 73.2 75.4
+    """,
+}
+"""Rows of the paper's tables at 1, 10 and 50 images per class, read from its text by hand."""
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("name", TEXTS)
+    def test_tables_have_what_the_paper_prints(self, paper, name):
+        rows = [line.split() for line in TEXTS[name].strip().splitlines()]
+        printed = {
+            (row[0], ipc): float(value)
+            for row in rows
+            for ipc, value in zip((1, 10, 50), row[1:], strict=True)
+        }
+        assert paper.ABLATIONS[name].paper == printed
+        assert paper.ABLATIONS[name].ipcs == (1, 10, 50)
+
+    def test_figures_have_what_the_text_tells_of_them(self, paper):
+        """Of the points of the figures alone those are known that the text has in words."""
+        numbers = {name: paper.ABLATIONS[f"figure{name}"].paper for name in (5, 6, 7)}
+        # "a decrease in GIPC from 85 to 13, results in an accuracy drop from 65.1% to 48.2%"
+        assert list(numbers[5].values()) == [65.1, 48.2]
+        # "for 1 IPC at the 900th iteration, HMN achieves an accuracy of 60.1%"
+        assert numbers[6] == {("bundle: 900 steps of training", 1): 60.1}
+        # "from 66.2% to 62.2% ... from 76.7% to 76.5% with the same increase in pruning rate"
+        assert list(numbers[7].values()) == [66.2, 62.2, 76.7, 76.5]
+
+    def test_they_stand_beside_the_papers_data_alone(self, paper, image_shape):
+        from ablations.study import Study
+
+        numbers = paper.ABLATIONS["table6"].paper
+
+        def found(label, shape=(3, 32, 32), classes=10):
+            class Like:
+                image = image_shape(*shape)
+
+            Like.classes = tuple(range(classes))
+            study = object.__new__(Study)
+            vars(study).update(label=label, source=Like)
+            return study.papers(numbers, "easy", 1)
+
+        for label in ("CIFAR-10", "CIFAR-10 (JPEG)", "cifar10"):
+            assert found(label) == 65.3
+        assert found("CIFAR-100", classes=100) is found("cifar-100") is None
+        assert found("cifar10", shape=(3, 16, 16)) is found("svhn") is None
+
+
+class TestPage:
+    @pytest.fixture
+    def render(self, paper):
+        return script("render_paper")
+
+    @pytest.mark.slow
+    def test_results_become_tables_beside_the_papers_numbers(self, render, run, result, folder):
+        assert render.sections({}) == ""
+        assert run("table5", "--ipc", "1") == run("table6") == 0
+        six, five = result("paper-table6"), result("paper-table5")
+        row = six.controls[0].model_copy(
+            update={"accuracy_mean": 60.04, "figures": {**six.controls[0].figures, "paper": 65.7}}
+        )
+        six = six.model_copy(update={"controls": (row, *six.controls[1:])})
+        numbers = {"mb_ipc1": 383.6, "mb_paper_ipc1": 2680, "decode_seconds_ipc1": 0.0123}
+        five = five.model_copy(update={"figures": {**five.figures, **numbers}})
+        found = {"paper-figure5": six, "paper-table6": six, "paper-table5": five, "q1-x": six}
+        text = render.sections(found)
+        titles = re.findall(r"^### (\S+ \d)", text, re.M)
+        assert titles == ["Table 5", "Table 6", "Table 6"]
+        assert "| 1 | double-end | 100 | 60.0 &plusmn; " in text
+        assert re.search(r"\| 1 \| double-end .*\| 65.7 \|$", text, re.M)
+        assert re.search(r"\| 1 \| hard .*\| - \|$", text, re.M)
+        assert "| 1 | 100 | 384 | 2,680 | 0.012 | - |" in text
+        assert "digits, scale `smoke`, recipe `smoke`, 2 networks a row" in " ".join(text.split())
+        assert "([paper-table6](results/paper-table6.json), commit" in " ".join(text.split())
+
+    def test_a_page_without_marks_is_not_written_over(self, paper):
+        tables = script("render_tables")
+        assert tables.rendered("a<x>old<y>b", "<x>", "<y>", "new") == "a<x>new<y>b"
+        with pytest.raises(SystemExit, match="lost its mark"):
+            tables.rendered("a<x>b", "<x>", "<y>", "new")

@@ -1,0 +1,138 @@
+"""What the README and the guide tell a user to type exists, and their Python runs."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hmnpack.cli import main
+from hmnpack.cli.group import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+FOR_USERS = ("README.md", "GUIDE.md")
+PAGES = (
+    *FOR_USERS,
+    *("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
+    *("examples/bundles/README.md", "examples/cluster/README.md"),
+    *(f"examples/reproduce/{name}.md" for name in ("README", "RESULTS", "DECISIONS")),
+)
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").is_file(), reason="no source tree in reach"
+)
+
+
+def blocks(language, page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def shell_lines(pages=FOR_USERS):
+    every = [block for page in pages for block in blocks("bash", page)]
+    lines = [line for block in every for line in block.replace("\\\n", "").splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines if line.strip()]
+    return [line[: line.index(">")] if ">" in line else line for line in words]
+
+
+def test_there_is_something_to_type():
+    assert len(shell_lines()) >= 8
+    assert len(blocks("python", "README.md")) == 1
+    assert len(blocks("python", "GUIDE.md")) >= 2
+
+
+@pytest.mark.parametrize(
+    "words", [w[w.index("hmnpack") :] for w in shell_lines(PAGES) if "hmnpack" in w], ids=" ".join
+)
+def test_every_command_line_is_understood(words):
+    context = main.make_context("hmnpack", [], resilient_parsing=True)
+    command = main.get_command(context, words[1])
+    command.make_context(words[1], words[2:], parent=context)
+
+
+def test_every_command_is_shown():
+    assert {words[1] for words in shell_lines() if words[0] == "hmnpack"} == set(COMMANDS)
+
+
+def test_every_target_of_make_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        used = set(re.findall(r"(?:^|`)make ([a-z-]+)(?=[\s`]|$)", text, re.MULTILINE))
+        assert used <= targets
+    assert targets <= set(
+        re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
+    )
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_takes_no_words_from_the_environment():
+    """Some systems have a NAME of their own, which is no bundle's."""
+
+    def printed(*words, **variables):
+        made = subprocess.run(
+            ["make", "-n", "verify-bundles", *words],
+            cwd=ROOT,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return made.stdout
+
+    assert printed(NAME="DESKTOP-ABC", DATA="/srv/data") == printed()
+    digits = printed("NAME=digits", "DATA=digits")
+    assert "verify examples/bundles/digits.hmn --data 'digits'" in digits
+
+
+def test_the_first_python_runs_as_it_stands(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (first,) = blocks("python", "README.md")
+    names = {}
+    exec(compile(first, "README.md", "exec"), names)
+    assert len(names["ds"]) == len(names["images"]) == len(names["labels"])
+    assert f"a torch Dataset of {len(names['ds'])} images" in first
+    assert f"float32 {list(names['image'].shape)}" in first
+
+
+def test_the_python_of_the_guide_runs(monkeypatch, tmp_path, bundle_of, hmn):
+    monkeypatch.chdir(tmp_path)
+    bundle_of(hmn()).save("c10.hmn")
+    using, making = blocks("python", "GUIDE.md")[:2]
+    names = {}
+    exec(compile(using, "GUIDE.md", "exec"), names)
+    assert names["images"].shape[0] == len(names["ds"])
+    compile(making, "GUIDE.md", "exec")
+
+
+def test_every_exit_code_is_explained():
+    from hmnpack import errors
+
+    text = (ROOT / "GUIDE.md").read_text(encoding="utf-8")
+    section = text.partition("## Exit codes")[2].partition("\n## ")[0]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.exit_code for kind in kinds if issubclass(kind, errors.HmnError)}
+    for code in codes | {0, 130}:
+        assert re.search(rf"(^|[\s;]){code} ", section), code
+
+
+def anchors(page):
+    """The anchors of a page's headings, as hosts of repositories make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        target, _, anchor = link.partition("#")
+        file = page.parent / target if target else page
+        assert file.exists(), link
+        assert not anchor or anchor in anchors(file), link

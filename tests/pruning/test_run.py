@@ -1,0 +1,269 @@
+"""From a bundle to a smaller one: budget, images, provenance, the choice of beta, bad input."""
+
+import pytest
+import torch
+
+import hmnpack
+from hmnpack.bundle import Bundle, inspect, read
+from hmnpack.condensing.run import RunOptions
+from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
+from hmnpack.pruning import (
+    LabelledImages,
+    Trainings,
+    hardest_of,
+    margins_of,
+    most_useful_first,
+    prune,
+    pruned,
+    ranks,
+    refuse_settings,
+)
+from hmnpack.runtime.seeds import stream
+from hmnpack.schema.config import PruneConfig
+from hmnpack.schema.manifest import Margins, SourceFacts
+from hmnpack.schema.recipes import SMOKE
+from hmnpack.settings import recipe_of
+from hmnpack.sources import (
+    SourceOptions,
+    hold_out,
+    seen_and_held_out,
+    seen_and_held_out_by,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def small(big, changed):
+    """What double-end pruning at beta 1/4 leaves of the big bundle at 1 ipc."""
+    return pruned(big, 1, changed(beta=0.25), seed=4, device=CPU)
+
+
+def test_the_images_that_stay_are_the_same(small, big, images_of, rows_of):
+    spec = small.manifest.container
+    assert spec.instances < big.manifest.container.instances
+    rows = rows_of(small, big)
+    torch.testing.assert_close(images_of(small), images_of(big)[rows], atol=1e-6, rtol=0)
+    assert (rows // 80).tolist() == [c for c in range(3) for _ in range(spec.instances)]
+    assert len(set(rows.tolist())) == spec.images
+    for name, tensor in small.tensors.items():
+        assert name == "memory.instance" or torch.equal(tensor, big.tensors[name])
+
+
+def test_it_is_within_the_budget_and_could_not_hold_one_more(small):
+    manifest = small.manifest
+    assert manifest.budget.floats == 3 * 3 * 16 * 16
+    assert manifest.ledger == manifest.container.ledger()
+    norms = 2 * 5  # the paper counts the decoder's normalisation, which is folded away
+    assert 0 <= manifest.budget.floats - manifest.ledger.floats - norms < 3 * 16
+
+
+def test_it_says_how_it_was_chosen(small, changed, tmp_path):
+    small.save(tmp_path / "small.hmn")
+    manifest = inspect(tmp_path / "small.hmn", verify=True)
+    assert manifest == read(tmp_path / "small.hmn").manifest == small.manifest
+    (record,) = manifest.provenance.prunings
+    assert (record.config, record.seed, record.beta) == (changed(beta=0.25), 4, 0.25)
+    assert (record.instances, record.held_out, record.scores) == (80, 0, ())
+    assert manifest.config == SMOKE
+    assert (manifest.margins.epochs, manifest.margins.seeds) == (3, 2)
+
+
+def test_its_margins_are_those_of_its_images_and_the_middle_ones_come_first(
+    small, big, config, images_of, rows_of
+):
+    labels = torch.arange(3).repeat_interleave(80)
+    given = LabelledImages(images_of(big), labels, 3, big.manifest.normalisation)
+    areas = margins_of(given, config, 4, Trainings())
+    rows = rows_of(small, big)
+    torch.testing.assert_close(
+        torch.tensor(small.manifest.margins.areas), areas[rows], atol=3e-4, rtol=0
+    )
+    keep = small.manifest.container.instances
+    for label in range(3):
+        places = ranks(areas, labels)[rows[label * keep : (label + 1) * keep]]
+        assert (places - hardest_of(0.25, 80 - keep)).tolist() == most_useful_first(keep)
+
+
+def test_a_prefix_of_it_is_a_smaller_set(small, images_of):
+    few = hmnpack.load(small, per_class=2)
+    keep = small.manifest.container.instances
+    wanted = [label * keep + index for label in range(3) for index in (0, 1)]
+    torch.testing.assert_close(few.tensors()[0], images_of(small)[wanted])
+    assert few.targets == (0, 0, 1, 1, 2, 2)
+
+
+def test_stored_pixels_are_pruned_too(bundle_of, images, image_shape, changed, rows_of):
+    big = bundle_of(images(instances=5, image=image_shape(1, 8, 8)))
+    small = pruned(big, 2, changed(strategy="hard"), seed=0, device=CPU)
+    assert small.manifest.container.instances == 2
+    assert small.manifest.ledger.floats == small.manifest.budget.floats == 2 * 2 * 64
+    rows = rows_of(small, big)
+    assert torch.equal(small.tensors["pixels"], big.tensors["pixels"][rows])
+    assert (rows // 5).tolist() == [0, 0, 1, 1]
+
+
+def test_fewer_images_than_the_budget_holds_may_be_kept(big, changed, rows_of):
+    small = pruned(big, 1, changed(strategy="none"), seed=0, device=CPU, keep=3)
+    assert rows_of(small, big).tolist() == [
+        80 * label + index for label in range(3) for index in (0, 1, 2)
+    ]
+    assert (small.manifest.budget.ipc, small.manifest.container.instances) == (1, 3)
+    for ipc, keep in ((1, 0), (1, 80), (9, 80)):
+        with pytest.raises(BadSettings, match=f"cannot keep {keep} of 80 images .* keep from 1 to"):
+            pruned(big, ipc, changed(strategy="none"), seed=0, device=CPU, keep=keep)
+
+
+def test_the_same_seed_gives_the_same_bytes(big, changed):
+    def data(seed, strategy="random"):
+        return pruned(big, 1, changed(strategy=strategy), seed=seed, device=CPU).to_bytes()
+
+    assert data(0) == data(0) != data(1)
+    assert data(0, "easy") == data(0, "easy")
+
+
+def test_pruned_again_it_remembers_both_and_keeps_the_margins_that_it_has(
+    bundle_of, images, changed, rows_of
+):
+    big = bundle_of(images(instances=7))
+    margins = Margins(epochs=9, seeds=2, values=tuple(range(14)))
+    once = Bundle(big.manifest.model_copy(update={"margins": margins}), big.tensors)
+    twice = pruned(once, 4, changed(strategy="none"), seed=0, device=CPU)
+    thrice = pruned(twice, 2, changed(strategy="random"), seed=0, device=CPU)
+    assert twice.manifest.margins.values == (0, 1, 2, 3, 7, 8, 9, 10)
+    records = thrice.manifest.provenance.prunings
+    assert [record.instances for record in records] == [7, 4]
+    assert [record.config.strategy for record in records] == ["none", "random"]
+    assert thrice.manifest.margins.values == tuple(rows_of(thrice, big).tolist())
+
+
+def test_evaluations_of_other_images_are_left_out(bundle_of, images, changed):
+    score = {
+        "protocol": {},
+        "data": "x",
+        "fingerprint": "1" * 64,
+        "images": 8,
+        "accuracies": (50.0,),
+    }
+    big = bundle_of(images(instances=4), scores=(score,))
+    assert big.manifest.scores
+    assert pruned(big, 1, changed(strategy="none"), seed=0, device=CPU).manifest.scores == ()
+
+
+def test_without_margins_and_prunings_a_manifest_is_as_it_was(images_bundle):
+    data = images_bundle.to_bytes()
+    assert b"margins" not in data
+    assert b"prunings" not in data
+    document = images_bundle.manifest.model_dump()
+    assert "margins" not in document
+    assert "prunings" not in document["provenance"]
+
+
+def test_flips_are_left_out_for_digits(bundle_of, images):
+    facts = SourceFacts(name="digits", fingerprint="0" * 64, train_images=9, held_out=1, skipped=0)
+    big = bundle_of(images(instances=3), source=facts)
+    config = PruneConfig(strategy="none")
+    assert "flip" in config.train.augment
+    small = pruned(big, 1, config, seed=0, device=CPU)
+    used = small.manifest.provenance.prunings[0].config
+    assert "flip" not in used.train.augment
+    assert "crop" in used.train.augment
+
+
+def test_single_settings_over_a_strategy(big):
+    config = PruneConfig(strategy="none")
+    small = prune(big, 1, config, settings={"margin_epochs": 3}, seed=0, device="cpu")
+    used = small.manifest.provenance.prunings[0].config
+    assert used == config.model_copy(update={"margin_epochs": 3})
+
+
+def test_beta_is_chosen_on_what_condensing_never_saw(big, source, changed):
+    config = changed(betas=(0.0, 0.5, 1.0))
+    small = prune(big, 1, config, data=source, seed=2, device="cpu")
+    (record,) = small.manifest.provenance.prunings
+    assert record.held_out == 6
+    assert [score.beta for score in record.scores] == [0.0, 0.5, 1.0]
+    best = max(score.accuracies[0] for score in record.scores)
+    assert record.beta == next(s.beta for s in record.scores if s.accuracies[0] == best)
+    _, expected = hold_out(source.train, 0.1, stream(0, "hold-out"))
+    assert seen_and_held_out_by(big.manifest, source)[1].fingerprint == expected.fingerprint
+
+
+def test_it_is_the_part_that_compress_holds_out(monkeypatch, tmp_path, source):
+    seen = []
+
+    def tracked(train, config):
+        seen.append(seen_and_held_out(train, config))
+        return seen[-1]
+
+    monkeypatch.setattr("hmnpack.condensing.run.seen_and_held_out", tracked)
+    bundle = hmnpack.compress(
+        source,
+        4,
+        config=recipe_of("smoke"),
+        options=RunOptions(device="cpu"),
+        source_options=SourceOptions(cache_dir=tmp_path),
+    )
+    assert seen_and_held_out_by(bundle.manifest, source)[1].fingerprint == seen[0][1].fingerprint
+
+
+def test_trained_at_once_it_is_the_same_bundle(big, source, changed):
+    quick = {"epochs": 2, "batch": 48, "lr": 0.05, "augment": ["crop", "scale"]}
+    config = changed(betas=(0.0, 0.5, 1.0), margin_epochs=2, train=quick)
+    one, three = (
+        prune(big, 1, config, data=source, seed=2, device="cpu", at_once=at_once)
+        for at_once in (1, 3)
+    )
+    records = [made.manifest.provenance.prunings for made in (one, three)]
+    assert records[0] == records[1]
+    assert torch.equal(one.tensors["memory.instance"], three.tensors["memory.instance"])
+    difference = torch.tensor(one.manifest.margins.areas) - torch.tensor(
+        three.manifest.margins.areas
+    )
+    assert float(difference.abs().max()) < 1e-2
+
+
+def test_no_network_at_once_is_refused_before_any_work(big, config):
+    with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1"):
+        prune(big, 1, config, data="nowhere", device="cpu", at_once=0)
+
+
+def test_other_data_and_bundles_that_do_not_tell_are_refused(big, source, other_source, config):
+    with pytest.raises(BadData, match=r"not the data that the bundle was made from .*fingerprint"):
+        prune(big, 1, config, data=other_source, device="cpu")
+    by_hand = big.manifest.model_copy(update={"config": None})
+    with pytest.raises(BadData, match="does not tell which images were held out"):
+        prune(Bundle(by_hand, big.tensors), 1, config, data=source, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "held_out", "said"),
+    [
+        ({"strategy": "easy", "beta": 0.5}, 5, "beta 0.5 is for strategy double-end, not easy"),
+        ({"strategy": "none", "beta": 0.5}, 5, "beta 0.5 is for strategy double-end, not none"),
+        ({}, 0, "none were held out"),
+    ],
+)
+def test_settings_that_cannot_be_followed_are_refused_first(changed, changes, held_out, said):
+    with pytest.raises(BadSettings, match=said) as caught:
+        refuse_settings(changed(**changes), held_out)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_leaves_nothing_to_do_or_to_go_by_is_refused(big, config):
+    with pytest.raises(BadSettings, match=r"all 80 images of each class are within .* ipc 9"):
+        prune(big, 9, config, device="cpu")
+    with pytest.raises(BadSettings, match=r"name the data .*--data.*--beta"):
+        prune(big, 1, config, device="cpu")
+
+
+def test_a_budget_below_what_all_images_share_names_one_that_works(bundle_of, hmn, changed):
+    big = bundle_of(hmn(classes=2, instances=300, decoder_channels=(64,)))
+    with pytest.raises(BudgetTooSmall, match="smallest ipc that works here is 7") as caught:
+        prune(big, 6, changed(strategy="none"), device="cpu")
+    assert "\n" not in str(caught.value)
+    small = prune(big, 7, changed(strategy="none"), device="cpu")
+    assert 1 <= small.manifest.container.instances < 300
+    few = bundle_of(hmn(classes=2, instances=3, decoder_channels=(64,)))
+    with pytest.raises(BudgetTooSmall, match="no smaller budget than its own"):
+        prune(few, 6, changed(strategy="none"), device="cpu")

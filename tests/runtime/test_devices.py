@@ -1,0 +1,66 @@
+"""Devices: what is told of them, whichever torch is there."""
+
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hmnpack.runtime import devices
+from hmnpack.runtime.devices import wait_for
+from hmnpack.runtime.kept import digest_of, work_name
+from hmnpack.runtime.seeds import seeded, stream
+
+
+@pytest.mark.parametrize("tiles", [True, False])
+def test_torch_without_capabilities_is_asked_otherwise(monkeypatch, tiles):
+    """Versions before 2.11, which GPU machines may have."""
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
+    assert devices._processor_multiplies_bfloat16() is tiles
+
+
+def test_apples_generator_is_seeded_and_put_back(monkeypatch):
+    asked = []
+    fake = SimpleNamespace(
+        get_rng_state=lambda: "before",
+        manual_seed=asked.append,
+        set_rng_state=asked.append,
+        synchronize=lambda: asked.append("waited"),
+    )
+    monkeypatch.setattr(torch, "mps", fake)
+    mps = torch.device("mps")
+    for _ in range(2):
+        with contextlib.suppress(KeyError), seeded(stream(3, "x"), mps):
+            raise KeyError
+    assert asked == [asked[0], "before"] * 2
+    assert isinstance(asked[0], int)
+    wait_for(mps)
+    assert asked[-1] == "waited"
+
+
+def test_names_tell_facts_apart_wherever_one_ends():
+    assert digest_of(1, 10) != digest_of(11, 0)
+    assert digest_of("a", "b") != digest_of("ab")
+    assert work_name("network-1", 100, 1) != work_name("network-1", 10, 1)
+    assert work_name("network-1", 1) == work_name("network-1", 1) != work_name("network-2", 1)
+
+
+def test_free_memory_is_also_what_torch_holds_and_does_not_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 600)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 100)
+    assert devices.free_memory(torch.device("cuda")) == 0.8 * (1000 + 600 - 100)
+    assert devices.free_memory(torch.device("cpu")) is None
+
+
+def test_apples_devices_have_a_bound_too(monkeypatch):
+    fake = SimpleNamespace(
+        recommended_max_memory=lambda: 5000, current_allocated_memory=lambda: 1000
+    )
+    monkeypatch.setattr(torch, "mps", fake)
+    assert devices.free_memory(torch.device("mps")) == 0.8 * 4000
+    fake.current_allocated_memory = lambda: 6000
+    assert devices.free_memory(torch.device("mps")) == 0
