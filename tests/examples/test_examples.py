@@ -529,7 +529,7 @@ def test_a_file_is_looked_at_through_other_eyes(tmp_path, monkeypatch):
     monkeypatch.setenv("HMNPACK_CACHE", str(tmp_path / "cache"))
     smoke, told, losses = RECIPES["smoke"], [], []
     # A step so small that the file is what its one loss was taken of.
-    few = {"steps": 1, "lr": 1e-9, "classification": 0.0, "parts": 2, "views": 1}
+    few = {"steps": 1, "lr": 1e-9, "classification": 0.0, "part_images": 9, "views": 1}
     config = smoke.model_copy(update={"match": smoke.match.model_copy(update=few)})
 
     def hear(stage, done, total, **facts):
