@@ -175,6 +175,13 @@ def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
     return FITTED[name](data) if data is not None and name in FITTED else found
 
 
+def shape_of_file(manifest: Manifest) -> DataShape:
+    """Return what a recipe may depend on, of the data that a file was made from."""
+    return DataShape(
+        name=manifest.source.name, classes=len(manifest.classes), image=manifest.container.image
+    )
+
+
 def settings_to_record(config: CompressConfig, data: DataShape) -> Opaque | None:
     """Return what a manifest says of the settings, beside their recipe, seed and holdout.
 
@@ -210,9 +217,7 @@ def recorded_settings(manifest: Manifest) -> CompressConfig | None:
         return None
     given = {"recipe": name, "seed": manifest.seed, "holdout": manifest.holdout}
     keys = {key: value for key, value in given.items() if value is not None}
-    data = DataShape(
-        name=manifest.source.name, classes=len(manifest.classes), image=manifest.container.image
-    )
+    data = shape_of_file(manifest)
     try:
         # A name of one's own has every setting beside it, which leaves nothing of this base.
         is_own = {path for path, _ in leaves(config)} == set(setting_names(CompressConfig)) - KEYS

@@ -157,7 +157,7 @@ def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
 def test_each_objective_has_its_settings_and_the_seed(packed, spied):
     calls = spied("Match")
     few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}
-    config = packed(few).manifest.config
+    config = recorded_settings(packed(few).manifest)
     assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
 
 
