@@ -77,14 +77,14 @@ def prune(  # noqa: PLR0913
         source_options: How ``data`` is opened, where it is a string.
         at_once: Networks that each rank trains at a time, where the memory takes so many; it
             decides no result but its rounding. None: 1 on a CPU, else all.
-        work: Folder that keeps what each training gave: what was interrupted goes on after the last
-            one that ended. None: nothing is kept.
+        work: Work directory, which caches what each training gives: an interrupted call resumes
+            after the last one that ended. None: nothing is cached.
         listener: Hears of every epoch, in stages ``margins`` and ``pruning``.
 
     Raises:
         BadSettings: if there is nothing to prune, the strategy lacks what it needs or has what it
-            does not look at, or no network is to be trained at once; or ``work`` cannot be read or
-            written.
+            does not look at, or no network is to be trained at once; or ``work`` cannot be
+            written to.
         BudgetTooSmall: if what all images share is over the budget.
         BadData: if the data is not what the bundle was made from.
         BadBundle: if the file is not a whole bundle.
@@ -118,7 +118,7 @@ def prune(  # noqa: PLR0913
             held_out = _held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)
-            trainings = trainings.kept_in(Path(work), *facts, seed, kind_of(place))
+            trainings = trainings.cached_in(Path(work), *facts, seed, kind_of(place))
         return pruned(
             bundle, ipc, config, seed=seed, device=place, held_out=held_out, trainings=trainings
         )

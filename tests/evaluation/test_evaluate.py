@@ -16,8 +16,10 @@ from hmnpack.evaluation import (
     protocol_for,
     refuse_network,
 )
-from hmnpack.evaluation.bench import Bench, half_interval
+from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.protocol import followed
+from hmnpack.evaluation.rows import half_interval, make_row
+from hmnpack.evaluation.trainer import equal_groups, train_row
 from hmnpack.runtime.progress import silent
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, NetworkConfig
 from hmnpack.schema.container import ImageShape
@@ -71,13 +73,9 @@ def test_the_interval_of_a_mean():
     assert half_interval([60.0]) is None
 
 
-def test_a_row_says_mean_deviation_and_interval(source, config):
-    test = TrainingSet(source.test.images, source.test.labels, 1)
-    same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
-    bench = Bench(config, same, 3, source.image, test, torch.device("cpu"), silent)
-    row = bench.row(
-        "row", [TrainingSet(torch.zeros(n, 1), torch.zeros(n), n) for n in (6, 8)], [60, 62]
-    )
+def test_a_row_says_mean_deviation_and_interval(config):
+    sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), n) for n in (6, 8)]
+    row = make_row(config, "row", sets, [60, 62])
     assert (row.images, row.networks, row.figures["bytes"]) == (7, 2, 7)
     assert (row.accuracy_mean, row.accuracy_std) == (61, pytest.approx(2**0.5))
     assert row.accuracy_ci95 == pytest.approx(12.706, rel=1e-4)
@@ -156,24 +154,29 @@ def test_trained_at_once_the_numbers_are_the_same(found, source, shades_bundle, 
     assert heard[:8] == [(BUNDLE_ROW, done, 16) for done in range(2, 17, 2)]
 
 
-def test_networks_of_as_many_images_go_together(source, config, monkeypatch):
-    test = TrainingSet(source.test.images, source.test.labels, 1)
-    same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
-    given = (config, same, 3, source.image, test, torch.device("cpu"), silent)
+def test_networks_of_as_many_images_go_together(source, config):
     sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), 0) for n in (6, 9, 6, 6, 9)]
-    groups = {n: Bench(*given, n).groups(range(5), sets) for n in (1, 2, None)}
+    groups = {n: equal_groups(range(5), sets, n) for n in (1, 2, None)}
     assert groups[1] == [(0,), (2,), (3,), (1,), (4,)]
     assert groups[2] == [(0, 2), (3,), (1, 4)]
     assert groups[None] == [(0, 2, 3), (1, 4)]
-    called = []
 
-    def trained(bench, row, group, sets, *, before):
-        called.append(before)
-        return [float(index) for index in group]
 
-    monkeypatch.setattr(Bench, "trained", trained)
-    assert Bench(*given, 2).accuracies("row", sets) == [0, 1, 2, 3, 4]
-    assert called == [0, 2, 3]
+def test_networks_of_different_sizes_come_in_the_order_of_their_sets(source, config):
+    """Those of as many images are trained first, the listener counts on."""
+    test = TrainingSet(source.test.images, source.test.labels, 1)
+    same, heard = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3), []
+
+    def hear(stage, done, total, **facts):
+        heard.append((done, total))
+
+    given = (config, same, 3, source.image, test, torch.device("cpu"))
+    images, labels = source.train.images, source.train.labels
+    sets = [TrainingSet(images[:n], labels[:n], 0) for n in (6, 9, 6)]
+    found = train_row(Bench(*given, hear, 2), "row", sets)
+    assert heard == [(done, 24) for done in (*range(2, 17, 2), *range(17, 25))]
+    alone = [train_row(Bench(*given, silent), "row", sets, [index]) for index in range(3)]
+    assert found == pytest.approx([accuracy for (accuracy,) in alone], abs=1e-9)
 
 
 def test_where_the_memory_is_too_small_fewer_go_at_once(found, source, shades_bundle, alone):
@@ -186,7 +189,7 @@ def test_where_the_memory_is_too_small_fewer_go_at_once(found, source, shades_bu
         train_together(networks, *given, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hmnpack.evaluation.bench.train_together", train)
+        patch.setattr("hmnpack.evaluation.trainer.train_together", train)
         given = {"device": "cpu", "at_once": 2, "listener": lambda *a, **_: heard.append(a)}
         again = evaluate(shades_bundle(source), source, alone, **given)
     assert sizes == [2, 1, 1]

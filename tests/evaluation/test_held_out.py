@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from hmnpack.errors import BadData
-from hmnpack.evaluation import bench as bench_module
-from hmnpack.evaluation import evaluate
+from hmnpack.evaluation import evaluate, trainer
 from hmnpack.evaluation.scores import record
 from hmnpack.evaluation.verification import verify
 from hmnpack.runtime.seeds import stream
@@ -35,7 +34,7 @@ def judged(config):
 def used(monkeypatch):
     """The images that networks are trained on, by row, and those that they are tested on."""
     found = {"tested": []}
-    train, test = bench_module.train_together, bench_module.accuracies
+    train, test = trainer.train_together, trainer.accuracies
 
     def trained(networks, sets, *given, names, **named):
         for name, (images, _) in zip(names, sets, strict=True):
@@ -46,8 +45,8 @@ def used(monkeypatch):
         found["tested"].append(images)
         return test(networks, images, *given, **named)
 
-    monkeypatch.setattr(bench_module, "train_together", trained)
-    monkeypatch.setattr(bench_module, "accuracies", tested)
+    monkeypatch.setattr(trainer, "train_together", trained)
+    monkeypatch.setattr(trainer, "accuracies", tested)
     return found
 
 
