@@ -66,7 +66,8 @@ RUNS = {
     "gradient_l1": GRADIENT | {"gradient.distance": "l1"},
     "gradient_of_resnet": GRADIENT
     | {"gradient.network.name": "resnet-ap", "gradient.networks": 1, "gradient.inner_steps": 1},
-    "pruned": {"prune.strategy": "double-end"}
+    # By seed 0 two margins are so near to each other that rounding decides which image goes.
+    "pruned": {"prune.strategy": "double-end", "seed": 1}
     | {f"prune.{name}": value for name, value in PRUNE.items()},
 }
 DIFFERENCE = 1e-2
