@@ -145,11 +145,6 @@ def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
     return FITTED[name](data) if data is not None and name in FITTED else found
 
 
-def needs_pool(config: CompressConfig) -> bool:
-    """Return whether a run matches features, which is all that the pool is trained for."""
-    return config.match.steps > 0
-
-
 class CompressSettings:
     """The settings of a run: the options over the assignments, the file, the recipe.
 

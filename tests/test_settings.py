@@ -7,10 +7,9 @@ import hmnpack
 import hmnpack.condensing.run
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.recipes import DataShape
-from hmnpack.settings import RECIPES, default_recipe, needs_pool, recipe_of
+from hmnpack.settings import RECIPES, default_recipe, recipe_of
 from hmnpack.sources import Source, SourceOptions, open_source
 from hmnpack.sources.types import split_of
 
@@ -22,14 +21,6 @@ def shape(name="photos", classes=10, side=32, channels=3):
 
 def paper(*sizes, **named):
     return recipe_of("paper", shape(*sizes, **named))
-
-
-def changed(config, **parts):
-    """Return settings with some of a part's values replaced."""
-    document = config.model_dump()
-    for name, values in parts.items():
-        document[name] |= values
-    return CompressConfig.model_validate(document)
 
 
 PAPERS = {
@@ -66,7 +57,6 @@ def test_what_all_data_sets_of_the_paper_share(data):
     assert (train.batch, train.schedule) == (64, "constant")
     assert train.augment == ("brightness", "saturation", "contrast", "crop")
     assert (config.match.steps, config.warmup.images) == (0, "random")
-    assert not needs_pool(config)
     assert config.pool.network == gradient.network
 
 
@@ -129,15 +119,6 @@ def test_an_unknown_recipe_is_refused_with_the_near_ones(data):
 def test_the_shape_of_an_open_data_set():
     pytest.importorskip("sklearn")
     assert open_source("digits").shape == shape("digits", 10, 8, 1)
-
-
-class TestNeedsPool:
-    def test_feature_matching_does(self):
-        assert needs_pool(recipe_of("fast"))
-        assert needs_pool(changed(recipe_of("paper"), match={"steps": 1}))
-
-    def test_gradient_matching_alone_does_not(self):
-        assert not needs_pool(recipe_of("paper"))
 
 
 class TestCompress:
