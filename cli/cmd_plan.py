@@ -105,7 +105,7 @@ def _print_tables(shown: Planned) -> None:
         ("time", expected(shown.cost.seconds if shown.cost else None)),
     )
     out = console()
-    out.print(facts(f"{shown.source.name} at {shown.budget.ipc} ipc", rows))
+    out.print(facts(f"{shown.source.name} at {shown.budget.in_words}", rows))
     out.print(ledger_table(spec.ledger(), shown.budget))
     if shown.cost is not None:
         out.print(cost_table(f"Cost of recipe {shown.config.recipe}", shown.cost))

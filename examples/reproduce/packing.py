@@ -10,10 +10,11 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.condensing.run import RunOptions, compress
 from hmnpack.errors import OutputExists
 from hmnpack.runtime.devices import choose_device, kind_of
-from hmnpack.runtime.kept import work_name
+from hmnpack.runtime.kept import entry_name
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.stages import has_stage
+from hmnpack.settings import recorded_settings
 from hmnpack.sources import Source, SourceOptions
 
 POOL_STAGE = "pool network"
@@ -78,7 +79,7 @@ class Packing:
 
     def _found(self) -> Bundle:
         bundle = read(self.output)
-        facts = (bundle.manifest.source.fingerprint, bundle.manifest.config)
+        facts = (bundle.manifest.source.fingerprint, recorded_settings(bundle.manifest))
         if facts != (self.source.train.fingerprint, self.config):
             raise OutputExists(
                 f"{self.output} was packed from other data or by other settings; use another name "
@@ -94,7 +95,7 @@ class Packing:
         """Return the minutes of each network of the pool, whichever run trained it."""
         settings = self.config.pool.model_copy(update={"size": 1}).model_dump_json()
         seen = (self.source.train.fingerprint, self.config.holdout, self.config.seed)
-        name = work_name("minutes", *seen, settings, kind_of(choose_device(self.device)))
+        name = entry_name("minutes", *seen, settings, kind_of(choose_device(self.device)))
         return Minutes(self.output.parent / "pool" / f"{name}.json")
 
     def minutes(self) -> dict[str, Spent]:

@@ -9,7 +9,7 @@ from statistics import mean, stdev
 
 from hmnpack.condensing.fitting import REPORT_EVERY
 from hmnpack.errors import BadSettings
-from hmnpack.evaluation.bench import half_interval
+from hmnpack.evaluation.rows import half_interval
 from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.machine import commit, machine_facts, without_folders
 from hmnpack.runtime.output import write_atomically

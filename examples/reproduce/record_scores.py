@@ -19,13 +19,13 @@ from record import RESULTS, said, write_result
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.evaluation import BUNDLE_ROW, Evaluation, evaluate
-from hmnpack.evaluation.kept import Kept
 from hmnpack.evaluation.run import bench_of, bundle_set
 from hmnpack.evaluation.scores import record, refuse_recording
+from hmnpack.evaluation.trainer import train_row
 from hmnpack.networks.flops import TRAINING, is_counted, layers_of, network_flops
 from hmnpack.page.paper import paper_score
 from hmnpack.runtime.devices import choose_device
-from hmnpack.runtime.kept import work_folder
+from hmnpack.runtime.kept import Store
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
@@ -89,10 +89,10 @@ def _train(
 ) -> None:
     """Train the networks that were asked for, which the work folder then has."""
     bench = bench_of(bundle.manifest, source, config, choose_device(typed.device), said)
-    bench = replace(bench, kept=Kept(work_folder(typed.work)))
+    store = Store(typed.work)
+    store.check_writable()
     sets = [bundle_set(bundle)] * config.repeats
-    for before, index in enumerate(typed.only):
-        bench.trained(BUNDLE_ROW, [index], sets, before=before)
+    train_row(replace(bench, store=store), BUNDLE_ROW, sets, typed.only)
 
 
 def _write(
@@ -100,13 +100,13 @@ def _write(
 ) -> None:
     """Write the result, whose rows are those of the evaluation."""
     headline, *controls = evaluation.rows
-    settings, source = manifest.config, manifest.source
+    source = manifest.source
     write_result(
         RESULTS,
         device=typed.device,
         typed_data=typed.data,
         name=typed.name,
-        recipe=settings.recipe if settings else None,
+        recipe=manifest.recipe,
         seed=typed.seed,
         data=DataFacts(name=typed.label or source.name, fingerprint=source.fingerprint),
         accuracy_mean=headline.accuracy_mean,
@@ -114,7 +114,7 @@ def _write(
         accuracy_ci95=headline.accuracy_ci95,
         networks=headline.networks,
         accuracies=headline.accuracies,
-        protocol=evaluation.score.protocol,
+        protocol=evaluation.config,
         controls=tuple(controls),
         figures={
             "bundle_data_sha256": manifest.data_sha256,

@@ -19,7 +19,7 @@ from hmnpack.bundle import Bundle, read, with_tensors
 from hmnpack.container import container_of, decode
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.result import DataFacts
-from hmnpack.settings import merged
+from hmnpack.settings import merged, recorded_settings, settings_to_record, shape_of_file
 
 
 def main() -> None:
@@ -60,7 +60,10 @@ def stored_as(bundle: Bundle, dtype: Dtype) -> Bundle:
     old = bundle.manifest
     container = container_of(old.container, bundle.tensors)
     container.spec = old.container.model_copy(update={"dtype": dtype})
-    config = old.config and merged(old.config, {"container.dtype": dtype})
+    made = recorded_settings(old)
+    config = made and settings_to_record(
+        merged(made, {"container.dtype": dtype}), shape_of_file(old)
+    )
     return with_tensors(bundle, container.spec, container.stored_tensors(), config=config)
 
 

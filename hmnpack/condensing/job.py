@@ -9,10 +9,12 @@ from hmnpack.condensing.probe import Probe
 from hmnpack.container import Container
 from hmnpack.container.budget import budget_of
 from hmnpack.matching import RealData
+from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
-from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts, storable_class_names
+from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts
 from hmnpack.schema.stages import has_stage
+from hmnpack.settings import settings_to_record
 from hmnpack.sources import Source, Split, normalisation_of
 from hmnpack.version import __version__
 
@@ -77,7 +79,10 @@ class Job:
             container=spec,
             ledger=spec.ledger(),
             budget=budget_of(ipc, spec.classes, spec.image),
-            config=self.config,
+            recipe=self.config.recipe,
+            seed=self.config.seed,
+            holdout=self.config.holdout,
+            config=settings_to_record(self.config, self.source.shape),
             provenance=Provenance(
                 hmnpack=__version__,
                 torch=str(torch.__version__),
@@ -94,5 +99,6 @@ class Job:
             fingerprint=self.source.train.fingerprint,
             train_images=len(self.source.train),
             held_out=len(self.held_out),
-            skipped=self.source.skipped,
+            skipped={"unreadable": self.source.skipped} if self.source.skipped else {},
+            size=self.source.size,
         )

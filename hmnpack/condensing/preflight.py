@@ -8,9 +8,10 @@ from hmnpack.matching import OBJECTIVES, feature_network
 from hmnpack.networks import build_network
 from hmnpack.runtime.ranks import World
 from hmnpack.runtime.seeds import stream
+from hmnpack.schema.class_names import listed_bytes, storable_class_names
 from hmnpack.schema.config import CompressConfig, NetworkConfig
 from hmnpack.schema.container import ContainerSpec
-from hmnpack.schema.manifest import MAX_LISTED, listed_bytes, storable_class_names
+from hmnpack.schema.pruning import MAX_LISTED
 from hmnpack.schema.stages import has_stage, stages_of
 from hmnpack.sources import Source
 

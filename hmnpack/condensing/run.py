@@ -31,7 +31,7 @@ from hmnpack.runtime.progress import Listener, silent
 from hmnpack.runtime.ranks import World, joined
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.stages import has_stage
-from hmnpack.settings import default_recipe, merged, recipe_of
+from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
 from hmnpack.sources import Source, SourceOptions, open_source, seen_and_held_out
 
 
@@ -225,9 +225,10 @@ def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
         )
     spec = plan(run.ipc, classes, image, config.container, over_budget=over)
     refuse_early(config, spec, run.world)
+    settings_to_record(config, source.shape)  # what no file holds is refused before any work
     key = run.key(source, config)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
-    seen, held_out = seen_and_held_out(source.train, config)
+    seen, held_out = seen_and_held_out(source.train, config.holdout, config.seed)
     refuse_settings(config.prune, len(held_out))
     return Job(source, config, spec, seen, held_out)
 

@@ -13,6 +13,8 @@ from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.compare import BYTES_ROW, COUNT_ROW, FLOATS_ROW
 from hmnpack.evaluation.jpeg import jpeg_real
 from hmnpack.evaluation.quality import Quality, choose_quality
+from hmnpack.evaluation.rows import make_row
+from hmnpack.evaluation.trainer import train_row
 from hmnpack.evaluation.whole import whole_row
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.evaluation import ControlRow
@@ -64,7 +66,7 @@ def _as_long(bench: Bench, manifest: Manifest) -> Bench:
 
 
 def _floats(bench: Bench, material: Material) -> Row | None:
-    return _random(bench, material, FLOATS_ROW, material.manifest.budget.ipc)
+    return _random(bench, material, FLOATS_ROW, material.manifest.nearest_ipc)
 
 
 def _count(bench: Bench, material: Material) -> Row | None:
@@ -113,7 +115,7 @@ def _drawn_row(bench: Bench, name: str, make: Make, **figures: Figure) -> Row | 
     sets = [make(generator) for generator in streams]
     if not all(len(images.labels) for images in sets):
         return None
-    return bench.row(name, sets, bench.accuracies(name, sets), **figures)
+    return make_row(config, name, sets, train_row(bench, name, sets), **figures)
 
 
 def random_real(

@@ -9,6 +9,7 @@ from math import ceil
 
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.jpeg import jpeg_real
+from hmnpack.evaluation.trainer import train_row
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.sources import Source, hold_out
@@ -63,7 +64,7 @@ def choose_quality(bench: Bench, source: Source, budget: int) -> Quality:
         made = jpeg_real(kept, source.classes, budget, quality, generator)
         if len(made.labels):
             short = replace(trial, config=_shortened(bench.config, len(made.labels)))
-            (accuracies[quality],) = short.accuracies(f"JPEG quality {quality}", [made])
+            (accuracies[quality],) = train_row(short, f"JPEG quality {quality}", [made])
     if not accuracies:
         return Quality(UNTRIED, 0, {})
     return Quality(max(accuracies, key=lambda one: accuracies[one]), len(held), accuracies)

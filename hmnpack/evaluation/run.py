@@ -15,14 +15,17 @@ from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.checks import fitting_test_split, refuse_rows
 from hmnpack.evaluation.compare import BUNDLE_ROW
 from hmnpack.evaluation.controls import Material, control_rows
-from hmnpack.evaluation.kept import Kept
+from hmnpack.evaluation.protocol import Recorded, recorded
+from hmnpack.evaluation.rows import make_row
+from hmnpack.evaluation.trainer import train_row
 from hmnpack.runtime.devices import choose_device, default_on_cpu
-from hmnpack.runtime.kept import work_folder
+from hmnpack.runtime.kept import Store
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import Row
+from hmnpack.schema.score import Score
 from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, as_seen, open_source
 from hmnpack.training import at_once_on, side_by_side
@@ -37,11 +40,13 @@ class Evaluation:
     Attributes:
         rows: The bundle's row, then the control rows. The bytes row is missing where the budget
             does not hold one JPEG file of every class.
-        score: The bundle's row as a manifest records it, with the protocol as it was followed.
+        score: The bundle's row as a manifest records it.
+        config: The protocol, as it was followed.
     """
 
     rows: tuple[Row, ...]
     score: Score
+    config: EvaluateConfig
 
 
 @default_on_cpu
@@ -73,9 +78,9 @@ def evaluate(  # noqa: PLR0913
             data's accuracies are kept in.
         at_once: Networks of a row that are trained at a time, where the memory takes so many; it
             decides no result but its rounding. None: 1 on a CPU, else all.
-        work: Folder of every network's accuracy, or of how far its training got: what was
-            interrupted goes on, and what is done is not done again. None: nothing is kept.
-        listener: Hears of every epoch; a stage is a row of the table, or the choice of a quality.
+        work: Work directory, which caches every network's accuracy or the state of its training:
+            an interrupted evaluation resumes. None: nothing is cached.
+        listener: Called after every epoch; a stage is a row, or the choice of a quality.
 
     Raises:
         BadData: if the data has no images to test on, or is not of the bundle's shape and classes.
@@ -87,22 +92,27 @@ def evaluate(  # noqa: PLR0913
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
+    if "protocol" in (settings or {}):
+        raise BadSettings("a protocol is what settings start from; name it by `protocol`")
     config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
     most = at_once_on(place, at_once)
     source = open_source(data, source_options, listener)
     if config.held_out:
         source = as_seen(bundle.manifest, source)
-    kept = None if work is None else Kept(work_folder(Path(work)))
+    store = None if work is None else Store(Path(work))
+    if store is not None:
+        store.check_writable()
     bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)
-    bench = replace(bench, kept=kept)
+    bench = replace(bench, store=store)
+    protocol_used = recorded(bench.config, bundle.manifest)  # before any training
     own = bundle_set(bundle)
     sets = [own] * bench.config.repeats
-    accuracies = bench.accuracies(BUNDLE_ROW, sets)
-    score = score_of(bench, source, own, accuracies)
+    accuracies = train_row(bench, BUNDLE_ROW, sets)
+    score = _score(bench, source, protocol_used, len(own.labels), accuracies)
     material = Material(source, bundle.manifest, source_options.cache_root)
-    rows = (bench.row(BUNDLE_ROW, sets, accuracies), *control_rows(bench, material))
-    return Evaluation(rows, score)
+    row = make_row(bench.config, BUNDLE_ROW, sets, accuracies)
+    return Evaluation((row, *control_rows(bench, material)), score, bench.config)
 
 
 def _base(
@@ -135,7 +145,7 @@ def bench_of(
         source: The data set; rows are tested on its test split.
         config: The protocol that was asked for.
         device: Where to train.
-        listener: Hears of every epoch.
+        listener: Called after every epoch.
         at_once: Networks of a row that are trained at a time; None: all.
 
     Raises:
@@ -167,22 +177,20 @@ def protocol_for(config: EvaluateConfig, names: tuple[str, ...]) -> EvaluateConf
     return config.model_copy(update={"train": config.train.model_copy(update={"augment": kept})})
 
 
-def score_of(
-    bench: Bench, source: Source, images: TrainingSet, accuracies: Sequence[float]
+def _score(
+    bench: Bench, source: Source, protocol: Recorded, images: int, accuracies: Sequence[float]
 ) -> Score:
-    """Return what a manifest records of networks that were trained on a bundle's images.
-
-    Args:
-        bench: What they had in common.
-        source: The data set, with the test split that the bench has.
-        images: The bundle's.
-        accuracies: Of every network, in percent.
-    """
+    """Return what a manifest records of networks that were trained on a bundle's images."""
+    config = bench.config
     return Score(
-        protocol=bench.config,
+        protocol=protocol.name,
+        config=protocol.changes,
+        network=config.network.name,
+        seed=config.seed,
         data=source.name,
+        held_out=config.held_out,
         fingerprint=source.test.fingerprint if source.test else "",
-        images=len(images.labels),
+        images=images,
         accuracies=tuple(accuracies),
     )
 

@@ -1,30 +1,22 @@
 """The whole data's row, whose networks are trained once for all bundles of a data set.
 
-What is kept are accuracies, one small file for each network, named by everything that decides it.
-A cache that cannot be read or written never stops the work.
+They are cached beside the data, without which the work goes on.
 """
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 
-from hmnpack.errors import HmnError
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.compare import WHOLE_ROW
-from hmnpack.evaluation.kept import accuracy_text, read_accuracy
-from hmnpack.networks import library_version
-from hmnpack.runtime.devices import kind_of
-from hmnpack.runtime.kept import work_name
-from hmnpack.runtime.output import write_atomically
+from hmnpack.evaluation.rows import make_row
+from hmnpack.evaluation.trainer import train_row
+from hmnpack.runtime.kept import Store
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, normalisation_of
 
 MOST_EPOCHS = 300
 """Epochs on the whole data at most: the 2,000 that the paper trains on a few hundred images would
 take days, and would make another row for every budget."""
-
-_KIND = "whole-4"
-"""To be raised when training, or a file's layout, changes."""
 
 
 def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
@@ -36,42 +28,28 @@ def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
     Args:
         bench: What the rows have in common.
         source: The data set, with the test split that the bench has.
-        cache_root: Folder of everything that can be made again; ``accuracies/`` in it is used.
+        cache_root: Folder of everything that can be made again; ``accuracies/`` in it is used, or
+            the bench's store where that cannot be written to.
+
+    Raises:
+        Diverged: if a training fails.
     """
-    bench = _of_the_data(bench, source)
+    bench = replace(_of_the_data(bench, source), store=_store_of(bench, cache_root))
     train = source.train
-    one = TrainingSet(train.images, train.labels, 4 * train.images.numel())
+    one = TrainingSet(train.images, train.labels, 4 * train.images.numel(), train.fingerprint)
     sets = [one] * bench.config.repeats
-    folder, indices = cache_root / "accuracies", range(bench.config.repeats)
-    paths = [folder / f"{_name(bench, source, index)}.json" for index in indices]
-    found = {index: kept for index in indices if (kept := read_accuracy(paths[index])) is not None}
-    missing = [index for index in indices if index not in found]
-    for group in bench.groups(missing, sets):
-        made = bench.trained(WHOLE_ROW, group, sets, before=len(found))
-        for index, accuracy in zip(group, made, strict=True):
-            _write(paths[index], accuracy)
-            found[index] = accuracy
-    return bench.row(WHOLE_ROW, sets, [found[index] for index in indices])
+    return make_row(bench.config, WHOLE_ROW, sets, train_row(bench, WHOLE_ROW, sets))
 
 
 def _of_the_data(bench: Bench, source: Source) -> Bench:
+    """Return the bench with nothing of the bundle in it, and its images named by fingerprint."""
     train = bench.config.train
     epochs = min(train.epochs, MOST_EPOCHS)
     config = bench.config.model_copy(update={"train": train.model_copy(update={"epochs": epochs})})
-    return replace(bench, config=config, normalisation=normalisation_of(source.train))
+    test = replace(bench.test, identity=source.test.fingerprint if source.test else "")
+    return replace(bench, config=config, normalisation=normalisation_of(source.train), test=test)
 
 
-def _name(bench: Bench, source: Source, index: int) -> str:
-    """Return the name of a network's file, by everything that decides its accuracy."""
-    config = bench.config
-    test = source.test.fingerprint if source.test else ""
-    protocol = config.network.model_dump_json(), config.train.model_dump_json(), config.min_steps
-    data = len(source.classes), source.train.fingerprint, test
-    versions = library_version(config.network)
-    return work_name(_KIND, kind_of(bench.device), *data, *protocol, config.seed, index, *versions)
-
-
-def _write(path: Path, accuracy: float) -> None:
-    with contextlib.suppress(OSError, HmnError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, accuracy_text(accuracy), force=True)
+def _store_of(bench: Bench, cache_root: Path) -> Store:
+    shared = Store(cache_root / "accuracies", optional=True)
+    return shared if bench.store is None or shared.is_writable() else bench.store

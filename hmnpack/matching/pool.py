@@ -17,17 +17,24 @@ from hmnpack.errors import BadSettings
 from hmnpack.matching.data import RealData
 from hmnpack.networks import FeatureNetwork, build_network
 from hmnpack.runtime.devices import kind_of
-from hmnpack.runtime.kept import read_if_there, work_folder, work_name, write_state
+from hmnpack.runtime.kept import Entry, Store
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, PoolConfig
-from hmnpack.training import at_once_on, groups_of, train_together, within_memory
-from hmnpack.training.loop import TrainState, read_training
+from hmnpack.training import (
+    at_once_on,
+    groups_of,
+    saving,
+    train_together,
+    training_in,
+    within_memory,
+)
+from hmnpack.training.loop import TrainState
 
 Weights = dict[str, Tensor]
 
-_KIND = "pool-3"
-"""To be raised when training leads to other weights, or a file's layout changes."""
+_KIND = "pool-4"
+"""To be raised when training leads to other weights, or their layout changes."""
 
 
 class Pool:
@@ -58,6 +65,10 @@ class Pool:
     def trained(self, index: int) -> FeatureNetwork:
         """Return a network as it was after its training."""
         return self._trained[index]
+
+    def initial(self, index: int) -> Weights:
+        """Return the weights of a network as they were before its training, by name."""
+        return self._initial[index]
 
     @torch.no_grad()
     def between(self, index: int, part: float) -> FeatureNetwork:
@@ -90,32 +101,35 @@ def pool_of(  # noqa: PLR0913
 ) -> Pool:
     """Return the pool of a data set, from the cache or trained and cached now.
 
-    Networks whose training was interrupted go on at the epoch that they had reached. On an
-    accelerator all that are missing are trained at once, if none is ahead of the others.
+    A network whose training was interrupted resumes at the epoch that it had reached. On an
+    accelerator all that are missing are trained at once, unless one is ahead of the others.
 
     Args:
         data: The real images.
         config: Number of networks, architecture, training.
         seed: Seed of the run; network i has streams of its own.
         folder: The cache; files are named by what their weights depend on.
-        listener: Hears of every epoch.
+        listener: Called after every epoch.
         after_epoch: Called when an epoch's state is safe on disk; it may raise to stop.
         at_once: Networks that are trained at a time; None: 1 on a CPU, else all.
+
+    Raises:
+        BadSettings: if a network gives no features, the cache cannot be written, or the state of
+            an unfinished training cannot be read.
     """
-    key = _key(data, config, seed)
+    store, facts = Store(folder), _facts(data, config, seed)
     members = [
         _Member(
             index,
             _untrained(data, config.network, stream(seed, "pool", index)),
-            folder / f"{key}-{index}.pt",
+            store.entry(_KIND, *facts, index),
         )
         for index in range(config.size)
     ]
     initial = [_weights_of(member.network) for member in members]
-    trained = [member.load() for member in members]
-    missing = [member for member, done in zip(members, trained, strict=True) if not done]
+    missing = [member for member in members if not member.load()]
     if missing:
-        work_folder(folder)
+        store.check_writable()
     training = _Training(data, config, seed, listener, after_epoch)
     for some in groups_of(missing, at_once_on(data.device, at_once)):
         within_memory(some, training.of)
@@ -148,24 +162,21 @@ def feature_network(network: nn.Module, config: NetworkConfig) -> FeatureNetwork
 
 @dataclass(frozen=True)
 class _Member:
-    """A network of the pool, and where it goes.
+    """A network of the pool.
 
     Attributes:
         index: Its number.
         network: Untrained at first.
-        path: The file of its trained weights; beside it that of an unfinished training.
+        entry: Where its trained weights are cached.
     """
 
     index: int
     network: FeatureNetwork
-    path: Path
+    entry: Entry
 
     def load(self) -> bool:
-        """Give the network the weights of its file; return whether it was there, and readable."""
-        try:
-            weights = read_if_there(self.path)
-        except BadSettings:
-            return False
+        """Give the network its cached weights; return whether there are any."""
+        weights = self.entry.value()
         if weights is not None:
             self.network.load_state_dict(weights)
         return weights is not None
@@ -174,11 +185,6 @@ class _Member:
     def name(self) -> str:
         """Name of its training and of that training's random streams."""
         return f"pool network {self.index + 1}"
-
-    @property
-    def unfinished(self) -> Path:
-        """The file of a training that is under way."""
-        return self.path.with_suffix(".part")
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,13 @@ class _Training:
     after_epoch: Callable[[], None]
 
     def of(self, members: Sequence[_Member]) -> Sequence[_Member]:
-        """Train some networks from where they are, and write them."""
+        """Train some networks from where they are, and cache their weights."""
+        save = saving([member.entry for member in members], seconds=0)
+
+        def on_epoch(which: slice, states: list[TrainState]) -> None:
+            save(which, states)
+            self.after_epoch()
+
         train_together(
             [member.network for member in members],
             [(self.data.images, self.data.labels)] * len(members),
@@ -201,19 +213,13 @@ class _Training:
             seed=self.seed,
             names=[member.name for member in members],
             min_steps=self.config.min_steps,
-            resume=[read_training(member.unfinished, self.data.device) for member in members],
-            on_epoch=lambda which, states: self._keep(members[which], states),
+            resume=[training_in(member.entry, self.data.device) for member in members],
+            on_epoch=on_epoch,
             listener=self.listener,
         )
         for member in members:
-            write_state(member.path, member.network.state_dict())
-            member.unfinished.unlink(missing_ok=True)
+            member.entry.finish(member.network.state_dict())
         return members
-
-    def _keep(self, members: Sequence[_Member], states: Sequence[TrainState]) -> None:
-        for member, state in zip(members, states, strict=True):
-            write_state(member.unfinished, vars(state))
-        self.after_epoch()
 
 
 def _weights_of(network: nn.Module) -> Weights:
@@ -221,7 +227,10 @@ def _weights_of(network: nn.Module) -> Weights:
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
-def _key(data: RealData, config: PoolConfig, seed: int) -> str:
-    # The size of the pool is left out: network i is the same in a larger pool.
+def _facts(data: RealData, config: PoolConfig, seed: int) -> tuple[object, ...]:
+    """Return what decides the weights of every network, but its number.
+
+    The size of the pool is left out: network i is the same in a larger pool.
+    """
     settings = config.model_copy(update={"size": 1}).model_dump_json()
-    return work_name(_KIND, data.fingerprint, settings, seed, kind_of(data.device))
+    return data.fingerprint, settings, seed, kind_of(data.device)

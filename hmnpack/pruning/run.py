@@ -29,8 +29,9 @@ from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import BY_MARGIN, PruneConfig
 from hmnpack.schema.container import ContainerSpec
-from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
-from hmnpack.settings import merged
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.pruning import BetaScore, Pruning
+from hmnpack.settings import difference, merged, recordable
 from hmnpack.sources import Source, SourceOptions, Split, open_source, seen_and_held_out_by
 from hmnpack.training import at_once_on, side_by_side
 
@@ -76,14 +77,14 @@ def prune(  # noqa: PLR0913
         source_options: How ``data`` is opened, where it is a string.
         at_once: Networks that each rank trains at a time, where the memory takes so many; it
             decides no result but its rounding. None: 1 on a CPU, else all.
-        work: Folder that keeps what each training gave: what was interrupted goes on after the last
-            one that ended. None: nothing is kept.
+        work: Work directory, which caches what each training gives: an interrupted call resumes
+            after the last one that ended. None: nothing is cached.
         listener: Hears of every epoch, in stages ``margins`` and ``pruning``.
 
     Raises:
         BadSettings: if there is nothing to prune, the strategy lacks what it needs or has what it
-            does not look at, or no network is to be trained at once; or ``work`` cannot be read or
-            written.
+            does not look at, or no network is to be trained at once; or ``work`` cannot be
+            written to.
         BudgetTooSmall: if what all images share is over the budget.
         BadData: if the data is not what the bundle was made from.
         BadBundle: if the file is not a whole bundle.
@@ -117,7 +118,7 @@ def prune(  # noqa: PLR0913
             held_out = _held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)
-            trainings = trainings.kept_in(Path(work), *facts, seed, kind_of(place))
+            trainings = trainings.cached_in(Path(work), *facts, seed, kind_of(place))
         return pruned(
             bundle, ipc, config, seed=seed, device=place, held_out=held_out, trainings=trainings
         )
@@ -202,6 +203,9 @@ def pruned(  # noqa: PLR0913
     keep = counts_to_keep(spec, ipc) if keep is None else fewer_counts(spec, ipc, keep)
     refuse_settings(config, 0 if held_out is None else len(held_out))
     config = _suited(config, made_from.name)
+    changes = recordable(
+        difference(config, PruneConfig(strategy=config.strategy, beta=config.beta))
+    )
     areas, beta = None, config.beta
     scores: tuple[BetaScore, ...] = ()
     if config.strategy in BY_MARGIN:
@@ -221,7 +225,8 @@ def pruned(  # noqa: PLR0913
             areas, rows, config.margin_epochs, config.seeds, bundle.manifest.classes
         )
     pruning = Pruning(
-        config=config,
+        strategy=config.strategy,
+        config=changes,
         seed=seed,
         instances=spec.instances,
         beta=beta,

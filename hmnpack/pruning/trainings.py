@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hmnpack.runtime.kept import read_state, work_folder, work_name, write_state
+from hmnpack.runtime.kept import Entry, Store
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.training import at_once_on, groups_of, within_memory
 
-_KIND = "prune-2"
-"""To be raised when training, or the file's layout, changes."""
+_KIND = "prune-3"
+"""To be raised when training, or what is cached of it, changes."""
 
 Training = Callable[[Sequence[str], Listener], Tensor]
 """Runs the trainings of those names side by side, and returns the numbers of each, one row a
@@ -31,9 +31,11 @@ class Trainings:
             so that whoever keeps it can stop after any training and go on.
         check: Called by every rank after each training, or all that are done at once; it may raise
             to stop.
-        listener: Hears of every epoch.
+        listener: Called after every epoch.
         at_once: Trainings that each rank does at a time, 1 or more, where the memory takes so many;
             None: 1 on a CPU, else all of the rank's.
+        entry: Gives the cache entry of a training by its name, see :meth:`cached_in`; None: nothing
+            is cached.
     """
 
     world: World = ALONE
@@ -41,30 +43,23 @@ class Trainings:
     check: Callable[[], None] = lambda: None
     listener: Listener = silent
     at_once: int | None = None
+    entry: Callable[[str], Entry] | None = None
 
-    def kept_in(self, folder: Path, *facts: object) -> "Trainings":
-        """Return the same, gone on with from a folder's file, which each new training is added to.
+    def cached_in(self, folder: Path, *facts: object) -> "Trainings":
+        """Return the same, each cached in a work directory, so that those that are done are reused.
 
         Args:
-            folder: Of the leader, see :func:`hmnpack.runtime.kept.work_folder`.
-            facts: Texts, numbers and tensors that decide what the trainings give; they name the
-                file.
+            folder: The work directory; the leader's alone is read and written.
+            facts: Texts, numbers and tensors that decide what the trainings give.
 
         Raises:
-            BadSettings: if the folder cannot be written to, or the file not be read.
+            BadSettings: if the directory cannot be written to.
         """
-        path, done = folder / f"{work_name(_KIND, *facts)}.pt", {}
+        store = Store(folder)
         with self.world.leader_first():
-            if self.world.rank == 0 and (work_folder(folder) / path.name).exists():
-                done = read_state(path)
-        done = self.world.of_leader(done)
-
-        def check() -> None:
             if self.world.rank == 0:
-                write_state(path, done)
-            self.check()
-
-        return replace(self, done=done, check=check)
+                store.check_writable()
+        return replace(self, entry=partial(store.entry, _KIND, *facts))
 
     def run(
         self,
@@ -85,7 +80,11 @@ class Trainings:
 
         Returns:
             The numbers of every training, on the CPU.
+
+        Raises:
+            BadSettings: if what a training gave cannot be cached.
         """
+        self.done.update(self._cached([name for name in names if name not in self.done]))
         pending = [name for name in names if name not in self.done]
         most = at_once_on(device, self.at_once)
         before = len(names) - len(pending)
@@ -98,10 +97,27 @@ class Trainings:
                 found[self.world.rank :: self.world.size] = torch.stack(rows)
             self.world.wait()  # sending tensors would time out where a rank waits for hours
             self.world.add([found])  # of each row, all terms but one are 0
-            self.done.update(zip(together, found.cpu(), strict=True))
+            self._finish(dict(zip(together, found.cpu(), strict=True)))
             before += len(together)
             self.check()
         return {name: self.done[name] for name in names}
+
+    def _cached(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """Return what the leader's cache holds of some trainings."""
+        if self.entry is None:
+            return {}
+        entries = {name: self.entry(name) for name in names if self.world.rank == 0}
+        values = {name: entry.value() for name, entry in entries.items()}
+        return self.world.of_leader(
+            {name: value["numbers"] for name, value in values.items() if value is not None}
+        )
+
+    def _finish(self, found: dict[str, Tensor]) -> None:
+        """Take the numbers of trainings that are done; the leader caches them."""
+        self.done.update(found)
+        if self.entry is not None and self.world.rank == 0:
+            for name, numbers in found.items():
+                self.entry(name).finish({"numbers": numbers.clone()})
 
 
 @dataclass(frozen=True)

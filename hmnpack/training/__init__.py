@@ -3,6 +3,7 @@
 from hmnpack.training.batches import LabelledSet
 from hmnpack.training.groups import at_once_on, groups_of, side_by_side, within_memory
 from hmnpack.training.loop import accuracy, train
+from hmnpack.training.resume import saving, training_in
 from hmnpack.training.testing import accuracies
 from hmnpack.training.together import OnBatches, OnEpochs, train_together
 
@@ -14,8 +15,10 @@ __all__ = [
     "accuracy",
     "at_once_on",
     "groups_of",
+    "saving",
     "side_by_side",
     "train",
     "train_together",
+    "training_in",
     "within_memory",
 ]

@@ -11,7 +11,6 @@ Shape legend: N images, K classes, C channels, H height, W width.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hmnpack.augment import apply, cutmix, draw, normalise
 from hmnpack.errors import Diverged
 from hmnpack.runtime.devices import autocast
-from hmnpack.runtime.kept import read_if_there
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.runtime.seeds import seeded, stream
 from hmnpack.schema.config import Precision, TrainConfig
@@ -255,16 +253,6 @@ def state_of(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -
         {name: value.detach().clone() for name, value in network.state_dict().items()},
         {name: value.clone() for name, value in buffers.items() if value is not None},
     )
-
-
-def read_training(path: Path, device: torch.device) -> TrainState | None:
-    """Return the state that a file holds (its attributes, as a dictionary), if there is a file.
-
-    Raises:
-        BadSettings: if it cannot be read.
-    """
-    state = read_if_there(path, device)
-    return None if state is None else TrainState(**state)
 
 
 def restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainState) -> None:

@@ -31,6 +31,7 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.settings import recorded_settings
 from hmnpack.training import train_together
 
 PLACE = f"{device.NAME}:0"
@@ -243,7 +244,7 @@ def check_networks_with_batch_norm_go_side_by_side():
 def check_costs_are_estimated():
     manifest = packed("cpu", "planned").manifest
     place = choose_device(PLACE)
-    assert planned_stages(manifest.config, manifest.container, 60, place, ipc=4)
+    assert planned_stages(recorded_settings(manifest), manifest.container, 60, place, ipc=4)
 
 
 def check_steps_do_not_wait_for_the_device():

@@ -16,6 +16,7 @@ from hmnpack.runtime.progress import silent
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.stages import Stage
+from hmnpack.settings import recorded_settings
 from hmnpack.sources import SourceOptions, normalisation_of, tensor_source
 
 LABELS = torch.arange(3).repeat_interleave(20)
@@ -70,7 +71,7 @@ def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spi
     calls = spied(objectives, "targets_of")
     bundle = packed({})
     ((_, _, targets),) = calls
-    spec, config = bundle.manifest.container, bundle.manifest.config
+    spec, config = bundle.manifest.container, recorded_settings(bundle.manifest)
     container = new_container(spec, config.container, stream(7, "container"))
     adam = torch.optim.Adam(container.parameters(), betas=(0.9, 0.99))
     for step in range(6):
@@ -157,7 +158,7 @@ def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
 def test_each_objective_has_its_settings_and_the_seed(packed, spied):
     calls = spied(objectives, "Match")
     few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}
-    config = packed(few).manifest.config
+    config = recorded_settings(packed(few).manifest)
     assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
 
 

@@ -16,7 +16,10 @@ from hmnpack.evaluation import (
     protocol_for,
     refuse_network,
 )
-from hmnpack.evaluation.bench import Bench, half_interval
+from hmnpack.evaluation.bench import Bench
+from hmnpack.evaluation.protocol import followed
+from hmnpack.evaluation.rows import half_interval, make_row
+from hmnpack.evaluation.trainer import equal_groups, train_row
 from hmnpack.runtime.progress import silent
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, NetworkConfig
 from hmnpack.schema.container import ImageShape
@@ -70,13 +73,9 @@ def test_the_interval_of_a_mean():
     assert half_interval([60.0]) is None
 
 
-def test_a_row_says_mean_deviation_and_interval(source, config):
-    test = TrainingSet(source.test.images, source.test.labels, 1)
-    same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
-    bench = Bench(config, same, 3, source.image, test, torch.device("cpu"), silent)
-    row = bench.row(
-        "row", [TrainingSet(torch.zeros(n, 1), torch.zeros(n), n) for n in (6, 8)], [60, 62]
-    )
+def test_a_row_says_mean_deviation_and_interval(config):
+    sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), n) for n in (6, 8)]
+    row = make_row(config, "row", sets, [60, 62])
     assert (row.images, row.networks, row.figures["bytes"]) == (7, 2, 7)
     assert (row.accuracy_mean, row.accuracy_std) == (61, pytest.approx(2**0.5))
     assert row.accuracy_ci95 == pytest.approx(12.706, rel=1e-4)
@@ -90,7 +89,7 @@ def test_the_score(found, source, config):
     assert found.score.data == "shades"
     assert found.score.fingerprint == source.test.fingerprint
     assert found.score.images == 12
-    assert found.score.protocol == config
+    assert found.config == config
 
 
 def test_the_quality_is_chosen_on_held_out_images_and_recorded(found, heard):
@@ -155,24 +154,29 @@ def test_trained_at_once_the_numbers_are_the_same(found, source, shades_bundle, 
     assert heard[:8] == [(BUNDLE_ROW, done, 16) for done in range(2, 17, 2)]
 
 
-def test_networks_of_as_many_images_go_together(source, config, monkeypatch):
-    test = TrainingSet(source.test.images, source.test.labels, 1)
-    same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
-    given = (config, same, 3, source.image, test, torch.device("cpu"), silent)
+def test_networks_of_as_many_images_go_together(source, config):
     sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), 0) for n in (6, 9, 6, 6, 9)]
-    groups = {n: Bench(*given, n).groups(range(5), sets) for n in (1, 2, None)}
+    groups = {n: equal_groups(range(5), sets, n) for n in (1, 2, None)}
     assert groups[1] == [(0,), (2,), (3,), (1,), (4,)]
     assert groups[2] == [(0, 2), (3,), (1, 4)]
     assert groups[None] == [(0, 2, 3), (1, 4)]
-    called = []
 
-    def trained(bench, row, group, sets, *, before):
-        called.append(before)
-        return [float(index) for index in group]
 
-    monkeypatch.setattr(Bench, "trained", trained)
-    assert Bench(*given, 2).accuracies("row", sets) == [0, 1, 2, 3, 4]
-    assert called == [0, 2, 3]
+def test_networks_of_different_sizes_come_in_the_order_of_their_sets(source, config):
+    """Those of as many images are trained first, the listener counts on."""
+    test = TrainingSet(source.test.images, source.test.labels, 1)
+    same, heard = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3), []
+
+    def hear(stage, done, total, **facts):
+        heard.append((done, total))
+
+    given = (config, same, 3, source.image, test, torch.device("cpu"))
+    images, labels = source.train.images, source.train.labels
+    sets = [TrainingSet(images[:n], labels[:n], 0) for n in (6, 9, 6)]
+    found = train_row(Bench(*given, hear, 2), "row", sets)
+    assert heard == [(done, 24) for done in (*range(2, 17, 2), *range(17, 25))]
+    alone = [train_row(Bench(*given, silent), "row", sets, [index]) for index in range(3)]
+    assert found == pytest.approx([accuracy for (accuracy,) in alone], abs=1e-9)
 
 
 def test_where_the_memory_is_too_small_fewer_go_at_once(found, source, shades_bundle, alone):
@@ -185,7 +189,7 @@ def test_where_the_memory_is_too_small_fewer_go_at_once(found, source, shades_bu
         train_together(networks, *given, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hmnpack.evaluation.bench.train_together", train)
+        patch.setattr("hmnpack.evaluation.trainer.train_together", train)
         given = {"device": "cpu", "at_once": 2, "listener": lambda *a, **_: heard.append(a)}
         again = evaluate(shades_bundle(source), source, alone, **given)
     assert sizes == [2, 1, 1]
@@ -260,9 +264,12 @@ class TestSettings:
     def test_single_ones_over_a_config(self, source, shades_bundle, config, found):
         bundle = shades_bundle(source)
         short = {"train": {"epochs": 2}, "controls": False}
-        score = evaluate(bundle, source, config, settings=short, device="cpu").score
+        found = evaluate(bundle, source, config, settings=short, device="cpu")
         train = config.train.model_copy(update={"epochs": 2})
-        assert score.protocol == config.model_copy(update={"train": train, "controls": False})
+        assert found.config == config.model_copy(update={"train": train, "controls": False})
+        assert followed(found.score, 1, bundle.manifest) == found.config
+        with pytest.raises(BadSettings, match="a protocol is what settings start from"):
+            evaluate(bundle, source, settings={"protocol": "paper"})
         with pytest.raises(BadSettings, match=r"unknown setting 'epochs'; did you mean train.ep"):
             evaluate(bundle, source, settings={"epochs": 2})
 
@@ -295,24 +302,6 @@ def test_the_spec_is_of_the_source(source):
 
 
 class TestWhatIsStored:
-    OLD = EvaluateConfig(controls=True, jpeg_quality=75).model_dump(mode="json")
-
-    def test_an_old_protocol_is_read_and_written_as_it_was(self):
-        """Files that are there must come out of a rewrite with the same bytes."""
-        assert list(self.OLD) == [
-            *("network", "train", "repeats", "seed", "controls", "jpeg_quality", "min_steps")
-        ]
-        read = EvaluateConfig.model_validate(self.OLD)
-        assert read.control_rows == ("floats", "bytes")
-        assert read.model_dump(mode="json") == self.OLD
-
-    def test_a_new_protocol_says_no_more_than_an_old_one(self):
-        """So that readers of before take it."""
-        assert set(EvaluateConfig().model_dump()) <= set(self.OLD)
-        assert EvaluateConfig.model_validate_json(EvaluateConfig().model_dump_json()) == (
-            EvaluateConfig()
-        )
-
     def test_rows_are_kept(self):
         given = EvaluateConfig(rows=("count",))
         assert given.control_rows == ("count",)

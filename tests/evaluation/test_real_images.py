@@ -86,12 +86,12 @@ class TestQuality:
         seen = []
         worth = {5: 30.0, 10: 40.0, 20: 60.0, 30: 70.0, 50: 70.0, 75: 50.0}
 
-        def accuracies(bench, row, sets):
+        def train_row(bench, row, sets):
             (images,) = sets
             seen.append((bench, images))
             return [worth[int(row.split()[-1])]]
 
-        monkeypatch.setattr(Bench, "accuracies", accuracies)
+        monkeypatch.setattr("hmnpack.evaluation.quality.train_row", train_row)
         return seen
 
     def test_the_first_of_the_best_is_taken(self, bench, source, trials):

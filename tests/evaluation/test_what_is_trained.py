@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from hmnpack.errors import BadSettings
-from hmnpack.evaluation import BYTES_ROW, COUNT_ROW, FLOATS_ROW, evaluate
-from hmnpack.evaluation import bench as bench_module
+from hmnpack.evaluation import BYTES_ROW, COUNT_ROW, FLOATS_ROW, evaluate, trainer
 from hmnpack.evaluation.jpeg import jpeg
 from hmnpack.evaluation.run import bench_of
 from hmnpack.runtime.progress import silent
@@ -19,14 +18,14 @@ from hmnpack.sources.types import split_of
 @pytest.fixture
 def trained(monkeypatch):
     """Name, first weights and images of every network that is trained."""
-    seen, real = [], bench_module.train_together
+    seen, real = [], trainer.train_together
 
     def spy(networks, sets, *given, names, **named):
         for name, network, (images, _) in zip(names, networks, sets, strict=True):
             seen.append((name, network.classifier.weight.detach().clone(), images))
         return real(networks, sets, *given, names=names, **named)
 
-    monkeypatch.setattr(bench_module, "train_together", spy)
+    monkeypatch.setattr(trainer, "train_together", spy)
     return seen
 
 
@@ -52,14 +51,14 @@ def test_networks_differ_and_so_do_random_images(source, shades_bundle, config, 
 def test_the_row_of_the_same_number_has_the_counts_of_each_class(
     source, bundle_of, images, config, monkeypatch
 ):
-    seen, real = {}, bench_module.train_together
+    seen, real = {}, trainer.train_together
 
     def spy(networks, sets, *given, names, **named):
         counts = (torch.bincount(labels).tolist() for _, labels in sets)
         seen.update(zip(names, counts, strict=True))
         return real(networks, sets, *given, names=names, **named)
 
-    monkeypatch.setattr(bench_module, "train_together", spy)
+    monkeypatch.setattr(trainer, "train_together", spy)
     spec = images(classes=3, instances=(5, 1, 3), image=source.image)
     bundle = bundle_of(spec, classes=source.classes)
     rows = config.model_copy(update={"rows": ("floats", "count"), "repeats": 1})

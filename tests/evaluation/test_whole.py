@@ -8,9 +8,11 @@ import torch
 from hmnpack.evaluation import FLOATS_ROW, WHOLE_ROW, TrainingSet, below_whole, over_random
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.whole import whole_row
+from hmnpack.runtime.kept import Store
 from hmnpack.runtime.progress import silent
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Row
+from hmnpack.training import saving
 
 
 @pytest.fixture
@@ -22,16 +24,14 @@ def bench(source, config):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The benches of the networks that are trained; each is a point better than the one before."""
+    """The networks that are trained, by name, and their normalisations; all without a step."""
     seen = []
 
-    def trained(bench, row, group, sets, *, before):
-        assert (row, {len(sets[index].labels) for index in group}) == (WHOLE_ROW, {60})
-        first = len(seen) + 1
-        seen.extend([bench] * len(group))
-        return [50.0 + first + place for place in range(len(group))]
+    def train(networks, sets, *given, names, normalisation, **more):
+        assert {len(labels) for _, labels in sets} == {60}
+        seen.extend((name, normalisation) for name in names)
 
-    monkeypatch.setattr(Bench, "trained", trained)
+    monkeypatch.setattr("hmnpack.evaluation.trainer.train_together", train)
     return seen
 
 
@@ -41,38 +41,21 @@ def changed(bench, **changes):
     return replace(bench, config=bench.config.model_copy(update={"train": train, **changes}))
 
 
-def test_it_is_trained_once(bench, source, trained, tmp_path):
+def test_whole_row_is_trained_once(bench, source, trained, tmp_path):
     first = whole_row(bench, source, tmp_path)
-    assert (first.name, first.accuracy_mean, first.networks) == (WHOLE_ROW, 51.5, 2)
+    assert (first.name, first.networks) == (WHOLE_ROW, 2)
     other_bundle = replace(bench, normalisation=Normalisation(mean=(0.5,) * 3, std=(0.1,) * 3))
     assert whole_row(other_bundle, source, tmp_path) == first
-    assert len(trained) == 2
-    mean = torch.tensor(trained[0].normalisation.mean)
+    assert [name for name, _ in trained] == [f"evaluate/{WHOLE_ROW}/{index}" for index in range(2)]
+    mean = torch.tensor(trained[0][1].mean)
     torch.testing.assert_close(mean, source.train.images.float().mean((0, 2, 3)) / 255)
 
 
-def test_those_that_are_missing_are_trained_at_once(bench, source, trained, tmp_path):
-    whole_row(changed(bench, repeats=1), source, tmp_path)
-    groups = []
-    original = Bench.trained
-
-    def counted(bench, row, group, sets, *, before):
-        groups.append((tuple(group), before))
-        return original(bench, row, group, sets, before=before)
-
-    trained_by = replace(changed(bench, repeats=6), at_once=3)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Bench, "trained", counted)
-        row = whole_row(trained_by, source, tmp_path)
-    assert groups == [((1, 2, 3), 1), ((4, 5), 4)]
-    assert row.accuracy_mean == 53.5
-    assert len(list((tmp_path / "accuracies").iterdir())) == 6
-
-
 def test_more_networks_are_added(bench, source, trained, tmp_path):
-    whole_row(bench, source, tmp_path)
-    assert whole_row(changed(bench, repeats=3), source, tmp_path).accuracy_mean == 52
-    assert len(trained) == 3
+    first = whole_row(bench, source, tmp_path)
+    row = whole_row(changed(bench, repeats=3), source, tmp_path)
+    assert row.accuracies[:2] == first.accuracies
+    assert len(trained) == row.networks == 3
 
 
 @pytest.mark.parametrize(
@@ -104,21 +87,57 @@ def test_many_epochs_are_300_for_all_budgets(bench, source, trained, tmp_path):
     assert len(trained) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"accuracy": "high"}', '{"accuracy": 101}'])
-def test_a_broken_file_is_written_again(bench, source, trained, tmp_path, text):
+@pytest.mark.parametrize("data", [b"", b"nonsense"])
+def test_a_damaged_file_is_written_again(bench, source, trained, tmp_path, data):
     once = changed(bench, repeats=1)
-    whole_row(once, source, tmp_path)
+    first = whole_row(once, source, tmp_path)
     (path,) = (tmp_path / "accuracies").iterdir()
-    path.write_text(text)
+    path.write_bytes(data)
     for _ in range(2):
-        assert whole_row(once, source, tmp_path).accuracy_mean == 52
+        assert whole_row(once, source, tmp_path) == first
     assert len(trained) == 2
 
 
 def test_a_cache_that_cannot_be_written_stops_nothing(bench, source, trained, tmp_path):
     blocked = tmp_path / "a file"
     blocked.write_text("")
-    assert whole_row(bench, source, blocked).accuracy_mean == 51.5
+    assert whole_row(bench, source, blocked).networks == 2
+    assert len(trained) == 2
+
+
+def test_a_work_directory_serves_where_the_cache_cannot_be_written(
+    bench, source, trained, tmp_path
+):
+    blocked, work = tmp_path / "a file", tmp_path / "work"
+    blocked.write_text("")
+    own = replace(bench, store=Store(work))
+    first = whole_row(own, source, tmp_path / "cache")
+    assert not work.exists()
+    assert whole_row(own, source, blocked) == first
+    assert len(list(work.iterdir())) == 2
+    assert whole_row(own, source, blocked) == first
+    assert len(trained) == 4
+
+
+def test_an_interrupted_training_resumes(bench, source, monkeypatch, tmp_path):
+    """Also without a work directory: on all the data it takes longest."""
+    monkeypatch.setattr(
+        "hmnpack.evaluation.trainer.saving", lambda entries: saving(entries, seconds=0)
+    )
+    once, epochs = changed(bench, repeats=1), []
+
+    def stop(stage, done, total, **facts):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        whole_row(replace(once, listener=stop), source, tmp_path)
+    found = whole_row(
+        replace(once, listener=lambda _, done, *a, **k: epochs.append(done)), source, tmp_path
+    )
+    assert epochs == list(range(3, 9))
+    assert found == whole_row(once, source, tmp_path / "another")
+    assert [path.suffix for path in (tmp_path / "accuracies").iterdir()] == [".pt"]
 
 
 def test_it_really_learns(bench, source, tmp_path):

@@ -174,7 +174,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     assert result.controls == found.rows[1:]
     assert result.figures["protocol"] == "short"
     assert result.accuracies == found.score.accuracies
-    assert result.protocol == found.score.protocol
+    assert result.protocol == found.config
     spent = json.loads((shipped / "p1-fast.json").read_text())["figures"]
     minutes = spent["processor_minutes_pool"] + spent["processor_minutes_after_pool"]
     assert result.figures["processor_minutes_packing"] == round(minutes, 1)

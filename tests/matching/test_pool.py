@@ -5,17 +5,26 @@ import torch
 
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.matching import pool_of
-from hmnpack.matching.pool import _untrained
+from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import stream
 from hmnpack.training import train
 
 
+def final(pool):
+    """Return the trained weights of every network, by name."""
+    return [pool.trained(index).state_dict() for index in range(len(pool))]
+
+
+def initial(pool):
+    return [pool.initial(index) for index in range(len(pool))]
+
+
 def same(first, second):
-    pairs = zip(first._trained, second._trained, strict=True)
     return all(
-        torch.equal(a, b)
-        for one, other in pairs
-        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+        torch.equal(one[name], other[name])
+        for of in (initial, final)
+        for one, other in zip(of(first), of(second), strict=True)
+        for name in one
     )
 
 
@@ -24,7 +33,7 @@ def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_pat
     first = pool_of(real, pool_config, 0, tmp_path, lambda *facts, **_: epochs.append(facts))
     assert len(first) == 2
     assert len(epochs) == 4
-    weights = [network.blocks[0].conv.weight for network in first._trained]
+    weights = [network["blocks.0.conv.weight"] for network in final(first)]
     assert not torch.equal(*weights)
     assert same(first, pool_of(real, pool_config, 0, tmp_path, lambda *_, **__: pytest.fail()))
 
@@ -32,9 +41,14 @@ def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_pat
 def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_config, tmp_path):
     config = pool_config.model_copy(update={"min_steps": 13})  # of 6 an epoch
     pool = pool_of(real, config, 5, tmp_path)
-    assert not torch.equal(*(start["classifier.weight"] for start in pool._initial))
-    for index, (start, found) in enumerate(zip(pool._initial, pool._trained, strict=True)):
-        network = _untrained(real, config.network, stream(5, "pool", index))
+    assert not torch.equal(*(start["classifier.weight"] for start in initial(pool)))
+    for index, (start, found) in enumerate(zip(initial(pool), final(pool), strict=True)):
+        network = build_network(
+            config.network,
+            classes=real.classes,
+            image=real.shape,
+            generator=stream(5, "pool", index),
+        )
         for name, value in network.state_dict().items():
             assert torch.equal(value, start[name])
         train(
@@ -47,7 +61,7 @@ def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_conf
             name=f"pool network {index + 1}",
         )
         for name, value in network.state_dict().items():
-            torch.testing.assert_close(value, found.state_dict()[name], rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(value, found[name], rtol=1e-4, atol=1e-6)
 
 
 def test_what_decides_a_network_decides_its_file(real, pool_config, tmp_path):
@@ -84,8 +98,8 @@ def test_an_interrupted_network_goes_on_where_it_was(real, pool_config, tmp_path
 
 def alike(first, second):
     """Up to the rounding of sums that are added in another order."""
-    for one, other in zip(first._trained, second._trained, strict=True):
-        torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=1e-3, atol=1e-5)
+    for one, other in zip(final(first), final(second), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_trained_at_once_they_are_those_of_each_alone(real, pool_config, tmp_path):
@@ -135,12 +149,12 @@ def test_one_that_is_ahead_is_trained_by_itself(real, pool_config, tmp_path):
 
 def test_mixtures_of_weights(real, pool_config, tmp_path):
     pool = pool_of(real, pool_config, 0, tmp_path)
-    for part, expected in ((0.0, pool._trained[1].state_dict()), (1.0, pool._initial[1])):
+    for part, expected in ((0.0, final(pool)[1]), (1.0, pool.initial(1))):
         mixed = pool.between(1, part).state_dict()
         assert all(torch.equal(mixed[name], value) for name, value in expected.items())
     quarter = pool.between(0, 0.25).state_dict()["classifier.weight"]
-    final, initial = pool.trained(0).classifier.weight, pool._initial[0]["classifier.weight"]
-    torch.testing.assert_close(quarter, 0.75 * final + 0.25 * initial)
+    end, start = (weights["classifier.weight"] for weights in (final(pool)[0], pool.initial(0)))
+    torch.testing.assert_close(quarter, 0.75 * end + 0.25 * start)
 
 
 def test_a_network_without_features_is_refused_before_any_training(real, pool_config, tmp_path):
@@ -169,11 +183,24 @@ def test_a_damaged_network_in_the_cache_is_made_again(real, pool_config, tmp_pat
         for name, value in whole.trained(index).state_dict().items():
             assert torch.equal(again.trained(index).state_dict()[name], value)
     assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_damaged_training_is_named(real, pool_config, tmp_path):
+    def stop():
+        raise Paused("now")
+
+    with pytest.raises(Paused):
+        pool_of(real, pool_config, 0, tmp_path, after_epoch=stop)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:99])
+    with pytest.raises(BadSettings, match=f"{path.name} cannot be read; delete it"):
+        pool_of(real, pool_config, 0, tmp_path)
 
 
 def test_a_cache_that_cannot_be_written_is_refused_before_any_training(real, pool_config, tmp_path):
     (tmp_path / "file").touch()
     heard = []
-    with pytest.raises(BadSettings, match="cannot keep work"):
+    with pytest.raises(BadSettings, match="cannot write to the work directory"):
         pool_of(real, pool_config, 3, tmp_path / "file", lambda *a, **_: heard.append(a))
     assert heard == []

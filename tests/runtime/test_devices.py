@@ -8,7 +8,6 @@ import torch
 
 from hmnpack.runtime import devices
 from hmnpack.runtime.devices import wait_for
-from hmnpack.runtime.kept import digest_of, work_name
 from hmnpack.runtime.seeds import seeded, stream
 
 
@@ -38,13 +37,6 @@ def test_apples_generator_is_seeded_and_put_back(monkeypatch):
     assert isinstance(asked[0], int)
     wait_for(mps)
     assert asked[-1] == "waited"
-
-
-def test_names_tell_facts_apart_wherever_one_ends():
-    assert digest_of(1, 10) != digest_of(11, 0)
-    assert digest_of("a", "b") != digest_of("ab")
-    assert work_name("network-1", 100, 1) != work_name("network-1", 10, 1)
-    assert work_name("network-1", 1) == work_name("network-1", 1) != work_name("network-2", 1)
 
 
 def test_free_memory_is_also_what_torch_holds_and_does_not_use(monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 from ablations.scale import Scale
 from hmnpack.bundle import Bundle
 from hmnpack.runtime.devices import choose_device, kind_of
-from hmnpack.runtime.kept import work_name
+from hmnpack.runtime.kept import entry_name
 from hmnpack.runtime.progress import Listener
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import CompressConfig
@@ -68,7 +68,7 @@ class Study:
 
     def name(self, kind: str, *facts: object) -> str:
         """Return the name of a file of the study: other facts, device or versions, another."""
-        return work_name(kind, kind_of(choose_device(self.device)), *facts)
+        return entry_name(kind, kind_of(choose_device(self.device)), *facts)
 
     def config(self, changes: Mapping[str, object]) -> CompressConfig:
         """Return the settings of condensing: the study's own over those typed, scaled, the recipe.

@@ -6,7 +6,7 @@ from ablations.bundles import in_budget, over_budget, pruned_to
 from ablations.judging import judged
 from ablations.study import Ablation, Findings, Study, named
 from hmnpack.bundle import Bundle
-from hmnpack.evaluation.bench import half_interval
+from hmnpack.evaluation.rows import half_interval
 from hmnpack.schema.config import PruneStrategy
 from hmnpack.schema.result import Figure, Row
 

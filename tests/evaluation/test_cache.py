@@ -1,4 +1,4 @@
-"""Networks that a folder keeps: an evaluation that was interrupted ends as one that was not."""
+"""Cached networks: an evaluation that was interrupted ends as one that was not."""
 
 from dataclasses import replace
 
@@ -8,10 +8,12 @@ import torch
 from hmnpack.errors import BadSettings
 from hmnpack.evaluation import BUNDLE_ROW, BYTES_ROW, FLOATS_ROW, TrainingSet, evaluate
 from hmnpack.evaluation.bench import Bench
-from hmnpack.evaluation.kept import Kept, keeping
+from hmnpack.evaluation.cache import entries_of
+from hmnpack.evaluation.trainer import train_row
+from hmnpack.runtime.kept import Store, write_state
 from hmnpack.runtime.progress import silent
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training.loop import TrainState
+from hmnpack.training import saving
 
 EPOCHS = 8
 """Of each of the protocol's two networks."""
@@ -31,9 +33,9 @@ def alone(config):
 
 @pytest.fixture
 def every_epoch(monkeypatch):
-    """States are kept after every epoch, not once a minute."""
+    """States are saved after every epoch, not once a minute."""
     monkeypatch.setattr(
-        "hmnpack.evaluation.bench.keeping", lambda networks: keeping(networks, seconds=0)
+        "hmnpack.evaluation.trainer.saving", lambda entries: saving(entries, seconds=0)
     )
 
 
@@ -56,7 +58,7 @@ def stopping(epochs, row=BUNDLE_ROW):
         pytest.param(2, 6, range(6, 17, 2), id="in both at once"),
     ],
 )
-def test_it_goes_on_and_ends_as_ever(
+def test_an_interrupted_evaluation_resumes_and_ends_as_ever(
     source, shades_bundle, alone, every_epoch, tmp_path, at_once, lost, told
 ):
     bundle, given = shades_bundle(source), {"device": "cpu", "at_once": at_once}
@@ -70,16 +72,16 @@ def test_it_goes_on_and_ends_as_ever(
     found = evaluate(bundle, source, alone, **given, work=tmp_path, listener=hear)
     assert heard == [(BUNDLE_ROW, done, 2 * EPOCHS) for done in told]
     assert found == evaluate(bundle, source, alone, **given)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".json"] * 2
+    assert [path.suffix for path in tmp_path.iterdir()] == [".pt"] * 2
 
 
-def test_networks_that_got_differently_far_go_on_one_by_one(
+def test_networks_that_got_differently_far_resume_one_by_one(
     source, shades_bundle, alone, every_epoch, tmp_path
 ):
     bundle, given = shades_bundle(source), {"device": "cpu", "work": tmp_path}
     with pytest.raises(Stop):
         evaluate(bundle, source, alone, **given, listener=stopping(11))
-    first = next(tmp_path.glob("*.json"))
+    first = next(tmp_path.glob("*.pt"))
     first.unlink()
     heard = []
     found = evaluate(
@@ -89,7 +91,7 @@ def test_networks_that_got_differently_far_go_on_one_by_one(
     assert found == evaluate(bundle, source, alone, device="cpu")
 
 
-def test_control_rows_and_the_choice_of_a_quality_are_kept(source, shades_bundle, config, tmp_path):
+def test_baselines_and_the_choice_of_a_quality_are_cached(source, shades_bundle, config, tmp_path):
     bundle, heard = shades_bundle(source), []
     given = {"device": "cpu", "work": str(tmp_path)}
     with pytest.raises(Stop):
@@ -111,27 +113,49 @@ def bench(source, config):
 
 
 def file_of(bench, images, row="row", index=0):
-    return bench._file(row, index, images)
+    """Return the name of the file that caches a network."""
+    (entry,) = entries_of(bench, row, [index], {index: images})
+    return entry.path.name
 
 
-def test_what_another_process_finished_meanwhile_is_no_training_under_way(bench, tmp_path):
-    kept = file_of(
-        replace(bench, kept=Kept(tmp_path)), TrainingSet(torch.zeros(2), torch.zeros(2), 0)
-    )
-    assert kept.read_state(torch.device("cpu")) is None
-    kept.unfinished.write_bytes(b"nonsense")
-    with pytest.raises(BadSettings, match="cannot be read; delete it"):
-        kept.read_state(torch.device("cpu"))
+def test_networks_that_another_process_trains_meanwhile_are_not_trained_again(
+    source, bench, tmp_path
+):
+    """While the first is trained here, the second is there; so the third is the last of two."""
+    images = TrainingSet(source.train.images[:12], source.train.labels[:12], 1)
+    sets, heard = [images] * 3, []
+
+    def other(stage, done, total, **facts):
+        heard.append((done, total))
+        if len(heard) == 1:
+            train_row(replace(cached, listener=silent), "row", sets, [1])
+
+    cached = replace(bench, store=Store(tmp_path), listener=other)
+    found = train_row(cached, "row", sets)
+    assert heard == [(done, 3 * EPOCHS) for done in (*range(1, 9), *range(17, 25))]
+    assert found == train_row(bench, "row", sets)
 
 
-def test_what_is_kept_is_of_one_arithmetic(bench, tmp_path, monkeypatch):
+def test_those_that_are_missing_are_trained_at_once(source, bench, tmp_path):
+    images = TrainingSet(source.train.images[:12], source.train.labels[:12], 1)
+    sets, heard = [images] * 5, []
+    cached = replace(bench, store=Store(tmp_path), at_once=2)
+    two = train_row(cached, "row", sets, [3, 1])
+    cached = replace(cached, listener=lambda _, done, *rest, **facts: heard.append(done))
+    found = train_row(cached, "row", sets)
+    assert heard == [*range(18, 33, 2), *range(33, 41)]
+    assert [found[3], found[1]] == two
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_cached_accuracy_is_of_one_arithmetic(bench, tmp_path, monkeypatch):
     """Precision `auto` is bfloat16 on one processor and float32 on another."""
     images, names = TrainingSet(torch.zeros(2), torch.zeros(2), 0), set()
     for native in (True, False):
         monkeypatch.setattr(
             "hmnpack.runtime.devices.multiplies_bfloat16", lambda device, n=native: n
         )
-        names.add(file_of(replace(bench, kept=Kept(tmp_path)), images).path.name)
+        names.add(file_of(replace(bench, store=Store(tmp_path)), images))
     assert len(names) == 2
 
 
@@ -139,26 +163,27 @@ def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
     def protocol(**changes):
         train = bench.config.train.model_copy(update=changes.pop("train", {}))
         changed = bench.config.model_copy(update={"train": train, **changes})
-        return replace(kept, config=changed)
+        return replace(cached, config=changed)
 
-    kept = replace(bench, kept=Kept(tmp_path))
+    cached = replace(bench, store=Store(tmp_path))
     images = TrainingSet(source.train.images, source.train.labels, 1)
     named = replace(images, identity="a bundle's")
     other = TrainingSet(source.train.images, source.train.labels.flip(0), 1)
     darker = replace(images, images=images.images // 2)
     wider = bench.config.network.model_copy(update={"width": 8})
     files = [
-        file_of(kept, images),
-        file_of(kept, images, row="another"),
-        file_of(kept, images, index=1),
-        file_of(kept, named),
-        file_of(kept, other),
-        file_of(kept, darker),
-        file_of(replace(kept, test=images), images),
+        file_of(cached, images),
+        file_of(cached, images, row="another"),
+        file_of(cached, images, index=1),
+        file_of(cached, named),
+        file_of(cached, other),
+        file_of(cached, darker),
+        file_of(replace(cached, test=images), images),
         file_of(
-            replace(kept, normalisation=Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)), images
+            replace(cached, normalisation=Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)), images
         ),
-        file_of(replace(kept, device=torch.device("mps")), images),
+        file_of(replace(cached, device=torch.device("mps")), images),
+        file_of(replace(cached, classes=4), images),
         *(file_of(protocol(train={name: 0.5}), images) for name in ("lr", "cutmix")),
         file_of(protocol(seed=1), images),
         file_of(protocol(min_steps=100), images),
@@ -166,41 +191,35 @@ def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
     ]
     assert len(set(files)) == len(files)
     # How many networks, which rows, and how many at once, decide none.
-    for same in (protocol(repeats=5), protocol(controls=False), replace(kept, at_once=3)):
+    for same in (protocol(repeats=5), protocol(controls=False), replace(cached, at_once=3)):
         assert file_of(same, images) == files[0]
     moved = replace(named, images=named.images.float() / 255)
-    assert file_of(kept, moved) == files[3]
-    assert file_of(bench, images) is None
+    assert file_of(cached, moved) == files[3]
+    assert entries_of(bench, "row", [0], [images]) == []
 
 
-def test_a_state_is_kept_now_and_then(tmp_path, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("hmnpack.evaluation.kept.time.monotonic", lambda: now[0])
-    one, two = (Kept(tmp_path).network(index) for index in range(2))
-    keep = keeping([one, two])
-    reached = []
-    for epoch, now[0] in enumerate((159.0, 160.0, 219.0, 221.0), 1):
-        keep(slice(1, 2), [TrainState(epoch, {"w": torch.ones(1)}, {})])
-        state = two.read_state(torch.device("cpu"))
-        reached.append(state and state.epoch)
-    assert reached == [None, 2, 2, 4]
-    assert one.read_state(torch.device("cpu")) is None
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"accuracy": "high"}', '{"accuracy": 101}'])
-def test_a_broken_accuracy_is_trained_again(source, shades_bundle, alone, tmp_path, text):
+@pytest.mark.parametrize("value", [{}, {"accuracy": "high"}, {"accuracy": 101.0}, None])
+def test_a_damaged_accuracy_is_trained_again(source, shades_bundle, alone, tmp_path, value):
     bundle, given = shades_bundle(source), {"device": "cpu", "work": tmp_path}
     once = alone.model_copy(update={"repeats": 1})
     found = evaluate(bundle, source, once, **given)
     (path,) = tmp_path.iterdir()
-    path.write_text(text)
+
+    def damage():
+        if value is None:
+            path.write_bytes(b"nonsense")
+        else:
+            write_state(path, value)
+
+    damage()
     assert evaluate(bundle, source, once, **given) == found
+    assert evaluate(bundle, source, once, **given, listener=stopping(1)) == found
     with pytest.raises(Stop):
-        path.write_text(text)
+        damage()
         evaluate(bundle, source, once, **given, listener=stopping(1))
 
 
-def test_a_broken_training_is_named(source, shades_bundle, alone, every_epoch, tmp_path):
+def test_a_damaged_training_is_named(source, shades_bundle, alone, every_epoch, tmp_path):
     bundle, given = shades_bundle(source), {"device": "cpu", "work": tmp_path}
     with pytest.raises(Stop):
         evaluate(bundle, source, alone, **given, listener=stopping(3))
@@ -212,7 +231,7 @@ def test_a_broken_training_is_named(source, shades_bundle, alone, every_epoch, t
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(source, shades_bundle, alone, tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(BadSettings, match=r"cannot keep work [(].*[)]; name another folder"):
+    with pytest.raises(BadSettings, match=r"cannot write to the work directory .*; name ano"):
         evaluate(
             shades_bundle(source),
             source,

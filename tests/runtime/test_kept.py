@@ -1,0 +1,163 @@
+"""A store of resumable work: an entry is done, unfinished, or not begun."""
+
+import multiprocessing
+
+import pytest
+import torch
+
+from hmnpack.errors import BadSettings
+from hmnpack.runtime.kept import Store, digest_of, entry_name, read_state
+
+STATE = {"epoch": 3, "weights": {"w": torch.arange(4.0)}}
+
+
+def files_in(folder):
+    return sorted(path.suffix for path in folder.iterdir())
+
+
+@pytest.fixture
+def entry(tmp_path):
+    return Store(tmp_path / "made" / "when needed").entry("network-1", "facts")
+
+
+def test_an_entry_begins_empty_and_ends_as_a_value(entry):
+    assert entry.value() is None
+    assert entry.state() is None
+    assert not entry.path.parent.exists()
+    for epoch in (3, 4):
+        entry.save(STATE | {"epoch": epoch})
+        assert entry.value() is None
+        assert entry.state()["epoch"] == epoch
+        assert torch.equal(entry.state()["weights"]["w"], torch.arange(4.0))
+    entry.finish({"accuracy": 12.5})
+    assert entry.value() == {"accuracy": 12.5}
+    assert entry.state() is None
+    assert files_in(entry.path.parent) == [".pt"]
+
+
+def test_an_entry_can_be_finished_without_a_state_and_again(entry):
+    for value in (1, 2):
+        entry.finish({"value": value})
+        assert entry.value() == {"value": value}
+
+
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_damaged_value_is_missing(tmp_path, optional):
+    entry = Store(tmp_path, optional).entry("network-1")
+    entry.finish(STATE)
+    for data in (b"", b"nonsense", entry.path.read_bytes()[:99]):
+        entry.path.write_bytes(data)
+        assert entry.value() is None
+    torch.save([1.0], entry.path)
+    assert entry.value() is None
+
+
+def test_a_damaged_state_is_named_unless_optional(tmp_path):
+    entry = Store(tmp_path).entry("network-1")
+    entry.unfinished.write_bytes(b"nonsense")
+    with pytest.raises(BadSettings, match=f"{entry.unfinished.name} cannot be read; delete it"):
+        entry.state()
+    assert Store(tmp_path, optional=True).entry("network-1").state() is None
+
+
+def test_a_state_that_another_process_finished_meanwhile_is_missing(entry, monkeypatch):
+    """It was there when the reading began."""
+
+    def finished_by_another(path, **given):
+        entry.finish({})
+        raise FileNotFoundError(path)
+
+    entry.save(STATE)
+    monkeypatch.setattr("torch.load", finished_by_another)
+    assert entry.state() is None
+
+
+def test_a_write_that_fails_leaves_what_was_there(entry, monkeypatch):
+    def half(state, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    entry.save(STATE)
+    monkeypatch.setattr("torch.save", half)
+    for write in (entry.save, entry.finish):
+        with pytest.raises(BadSettings, match=r"cannot be written [(]No space left on device[)]"):
+            write({"epoch": 4})
+    assert entry.state()["epoch"] == 3
+    assert files_in(entry.path.parent) == [".part"]
+
+
+def test_a_directory_that_cannot_be_written_is_refused_unless_optional(tmp_path):
+    (tmp_path / "file").touch()
+    store = Store(tmp_path / "file" / "folder")
+    with pytest.raises(BadSettings, match=r"cannot write to the work directory .* [(].*; name ano"):
+        store.check_writable()
+    assert not store.is_writable()
+    for write in (store.entry("network-1").save, store.entry("network-1").finish):
+        with pytest.raises(BadSettings, match="cannot be made"):
+            write(STATE)
+    optional = Store(store.folder, optional=True).entry("network-1")
+    optional.save(STATE)
+    optional.finish(STATE)
+    assert optional.value() is optional.state() is None
+
+
+def test_a_directory_is_made_by_the_check_and_left_empty(tmp_path):
+    store = Store(tmp_path / "new" / "folder")
+    store.check_writable()
+    assert store.is_writable()
+    assert not list(store.folder.iterdir())
+
+
+def _write_often(folder, number):
+    entry = Store(folder).entry("network-1")
+    for _ in range(20):
+        entry.save({"by": torch.full((1000,), number)})
+        entry.state()  # whole, or gone where the other has finished
+        entry.finish({"by": torch.full((1000,), number)})
+
+
+def test_several_processes_write_one_entry(tmp_path):
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_write_often, args=(tmp_path, n)) for n in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert files_in(tmp_path) == [".pt"]
+    assert Store(tmp_path).entry("network-1").value()["by"].unique().numel() == 1
+
+
+def test_kind_facts_and_versions_decide_the_file(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    entries = [
+        store.entry("network-1", "a", 1),
+        store.entry("network-2", "a", 1),
+        store.entry("pool-1", "a", 1),
+        store.entry("network-1", "a", 2),
+        store.entry("network-1", "a"),
+        store.entry("network-1", "a", torch.ones(1)),
+        store.entry("network-1", "a", torch.ones(1, dtype=torch.int64)),
+    ]
+    monkeypatch.setattr("torch.__version__", "2.0")
+    entries.append(store.entry("network-1", "a", 1))
+    monkeypatch.setattr("hmnpack.runtime.kept.__version__", "99")
+    entries.append(store.entry("network-1", "a", 1))
+    names = [entry.path.name for entry in entries]
+    assert len(set(names)) == len(names)
+    assert {name.partition("-")[0] for name in names} == {"network", "pool"}
+    assert len({path for one in entries for path in (one.path, one.unfinished)}) == 2 * len(names)
+
+
+def test_names_tell_facts_apart_wherever_one_ends():
+    assert digest_of(1, 10) != digest_of(11, 0)
+    assert digest_of("a", "b") != digest_of("ab")
+    assert entry_name("network-1", 100, 1) != entry_name("network-1", 10, 1)
+    assert entry_name("network-1", 1) == entry_name("network-1", 1) != entry_name("network-2", 1)
+
+
+def test_nothing_in_a_file_runs(tmp_path):
+    path = tmp_path / "file.pt"
+    torch.save({"code": print}, path)
+    with pytest.raises(BadSettings, match="cannot be read"):
+        read_state(path)
