@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hmnpack.cli.text import duration, safe, share, size
+from hmnpack.schema.stages import TITLES
 
 if TYPE_CHECKING:
     from hmnpack.condensing.estimate import Estimate
@@ -83,7 +84,7 @@ def _sizes(numbers: int, size_in_bytes: int) -> tuple[str, str]:
 def cost_table(title: str, estimate: "Estimate") -> Table:
     """Return what each stage of a run will take, and all of them together."""
     rows = [
-        (stage.stage, f"{stage.flops:.1e}", duration(stage.seconds), size(stage.bytes))
+        (TITLES[stage.stage], f"{stage.flops:.1e}", duration(stage.seconds), size(stage.bytes))
         for stage in estimate.stages
     ]
     total = duration(estimate.seconds)

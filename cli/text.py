@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, OtherSpec
 from hmnpack.schema.instances import in_words
+from hmnpack.schema.stages import stages_of
 
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
@@ -52,13 +53,8 @@ def expected(seconds: float | None) -> str:
 
 def steps(config: "CompressConfig") -> str:
     """Return the optimiser steps of every stage that has any: ``"800 of feature matching"``."""
-    warmup = config.warmup.steps if config.warmup.images != "none" else 0
-    stages = (
-        (warmup, "warm-up"),
-        (config.match.steps, "feature matching"),
-        (config.gradient.steps, "gradient matching"),
-    )
-    return ", ".join(f"{count:,} of {stage}" for count, stage in stages if count) or "none"
+    fitted = (stage for stage in stages_of(config) if stage.steps)
+    return ", ".join(f"{stage.steps:,} of {stage.title}" for stage in fitted) or "none"
 
 
 def _rough(value: float) -> str:

@@ -241,11 +241,6 @@ def recordable(changes: Opaque) -> Opaque | None:
     return changes or None
 
 
-def needs_pool(config: CompressConfig) -> bool:
-    """Return whether a run matches features, which is all that the pool is trained for."""
-    return config.match.steps > 0
-
-
 class CompressSettings:
     """The settings of a run: the options over the assignments, the file, the recipe.
 

@@ -21,6 +21,7 @@ from hmnpack.schema.training import (
 )
 
 __all__ = [
+    "BY_MARGIN",
     "COLOUR_CROP",
     "MATCHING_AUGMENTATIONS",
     "TRAINING_AUGMENTATIONS",
@@ -40,6 +41,9 @@ __all__ = [
 ]
 
 PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
+
+BY_MARGIN: frozenset[PruneStrategy] = frozenset({"double-end", "easy", "hard"})
+"""Strategies that need margins, for which networks are trained."""
 
 
 class ContainerConfig(Frozen):

@@ -18,7 +18,6 @@ from hmnpack.settings import (
     difference,
     leaves,
     merged,
-    needs_pool,
     recipe_of,
     recorded_settings,
     setting_names,
@@ -35,14 +34,6 @@ def shape(name="photos", classes=10, side=32, channels=3):
 
 def paper(*sizes, **named):
     return recipe_of("paper", shape(*sizes, **named))
-
-
-def changed(config, **parts):
-    """Return settings with some of a part's values replaced."""
-    document = config.model_dump()
-    for name, values in parts.items():
-        document[name] |= values
-    return CompressConfig.model_validate(document)
 
 
 PAPERS = {
@@ -79,7 +70,6 @@ def test_what_all_data_sets_of_the_paper_share(data):
     assert (train.batch, train.schedule) == (64, "constant")
     assert train.augment == ("brightness", "saturation", "contrast", "crop")
     assert (config.match.steps, config.warmup.images) == (0, "random")
-    assert not needs_pool(config)
     assert config.pool.network == gradient.network
 
 
@@ -142,15 +132,6 @@ def test_an_unknown_recipe_is_refused_with_the_near_ones(data):
 def test_the_shape_of_an_open_data_set():
     pytest.importorskip("sklearn")
     assert open_source("digits").shape == shape("digits", 10, 8, 1)
-
-
-class TestNeedsPool:
-    def test_feature_matching_does(self):
-        assert needs_pool(recipe_of("fast"))
-        assert needs_pool(changed(recipe_of("paper"), match={"steps": 1}))
-
-    def test_gradient_matching_alone_does_not(self):
-        assert not needs_pool(recipe_of("paper"))
 
 
 class TestRecorded:

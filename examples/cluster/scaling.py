@@ -24,7 +24,7 @@ from statistics import median
 import torch
 
 from hmnpack.condensing.adam import ContainerAdam
-from hmnpack.condensing.cost import Run, stages_of
+from hmnpack.condensing.cost import Run, costs_of
 from hmnpack.container import HMN, new_container
 from hmnpack.container.budget import plan
 from hmnpack.matching import GradientMatching, Match, RealData
@@ -129,7 +129,7 @@ def _run(data: DataShape, images: int, ipc: int) -> Run:
 
 def counted(run: Run) -> Step:
     """Return the floating-point operations of a step of gradient matching."""
-    (stage,) = [stage for stage in stages_of(run) if stage.name == "gradient matching"]
+    (stage,) = [stage for stage in costs_of(run) if stage.name == "gradient"]
     training = sum(part.flops for part in stage.parts if part.work == "training")
     steps = run.config.gradient.steps
     return Step(run.spec.classes, training / steps, (stage.flops - training) / steps)

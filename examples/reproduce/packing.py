@@ -13,7 +13,8 @@ from hmnpack.runtime.devices import choose_device, kind_of
 from hmnpack.runtime.kept import entry_name
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.config import CompressConfig
-from hmnpack.settings import needs_pool, recorded_settings
+from hmnpack.schema.stages import has_stage
+from hmnpack.settings import recorded_settings
 from hmnpack.sources import Source, SourceOptions
 
 POOL_STAGE = "pool network"
@@ -102,6 +103,6 @@ class Packing:
         names = [f"{POOL_STAGE} {index + 1}" for index in range(self.config.pool.size)]
         own = self.own_minutes()
         return {
-            "pool": self.pool_minutes().of(names if needs_pool(self.config) else ()),
+            "pool": self.pool_minutes().of(names if has_stage(self.config, "pool") else ()),
             "after_pool": own.of(own.stages),
         }

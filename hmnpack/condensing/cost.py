@@ -8,6 +8,7 @@ Memory is a model: the images, networks with gradients and momentum, and what th
 work (:mod:`hmnpack.matching.footprint`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -25,8 +26,8 @@ from hmnpack.networks.flops import (
     weight_bytes,
 )
 from hmnpack.pruning import hardest_of, needs_held_out
-from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.schema.config import (
+    BY_MARGIN,
     CompressConfig,
     GradientConfig,
     MatchConfig,
@@ -35,7 +36,7 @@ from hmnpack.schema.config import (
     TrainConfig,
 )
 from hmnpack.schema.container import HmnSpec
-from hmnpack.settings import needs_pool
+from hmnpack.schema.stages import StageName, stages_of
 from hmnpack.training.loop import TEST_BATCH, images_at_a_time, schedule_of
 
 Work = Literal["training", "features", "gradients", "decoding"]
@@ -90,16 +91,16 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage of a run.
+class StageCost:
+    """What one stage of a run costs.
 
     Attributes:
-        name: ``pool``, ``warm-up``, ``feature matching``, ``gradient matching`` or ``pruning``.
+        name: Of the stage.
         parts: Its work.
         bytes: Memory at its peak.
     """
 
-    name: str
+    name: StageName
     parts: tuple[Part, ...]
     bytes: int
 
@@ -109,25 +110,16 @@ class Stage:
         return sum(part.flops for part in self.parts)
 
 
-def stages_of(run: Run) -> tuple[Stage, ...]:
-    """Return the stages that a run has, in their order.
+def costs_of(run: Run) -> tuple[StageCost, ...]:
+    """Return the cost of each stage that a run has, in their order.
+
+    Left out is pruning where it trains no networks, or it is not known how many images it keeps.
 
     Raises:
         BadSettings: if a network is used whose operations are not known, see :func:`is_known`.
     """
-    config = run.config
-    stages = []
-    if needs_pool(config):
-        stages.append(_pool(run))
-    if config.warmup.images != "none" and config.warmup.steps:
-        stages.append(_warm_up(run))
-    if config.match.steps:
-        stages.append(_feature_matching(run))
-    if config.gradient.networks:
-        stages.append(_gradient_matching(run))
-    if run.keep is not None and config.prune.strategy in BY_MARGIN:
-        stages.append(_pruning(run, run.keep))
-    return tuple(stages)
+    found = (_COSTS[stage.name](run) for stage in stages_of(run.config))
+    return tuple(cost for cost in found if cost is not None)
 
 
 def is_known(config: CompressConfig) -> bool:
@@ -140,7 +132,7 @@ def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
     return min(match.synthetic_batch, spec.each // match.parts_of(spec.each))
 
 
-def _pool(run: Run) -> Stage:
+def _pool(run: Run) -> StageCost:
     pool, layers = run.config.pool, run.layers(run.config.pool.network)
     epochs = schedule_of(pool.train, run.images, pool.min_steps).epochs
     operations = pool.size * epochs * run.images * flops.network_flops(layers, flops.TRAINING)
@@ -149,16 +141,16 @@ def _pool(run: Run) -> Stage:
     # All, untrained and trained; those under way once more, with gradients and momentum.
     weights = (2 * pool.size + 3 * at_once) * weight_bytes(layers)
     part = Part("training", operations, pool.train.precision)
-    return Stage("pool", (part,), _data_bytes(run) + weights + maps)
+    return StageCost("pool", (part,), _data_bytes(run) + weights + maps)
 
 
-def _warm_up(run: Run) -> Stage:
+def _warm_up(run: Run) -> StageCost:
     warmup, batch = run.config.warmup, min(run.config.warmup.batch, run.spec.images)
     part = _decoding(run, warmup.steps, batch, pieces=1)
-    return Stage("warm-up", (part,), _data_bytes(run) + decoder_bytes(run.spec, batch))
+    return StageCost("warm-up", (part,), _data_bytes(run) + decoder_bytes(run.spec, batch))
 
 
-def _feature_matching(run: Run) -> Stage:
+def _feature_matching(run: Run) -> StageCost:
     match, network = run.config.match, run.config.pool.network
     layers, classes = run.layers(network), run.spec.classes
     each = synthetic_each(match, run.spec)
@@ -177,7 +169,7 @@ def _feature_matching(run: Run) -> Stage:
     weights = 2 * run.config.pool.size * weight_bytes(layers)
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
     memory += max(1, kept) * view
-    return Stage("feature matching", parts, memory + (run.feature_classes or classes) * maps)
+    return StageCost("matching", parts, memory + (run.feature_classes or classes) * maps)
 
 
 def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tuple[int, int]:
@@ -196,7 +188,7 @@ def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tupl
     return kept, kept + round(match.steps * (views - kept) / views)
 
 
-def _gradient_matching(run: Run) -> Stage:
+def _gradient_matching(run: Run) -> StageCost:
     gradient, layers = run.config.gradient, run.layers(run.config.gradient.network)
     each, classes = min(gradient.synthetic_batch, run.spec.each), run.spec.classes
     synthetic = classes * each
@@ -215,7 +207,7 @@ def _gradient_matching(run: Run) -> Stage:
     memory = (
         _data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run, layers, each)
     )
-    return Stage("gradient matching", parts, memory)
+    return StageCost("gradient", parts, memory)
 
 
 def _second_derivatives(network: NetworkConfig) -> Passes:
@@ -232,9 +224,12 @@ def _images_of_training(config: GradientConfig, images: int) -> int:
     return config.train.epochs * images + (config.inner_steps - 1) * after_a_step
 
 
-def _pruning(run: Run, keep: int) -> Stage:
-    """Return what it takes to keep so many images of each class."""
-    prune, image, margins = run.config.prune, run.spec.image, _margins(run)
+def _pruning(run: Run) -> StageCost | None:
+    """Return what it takes to choose the images that are kept, if networks are trained for it."""
+    prune, image, keep = run.config.prune, run.spec.image, run.keep
+    if keep is None or prune.strategy not in BY_MARGIN:
+        return None
+    margins = _margins(run)
     pictures, data, parts = run.spec.images, _data_bytes(run), [margins]
     networks = [_trained_bytes(run, prune.margins, margins.pieces)]
     if needs_held_out(prune):
@@ -244,7 +239,9 @@ def _pruning(run: Run, keep: int) -> Stage:
         batch = min(images_at_a_time(TEST_BATCH, image.height, image.width), run.held_out)
         tested = batch * tested_bytes(prune.network, image)
         networks += [_trained_bytes(run, prune.train, training.pieces), tested]
-    return Stage("pruning", tuple(parts), data + FLOAT * pictures * image.elements + max(networks))
+    return StageCost(
+        "pruning", tuple(parts), data + FLOAT * pictures * image.elements + max(networks)
+    )
 
 
 def _trained_bytes(run: Run, train: TrainConfig, networks: int) -> int:
@@ -283,6 +280,15 @@ def _choosing_beta(run: Run, keep: int) -> tuple[Part, Part]:
         Part("training", training, precision, trainings),
         Part("features", test, precision, trainings),
     )
+
+
+_COSTS: dict[StageName, Callable[[Run], StageCost | None]] = {
+    "pool": _pool,
+    "warm-up": _warm_up,
+    "matching": _feature_matching,
+    "gradient": _gradient_matching,
+    "pruning": _pruning,
+}
 
 
 def _decoding(run: Run, steps: int, images: int, *, pieces: int) -> Part:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from hmnpack.condensing.cost import Run, Stage, Work, is_known, stages_of, synthetic_each
+from hmnpack.condensing.cost import Run, StageCost, Work, costs_of, is_known, synthetic_each
 from hmnpack.condensing.rate import measured_rates
 from hmnpack.container.budget import over_budget_instances
 from hmnpack.container.cost import prepared_bytes
@@ -14,6 +14,7 @@ from hmnpack.matching.footprint import feature_classes, gradient_classes, kept_o
 from hmnpack.runtime.devices import free_memory, low_precision
 from hmnpack.schema.config import CompressConfig, Precision
 from hmnpack.schema.container import HmnSpec
+from hmnpack.schema.stages import StageName
 from hmnpack.training import at_once_on
 
 EFFICIENCY: dict[Work, float] = {
@@ -34,7 +35,7 @@ fast, and the rest of the work no faster (0.6 of training at width 128, 0.4 of m
 class StageEstimate:
     """One stage: its name, operations, seconds, and bytes of memory at the peak."""
 
-    stage: str
+    stage: StageName
     flops: int
     seconds: float
     bytes: int
@@ -108,7 +109,7 @@ def estimate(
     )
 
 
-def _rates(stages: tuple[Stage, ...], device: torch.device) -> dict[Precision, float]:
+def _rates(stages: tuple[StageCost, ...], device: torch.device) -> dict[Precision, float]:
     """Return what efficiencies are parts of, for each precision: operations per second."""
     precisions = {part.precision for stage in stages for part in stage.parts}
     rates = measured_rates(device, sorted(precisions))
@@ -122,7 +123,7 @@ def _rates(stages: tuple[Stage, ...], device: torch.device) -> dict[Precision, f
 
 def planned_stages(
     config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, *, ipc: int
-) -> tuple[Stage, ...] | None:
+) -> tuple[StageCost, ...] | None:
     """Return the cost of each stage without measuring anything; see :func:`estimate`."""
     if not is_known(config):
         return None
@@ -130,7 +131,7 @@ def planned_stages(
     if config.prune.strategy != "none":
         more = {"instances": over_budget_instances(ipc, spec)}
         condensed, keep = spec.model_copy(update=more), spec.each
-    return stages_of(_run(config, condensed, images, device, keep))
+    return costs_of(_run(config, condensed, images, device, keep))
 
 
 def _run(
@@ -150,7 +151,7 @@ def _run(
     )
 
 
-def _seconds(stage: Stage, rates: dict[Precision, float], ranks: int) -> float:
+def _seconds(stage: StageCost, rates: dict[Precision, float], ranks: int) -> float:
     """Return the time of the rank that has most pieces of each part."""
     seconds = 0.0
     for part in stage.parts:

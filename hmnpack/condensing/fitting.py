@@ -17,20 +17,13 @@ from hmnpack.errors import BadSettings, Diverged, Paused
 from hmnpack.matching import Objective
 from hmnpack.runtime.progress import Listener
 from hmnpack.runtime.ranks import ALONE, World
-from hmnpack.schema.config import GradientConfig, MatchConfig, WarmupConfig
 from hmnpack.schema.instances import in_words
-
-StageConfig = WarmupConfig | MatchConfig | GradientConfig
+from hmnpack.schema.stages import TITLES, Stage, StageName
 
 REPORT_EVERY = 10
 """Steps between reports: each waits for the device once."""
 
-_STAGES = ("warm-up", "matching", "gradient", "pruning")
-_BETAS = (0.9, 0.99)
-"""Adam's decays of the mean gradient and of the squared one (paper appendix C.2)."""
-
-_DROPS = (0.6, 0.8)
-"""Parts of the networks after which the rate of gradient matching falls (paper appendix C.2)."""
+_ORDER = tuple(TITLES)
 
 
 class Clock:
@@ -108,48 +101,45 @@ class Fitting:
         self.world = world
         self.probe = probe
 
-    def is_past(self, stage: str) -> bool:
+    def is_past(self, stage: StageName) -> bool:
         """Return whether the checkpoint is of a later stage than this one."""
         state = self.checkpoint.state if self.checkpoint else None
-        return state is not None and _STAGES.index(state["stage"]) > _STAGES.index(stage)
+        return state is not None and _ORDER.index(state["stage"]) > _ORDER.index(stage)
 
-    def run(
-        self, stage: str, container: Container, objective: Objective, config: StageConfig
-    ) -> None:
+    def run(self, stage: Stage, container: Container, objective: Objective) -> None:
         """Take the stage's steps, from the checkpoint's if it is of this stage.
 
         Every rank calls this together, and ends with the same container.
 
         Args:
-            stage: ``"warm-up"``, ``"matching"`` or ``"gradient"``.
+            stage: The steps, and Adam's settings.
             container: What is fitted, in place.
             objective: What it is fitted to.
-            config: Steps and learning rates.
 
         Raises:
             Paused: after a checkpoint was written, if the run should stop.
             Diverged: if a loss is infinite or not a number; the last checkpoint stays.
             BadSettings: if classes have unequal numbers of images.
         """
-        if self.is_past(stage):
+        if self.is_past(stage.name):
             return
         _refuse_unequal(container)
         world = self.world if objective.is_shared else ALONE
-        fit = _Fit(container, objective, ContainerAdam(container, _BETAS, world))
+        fit = _Fit(container, objective, ContainerAdam(container, stage.betas, world))
         first = self._restored(stage, fit)
         # What ranks computed each for itself may differ in last digits from device to device.
         self.world.broadcast([*container.parameters(), *container.buffers()])
-        self.listener(stage, first, config.steps)
-        for step in range(first, config.steps):
-            fit.adam.set_rate(learning_rate(config, step))
+        self.listener(stage.name, first, stage.steps)
+        for step in range(first, stage.steps):
+            fit.adam.set_rate(stage.learning_rate(step))
             try:
                 loss = objective.loss(container, step)
             except Paused:  # by a check before the loss: nothing is changed yet
-                self._save(_Step(stage, step, config.steps, torch.zeros(())), fit)
+                self._save(_Step(stage, step, torch.zeros(())), fit)
                 self.world.wait()
                 raise
             fit.adam.step(loss)
-            self._after(_Step(stage, step + 1, config.steps, loss.detach()), fit)
+            self._after(_Step(stage, step + 1, loss.detach()), fit)
         fit.adam.collect()
 
     def check(self, doing: str) -> None:
@@ -190,9 +180,9 @@ class Fitting:
             self.world.wait()
             raise Paused(f"paused after {len(done)} trainings of pruning; --resume goes on")
 
-    def _restored(self, stage: str, fit: "_Fit") -> int:
+    def _restored(self, stage: Stage, fit: "_Fit") -> int:
         state = self.checkpoint.state if self.checkpoint else None
-        if state is None or state["stage"] != stage:
+        if state is None or state["stage"] != stage.name:
             return 0
         fit.restore(state)
         return int(state["step"])
@@ -203,7 +193,7 @@ class Fitting:
         pausing, due = self.world.any(self.clock.pausing(), leads and self.clock.due())
         facts = self._probed(step, fit)
         saving = pausing or due
-        reporting = step.done % REPORT_EVERY == 0 or step.done == step.total
+        reporting = step.done % REPORT_EVERY == 0 or step.done == step.stage.steps
         if saving or reporting:
             fit.adam.world.add([step.loss])
             loss = _finite(step)
@@ -212,15 +202,17 @@ class Fitting:
         if saving:
             self._save(step, fit)
         if facts:
-            self.listener(step.stage, step.done, step.total, **facts)
+            self.listener(step.stage.name, step.done, step.stage.steps, **facts)
         if pausing:
             self.world.wait()  # or torchrun would end rank 0 while it writes, once others are gone
-            where = f"step {step.done} of {step.total} of {step.stage}"
+            where = f"step {step.done} of {step.stage.steps} of {step.stage.name}"
             raise Paused(f"paused at {where}; --resume goes on")
 
     def _probed(self, step: "_Step", fit: "_Fit") -> dict[str, float]:
         """Train the quick network that is due, if one is; return its accuracy."""
-        if self.probe is None or not self.probe.due(step.stage, step.done, step.total):
+        if self.probe is None or not step.stage.is_probed:
+            return {}
+        if not self.probe.due(step.done, step.stage.steps):
             return {}
         fit.adam.collect()
         accuracy = self.probe(fit.container) if self.world.rank == 0 else math.nan
@@ -230,7 +222,7 @@ class Fitting:
         if self.checkpoint is not None:
             state = fit.state()
             _refuse_infinite(fit.container, step)
-            self.checkpoint.write(stage=step.stage, step=step.done, **state)
+            self.checkpoint.write(stage=step.stage.name, step=step.done, **state)
 
 
 def _refuse_unequal(container: Container) -> None:
@@ -269,18 +261,9 @@ class _Fit:
 class _Step:
     """A step that was taken: how many of the stage's are done, and its loss on this rank."""
 
-    stage: str
+    stage: Stage
     done: int
-    total: int
     loss: Tensor
-
-
-def learning_rate(config: StageConfig, step: int) -> float:
-    """Return the rate of a step: half a cosine; of gradient matching, a tenth after each drop."""
-    if isinstance(config, GradientConfig):
-        part = step // config.inner_steps / config.networks
-        return config.lr * 0.1 ** sum(part >= drop for drop in _DROPS)
-    return config.lr * ((1 + math.cos(math.pi * step / config.steps)) / 2)
 
 
 def _finite(step: _Step) -> float:
@@ -298,6 +281,6 @@ def _refuse_infinite(container: Container, step: _Step) -> None:
 
 def _diverged(what: str, value: str, step: _Step) -> Diverged:
     return Diverged(
-        f"{what} of {step.stage} became {value} by step {step.done}; the last checkpoint, "
+        f"{what} of {step.stage.name} became {value} by step {step.done}; the last checkpoint, "
         "if any, is from before; use a lower learning rate"
     )

@@ -6,14 +6,13 @@ from typing import NamedTuple
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.matching import OBJECTIVES, feature_network
 from hmnpack.networks import build_network
-from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.runtime.ranks import World
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.class_names import listed_bytes, storable_class_names
 from hmnpack.schema.config import CompressConfig, NetworkConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.pruning import MAX_LISTED
-from hmnpack.settings import needs_pool
+from hmnpack.schema.stages import has_stage, stages_of
 from hmnpack.sources import Source
 
 
@@ -49,7 +48,7 @@ def refuse_early(config: CompressConfig, spec: ContainerSpec, world: World) -> N
         raise BadSettings(
             f"{world.size} ranks, but {spec.classes} classes; start at most one rank a class"
         )
-    if config.match.steps:
+    if has_stage(config, "matching"):
         OBJECTIVES[config.match.objective]
     for used in networks_of(config):
         _refuse_network(used, spec)
@@ -69,12 +68,9 @@ class Used(NamedTuple):
 
 def networks_of(config: CompressConfig) -> Iterator[Used]:
     """Give each network that a run builds."""
-    if needs_pool(config):
-        yield Used(config.pool.network, gives_features=True)
-    if config.gradient.networks:
-        yield Used(config.gradient.network)
-    if config.prune.strategy in BY_MARGIN:
-        yield Used(config.prune.network)
+    for stage in stages_of(config):
+        if stage.network is not None:
+            yield Used(stage.network, gives_features=stage.name == "pool")
 
 
 def _refuse_network(used: Used, spec: ContainerSpec) -> None:

@@ -21,9 +21,6 @@ from hmnpack.schema.container import ContainerSpec, ImageShape
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.training import accuracy, train
 
-PROBED_STAGES = ("matching", "gradient")
-"""The stages in which there are probes."""
-
 _ELEMENTS = 2**28
 """Numbers that are decoded for a probe at most (1 GiB)."""
 
@@ -147,16 +144,13 @@ class Probe:
         self._count = count
         self._config = config
 
-    def due(self, stage: str, step: int, total: int) -> bool:
+    def due(self, step: int, total: int) -> bool:
         """Return whether a probe is due after a step; the last step is followed by one.
 
         Args:
-            stage: The stage; there are probes in :data:`PROBED_STAGES` alone.
             step: Steps that are done, from 1, counted over all that ``total`` counts.
             total: Steps over which the probes are evenly spaced.
         """
-        if stage not in PROBED_STAGES:
-            return False
         return step * self._count // total > (step - 1) * self._count // total
 
     def __call__(self, container: Container) -> float:

@@ -1,10 +1,10 @@
 """Compressing: from a data set to a bundle, stage by stage, resumable, no arithmetic of its own.
 
-Stages: pool (networks trained on the real images, cached), warm-up (the container is fitted to
-real images), matching (the objective), and the folded container as a bundle. A checkpoint holds
-all that the next step depends on, and every random number comes from a stream that is named by its
-step: a run that was stopped anywhere ends with the same bytes as one that was not (on a CPU; an
-accelerator adds in no fixed order).
+The stages are those of :mod:`hmnpack.schema.stages`: networks are trained on the real images and
+cached, the container is fitted to one objective after another, and pruned if it is over budget. A
+checkpoint holds all that the next step depends on, and every random number comes from a stream
+that is named by its step: a run that was stopped anywhere ends with the same bytes as one that was
+not (on a CPU; an accelerator adds in no fixed order).
 """
 
 from collections.abc import Callable, Mapping
@@ -15,45 +15,24 @@ from pathlib import Path
 
 import torch
 
-from hmnpack.bundle import Bundle, data_sha256
+from hmnpack.bundle import Bundle
 from hmnpack.condensing.checkpoint import Checkpoint, checkpoint_of, key_of
 from hmnpack.condensing.fitting import Clock, Fitting
+from hmnpack.condensing.job import Job
+from hmnpack.condensing.learning import fit_container
+from hmnpack.condensing.objectives import Inputs
 from hmnpack.condensing.preflight import refuse_classes, refuse_early
-from hmnpack.condensing.probe import Probe
-from hmnpack.container import HMN, Container, new_container
-from hmnpack.container.budget import budget_of, ipc_of, plan
+from hmnpack.container.budget import ipc_of, plan
 from hmnpack.errors import BadSettings
-from hmnpack.matching import (
-    OBJECTIVES,
-    GradientMatching,
-    Match,
-    Pool,
-    RealData,
-    Reconstruction,
-    in_parts,
-    pool_of,
-    targets_of,
-)
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.runtime.devices import choose_device, default_on_cpu, free_memory
 from hmnpack.runtime.output import refuse_output, refuse_same
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.runtime.ranks import World, joined
-from hmnpack.runtime.seeds import stream
-from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.config import CompressConfig
-from hmnpack.schema.container import ContainerSpec
-from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts
-from hmnpack.settings import default_recipe, merged, needs_pool, recipe_of, settings_to_record
-from hmnpack.sources import (
-    Source,
-    SourceOptions,
-    Split,
-    normalisation_of,
-    open_source,
-    seen_and_held_out,
-)
-from hmnpack.version import __version__
+from hmnpack.schema.stages import has_stage
+from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
+from hmnpack.sources import Source, SourceOptions, open_source, seen_and_held_out
 
 
 @dataclass(frozen=True)
@@ -191,6 +170,15 @@ class _Run:
         if self.world.any(self.world.of_leader(value) != value)[0]:
             raise BadSettings(otherwise)
 
+    def key(self, source: Source, config: CompressConfig) -> str:
+        """Return what tells the run from others whose checkpoint it may not go on with."""
+        return key_of(source.train.fingerprint, str(self.ipc), config, self.device)
+
+    def clock(self) -> Clock:
+        """Return when to save and when to stop, counted from now."""
+        options = self.options
+        return Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
+
     def max_memory(self) -> int | None:
         """Return what a chunk of classes may take, in bytes; None: no bound."""
         if self.options.max_memory is not None:
@@ -202,162 +190,59 @@ def _condensed(
     source: Source, config: CompressConfig, run: _Run, checkpoint: Checkpoint | None, cache: Path
 ) -> Bundle:
     """Return the bundle, after all stages that the checkpoint has not done."""
-    options = run.options
-    over = config.prune.strategy != "none"
-    if options.unpruned is not None and not over:
+    job = _job(source, config, run)
+    real = job.real_data(run.device)
+    probe = job.probe(run.options.probes, real)
+    if checkpoint is not None:  # only now, as it may end a paused run
+        run.open(checkpoint, run.key(source, config))
+    fitting = Fitting(run.clock(), checkpoint, run.listener, world=run.world, probe=probe)
+    inputs = Inputs(
+        real,
+        job.spec,
+        config,
+        world=run.world,
+        max_memory=run.max_memory(),
+        check=fitting.check,
+    )
+    container = fit_container(inputs, fitting, cache)
+    if not job.is_pruned:
+        return job.bundle(container, real, run.ipc)
+    done = fitting.trainings(container)
+    bundle = job.bundle(container, real, ipc_of(job.spec))
+    check = partial(fitting.after_trainings, container, done)
+    return _pruned(
+        bundle, job, run, Trainings(world=run.world, done=done, check=check, listener=run.listener)
+    )
+
+
+def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
+    """Return what is condensed, if every stage can be done, and all ranks are to do the same."""
+    image, classes, over = source.image, len(source.classes), has_stage(config, "pruning")
+    if run.options.unpruned is not None and not over:
         raise BadSettings(
-            f"{options.unpruned} would be the bundle before pruning, but prune.strategy is none; "
-            "choose a strategy"
+            f"{run.options.unpruned} would be the bundle before pruning, but prune.strategy is "
+            "none; choose a strategy"
         )
-    image, classes = source.image, len(source.classes)
     spec = plan(run.ipc, classes, image, config.container, over_budget=over)
     refuse_early(config, spec, run.world)
     settings_to_record(config, source.shape)  # what no file holds is refused before any work
-    key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
+    key = run.key(source, config)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
-    kept, held_out = seen_and_held_out(source.train, config.holdout, config.seed)
+    seen, held_out = seen_and_held_out(source.train, config.holdout, config.seed)
     refuse_settings(config.prune, len(held_out))
-    real = _real_data(source, kept, run.device)
-    probe = _probe(held_out, real, config, options.probes)
-    if checkpoint is not None:  # only now, as it may end a paused run
-        run.open(checkpoint, key)
-    clock = Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
-    fitting = Fitting(clock, checkpoint, run.listener, world=run.world, probe=probe)
-    container = _learned(real, spec, config, fitting, _Means(cache, run.max_memory()))
-    if not over:
-        return _bundle(source, real, container, config, run.ipc)
-    done = fitting.trainings(container)
-    trainings = Trainings(
-        world=run.world,
-        done=done,
-        check=lambda: fitting.after_trainings(container, done),
-        listener=run.listener,
-    )
-    bundle = _bundle(source, real, container, config, ipc_of(spec))
-    if options.unpruned is not None and run.world.rank == 0:
-        bundle.save(options.unpruned, force=True)
+    return Job(source, config, spec, seen, held_out)
+
+
+def _pruned(bundle: Bundle, job: Job, run: _Run, trainings: Trainings) -> Bundle:
+    """Return the bundle pruned back to the budget; write it as it is, where that is asked for."""
+    if run.options.unpruned is not None and run.world.rank == 0:
+        bundle.save(run.options.unpruned, force=True)
     return pruned(
         bundle,
         run.ipc,
-        config.prune,
-        seed=config.seed,
+        job.config.prune,
+        seed=job.config.seed,
         device=run.device,
-        held_out=held_out,
+        held_out=job.held_out,
         trainings=trainings,
     )
-
-
-def _real_data(source: Source, kept: Split, device: torch.device) -> RealData:
-    return RealData(
-        images=kept.images.to(device),
-        labels=kept.labels.to(device),
-        classes=len(source.classes),
-        normalisation=normalisation_of(source.train),
-        fingerprint=kept.fingerprint,
-    )
-
-
-def _probe(held_out: Split, real: RealData, config: CompressConfig, count: int) -> Probe | None:
-    if not count:
-        return None
-    return Probe(
-        held_out.images.to(real.device),
-        held_out.labels.to(real.device),
-        real.normalisation,
-        config.seed,
-        count,
-    )
-
-
-@dataclass(frozen=True)
-class _Means:
-    """Where trained networks are kept, and how much memory a chunk of classes may take."""
-
-    cache: Path
-    max_memory: int | None
-
-
-def _learned(
-    real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, means: _Means
-) -> Container:
-    """Return the container after all stages."""
-    world, pool = fitting.world, None
-    if needs_pool(config) and not fitting.is_past("matching"):
-        pool, real = _pool(real, spec, config, fitting, means.cache)
-    container = new_container(spec, config.container, stream(config.seed, "container"))
-    container.to(real.device)
-    _warm_up(container, real, config, fitting)
-    if config.match.steps and not fitting.is_past("matching"):
-        match = Match(real, pool, config.match, config.seed, world, means.max_memory)
-        fitting.run("matching", container, OBJECTIVES[config.match.objective](match), config.match)
-    if config.gradient.steps:
-        check = partial(fitting.check, "a network to match through was trained")
-        most = means.max_memory
-        gradient = Match(real, None, config.gradient, config.seed, world, most, check=check)
-        fitting.run("gradient", container, GradientMatching(gradient), config.gradient)
-    return container
-
-
-def _pool(
-    real: RealData, spec: ContainerSpec, config: CompressConfig, fitting: Fitting, cache: Path
-) -> tuple[Pool, RealData]:
-    """Return the networks, and the images in parts, if classes are cut into some."""
-    world, parts = fitting.world, config.match.parts_of(spec.each)
-    with world.leader_first():
-        check = partial(fitting.clock.check, "the pool was trained")
-        pool = pool_of(real, config.pool, config.seed, cache / "pool", fitting.listener, check)
-    if parts > 1:
-        real = in_parts(real, pool.trained(0), parts, spec.each, config.seed)
-    if real.parts is not None:
-        world.broadcast([real.parts])  # another rank's arithmetic may cut a little elsewhere
-    return pool, real
-
-
-def _warm_up(
-    container: Container, real: RealData, config: CompressConfig, fitting: Fitting
-) -> None:
-    """Fit the container to real images, then end its norms' dependence on the batch."""
-    if fitting.is_past("warm-up"):
-        return
-    warmup = config.warmup
-    if warmup.images != "none" and warmup.steps:
-        targets = targets_of(real, container.spec.counts, config.seed)
-        objective = Reconstruction(targets, warmup, config.seed)
-        fitting.run("warm-up", container, objective, warmup)
-    if isinstance(container, HMN):
-        container.freeze()
-
-
-def _bundle(
-    source: Source, real: RealData, container: Container, config: CompressConfig, ipc: int
-) -> Bundle:
-    tensors = container.stored_tensors()
-    spec: ContainerSpec = container.spec
-    warmed = config.warmup.images != "none" and config.warmup.steps > 0
-    manifest = Manifest(
-        source=SourceFacts(
-            name=source.name,
-            fingerprint=source.train.fingerprint,
-            train_images=len(source.train),
-            held_out=len(source.train) - len(real.labels),
-            skipped={"unreadable": source.skipped} if source.skipped else {},
-            size=source.size,
-        ),
-        classes=storable_class_names(source.classes),
-        normalisation=real.normalisation,
-        container=spec,
-        ledger=spec.ledger(),
-        budget=budget_of(ipc, spec.classes, spec.image),
-        recipe=config.recipe,
-        seed=config.seed,
-        holdout=config.holdout,
-        config=settings_to_record(config, source.shape),
-        provenance=Provenance(
-            hmnpack=__version__,
-            torch=str(torch.__version__),
-            device=real.device.type,
-            real_images_used_to_start=warmed,
-        ),
-        data_sha256=data_sha256(tensors),
-    )
-    return Bundle(manifest, tensors)

@@ -9,12 +9,10 @@ from hmnpack.page.events import RunLog, Stage
 from hmnpack.page.markup import Html, join, tag
 from hmnpack.page.numbers import count, duration, plural, rough
 from hmnpack.page.parts import Part, figure, folded, paragraph, table
+from hmnpack.schema.stages import FITTED
 
 FIGURES = {"loss": "loss", "accuracy": "accuracy, %"}
 """Figures of a log that are drawn, and what is set beside their axis."""
-
-STEPPED = ("warm-up", "matching", "gradient")
-"""Stages that count optimiser steps; the others count epochs."""
 
 LEFT_OUT = ("margins", "pruning")
 """Stages of many trainings, one after the other, whose outcome the file itself has."""
@@ -71,7 +69,7 @@ def _mean(points: Sequence[Point]) -> Point:
 def _chart(name: str, title: str, stages: Sequence[Stage]) -> Html:
     whole = [stage.curve(name) for stage in stages[:LINES]]
     lines = [thinned(curve) for curve in whole]
-    unit = "step" if title in STEPPED else "epoch"
+    unit = "step" if title in FITTED else "epoch"  # the others report epochs
     (first, begin), (last, end) = whole[0][0], whole[0][-1]
     several = f" ({plural(len(lines), 'line')})" if len(lines) > 1 else ""
     summary = f"{rough(begin)} after {plural(first, unit)}, {rough(end)} after {count(last)}"
@@ -99,7 +97,7 @@ def _said(log: RunLog) -> str:
     end = "came to its end" if log.ended else "had not come to its end"
     again = f", resumed {plural(log.resumed, 'time')}" if log.resumed else ""
     said = f"From the log of a run that {end} after {duration(log.seconds)}{again}."
-    if any(log.stages[name].curve("accuracy") for name in STEPPED if name in log.stages):
+    if any(log.stages[name].curve("accuracy") for name in FITTED if name in log.stages):
         said += (
             " The accuracy is that of quick networks, trained on what the images were by then and "
             "tested on held-out images of the training split."

@@ -14,7 +14,7 @@ from hmnpack.errors import BadData, BadSettings
 from hmnpack.networks import library_version
 from hmnpack.pruning.margins import LabelledImages, margins_of
 from hmnpack.pruning.search import Search, best_beta
-from hmnpack.pruning.select import BY_MARGIN, kept_images
+from hmnpack.pruning.select import kept_images
 from hmnpack.pruning.shrink import (
     counts_to_keep,
     fewer_counts,
@@ -27,7 +27,7 @@ from hmnpack.runtime.devices import choose_device, default_on_cpu, kind_of
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.config import PruneConfig
+from hmnpack.schema.config import BY_MARGIN, PruneConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.pruning import BetaScore, Pruning

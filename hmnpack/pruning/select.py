@@ -14,10 +14,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadSettings
-from hmnpack.schema.config import PruneStrategy
-
-BY_MARGIN: frozenset[PruneStrategy] = frozenset({"double-end", "easy", "hard"})
-"""Strategies that need margins."""
+from hmnpack.schema.config import BY_MARGIN, PruneStrategy
 
 _ONE_END: dict[PruneStrategy, float] = {"easy": 0.0, "hard": 1.0}
 """Strategies that are double-end pruning at a beta of their own."""

@@ -98,7 +98,7 @@ class TestPlan:
 
         paper = ("--recipe", "paper", "--set", "gradient.networks=2")
         stages = cost(*paper, "--set", "prune.strategy=none")["stages"]
-        assert [stage["stage"] for stage in stages] == ["warm-up", "gradient matching"]
+        assert [stage["stage"] for stage in stages] == ["warm-up", "gradient"]
         pruned = cost(*paper)["stages"]
         assert [stage["stage"] for stage in pruned][2:] == ["pruning"]
         document = cost("--recipe", "smoke")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hmnpack.condensing.cost import Run, is_known, stages_of
+from hmnpack.condensing.cost import Run, costs_of, is_known
 from hmnpack.container import container_of
 from hmnpack.container.budget import plan
 from hmnpack.matching.footprint import bytes_per_image, load_of_gradients
@@ -34,8 +34,7 @@ def settings(recipe="fast", **parts):
 
 def stages(config, *, ipc=1, images=45_000, **chunks):
     return {
-        stage.name: stage
-        for stage in stages_of(Run(config, plan(ipc, 10, CIFAR), images, **chunks))
+        stage.name: stage for stage in costs_of(Run(config, plan(ipc, 10, CIFAR), images, **chunks))
     }
 
 
@@ -49,7 +48,7 @@ def work(stage):
 class TestGradientMatching:
     def test_the_papers_run_by_hand(self):
         """10 classes of 64 real and 85 synthetic images, 32 batches of 64 between two steps."""
-        found = work(stages(settings("paper"))["gradient matching"])
+        found = work(stages(settings("paper"))["gradient"])
         real = 2 * FIRST + 3 * INNER + 2 * LINEAR
         synthetic = 5 * FIRST + 7 * INNER + 4 * LINEAR
         training = 2 * FIRST + 3 * INNER + 3 * LINEAR
@@ -59,18 +58,16 @@ class TestGradientMatching:
 
     def test_it_is_what_condensation_practice_says(self):
         """3.3e17 for 128 synthetic images of each class; at 1 ipc there are 85."""
-        assert sum(work(stages(settings("paper"), ipc=10)["gradient matching"]).values()) == (
+        assert sum(work(stages(settings("paper"), ipc=10)["gradient"]).values()) == (
             pytest.approx(3.3e17, rel=0.05)
         )
-        assert stages(settings("paper"))["gradient matching"].flops == pytest.approx(
-            2.8e17, rel=0.02
-        )
+        assert stages(settings("paper"))["gradient"].flops == pytest.approx(2.8e17, rel=0.02)
 
     def test_training_first_is_counted(self):
         once, twice = (
             work(
                 stages(settings("paper", gradient={"networks": 2, "train": train_of(epochs)}))[
-                    "gradient matching"
+                    "gradient"
                 ]
             )
             for epochs in (1, 2)
@@ -80,12 +77,12 @@ class TestGradientMatching:
 
     def test_no_training_costs_nothing(self):
         config = settings("paper", gradient={"train_images": 0})
-        assert work(stages(config)["gradient matching"])["training"] == 0
+        assert work(stages(config)["gradient"])["training"] == 0
 
     def test_memory_grows_with_the_classes_that_are_taken_at_once(self):
         """By hand: a class has 85 images, and three gradients of 281,088 weights."""
         one, two, ten = (
-            stages(settings("paper"), gradient_classes=count)["gradient matching"].bytes
+            stages(settings("paper"), gradient_classes=count)["gradient"].bytes
             for count in (1, 2, None)
         )
         of_a_class = 85 * bytes_per_image(NetworkConfig(), CIFAR) + 3 * 4 * (298_368 + 20_480)
@@ -117,13 +114,13 @@ class TestFeatureMatching:
             match={"steps": 7, "real_batch": 5, "synthetic_batch": 3} | SIMPLE,
             pool={"network": {"width": 128}},
         )
-        found = work(stages(config)["feature matching"])
+        found = work(stages(config)["matching"])
         assert found["features"] == 7 * 10 * (5 + 2 * 3) * (FIRST + INNER)
 
     def test_distributions_need_the_real_features_of_all_classes(self):
         """Means need one image's; `characteristic` also 512 frequencies for each feature."""
         means, characteristic = (
-            stages(settings(match=SIMPLE | {"real_batch": 5} | changes))["feature matching"].bytes
+            stages(settings(match=SIMPLE | {"real_batch": 5} | changes))["matching"].bytes
             for changes in ({}, {"objective": "characteristic"})
         )
         maps, grids = 64 * (16**2 + 8**2 + 4**2), 64 * 3 * 4**2
@@ -134,10 +131,10 @@ class TestFeatureMatching:
         view = 10 * 4 * 64 * (16**2 + 8**2 + 4**2)
         changes = SIMPLE | {"steps": 12, "real_batch": 5}
         found = [
-            stages(settings(match=changes | {"views": 4}), view_bytes=bound)["feature matching"]
+            stages(settings(match=changes | {"views": 4}), view_bytes=bound)["matching"]
             for bound in (None, 2 * view, 0)
         ]
-        alone = stages(settings(match=changes))["feature matching"]
+        alone = stages(settings(match=changes))["matching"]
         real = 5 * 10 * (FIRST // 2 + INNER // 4)  # of width 64
         assert [alone.flops - stage.flops for stage in found] == [8 * real, 4 * real, 0]
         assert [stage.bytes - alone.bytes for stage in found] == [3 * view, view, 0]
@@ -150,12 +147,11 @@ class TestFeatureMatching:
 
     def test_no_more_images_are_taken_than_there_are(self):
         few, many = (settings(match=SIMPLE | {"synthetic_batch": count}) for count in (85, 200))
-        assert stages(few)["feature matching"] == stages(many)["feature matching"]
+        assert stages(few)["matching"] == stages(many)["matching"]
 
     def test_chunks_take_less_memory(self):
         some, every = (
-            stages(settings(), feature_classes=count)["feature matching"].bytes
-            for count in (2, None)
+            stages(settings(), feature_classes=count)["matching"].bytes for count in (2, None)
         )
         assert some < every
 
@@ -181,7 +177,7 @@ class TestPool:
                 name="test",
                 min_steps=min_steps,
             )
-        pool = stages_of(Run(config, plan(5, 3, image), 11))[0]
+        pool = costs_of(Run(config, plan(5, 3, image), 11))[0]
         assert pool.name == "pool"
         assert pool.flops == 2 * counter.get_total_flops()
 
@@ -197,7 +193,7 @@ def pruning(prune=(), *, keep=85, held_out=0, at_once=1):
     spec = plan(1, 10, CIFAR, over_budget=True)
     assert spec.instances == 93
     run = Run(config, spec, 45_000, keep=keep, held_out=held_out, trained_at_once=at_once)
-    found = stages_of(run)
+    found = costs_of(run)
     return {stage.name: stage for stage in found}.get("pruning")
 
 
@@ -281,13 +277,13 @@ class TestPruning:
         with FlopCounterMode(display=False) as decoding, torch.no_grad():
             container_of(spec, bundle.tensors).expand()
         expected = counter.get_total_flops() - decoding.get_total_flops()
-        assert stages_of(run)[-1].flops == expected
+        assert costs_of(run)[-1].flops == expected
 
 
 class TestStages:
     def test_there_are_those_that_run(self):
-        assert list(stages(settings())) == ["pool", "warm-up", "feature matching"]
-        assert list(stages(settings("paper"))) == ["warm-up", "gradient matching"]
+        assert list(stages(settings())) == ["pool", "warm-up", "matching"]
+        assert list(stages(settings("paper"))) == ["warm-up", "gradient"]
         bare = settings("paper", warmup={"images": "none"}, gradient={"networks": 0})
         assert stages(bare) == {}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hmnpack.condensing import estimate as module
-from hmnpack.condensing.cost import Run, Work, stages_of
+from hmnpack.condensing.cost import Run, Work, costs_of
 from hmnpack.condensing.estimate import EFFICIENCY, OF_BFLOAT16, estimate
 from hmnpack.container.budget import plan
 from hmnpack.schema.config import CompressConfig
@@ -34,8 +34,8 @@ def test_time_is_work_over_rate_and_efficiency():
     document["prune"]["strategy"] = "none"
     config = CompressConfig.model_validate(document)
     found = estimate(config, SPEC, 50_000, CPU, ipc=1)
-    warmup, gradient = stages_of(Run(config, SPEC, 45_000, gradient_classes=1))
-    assert [stage.stage for stage in found.stages] == ["warm-up", "gradient matching"]
+    warmup, gradient = costs_of(Run(config, SPEC, 45_000, gradient_classes=1))
+    assert [stage.stage for stage in found.stages] == ["warm-up", "gradient"]
     assert found.stages[0].seconds == warmup.flops / 1e3 / EFFICIENCY["decoding"]
     by_work = {part.work: part.flops for part in gradient.parts}
     expected = (
@@ -61,7 +61,7 @@ def test_bfloat16_speeds_up_only_products_on_a_cpu(monkeypatch):
 def test_ranks_share_the_matching_and_each_trains_the_networks(ranks, share):
     config = recipe_of("paper")
     alone, found = (estimate(config, SPEC, 50_000, CPU, count, ipc=1) for count in (1, ranks))
-    _, gradient = stages_of(Run(config, SPEC, 45_000, gradient_classes=1))
+    _, gradient = costs_of(Run(config, SPEC, 45_000, gradient_classes=1))
     (training,) = [part for part in gradient.parts if part.work == "training"]
     trained = training.flops / 1e4 / EFFICIENCY["training"]  # at precision "auto"
     matched = alone.stages[1].seconds - trained
@@ -79,7 +79,7 @@ def pruned(**changes):
 def test_what_is_pruned_is_condensed_and_pruned():
     """93 images of a class instead of 85, and the part of train that is held out to choose by."""
     over = plan(1, 10, SPEC.image, over_budget=True)
-    expected = stages_of(
+    expected = costs_of(
         Run(
             pruned(),
             over,
@@ -104,7 +104,7 @@ def test_ranks_share_the_trainings_of_pruning(ranks, margins, betas):
     """The rank that has most of them has so many: of three for margins, of eight for betas."""
     found = estimate(pruned(), SPEC, 50_000, CPU, ranks, ipc=1).stages[-1]
     over = plan(1, 10, SPEC.image, over_budget=True)
-    *_, stage = stages_of(Run(pruned(), over, 45_000, keep=85, held_out=5_000))
+    *_, stage = costs_of(Run(pruned(), over, 45_000, keep=85, held_out=5_000))
     of_margins, of_betas, tests = (part.flops / 1e4 for part in stage.parts)  # at "auto"
     expected = (of_margins * margins / 3 + of_betas * betas / 8) / EFFICIENCY["training"]
     expected += tests * betas / 8 / EFFICIENCY["features"]
@@ -127,7 +127,7 @@ def test_every_kind_of_work_has_an_efficiency():
 
 def all_stages():
     for name in ("fast", "paper"):
-        yield from stages_of(Run(recipe_of(name), SPEC, 1000))
+        yield from costs_of(Run(recipe_of(name), SPEC, 1000))
 
 
 def test_a_gpu_takes_all_classes_at_once_and_a_cpu_few():

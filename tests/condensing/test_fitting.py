@@ -1,4 +1,4 @@
-"""Runs with gradient matching: resumed to the same bytes; the optimiser; the learning rates."""
+"""Runs with gradient matching: resumed to the same bytes; the optimiser."""
 
 import itertools
 
@@ -7,7 +7,6 @@ import torch
 
 import hmnpack
 from hmnpack.condensing.adam import ContainerAdam
-from hmnpack.condensing.fitting import learning_rate
 from hmnpack.condensing.run import RunOptions
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, OutputExists, Paused
@@ -201,14 +200,6 @@ def test_a_saved_state_goes_on_however_classes_are_shared(world):
                     rows.unflatten(0, (3, -1))[own.start : own.stop] for rows in (found, value)
                 )
             torch.testing.assert_close(found, expected, rtol=0, atol=0)
-
-
-def test_the_rate_falls_after_600_and_800_of_1000_networks():
-    config = GradientConfig(networks=1000, inner_steps=200)
-    assert config.steps == 200_000
-    rates = {n: learning_rate(config, n * 200) for n in (0, 599, 600, 799, 800, 999)}
-    expected = {0: 0.01, 599: 0.01, 600: 0.001, 799: 0.001, 800: 0.0001, 999: 0.0001}
-    assert rates == pytest.approx(expected)
 
 
 PRUNED = PruneConfig(

@@ -251,7 +251,7 @@ def test_a_resumed_run_trains_no_pool_that_it_has_done_with(run, tmp_path, monke
     with pytest.raises(Paused):
         run(tmp_path / "x.hmn", config=config, should_pause=in_pruning, checkpoint_seconds=0)
     monkeypatch.setattr(
-        "hmnpack.condensing.run.pool_of", lambda *_: pytest.fail("a pool was trained")
+        "hmnpack.condensing.learning.pool_of", lambda *_: pytest.fail("a pool was trained")
     )
     run(tmp_path / "x.hmn", config=config, resume=True)
     assert (tmp_path / "x.hmn").read_bytes() == (tmp_path / "whole.hmn").read_bytes()
@@ -357,6 +357,8 @@ def test_an_unknown_recipe_is_answered_with_the_near_ones():
 )
 def test_what_a_later_stage_cannot_do_is_refused_before_any_work(run, monkeypatch, settings, said):
     config = with_settings(recipe_of("smoke").model_dump(), settings)
-    monkeypatch.setattr("hmnpack.condensing.run._learned", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr(
+        "hmnpack.condensing.run.fit_container", lambda *_: pytest.fail("work was begun")
+    )
     with pytest.raises(BadSettings, match=said):
         run(config=CompressConfig.model_validate(config))

@@ -1,196 +1,116 @@
-"""The stages of packing against loops that are written out from their settings."""
+"""The table of stages against what each recipe's stages are, written out."""
 
-import math
+from math import cos, pi
 
 import pytest
-import torch
 
-import hmnpack
-from hmnpack.condensing import run as compressor
-from hmnpack.condensing.fitting import Clock, Fitting
-from hmnpack.condensing.run import RunOptions
-from hmnpack.container import new_container
-from hmnpack.errors import BadSettings
-from hmnpack.matching.objective import Objective
-from hmnpack.runtime.progress import silent
-from hmnpack.runtime.seeds import stream
-from hmnpack.schema.config import ContainerConfig, MatchConfig
-from hmnpack.settings import recorded_settings
-from hmnpack.sources import SourceOptions, normalisation_of, tensor_source
+from hmnpack.condensing.cost import Run, costs_of
+from hmnpack.condensing.objectives import OBJECTIVE_OF
+from hmnpack.condensing.preflight import networks_of
+from hmnpack.container.budget import plan
+from hmnpack.schema.container import ImageShape
+from hmnpack.schema.stages import FITTED, TITLES, has_stage, stages_of
+from hmnpack.settings import merged, recipe_of
 
-LABELS = torch.arange(3).repeat_interleave(20)
-FEW = {
-    "seed": 7,
-    "pool.train.epochs": 1,
-    "warmup.steps": 6,
-    "warmup.batch": 7,
-    "warmup.lr": 0.03,
-    "match.steps": 0,
+STEPS = {
+    "smoke": [("pool", 0), ("warm-up", 5), ("matching", 4)],
+    "fast": [("pool", 0), ("warm-up", 300), ("matching", 2300)],
+    "best": [("pool", 0), ("warm-up", 1000), ("matching", 40_000)],
+    "paper": [("warm-up", 1000), ("gradient", 200_000), ("pruning", 0)],
 }
+COSINE = {
+    "smoke": {"warm-up": 0.02, "matching": 0.01},
+    "fast": {"warm-up": 0.02, "matching": 0.04},
+    "best": {"warm-up": 0.02, "matching": 0.02},
+    "paper": {"warm-up": 0.02},
+}
+"""Rates at the start of half a cosine."""
+
+EVERY = {"match.steps": 3, "gradient.networks": 2, "prune.strategy": "double-end"}
+CIFAR = ImageShape(channels=3, height=32, width=32)
 
 
-@pytest.fixture
-def source():
-    noise = torch.randint(0, 120, (60, 1, 16, 16), generator=stream(0, "pixels"))
-    pixels = (noise + 60 * LABELS[:, None, None, None]).to(torch.uint8)
-    return tensor_source((pixels, LABELS), name="stripes")
+def stages(recipe, **changes):
+    by_path = {name.replace("__", "."): value for name, value in changes.items()}
+    return {stage.name: stage for stage in stages_of(merged(recipe_of(recipe), by_path))}
 
 
-@pytest.fixture
-def packed(source, tmp_path):
-    """Return a function that packs in a few steps, and takes single settings."""
-    options = {
-        "options": RunOptions(device="cpu"),
-        "source_options": SourceOptions(cache_dir=tmp_path),
-    }
-    return lambda settings: hmnpack.compress(
-        source, 8, recipe="smoke", settings=FEW | settings, **options
-    )
+@pytest.mark.parametrize("recipe", STEPS)
+def test_stages_of_a_recipe_are_in_order(recipe):
+    found = stages_of(recipe_of(recipe))
+    assert [(stage.name, stage.steps) for stage in found] == STEPS[recipe]
 
 
-@pytest.fixture
-def spied(monkeypatch):
-    """Return a function: of a name in the compressor, what it is called with, and what it gives."""
-
-    def spied(name):
-        calls, called = [], getattr(compressor, name)
-
-        def spy(*given, **named):
-            result = called(*given, **named)
-            calls.append((given, named, result))
-            return result
-
-        monkeypatch.setattr(compressor, name, spy)
-        return calls
-
-    return spied
+@pytest.mark.parametrize(("recipe", "name"), [(r, name) for r in COSINE for name in COSINE[r]])
+def test_learning_rate_falls_by_half_a_cosine(recipe, name):
+    stage, start = stages(recipe)[name], COSINE[recipe][name]
+    some = range(0, stage.steps, max(1, stage.steps // 50))
+    expected = [start / 2 + start / 2 * cos(pi * step / stage.steps) for step in some]
+    assert [stage.learning_rate(step) for step in some] == pytest.approx(expected)
+    assert stage.learning_rate(0) == start
 
 
-def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spied):
-    calls = spied("targets_of")
-    bundle = packed({})
-    ((_, _, targets),) = calls
-    spec, config = bundle.manifest.container, recorded_settings(bundle.manifest)
-    container = new_container(spec, config.container, stream(7, "container"))
-    adam = torch.optim.Adam(container.parameters(), betas=(0.9, 0.99))
-    for step in range(6):
-        adam.param_groups[0]["lr"] = 0.03 * (1 + math.cos(math.pi * step / 6)) / 2
-        some = torch.randperm(len(targets), generator=stream(7, "warm-up", step))[:7]
-        adam.zero_grad()
-        (container.expand(some) - targets[some] / 255).square().mean().backward()
-        adam.step()
-    container.freeze()
-    for name, value in container.stored_tensors().items():
-        torch.testing.assert_close(bundle.tensors[name], value, rtol=1e-4, atol=1e-5)
+def test_learning_rate_of_gradient_matching_falls_after_600_and_800_of_1000_networks():
+    rate = stages("paper")["gradient"].learning_rate
+    rates = [rate(step) for step in (0, 119_999, 120_000, 159_999, 160_000, 199_999)]
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001])
 
 
-@pytest.mark.parametrize(("images", "times"), [("random", 1), ("none", 0)])
-def test_the_warm_up_has_images_only_if_asked_for(packed, spied, images, times):
-    calls = spied("targets_of")
-    packed({"warmup.images": images})
-    assert [given[2] for given, _, _ in calls] == [7] * times
+@pytest.mark.parametrize(
+    ("networks", "drops"), [(1, [1, 1]), (2, [2, 2]), (5, [3, 4]), (7, [5, 6]), (10, [6, 8])]
+)
+def test_learning_rate_of_gradient_matching_falls_between_networks(networks, drops):
+    rate = stages("paper", gradient__networks=networks, gradient__inner_steps=3)["gradient"]
+    expected = [0.01 * 0.1 ** sum(n >= drop for drop in drops) for n in range(networks)]
+    found = [rate.learning_rate(step) for step in range(3 * networks)]
+    assert found == pytest.approx([value for value in expected for _ in range(3)])
 
 
-class Quadratic(Objective):
-    """How far the images are from grey ones, which get lighter from step to step."""
-
-    is_shared = False
-
-    def loss(self, container, step):
-        return ((container.expand() - 0.1 * step) ** 2).sum()
+@pytest.mark.parametrize("recipe", STEPS)
+def test_adam_has_the_decays_of_the_paper(recipe):
+    assert {stage.betas for stage in stages_of(recipe_of(recipe))} == {(0.9, 0.99)}
 
 
-def test_classes_of_unequal_counts_are_not_condensed(hmn):
-    container = new_container(
-        hmn(classes=3, instances=(1, 3, 2)), ContainerConfig(), stream(0, "container")
-    )
-    fitting = Fitting(Clock(None, 1e9, lambda: False), None, silent)
-    with pytest.raises(BadSettings, match=r"classes of 1 to 3 images cannot be condensed; give"):
-        fitting.run("matching", container, Quadratic(), MatchConfig(steps=1))
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"match.steps": 0}, ["warm-up"]),
+        ({"warmup.steps": 0}, ["pool", "matching"]),
+        ({"warmup.images": "none"}, ["pool", "matching"]),
+        ({"match.steps": 0, "warmup.steps": 0}, []),
+        ({"gradient.networks": 1}, ["pool", "warm-up", "matching", "gradient"]),
+        ({"match.steps": 0, "gradient.networks": 1}, ["warm-up", "gradient"]),
+        ({"prune.strategy": "random"}, ["pool", "warm-up", "matching", "pruning"]),
+        (EVERY, ["pool", "warm-up", "matching", "gradient", "pruning"]),
+    ],
+)
+def test_stages_that_have_nothing_to_do_are_left_out(changes, names):
+    config = merged(recipe_of("smoke"), changes)
+    assert [stage.name for stage in stages_of(config)] == names
+    assert [name for name in TITLES if has_stage(config, name)] == names
 
 
-def test_rates_and_moments_of_matching_are_those_of_the_settings(hmn):
-    config = MatchConfig(steps=4, lr=0.04)
-    ours, theirs = (
-        new_container(hmn(), ContainerConfig(norm="none"), stream(0, "container")) for _ in range(2)
-    )
-    clock = Clock(None, 1e9, lambda: False)
-    Fitting(clock, None, silent).run("matching", ours, Quadratic(), config)
-    adam = torch.optim.Adam(theirs.parameters(), betas=(0.9, 0.99))
-    # 0.02 +- 0.02 cos(0, 45, 90, 135 degrees)
-    for step, rate in enumerate((0.04, 0.02 + 0.02 * 0.5**0.5, 0.02, 0.02 - 0.02 * 0.5**0.5)):
-        adam.param_groups[0]["lr"] = rate
-        adam.zero_grad()
-        ((theirs.expand() - 0.1 * step) ** 2).sum().backward()
-        adam.step()
-    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+def test_stages_say_what_they_need():
+    config = merged(recipe_of("smoke"), EVERY, {"prune.network.width": 3})
+    found = stages_of(config)
+    assert [stage.name for stage in found if stage.uses_pool] == ["matching"]
+    assert [stage.name for stage in found if stage.is_probed] == ["matching", "gradient"]
+    assert [stage.title for stage in found] == [
+        *("pool", "warm-up", "feature matching", "gradient matching", "pruning")
+    ]
+    used = [(network.width, features) for network, features in networks_of(config)]
+    assert used == [(8, True), (128, False), (3, False)]
 
 
-def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
-    spec = hmn(
-        classes=9,
-        instances=40,
-        grid=8,
-        dataset_channels=30,
-        class_channels=20,
-        instance_channels=5,
-        extractor_channels=8,
-        decoder_channels=(60, 7),
-    )
-    container = new_container(spec, ContainerConfig(), stream(0, "container"))
-    spread = {name: float(value.detach().std()) for name, value in container.named_parameters()}
-    # He et al.: of a kernel of 4 x 4 and stride 2, each output adds up 2 x 2 of each channel.
-    expected = {
-        "dataset": 0.5,
-        "classwise": 0.5,
-        "instance": 0.5,
-        "extractor_weight": 30**-0.5,
-        "weights.0": (2 / (4 * 33)) ** 0.5,
-        "weights.1": (2 / (4 * 60)) ** 0.5,
-    }
-    found = {name: spread[name] for name in expected}
-    assert found == pytest.approx(expected, rel=0.1)
+def test_random_pruning_trains_no_network():
+    assert stages("smoke", prune__strategy="random")["pruning"].network is None
 
 
-@pytest.mark.slow
-def test_each_objective_has_its_settings_and_the_seed(packed, spied):
-    calls = spied("Match")
-    few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}
-    config = recorded_settings(packed(few).manifest)
-    assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
-
-
-def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path):
-    calls = spied("pool_of")
-    for part in (0.1, 0.5):
-        packed({"match.steps": 1, "holdout": part})
-    assert [len(given[0].labels) for given, _, _ in calls] == [54, 30]
-    kept = len(list((tmp_path / "pool").glob("*.pt")))
-    assert kept == 2 * calls[0][0][1].size
-
-
-def test_channels_are_centred_by_all_of_train(packed, source):
-    assert packed({"holdout": 0.5}).manifest.normalisation == normalisation_of(source.train)
-
-
-@pytest.mark.parametrize("other", ["data", "ipc"])
-def test_a_checkpoint_of_another_run_is_refused(source, tmp_path, other):
-    def run(source, ipc):
-        options = RunOptions(device="cpu", resume=True, should_pause=lambda: True)
-        places = SourceOptions(cache_dir=tmp_path / "cache")
-        output = tmp_path / "x.hmn"
-        given = {"output": output, "options": options, "source_options": places}
-        return hmnpack.compress(source, ipc, recipe="smoke", settings=FEW, **given)
-
-    while not (tmp_path / "x.hmn.ckpt").exists():  # the pool is paused, too
-        with pytest.raises(hmnpack.HmnError, match="paused"):
-            run(source, 8)
-    before = (tmp_path / "x.hmn.ckpt").read_bytes()
-    mirrored = source.train.images.flip(3), source.train.labels
-    changed = (tensor_source(mirrored), 8) if other == "data" else (source, 9)
-    with pytest.raises(hmnpack.HmnError, match="is of a run with other data, ipc"):
-        run(*changed)
-    assert (tmp_path / "x.hmn.ckpt").read_bytes() == before
-    with pytest.raises(hmnpack.HmnError, match="paused at step 2"):
-        run(source, 8)
+def test_every_stage_is_known_wherever_stages_are_told_apart():
+    config = merged(recipe_of("smoke"), EVERY)
+    names = [stage.name for stage in stages_of(config)]
+    assert names == list(TITLES)
+    assert [stage.name for stage in stages_of(config) if stage.steps] == list(FITTED)
+    assert list(OBJECTIVE_OF) == list(FITTED)
+    run = Run(config, plan(10, 10, CIFAR), 1000, keep=1, held_out=10)
+    assert [cost.name for cost in costs_of(run)] == names

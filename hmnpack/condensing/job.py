@@ -1,0 +1,104 @@
+"""What one run condenses, and the bundle that it becomes."""
+
+from dataclasses import dataclass
+
+import torch
+
+from hmnpack.bundle import Bundle, data_sha256
+from hmnpack.condensing.probe import Probe
+from hmnpack.container import Container
+from hmnpack.container.budget import budget_of
+from hmnpack.matching import RealData
+from hmnpack.schema.class_names import storable_class_names
+from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.container import ContainerSpec
+from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts
+from hmnpack.schema.stages import has_stage
+from hmnpack.settings import settings_to_record
+from hmnpack.sources import Source, Split, normalisation_of
+from hmnpack.version import __version__
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one run condenses.
+
+    Attributes:
+        source: The data set.
+        config: Settings of the run.
+        spec: The container that is condensed, with the images that pruning drops.
+        seen: Images of the training split that are condensed.
+        held_out: Those that are not.
+    """
+
+    source: Source
+    config: CompressConfig
+    spec: ContainerSpec
+    seen: Split
+    held_out: Split
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether more is condensed than fits the budget, and pruned back to it."""
+        return has_stage(self.config, "pruning")
+
+    def real_data(self, device: torch.device) -> RealData:
+        """Return the images that are condensed, on a device."""
+        return RealData(
+            images=self.seen.images.to(device),
+            labels=self.seen.labels.to(device),
+            classes=len(self.source.classes),
+            normalisation=normalisation_of(self.source.train),
+            fingerprint=self.seen.fingerprint,
+        )
+
+    def probe(self, count: int, real: RealData) -> Probe | None:
+        """Return the quick networks over the run, tested on held-out images; None for 0.
+
+        Raises:
+            BadSettings: if none were held out.
+        """
+        if not count:
+            return None
+        return Probe(
+            self.held_out.images.to(real.device),
+            self.held_out.labels.to(real.device),
+            real.normalisation,
+            self.config.seed,
+            count,
+        )
+
+    def bundle(self, container: Container, real: RealData, ipc: int) -> Bundle:
+        """Return the bundle of a fitted container, at a budget in images per class."""
+        tensors = container.stored_tensors()
+        spec: ContainerSpec = container.spec
+        manifest = Manifest(
+            source=self._facts(),
+            classes=storable_class_names(self.source.classes),
+            normalisation=real.normalisation,
+            container=spec,
+            ledger=spec.ledger(),
+            budget=budget_of(ipc, spec.classes, spec.image),
+            recipe=self.config.recipe,
+            seed=self.config.seed,
+            holdout=self.config.holdout,
+            config=settings_to_record(self.config, self.source.shape),
+            provenance=Provenance(
+                hmnpack=__version__,
+                torch=str(torch.__version__),
+                device=real.device.type,
+                real_images_used_to_start=has_stage(self.config, "warm-up"),
+            ),
+            data_sha256=data_sha256(tensors),
+        )
+        return Bundle(manifest, tensors)
+
+    def _facts(self) -> SourceFacts:
+        return SourceFacts(
+            name=self.source.name,
+            fingerprint=self.source.train.fingerprint,
+            train_images=len(self.source.train),
+            held_out=len(self.held_out),
+            skipped={"unreadable": self.source.skipped} if self.source.skipped else {},
+            size=self.source.size,
+        )

@@ -1,0 +1,197 @@
+"""The stages that fit a container against loops that are written out from their settings."""
+
+import math
+
+import pytest
+import torch
+
+import hmnpack
+from hmnpack.condensing import learning, objectives
+from hmnpack.condensing.fitting import Clock, Fitting
+from hmnpack.condensing.run import RunOptions
+from hmnpack.container import new_container
+from hmnpack.errors import BadSettings
+from hmnpack.matching.objective import Objective
+from hmnpack.runtime.progress import silent
+from hmnpack.runtime.seeds import stream
+from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.stages import Stage
+from hmnpack.settings import recorded_settings
+from hmnpack.sources import SourceOptions, normalisation_of, tensor_source
+
+LABELS = torch.arange(3).repeat_interleave(20)
+FEW = {
+    "seed": 7,
+    "pool.train.epochs": 1,
+    "warmup.steps": 6,
+    "warmup.batch": 7,
+    "warmup.lr": 0.03,
+    "match.steps": 0,
+}
+
+
+@pytest.fixture
+def source():
+    noise = torch.randint(0, 120, (60, 1, 16, 16), generator=stream(0, "pixels"))
+    pixels = (noise + 60 * LABELS[:, None, None, None]).to(torch.uint8)
+    return tensor_source((pixels, LABELS), name="stripes")
+
+
+@pytest.fixture
+def packed(source, tmp_path):
+    """Return a function that packs in a few steps, and takes single settings."""
+    options = {
+        "options": RunOptions(device="cpu"),
+        "source_options": SourceOptions(cache_dir=tmp_path),
+    }
+    return lambda settings: hmnpack.compress(
+        source, 8, recipe="smoke", settings=FEW | settings, **options
+    )
+
+
+@pytest.fixture
+def spied(monkeypatch):
+    """Return a function: of a name in a module, what it is called with, and what it gives."""
+
+    def spied(module, name):
+        calls, called = [], getattr(module, name)
+
+        def spy(*given, **named):
+            result = called(*given, **named)
+            calls.append((given, named, result))
+            return result
+
+        monkeypatch.setattr(module, name, spy)
+        return calls
+
+    return spied
+
+
+def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spied):
+    calls = spied(objectives, "targets_of")
+    bundle = packed({})
+    ((_, _, targets),) = calls
+    spec, config = bundle.manifest.container, recorded_settings(bundle.manifest)
+    container = new_container(spec, config.container, stream(7, "container"))
+    adam = torch.optim.Adam(container.parameters(), betas=(0.9, 0.99))
+    for step in range(6):
+        adam.param_groups[0]["lr"] = 0.03 * (1 + math.cos(math.pi * step / 6)) / 2
+        some = torch.randperm(len(targets), generator=stream(7, "warm-up", step))[:7]
+        adam.zero_grad()
+        (container.expand(some) - targets[some] / 255).square().mean().backward()
+        adam.step()
+    container.freeze()
+    for name, value in container.stored_tensors().items():
+        torch.testing.assert_close(bundle.tensors[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("images", "times"), [("random", 1), ("none", 0)])
+def test_the_warm_up_has_images_only_if_asked_for(packed, spied, images, times):
+    calls = spied(objectives, "targets_of")
+    packed({"warmup.images": images})
+    assert [given[2] for given, _, _ in calls] == [7] * times
+
+
+class Quadratic(Objective):
+    """How far the images are from grey ones, which get lighter from step to step."""
+
+    is_shared = False
+
+    def loss(self, container, step):
+        return ((container.expand() - 0.1 * step) ** 2).sum()
+
+
+def test_classes_of_unequal_counts_are_not_condensed(hmn):
+    container = new_container(
+        hmn(classes=3, instances=(1, 3, 2)), ContainerConfig(), stream(0, "container")
+    )
+    fitting = Fitting(Clock(None, 1e9, lambda: False), None, silent)
+    with pytest.raises(BadSettings, match=r"classes of 1 to 3 images cannot be condensed; give"):
+        fitting.run(Stage("matching", steps=1), container, Quadratic())
+
+
+def test_fitting_is_adam_at_the_rates_and_decays_of_the_stage(hmn):
+    rates, betas = (0.04, 0.01, 0.03, 0.002), (0.8, 0.95)
+    stage = Stage("matching", 4, lambda step: rates[step], betas=betas)
+    ours, theirs = (
+        new_container(hmn(), ContainerConfig(norm="none"), stream(0, "container")) for _ in range(2)
+    )
+    clock = Clock(None, 1e9, lambda: False)
+    Fitting(clock, None, silent).run(stage, ours, Quadratic())
+    adam = torch.optim.Adam(theirs.parameters(), betas=betas)
+    for step, rate in enumerate(rates):
+        adam.param_groups[0]["lr"] = rate
+        adam.zero_grad()
+        ((theirs.expand() - 0.1 * step) ** 2).sum().backward()
+        adam.step()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
+    spec = hmn(
+        classes=9,
+        instances=40,
+        grid=8,
+        dataset_channels=30,
+        class_channels=20,
+        instance_channels=5,
+        extractor_channels=8,
+        decoder_channels=(60, 7),
+    )
+    container = new_container(spec, ContainerConfig(), stream(0, "container"))
+    spread = {name: float(value.detach().std()) for name, value in container.named_parameters()}
+    # He et al.: of a kernel of 4 x 4 and stride 2, each output adds up 2 x 2 of each channel.
+    expected = {
+        "dataset": 0.5,
+        "classwise": 0.5,
+        "instance": 0.5,
+        "extractor_weight": 30**-0.5,
+        "weights.0": (2 / (4 * 33)) ** 0.5,
+        "weights.1": (2 / (4 * 60)) ** 0.5,
+    }
+    found = {name: spread[name] for name in expected}
+    assert found == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.slow
+def test_each_objective_has_its_settings_and_the_seed(packed, spied):
+    calls = spied(objectives, "Match")
+    few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}
+    config = recorded_settings(packed(few).manifest)
+    assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
+
+
+def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path):
+    calls = spied(learning, "pool_of")
+    for part in (0.1, 0.5):
+        packed({"match.steps": 1, "holdout": part})
+    assert [len(given[0].labels) for given, _, _ in calls] == [54, 30]
+    kept = len(list((tmp_path / "pool").glob("*.pt")))
+    assert kept == 2 * calls[0][0][1].size
+
+
+def test_channels_are_centred_by_all_of_train(packed, source):
+    assert packed({"holdout": 0.5}).manifest.normalisation == normalisation_of(source.train)
+
+
+@pytest.mark.parametrize("other", ["data", "ipc"])
+def test_a_checkpoint_of_another_run_is_refused(source, tmp_path, other):
+    def run(source, ipc):
+        options = RunOptions(device="cpu", resume=True, should_pause=lambda: True)
+        places = SourceOptions(cache_dir=tmp_path / "cache")
+        output = tmp_path / "x.hmn"
+        given = {"output": output, "options": options, "source_options": places}
+        return hmnpack.compress(source, ipc, recipe="smoke", settings=FEW, **given)
+
+    while not (tmp_path / "x.hmn.ckpt").exists():  # the pool is paused, too
+        with pytest.raises(hmnpack.HmnError, match="paused"):
+            run(source, 8)
+    before = (tmp_path / "x.hmn.ckpt").read_bytes()
+    mirrored = source.train.images.flip(3), source.train.labels
+    changed = (tensor_source(mirrored), 8) if other == "data" else (source, 9)
+    with pytest.raises(hmnpack.HmnError, match="is of a run with other data, ipc"):
+        run(*changed)
+    assert (tmp_path / "x.hmn.ckpt").read_bytes() == before
+    with pytest.raises(hmnpack.HmnError, match="paused at step 2"):
+        run(source, 8)
