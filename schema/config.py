@@ -8,6 +8,7 @@ from hmnpack.schema.base import Extended, Frozen
 from hmnpack.schema.container import Activation
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.match import MatchConfig
+from hmnpack.schema.names import PruneStrategy
 from hmnpack.schema.training import (
     COLOUR_CROP,
     MATCHING_AUGMENTATIONS,
@@ -38,8 +39,6 @@ __all__ = [
     "TrainConfig",
     "WarmupConfig",
 ]
-
-PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
 
 
 class ContainerConfig(Extended):

@@ -1,13 +1,12 @@
 """Settings of judging a bundle: networks, their training, and the control rows beside it."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from hmnpack.schema.base import Extended
 from hmnpack.schema.config import NetworkConfig, TrainConfig
-
-ControlRow = Literal["floats", "bytes", "count", "whole"]
+from hmnpack.schema.names import ControlRow
 
 DEFAULT_ROWS: tuple[ControlRow, ...] = ("floats", "bytes")
 """The control rows that share the bundle's budget."""

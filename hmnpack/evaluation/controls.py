@@ -15,8 +15,8 @@ from hmnpack.evaluation.jpeg import jpeg_real
 from hmnpack.evaluation.quality import Quality, choose_quality
 from hmnpack.evaluation.whole import whole_row
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.evaluation import ControlRow
 from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.names import ControlRow
 from hmnpack.schema.result import Figure, Row
 from hmnpack.sources import Source, Split, choose_per_class
 from hmnpack.training.loop import schedule_of
