@@ -7,6 +7,7 @@ step: a run that was stopped anywhere ends with the same bytes as one that was n
 accelerator adds in no fixed order).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +19,10 @@ import torch
 from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.condensing.checkpoint import Checkpoint, checkpoint_of, key_of
 from hmnpack.condensing.fitting import Clock, Fitting
-from hmnpack.condensing.preflight import refuse_classes, refuse_early
+from hmnpack.condensing.plan import Plan, plan
 from hmnpack.condensing.probe import Probe
 from hmnpack.container import HMN, Container, new_container
-from hmnpack.container.budget import budget_of, ipc_of, plan
+from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.matching import (
     OBJECTIVES,
@@ -43,13 +44,12 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts, storable_class_names
-from hmnpack.settings import default_recipe, merged, needs_pool, recipe_of
+from hmnpack.settings import needs_pool
 from hmnpack.sources import (
     Source,
     SourceOptions,
     Split,
     normalisation_of,
-    open_source,
     seen_and_held_out,
 )
 from hmnpack.version import __version__
@@ -72,6 +72,9 @@ class RunOptions:
             tested on held-out images; 0: none.
         unpruned: Where to write the bundle also as it is before it is pruned to the budget, or
             None. ``force`` or ``resume`` replaces a file there.
+
+    Raises:
+        BadSettings: if the minutes are not a number.
     """
 
     device: str | torch.device = "auto"
@@ -83,6 +86,26 @@ class RunOptions:
     max_memory: int | None = None
     probes: int = 0
     unpruned: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_minutes is not None and math.isnan(self.max_minutes):
+            raise BadSettings("max_minutes nan is not a number of minutes; give one, such as 60")
+
+
+def check_output(output: Path | str, options: RunOptions) -> None:
+    """Check, before any work, that a run may write its output and go on from its checkpoint.
+
+    Args:
+        output: The file to be.
+        options: Whether to resume, and whether to replace what is there.
+
+    Raises:
+        OutputExists: if the output is there already, or an unfinished run is not to be resumed.
+        BadSettings: if nothing can be written there.
+    """
+    refuse_output(output, force=options.force)
+    checkpoint = Checkpoint(checkpoint_of(Path(output)))
+    checkpoint.refuse_unless(resume=options.resume, force=options.force)
 
 
 @default_on_cpu
@@ -97,6 +120,7 @@ def compress(  # noqa: PLR0913
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
     listener: Listener = silent,
+    on_plan: Callable[[Plan], object] | None = None,
 ) -> Bundle:
     """Condense a data set into a bundle.
 
@@ -114,6 +138,8 @@ def compress(  # noqa: PLR0913
         options: Device, resuming, limits.
         source_options: How the data set is read.
         listener: Hears of the progress.
+        on_plan: Called on rank 0 with the plan, once, after the data set is open and before the
+            first step.
 
     Returns:
         The bundle, written if an output was named.
@@ -130,11 +156,6 @@ def compress(  # noqa: PLR0913
     options = options or RunOptions()
     source_options = source_options or SourceOptions()
     device = choose_device(options.device)
-    if config is not None and recipe is not None:
-        raise BadSettings("a recipe and a config are two sets of settings; give one of them")
-    recipe = recipe or default_recipe(device.type)
-    # What is unknown is refused before minutes of opening.
-    merged(config or recipe_of(recipe), settings or {})
     if options.unpruned is not None:
         refuse_output(options.unpruned, force=options.force or options.resume)
         for other in (output, checkpoint_of(Path(output))) if output is not None else ():
@@ -142,11 +163,18 @@ def compress(  # noqa: PLR0913
     with joined(device) as world:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
         checkpoint = run.checkpoint(Path(output)) if output is not None else None
-        with world.leader_first():
-            source = open_source(data, source_options, run.listener)
-        refuse_classes(source)
-        config = merged(config or recipe_of(recipe, source.shape), settings or {})
-        bundle = _condensed(source, config, run, checkpoint, source_options.cache_root)
+        planned = plan(
+            *(data, ipc),
+            recipe=recipe,
+            config=config,
+            settings=settings,
+            device=device,
+            source_options=source_options,
+            listener=listener,
+        )
+        if on_plan is not None and world.rank == 0:
+            on_plan(planned)
+        bundle = _condensed(planned, run, checkpoint, source_options.cache_root)
         with world.leader_first():
             if output is not None and checkpoint is not None and world.rank == 0:
                 bundle.save(output, force=options.force)
@@ -170,8 +198,7 @@ class _Run:
         checkpoint = Checkpoint(checkpoint_of(output), leader=leader)
         with self.world.leader_first():
             if leader:
-                refuse_output(output, force=self.options.force)
-                checkpoint.refuse_unless(resume=self.options.resume, force=self.options.force)
+                check_output(output, self.options)
         return checkpoint
 
     def open(self, checkpoint: Checkpoint, key: str) -> None:
@@ -197,11 +224,9 @@ class _Run:
         return free_memory(self.device)
 
 
-def _condensed(
-    source: Source, config: CompressConfig, run: _Run, checkpoint: Checkpoint | None, cache: Path
-) -> Bundle:
+def _condensed(plan: Plan, run: _Run, checkpoint: Checkpoint | None, cache: Path) -> Bundle:
     """Return the bundle, after all stages that the checkpoint has not done."""
-    options = run.options
+    source, config, options = plan.source, plan.config, run.options
     over = config.prune.strategy != "none"
     if options.unpruned is not None and not over:
         raise BadSettings(
@@ -209,8 +234,7 @@ def _condensed(
             "choose a strategy"
         )
     image, classes = source.image, len(source.classes)
-    spec = plan(run.ipc, classes, image, config.container, over_budget=over)
-    refuse_early(config, spec, run.world)
+    spec = budgets.plan(run.ipc, classes, image, config.container, over_budget=over)
     key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     kept, held_out = seen_and_held_out(source.train, config)
@@ -231,7 +255,7 @@ def _condensed(
         check=lambda: fitting.after_trainings(container, done),
         listener=run.listener,
     )
-    bundle = _bundle(source, real, container, config, ipc_of(spec))
+    bundle = _bundle(source, real, container, config, budgets.ipc_of(spec))
     if options.unpruned is not None and run.world.rank == 0:
         bundle.save(options.unpruned, force=True)
     return pruned(
@@ -344,7 +368,7 @@ def _bundle(
         normalisation=real.normalisation,
         container=spec,
         ledger=spec.ledger(),
-        budget=budget_of(ipc, spec.classes, spec.image),
+        budget=budgets.budget_of(ipc, spec.classes, spec.image),
         config=config,
         provenance=Provenance(
             hmnpack=__version__,
