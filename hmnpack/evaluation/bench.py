@@ -229,8 +229,8 @@ class _Group:
     def told(self, listener: Listener) -> Listener:
         """Return a listener to this group's epochs that counts those of the whole row."""
 
+        # The row's name takes the place of the training's, which says more than a reader wants.
         def heard(stage: str, done: int, total: int, **facts: float) -> None:
-            del stage  # the training's name says more than a reader of the table wants
             epochs = total // len(self.indices)
             listener(self.row, self.before * epochs + done, len(self.sets) * epochs, **facts)
 
