@@ -218,7 +218,7 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
     rows = (
         ("data", f"{source.name}: {len(source.train.labels):,} images of {shape(source.image)}"),
         ("classes", several(source.classes)),
-        ("budget", f"{budget.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
+        ("budget", f"{plan.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.each:,} a class"),
         ("stored", f"{ledger.floats:,} floats, in {size(ledger.bytes)}"),

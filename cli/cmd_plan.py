@@ -84,7 +84,7 @@ def _print_tables(plan: "Plan") -> None:
         ("time", expected(plan.cost.seconds if plan.cost else None)),
     )
     out = console()
-    out.print(facts(f"{plan.source.name} at {plan.budget.ipc} ipc", rows))
+    out.print(facts(f"{plan.source.name} at {plan.budget.in_words}", rows))
     out.print(ledger_table(spec.ledger(), plan.budget))
     if plan.cost is not None:
         out.print(cost_table(f"Cost of recipe {plan.config.recipe}", plan.cost))

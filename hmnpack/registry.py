@@ -8,9 +8,10 @@ stands here is ever imported: a name out of a file or a command selects a row, o
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
 from hmnpack.errors import BadSettings
+from hmnpack.schema.names import Protocol
 
 if TYPE_CHECKING:
     from hmnpack.container import Container
@@ -130,11 +131,7 @@ RECIPES: "Registry[CompressConfig]" = Registry(
 """Recipes, each as it is for CIFAR-10."""
 
 PROTOCOLS: "Registry[Callable[[DataShape, int], EvaluateConfig]]" = Registry(
-    "protocol",
-    {
-        "short": "hmnpack.schema.protocols:short",
-        "paper": "hmnpack.schema.protocols:paper",
-    },
+    "protocol", {name: f"hmnpack.schema.protocols:{name}" for name in get_args(Protocol)}
 )
 """Protocols, the default first: from a dataset and a budget (ipc) to settings of an evaluation."""
 

@@ -7,3 +7,6 @@ PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
 
 ControlRow = Literal["floats", "bytes", "count", "whole"]
 """Rows of real images beside a file's row."""
+
+Protocol = Literal["short", "paper"]
+"""Named settings of an evaluation, the default first; each is a function of ``protocols``."""

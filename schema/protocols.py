@@ -1,4 +1,8 @@
-"""Protocols: named ways of judging a bundle."""
+"""Protocols: named ways of judging a bundle.
+
+A score names one and says what differs from it: once released, the settings of a name never change;
+other settings get another name.
+"""
 
 from math import log
 
@@ -33,6 +37,7 @@ def paper(data: DataShape, ipc: int) -> EvaluateConfig:
     preset = _nearest_budget(nearest_preset(data), ipc)
     name = "resnet-ap" if preset.dataset == "imagenet-10" else "convnet"
     return EvaluateConfig(
+        protocol="paper",
         network=NetworkConfig(name=name, width=128, depth=3),
         train=TrainConfig(
             epochs=preset.train_epochs,

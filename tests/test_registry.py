@@ -49,5 +49,6 @@ def test_registry_listing_imports_no_implementation():
         "print([name for name in sys.modules if name.startswith('hmnpack.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {"hmnpack.version", "hmnpack.registry", "hmnpack.errors"}
+    loaded = {"hmnpack.schema", "hmnpack.schema.names"}
+    loaded |= {"hmnpack.version", "hmnpack.registry", "hmnpack.errors"}
     assert set(eval(done.stdout)) == loaded

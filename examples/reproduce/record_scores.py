@@ -100,7 +100,7 @@ def _write(
     typed: argparse.Namespace, manifest: Manifest, source: Source, evaluation: Evaluation
 ) -> None:
     """Write the result of the evaluation, and what the front page's table says beside it."""
-    network, made_from = evaluation.score.protocol.network, manifest.source
+    network, made_from = evaluation.config.network, manifest.source
     result = result_of(
         {network.name: evaluation}, manifest, source, choose_device(typed.device), None, ""
     )

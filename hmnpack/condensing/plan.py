@@ -17,7 +17,7 @@ from hmnpack.runtime.ranks import joined
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.manifest import Budget
-from hmnpack.settings import default_recipe, merged, recipe_of
+from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
 from hmnpack.sources import Source, SourceOptions, open_source
 
 _DEFAULTS = SourceOptions()
@@ -29,14 +29,16 @@ class Plan:
 
     Attributes:
         source: The dataset.
+        ipc: Budget, in images per class.
         config: The settings, as they are for this dataset.
         spec: The container that will be stored.
-        budget: The budget that it fits.
+        budget: The budget in floats and bytes, which it fits.
         device: Where the run computes.
         ranks: Processes that share the work.
     """
 
     source: Source
+    ipc: int
     config: CompressConfig
     spec: HmnSpec
     budget: Budget
@@ -51,7 +53,7 @@ class Plan:
         """
         return estimate(
             *(self.config, self.spec, len(self.source.train), self.device, self.ranks),
-            ipc=self.budget.ipc,
+            ipc=self.ipc,
         )
 
 
@@ -99,8 +101,9 @@ def plan(  # noqa: PLR0913
             source = open_source(data, source_options, listener if world.rank == 0 else silent)
         refuse_classes(source)
         config = merged(config or recipe_of(recipe, source.shape), settings or {})
+        settings_to_record(config, source.shape)  # no file holds more
         classes, image = len(source.classes), source.image
         spec = budgets.plan(ipc, classes, image, config.container)
         refuse_early(config, spec, world)
         budget = budgets.budget_of(ipc, classes, image)
-        return Plan(source, config, spec, budget, place, world.size)
+        return Plan(source, ipc, config, spec, budget, place, world.size)

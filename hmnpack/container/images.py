@@ -58,7 +58,7 @@ class Images(Container):
 
     def expand(self, indices: Tensor | None = None) -> Tensor:
         """Return the stored pixels; see :meth:`Container.expand`."""
-        pixels = self.pixels if indices is None else self.pixels[indices]
+        pixels = self.pixels if indices is None else self.pixels.index_select(0, indices)
         clamped: Tensor = _Clamp.apply(pixels)
         return clamped
 
