@@ -1,14 +1,13 @@
 """`hmnpack compress`: a data set into one small file."""
 
 import contextlib
-import math
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -19,22 +18,20 @@ from hmnpack.cli.options import (
     RecipeName,
     chosen_source,
     config_option,
-    opened,
     output_option,
     run_options,
     set_option,
     source_options,
     taken_source,
 )
-from hmnpack.cli.speaker import is_one_of_several, leads
-from hmnpack.errors import BadSettings
+from hmnpack.cli.speaker import is_main_rank, is_one_of_several
 
 if TYPE_CHECKING:
-    from hmnpack.bundle import Bundle
+    from rich.table import Table
+
+    from hmnpack import Bundle, Plan, RunOptions, SourceOptions
     from hmnpack.runtime.progress import Listener
-    from hmnpack.schema.config import CompressConfig
     from hmnpack.settings import CompressSettings
-    from hmnpack.sources import Source
 
 _PAUSING = b"hmnpack: pausing after this step\n"
 _PAUSING_OR_NOT = b"hmnpack: pausing after this step; once more to stop at once\n"
@@ -73,7 +70,7 @@ class Request:
     max_memory: int | None
 
 
-@click.command(short_help="Condense a data set into one small file.", epilog=DATA_HELP)
+@click.command("compress", short_help="Condense a data set into one small file.", epilog=DATA_HELP)
 @click.argument("data", type=DataName())
 @click.option("--ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class.")
 @output_option
@@ -120,7 +117,7 @@ class Request:
     "[default: most of what is free].",
 )
 @run_options
-def compress(**typed: Any) -> None:  # noqa: ANN401
+def compress_command(**typed: Any) -> None:  # noqa: ANN401
     """Condense DATA into one small file of images to train networks on.
 
     Ctrl-C pauses after the step under way; the same command with --resume goes on and ends with
@@ -133,72 +130,77 @@ def compress(**typed: Any) -> None:  # noqa: ANN401
     settings = CompressSettings(
         typed.pop("recipe"), typed.pop("config_file"), typed.pop("assignments"), options
     )
-    source = taken_source(typed)
+    source = chosen_source(taken_source(typed))
     request = Request(**typed)
     bundle = _run(request, settings, source)
-    if not leads():
-        return
-    click.echo(f"{request.output}: {stored(bundle.manifest)}")
+    if is_main_rank():
+        click.echo(f"{request.output}: {stored(bundle.manifest)}")
 
 
 def _run(
-    request: Request, settings: "CompressSettings", source_options: dict[str, Any]
+    request: Request, settings: "CompressSettings", source_options: "SourceOptions"
 ) -> "Bundle":
-    from hmnpack.cli.progress import drawn
-    from hmnpack.condensing.checkpoint import Checkpoint, checkpoint_of
-    from hmnpack.condensing.run import RunOptions
-    from hmnpack.condensing.run import compress as condense
-    from hmnpack.runtime.devices import choose_device
+    import hmnpack
+    from hmnpack.cli.progress import progress_display
+    from hmnpack.cli.show import console
     from hmnpack.runtime.log import together
-    from hmnpack.runtime.output import refuse_output, refuse_same
-    from hmnpack.runtime.ranks import joined
-    from hmnpack.settings import default_recipe
 
-    refuse_output(request.output, force=request.force)  # before minutes of opening, and any log
-    checkpoint = Checkpoint(checkpoint_of(request.output))
-    checkpoint.refuse_unless(resume=request.resume, force=request.force)
-    if request.log:
-        refuse_same(request.log, request.output, "the output")
-        refuse_same(request.log, checkpoint.path, "the checkpoint of the output")
-    if request.max_minutes is not None and math.isnan(request.max_minutes):
-        raise BadSettings("--max-minutes nan is no number of minutes; give one, such as 60")
-    quiet = request.quiet or not leads()
-    device = choose_device(request.device)
-    with _logs(request) as logs, joined(device) as world:
-        with world.leader_first(), drawn(quiet=quiet) as bars:
-            source = opened(request.data, source_options, together(bars, logs))
-        config = settings.config(source.shape, default_recipe(device.type))
-        if not quiet:
-            _announce(source, request, config, world.size)
-        with drawn(quiet=quiet) as bars, pausing() as should_pause:
-            return condense(
-                source,
-                request.ipc,
-                config=config,
-                output=request.output,
-                options=RunOptions(
-                    device=request.device,
-                    resume=request.resume,
-                    force=request.force,
-                    max_minutes=request.max_minutes,
-                    should_pause=should_pause,
-                    max_memory=request.max_memory,
-                    probes=request.probes,
-                ),
-                source_options=chosen_source(source_options),
-                listener=together(bars, logs),
-            )
+    out, quiet = console(stderr=True), request.quiet or not is_main_rank()
+    with contextlib.ExitStack() as stack:
+        pausing = stack.enter_context(Pausing())
+        options = _options(request, pausing)
+        logs = stack.enter_context(_logs(request, options))
+        bars = stack.enter_context(progress_display(out, quiet=quiet))
+
+        def announce(plan: "Plan") -> None:
+            pausing.begin()
+            if not quiet:
+                out.print(_announcement(plan, request.output))
+
+        return hmnpack.compress(
+            request.data,
+            request.ipc,
+            recipe=settings.recipe,
+            settings=settings.settings,
+            output=request.output,
+            options=options,
+            source_options=source_options,
+            listener=together(bars, logs),
+            on_plan=announce,
+        )
+
+
+def _options(request: Request, pausing: "Pausing") -> "RunOptions":
+    from hmnpack import RunOptions
+
+    return RunOptions(
+        device=request.device,
+        resume=request.resume,
+        force=request.force,
+        max_minutes=request.max_minutes,
+        should_pause=lambda: pausing.asked,
+        max_memory=request.max_memory,
+        probes=request.probes,
+    )
 
 
 @contextlib.contextmanager
-def _logs(request: Request) -> "Iterator[Listener]":
+def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
     """Give the listener of `--log` and `--tensorboard`, which may be none; rank 0 alone logs."""
+    from hmnpack.condensing.checkpoint import checkpoint_of
+    from hmnpack.condensing.run import check_output
     from hmnpack.runtime.log import JsonLines, TensorBoard, together
+    from hmnpack.runtime.output import refuse_same
 
+    if request.log:
+        refuse_same(request.log, request.output, "the output")
+        refuse_same(request.log, checkpoint_of(request.output), "the checkpoint of the output")
+    if not is_main_rank():
+        request = replace(request, log=None, tensorboard=None)
+    if request.log or request.tensorboard:  # a run that is refused leaves its log as it was
+        check_output(request.output, options)
     logs: list[Listener] = []
     with contextlib.ExitStack() as opened_logs:
-        if not leads():
-            request = replace(request, log=None, tensorboard=None)
         if request.tensorboard:
             logs.append(opened_logs.enter_context(TensorBoard(request.tensorboard)))
         if request.log:
@@ -207,57 +209,61 @@ def _logs(request: Request) -> "Iterator[Listener]":
         yield together(*logs)
 
 
-def _announce(source: "Source", request: Request, config: "CompressConfig", ranks: int) -> None:
-    from hmnpack.cli.show import console, facts
+def _announcement(plan: "Plan", output: Path) -> "Table":
+    from hmnpack.cli.show import facts
     from hmnpack.cli.text import container, expected, several, shape, size, steps
-    from hmnpack.condensing.estimate import estimate
-    from hmnpack.container.budget import budget_of, plan
-    from hmnpack.runtime.devices import choose_device
 
-    classes, image = len(source.classes), source.image
-    budget = budget_of(request.ipc, classes, image)
-    spec = plan(request.ipc, classes, image, config.container)
-    ledger = spec.ledger()
-    device = choose_device(request.device)
-    found = estimate(config, spec, len(source.train), device, ranks, ipc=request.ipc)
+    source, config, spec, budget = plan.source, plan.config, plan.spec, plan.budget
+    ledger, kind = spec.ledger(), plan.device.type
     rows = (
-        ("data", f"{source.name}: {len(source.train.labels):,} images of {shape(image)}"),
+        ("data", f"{source.name}: {len(source.train.labels):,} images of {shape(source.image)}"),
         ("classes", several(source.classes)),
-        ("budget", f"{request.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
+        ("budget", f"{plan.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.each:,} a class"),
         ("stored", f"{ledger.floats:,} floats, in {size(ledger.bytes)}"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),
-        ("device", device if ranks == 1 else f"{device.type}, {ranks} ranks"),
-        ("time", expected(found.seconds if found else None)),
+        ("device", plan.device if plan.ranks == 1 else f"{kind}, {plan.ranks} ranks"),
+        ("time", expected(plan.cost.seconds if plan.cost else None)),
     )
-    console(stderr=True).print(facts(f"Compressing into {request.output}", rows))
+    return facts(f"Compressing into {output}", rows)
 
 
-@contextlib.contextmanager
-def pausing() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C, and SIGTERM, into a wish to pause; a second one interrupts at once.
+class Pausing:
+    """Turns the first Ctrl-C, and SIGTERM, into a wish to pause; a second one interrupts at once.
 
-    Gives the function that tells whether to pause. One of several ranks is never interrupted, nor
-    after the block: torchrun sends SIGTERM to ranks that end later than others, and it must not
-    keep them from their last words.
+    A context manager. Before :meth:`begin` there is nothing to pause, so the first one interrupts.
+    One of several ranks is never interrupted, nor after the block: torchrun sends SIGTERM to ranks
+    that end later than others, and it must not keep them from their last words.
+
+    Attributes:
+        asked: Whether to pause.
     """
-    asked, several = False, is_one_of_several()
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked and not several:
+    def __init__(self) -> None:
+        self.asked = False
+        self._several = is_one_of_several()
+        self._begun = self._several
+
+    def begin(self) -> None:
+        """From now on pause where asked to."""
+        self._begun = True
+
+    def __enter__(self) -> Self:
+        numbers = signal.SIGINT, signal.SIGTERM
+        self._before = {number: signal.signal(number, self._ask) for number in numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_IGN if self._several else handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if (self.asked or not self._begun) and not self._several:
             raise KeyboardInterrupt
-        if not asked and leads():
+        if not self.asked and is_main_rank():
             # Not through sys.stderr, which may be in the middle of a write and refuses another.
             with contextlib.suppress(OSError):
-                os.write(2, _PAUSING if several else _PAUSING_OR_NOT)
-        asked = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if several else handler)
+                os.write(2, _PAUSING if self._several else _PAUSING_OR_NOT)
+        self.asked = True

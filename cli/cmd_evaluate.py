@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -23,6 +23,8 @@ from hmnpack.cli.options import (
     work_option,
 )
 from hmnpack.errors import BadSettings, HmnError
+from hmnpack.registry import NETWORK_LIBRARIES, NETWORKS, PROTOCOLS
+from hmnpack.schema.names import ControlRow
 
 if TYPE_CHECKING:
     from hmnpack.bundle import Bundle
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
     from hmnpack.schema.evaluation import EvaluateConfig
     from hmnpack.schema.manifest import Manifest
     from hmnpack.sources import Source
-
-PROTOCOL_NAMES = ("short", "paper")
-"""For the option, which must not wait for settings to be imported; a test compares."""
 
 SETTINGS = {
     "width": "network.width",
@@ -101,8 +100,7 @@ class Choice:
         Raises:
             BadSettings: for an unknown setting, or a value that its setting refuses.
         """
-        from hmnpack.schema.protocols import protocol_of
-        from hmnpack.settings import evaluate_config
+        from hmnpack.settings import evaluate_config, protocol_of
 
         base, assignments = protocol_of(self.protocol, manifest), self.assignments
         if self.options["train.epochs"] is not None:  # no more than were asked for
@@ -113,13 +111,15 @@ class Choice:
         ]
 
 
-@click.command(short_help="Train networks on a file's images and test them.", epilog=DATA_HELP)
+@click.command(
+    "evaluate", short_help="Train networks on a file's images and test them.", epilog=DATA_HELP
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--data", type=DataName(), required=True, help="The real images to test on.")
 @click.option(
     "--protocol",
-    type=click.Choice(PROTOCOL_NAMES),
-    default="short",
+    type=click.Choice(tuple(PROTOCOLS)),
+    default=next(iter(PROTOCOLS)),
     show_default=True,
     help="Settings to start from; paper: as the paper trains, for its nearest data and budget.",
 )
@@ -127,7 +127,7 @@ class Choice:
     "--net",
     multiple=True,
     metavar="NAME",
-    help="convnet, resnet-ap, vgg16, resnet18, densenet121, torchvision:NAME or timm:NAME; "
+    help=f"{', '.join(NETWORKS)}, {' or '.join(f'{name}:NAME' for name in NETWORK_LIBRARIES)}; "
     "repeatable [default: the protocol's].",
 )
 @click.option("--width", type=click.IntRange(min=1), help="Channels of a ConvNet [default: 128].")
@@ -147,7 +147,7 @@ class Choice:
     "--rows",
     multiple=True,
     metavar="NAMES",
-    help="Control rows: floats, bytes, count, whole; with commas, or repeated "
+    help=f"Control rows: {', '.join(get_args(ControlRow))}; with commas, or repeated "
     "[default: floats,bytes].",
 )
 @click.option("--no-controls", is_flag=True, help="Leave out the rows of real images.")
@@ -180,7 +180,7 @@ class Choice:
 @click.option("--force", is_flag=True, help="Replace FILE.json.")
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def evaluate(**typed: Any) -> None:  # noqa: ANN401
+def evaluate_command(**typed: Any) -> None:  # noqa: ANN401
     """Train fresh networks on the images of FILE and test them on the test split of --data.
 
     Beside them stand networks trained on real images: random ones that take the same number of
@@ -214,9 +214,9 @@ def _names(texts: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> None:
+    import hmnpack
     from hmnpack.bundle import read
-    from hmnpack.cli.progress import drawn
-    from hmnpack.evaluation import evaluate as judge
+    from hmnpack.cli.progress import progress_display
 
     bundle = read(request.file)
     configs = choice.configs(bundle.manifest)
@@ -226,10 +226,10 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     refused: HmnError | None = None
     begun = time.monotonic()
     try:  # what stops one network may not lose those before it, which took hours
-        with going_on(request.work), drawn(quiet=request.quiet) as listener:
+        with going_on(request.work), progress_display(quiet=request.quiet) as listener:
             source = opened(request.data, source_options, listener)
             for config in configs:
-                found[config.network.name] = judge(
+                found[config.network.name] = hmnpack.evaluate(
                     bundle,
                     source,
                     config,

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import click
 
-FORMATS = ("folder", "parquet", "tar", "sheet")
-"""A test compares these with the registry of writers, which must not be imported for `--help`."""
+from hmnpack.registry import WRITERS
 
 
-@click.command(short_help="Write a file's images to disk.")
+@click.command("expand", short_help="Write a file's images to disk.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -22,8 +21,8 @@ FORMATS = ("folder", "parquet", "tar", "sheet")
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(FORMATS),
-    default="folder",
+    type=click.Choice(tuple(WRITERS)),
+    default=next(iter(WRITERS)),
     show_default=True,
     help="folder: PNGs in one folder per class; sheet: one PNG with a row for each of the first "
     "100 classes, of 10 images without --per-class.",
@@ -32,8 +31,8 @@ FORMATS = ("folder", "parquet", "tar", "sheet")
     "--per-class", type=click.IntRange(min=1), metavar="N", help="Only the first N of each class."
 )
 @click.option("--force", is_flag=True, help="Replace what is there.")
-def expand(file: Path, out: Path, kind: str, per_class: int | None, force: bool) -> None:
+def expand_command(file: Path, out: Path, kind: str, per_class: int | None, force: bool) -> None:
     """Write a file's images to disk, and print where they lie."""
-    from hmnpack.writers import expand as write
+    import hmnpack
 
-    click.echo(write(file, out, format=kind, force=force, per_class=per_class))
+    click.echo(hmnpack.expand(file, out, format=kind, force=force, per_class=per_class))

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import click
 
-from hmnpack.bundle import inspect as read_manifest
+import hmnpack
 from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
 
 
-@click.command(short_help="Show what a file holds, and what it cost.")
+@click.command("inspect", short_help="Show what a file holds, and what it cost.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--verify", is_flag=True, help="Also compare the stored bytes with their sha256.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as one JSON document.")
-def inspect(file: Path, verify: bool, as_json: bool) -> None:
+def inspect_command(file: Path, verify: bool, as_json: bool) -> None:
     """Show what a file holds, and what it cost: ledger, budget, provenance, scores.
 
     The form, the ledger and the budget are checked always.
     """
-    manifest = read_manifest(file, verify=verify)
+    manifest = hmnpack.inspect(file, verify=verify)
     if as_json:
         click.echo(json.dumps(manifest.document(), indent=2))
         return

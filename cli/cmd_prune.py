@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -19,14 +19,12 @@ from hmnpack.cli.options import (
     taken_source,
     work_option,
 )
-from hmnpack.cli.speaker import leads
+from hmnpack.cli.speaker import is_main_rank
+from hmnpack.schema.names import PruneStrategy
 
 if TYPE_CHECKING:
-    from hmnpack.bundle import Bundle
+    from hmnpack import Bundle
     from hmnpack.schema.config import PruneConfig
-
-STRATEGIES = ("double-end", "easy", "hard", "random", "none")
-"""A test compares these with the schema, which must not be imported for `--help`."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Request:
     quiet: bool
 
 
-@click.command(short_help="Drop a file's least useful images.", epilog=DATA_HELP)
+@click.command("prune", short_help="Drop a file's least useful images.", epilog=DATA_HELP)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--to-ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class."
@@ -69,9 +67,9 @@ class Request:
 )
 @click.option(
     "--strategy",
-    type=click.Choice(STRATEGIES),
-    help="Which images go: the hardest and the easiest [default], the easiest, the hardest, "
-    "random ones, the last.",
+    type=click.Choice(get_args(PruneStrategy)),
+    help="Which images are dropped: the hardest and the easiest (double-end), the easiest, the "
+    "hardest, random ones, or the last of each class (none) [default: double-end].",
 )
 @click.option(
     "--beta",
@@ -96,7 +94,7 @@ class Request:
 @source_options
 @click.option("--force", is_flag=True, help="Replace FILE.hmn.")
 @run_options
-def prune(**typed: Any) -> None:  # noqa: ANN401
+def prune_command(**typed: Any) -> None:  # noqa: ANN401
     """Drop images of FILE until it is within the budget of --to-ipc images per class.
 
     How hard an image is to learn is its area under the margin, over the trainings of a few
@@ -110,19 +108,22 @@ def prune(**typed: Any) -> None:  # noqa: ANN401
     source = taken_source(typed)
     request = Request(**typed)
     bundle = _run(request, config, source)
-    if leads():
+    if is_main_rank():
         bundle.save(request.output, force=request.force)
         _show(request, bundle)
 
 
 def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]) -> "Bundle":
-    from hmnpack.cli.progress import drawn
-    from hmnpack.pruning import prune as pruned
+    import hmnpack
+    from hmnpack.cli.progress import progress_display
     from hmnpack.runtime.output import refuse_output
 
     refuse_output(request.output, force=request.force)  # before minutes of training
-    with going_on(request.work), drawn(quiet=request.quiet or not leads()) as listener:
-        return pruned(
+    with (
+        going_on(request.work),
+        progress_display(quiet=request.quiet or not is_main_rank()) as listener,
+    ):
+        return hmnpack.prune(
             request.file,
             request.to_ipc,
             config,

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command(short_help="Write one web page that shows a file.")
+@click.command("report", short_help="Write one web page that shows a file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -28,13 +28,15 @@ import click
     help="An evaluation of FILE (evaluate --save), beside the scores in it.",
 )
 @click.option("--force", is_flag=True, help="Replace PAGE.html.")
-def report(file: Path, output: Path, log: Path | None, result: Path | None, force: bool) -> None:
+def report_command(
+    file: Path, output: Path, log: Path | None, result: Path | None, force: bool
+) -> None:
     """Write one web page that shows a file: budget, scores, images, margins, provenance.
 
     The page is a single file that loads nothing: it works offline, in an e-mail and on paper.
     """
+    import hmnpack
     from hmnpack.cli.text import safe, size
-    from hmnpack.page import report as written
 
-    page = written(file, output, log=log, result=result, force=force)
+    page = hmnpack.report(file, output, log=log, result=result, force=force)
     click.echo(f"{safe(str(page))}: {size(page.stat().st_size)}")

@@ -19,7 +19,7 @@ _HEAD = {
 _KEEP = "# Keep the lines that you change: what a file has beats the recipe or protocol.\n"
 
 
-@click.command(short_help="List every setting, as a file for --config.")
+@click.command("settings", short_help="List every setting, as a file for --config.")
 @click.option(
     "--of",
     "command",
@@ -29,7 +29,7 @@ _KEEP = "# Keep the lines that you change: what a file has beats the recipe or p
     help="Whose.",
 )
 @click.option("--recipe", type=RecipeName(), help="Whose values, of compress [default: fast].")
-def settings(command: str, recipe: str | None) -> None:
+def settings_command(command: str, recipe: str | None) -> None:
     """List every setting, as a file for --config.
 
     It is TOML: each setting with its value, and above it what it means. Those of compress are of a

@@ -47,7 +47,9 @@ class Request:
     quiet: bool
 
 
-@click.command(short_help="Check files, and with data the scores in them.", epilog=DATA_HELP)
+@click.command(
+    "verify", short_help="Check files, and with data the scores in them.", epilog=DATA_HELP
+)
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -66,7 +68,7 @@ class Request:
 @click.option("--seed", type=click.IntRange(min=0), help="Seed [default: the recorded one].")
 @source_options
 @run_options
-def verify(**typed: Any) -> None:  # noqa: ANN401
+def verify_command(**typed: Any) -> None:  # noqa: ANN401
     """Check that each FILE is whole: structure, ledger, budget and hashes.
 
     With --data, networks are trained again by the protocol of a score that the file records. They
@@ -80,7 +82,7 @@ def verify(**typed: Any) -> None:  # noqa: ANN401
 
 
 def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
-    from hmnpack.cli.progress import drawn
+    from hmnpack.cli.progress import progress_display
 
     if request.data is None and (request.score, request.networks, request.seed) != (None,) * 3:
         raise BadSettings("--score, --networks and --seed are for training again; add --data")
@@ -92,7 +94,7 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
             ready.append(file)
     if request.data is None or not ready:
         return failures
-    with drawn(quiet=request.quiet) as listener:
+    with progress_display(quiet=request.quiet) as listener:
         source = opened(request.data, source_options, listener)
     for file in ready:
         with _said(failures):
@@ -113,21 +115,21 @@ def _said(failures: list[HmnError]) -> Iterator[None]:
 
 
 def _check(request: Request, file: Path) -> None:
+    import hmnpack
     from hmnpack.evaluation.verification import refuse_without_score
-    from hmnpack.evaluation.verification import verify as checked
 
-    manifest = checked(file).manifest
+    manifest = hmnpack.verify(file).manifest
     click.echo(_whole(file, manifest))
     if request.data is not None:
         refuse_without_score(file, manifest, request.score)
 
 
 def _repeat(request: Request, file: Path, source: "Source") -> None:
-    from hmnpack.cli.progress import drawn
-    from hmnpack.evaluation.verification import verify as repeated
+    import hmnpack
+    from hmnpack.cli.progress import progress_display
 
-    with drawn(quiet=request.quiet) as listener:
-        found = repeated(
+    with progress_display(quiet=request.quiet) as listener:
+        found = hmnpack.verify(
             file,
             source,
             score=request.score,

@@ -6,13 +6,12 @@ import io
 import os
 import sys
 import traceback
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import click
 
-from hmnpack.cli.speaker import leads, say_once
+from hmnpack.cli.speaker import is_main_rank, say_once
 from hmnpack.errors import HmnError, is_out_of_memory
 from hmnpack.version import __version__
 
@@ -20,43 +19,22 @@ INTERRUPTED = 130
 DEFECT = 1
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A subcommand that is not imported yet.
-
-    Args:
-        module: Module that holds it.
-        attribute: Its name there.
-        help: The line that `hmnpack --help` shows; the command's own help starts with it.
-    """
-
-    module: str
-    attribute: str
-    help: str
-
-
 COMMANDS = {
-    "compress": Entry(
-        "hmnpack.cli.cmd_compress", "compress", "Condense a data set into one small file."
-    ),
-    "inspect": Entry(
-        "hmnpack.cli.cmd_inspect", "inspect", "Show what a file holds, and what it cost."
-    ),
-    "expand": Entry("hmnpack.cli.cmd_expand", "expand", "Write a file's images to disk."),
-    "evaluate": Entry(
-        "hmnpack.cli.cmd_evaluate", "evaluate", "Train networks on a file's images and test them."
-    ),
-    "verify": Entry(
-        "hmnpack.cli.cmd_verify", "verify", "Check files, and with data the scores in them."
-    ),
-    "report": Entry("hmnpack.cli.cmd_report", "report", "Write one web page that shows a file."),
-    "prune": Entry("hmnpack.cli.cmd_prune", "prune", "Drop a file's least useful images."),
-    "plan": Entry("hmnpack.cli.cmd_plan", "plan", "Show what would be stored, without training."),
-    "settings": Entry(
-        "hmnpack.cli.cmd_settings", "settings", "List every setting, as a file for --config."
-    ),
+    "compress": "Condense a data set into one small file.",
+    "inspect": "Show what a file holds, and what it cost.",
+    "expand": "Write a file's images to disk.",
+    "evaluate": "Train networks on a file's images and test them.",
+    "verify": "Check files, and with data the scores in them.",
+    "report": "Write one web page that shows a file.",
+    "prune": "Drop a file's least useful images.",
+    "plan": "Show what would be stored, without training.",
+    "settings": "List every setting, as a file for --config.",
 }
-"""In the order in which they are used."""
+"""Each command and the line that `hmnpack --help` shows, in the order in which they are used.
+
+The module ``cmd_<name>`` holds a command as ``<name>_command``, so that it does not hide the
+function of hmnpack that has its name.
+"""
 
 
 class LazyGroup(click.Group):
@@ -71,10 +49,10 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a subcommand; None if there is none of that name."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
+        if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(entry.module), entry.attribute)
+        module = importlib.import_module(f"hmnpack.cli.cmd_{cmd_name}")
+        command = getattr(module, f"{cmd_name}_command")
         assert isinstance(command, click.Command)  # noqa: S101  (an invariant of the table)
         for option in command.params:
             option.envvar = option.envvar or _variable(cmd_name, option)
@@ -83,7 +61,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of subcommands from the table alone."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -128,7 +106,7 @@ class LazyGroup(click.Group):
 
 def _refuse(error: click.ClickException, ctx: click.Context) -> NoReturn:
     """Say in one line how a command was misused, and leave."""
-    if leads():  # all ranks were given the same words
+    if is_main_rank():  # all ranks were given the same words
         known = getattr(error, "ctx", None)
         asked = f"{ctx.command_path} {ctx.invoked_subcommand or ''}".strip()
         command = known.command_path if known else asked

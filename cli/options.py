@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from hmnpack.errors import BadSettings, Paused
+from hmnpack.registry import DATA_SETS, RECIPES
 
 if TYPE_CHECKING:
     from hmnpack.runtime.progress import Listener
@@ -18,20 +19,8 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-DATA_NAMES = (
-    "cifar10",
-    "cifar100",
-    "digits",
-    "fashion-mnist",
-    "imagenette",
-    "mnist",
-    "stl10",
-    "svhn",
-)
-"""For completion in a shell, which must not wait for torch; a test compares it with the sources."""
-
 DATA_HELP = (
-    "DATA is a name (cifar10, cifar100, svhn, mnist, fashion-mnist, stl10, imagenette, digits), "
+    f"DATA is a name ({', '.join(DATA_SETS)}), "
     "a folder with train/ and test/ and one folder per class, a folder of Parquet files, or "
     "hf:owner/name."
 )
@@ -63,7 +52,7 @@ class DataName(TextType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the names that fit, else folders."""
-        names = [name for name in DATA_NAMES if incomplete and name.startswith(incomplete)]
+        names = [name for name in DATA_SETS if incomplete and name.startswith(incomplete)]
         return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
 
 
@@ -76,8 +65,6 @@ class RecipeName(TextType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the recipes."""
-        from hmnpack.settings import RECIPES
-
         return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
 
 

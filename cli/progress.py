@@ -128,9 +128,14 @@ class Lines:
 
 
 @contextlib.contextmanager
-def drawn(*, quiet: bool = False) -> Iterator[Listener]:
-    """Give a listener whose events are shown on standard error until the block ends."""
-    out = console(stderr=True)
+def progress_display(out: Console | None = None, *, quiet: bool = False) -> Iterator[Listener]:
+    """Give a listener whose events are shown until the block ends.
+
+    Args:
+        out: Where, also for what else is printed in the block; None: on standard error.
+        quiet: Show nothing.
+    """
+    out = out or console(stderr=True)
     if quiet:
         yield silent
     elif not out.is_terminal:

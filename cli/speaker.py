@@ -16,8 +16,8 @@ def is_one_of_several() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def leads() -> bool:
-    """Return whether this process speaks for the run: it is alone, or rank 0."""
+def is_main_rank() -> bool:
+    """Return whether this process prints for the run: it is alone, or rank 0."""
     return not is_one_of_several() or os.environ.get("RANK", "0") == "0"
 
 

@@ -12,6 +12,8 @@ from hmnpack.version import __version__ as __version__
 if TYPE_CHECKING:  # the table below in the form that type checkers read; a test compares the two
     from hmnpack.bundle import Bundle as Bundle
     from hmnpack.bundle import inspect as inspect
+    from hmnpack.condensing.plan import Plan as Plan
+    from hmnpack.condensing.plan import plan as plan
     from hmnpack.condensing.run import RunOptions as RunOptions
     from hmnpack.condensing.run import compress as compress
     from hmnpack.dataset import CondensedDataset as CondensedDataset
@@ -38,6 +40,7 @@ _HOMES = {
     "EvaluateConfig": "schema.evaluation",
     "HmnError": "errors",
     "Paused": "errors",
+    "Plan": "condensing.plan",
     "PruneConfig": "schema.config",
     "RunOptions": "condensing.run",
     "SourceOptions": "sources",
@@ -47,6 +50,7 @@ _HOMES = {
     "inspect": "bundle",
     "load": "dataset",
     "open_source": "sources",
+    "plan": "condensing.plan",
     "prune": "pruning",
     "record": "evaluation.scores",
     "report": "page",

@@ -1,48 +1,147 @@
-"""Names that select an implementation: a name never imports anything."""
+"""Names that select an implementation: one table of all of them, of text until a name is used.
 
-from collections.abc import Callable, Iterator
+The library looks a name up in the same table that the command line offers it from. Nothing is
+imported for the list of names, so ``--help`` and completion need not wait for torch. Only what
+stands here is ever imported: a name out of a file or a command selects a row, or is refused.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
 from hmnpack.errors import BadSettings
+from hmnpack.schema.names import Protocol
+
+if TYPE_CHECKING:
+    from hmnpack.container import Container
+    from hmnpack.matching import Match, Objective
+    from hmnpack.networks.build import Builder
+    from hmnpack.schema.config import CompressConfig, MatchConfig
+    from hmnpack.schema.evaluation import EvaluateConfig
+    from hmnpack.schema.recipes import DataShape
+    from hmnpack.sources.types import Reader
+    from hmnpack.writers.base import Writer
 
 T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A dictionary that refuses duplicates and answers unknown names with the near ones.
+    """Implementations by name, in the order of the table; each is imported when it is looked up.
 
     Args:
-        kind: What the entries are, for messages, such as ``"writer"``.
+        kind: What the entries are, for messages, such as ``"recipe"``.
+        places: Name -> ``"module:attribute"``.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, places: Mapping[str, str]) -> None:
         self.kind = kind
-        self._entries: dict[str, T] = {}
-
-    def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that enters its argument under the name.
-
-        Raises:
-            ValueError: if the name is taken.
-        """
-
-        def enter(entry: T) -> T:
-            if name in self._entries:
-                raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._entries[name] = entry
-            return entry
-
-        return enter
+        self._places = dict(places)
 
     def __getitem__(self, name: str) -> T:
-        if name in self._entries:
-            return self._entries[name]
-        near = get_close_matches(name, self._entries, n=3, cutoff=0.5) or sorted(self._entries)
-        raise BadSettings(f"unknown {self.kind} {name!r}; did you mean {' or '.join(near)}?")
+        if name not in self._places:
+            raise unknown_name(self.kind, name, self._places)
+        module, _, attribute = self._places[name].partition(":")
+        found: T = getattr(importlib.import_module(module), attribute)
+        return found
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._places
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._entries))
+        return iter(self._places)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadSettings:
+    """Return the error for a name that is not known, which suggests the nearest ones.
+
+    Args:
+        kind: What it should name, such as ``"recipe"``.
+        name: The name.
+        known: The names that there are.
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=3, cutoff=0.5) or names
+    return BadSettings(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
+
+
+DATA_SETS: "Registry[Reader]" = Registry(
+    "data set",
+    {
+        "cifar10": "hmnpack.sources.named:CIFAR10",
+        "cifar100": "hmnpack.sources.named:CIFAR100",
+        "digits": "hmnpack.sources.digits:open_digits",
+        "fashion-mnist": "hmnpack.sources.named:FASHION_MNIST",
+        "imagenette": "hmnpack.sources.imagenette:open_imagenette",
+        "mnist": "hmnpack.sources.named:MNIST",
+        "stl10": "hmnpack.sources.named:STL10",
+        "svhn": "hmnpack.sources.named:SVHN",
+    },
+)
+"""Datasets that have a name. (The others have a path or an address, see ``sources/open.py``.)"""
+
+NETWORKS: "Registry[Builder]" = Registry(
+    "network",
+    {
+        "convnet": "hmnpack.networks.convnet:convnet",
+        "resnet-ap": "hmnpack.networks.resnet_ap:resnet_ap",
+        "vgg16": "hmnpack.networks.small:vgg16",
+        "resnet18": "hmnpack.networks.small:resnet18",
+        "densenet121": "hmnpack.networks.small:densenet121",
+    },
+)
+"""Networks of our own."""
+
+NETWORK_LIBRARIES: "Registry[Builder]" = Registry(
+    "network library",
+    {
+        "torchvision": "hmnpack.networks.libraries:torchvision_network",
+        "timm": "hmnpack.networks.libraries:timm_network",
+    },
+)
+"""Libraries whose networks have a name of the form ``library:name``."""
+
+CONTAINERS: "Registry[type[Container]]" = Registry(
+    "container",
+    {
+        "hmn/1": "hmnpack.container.hmn:HMN",
+        "images/1": "hmnpack.container.images:Images",
+    },
+)
+"""Containers, by their kind in a manifest."""
+
+OBJECTIVES: "Registry[Callable[[Match[MatchConfig]], Objective]]" = Registry(
+    "objective",
+    {
+        "characteristic": "hmnpack.matching:CharacteristicMatching",
+        "features": "hmnpack.matching:FeatureMatching",
+    },
+)
+"""Objectives of feature matching: each is made from the data, the pool and the settings."""
+
+RECIPES: "Registry[CompressConfig]" = Registry(
+    "recipe",
+    {
+        "fast": "hmnpack.schema.recipes:FAST",
+        "best": "hmnpack.schema.recipes:BEST",
+        "paper": "hmnpack.schema.recipes:PAPER",
+        "smoke": "hmnpack.schema.recipes:SMOKE",
+    },
+)
+"""Recipes, each as it is for CIFAR-10."""
+
+PROTOCOLS: "Registry[Callable[[DataShape, int], EvaluateConfig]]" = Registry(
+    "protocol", {name: f"hmnpack.schema.protocols:{name}" for name in get_args(Protocol)}
+)
+"""Protocols, the default first: from a dataset and a budget (ipc) to settings of an evaluation."""
+
+WRITERS: "Registry[Writer]" = Registry(
+    "format",
+    {
+        "folder": "hmnpack.writers.folder:write_folder",
+        "parquet": "hmnpack.writers.parquet:write_parquet",
+        "tar": "hmnpack.writers.tar:write_tar",
+        "sheet": "hmnpack.writers.sheet:write_sheet",
+    },
+)
+"""Forms that images are written in, the default first."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from hmnpack.errors import BadSettings
-from hmnpack.registry import Registry
+from hmnpack.registry import PROTOCOLS, RECIPES
 from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
@@ -30,14 +30,8 @@ ACCELERATOR_RECIPE = "best"
 KEYS = frozenset({"recipe", "seed", "holdout"})
 """Settings that are keys of a manifest, as readers use them."""
 
-RECIPES: Registry[CompressConfig] = Registry("recipe")
-"""Every recipe, as it is for CIFAR-10; an unknown name is answered with the near ones."""
-
 FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {"paper": recipes.paper}
-"""The recipes among them whose settings depend on the data set."""
-
-for _config in (recipes.SMOKE, recipes.FAST, recipes.BEST, recipes.paper()):
-    RECIPES.register(_config.recipe)(_config)
+"""The recipes whose settings depend on the data set."""
 
 DEFAULT_PROTOCOL = EvaluateConfig()
 
@@ -182,6 +176,19 @@ def shape_of_file(manifest: Manifest) -> DataShape:
     )
 
 
+def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
+    """Return the settings of a protocol for a bundle, by the dataset that it was made from.
+
+    Args:
+        name: Its name.
+        manifest: Of the bundle.
+
+    Raises:
+        BadSettings: if there is none of that name.
+    """
+    return PROTOCOLS[name](shape_of_file(manifest), manifest.nearest_ipc)
+
+
 def settings_to_record(config: CompressConfig, data: DataShape) -> Opaque | None:
     """Return what a manifest says of the settings, beside their recipe, seed and holdout.
 
@@ -242,16 +249,20 @@ def recordable(changes: Opaque) -> Opaque | None:
 
 
 class CompressSettings:
-    """The settings of a run: the options over the assignments, the file, the recipe.
+    """The settings of a run as they were typed: options over assignments, the file, the recipe.
 
-    What was typed is read and checked at once, before any data; the recipe's own values may
-    depend on the data, see :meth:`config`.
+    They are read and checked at once, before any data. The recipe's own values may depend on the
+    data, so ``compress`` and ``plan`` take its name and what differs from it.
 
     Args:
         recipe: Name of a recipe; None takes the file's `recipe`, else the device's.
         file: TOML file of settings, or None.
         assignments: Texts such as ``"match.steps=100"``.
         options: Values by dotted path; those that are None were not given.
+
+    Attributes:
+        recipe: Name of the recipe; None: nobody named one.
+        settings: What differs from the recipe, by dotted path.
 
     Raises:
         BadSettings: for an unknown recipe or setting, or a value that its setting refuses.
@@ -271,8 +282,11 @@ class CompressSettings:
         named = stored.pop("recipe", None)
         if named is not None and not (isinstance(named, str) and named):
             raise BadSettings(f"setting recipe = {named!r}: give the name of a recipe")
-        self._recipe = recipe or named
-        self._layers = (stored, assigned, _given(options))
+        layers = (stored, assigned, _given(options))
+        self.recipe: str | None = recipe or named
+        self.settings: dict[str, object] = {
+            path: value for layer in layers for path, value in leaves(layer)
+        }
         self.config()
 
     def config(self, data: DataShape | None = None, default: str = CPU_RECIPE) -> CompressConfig:
@@ -282,8 +296,7 @@ class CompressSettings:
             data: The data set; None: as the recipe is without one.
             default: Recipe to take if none was named: see :func:`default_recipe`.
         """
-        name = str(self._recipe or default)
-        return merged(recipe_of(name, data), *self._layers, {"recipe": name})
+        return merged(recipe_of(self.recipe or default, data), self.settings)
 
 
 def evaluate_config(

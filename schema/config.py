@@ -8,6 +8,7 @@ from hmnpack.schema.base import Frozen
 from hmnpack.schema.container import Activation
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.match import MatchConfig
+from hmnpack.schema.names import PruneStrategy
 from hmnpack.schema.training import (
     COLOUR_CROP,
     MATCHING_AUGMENTATIONS,
@@ -39,8 +40,6 @@ __all__ = [
     "TrainConfig",
     "WarmupConfig",
 ]
-
-PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
 
 BY_MARGIN: frozenset[PruneStrategy] = frozenset({"double-end", "easy", "hard"})
 """Strategies that need margins, for which networks are trained."""

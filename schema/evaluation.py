@@ -1,16 +1,12 @@
 """Settings of judging a bundle: networks, their training, and the control rows beside it."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from hmnpack.schema.base import Frozen
 from hmnpack.schema.config import NetworkConfig, TrainConfig
-
-ControlRow = Literal["floats", "bytes", "count", "whole"]
-
-Protocol = Literal["short", "paper"]
-"""Named settings of judging a bundle, see ``protocols``."""
+from hmnpack.schema.names import ControlRow, Protocol
 
 DEFAULT_ROWS: tuple[ControlRow, ...] = ("floats", "bytes")
 """The control rows that share the bundle's budget."""

@@ -4,24 +4,16 @@ A score names one and says what differs from it: once released, the settings of 
 other settings get another name.
 """
 
-from collections.abc import Callable
 from math import log
 
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.presets import PRESETS, Preset
 from hmnpack.schema.recipes import DataShape, nearest_preset
 
 
-def short(data: DataShape, ipc: int) -> EvaluateConfig:
-    """Return what is done where nothing else is asked for: 300 epochs, 1,000 steps or more.
-
-    Args:
-        data: Not looked at: the same for every data set.
-        ipc: Not looked at: the same for every budget.
-    """
-    del data, ipc
+def short(_data: DataShape, _ipc: int) -> EvaluateConfig:
+    """Return the default for every dataset and budget: 300 epochs, at least 1,000 steps."""
     return EvaluateConfig()
 
 
@@ -65,19 +57,3 @@ def _nearest_budget(preset: Preset, ipc: int) -> Preset:
     """Return the preset of the same data set whose budget is nearest."""
     same = (other for other in PRESETS if other.dataset == preset.dataset)
     return min(same, key=lambda other: abs(log(other.ipc / ipc)))
-
-
-def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
-    """Return the settings that a protocol has for a bundle, by the data that it was made from.
-
-    Args:
-        name: A name of :data:`PROTOCOLS`.
-        manifest: Of the bundle.
-    """
-    source, image = manifest.source, manifest.container.image
-    data = DataShape(name=source.name, classes=len(manifest.classes), image=image)
-    return PROTOCOLS[name](data, manifest.nearest_ipc)
-
-
-PROTOCOLS: dict[str, Callable[[DataShape, int], EvaluateConfig]] = {"short": short, "paper": paper}
-"""By name, the default first: from a data set and a budget in images per class to settings."""

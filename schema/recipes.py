@@ -155,3 +155,7 @@ def paper(data: DataShape = CIFAR10) -> CompressConfig:
         ),
         prune=PruneConfig(strategy="double-end", network=network),
     )
+
+
+PAPER = paper()
+"""The paper's own settings for CIFAR-10."""

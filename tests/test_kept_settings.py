@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from hmnpack.registry import PROTOCOLS
 from hmnpack.schema.config import CompressConfig, NetworkConfig, TrainConfig
 from hmnpack.schema.presets import PRESETS
-from hmnpack.schema.protocols import PROTOCOLS
 from hmnpack.schema.recipes import DataShape
 from hmnpack.settings import RECIPES, recipe_of, setting_names
 
@@ -88,7 +88,7 @@ def used_of_shared():
     protocols = [
         make(DataShape(name=each.dataset, classes=each.classes, image=each.image), each.ipc)
         for each in PRESETS
-        for make in PROTOCOLS.values()
+        for make in map(PROTOCOLS.__getitem__, PROTOCOLS)
     ]
     own = {(kind, name): value for kind in SHARED for name, value in defaults(kind)}
     return {

@@ -228,8 +228,8 @@ class TestCompress:
             events.append(data)
             return recipe_of(name, data)
 
-        monkeypatch.setattr("hmnpack.condensing.run.open_source", opening)
-        monkeypatch.setattr("hmnpack.condensing.run.recipe_of", recipe)
+        monkeypatch.setattr("hmnpack.condensing.plan.open_source", opening)
+        monkeypatch.setattr("hmnpack.condensing.plan.recipe_of", recipe)
         return events
 
     def test_the_recipe_is_known_before_the_data_and_follows_them(self, opened, tmp_path):

@@ -166,9 +166,8 @@ class Steps:
         """Take a step."""
         self.adam.step(self.objective.loss(self.container, step))
 
-    def messages(self, step: int) -> None:
+    def messages(self, _: int) -> None:
         """Send what the ranks send in a step."""
-        del step
         world = self.objective.match.world
         world.add([torch.zeros_like(shared) for shared in self.adam.shared.values()])
         world.broadcast(self.objective.learner.network.state_dict().values())

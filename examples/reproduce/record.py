@@ -10,11 +10,11 @@ from statistics import mean, stdev
 from hmnpack.condensing.fitting import REPORT_EVERY
 from hmnpack.errors import BadSettings
 from hmnpack.evaluation.rows import half_interval
+from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.machine import commit, machine_facts, without_folders
 from hmnpack.runtime.output import write_atomically
 from hmnpack.schema.result import Figure, Result, Row
-from hmnpack.sources.kinds import NAMED
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -126,7 +126,7 @@ def command_line(words: list[str], data: str) -> str:
             part is kept.
     """
     script, *typed = words
-    place = data not in NAMED and Path(data).exists()
+    place = data not in DATA_SETS and Path(data).exists()
     if place:
         hidden = {data: "DATA", f"--data={data}": "--data=DATA"}
         typed = [hidden.get(word, word) for word in typed]

@@ -19,19 +19,20 @@ from record import RESULTS, said, write_result
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.evaluation import BUNDLE_ROW, Evaluation, evaluate
+from hmnpack.evaluation.result import result_of
 from hmnpack.evaluation.run import bench_of, bundle_set
 from hmnpack.evaluation.scores import record, refuse_recording
 from hmnpack.evaluation.trainer import train_row
 from hmnpack.networks.flops import TRAINING, is_counted, layers_of, network_flops
 from hmnpack.page.paper import paper_score
+from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.kept import Store
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
-from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import DataFacts, Figure, Result, Row
-from hmnpack.settings import evaluate_config
+from hmnpack.settings import evaluate_config, protocol_of
 from hmnpack.sources import Source, SourceOptions, open_source
 
 
@@ -51,7 +52,7 @@ def main() -> None:
     mean, count = fmean(scores[-1].accuracies), len(scores[-1].accuracies)
     print(f"{typed.bundle}: {mean:.2f} % of {count} networks is recorded")
     if typed.name:
-        _write(typed, bundle.manifest, config, evaluation)
+        _write(typed, bundle.manifest, source, evaluation)
 
 
 def _arguments() -> argparse.Namespace:
@@ -96,43 +97,27 @@ def _train(
 
 
 def _write(
-    typed: argparse.Namespace, manifest: Manifest, config: EvaluateConfig, evaluation: Evaluation
+    typed: argparse.Namespace, manifest: Manifest, source: Source, evaluation: Evaluation
 ) -> None:
-    """Write the result, whose rows are those of the evaluation."""
-    headline, *controls = evaluation.rows
-    source = manifest.source
-    write_result(
-        RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
-        name=typed.name,
-        recipe=manifest.recipe,
-        seed=typed.seed,
-        data=DataFacts(name=typed.label or source.name, fingerprint=source.fingerprint),
-        accuracy_mean=headline.accuracy_mean,
-        accuracy_std=headline.accuracy_std,
-        accuracy_ci95=headline.accuracy_ci95,
-        networks=headline.networks,
-        accuracies=headline.accuracies,
-        protocol=evaluation.config,
-        controls=tuple(controls),
-        figures={
-            "bundle_data_sha256": manifest.data_sha256,
-            "ipc": manifest.budget.ipc,
-            "images": headline.images,
-            "floats": manifest.ledger.floats,
-            "budget_floats": manifest.budget.floats,
-            "held_out_of_packing": source.held_out,
-            "protocol": typed.protocol,
-            "network": config.network.name,
-            "width": config.network.width,
-            "epochs": headline.figures.get("epochs"),
-            "steps": headline.figures.get("steps"),
-            **_operations(manifest, config.network, headline),
-            **_packing(typed.packed),
-            **_of_paper(manifest),
-        },
+    """Write the result of the evaluation, and what the front page's table says beside it."""
+    network, made_from = evaluation.config.network, manifest.source
+    result = result_of(
+        {network.name: evaluation}, manifest, source, choose_device(typed.device), None, ""
     )
+    figures = {
+        "budget_floats": manifest.budget.floats,
+        "held_out_of_packing": made_from.held_out,
+        "protocol": typed.protocol,
+        **_operations(manifest, network, evaluation.rows[0]),
+        **_packing(typed.packed),
+        **_of_paper(manifest),
+    }
+    own = {
+        "name": typed.name,
+        "data": DataFacts(name=typed.label or made_from.name, fingerprint=made_from.fingerprint),
+        "figures": result.figures | figures,
+    }
+    write_result(RESULTS, device=typed.device, typed_data=typed.data, **dict(result) | own)
 
 
 def _packing(path: Path | None) -> dict[str, Figure]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import markdown
 
 from hmnpack.bundle import inspect
-from hmnpack.cli.text import size
+from hmnpack.page.numbers import SPACE, size
 from hmnpack.schema.result import Figure, Result, Row
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
@@ -50,7 +50,7 @@ def packed_in(result: Result) -> str:
 def _cells(name: str, found: Mapping[str, Result]) -> tuple[str, ...]:
     result, longer = found[name], name + BY_PAPER
     rows = _comparable(result)
-    stored = size(inspect(BUNDLES / f"{name}.hmn").ledger.bytes)
+    stored = size(inspect(BUNDLES / f"{name}.hmn").ledger.bytes).replace(SPACE, " ")
     return (
         result.data.name if result.data else "-",
         str(result.figures.get("ipc", "-")),

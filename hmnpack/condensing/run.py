@@ -7,6 +7,7 @@ that is named by its step: a run that was stopped anywhere ends with the same by
 not (on a CPU; an accelerator adds in no fixed order).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +22,8 @@ from hmnpack.condensing.fitting import Clock, Fitting
 from hmnpack.condensing.job import Job
 from hmnpack.condensing.learning import fit_container
 from hmnpack.condensing.objectives import Inputs
-from hmnpack.condensing.preflight import refuse_classes, refuse_early
-from hmnpack.container.budget import ipc_of, plan
+from hmnpack.condensing.plan import Plan, plan
+from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import Trainings, pruned, refuse_settings
 from hmnpack.runtime.devices import choose_device, default_on_cpu, free_memory
@@ -31,8 +32,7 @@ from hmnpack.runtime.progress import Listener, silent
 from hmnpack.runtime.ranks import World, joined
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.stages import has_stage
-from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
-from hmnpack.sources import Source, SourceOptions, open_source, seen_and_held_out
+from hmnpack.sources import Source, SourceOptions, seen_and_held_out
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class RunOptions:
             tested on held-out images; 0: none.
         unpruned: Where to write the bundle also as it is before it is pruned to the budget, or
             None. ``force`` or ``resume`` replaces a file there.
+
+    Raises:
+        BadSettings: if the minutes are not a number.
     """
 
     device: str | torch.device = "auto"
@@ -63,6 +66,26 @@ class RunOptions:
     max_memory: int | None = None
     probes: int = 0
     unpruned: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_minutes is not None and math.isnan(self.max_minutes):
+            raise BadSettings("max_minutes nan is not a number of minutes; give one, such as 60")
+
+
+def check_output(output: Path | str, options: RunOptions) -> None:
+    """Check, before any work, that a run may write its output and go on from its checkpoint.
+
+    Args:
+        output: The file to be.
+        options: Whether to resume, and whether to replace what is there.
+
+    Raises:
+        OutputExists: if the output is there already, or an unfinished run is not to be resumed.
+        BadSettings: if nothing can be written there.
+    """
+    refuse_output(output, force=options.force)
+    checkpoint = Checkpoint(checkpoint_of(Path(output)))
+    checkpoint.refuse_unless(resume=options.resume, force=options.force)
 
 
 @default_on_cpu
@@ -77,6 +100,7 @@ def compress(  # noqa: PLR0913
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
     listener: Listener = silent,
+    on_plan: Callable[[Plan], object] | None = None,
 ) -> Bundle:
     """Condense a data set into a bundle.
 
@@ -94,6 +118,8 @@ def compress(  # noqa: PLR0913
         options: Device, resuming, limits.
         source_options: How the data set is read.
         listener: Hears of the progress.
+        on_plan: Called on rank 0 with the plan, once, after the data set is open and before the
+            first step.
 
     Returns:
         The bundle, written if an output was named.
@@ -110,11 +136,6 @@ def compress(  # noqa: PLR0913
     options = options or RunOptions()
     source_options = source_options or SourceOptions()
     device = choose_device(options.device)
-    if config is not None and recipe is not None:
-        raise BadSettings("a recipe and a config are two sets of settings; give one of them")
-    recipe = recipe or default_recipe(device.type)
-    # What is unknown is refused before minutes of opening.
-    merged(config or recipe_of(recipe), settings or {})
     if options.unpruned is not None:
         refuse_output(options.unpruned, force=options.force or options.resume)
         for other in (output, checkpoint_of(Path(output))) if output is not None else ():
@@ -122,11 +143,18 @@ def compress(  # noqa: PLR0913
     with joined(device) as world:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
         checkpoint = run.checkpoint(Path(output)) if output is not None else None
-        with world.leader_first():
-            source = open_source(data, source_options, run.listener)
-        refuse_classes(source)
-        config = merged(config or recipe_of(recipe, source.shape), settings or {})
-        bundle = _condensed(source, config, run, checkpoint, source_options.cache_root)
+        planned = plan(
+            *(data, ipc),
+            recipe=recipe,
+            config=config,
+            settings=settings,
+            device=device,
+            source_options=source_options,
+            listener=listener,
+        )
+        if on_plan is not None and world.rank == 0:
+            on_plan(planned)
+        bundle = _condensed(planned, run, checkpoint, source_options.cache_root)
         with world.leader_first():
             if output is not None and checkpoint is not None and world.rank == 0:
                 bundle.save(output, force=options.force)
@@ -150,8 +178,7 @@ class _Run:
         checkpoint = Checkpoint(checkpoint_of(output), leader=leader)
         with self.world.leader_first():
             if leader:
-                refuse_output(output, force=self.options.force)
-                checkpoint.refuse_unless(resume=self.options.resume, force=self.options.force)
+                check_output(output, self.options)
         return checkpoint
 
     def open(self, checkpoint: Checkpoint, key: str) -> None:
@@ -186,10 +213,9 @@ class _Run:
         return free_memory(self.device)
 
 
-def _condensed(
-    source: Source, config: CompressConfig, run: _Run, checkpoint: Checkpoint | None, cache: Path
-) -> Bundle:
+def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: Path) -> Bundle:
     """Return the bundle, after all stages that the checkpoint has not done."""
+    source, config = planned.source, planned.config
     job = _job(source, config, run)
     real = job.real_data(run.device)
     probe = job.probe(run.options.probes, real)
@@ -208,7 +234,7 @@ def _condensed(
     if not job.is_pruned:
         return job.bundle(container, real, run.ipc)
     done = fitting.trainings(container)
-    bundle = job.bundle(container, real, ipc_of(job.spec))
+    bundle = job.bundle(container, real, budgets.ipc_of(job.spec))
     check = partial(fitting.after_trainings, container, done)
     return _pruned(
         bundle, job, run, Trainings(world=run.world, done=done, check=check, listener=run.listener)
@@ -223,9 +249,7 @@ def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
             f"{run.options.unpruned} would be the bundle before pruning, but prune.strategy is "
             "none; choose a strategy"
         )
-    spec = plan(run.ipc, classes, image, config.container, over_budget=over)
-    refuse_early(config, spec, run.world)
-    settings_to_record(config, source.shape)  # what no file holds is refused before any work
+    spec = budgets.plan(run.ipc, classes, image, config.container, over_budget=over)
     key = run.key(source, config)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     seen, held_out = seen_and_held_out(source.train, config.holdout, config.seed)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from hmnpack.container.rows import class_of
 from hmnpack.container.stored import values_of
-from hmnpack.registry import Registry
+from hmnpack.registry import CONTAINERS
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec
 
@@ -68,10 +68,6 @@ class Container(nn.Module, ABC):
         """Return the class of every image: int64 [N], class by class."""
         device = next(self.parameters()).device
         return class_of(self.spec, torch.arange(self.spec.images, device=device))
-
-
-CONTAINERS: Registry[type[Container]] = Registry("container")
-"""Kind, as in a manifest -> class."""
 
 
 def new_container(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hmnpack.container.base import ACTIVATIONS, CONTAINERS, Container, decoded_in_chunks
+from hmnpack.container.base import ACTIVATIONS, Container, decoded_in_chunks
 from hmnpack.container.norm import Norm
 from hmnpack.container.rows import class_of
 from hmnpack.container.stored import as_stored, in_unit_range
@@ -44,7 +44,6 @@ Layers = tuple[Layer, Layer, list[Layer]]
 """A decoder: the first layer for what a class shares and for an image's own, and the others."""
 
 
-@CONTAINERS.register("hmn/1")
 class HMN(Container):
     """Three tiers of memories, one extractor per class, one decoder.
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from hmnpack.container.base import CONTAINERS, Container
+from hmnpack.container.base import Container
 from hmnpack.container.stored import as_stored
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImagesSpec
@@ -30,7 +30,6 @@ class _Clamp(torch.autograd.Function):
         return gradient.masked_fill(away, 0)
 
 
-@CONTAINERS.register("images/1")
 class Images(Container):
     """N images [N, C, H, W], stored as they are.
 

@@ -17,8 +17,8 @@ from hmnpack.evaluation.rows import make_row
 from hmnpack.evaluation.trainer import train_row
 from hmnpack.evaluation.whole import whole_row
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.evaluation import ControlRow
 from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.names import ControlRow
 from hmnpack.schema.result import Figure, Row
 from hmnpack.sources import Source, Split, choose_per_class
 from hmnpack.training.loop import schedule_of

@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 from hmnpack.errors import BadSettings
+from hmnpack.registry import PROTOCOLS
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.opaque import Opaque
-from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.score import Score
-from hmnpack.settings import difference, merged, recordable
+from hmnpack.settings import difference, merged, protocol_of, recordable
 
 
 class Recorded(NamedTuple):

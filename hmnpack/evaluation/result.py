@@ -17,7 +17,7 @@ def result_of(
     manifest: Manifest,
     source: Source,
     device: torch.device,
-    minutes: float,
+    minutes: float | None,
     command: str,
 ) -> Result:
     """Return the document of one command: its headline is the first network on the bundle.
@@ -29,7 +29,7 @@ def result_of(
         manifest: Of the bundle.
         source: The real images.
         device: Where the networks were trained.
-        minutes: How long all of that took.
+        minutes: How long all of that took; None: not known.
         command: The line that was typed, printable.
     """
     (name, one), *others = found.items()
@@ -44,7 +44,7 @@ def result_of(
         seed=one.config.seed,
         machine=machine_facts(device),
         data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
-        minutes=round(minutes, 3),
+        minutes=None if minutes is None else round(minutes, 3),
         accuracy_mean=first.accuracy_mean,
         accuracy_std=first.accuracy_std,
         accuracy_ci95=first.accuracy_ci95,

@@ -18,15 +18,15 @@ from hmnpack.evaluation.controls import Material, control_rows
 from hmnpack.evaluation.protocol import Recorded, recorded
 from hmnpack.evaluation.rows import make_row
 from hmnpack.evaluation.trainer import train_row
+from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device, default_on_cpu
 from hmnpack.runtime.kept import Store
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
-from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import Row
 from hmnpack.schema.score import Score
-from hmnpack.settings import merged
+from hmnpack.settings import merged, protocol_of
 from hmnpack.sources import Source, SourceOptions, as_seen, open_source
 from hmnpack.training import at_once_on, side_by_side
 
@@ -123,10 +123,7 @@ def _base(
         raise BadSettings("a protocol and a config are two sets of settings; give one of them")
     if config is not None:
         return config
-    name = protocol or next(iter(PROTOCOLS))
-    if name not in PROTOCOLS:
-        raise BadSettings(f"unknown protocol {name!r}; there are {' and '.join(PROTOCOLS)}")
-    return protocol_of(name, manifest)
+    return protocol_of(protocol or next(iter(PROTOCOLS)), manifest)
 
 
 def bench_of(

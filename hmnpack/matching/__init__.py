@@ -1,6 +1,5 @@
 """How a container is learned: its start on real images, the network pool, the objectives."""
 
-from collections.abc import Callable
 from functools import partial
 
 from hmnpack.matching.comparison import CHARACTERISTIC
@@ -11,11 +10,11 @@ from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.parts import in_parts
 from hmnpack.matching.pool import Pool, feature_network, pool_of
 from hmnpack.matching.warmup import Reconstruction, targets_of
-from hmnpack.registry import Registry
-from hmnpack.schema.config import MatchConfig
+from hmnpack.registry import OBJECTIVES
 
 __all__ = [
     "OBJECTIVES",
+    "CharacteristicMatching",
     "FeatureMatching",
     "GradientMatching",
     "Match",
@@ -29,8 +28,5 @@ __all__ = [
     "targets_of",
 ]
 
-OBJECTIVES: Registry[Callable[[Match[MatchConfig]], Objective]] = Registry("objective")
-"""Name -> function that makes the objective from data, pool and settings."""
-
-OBJECTIVES.register("features")(FeatureMatching)
-OBJECTIVES.register("characteristic")(partial(FeatureMatching, comparison=CHARACTERISTIC))
+CharacteristicMatching = partial(FeatureMatching, comparison=CHARACTERISTIC)
+"""Feature matching that compares distributions, by their characteristic functions."""

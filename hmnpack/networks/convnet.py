@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from hmnpack.errors import BadSettings
 from hmnpack.networks.block import EPSILON, block
 from hmnpack.networks.features import FeatureNetwork
+from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
 _SMALL = 28
@@ -81,3 +82,8 @@ class ConvNet(FeatureNetwork):
         """Return the logits [N, K] for the last block's output [N, D, h, w]."""
         logits: Tensor = self.classifier(last.flatten(1))
         return logits
+
+
+def convnet(config: NetworkConfig, classes: int, image: ImageShape) -> ConvNet:
+    """Return the ConvNet of a configuration: see ``ConvNet``."""
+    return ConvNet(classes, image, config.width, config.depth)

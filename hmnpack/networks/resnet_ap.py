@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hmnpack.errors import BadSettings
+from hmnpack.networks.build import checked
 from hmnpack.networks.features import FeatureNetwork
+from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
 _WIDTH = 64
@@ -106,3 +108,8 @@ class ResNetAP(FeatureNetwork):
         """Return the logits [N, K] for the last block's output [N, D, h, w]."""
         logits: Tensor = self.classifier(last.mean((2, 3)))
         return logits
+
+
+def resnet_ap(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
+    """Return the ResNet-AP of a configuration: see ``ResNetAP``."""
+    return checked(ResNetAP(classes, image), config.name, classes, image)

@@ -16,7 +16,9 @@ Shape legend: K classes, C channels, H height, W width of an image.
 from torch import nn
 
 from hmnpack.errors import BadSettings
+from hmnpack.networks.build import checked
 from hmnpack.networks.stem import SMALL_SIDE, fit_first_layer, fit_stem
+from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
 _SMALLEST = 16
@@ -27,7 +29,7 @@ _VGG_SIDE = 32
 """Sides below this are padded to it by the first layer: five poolings leave one pixel of it."""
 
 
-def vgg16(classes: int, image: ImageShape) -> nn.Module:
+def vgg16(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
     """Return a VGG16 with instance normalisation that ends in one linear layer.
 
     Args:
@@ -57,7 +59,7 @@ def vgg16(classes: int, image: ImageShape) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def resnet18(classes: int, image: ImageShape) -> nn.Module:
+def resnet18(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
     """Return a ResNet18 with instance normalisation whose stem fits the images.
 
     Args:
@@ -75,10 +77,11 @@ def resnet18(classes: int, image: ImageShape) -> nn.Module:
     return fit_stem(network, image)
 
 
-def densenet121(classes: int, image: ImageShape) -> nn.Module:
+def densenet121(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
     """Return a DenseNet121 whose first layer, up to 64 pixels, is 3x3 of stride 1, not pooled.
 
     Args:
+        config: Its name.
         classes: Number of classes K.
         image: Shape of the images.
 
@@ -95,7 +98,7 @@ def densenet121(classes: int, image: ImageShape) -> nn.Module:
         network.set_submodule("features.conv0", first)
         network.set_submodule("features.pool0", nn.Identity())
     fit_first_layer(network, image.channels)
-    return network
+    return checked(network, config.name, classes, image)
 
 
 def _instance_norm(channels: int) -> nn.Module:

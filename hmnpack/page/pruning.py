@@ -6,8 +6,7 @@ from statistics import mean
 from hmnpack.page.axes import axis_around, axis_from
 from hmnpack.page.charts import Frame, line_chart
 from hmnpack.page.markup import Html, join, tag
-from hmnpack.page.numbers import mean_and_std as mean_std
-from hmnpack.page.numbers import of_each, percent, plural, short, spread
+from hmnpack.page.numbers import mean_and_std, of_each, percent, plural, short, spread
 from hmnpack.page.parts import Part, figure, paragraph, table
 from hmnpack.page.settings import settings
 from hmnpack.schema.instances import in_words
@@ -91,7 +90,7 @@ def _table(scores: Sequence[BetaScore], pruning: Pruning) -> Html:
     rows = [
         (
             f"{short(score.beta)}, taken" if score.beta == pruning.beta else short(score.beta),
-            spread(*mean_std(score.accuracies), 2),
+            spread(*mean_and_std(score.accuracies), 2),
             len(score.accuracies),
         )
         for score in scores

@@ -144,7 +144,6 @@ class _Progress:
         together = self.together * some // own
 
         def heard(stage: str, done: int, total: int, **facts: float) -> None:
-            del stage  # the training's own name
             epochs = total // some
             now = before * epochs + together * done // some
             self.listener(self.stage, now, self.count * epochs, **facts)

@@ -1,13 +1,5 @@
 """The first room: raw data sets of every kind become uint8 tensors, labels and a fingerprint."""
 
-from hmnpack.sources import (  # noqa: F401  (each enters itself into a registry)
-    digits,
-    folder,
-    hub,
-    imagenette,
-    named,
-    parquet,
-)
 from hmnpack.sources.open import open_source
 from hmnpack.sources.seen import (
     as_seen,

@@ -6,7 +6,6 @@ from hmnpack.errors import MissingExtra
 from hmnpack.runtime.progress import Listener
 from hmnpack.runtime.seeds import stream
 from hmnpack.sources.assemble import array_source
-from hmnpack.sources.kinds import NAMED
 from hmnpack.sources.split import draw_held_out
 from hmnpack.sources.types import Source, SourceOptions
 
@@ -17,7 +16,6 @@ _WHITE = 16
 """Largest value of a pixel in the set (counts of 4x4 blocks of ink)."""
 
 
-@NAMED.register("digits")
 def open_digits(spec: str, options: SourceOptions, listener: Listener) -> Source:
     """Open the 1,797 digits, 8x8 grey pixels, divided by a fixed seed and stratified.
 

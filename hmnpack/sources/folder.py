@@ -12,7 +12,6 @@ from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_listing, through_cache
 from hmnpack.sources.convention import name_of
 from hmnpack.sources.decode import Encoded, Payload
-from hmnpack.sources.kinds import KINDS
 from hmnpack.sources.types import Source, SourceOptions, path_of
 
 _EXTENSIONS = frozenset(
@@ -26,7 +25,11 @@ _TEST_FOLDERS = ("test", "val", "validation")
 """Folders to test on; the first that exists is taken."""
 
 
-@KINDS.register("folder")
+def is_path(spec: str) -> bool:
+    """Return whether a text is the path of something that exists."""
+    return bool(spec) and path_of(spec).exists()
+
+
 def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source:
     """Open a folder with `train/` and `test/` or `val/`, each with one folder a class.
 

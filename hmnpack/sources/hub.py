@@ -19,11 +19,16 @@ from hmnpack.sources.convention import (
     test_split_of,
 )
 from hmnpack.sources.decode import Encoded, Payload
-from hmnpack.sources.kinds import KINDS
 from hmnpack.sources.types import Source, SourceOptions
 
+_PREFIX = "hf:"
 
-@KINDS.register("hf")
+
+def is_hub_address(spec: str) -> bool:
+    """Return whether a text is an address of the Hub."""
+    return spec.startswith(_PREFIX)
+
+
 def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     """Open a data set of the Hub with the `datasets` library, which keeps its own copy.
 
@@ -32,7 +37,7 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
         BadSettings: if the text names no repository.
         BadData: if it cannot be fetched, or a rule is broken (see `hmnpack.sources.open_source`).
     """
-    repository, _, config = spec.removeprefix("hf:").partition(":")
+    repository, _, config = spec.removeprefix(_PREFIX).partition(":")
     if not repository:
         raise BadSettings(
             f"{spec!r} names no data set: write hf:owner/name or hf:owner/name:config"

@@ -6,7 +6,6 @@ from pathlib import Path
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.folder import open_folder
-from hmnpack.sources.kinds import NAMED
 from hmnpack.sources.named import obtain
 from hmnpack.sources.types import MAX_SIDE, Source, SourceOptions
 
@@ -16,7 +15,6 @@ _VARIANTS = {"160px": (160, "imagenette2-160"), "320px": (320, "imagenette2-320"
 """torchvision's name of each download: its shorter side in pixels, and its folder."""
 
 
-@NAMED.register("imagenette")
 def open_imagenette(spec: str, options: SourceOptions, listener: Listener) -> Source:
     """Open the ten classes; its `val` folder is the test split.
 

@@ -24,7 +24,6 @@ from torch import Tensor
 from hmnpack.errors import BadData, MissingExtra, first_line
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import array_source
-from hmnpack.sources.kinds import NAMED
 from hmnpack.sources.types import Source, SourceOptions
 
 _BY_FLAG = ({"train": True}, {"train": False})
@@ -158,24 +157,16 @@ def _arrays(dataset: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
     return images, torch.as_tensor(np.asarray(labels)).long()
 
 
-_SETS = {
-    "cifar10": NamedSet(
-        "CIFAR10", _BY_FLAG, "cifar-10-python.tar.gz, or cifar-10-batches-py/ from it,"
-    ),
-    "cifar100": NamedSet(
-        "CIFAR100", _BY_FLAG, "cifar-100-python.tar.gz, or cifar-100-python/ from it,"
-    ),
-    "mnist": NamedSet(
-        "MNIST", _BY_FLAG, "the four *-ubyte.gz files in MNIST/raw/", idx_folder="MNIST/raw"
-    ),
-    "fashion-mnist": NamedSet(
-        "FashionMNIST",
-        _BY_FLAG,
-        "the four *-ubyte.gz files in FashionMNIST/raw/",
-        idx_folder="FashionMNIST/raw",
-    ),
-    "svhn": NamedSet("SVHN", _BY_NAME, "train_32x32.mat and test_32x32.mat", package="scipy"),
-    "stl10": NamedSet("STL10", _BY_NAME, "stl10_binary.tar.gz, or stl10_binary/ from it,"),
-}
-for _name, _set in _SETS.items():
-    NAMED.register(_name)(_set)
+CIFAR10 = NamedSet("CIFAR10", _BY_FLAG, "cifar-10-python.tar.gz, or cifar-10-batches-py/ from it,")
+CIFAR100 = NamedSet("CIFAR100", _BY_FLAG, "cifar-100-python.tar.gz, or cifar-100-python/ from it,")
+MNIST = NamedSet(
+    "MNIST", _BY_FLAG, "the four *-ubyte.gz files in MNIST/raw/", idx_folder="MNIST/raw"
+)
+FASHION_MNIST = NamedSet(
+    "FashionMNIST",
+    _BY_FLAG,
+    "the four *-ubyte.gz files in FashionMNIST/raw/",
+    idx_folder="FashionMNIST/raw",
+)
+SVHN = NamedSet("SVHN", _BY_NAME, "train_32x32.mat and test_32x32.mat", package="scipy")
+STL10 = NamedSet("STL10", _BY_NAME, "stl10_binary.tar.gz, or stl10_binary/ from it,")

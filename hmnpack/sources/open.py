@@ -1,16 +1,27 @@
 """The front door of the room: from what the user typed to a data set."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 
 from hmnpack.errors import BadData, BadSettings
+from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.progress import Listener, silent
-from hmnpack.sources.kinds import KINDS, NAMED, Reader
-from hmnpack.sources.parquet import parquet_files
-from hmnpack.sources.types import Source, SourceOptions, path_of
+from hmnpack.sources.folder import is_path, open_folder
+from hmnpack.sources.hub import is_hub_address, open_hub
+from hmnpack.sources.parquet import is_parquet, open_parquet
+from hmnpack.sources.types import Reader, Source, SourceOptions, path_of
 
 _DEFAULTS = SourceOptions()
+
+_KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
+    (is_hub_address, open_hub),
+    (is_parquet, open_parquet),
+    (is_path, open_folder),
+)
+"""Datasets without a name: whether a text stands for one of the kind, and what opens it. The first
+kind that fits is taken."""
 
 
 @default_on_cpu
@@ -48,19 +59,17 @@ def _path_text(path: PathLike[str]) -> str:
 
 
 def _reader(spec: str) -> Reader:
-    if spec in NAMED:
-        return NAMED[spec]
-    if spec.startswith("hf:"):
-        return KINDS["hf"]
-    path = path_of(spec)
-    if spec and path.exists():
-        return KINDS["parquet" if parquet_files(path) else "folder"]
+    if spec in DATA_SETS:
+        return DATA_SETS[spec]
+    for fits, reader in _KINDS:
+        if fits(spec):
+            return reader
     if any(mark in spec for mark in "/\\.~:") or not spec:
         raise BadData(
             f"{spec!r} does not exist: give a folder, a parquet file, hf:owner/name, or one of "
-            f"{', '.join(NAMED)}"
+            f"{', '.join(DATA_SETS)}"
         )
     try:
-        return NAMED[spec]
+        return DATA_SETS[spec]
     except BadSettings as error:
         raise BadSettings(f"{error} (no file or folder is called that either)") from None

@@ -29,7 +29,6 @@ from hmnpack.sources.convention import (
     test_split_of,
 )
 from hmnpack.sources.decode import Encoded, Payload
-from hmnpack.sources.kinds import KINDS
 from hmnpack.sources.types import Source, SourceOptions, path_of
 
 
@@ -49,7 +48,12 @@ def _files_of(folder: Path) -> list[Path]:
     return [path for path in found if not path.is_dir() and not path.name.startswith(".")]
 
 
-@KINDS.register("parquet")
+def is_parquet(spec: str) -> bool:
+    """Return whether a text is the path of a parquet file, or of a folder that holds some."""
+    path = path_of(spec)
+    return bool(spec) and path.exists() and bool(parquet_files(path))
+
+
 def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Source:
     """Open a folder of parquet files, or one file, which then is the training split.
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadSettings
+from hmnpack.runtime.progress import Listener
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.recipes import DataShape
 
@@ -186,6 +188,13 @@ class SourceOptions:
     def cache_root(self) -> Path:
         """Folder of everything that can be made again."""
         return _folder(self.cache_dir, "HMNPACK_CACHE", ".")
+
+
+class Reader(Protocol):
+    """Opens the datasets of one kind, or of one name."""
+
+    def __call__(self, spec: str, options: SourceOptions, listener: Listener) -> Source:
+        """Return the dataset that the text names."""
 
 
 def _folder(given: Path | None, variable: str, below: str) -> Path:

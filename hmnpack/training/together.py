@@ -179,9 +179,9 @@ def _one_of(index: int, on_batch: OnBatches | None) -> OnBatch | None:
 
 
 def _told_of_one(
-    lesson: _Lesson, index: int, stage: str, done: int, total: int, **facts: float
+    lesson: _Lesson, index: int, _: str, done: int, total: int, **facts: float
 ) -> None:
-    del stage  # they are one stage, of the name that they have side by side
+    """Tell of one of several trainings, which are one stage, of the first one's name."""
     count = len(lesson.names)
     lesson.listener(lesson.names[0], index * total + done, count * total, **facts)
 

@@ -1,6 +1,6 @@
 """Decoded images in the forms that other tools read: one file per form."""
 
-from hmnpack.writers.base import Album, Writer, writers
+from hmnpack.writers.base import Album, Writer
 from hmnpack.writers.folder import write_folder
 from hmnpack.writers.parquet import write_parquet
 from hmnpack.writers.run import expand
@@ -15,5 +15,4 @@ __all__ = [
     "write_parquet",
     "write_sheet",
     "write_tar",
-    "writers",
 ]

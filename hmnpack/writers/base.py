@@ -9,7 +9,6 @@ from PIL.Image import Image
 
 from hmnpack.bundle import Bundle
 from hmnpack.bundle.pictures import pictures, positions
-from hmnpack.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,6 @@ class Writer(Protocol):
             out: The file or folder to be.
             force: Replace an earlier output.
         """
-
-
-writers: Registry[Writer] = Registry("format")
-"""Name of a format -> its writer."""
 
 
 def digits_of(count: int) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.runtime.output import refuse_parent, sibling_of
 from hmnpack.schema.class_names import same_on_disk
-from hmnpack.writers.base import Album, digits_of, writers
+from hmnpack.writers.base import Album, digits_of
 
 INDEX = "classes.json"
 _REFUSED_SOMEWHERE = re.compile(r'[<>:"|?*/\\\x00-\x1f]')
@@ -24,7 +24,6 @@ _IMAGE = re.compile(r"\d+\.png")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-@writers.register("folder")
 def write_folder(album: Album, out: Path, *, force: bool) -> None:
     """Write one folder per class.
 

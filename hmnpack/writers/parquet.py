@@ -8,13 +8,12 @@ from typing import Any
 from hmnpack.bundle.pictures import png
 from hmnpack.errors import MissingExtra
 from hmnpack.runtime.output import replacing
-from hmnpack.writers.base import Album, digits_of, writers
+from hmnpack.writers.base import Album, digits_of
 
 ROW_GROUP = 1000
 """Images per row group: what a reader must hold at least."""
 
 
-@writers.register("parquet")
 def write_parquet(album: Album, out: Path, *, force: bool) -> None:
     """Write columns `image` (struct of PNG bytes and path) and `label` (with class names).
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from hmnpack.bundle import Bundle, read
 from hmnpack.bundle.pictures import positions
 from hmnpack.errors import BadSettings
+from hmnpack.registry import WRITERS
 from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.output import refuse_same
-from hmnpack.writers.base import Album, writers
+from hmnpack.writers.base import Album
 
 _ENDINGS = {"sheet": ".png", "parquet": ".parquet", "tar": ".tar"}
 
@@ -46,7 +47,7 @@ def expand(
         MissingExtra: if the format needs a package that is not installed.
     """
     out = Path(out)
-    writer = writers[format]
+    writer = WRITERS[format]
     ending = _ENDINGS.get(format, "")
     if ending and out.suffix.lower() != ending:
         raise BadSettings(f"{out}: the format {format!r} is one file; name it {out.name}{ending}")

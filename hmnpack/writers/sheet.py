@@ -6,7 +6,7 @@ from PIL import Image
 
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.output import replacing
-from hmnpack.writers.base import Album, writers
+from hmnpack.writers.base import Album
 
 COLUMNS = 10
 """Pictures per row, where `per_class` does not say otherwise."""
@@ -22,7 +22,6 @@ MAX_PIXELS = 2**27
 """Largest sheet, in pixels."""
 
 
-@writers.register("sheet")
 def write_sheet(album: Album, out: Path, *, force: bool) -> None:
     """Write a contact sheet; see :func:`hmnpack.writers.expand`.
 

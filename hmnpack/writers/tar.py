@@ -6,10 +6,9 @@ from pathlib import Path
 
 from hmnpack.bundle.pictures import png
 from hmnpack.runtime.output import replacing
-from hmnpack.writers.base import Album, digits_of, writers
+from hmnpack.writers.base import Album, digits_of
 
 
-@writers.register("tar")
 def write_tar(album: Album, out: Path, *, force: bool) -> None:
     """Write a tar file, the same bytes each time; see :func:`hmnpack.writers.expand`.
 

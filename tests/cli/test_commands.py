@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-# Both import open_source, which a fixture replaces: had they not been imported before it does, they
-# would keep its stand-in for all tests to come.
 import hmnpack.condensing.run
 import hmnpack.evaluation
 from hmnpack.bundle import read
@@ -41,6 +39,7 @@ def source(monkeypatch):
         return made
 
     monkeypatch.setattr("hmnpack.sources.open_source", open_source)
+    monkeypatch.setattr("hmnpack.condensing.plan.open_source", open_source)
     made.__dict__["calls"] = calls
     return made
 
@@ -113,7 +112,7 @@ class TestPlan:
         """Grey images: the absolute distance, and 500 images of training after a step."""
         seen = []
         monkeypatch.setattr(
-            "hmnpack.condensing.estimate.estimate",
+            "hmnpack.condensing.plan.estimate",
             lambda config, *given, **more: seen.append(config) and None,
         )
         options = ("--recipe", "paper", "--set", "gradient.lr=0.5")
@@ -151,7 +150,7 @@ class TestPlan:
 
     def test_a_budget_too_small_names_one_that_works(self, run, monkeypatch):
         tiny = Source("tiny", ("a", "b"), split(8, 2, side=8), None)
-        monkeypatch.setattr("hmnpack.sources.open_source", lambda *given: tiny)
+        monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *given: tiny)
         done = run("plan", "pets", "--ipc", 1)
         assert done.exit_code == 2
         assert "smallest ipc" in done.stderr
@@ -183,8 +182,12 @@ class TestCompress:
     def calls(self, monkeypatch, bundle):
         seen = []
 
-        def compress(data, ipc, **given):
-            seen.append((data, ipc, given))
+        def compress(data, ipc, *, on_plan, recipe, settings, source_options, **given):
+            plan = hmnpack.plan(
+                data, ipc, recipe=recipe, settings=settings, source_options=source_options
+            )
+            on_plan(plan)
+            seen.append((data, ipc, plan.config, given))
             return bundle
 
         monkeypatch.setattr("hmnpack.condensing.run.compress", compress)
@@ -205,7 +208,7 @@ class TestCompress:
         done = run("compress", "pets", "--ipc", 10, "-o", tmp_path / "pets.hmn", *options)
         assert done.exit_code == 0, done.output
         assert "200,000 of gradient matching" in done.stderr
-        gradient = calls[0][2]["config"].gradient
+        gradient = calls[0][2].gradient
         assert (gradient.train_images, gradient.distance, gradient.lr) == (500, "l1", 0.5)
 
     def test_quiet_leaves_the_result_alone(self, run, source, calls, tmp_path):
@@ -219,9 +222,9 @@ class TestCompress:
         limits = ("--device", "cpu", "--max-minutes", 5, "--resume", "--force")
         done = run("compress", "pets", "--ipc", 10, "-o", out, *options, *limits)
         assert done.exit_code == 0, done.output
-        ((data, ipc, given),) = calls
-        config, chosen = given["config"], given["options"]
-        assert (data, ipc, given["output"]) == (source, 10, out)
+        ((data, ipc, config, given),) = calls
+        chosen = given["options"]
+        assert (data, ipc, given["output"]) == ("pets", 10, out)
         assert (config.recipe, config.seed, config.holdout) == ("smoke", 7, 0.2)
         assert config.match.steps == 3
         assert (chosen.device, chosen.max_minutes) == ("cpu", 5)
@@ -233,10 +236,10 @@ class TestCompress:
         file.write_text("[match]\nsteps = 9\n")
         done = run("compress", "pets", "--ipc", 1, "-o", tmp_path / "p", "--config", file, "-q")
         assert done.exit_code == 0, done.output
-        assert calls[0][2]["config"].match.steps == 9
+        assert calls[0][2].match.steps == 9
 
     def test_what_exists_and_what_is_mistyped_is_refused_before_data_are_read(
-        self, run, source, calls, tmp_path
+        self, run, source, tmp_path
     ):
         out = tmp_path / "pets.hmn"
         mistyped = run("compress", "pets", "--ipc", 10, "-o", out, "--set", "match.stesp=3")
@@ -245,7 +248,7 @@ class TestCompress:
         assert (mistyped.exit_code, existing.exit_code) == (2, 2)
         assert "match.steps" in mistyped.stderr
         assert "--force" in existing.stderr or "force" in existing.stderr
-        assert source.calls == calls == []
+        assert source.calls == []
         assert out.read_text() == "mine"
 
 

@@ -5,12 +5,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-import hmnpack.condensing.run  # noqa: F401 - before a test replaces what it imports
 from hmnpack.errors import Paused
-from hmnpack.sources import Source
-from hmnpack.sources.types import split_of
 
 
 @pytest.fixture
@@ -18,21 +14,15 @@ def told(monkeypatch, bundle):
     """A run of two events, paused after the first where it may go on: what it was told."""
     told = []
 
-    def open_source(spec, options, listener):
-        listener("decode", 1, 1)
-        labels = torch.arange(20) % 2
-        pets = split_of(torch.zeros(20, 1, 16, 16, dtype=torch.uint8), labels)
-        return Source("pets", ("cat", "dog"), pets, None)
-
-    def compress(source, ipc, *, options, listener, **given):
+    def compress(data, ipc, *, options, listener, **given):
         told.append(options)
+        listener("decode", 1, 1)
         if not options.resume:
             listener("matching", 1, 2, loss=float("nan"))
             raise Paused("paused at step 1 of 2 of matching; --resume")
         listener("matching", 2, 2, loss=0.5)
         return bundle
 
-    monkeypatch.setattr("hmnpack.sources.open_source", open_source)
     monkeypatch.setattr("hmnpack.condensing.run.compress", compress)
     return told
 
@@ -153,5 +143,5 @@ def test_a_command_that_forgets_to_resume_leaves_the_log_as_it_is(run, told, tmp
 
 def test_minutes_are_a_number(run, told, tmp_path):
     words = ("compress", "pets", "--ipc", 1, "-o", tmp_path / "x.hmn", "--max-minutes", "nan")
-    assert "--max-minutes nan is no number" in run(*words).stderr
+    assert "max_minutes nan is not a number" in run(*words).stderr
     assert told == []

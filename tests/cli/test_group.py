@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import click
 import pytest
 
 from hmnpack import errors
 from hmnpack.cli import group
-from hmnpack.cli.group import Entry, explain, one_line
+from hmnpack.cli.group import explain, one_line
 
 
 @pytest.fixture
@@ -23,9 +24,9 @@ def failing(monkeypatch):
     def fail():
         raise raised[0]
 
-    monkeypatch.setattr(sys.modules[__name__], "fail", fail, raising=False)
-    monkeypatch.setitem(sys.modules, "failing_command", sys.modules[__name__])
-    monkeypatch.setitem(group.COMMANDS, "fail", Entry("failing_command", "fail", "Fail."))
+    module = SimpleNamespace(fail_command=fail)
+    monkeypatch.setitem(sys.modules, "hmnpack.cli.cmd_fail", module)
+    monkeypatch.setitem(group.COMMANDS, "fail", "Fail.")
     return raised.append
 
 
@@ -142,15 +143,25 @@ def test_a_closed_pipe_ends_quietly(bundle_file):
 
 
 def test_sigterm_asks_for_a_pause_and_a_second_signal_interrupts(capfd):
-    from hmnpack.cli.cmd_compress import pausing
+    from hmnpack.cli.cmd_compress import Pausing
 
     before = signal.getsignal(signal.SIGTERM)
-    with pausing() as should_pause:
-        assert not should_pause()
+    with Pausing() as pausing:
+        pausing.begin()
+        assert not pausing.asked
         signal.raise_signal(signal.SIGTERM)
         time.sleep(0)
-        assert should_pause()
+        assert pausing.asked
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
     assert "pausing" in capfd.readouterr().err
+
+
+def test_a_signal_interrupts_while_there_is_nothing_to_pause(capfd):
+    from hmnpack.cli.cmd_compress import Pausing
+
+    with Pausing() as pausing, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert not pausing.asked
+    assert capfd.readouterr().err == ""

@@ -50,22 +50,14 @@ def test_a_bad_size_is_answered_with_one_line(run, tmp_path):
 
 @pytest.mark.parametrize(("words", "expected"), [((), None), (("--max-memory", "2MB"), 2_000_000)])
 def test_the_most_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expected):
-    import torch
-
-    from hmnpack.cli import cmd_compress
     from hmnpack.condensing import run as compressor
-    from hmnpack.sources import Source
-    from hmnpack.sources.types import split_of
 
-    images = torch.zeros(4, 1, 16, 16, dtype=torch.uint8)
-    source = Source("x", ("a", "b"), split_of(images, torch.arange(4) % 2), None)
     seen = []
 
     def compress(*args, options, **more):
         seen.append(options.max_memory)
         raise Paused("enough")
 
-    monkeypatch.setattr(cmd_compress, "opened", lambda *args: source)
     monkeypatch.setattr(compressor, "compress", compress)
     assert run("compress", "x", "--ipc", 9, "-o", tmp_path / "x.hmn", "-q", *words).exit_code == 5
     assert seen == [expected]

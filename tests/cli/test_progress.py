@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from hmnpack.cli.progress import Bars, Lines, drawn, figures, time_left
+from hmnpack.cli.progress import Bars, Lines, figures, progress_display, time_left
 
 
 def test_figures_have_four_digits():
@@ -124,7 +124,7 @@ class TestLongStages:
 
 
 def test_progress_goes_to_standard_error(capsys):
-    with drawn() as listener:
+    with progress_display() as listener:
         listener("pool", 1, 1)
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -132,6 +132,6 @@ def test_progress_goes_to_standard_error(capsys):
 
 
 def test_quiet_is_silent(capsys):
-    with drawn(quiet=True) as listener:
+    with progress_display(quiet=True) as listener:
         listener("pool", 1, 1)
     assert capsys.readouterr() == ("", "")

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from hmnpack.cli.cmd_compress import pausing
-from hmnpack.cli.speaker import leads, say_once
+from hmnpack.cli.cmd_compress import Pausing
+from hmnpack.cli.speaker import is_main_rank, say_once
 
 
 @pytest.fixture
@@ -23,16 +23,16 @@ def as_rank(monkeypatch):
 
 
 def test_who_is_alone_leads_whatever_its_number(as_rank, monkeypatch):
-    assert leads()
+    assert is_main_rank()
     monkeypatch.setenv("RANK", "3")
-    assert leads()
+    assert is_main_rank()
 
 
 def test_rank_0_leads(as_rank):
     as_rank(0)
-    assert leads()
+    assert is_main_rank()
     as_rank(1)
-    assert not leads()
+    assert not is_main_rank()
 
 
 @pytest.mark.parametrize("rank", [None, 0, 1])
@@ -78,23 +78,24 @@ class TestPausing:
 
     def test_one_of_several_ranks_is_not_interrupted(self, as_rank, capfd):
         as_rank(1)
-        with pausing() as should_pause:
-            assert not should_pause()
+        with Pausing() as pausing:
+            assert not pausing.asked
             for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
                 os.kill(os.getpid(), number)
-            assert should_pause()
+            assert pausing.asked
         os.kill(os.getpid(), signal.SIGTERM)
         assert capfd.readouterr().err == ""
 
     def test_rank_0_says_it_once(self, as_rank, capfd):
         as_rank(0)
-        with pausing():
+        with Pausing():
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
         assert capfd.readouterr().err == "hmnpack: pausing after this step\n"
 
     def test_alone_the_second_signal_interrupts(self, as_rank, capfd):
-        with pytest.raises(KeyboardInterrupt), pausing():
+        with pytest.raises(KeyboardInterrupt), Pausing() as pausing:
+            pausing.begin()
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
         assert "once more to stop at once" in capfd.readouterr().err
@@ -103,4 +104,4 @@ class TestPausing:
 def test_several_processes_without_a_rank_are_one_that_speaks(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.delenv("RANK", raising=False)
-    assert leads()
+    assert is_main_rank()

@@ -1,6 +1,7 @@
 """What a command imports before it answers. (How long that takes is a benchmark: startup.)"""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -41,6 +42,34 @@ def test_inspect_imports_neither_torch_nor_numpy(bundle_file):
     assert imported_by("inspect", str(bundle_file), "--json", "--verify").isdisjoint(
         {*HEAVY, "rich"}
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("hmnpack", "compress", "ci"), "cifar100"),
+        (("hmnpack", "compress", "x", "--recipe", "b"), "best"),
+        (("hmnpack", "expand", "x", "--format", "s"), "sheet"),
+        (("hmnpack", "evaluate", "x", "--protocol", "p"), "paper"),
+    ],
+)
+@pytest.mark.slow
+def test_completion_imports_nothing_heavy(words, offered):
+    code = (
+        "import sys\n"
+        "from hmnpack.cli import main\n"
+        "try: main(prog_name='hmnpack')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    asked = {"_HMNPACK_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words)}
+    environment = {**os.environ, **asked, "COMP_CWORD": str(len(words) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    *lines, modules = done.stdout.splitlines()
+    assert f"plain,{offered}" in lines
+    assert not any(f"'{name}'" in modules for name in (*HEAVY, "pydantic", "rich"))
 
 
 def test_importing_hmnpack_imports_nothing_heavy():

@@ -1,14 +1,8 @@
 """The frozen surface: every command and every option, so that none comes or goes unnoticed."""
 
-from typing import get_args
-
 import pytest
 
-from hmnpack.cli.cmd_evaluate import PROTOCOL_NAMES
-from hmnpack.cli.cmd_expand import FORMATS
-from hmnpack.cli.cmd_prune import STRATEGIES
 from hmnpack.cli.group import COMMANDS, main
-from hmnpack.cli.options import DATA_NAMES
 
 SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir"}
 RUN = {"--device", "--quiet", "-q"}
@@ -65,29 +59,4 @@ def test_every_option_is_explained(name):
 @pytest.mark.parametrize("name", SURFACE)
 def test_the_table_says_what_the_command_says(name):
     command = main.get_command(main.make_context("hmnpack", [], resilient_parsing=True), name)
-    assert command.get_short_help_str(100) == COMMANDS[name].help
-
-
-def test_completion_offers_the_names_that_open_source_knows():
-    import hmnpack.sources  # noqa: F401
-    from hmnpack.sources.kinds import NAMED
-
-    assert sorted(DATA_NAMES) == list(NAMED)
-
-
-def test_prune_offers_the_strategies_that_there_are():
-    from hmnpack.schema.config import PruneStrategy
-
-    assert set(STRATEGIES) == set(get_args(PruneStrategy))
-
-
-def test_evaluate_offers_the_protocols_that_there_are():
-    from hmnpack.schema.protocols import PROTOCOLS
-
-    assert tuple(PROTOCOLS) == PROTOCOL_NAMES
-
-
-def test_expand_offers_the_formats_that_writers_have():
-    from hmnpack.writers import writers
-
-    assert sorted(FORMATS) == list(writers)
+    assert command.get_short_help_str(100) == COMMANDS[name]

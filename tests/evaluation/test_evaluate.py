@@ -293,7 +293,7 @@ class TestSettings:
         bundle = shades_bundle(source)
         with pytest.raises(BadSettings, match="two sets of settings"):
             evaluate(bundle, source, config, protocol="short")
-        with pytest.raises(BadSettings, match="unknown protocol 'long'; there are short and pap"):
+        with pytest.raises(BadSettings, match="unknown protocol 'long'; did you mean paper"):
             evaluate(bundle, source, protocol="long")
 
 

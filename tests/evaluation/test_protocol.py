@@ -5,9 +5,8 @@ import pytest
 from hmnpack.errors import BadSettings
 from hmnpack.evaluation.protocol import followed, recorded
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.protocols import protocol_of
 from hmnpack.schema.score import Score
-from hmnpack.settings import merged
+from hmnpack.settings import merged, protocol_of
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import pytest
 
+from hmnpack.registry import PROTOCOLS
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.protocols import PROTOCOLS
 from hmnpack.schema.recipes import DataShape
 
 

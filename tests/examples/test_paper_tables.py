@@ -302,7 +302,7 @@ def test_words_that_make_no_command_are_refused(paper, monkeypatch, capsys):
 
 class TestScale:
     def test_the_whole_is_the_papers_own(self, paper):
-        from hmnpack.schema.protocols import PROTOCOLS
+        from hmnpack.registry import PROTOCOLS
         from hmnpack.schema.recipes import CIFAR10
         from hmnpack.settings import recipe_of
 
@@ -313,7 +313,7 @@ class TestScale:
             assert scale.judged(PROTOCOLS["paper"](CIFAR10, 1)) == {}
 
     def test_a_part_shrinks_steps_epochs_networks_and_widths(self, paper):
-        from hmnpack.schema.protocols import PROTOCOLS
+        from hmnpack.registry import PROTOCOLS
         from hmnpack.schema.recipes import CIFAR10
         from hmnpack.settings import recipe_of
 

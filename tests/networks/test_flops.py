@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from hmnpack.container.cost import decode_flops, decoder_outputs
 from hmnpack.errors import BadSettings
 from hmnpack.networks import flops
-from hmnpack.networks.build import NETWORKS as BUILDERS
 from hmnpack.networks.derivatives import ConvNetPass
+from hmnpack.registry import NETWORKS
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
@@ -39,7 +39,7 @@ def case(request):
     name, sizes, classes, image = request.param
     config = NetworkConfig(name=name, **sizes)
     with torch.device("meta"):
-        network = BUILDERS[name](config, classes, shape(image))
+        network = NETWORKS[name](config, classes, shape(image))
         return network, flops.layers_of(config, classes, shape(image)), torch.empty(COUNT, *image)
 
 

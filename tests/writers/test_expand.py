@@ -14,9 +14,9 @@ from PIL import Image
 import hmnpack
 from hmnpack.bundle.pictures import to_uint8
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
+from hmnpack.registry import WRITERS
 from hmnpack.sources import SourceOptions
 from hmnpack.sources.types import split_of
-from hmnpack.writers import writers
 from hmnpack.writers.folder import folder_names
 
 FILES = {"sheet": "a.png", "tar": "a.tar", "parquet": "a.parquet"}
@@ -35,7 +35,7 @@ def opened(data):
 
 
 def test_the_formats():
-    assert list(writers) == ["folder", "parquet", "sheet", "tar"]
+    assert sorted(WRITERS) == ["folder", "parquet", "sheet", "tar"]
 
 
 def test_rounding():

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from hmnpack.errors import BadSettings
 from hmnpack.schema.config import CompressConfig, GradientConfig
-from hmnpack.schema.evaluation import ControlRow, EvaluateConfig
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.names import ControlRow
 
 Point = TypeVar("Point")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ablations.scale import Scale
 from hmnpack.bundle import Bundle
+from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device, kind_of
 from hmnpack.runtime.kept import entry_name
 from hmnpack.runtime.progress import Listener
@@ -15,7 +16,6 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.protocols import PROTOCOLS
 from hmnpack.schema.result import Figure, Row
 from hmnpack.settings import CompressSettings, evaluate_config, recipe_of
 from hmnpack.sources import Source, Split, as_seen, hold_out

@@ -1,0 +1,109 @@
+"""What a run will do, known before its first step: settings, container, budget and cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+
+import torch
+
+from hmnpack.condensing.estimate import Estimate, estimate
+from hmnpack.condensing.preflight import refuse_classes, refuse_early
+from hmnpack.container import budget as budgets
+from hmnpack.errors import BadSettings
+from hmnpack.runtime.devices import choose_device, default_on_cpu
+from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.ranks import joined
+from hmnpack.schema.config import CompressConfig
+from hmnpack.schema.container import HmnSpec
+from hmnpack.schema.manifest import Budget
+from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
+from hmnpack.sources import Source, SourceOptions, open_source
+
+_DEFAULTS = SourceOptions()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``compress`` will do with a dataset; made by :func:`plan`.
+
+    Attributes:
+        source: The dataset.
+        ipc: Budget, in images per class.
+        config: The settings, as they are for this dataset.
+        spec: The container that will be stored.
+        budget: The budget in floats and bytes, which it fits.
+        device: Where the run computes.
+        ranks: Processes that share the work.
+    """
+
+    source: Source
+    ipc: int
+    config: CompressConfig
+    spec: HmnSpec
+    budget: Budget
+    device: torch.device
+    ranks: int = 1
+
+    @cached_property
+    def cost(self) -> Estimate | None:
+        """Operations, seconds and bytes of every stage; None if a network's are not known.
+
+        The device's speed is measured when this is first read, in a fraction of a second.
+        """
+        return estimate(
+            *(self.config, self.spec, len(self.source.train), self.device, self.ranks),
+            ipc=self.ipc,
+        )
+
+
+@default_on_cpu
+def plan(  # noqa: PLR0913
+    data: str | PathLike[str] | Source,
+    ipc: int,
+    *,
+    recipe: str | None = None,
+    config: CompressConfig | None = None,
+    settings: Mapping[str, object] | None = None,
+    device: str | torch.device = "auto",
+    source_options: SourceOptions = _DEFAULTS,
+    listener: Listener = silent,
+) -> Plan:
+    """Return what ``compress`` would do with the same arguments, without training anything.
+
+    Under ``torchrun`` every rank calls this: rank 0 opens the dataset first, and tells the
+    listener.
+
+    Args:
+        data: What :func:`hmnpack.open_source` takes, or an open source.
+        ipc: Budget, in images per class.
+        recipe: Name of the settings; None: ``fast`` on a CPU, else ``best``.
+        config: The settings themselves, instead of a recipe.
+        settings: What differs from those, nested or by dotted path: `match.steps`.
+        device: Where the run would compute: ``auto``, ``cpu``, ``cuda``, ...
+        source_options: How the dataset is read.
+        listener: Called with the progress of opening the dataset.
+
+    Raises:
+        BadData: if the dataset breaks a rule, or has fewer than two classes.
+        BadSettings: for an unknown setting, a value that it refuses, or settings that do not fit
+            each other, the images or the ranks.
+        BudgetTooSmall: if the budget holds no network.
+    """
+    place = choose_device(device)
+    if config is not None and recipe is not None:
+        raise BadSettings("a recipe and a config are two sets of settings; give one of them")
+    recipe = recipe or default_recipe(place.type)
+    # What is unknown is refused before minutes of opening.
+    merged(config or recipe_of(recipe), settings or {})
+    with joined(place) as world:
+        with world.leader_first():
+            source = open_source(data, source_options, listener if world.rank == 0 else silent)
+        refuse_classes(source)
+        config = merged(config or recipe_of(recipe, source.shape), settings or {})
+        settings_to_record(config, source.shape)  # no file holds more
+        classes, image = len(source.classes), source.image
+        spec = budgets.plan(ipc, classes, image, config.container)
+        refuse_early(config, spec, world)
+        budget = budgets.budget_of(ipc, classes, image)
+        return Plan(source, ipc, config, spec, budget, place, world.size)
