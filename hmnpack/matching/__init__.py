@@ -1,11 +1,9 @@
 """How a container is learned: its start on real images, the network pool, the objectives."""
 
 from collections.abc import Callable
-from functools import partial
 
-from hmnpack.matching.comparison import CHARACTERISTIC
 from hmnpack.matching.data import RealData
-from hmnpack.matching.features import FeatureMatching
+from hmnpack.matching.features import DISTANCES, FeatureMatching
 from hmnpack.matching.gradient import GradientMatching
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.parts import in_parts
@@ -32,5 +30,5 @@ __all__ = [
 OBJECTIVES: Registry[Callable[[Match[MatchConfig]], Objective]] = Registry("objective")
 """Name -> function that makes the objective from data, pool and settings."""
 
-OBJECTIVES.register("features")(FeatureMatching)
-OBJECTIVES.register("characteristic")(partial(FeatureMatching, comparison=CHARACTERISTIC))
+for _name in DISTANCES:
+    OBJECTIVES.register(_name)(FeatureMatching)
