@@ -309,6 +309,6 @@ def _recorded(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> H
     except HmnError as error:
         return error
     if not request.quiet:
-        network = evaluation.score.protocol.network.name
+        network = evaluation.score.network
         click.echo(safe(f"{request.file}: the score of {network} is recorded"), err=True)
     return None

@@ -8,7 +8,8 @@ import click
 
 from hmnpack.bundle import inspect as read_manifest
 from hmnpack.schema.instances import in_words
-from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.score import Score
 
 
 @click.command(short_help="Show what a file holds, and what it cost.")
@@ -22,7 +23,7 @@ def inspect(file: Path, verify: bool, as_json: bool) -> None:
     """
     manifest = read_manifest(file, verify=verify)
     if as_json:
-        click.echo(json.dumps(manifest.model_dump(mode="json"), indent=2))
+        click.echo(json.dumps(manifest.document(), indent=2))
         return
     from hmnpack.cli.show import console, facts, ledger_table
 
@@ -30,26 +31,33 @@ def inspect(file: Path, verify: bool, as_json: bool) -> None:
     out.print(facts(str(file), _facts(manifest, file.stat().st_size, verify)))
     out.print(ledger_table(manifest.ledger, manifest.budget))
     for number, score in enumerate(manifest.scores, 1):
-        data = score.protocol.tested_on(score.data)
-        title = f"Score {number}: {score.protocol.network.name} on {data}"
+        title = f"Score {number}: {score.network} on {score.tested_on}"
         out.print(facts(title, _score(score)))
 
 
 def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tuple[str, object]]:
-    from hmnpack.cli.text import container, margins, pruning, several, shape, size
+    from hmnpack.cli.text import container, margins, pruning, settings, several, shape, size
 
     spec, source, made = manifest.container, manifest.source, manifest.provenance
     yield "source", f"{source.name}, {source.train_images:,} training images"
     yield "fingerprint", source.fingerprint
     yield "held out", f"{source.held_out:,} images that condensing never saw"
-    if source.skipped:
-        yield "skipped", f"{source.skipped:,} images that could not be decoded"
+    for kind, number in source.skipped.items():
+        yield "skipped", f"{number:,} {kind} images"
+    if source.size is not None:
+        yield "resized to", f"{source.size} x {source.size}"
+    if source.test_split is not None:
+        drawn = source.test_split
+        yield "test split", f"{100 * drawn.part:g} % of the data, drawn with seed {drawn.seed}"
     yield "classes", several(manifest.classes)
     yield "images", f"{spec.images:,} of {shape(spec.image)}, {in_words(spec.instances)} a class"
     yield "container", container(spec)
     yield "file", f"{size(file_bytes)} ({file_bytes:,} bytes), format {manifest.format_version}"
+    if manifest.recipe is not None:
+        seed = "" if manifest.seed is None else f", seed {manifest.seed}"
+        yield "recipe", f"{manifest.recipe}{seed}"
     if manifest.config:
-        yield "recipe", f"{manifest.config.recipe}, seed {manifest.config.seed}"
+        yield "settings changed", settings(manifest.config)
     yield "made with", f"hmnpack {made.hmnpack}, torch {made.torch}, on {made.device}"
     begun = "real images (images may resemble them)" if made.real_images_used_to_start else "noise"
     yield "started from", begun
@@ -72,8 +80,8 @@ def _score(score: Score) -> Iterator[tuple[str, object]]:
     yield "these images", _accuracy(score.images, mean(found), spread, len(found))
     for row in score.controls:
         yield row.name, _accuracy(row.images, row.mean, row.std, row.networks)
-    yield "protocol", protocol(score.protocol)
-    yield "held-out images" if score.protocol.held_out else "test split", score.fingerprint
+    yield "protocol", protocol(score)
+    yield "held-out images" if score.held_out else "test split", score.fingerprint
     if versions:
         yield (
             "trained with",

@@ -153,7 +153,7 @@ def _verdict(file: Path, found: "Repetition") -> str:
     from hmnpack.cli.text import safe
 
     score, (low, high) = found.recorded, found.interval
-    what = f"{score.protocol.network.name} on {score.protocol.tested_on(score.data)}"
+    what = f"{score.network} on {score.tested_on}"
     verdict, where = ("holds", "within") if found.holds else ("does not hold", "outside")
     return safe(
         f"{file}: score {found.number} {verdict}: {what}, "

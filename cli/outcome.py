@@ -30,7 +30,7 @@ def accuracy_table(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> T
     """
     network = "" if len(found) > 1 else f"{next(iter(found))}, "
     score = next(iter(found.values())).score
-    title = f"{network}tested on {score.protocol.tested_on(score.data)}"
+    title = f"{network}tested on {score.tested_on}"
     lines = [line for name, one in found.items() for line in _block(name, one, len(found) > 1)]
     columns = (*COLUMNS, *COMPARISONS)
     cells = zip(*lines, strict=True)
@@ -71,7 +71,7 @@ def _notes(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> Iterator[
     """Say of which quality JPEG files are, and who chose it; and whether the file had been seen."""
     from hmnpack.sources import chosen_by_held_out
 
-    unseen = any(one.score.protocol.held_out for one in found.values())
+    unseen = any(one.score.held_out for one in found.values())
     if unseen and chosen_by_held_out(manifest):
         yield "bundle: a little too good, as these images chose its beta"
     for name, one in found.items():

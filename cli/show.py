@@ -68,9 +68,11 @@ def ledger_table(ledger: "Ledger", budget: "Budget") -> Table:
         for row in ledger.rows
     ]
     rows.append(("stored", "", "", "", *_sizes(ledger.floats, ledger.bytes)))
-    rows.append((f"budget (ipc {budget.ipc})", "", "", "", *_sizes(budget.floats, budget.bytes)))
-    used = share(ledger.floats, budget.floats), share(ledger.bytes, budget.bytes)
-    rows.append(("used", "", "", "", *used))
+    name = "budget" if budget.ipc is None else f"budget (ipc {budget.ipc})"
+    numbers = "" if budget.floats is None else f"{budget.floats:,}"
+    used = "" if budget.floats is None else share(ledger.floats, budget.floats)
+    rows.append((name, "", "", "", numbers, f"{budget.bytes:,}"))
+    rows.append(("used", "", "", "", used, share(ledger.bytes, budget.bytes)))
     return table("Ledger", ("tensor", "tier", "shape", "type", "numbers", "bytes"), rows)
 
 

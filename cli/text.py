@@ -1,16 +1,19 @@
 """Text for people: numbers, sizes, and names that came from elsewhere. Imports nothing heavy."""
 
+import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape
+from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, OtherSpec
 from hmnpack.schema.instances import in_words
 
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
-    from hmnpack.schema.evaluation import EvaluateConfig
-    from hmnpack.schema.manifest import Manifest, Margins, Pruning
+    from hmnpack.schema.manifest import Budget, Manifest
+    from hmnpack.schema.opaque import Opaque
+    from hmnpack.schema.pruning import Margins, Pruning
+    from hmnpack.schema.score import Score
 
 KILO = 1000
 
@@ -82,6 +85,8 @@ def several(names: Sequence[str], most: int = 10) -> str:
 
 def container(spec: ContainerSpec) -> str:
     """Return what a container is, in one line."""
+    if isinstance(spec, OtherSpec):
+        return f"{spec.kind} in {spec.dtype}: this version cannot decode it, a newer one may"
     if not isinstance(spec, HmnSpec):
         return f"{spec.kind}: plain pixels"
     extractor = f"1x1 to {spec.extractor_channels}" if spec.extractor_channels else "identity"
@@ -100,33 +105,40 @@ def pruning(found: "Pruning", kept: int | tuple[int, ...]) -> str:
         kept: Images that were left, as in ``container.instances``.
     """
     counts = f"{in_words(kept)} of {in_words(found.instances)} images a class"
-    text = f"{counts}, by {found.config.strategy}"
+    text = f"{counts}, by {found.strategy}"
     if found.beta is None:
         return text
     chosen = f", chosen on {found.held_out:,} held-out images" if found.held_out else ""
     return f"{text} at beta {found.beta:g}{chosen}"
 
 
-def protocol(config: "EvaluateConfig") -> str:
-    """Return how networks were trained, in short: ``"width 128, depth 3; 300 epochs of ..."``."""
-    network, train = config.network, config.train
-    sizes = f"width {network.width}, depth {network.depth}; " if network.name == "convnet" else ""
-    augment = " ".join(train.augment) or "no augmentation"
-    cutmix = f", CutMix {train.cutmix:g}" if train.cutmix else ""
-    least = f" ({config.min_steps:,} steps at least)" if config.min_steps else ""
-    return (
-        f"{sizes}{train.epochs:,} epochs{least} of batches of {train.batch}, rate {train.lr:g}, "
-        f"decay {train.weight_decay:g}; {augment}{cutmix}; seed {config.seed}"
-    )
+def settings(config: "Opaque | None") -> str:
+    """Return settings of a file as they stand there, in one line: ``"match.steps=400, ..."``."""
+    from hmnpack.settings import leaves
+
+    pairs = leaves(config or {})
+    return ", ".join(f"{path}={json.dumps(value)}" for path, value in pairs)
+
+
+def protocol(score: "Score") -> str:
+    """Return how networks were trained: ``"short, seed 0; but train.epochs=20"``."""
+    but = f"; but {settings(score.config)}" if score.config else ""
+    return f"{score.protocol}, seed {score.seed}{but}"
 
 
 def stored(manifest: "Manifest") -> str:
     """Return what a file holds: ``"850 images in 30,627 of 30,720 floats, 33.5 kB"``."""
-    ledger, images = manifest.ledger, manifest.container.images
-    return (
-        f"{images:,} images in {ledger.floats:,} of {manifest.budget.floats:,} floats, "
-        f"{size(ledger.bytes)}"
-    )
+    ledger, images, budget = manifest.ledger, manifest.container.images, manifest.budget
+    if budget.floats is None:
+        held = f"{ledger.floats:,} floats, {size(ledger.bytes)} of {size(budget.bytes)}"
+    else:
+        held = f"{ledger.floats:,} of {budget.floats:,} floats, {size(ledger.bytes)}"
+    return f"{images:,} images in {held}"
+
+
+def budgeted(budget: "Budget") -> str:
+    """Return a budget in short: ``"1 ipc"``, or ``"40.0 kB"``."""
+    return size(budget.bytes) if budget.ipc is None else f"{budget.ipc} ipc"
 
 
 def counted(count: int, what: str) -> str:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from hmnpack.errors import BadSettings
 from hmnpack.registry import Registry
@@ -18,12 +18,17 @@ from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
 from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.opaque import Opaque, opaque_fault
 from hmnpack.schema.recipes import DataShape
 
 Model = TypeVar("Model", bound=BaseModel)
 
 CPU_RECIPE = "fast"
 ACCELERATOR_RECIPE = "best"
+
+KEYS = frozenset({"recipe", "seed", "holdout"})
+"""Settings that are keys of a manifest, as readers use them."""
 
 RECIPES: Registry[CompressConfig] = Registry("recipe")
 """Every recipe, as it is for CIFAR-10; an unknown name is answered with the near ones."""
@@ -56,11 +61,11 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
     known = list(setting_names(kind))
     document = _document(base)
     for layer in layers:
-        for path, value in _leaves(layer):
+        for path, value in leaves(layer):
             if path not in known:
                 raise BadSettings(f"unknown setting {path!r}; {_did_you_mean(path, known)}")
             _put(document, path, value)
-    for path, value in _leaves(document):
+    for path, value in leaves(document):
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
             raise BadSettings(
                 f"setting {path} = {value}: no file may hold more than {MAX_INTEGER:,}"
@@ -72,6 +77,30 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
         raise BadSettings(f"setting {path} = {first['input']!r}: {first['msg']}") from error
+
+
+def difference(model: Model, base: Model) -> dict[str, JsonValue]:
+    """Return what differs in a model from another, nested: ``merged(base, it)`` is the model.
+
+    Args:
+        model: The settings.
+        base: What they are compared with.
+    """
+    changes: dict[str, JsonValue] = {}
+    for name, value in model:
+        other = getattr(base, name)
+        if isinstance(value, BaseModel) and type(value) is type(other):
+            if inner := difference(value, other):
+                changes[name] = inner
+        elif value != other:
+            changes[name] = json.loads(json.dumps(value))
+    return changes
+
+
+def whole(model: BaseModel) -> dict[str, JsonValue]:
+    """Return every setting of a model, nested."""
+    document: dict[str, JsonValue] = json.loads(json.dumps(_document(model)))
+    return document
 
 
 def _refused(value: object) -> str:
@@ -90,16 +119,17 @@ def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def _leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Give the dotted path and the value of every single setting of nested ones."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 
 
 def _document(model: BaseModel) -> dict[str, Any]:
-    """Return every setting of a model, also those that a file leaves out where they say nothing."""
+    """Return every setting of a model, nested, values as they are."""
     return {
         name: _document(value) if isinstance(value, BaseModel) else value for name, value in model
     }
@@ -143,6 +173,67 @@ def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
     """
     found = RECIPES[name]
     return FITTED[name](data) if data is not None and name in FITTED else found
+
+
+def settings_to_record(config: CompressConfig, data: DataShape) -> Opaque | None:
+    """Return what a manifest says of the settings, beside their recipe, seed and holdout.
+
+    Args:
+        config: The settings of a run.
+        data: The data set that they are for.
+
+    Returns:
+        What differs from the recipe's settings for such data, nested, or None where nothing does;
+        every setting where there is no recipe of that name.
+
+    Raises:
+        BadSettings: if it is more than a file holds.
+    """
+    if config.recipe in RECIPES:
+        changes = difference(config, recipe_of(config.recipe, data))
+    else:
+        changes = whole(config)
+    kept = {name: value for name, value in changes.items() if name not in KEYS}
+    return recordable(kept)
+
+
+def recorded_settings(manifest: Manifest) -> CompressConfig | None:
+    """Return the settings that a file was made by, or None where it was made by hand.
+
+    Readers need none of them; this is for what looks into a run.
+
+    Raises:
+        BadSettings: if this version has no such recipe or settings.
+    """
+    name, config = manifest.recipe, manifest.config or {}
+    if name is None:
+        return None
+    given = {"recipe": name, "seed": manifest.seed, "holdout": manifest.holdout}
+    keys = {key: value for key, value in given.items() if value is not None}
+    data = DataShape(
+        name=manifest.source.name, classes=len(manifest.classes), image=manifest.container.image
+    )
+    try:
+        # A name of one's own has every setting beside it, which leaves nothing of this base.
+        is_own = {path for path, _ in leaves(config)} == set(setting_names(CompressConfig)) - KEYS
+        return merged(recipe_of(CPU_RECIPE if is_own else name, data), config, keys)
+    except BadSettings as error:
+        reason = str(error).partition("; ")[0]
+        raise BadSettings(
+            f"this version of hmnpack cannot follow the settings of the file ({reason})"
+        ) from error
+
+
+def recordable(changes: Opaque) -> Opaque | None:
+    """Return settings as a file has them: None where there are none.
+
+    Raises:
+        BadSettings: if they are more than a file holds.
+    """
+    fault = opaque_fault(changes)
+    if fault:
+        raise BadSettings(f"these settings are more than a file holds: what is changed {fault}")
+    return changes or None
 
 
 def needs_pool(config: CompressConfig) -> bool:
@@ -206,7 +297,11 @@ def evaluate_config(
     Raises:
         BadSettings: for an unknown setting, or a value that its setting refuses.
     """
-    return merged(protocol, _stored(file), _assigned(assignments), _given(options))
+    stored, assigned = _stored(file), _assigned(assignments)
+    own = stored.pop("protocol", protocol.protocol)
+    if "protocol" in assigned or own != protocol.protocol:
+        raise BadSettings("a protocol is what settings start from; name it by --protocol")
+    return merged(protocol, stored, assigned, _given(options))
 
 
 def prune_config(

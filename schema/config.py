@@ -1,10 +1,10 @@
 """Settings of every stage: each field with its unit, its range and what it does."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hmnpack.schema.base import Extended, Frozen
+from hmnpack.schema.base import Frozen
 from hmnpack.schema.container import Activation
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.match import MatchConfig
@@ -42,13 +42,8 @@ __all__ = [
 PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
 
 
-class ContainerConfig(Extended):
+class ContainerConfig(Frozen):
     """What the paper leaves open about the container, and the one size that it varies."""
-
-    left_out_if_empty: ClassVar = frozenset(
-        {"instance_channels", "decoder_channels", "decoder_width", "min_images"}
-    )
-    left_out_if_default: ClassVar = frozenset({"dtype"})
 
     activation: Activation = Field(
         default="relu", description="Function between the decoder's layers."

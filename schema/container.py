@@ -3,16 +3,17 @@
 Shape legend: N images, K classes, C channels, H height, W width, M side of a memory grid.
 """
 
+import re
 from functools import partial
 from itertools import accumulate
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from hmnpack.schema.base import Extended, Frozen
+from hmnpack.schema.base import Frozen
 from hmnpack.schema.instances import MAX_CLASSES, Instances, check_length, in_words
-from hmnpack.schema.ledger import Dtype, FloatDtype, Ledger, TensorRow
+from hmnpack.schema.ledger import Coding, Dtype, FloatDtype, Ledger, TensorRow
 
 MAX_DECODED_ELEMENTS = 2**34
 """Most pixels-times-channels that all images of one bundle may decode to."""
@@ -51,10 +52,8 @@ class ImageShape(Frozen):
         return max(self.height, self.width)
 
 
-class _Stored(Extended):
+class _Stored(Frozen):
     """What containers have in common."""
-
-    left_out_if_default: ClassVar = frozenset({"dtype"})  # which each has, with types of its own
 
     classes: int = Field(ge=1, le=MAX_CLASSES, description="Number of classes K.")
     instances: Instances = Field(
@@ -135,8 +134,9 @@ class HmnSpec(_Stored):
     class_channels: Width = Field(description="Channels of each class's memory.")
     instance_channels: Width = Field(description="Channels of each image's memory.")
     extractor_channels: Width | None = Field(
+        default=None,
         description="Output channels of each class's 1x1 convolution of the data set's memory; "
-        "null for the identity."
+        "absent for the identity.",
     )
     decoder_channels: tuple[Width, ...] = Field(
         max_length=8,
@@ -246,4 +246,45 @@ class ImagesSpec(_Stored):
         return Ledger(rows=(TensorRow.of("pixels", "pixels", *shape, dtype=self.dtype),))
 
 
-ContainerSpec = Annotated[HmnSpec | ImagesSpec, Field(discriminator="kind")]
+class OtherSpec(_Stored):
+    """A container, or a coding of its numbers, that this version does not decode.
+
+    Its own keys are kept as they are. A file of it can be looked into, and its bytes be checked.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,39}/[1-9][0-9]{0,3}$", description="Which container this is."
+    )
+    dtype: Coding = Field(description="How its numbers are coded.")
+
+    def ledger(self) -> Ledger:
+        """Refuse: what a file stores of it stands in the file's own ledger."""
+        raise NotImplementedError(f"{self.kind} in {self.dtype}: see the manifest's ledger")
+
+
+CODINGS: dict[str, tuple[str, ...]] = {
+    "hmn/1": (*get_args(FloatDtype), "I8"),
+    "images/1": get_args(FloatDtype),
+}
+"""Kinds of containers that this version decodes, and the codings of numbers of each."""
+
+
+def _known(value: object) -> str:
+    """Return the kind of a container that this version decodes, or ``other``."""
+    read = value.get if isinstance(value, dict) else partial(getattr, value)
+    kind, dtype = read("kind", None), read("dtype", None)
+    if not isinstance(kind, str) or kind not in CODINGS:
+        return "other"
+    # What is no name of a coding at all is a fault of a container that is known.
+    is_coding = isinstance(dtype, str) and re.fullmatch(r"[A-Z][A-Z0-9_]{0,15}", dtype)
+    return "other" if is_coding and dtype not in CODINGS[kind] else kind
+
+
+ContainerSpec = Annotated[
+    Annotated[HmnSpec, Tag("hmn/1")]
+    | Annotated[ImagesSpec, Tag("images/1")]
+    | Annotated[OtherSpec, Tag("other")],
+    Discriminator(_known),
+]

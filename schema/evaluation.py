@@ -1,23 +1,27 @@
 """Settings of judging a bundle: networks, their training, and the control rows beside it."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hmnpack.schema.base import Extended
+from hmnpack.schema.base import Frozen
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 
 ControlRow = Literal["floats", "bytes", "count", "whole"]
+
+Protocol = Literal["short", "paper"]
+"""Named settings of judging a bundle, see ``protocols``."""
 
 DEFAULT_ROWS: tuple[ControlRow, ...] = ("floats", "bytes")
 """The control rows that share the bundle's budget."""
 
 
-class EvaluateConfig(Extended):
+class EvaluateConfig(Frozen):
     """How a bundle is judged: networks trained from scratch on its images, then tested."""
 
-    left_out_if_empty: ClassVar = frozenset({"rows", "jpeg_quality", "held_out"})
-
+    protocol: Protocol = Field(
+        default="short", description="Name of the protocol that these settings started from."
+    )
     network: NetworkConfig = Field(default=NetworkConfig(), description="Network to train.")
     train: TrainConfig = Field(
         default=TrainConfig(epochs=300, weight_decay=0.0002),

@@ -14,11 +14,19 @@ FloatDtype = Literal["F32", "F16"]
 """IEEE 754 binary32 and binary16, by their safetensors names."""
 
 Dtype = Literal[FloatDtype, "I8"]
-"""Element types by their safetensors names; `I8`: integers of 8 bits with a sign."""
+"""Codings of numbers that this version decodes; `I8`: integers of 8 bits with a sign."""
 
-BYTES_PER_ELEMENT: dict[Dtype, int] = {"F32": 4, "F16": 2, "I8": 1}
+BYTES_PER_FLOAT = 4
+"""Bytes of a number of a budget, which is counted in binary32."""
+
+_BITS = {"F32": 32, "F16": 16, "I8": 8}
+"""Bits of a number, by the coding's name, which is also its type in the file."""
+
+_PACKED_BITS = {f"I{bits}": bits for bits in range(2, 8)}
+"""The same for codings that are reserved: numbers are packed into bytes of type `U8`."""
 
 Dimension = Annotated[int, Field(ge=1, le=2**31)]
+Coding = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,15}$")]
 
 
 class TensorRow(Frozen):
@@ -27,40 +35,49 @@ class TensorRow(Frozen):
     name: str = Field(
         pattern=r"^[a-z][a-z0-9.]{0,99}$", description="Name of the tensor in the file."
     )
-    role: Role = Field(description="Part of the container that the tensor belongs to.")
-    shape: tuple[Dimension, ...] = Field(
-        min_length=1, max_length=8, description="Sizes of the tensor's axes, in elements."
+    role: str = Field(
+        pattern=r"^[a-z][a-z ]{0,39}$",
+        description="Part of the container that the tensor belongs to.",
     )
-    dtype: Dtype = Field(description="Element type, by its safetensors name.")
-    elements: int = Field(ge=1, description="Product of the shape, in elements.")
-    bytes: int = Field(ge=1, description="Elements times the element's size, in bytes.")
+    shape: tuple[Dimension, ...] = Field(
+        min_length=1, max_length=8, description="Sizes of the tensor's axes, in numbers."
+    )
+    dtype: Coding = Field(description="How its numbers are coded.")
+    bytes: int = Field(ge=1, description="What they take, in bytes.")
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if self.elements != prod(self.shape):
-            raise ValueError(
-                f"ledger row {self.name}: {self.elements} elements, but its shape holds "
-                f"{prod(self.shape)}"
-            )
-        if self.bytes != self.elements * BYTES_PER_ELEMENT[self.dtype]:
+        needed = bytes_of(self.elements, self.dtype)
+        if needed is not None and self.bytes != needed:
             raise ValueError(
                 f"ledger row {self.name}: {self.bytes} bytes, but {self.elements} {self.dtype} "
-                f"elements take {self.elements * BYTES_PER_ELEMENT[self.dtype]}"
+                f"numbers take {needed}"
             )
         return self
 
     @classmethod
     def of(cls, name: str, role: Role, *shape: int, dtype: Dtype) -> "TensorRow":
         """Return the row of a tensor of that shape and type."""
-        elements = prod(shape)
-        return cls(
-            name=name,
-            role=role,
-            shape=shape,
-            dtype=dtype,
-            elements=elements,
-            bytes=elements * BYTES_PER_ELEMENT[dtype],
-        )
+        size = prod(shape) * _BITS[dtype] // 8
+        return cls(name=name, role=role, shape=shape, dtype=dtype, bytes=size)
+
+    @property
+    def elements(self) -> int:
+        """Numbers of the tensor."""
+        return prod(self.shape)
+
+    @property
+    def stored_as(self) -> tuple[str, tuple[int, ...]] | None:
+        """Type and shape of the tensor in the file; None where the coding is not known."""
+        if self.dtype in _BITS:
+            return self.dtype, self.shape
+        return ("U8", (self.bytes,)) if self.dtype in _PACKED_BITS else None
+
+
+def bytes_of(elements: int, coding: str) -> int | None:
+    """Return what so many numbers take, in bytes; None where the coding is not known."""
+    bits = (_BITS | _PACKED_BITS).get(coding)
+    return None if bits is None else -(-elements * bits // 8)
 
 
 class Ledger(Frozen):
@@ -87,9 +104,9 @@ class Ledger(Frozen):
         """Stored bytes of all tensors, without the file's header."""
         return sum(row.bytes for row in self.rows)
 
-    def floats_by_role(self) -> dict[Role, int]:
+    def floats_by_role(self) -> dict[str, int]:
         """Return the stored numbers of each role, in the rows' order."""
-        totals: dict[Role, int] = {}
+        totals: dict[str, int] = {}
         for row in self.rows:
             totals[row.role] = totals.get(row.role, 0) + row.elements
         return totals

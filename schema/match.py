@@ -1,11 +1,10 @@
 """Settings of feature matching."""
 
 from math import ceil
-from typing import ClassVar
 
 from pydantic import Field
 
-from hmnpack.schema.base import Extended
+from hmnpack.schema.base import Frozen
 from hmnpack.schema.training import (
     MATCHING_AUGMENTATIONS,
     Augmentation,
@@ -18,11 +17,8 @@ FEWEST_PARTS = 4
 """Of a class that is cut: with 10 to 85 images it keeps more of what its images differ in."""
 
 
-class MatchConfig(Extended):
+class MatchConfig(Frozen):
     """Feature matching (features of each class, through networks from untrained to trained)."""
-
-    left_out_if_empty: ClassVar = frozenset({"views", "part_images", "classification_images"})
-    left_out_if_default: ClassVar = frozenset({"farthest"})
 
     objective: str = Field(
         default="features",

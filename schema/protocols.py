@@ -1,4 +1,8 @@
-"""Protocols: named ways of judging a bundle."""
+"""Protocols: named ways of judging a bundle.
+
+A score names one and says what differs from it: once released, the settings of a name never change;
+other settings get another name.
+"""
 
 from collections.abc import Callable
 from math import log
@@ -41,6 +45,7 @@ def paper(data: DataShape, ipc: int) -> EvaluateConfig:
     preset = _nearest_budget(nearest_preset(data), ipc)
     name = "resnet-ap" if preset.dataset == "imagenet-10" else "convnet"
     return EvaluateConfig(
+        protocol="paper",
         network=NetworkConfig(name=name, width=128, depth=3),
         train=TrainConfig(
             epochs=preset.train_epochs,
@@ -71,7 +76,7 @@ def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
     """
     source, image = manifest.source, manifest.container.image
     data = DataShape(name=source.name, classes=len(manifest.classes), image=image)
-    return PROTOCOLS[name](data, manifest.budget.ipc)
+    return PROTOCOLS[name](data, manifest.nearest_ipc)
 
 
 PROTOCOLS: dict[str, Callable[[DataShape, int], EvaluateConfig]] = {"short": short, "paper": paper}

@@ -60,8 +60,8 @@ def images_spec(**changes: object) -> ImagesSpec:
     return ImagesSpec.model_validate(sizes | changes)
 
 
-def make_bundle(spec: ContainerSpec, seed: int = 0, **facts: object) -> Bundle:
-    generator = torch.Generator().manual_seed(seed)
+def make_bundle(spec: ContainerSpec, draw_seed: int = 0, **facts: object) -> Bundle:
+    generator = torch.Generator().manual_seed(draw_seed)
     draw = torch.rand if isinstance(spec, ImagesSpec) else torch.randn
     # Small enough for decoded values around 1, where an absolute tolerance means something.
     scale = 1.0 if isinstance(spec, ImagesSpec) else 0.4
@@ -73,7 +73,7 @@ def make_bundle(spec: ContainerSpec, seed: int = 0, **facts: object) -> Bundle:
     names = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibex", "jay", "koi", "lynx")
     defaults = {
         "source": SourceFacts(
-            name="made up", fingerprint="0" * 64, train_images=10, held_out=1, skipped=0
+            name="made up", fingerprint="0" * 64, train_images=10, held_out=1, skipped={}
         ),
         "classes": names[: spec.classes],
         "normalisation": Normalisation(
@@ -82,7 +82,6 @@ def make_bundle(spec: ContainerSpec, seed: int = 0, **facts: object) -> Bundle:
         "container": spec,
         "ledger": spec.ledger(),
         "budget": Budget(ipc=ipc, floats=ipc * share, bytes=4 * ipc * share),
-        "config": None,
         "provenance": Provenance(
             hmnpack="0.1.0", torch="2.8.0", device="cpu", real_images_used_to_start=False
         ),

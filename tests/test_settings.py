@@ -9,8 +9,21 @@ from hmnpack.errors import BadSettings
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import SourceFacts
 from hmnpack.schema.recipes import DataShape
-from hmnpack.settings import RECIPES, default_recipe, needs_pool, recipe_of
+from hmnpack.settings import (
+    KEYS,
+    RECIPES,
+    default_recipe,
+    difference,
+    leaves,
+    merged,
+    needs_pool,
+    recipe_of,
+    recorded_settings,
+    setting_names,
+    settings_to_record,
+)
 from hmnpack.sources import Source, SourceOptions, open_source
 from hmnpack.sources.types import split_of
 
@@ -138,6 +151,83 @@ class TestNeedsPool:
 
     def test_gradient_matching_alone_does_not(self):
         assert not needs_pool(recipe_of("paper"))
+
+
+class TestRecorded:
+    """What a manifest says of the settings, and the settings that it is read to again."""
+
+    DATA = shape("digits", 10, 8, 1)
+
+    def again(self, bundle_of, images, config, data=DATA):
+        written = settings_to_record(config, data)
+        keys = {name: getattr(config, name) for name in KEYS}
+        spec = images(classes=data.classes, image=data.image)
+        source = SourceFacts(
+            name=data.name, fingerprint="0" * 64, train_images=9, held_out=0, skipped={}
+        )
+        manifest = bundle_of(spec, config=written, source=source, **keys).manifest
+        return written, recorded_settings(manifest)
+
+    @pytest.mark.parametrize("name", ["smoke", "fast", "best", "paper"])
+    def test_of_a_recipe_nothing_is_written(self, bundle_of, images, name):
+        config = merged(recipe_of(name, self.DATA), {"seed": 5, "holdout": 0.5})
+        assert self.again(bundle_of, images, config) == (None, config)
+
+    def test_what_differs_is_written(self, bundle_of, images):
+        changes = {
+            "pool": {"network": {"width": 32}, "train": {"augment": []}},
+            "match": {"steps": 400, "lr": 1.0},
+            "prune": {"strategy": "double-end", "beta": 0.5, "betas": [0.0, 1.0]},
+        }
+        config = merged(recipe_of("fast"), changes)
+        assert self.again(bundle_of, images, config) == (changes, config)
+
+    def test_a_setting_that_is_set_to_nothing_is_written_as_null(self, bundle_of, images):
+        base = merged(recipe_of("smoke"), {"prune.beta": 0.5})
+        assert difference(recipe_of("smoke"), base) == {"prune": {"beta": None}}
+        assert merged(base, {"prune": {"beta": None}}) == recipe_of("smoke")
+
+    def test_it_is_the_recipe_for_that_data(self, bundle_of, images):
+        """Recipe `paper` matches grey images by another distance than those of CIFAR-10."""
+        config = recipe_of("paper")
+        written, again = self.again(bundle_of, images, config)
+        assert written == {"gradient": {"train_images": 2000, "distance": "mse"}}
+        assert again == config
+
+    def test_a_name_of_ones_own_has_every_setting(self, bundle_of, images):
+        config = merged(recipe_of("best"), {"recipe": "mine", "match.steps": 7})
+        written, again = self.again(bundle_of, images, config)
+        assert again == config
+        assert {path for path, _ in leaves(written)} == set(setting_names(CompressConfig)) - KEYS
+
+    def test_a_file_made_by_hand_has_none(self, images_bundle):
+        assert recorded_settings(images_bundle.manifest) is None
+
+    @pytest.mark.parametrize(
+        ("facts", "why"),
+        [
+            ({"recipe": "next"}, "unknown recipe 'next'"),
+            ({"recipe": "next", "config": {"match": {"steps": 1}}}, "unknown recipe 'next'"),
+            ({"recipe": "fast", "config": {"match": {"x": 1}}}, "unknown setting 'match.x'"),
+            (
+                {"recipe": "fast", "config": {"match": {"steps": -1}}},
+                "setting match.steps = -1: .*",
+            ),
+        ],
+    )
+    def test_what_cannot_be_followed_is_said_in_one_line(self, bundle_of, images, facts, why):
+        manifest = bundle_of(images(), **facts).manifest
+        with pytest.raises(BadSettings, match=rf"cannot follow the settings of the file \({why}\)"):
+            recorded_settings(manifest)
+
+    def test_more_than_a_file_holds_is_refused_before_any_work(self, tmp_path):
+        images = torch.randint(256, (40, 1, 16, 16), generator=stream(0, "pixels"))
+        data = split_of(images.to(torch.uint8), torch.arange(40) % 2)
+        source = Source("pets", ("cat", "dog"), data, None)
+        many = {"pool.train.augment": ["flip"] * 3000}
+        with pytest.raises(BadSettings, match=r"takes 21... bytes, of 16384 at most"):
+            hmnpack.compress(source, 8, recipe="smoke", settings=many, output=tmp_path / "a.hmn")
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestCompress:

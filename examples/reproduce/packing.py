@@ -13,7 +13,7 @@ from hmnpack.runtime.devices import choose_device, kind_of
 from hmnpack.runtime.kept import work_name
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.config import CompressConfig
-from hmnpack.settings import needs_pool
+from hmnpack.settings import needs_pool, recorded_settings
 from hmnpack.sources import Source, SourceOptions
 
 POOL_STAGE = "pool network"
@@ -78,7 +78,7 @@ class Packing:
 
     def _found(self) -> Bundle:
         bundle = read(self.output)
-        facts = (bundle.manifest.source.fingerprint, bundle.manifest.config)
+        facts = (bundle.manifest.source.fingerprint, recorded_settings(bundle.manifest))
         if facts != (self.source.train.fingerprint, self.config):
             raise OutputExists(
                 f"{self.output} was packed from other data or by other settings; use another name "

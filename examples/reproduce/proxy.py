@@ -30,7 +30,7 @@ from hmnpack.runtime.devices import choose_device
 from hmnpack.schema.config import CompressConfig, NetworkConfig
 from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.result import DataFacts
-from hmnpack.settings import CompressSettings
+from hmnpack.settings import CompressSettings, recorded_settings
 from hmnpack.sources import Source, SourceOptions, open_source
 
 
@@ -195,14 +195,14 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
     std = stdev(means) if len(means) > 1 else rows[0].accuracy_std
     scoring = runs[0].scoring
     manifest, schedule = scoring.bundle.manifest, scoring.schedule
-    config, minutes = manifest.config, _minutes_each(runs)
+    minutes = _minutes_each(runs)
     write_result(
         RESULTS,
         device=typed.device,
         typed_data=typed.data,
         name=name,
-        recipe=config.recipe if config else None,
-        seed=config.seed if config else None,
+        recipe=manifest.recipe,
+        seed=manifest.seed,
         data=DataFacts(name=_label(typed), fingerprint=manifest.source.fingerprint),
         minutes=round(sum(minutes.values(), NOTHING).clock, 3) if minutes else None,
         accuracy_mean=mean(means),
@@ -243,11 +243,12 @@ def _arithmetic(
 ) -> dict[str, float]:
     """Return the operations of packing one bundle, the pool's included, and the most memory."""
     manifest = run.scoring.bundle.manifest
-    if not minutes or manifest.config is None or not isinstance(manifest.container, HmnSpec):
+    config = recorded_settings(manifest)
+    if not minutes or config is None or not isinstance(manifest.container, HmnSpec):
         return {}
     images, device = manifest.source.train_images, choose_device(typed.device)
-    ipc = manifest.budget.ipc
-    stages = planned_stages(manifest.config, manifest.container, images, device, ipc=ipc)
+    ipc = manifest.nearest_ipc
+    stages = planned_stages(config, manifest.container, images, device, ipc=ipc)
     figures = {"peak_gb": round(sum(minutes.values(), NOTHING).peak_gb, 2)}
     if stages is None:
         return figures

@@ -100,13 +100,13 @@ def _write(
 ) -> None:
     """Write the result, whose rows are those of the evaluation."""
     headline, *controls = evaluation.rows
-    settings, source = manifest.config, manifest.source
+    source = manifest.source
     write_result(
         RESULTS,
         device=typed.device,
         typed_data=typed.data,
         name=typed.name,
-        recipe=settings.recipe if settings else None,
+        recipe=manifest.recipe,
         seed=typed.seed,
         data=DataFacts(name=typed.label or source.name, fingerprint=source.fingerprint),
         accuracy_mean=headline.accuracy_mean,
@@ -114,7 +114,7 @@ def _write(
         accuracy_ci95=headline.accuracy_ci95,
         networks=headline.networks,
         accuracies=headline.accuracies,
-        protocol=evaluation.score.protocol,
+        protocol=evaluation.config,
         controls=tuple(controls),
         figures={
             "bundle_data_sha256": manifest.data_sha256,

@@ -23,6 +23,7 @@ from hmnpack.matching import FeatureMatching, Match, Pool, RealData, in_parts, p
 from hmnpack.runtime.devices import choose_device
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.result import DataFacts
+from hmnpack.settings import recorded_settings
 from hmnpack.sources import Source, SourceOptions, open_source, seen_and_held_out_by
 
 NEW = 1_000_003
@@ -121,7 +122,7 @@ def eyes_of(bundle: Bundle, source: Source, device: str, folder: Path) -> Eyes:
     Raises:
         BadSettings: if the run had no such views.
     """
-    manifest, config = bundle.manifest, bundle.manifest.config
+    manifest, config = bundle.manifest, recorded_settings(bundle.manifest)
     if config is None or not config.match.views or config.match.objective != "features":
         raise BadSettings("the file was not made by matching mean features through kept views")
     kept, _ = seen_and_held_out_by(manifest, source)

@@ -1,7 +1,6 @@
 """The manifest of a file: its text, its hash, its rules, and its agreement with the header."""
 
 import hashlib
-import json
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,14 +15,17 @@ from hmnpack.bundle.faults import (
     NotCanonical,
     OverBudget,
     UnknownContainer,
+    UnknownLabels,
     UnknownVersion,
     quoted,
 )
 from hmnpack.bundle.header import Entry, Header, strict_json
 from hmnpack.errors import BadBundle
 from hmnpack.schema.base import MAX_INTEGER
+from hmnpack.schema.container import CODINGS, OtherSpec
 from hmnpack.schema.ledger import Ledger, TensorRow
 from hmnpack.schema.manifest import FORMAT_VERSION, Manifest
+from hmnpack.schema.opaque import canonical_json
 from hmnpack.version import __version__
 
 HASH = "manifest_sha256"
@@ -32,23 +34,16 @@ NO_HASH = "0" * 64
 _FAULTS: dict[str, type[BadBundle]] = {
     "class_name": BadClassName,
     "ledger": LedgerMismatch,
+    "opaque": BadSize,
     "over_budget": OverBudget,
     "too_large": BadSize,
-    "union_tag_invalid": UnknownContainer,
 }
 _OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "too_long")
 
 
-def canonical_json(document: dict[str, Any]) -> str:
-    """Return JSON with sorted keys, no spaces, and only those escapes that JSON demands."""
-    return json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
 def manifest_text(manifest: Manifest) -> str:
     """Return the manifest as it stands in a file: canonical JSON with a hash of itself."""
-    text = canonical_json(manifest.model_dump(mode="json") | {HASH: NO_HASH})
+    text = canonical_json(manifest.document() | {HASH: NO_HASH})
     return text.replace(_member(NO_HASH), _member(_sha256(text)))
 
 
@@ -61,6 +56,23 @@ def manifest_of(header: Header) -> Manifest:
     manifest = parse_manifest(header.text)
     _same_tensors(manifest.ledger, header.entries)
     return manifest
+
+
+def refuse_unless_decoded(manifest: Manifest) -> None:
+    """Check that this version decodes a file's images.
+
+    Raises:
+        UnknownContainer: if it knows neither the container nor how its numbers are coded.
+    """
+    spec = manifest.container
+    if not isinstance(spec, OtherSpec):
+        return
+    codings = CODINGS.get(spec.kind)
+    what = f"container {spec.kind!r}" if codings is None else f"numbers stored as {spec.dtype!r}"
+    raise UnknownContainer(
+        f"hmnpack {__version__} cannot decode {what}, only {' and '.join(codings or CODINGS)}; a "
+        "newer one may"
+    )
 
 
 def parse_manifest(text: str) -> Manifest:
@@ -88,7 +100,22 @@ def parse_manifest(text: str) -> Manifest:
     except ValidationError as error:
         raise _fault(error, document) from error
     _expect_int64(document, "")
+    _as_written(document, manifest.document(), "")
     return manifest
+
+
+def _as_written(document: object, written: object, place: str) -> None:
+    """Check that a document has just the keys that a writer gives it: no null, none missing."""
+    if isinstance(document, list) and isinstance(written, list):
+        for index, (found, expected) in enumerate(zip(document, written, strict=True)):
+            _as_written(found, expected, f"{place}.{index}")
+    if not (isinstance(document, dict) and isinstance(written, dict)):
+        return
+    for key in sorted(document.keys() ^ written.keys()):
+        fault = "Field required" if key in written else "null is not written; leave the key out"
+        raise BadManifest(f"manifest key {_path(f'{place}.{key}')}: {fault}")
+    for key, found in document.items():
+        _as_written(found, written[key], f"{place}.{key}")
 
 
 def _expect_int64(value: object, place: str) -> None:
@@ -97,7 +124,7 @@ def _expect_int64(value: object, place: str) -> None:
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             _expect_int64(inner, f"{place}.{key}")
     elif isinstance(value, int) and not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
-        raise BadManifest(f"manifest key {place[1:]}: an integer of more than 64 bits")
+        raise BadManifest(f"manifest key {_path(place)}: an integer of more than 64 bits")
 
 
 def _intact(text: str, document: dict[str, Any]) -> None:
@@ -123,6 +150,11 @@ def _sha256(text: str) -> str:
 
 def _fault(error: ValidationError, document: dict[str, Any]) -> BadBundle:
     first, *more = error.errors(include_url=False)
+    if first["type"] == "labels":
+        return UnknownLabels(
+            f"manifest: hmnpack {__version__} does not know labels of kind "
+            f"{quoted(first['ctx']['kind'])}; a newer one may"
+        )
     kind = _FAULTS.get(first["type"], BadManifest)
     if first["type"] in _OUT_OF_RANGE and first["loc"][0] == "container":
         kind = BadSize
@@ -131,8 +163,13 @@ def _fault(error: ValidationError, document: dict[str, Any]) -> BadBundle:
 
 
 def _place(detail: ErrorDetails) -> str:
-    keys = ".".join(str(part) for part in detail["loc"])
-    return f" key {quoted(keys)[1:-1]}" if keys else ""
+    keys = "".join(f".{part}" for part in detail["loc"])
+    return f" key {_path(keys)}" if keys else ""
+
+
+def _path(place: str) -> str:
+    """Return a place as it is shown: without its first dot, and whatever its keys are."""
+    return quoted(place[1:])[1:-1]
 
 
 def _rule(detail: ErrorDetails) -> str:
@@ -161,14 +198,15 @@ def _same_tensors(ledger: Ledger, entries: dict[str, Entry]) -> None:
 
 
 def _same_tensor(row: TensorRow, entry: Entry) -> None:
-    if entry.dtype != row.dtype:
+    dtype, shape = row.stored_as or (entry.dtype, entry.shape)
+    if entry.dtype != dtype:
         raise LedgerMismatch(
-            f"tensor {row.name!r} is stored as {quoted(entry.dtype)}, the ledger says {row.dtype}"
+            f"tensor {row.name!r} is stored as {quoted(entry.dtype)}, the ledger says {dtype}"
         )
-    if entry.shape != row.shape:
+    if entry.shape != shape:
         raise LedgerMismatch(
             f"tensor {row.name!r} is stored as {quoted(list(entry.shape))}, the ledger says "
-            f"{list(row.shape)}"
+            f"{list(shape)}"
         )
     if entry.end - entry.begin != row.bytes:
         raise LedgerMismatch(

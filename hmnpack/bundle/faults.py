@@ -35,7 +35,11 @@ class UnknownVersion(BadBundle):
 
 
 class UnknownContainer(BadBundle):
-    """The container's kind is not one that this hmnpack reads."""
+    """The container, or the coding of its numbers, is not one that this hmnpack decodes."""
+
+
+class UnknownLabels(BadBundle):
+    """The labels are of a kind that this hmnpack does not know."""
 
 
 class BadManifest(BadBundle):
@@ -51,7 +55,7 @@ class BadClassName(BadManifest):
 
 
 class BadSize(BadManifest):
-    """A size is negative, absurd, or would decode to more than a reader accepts."""
+    """A size is negative, absurd, or more than a reader accepts."""
 
 
 class OverBudget(BadBundle):

@@ -5,13 +5,13 @@ the tensors' bytes. FORMAT.md has the rules; each is one function here.
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 from typing import Any, BinaryIO, NoReturn
 
 from hmnpack.bundle.faults import BadHeader, HeaderTooLarge, TrailingBytes, Truncated, quoted
+from hmnpack.schema.opaque import depth_of
 
 MAX_HEADER = 2**20
 """Longest header, in bytes: enough for the names of tens of thousands of classes."""
@@ -98,7 +98,7 @@ def strict_json(text: str) -> Any:  # noqa: ANN401
         )
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
-    if _depth(document) > MAX_DEPTH:
+    if depth_of(document, MAX_DEPTH) > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
     return document
 
@@ -199,23 +199,6 @@ def _finite(text: str) -> float:
     if not isfinite(number):
         raise ValueError(f"{quoted(text)} is more than a number can be")
     return number
-
-
-def _depth(document: object) -> int:
-    """Return how many arrays and objects lie within each other, the document among them."""
-    level, depth = _containers([document]), 0
-    while level:
-        level = [
-            inner
-            for outer in level
-            for inner in _containers(outer.values() if isinstance(outer, dict) else outer)
-        ]
-        depth += 1
-    return depth
-
-
-def _containers(values: Iterable[object]) -> list[dict[str, object] | list[object]]:
-    return [value for value in values if isinstance(value, dict | list)]
 
 
 def _one_line(error: ValueError) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hmnpack.bundle.bundle import Bundle, refuse_unless_finite
-from hmnpack.bundle.checks import manifest_of
+from hmnpack.bundle.checks import manifest_of, refuse_unless_decoded
 from hmnpack.bundle.faults import Corrupted, NotABundle, Truncated, naming
 from hmnpack.bundle.header import Header, read_header
 from hmnpack.schema.manifest import Manifest
@@ -25,7 +25,8 @@ CHUNK = 2**20
 def inspect(path: str | PathLike[str], verify: bool = False) -> Manifest:
     """Return what a file says about itself, without torch and without reading its tensors.
 
-    The header, the manifest's rules and hash, the ledger and the budget are checked always.
+    The header, the manifest's rules and hash, the ledger and the budget are checked always, also
+    where this version does not know how the images are decoded.
 
     Args:
         path: The `.hmn` file.
@@ -62,6 +63,7 @@ def read(path: str | PathLike[str]) -> Bundle:
     with naming(path), _opened(path) as file:
         header = read_header(file, _size(file))
         manifest = manifest_of(header)
+        refuse_unless_decoded(manifest)
         data = bytearray(header.size)
         if file.readinto(data) != header.size:  # type: ignore[attr-defined]
             raise Truncated("became shorter while it was read")

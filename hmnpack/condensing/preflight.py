@@ -9,9 +9,10 @@ from hmnpack.networks import build_network
 from hmnpack.pruning.select import BY_MARGIN
 from hmnpack.runtime.ranks import World
 from hmnpack.runtime.seeds import stream
+from hmnpack.schema.class_names import listed_bytes, storable_class_names
 from hmnpack.schema.config import CompressConfig, NetworkConfig
 from hmnpack.schema.container import ContainerSpec
-from hmnpack.schema.manifest import MAX_LISTED, listed_bytes, storable_class_names
+from hmnpack.schema.pruning import MAX_LISTED
 from hmnpack.settings import needs_pool
 from hmnpack.sources import Source
 

@@ -40,10 +40,11 @@ from hmnpack.runtime.output import refuse_output, refuse_same
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.runtime.ranks import World, joined
 from hmnpack.runtime.seeds import stream
+from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
-from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts, storable_class_names
-from hmnpack.settings import default_recipe, merged, needs_pool, recipe_of
+from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts
+from hmnpack.settings import default_recipe, merged, needs_pool, recipe_of, settings_to_record
 from hmnpack.sources import (
     Source,
     SourceOptions,
@@ -211,9 +212,10 @@ def _condensed(
     image, classes = source.image, len(source.classes)
     spec = plan(run.ipc, classes, image, config.container, over_budget=over)
     refuse_early(config, spec, run.world)
+    settings_to_record(config, source.shape)  # what no file holds is refused before any work
     key = key_of(source.train.fingerprint, str(run.ipc), config, run.device)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
-    kept, held_out = seen_and_held_out(source.train, config)
+    kept, held_out = seen_and_held_out(source.train, config.holdout, config.seed)
     refuse_settings(config.prune, len(held_out))
     real = _real_data(source, kept, run.device)
     probe = _probe(held_out, real, config, options.probes)
@@ -338,14 +340,18 @@ def _bundle(
             fingerprint=source.train.fingerprint,
             train_images=len(source.train),
             held_out=len(source.train) - len(real.labels),
-            skipped=source.skipped,
+            skipped={"unreadable": source.skipped} if source.skipped else {},
+            size=source.size,
         ),
         classes=storable_class_names(source.classes),
         normalisation=real.normalisation,
         container=spec,
         ledger=spec.ledger(),
         budget=budget_of(ipc, spec.classes, spec.image),
-        config=config,
+        recipe=config.recipe,
+        seed=config.seed,
+        holdout=config.holdout,
+        config=settings_to_record(config, source.shape),
         provenance=Provenance(
             hmnpack=__version__,
             torch=str(torch.__version__),

@@ -32,6 +32,7 @@ from pydantic import ValidationError
 from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import MAX_ENLARGEMENT, ContainerSpec, HmnSpec, ImageShape
+from hmnpack.schema.ledger import BYTES_PER_FLOAT
 from hmnpack.schema.manifest import MAX_IPC, Budget
 from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
 
@@ -74,12 +75,21 @@ def budget_of(ipc: int, classes: int, image: ImageShape) -> Budget:
     Raises:
         BadSettings: if it is less than 1, or more than a file may say.
     """
+    floats = floats_of(ipc, classes, image)
+    return Budget(ipc=ipc, floats=floats, bytes=floats * BYTES_PER_FLOAT)
+
+
+def floats_of(ipc: int, classes: int, image: ImageShape) -> int:
+    """Return the numbers that may be stored at ``ipc`` images per class.
+
+    Raises:
+        BadSettings: if it is less than 1, or more than a file may say.
+    """
     if not isinstance(ipc, int) or not 1 <= ipc <= MAX_IPC:
         raise BadSettings(
             f"{ipc} images per class is no budget; give a whole number from 1 to {MAX_IPC:,}"
         )
-    floats = ipc * classes * image.elements
-    return Budget(ipc=ipc, floats=floats, bytes=floats * 4)
+    return ipc * classes * image.elements
 
 
 def counted_floats(spec: HmnSpec) -> int:
@@ -114,7 +124,7 @@ def images_within(spec: ContainerSpec, ipc: int) -> int:
     """
     if not isinstance(spec, HmnSpec):
         return ipc * spec.classes
-    return most_images(spec, budget_of(ipc, spec.classes, spec.image).floats)
+    return most_images(spec, floats_of(ipc, spec.classes, spec.image))
 
 
 def instances_within(spec: ContainerSpec, ipc: int) -> int:
@@ -210,7 +220,7 @@ def plan(
         return _checked(spec.model_copy(update={"instances": more}))
     enough = _smallest_ipc(ipc, classes, image, config or ContainerConfig())
     raise BudgetTooSmall(
-        f"ipc {ipc} allows {budget_of(ipc, classes, image).floats} numbers, too few for a decoder "
+        f"ipc {ipc} allows {floats_of(ipc, classes, image)} numbers, too few for a decoder "
         f"and {IMAGES_PER_IPC} images per stored one; "
         + (
             f"the smallest ipc that works here is {enough}"
@@ -251,7 +261,7 @@ def _checked(spec: HmnSpec) -> HmnSpec:
 
 
 def _fitting(ipc: int, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec | None:
-    floats = budget_of(ipc, classes, image).floats
+    floats = floats_of(ipc, classes, image)
     small = image.side < SMALL_SIDE
     nearest = () if small else (_nearest_column(ipc, classes, image),)
     for channels in (*nearest, *SMALLER):

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from hmnpack.errors import BadSettings
 from hmnpack.schema.container import ContainerSpec
-from hmnpack.schema.ledger import Dtype
 
 DTYPES: dict[str, torch.dtype] = {"F32": torch.float32, "F16": torch.float16, "I8": torch.int8}
 """Types of stored numbers by their names in a ledger."""
@@ -42,7 +41,7 @@ def values_of(stored: Tensor) -> Tensor:
     return stored.float() / ONE if stored.dtype == torch.int8 else stored.float()
 
 
-def _rounded(name: str, values: Tensor, dtype: Dtype) -> Tensor:
+def _rounded(name: str, values: Tensor, dtype: str) -> Tensor:
     if dtype == "I8":
         # Within the range but for rounding, which an integer would turn into its opposite.
         values = (values * ONE).round().clamp(-ONE, ONE - 1)

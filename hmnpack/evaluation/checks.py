@@ -3,10 +3,11 @@
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import stream
+from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Manifest, storable_class_names
+from hmnpack.schema.manifest import Manifest
 from hmnpack.sources import Source, Split
 
 

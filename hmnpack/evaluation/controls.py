@@ -64,7 +64,7 @@ def _as_long(bench: Bench, manifest: Manifest) -> Bench:
 
 
 def _floats(bench: Bench, material: Material) -> Row | None:
-    return _random(bench, material, FLOATS_ROW, material.manifest.budget.ipc)
+    return _random(bench, material, FLOATS_ROW, material.manifest.nearest_ipc)
 
 
 def _count(bench: Bench, material: Material) -> Row | None:

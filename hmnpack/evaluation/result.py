@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
+from hmnpack.cli.text import budgeted
 from hmnpack.evaluation.compare import below_whole, over_random
 from hmnpack.evaluation.run import Evaluation
 from hmnpack.runtime.machine import commit, machine_facts
@@ -37,11 +38,11 @@ def result_of(
     for other, more in others:
         controls += [_named(row, other) for row in more.rows]
     return Result(
-        name=f"evaluate {source.name} {manifest.budget.ipc} ipc",
-        recipe=manifest.config.recipe if manifest.config else None,
+        name=f"evaluate {source.name} {budgeted(manifest.budget)}",
+        recipe=manifest.recipe,
         command=command,
         commit=commit(),
-        seed=one.score.protocol.seed,
+        seed=one.config.seed,
         machine=machine_facts(device),
         data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
         minutes=round(minutes, 3),
@@ -50,7 +51,7 @@ def result_of(
         accuracy_ci95=first.accuracy_ci95,
         networks=first.networks,
         accuracies=first.accuracies,
-        protocol=one.score.protocol,
+        protocol=one.config,
         controls=tuple(controls),
         figures=_figures(name, one, manifest),
     )
@@ -61,7 +62,7 @@ def _named(row: Row, network: str) -> Row:
 
 
 def _figures(network: str, found: Evaluation, manifest: Manifest) -> dict[str, Figure]:
-    first, protocol = found.rows[0], found.score.protocol
+    first, protocol = found.rows[0], found.config
     compared = {
         "points_over_random": over_random(first, found.rows),
         "points_below_whole": below_whole(first, found.rows),

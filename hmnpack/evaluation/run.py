@@ -16,13 +16,15 @@ from hmnpack.evaluation.checks import fitting_test_split, refuse_rows
 from hmnpack.evaluation.compare import BUNDLE_ROW
 from hmnpack.evaluation.controls import Material, control_rows
 from hmnpack.evaluation.kept import Kept
+from hmnpack.evaluation.protocol import Recorded, recorded
 from hmnpack.runtime.devices import choose_device, default_on_cpu
 from hmnpack.runtime.kept import work_folder
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.protocols import PROTOCOLS, protocol_of
 from hmnpack.schema.result import Row
+from hmnpack.schema.score import Score
 from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, as_seen, open_source
 from hmnpack.training import at_once_on, side_by_side
@@ -37,11 +39,13 @@ class Evaluation:
     Attributes:
         rows: The bundle's row, then the control rows. The bytes row is missing where the budget
             does not hold one JPEG file of every class.
-        score: The bundle's row as a manifest records it, with the protocol as it was followed.
+        score: The bundle's row as a manifest records it.
+        config: The protocol, as it was followed.
     """
 
     rows: tuple[Row, ...]
     score: Score
+    config: EvaluateConfig
 
 
 @default_on_cpu
@@ -87,6 +91,8 @@ def evaluate(  # noqa: PLR0913
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
+    if "protocol" in (settings or {}):
+        raise BadSettings("a protocol is what settings start from; name it by `protocol`")
     config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
     most = at_once_on(place, at_once)
@@ -96,13 +102,14 @@ def evaluate(  # noqa: PLR0913
     kept = None if work is None else Kept(work_folder(Path(work)))
     bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)
     bench = replace(bench, kept=kept)
+    protocol_used = recorded(bench.config, bundle.manifest)  # before any training
     own = bundle_set(bundle)
     sets = [own] * bench.config.repeats
     accuracies = bench.accuracies(BUNDLE_ROW, sets)
-    score = score_of(bench, source, own, accuracies)
+    score = _score(bench, source, protocol_used, len(own.labels), accuracies)
     material = Material(source, bundle.manifest, source_options.cache_root)
     rows = (bench.row(BUNDLE_ROW, sets, accuracies), *control_rows(bench, material))
-    return Evaluation(rows, score)
+    return Evaluation(rows, score, bench.config)
 
 
 def _base(
@@ -167,22 +174,20 @@ def protocol_for(config: EvaluateConfig, names: tuple[str, ...]) -> EvaluateConf
     return config.model_copy(update={"train": config.train.model_copy(update={"augment": kept})})
 
 
-def score_of(
-    bench: Bench, source: Source, images: TrainingSet, accuracies: Sequence[float]
+def _score(
+    bench: Bench, source: Source, protocol: Recorded, images: int, accuracies: Sequence[float]
 ) -> Score:
-    """Return what a manifest records of networks that were trained on a bundle's images.
-
-    Args:
-        bench: What they had in common.
-        source: The data set, with the test split that the bench has.
-        images: The bundle's.
-        accuracies: Of every network, in percent.
-    """
+    """Return what a manifest records of networks that were trained on a bundle's images."""
+    config = bench.config
     return Score(
-        protocol=bench.config,
+        protocol=protocol.name,
+        config=protocol.changes,
+        network=config.network.name,
+        seed=config.seed,
         data=source.name,
+        held_out=config.held_out,
         fingerprint=source.test.fingerprint if source.test else "",
-        images=len(images.labels),
+        images=images,
         accuracies=tuple(accuracies),
     )
 

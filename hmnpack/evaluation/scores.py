@@ -16,8 +16,9 @@ from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.evaluation.run import Evaluation
 from hmnpack.runtime.devices import choose_device, low_precision
 from hmnpack.runtime.output import refuse_output, replacing
-from hmnpack.schema.manifest import ControlScore, Manifest, Score, Versions
+from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Row
+from hmnpack.schema.score import ControlScore, Score, Versions
 from hmnpack.version import __version__
 
 
@@ -94,7 +95,7 @@ def refuse_recording(path: str | Path) -> None:
 
 def recorded_score(evaluation: Evaluation, device: torch.device) -> Score:
     """Return the score of an evaluation with what it ran on, and the control rows beside it."""
-    precision = evaluation.score.protocol.train.precision
+    precision = evaluation.config.train.precision
     return evaluation.score.model_copy(
         update={
             "versions": Versions(
@@ -114,7 +115,7 @@ def with_score(manifest: Manifest, score: Score) -> Manifest:
     """Return the manifest with one more score, in place of one of its protocol and test split."""
 
     def identity(one: Score) -> tuple[object, ...]:
-        return one.protocol, one.fingerprint
+        return one.protocol, one.config, one.network, one.seed, len(one.accuracies), one.fingerprint
 
     others = (one for one in manifest.scores if identity(one) != identity(score))
     return manifest.model_copy(update={"scores": (*others, score)})

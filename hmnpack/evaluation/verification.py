@@ -9,16 +9,18 @@ from os import PathLike
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
 from hmnpack.bundle import read
 from hmnpack.errors import BadData, BadSettings
+from hmnpack.evaluation.protocol import followed
 from hmnpack.evaluation.run import evaluate
 from hmnpack.evaluation.student import t_quantile
 from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.progress import Listener, silent
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.score import Score
+from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, Split, as_seen, open_source
 
 CONFIDENCE = 0.99
@@ -111,7 +113,8 @@ def verify(  # noqa: PLR0913
 
     Raises:
         BadBundle: if the file breaks a rule of the format.
-        BadSettings: if there is no such score, or too few networks to tell.
+        BadSettings: if there is no such score, this version cannot follow its protocol, or the
+            networks are too few to tell.
         BadData: if the score was tested on other data.
         Diverged: if a training fails.
     """
@@ -122,7 +125,7 @@ def verify(  # noqa: PLR0913
     source = open_source(data, source_options, listener)
     number, test = _tested_on(path, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
-    protocol = _protocol_again(recorded, networks, seed)
+    protocol = _protocol_again(path, bundle.manifest, number, networks, seed)
     missing = FEWEST - len(recorded.accuracies)
     if protocol.repeats < missing:
         raise BadSettings(
@@ -206,7 +209,7 @@ def _tested_on(
         if test and test.fingerprint == recorded.fingerprint:
             return one, test
     tested = manifest.scores[numbers[-1] - 1]
-    if tested.protocol.held_out:
+    if tested.held_out:
         as_seen(manifest, source)  # says what is wrong, if it can
     elif source.test is None:
         raise BadData(
@@ -221,7 +224,7 @@ def _tested_on(
 
 def _test_of(score: Score, manifest: Manifest, source: Source) -> Split | None:
     """Return what a score would be tested on in this data, if there is something."""
-    if not score.protocol.held_out:
+    if not score.held_out:
         return source.test
     try:
         return as_seen(manifest, source).test
@@ -229,17 +232,16 @@ def _test_of(score: Score, manifest: Manifest, source: Source) -> Split | None:
         return None
 
 
-def _protocol_again(score: Score, networks: int | None, seed: int | None) -> EvaluateConfig:
-    changes: dict[str, object] = {"controls": False, "repeats": len(score.accuracies)}
-    if networks is not None:
-        changes["repeats"] = networks
-    if seed is not None:
-        changes["seed"] = seed
+def _protocol_again(
+    path: str | Path, manifest: Manifest, number: int, networks: int | None, seed: int | None
+) -> EvaluateConfig:
     try:
-        return EvaluateConfig.model_validate(score.protocol.model_dump() | changes)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadSettings(f"{first['loc'][0]} {first['input']!r}: {first['msg']}") from error
+        protocol = followed(manifest.scores[number - 1], number, manifest)
+    except BadSettings as error:
+        raise BadSettings(f"{path}: {error}") from error
+    asked = {"repeats": networks, "seed": seed}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return merged(protocol, {"controls": False}, given)
 
 
 def _squares(values: Sequence[float]) -> float:

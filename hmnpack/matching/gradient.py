@@ -70,11 +70,11 @@ class GradientMatching(Objective):
 
     def state(self) -> dict[str, Any]:
         """Return the network's state."""
-        return {"learner": self.learner.state()}
+        return self.learner.state()
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`state` gave."""
-        self.learner.restore(state["learner"])
+        self.learner.restore(state)
 
     def _loss(self, container: Container, drawn: "_Drawn") -> Tensor:
         """Return the loss of the own classes, as a function of the container."""

@@ -40,12 +40,18 @@ def budget_part(manifest: Manifest) -> Part:
     """Return the section with the bar, the sum by tier, and every stored tensor."""
     ledger, budget = manifest.ledger, manifest.budget
     spec = manifest.container
-    floats = [budget.ipc, spec.classes, spec.image.channels, spec.image.height, spec.image.width]
-    intro = paragraph(
-        f"{plural(budget.ipc, 'image')} per class is {shape(floats)} = {count(budget.floats)} "
-        f"numbers, or {count(budget.bytes)} bytes. Everything that is stored counts: "
-        f"{count(ledger.floats)} numbers, {share(ledger.floats, budget.floats)} of it."
-    )
+    if budget.ipc is None or budget.floats is None:
+        may = f"{count(budget.bytes)} bytes may be stored"
+        used = f"{count(ledger.bytes)} bytes, {share(ledger.bytes, budget.bytes)} of it"
+    else:
+        image = spec.image
+        sides = [budget.ipc, spec.classes, image.channels, image.height, image.width]
+        may = (
+            f"{plural(budget.ipc, 'image')} per class is {shape(sides)} = {count(budget.floats)} "
+            f"numbers, or {count(budget.bytes)} bytes"
+        )
+        used = f"{count(ledger.floats)} numbers, {share(ledger.floats, budget.floats)} of it"
+    intro = paragraph(f"{may}. Everything that is stored counts: {used}.")
     return Part("budget", "Budget", join((intro, _bar(manifest), _tensors(manifest))))
 
 
@@ -56,21 +62,28 @@ def tiers(manifest: Manifest) -> list[Tier]:
         Tier(role, floats, sum(row.bytes for row in ledger.rows if row.role == role))
         for role, floats in ledger.floats_by_role().items()
     ]
-    left = Tier(UNUSED, budget.floats - ledger.floats, budget.bytes - ledger.bytes)
+    numbers = 0 if budget.floats is None else budget.floats - ledger.floats
+    left = Tier(UNUSED, numbers, budget.bytes - ledger.bytes)
     return [*found, left] if left.floats or left.bytes else found
 
 
 def _bar(manifest: Manifest) -> Html:
-    parts, whole = tiers(manifest), manifest.budget.floats
-    said = ", ".join(f"{tier.name} {share(tier.floats, whole)}" for tier in parts)
-    lengths = [(_style(tier.name), tier.floats / whole) for tier in parts]
+    parts, budget = tiers(manifest), manifest.budget
+    if budget.floats is None:
+        what, whole, sizes = "bytes", budget.bytes, [tier.bytes for tier in parts]
+    else:
+        what, whole, sizes = "numbers", budget.floats, [tier.floats for tier in parts]
+    pairs = list(zip(parts, sizes, strict=True))
+    said = ", ".join(f"{tier.name} {share(part, whole)}" for tier, part in pairs)
+    lengths = [(_style(tier.name), part / whole) for tier, part in pairs]
     bar = stacked_bar(f"The budget by tier: {said}", lengths)
     rows: list[Sequence[object]] = [
-        (_named(tier.name), count(tier.floats), size(tier.bytes), share(tier.floats, whole))
-        for tier in parts
+        (_named(tier.name), count(tier.floats), size(tier.bytes), share(part, whole))
+        for tier, part in pairs
     ]
-    rows.append(("budget", count(whole), size(manifest.budget.bytes), share(whole, whole)))
-    columns = ("tier", "numbers", "bytes", "share of numbers")
+    numbers = "" if budget.floats is None else count(budget.floats)
+    rows.append(("budget", numbers, size(budget.bytes), share(whole, whole)))
+    columns = ("tier", "numbers", "bytes", f"share of {what}")
     below = table("The budget by tier", columns, rows, "sum quiet")
     return figure(bar, "The budget from side to side, by tier", below)
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hmnpack.schema.container import ContainerSpec, ImageShape
-from hmnpack.schema.manifest import Manifest, Margins
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.pruning import Margins
 
 CLASSES = 100
 """Most classes whose images are shown."""

@@ -128,14 +128,18 @@ def _header(evidence: Evidence) -> Html:
 
 
 def _budget(manifest: Manifest) -> str:
-    return f"{plural(manifest.budget.ipc, 'image')} per class"
+    budget = manifest.budget
+    return size(budget.bytes) if budget.ipc is None else f"{plural(budget.ipc, 'image')} per class"
 
 
 def _key_figures(evidence: Evidence) -> Iterator[tuple[str, object]]:
     manifest = evidence.manifest
     ledger, budget = manifest.ledger, manifest.budget
     yield "images of each class", in_words(manifest.container.instances)
-    yield "of the budget used", share(ledger.floats, budget.floats)
+    parts = (ledger.bytes, budget.bytes)
+    if budget.floats is not None:
+        parts = (ledger.floats, budget.floats)
+    yield "of the budget used", share(*parts)
     yield "stored", size(ledger.bytes)
     quoted = headline(manifest, evidence.result)
     if quoted:

@@ -6,7 +6,8 @@ from hmnpack.page.gallery import Gallery, Wall
 from hmnpack.page.markup import Html, join, name_of, tag
 from hmnpack.page.numbers import count, decimal, of_each, plural, shape
 from hmnpack.page.parts import Part, paragraph
-from hmnpack.schema.manifest import Manifest, Margins
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.pruning import Margins
 
 TILE = 64
 """About how wide a picture is shown, in pixels of a screen; small ones are enlarged."""
@@ -95,7 +96,7 @@ def _tiles(said: str, row: tuple[tuple[int, bytes], ...], wall: Wall) -> Html:
 
 def _order(manifest: Manifest) -> str:
     """Return in which order images lie in the file: that of the last pruning that chose some."""
-    strategies = [each.config.strategy for each in manifest.provenance.prunings]
+    strategies = [each.strategy for each in manifest.provenance.prunings]
     chose = [strategy for strategy in strategies if strategy != "none"]
     if chose and chose[-1] != "random":
         return "the most useful first"

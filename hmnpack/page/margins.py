@@ -11,7 +11,8 @@ from hmnpack.page.images import extremes
 from hmnpack.page.markup import Html, join
 from hmnpack.page.numbers import count, decimal, percent, plural, short
 from hmnpack.page.parts import Part, figure, folded, paragraph, table
-from hmnpack.schema.manifest import Manifest, Margins
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.pruning import Margins
 
 BINS = 40
 """Bins from the least area that there can be to the greatest."""

@@ -22,25 +22,25 @@ def provenance_part(manifest: Manifest) -> Part:
 
 def settings_part(manifest: Manifest) -> Part:
     """Return the section of every setting that decided the bytes."""
-    config = manifest.config
-    if config is None:
+    if manifest.recipe is None:
         said = "The file was made by hand: it has no settings."
         return Part("settings", "Settings", paragraph(said))
     said = (
-        f"Recipe {config.recipe}, seed {config.seed}, "
-        f"{decimal(100 * config.holdout)} % of each class held out for choices. With the data, "
-        "these settings decide every byte of the file on one kind of device."
+        f"{', '.join(_chosen(manifest))}. With the data, the settings decide every byte of the "
+        "file on one kind of device and with one version of hmnpack."
     )
-    parts = {
-        "container": config.container,
-        "pool": config.pool,
-        "warmup": config.warmup,
-        "match": config.match,
-        "gradient": config.gradient,
-        "prune": config.prune,
-    }
-    groups = (settings(name, model) for name, model in parts.items())
-    return Part("settings", "Settings", join((paragraph(said), *groups)))
+    changes = settings(
+        "What differs from the recipe", manifest.config, "All other settings are the recipe's."
+    )
+    return Part("settings", "Settings", join((paragraph(said), changes)))
+
+
+def _chosen(manifest: Manifest) -> Iterator[str]:
+    yield f"Recipe {manifest.recipe}"
+    if manifest.seed is not None:
+        yield f"seed {manifest.seed}"
+    if manifest.holdout is not None:
+        yield f"{decimal(100 * manifest.holdout)} % of each class held out for choices"
 
 
 def missing_part(manifest: Manifest, log: RunLog | None) -> Part | None:
@@ -60,9 +60,16 @@ def _missing(manifest: Manifest, log: RunLog | None) -> Iterator[tuple[object, .
 
 def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     source, spec, made = manifest.source, manifest.container, manifest.provenance
-    skipped = f"; {plural(source.skipped, 'unreadable image')} left out" if source.skipped else ""
+    skipped = "".join(
+        f"; {plural(number, f'{kind} image')} left out" for kind, number in source.skipped.items()
+    )
     images = plural(source.train_images, "training image")
     yield "Data", join((name_of(source.name), f", {images}{skipped}"))
+    if source.size is not None:
+        yield "Resized to", shape((source.size, source.size))
+    if source.test_split is not None:
+        part = decimal(100 * source.test_split.part)
+        yield "Test split", f"{part} % of the data, drawn with seed {source.test_split.seed}"
     yield "Held out", f"{plural(source.held_out, 'image')} of these that condensing never saw"
     yield "Fingerprint of the data", tag("code", source.fingerprint)
     yield "Classes", _classes(manifest.classes)

@@ -11,7 +11,8 @@ from hmnpack.page.numbers import of_each, percent, plural, short, spread
 from hmnpack.page.parts import Part, figure, paragraph, table
 from hmnpack.page.settings import settings
 from hmnpack.schema.instances import in_words
-from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.pruning import BetaScore, Pruning
 
 STRATEGIES = {
     "double-end": "the hardest and the easiest of each class were dropped",
@@ -36,12 +37,17 @@ def pruning_part(manifest: Manifest) -> Part:
 
 def _one(pruning: Pruning, kept: int | tuple[int, ...], title: str | None) -> Html:
     heading = tag("h3", title) if title else None
-    how = STRATEGIES[pruning.config.strategy]
+    strategy = pruning.strategy
+    how = STRATEGIES.get(strategy, f"the others were dropped by strategy {strategy}")
     there = of_each(pruning.instances, "image")
     said = f"{in_words(kept)} of {there} a class were kept; {how}."
     chart = [_curve(pruning)] if pruning.scores else []
     parts = (heading, paragraph(f"{said} {_beta(pruning)}".rstrip()), *chart)
-    config = settings(f"Settings of this pruning (seed {pruning.seed})", pruning.config)
+    config = settings(
+        f"Settings of this pruning (seed {pruning.seed})",
+        pruning.config,
+        f"Seed {pruning.seed}; all settings of this pruning are the default ones.",
+    )
     return join((*(part for part in parts if part is not None), config))
 
 

@@ -7,13 +7,14 @@ from math import sqrt
 from hmnpack.evaluation.student import t_quantile
 from hmnpack.page.charts import interval
 from hmnpack.page.markup import Html, join, tag
-from hmnpack.page.numbers import PLUS_MINUS, SPACE, count, decimal, mean_and_std, plural, spread
+from hmnpack.page.numbers import PLUS_MINUS, SPACE, decimal, mean_and_std, plural, spread
 from hmnpack.page.paper import PaperScore, is_jpeg_copy, paper_score
 from hmnpack.page.parts import Part, paragraph, table
 from hmnpack.page.settings import settings
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
+from hmnpack.schema.score import Score
 
 OWN = "these images"
 
@@ -64,25 +65,33 @@ def scores_part(manifest: Manifest, result: Result | None) -> Part:
         bodies.append(_of_result(result, manifest, paper))
     if not bodies:
         bodies.append(_nothing(paper))
-    protocols = [score.protocol for score in manifest.scores]
+    held_out = [score.held_out for score in manifest.scores]
     if result is not None:
-        protocols.append(_protocol_of(result))
-    if paper and not (protocols and all(protocol.held_out for protocol in protocols)):
+        held_out.append(_protocol_of(result).held_out)
+    if paper and not (held_out and all(held_out)):
         bodies.append(_note(manifest, paper))
     return Part("scores", "Scores", join(bodies))
 
 
 def _is_of(result: Result, score: Score) -> bool:
     """Return whether a result is one measurement with a recorded score."""
-    return (result.protocol, result.accuracies) == (score.protocol, score.accuracies)
+    protocol = _protocol_of(result)
+    return (protocol.network.name, protocol.seed, protocol.held_out, result.accuracies) == (
+        score.network,
+        score.seed,
+        score.held_out,
+        score.accuracies,
+    )
 
 
 def headline(manifest: Manifest, result: Result | None) -> tuple[str, Line] | None:
     """Return the name and the line that the head quotes: of the last score, else of the result."""
     if manifest.scores:
         last = manifest.scores[-1]
-        return _accuracy(last.protocol), _lines_of_score(last)[0]
-    return (_accuracy(_protocol_of(result)), _lines_of_result(result)[0]) if result else None
+        return _accuracy(last.held_out), _lines_of_score(last)[0]
+    return (
+        (_accuracy(_protocol_of(result).held_out), _lines_of_result(result)[0]) if result else None
+    )
 
 
 def _protocol_of(result: Result) -> EvaluateConfig:
@@ -90,8 +99,8 @@ def _protocol_of(result: Result) -> EvaluateConfig:
     return result.protocol or EvaluateConfig()
 
 
-def _accuracy(protocol: EvaluateConfig) -> str:
-    return "held-out accuracy" if protocol.held_out else "test accuracy"
+def _accuracy(held_out: bool) -> str:
+    return "held-out accuracy" if held_out else "test accuracy"
 
 
 def _lines_of_score(score: Score) -> list[Line]:
@@ -132,9 +141,14 @@ def _std(value: float | None, networks: int) -> float | None:
     return value if networks > 1 else None
 
 
-def _lines_of_paper(paper: PaperScore | None, protocol: EvaluateConfig) -> list[Line]:
-    """Return the paper's lines beside those of a protocol: they are of the test split."""
-    if paper is None or protocol.held_out:
+def _lines_of_paper(paper: PaperScore | None, held_out: bool) -> list[Line]:
+    """Return the paper's lines, which are of the test split, unless others are of held-out images.
+
+    Args:
+        paper: What it reports, if it does.
+        held_out: Whether networks were tested on held-out images.
+    """
+    if paper is None or held_out:
         return []
     return [
         Line(f"the paper, {paper.network}", "paper", paper.accuracy, paper.std),
@@ -143,18 +157,16 @@ def _lines_of_paper(paper: PaperScore | None, protocol: EvaluateConfig) -> list[
 
 
 def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) -> Html:
-    network, train = score.protocol.network, score.protocol.train
-    title = f"{network.name}, tested on {score.protocol.tested_on(score.data)}"
-    sizes = f" (width {network.width}, depth {network.depth})" if network.name == "convnet" else ""
-    epochs, steps = plural(train.epochs, "epoch"), score.protocol.min_steps
-    least = f" and {count(steps)} steps at least" if steps else ""
+    title = f"{score.network}, tested on {score.tested_on}"
     said = (
-        f"{plural(len(score.accuracies), 'fresh network')}{sizes}, trained for {epochs}{least} "
-        "and tested once, after the last."
+        f"{plural(len(score.accuracies), 'fresh network')}, trained by protocol {score.protocol} "
+        f"with seed {score.seed} and tested once, after the last epoch."
     )
-    config = settings(f"Protocol (seed {score.protocol.seed})", score.protocol)
+    config = settings(
+        "What differs from the protocol", score.config, "All settings are the protocol's."
+    )
     heading = title if last == 1 else f"Score {number}: {title}"
-    lines = [*_lines_of_score(score), *_lines_of_paper(paper, score.protocol)]
+    lines = [*_lines_of_score(score), *_lines_of_paper(paper, score.held_out)]
     made = (_table(title, lines), _made_with(score), config)
     return join((tag("h3", heading), paragraph(said), *made))
 
@@ -168,7 +180,7 @@ def _made_with(score: Score) -> Html:
         else ""
     )
     device = f", on {score.device}" if score.device else ""
-    tested = "Held-out images " if score.protocol.held_out else "Test split "
+    tested = "Held-out images " if score.held_out else "Test split "
     split = tag("code", score.fingerprint)
     return paragraph(tested, split, f"{software}{device}.", kind="small")
 
@@ -186,7 +198,7 @@ def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> 
         + (f", {epochs} epochs" if epochs is not None else "")
         + ("." if known else "; it does not say which bundle it is of.")
     )
-    lines = [*_lines_of_result(result), *_lines_of_paper(paper, protocol)]
+    lines = [*_lines_of_result(result), *_lines_of_paper(paper, protocol.held_out)]
     again = paragraph("To repeat it: ", tag("code", result.command), kind="small")
     return join((tag("h3", title), paragraph(said), _table(title, lines), again))
 
@@ -217,7 +229,7 @@ def _nothing(paper: PaperScore | None) -> Html:
     said = paragraph("No score is recorded in this file: ", how, " records one.")
     if paper is None:
         return said
-    return join((said, _table("the paper's networks", _lines_of_paper(paper, EvaluateConfig()))))
+    return join((said, _table("the paper's networks", _lines_of_paper(paper, held_out=False))))
 
 
 def _note(manifest: Manifest, paper: PaperScore) -> Html:

@@ -1,48 +1,33 @@
-"""Every setting of a model, with what it means."""
+"""Settings that a file tells of, as they stand in it: nothing here depends on what they mean."""
 
-from collections.abc import Iterator
-
-from pydantic import BaseModel
+import json
 
 from hmnpack.page.markup import Html, join, tag
 from hmnpack.page.numbers import plural
-from hmnpack.page.parts import folded, table
+from hmnpack.page.parts import folded, paragraph, table
+from hmnpack.schema.opaque import Opaque
+from hmnpack.settings import leaves
 
 
-def settings(title: str, model: BaseModel) -> Html:
-    """Return all settings of a model, folded: path, meaning and value."""
+def settings(title: str, config: Opaque | None, otherwise: str) -> Html:
+    """Return all settings of an object, folded: path and value.
+
+    Args:
+        title: What the settings are.
+        config: Nested, or None.
+        otherwise: What is said where there are none.
+    """
     rows = [
-        (join((tag("code", path), " ", tag("small", _with_code(meaning)))), tag("code", value))
-        for path, value, meaning in leaves(model)
+        (tag("code", path), tag("code", written(value))) for path, value in leaves(config or {})
     ]
+    if not rows:
+        return paragraph(otherwise, kind="small")
     inner = table(title, ("setting", "value"), rows, "quiet words settings")
     return folded(join((title, " ", tag("small", plural(len(rows), "setting")))), inner)
 
 
-def _with_code(meaning: str) -> Html:
-    """Return a description, whose settings stand between backquotes."""
-    words = enumerate(meaning.split("`"))
-    return join(tag("code", word) if index % 2 else word for index, word in words)
-
-
-def leaves(model: BaseModel, before: str = "") -> Iterator[tuple[str, str, str]]:
-    """Give the path, the value and the description of every setting, those of parts within."""
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            yield from leaves(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", written(value), field.description or ""
-
-
 def written(value: object) -> str:
     """Return a value as a person writes it in the settings."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, tuple):
+    if isinstance(value, list):
         return ", ".join(written(each) for each in value) or "()"
-    return str(value)
+    return value if isinstance(value, str) else json.dumps(value)

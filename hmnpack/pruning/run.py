@@ -29,8 +29,9 @@ from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.container import ContainerSpec
-from hmnpack.schema.manifest import BetaScore, Manifest, Pruning
-from hmnpack.settings import merged
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.pruning import BetaScore, Pruning
+from hmnpack.settings import difference, merged, recordable
 from hmnpack.sources import Source, SourceOptions, Split, open_source, seen_and_held_out_by
 from hmnpack.training import at_once_on, side_by_side
 
@@ -202,6 +203,9 @@ def pruned(  # noqa: PLR0913
     keep = counts_to_keep(spec, ipc) if keep is None else fewer_counts(spec, ipc, keep)
     refuse_settings(config, 0 if held_out is None else len(held_out))
     config = _suited(config, made_from.name)
+    changes = recordable(
+        difference(config, PruneConfig(strategy=config.strategy, beta=config.beta))
+    )
     areas, beta = None, config.beta
     scores: tuple[BetaScore, ...] = ()
     if config.strategy in BY_MARGIN:
@@ -221,7 +225,8 @@ def pruned(  # noqa: PLR0913
             areas, rows, config.margin_epochs, config.seeds, bundle.manifest.classes
         )
     pruning = Pruning(
-        config=config,
+        strategy=config.strategy,
+        config=changes,
         seed=seed,
         instances=spec.instances,
         beta=beta,

@@ -19,7 +19,7 @@ from hmnpack.pruning.trainings import Trainings
 from hmnpack.runtime.progress import Listener
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import PruneConfig
-from hmnpack.schema.manifest import BetaScore
+from hmnpack.schema.pruning import BetaScore
 from hmnpack.training import accuracies, train_together
 from hmnpack.training.loop import schedule_of
 

@@ -9,19 +9,20 @@ import torch
 from torch import Tensor
 
 from hmnpack.bundle import Bundle, with_tensors
-from hmnpack.container.budget import as_even_as, budget_of, images_within, instances_within, ipc_of
+from hmnpack.container.budget import (
+    as_even_as,
+    budget_of,
+    floats_of,
+    images_within,
+    instances_within,
+    ipc_of,
+)
 from hmnpack.errors import BadSettings, BudgetTooSmall
+from hmnpack.schema.class_names import listed_bytes
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.instances import in_words, instances_of
 from hmnpack.schema.ledger import Role
-from hmnpack.schema.manifest import (
-    MARGIN_UNITS,
-    MAX_LISTED,
-    MAX_MARGINS,
-    Margins,
-    Pruning,
-    listed_bytes,
-)
+from hmnpack.schema.pruning import MARGIN_UNITS, MAX_LISTED, MAX_MARGINS, Margins, Pruning
 
 _OF_AN_IMAGE: frozenset[Role] = frozenset({"instance memory", "pixels"})
 """Roles of the tensors that have a row for each image."""
@@ -55,7 +56,7 @@ def counts_to_keep(spec: ContainerSpec, ipc: int) -> tuple[int, ...]:
         if images_within(spec, enough) >= spec.images:
             way_out = "no smaller budget than its own holds any of its images"
         raise BudgetTooSmall(
-            f"ipc {ipc} allows {budget_of(ipc, spec.classes, spec.image).floats} numbers, fewer "
+            f"ipc {ipc} allows {floats_of(ipc, spec.classes, spec.image)} numbers, fewer "
             f"than one image of each class and what they share ({one.ledger().floats}); {way_out}"
         )
     return keep

@@ -1,5 +1,6 @@
 """The front door of the room: from what the user typed to a data set."""
 
+from dataclasses import replace
 from os import PathLike
 
 from hmnpack.errors import BadData, BadSettings
@@ -38,7 +39,7 @@ def open_source(
     if isinstance(spec, Source):
         return spec
     text = spec if isinstance(spec, str) else _path_text(spec)
-    return _reader(text)(text, options, listener)
+    return replace(_reader(text)(text, options, listener), size=options.size)
 
 
 def _path_text(path: PathLike[str]) -> str:

@@ -8,20 +8,20 @@ from dataclasses import replace
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.sources.split import hold_out
 from hmnpack.sources.types import Source, Split
 
 
-def seen_and_held_out(train: Split, config: CompressConfig) -> tuple[Split, Split]:
+def seen_and_held_out(train: Split, holdout: float, seed: int) -> tuple[Split, Split]:
     """Return (what condensing sees, what it holds out) of the training split.
 
     Args:
         train: All images that are trained on.
-        config: The settings of the run: its seed, and the part that is held out of each class.
+        holdout: Part of each class that is held out, in [0, 1).
+        seed: Seed of the run.
     """
-    return hold_out(train, config.holdout, stream(config.seed, "hold-out"))
+    return hold_out(train, holdout, stream(seed, "hold-out"))
 
 
 def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Split]:
@@ -30,14 +30,14 @@ def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Spl
     Raises:
         BadData: if that cannot be known.
     """
-    made_from, config = manifest.source, manifest.config
+    made_from = manifest.source
     if source.train.fingerprint != made_from.fingerprint:
         raise BadData(
             f"{source.name} is not the data that the bundle was made from ({made_from.name}; its "
             "fingerprint differs), so which images it never saw is not known; name that data"
         )
-    if config is not None:
-        seen, held_out = seen_and_held_out(source.train, config)
+    if manifest.holdout is not None and manifest.seed is not None:
+        seen, held_out = seen_and_held_out(source.train, manifest.holdout, manifest.seed)
         if len(held_out) == made_from.held_out:
             return seen, held_out
     raise BadData("the bundle does not tell which images were held out of its data")

@@ -129,6 +129,7 @@ class Source:
         train: The training split; every class has an image in it.
         test: The test split, or None where the source has none.
         skipped: Unreadable images that were left out of either split.
+        size: Side in pixels that images were brought to; None: they are as they came.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Source:
     train: Split
     test: Split | None
     skipped: int = 0
+    size: int | None = None
 
     @property
     def image(self) -> ImageShape:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.runtime.output import refuse_parent, sibling_of
-from hmnpack.schema.manifest import same_on_disk
+from hmnpack.schema.class_names import same_on_disk
 from hmnpack.writers.base import Album, digits_of, writers
 
 INDEX = "classes.json"

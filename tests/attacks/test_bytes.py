@@ -191,23 +191,15 @@ def test_a_ledger_in_another_type_than_the_container(forge, refused):
 
     def change(header, manifest):
         for row in manifest["ledger"]["rows"]:
-            row["dtype"], row["bytes"] = "F16", row["elements"] * 2
+            row["dtype"], row["bytes"] = "F16", row["bytes"] // 2
 
     refused(forge(change), LedgerMismatch, "the ledger is not that of the container")
 
 
-@pytest.mark.parametrize("dtype", ["F64", "BF16", "U8", "", None, 16])
-def test_a_container_of_an_unknown_type(forge, refused, dtype):
+@pytest.mark.parametrize("dtype", ["f16", "../x", "F" * 17, "", None, 16])
+def test_a_container_of_no_type(forge, refused, dtype):
     data = forge(lambda _, manifest: manifest["container"].update(dtype=dtype))
     refused(data, BadManifest, "key container.*dtype: Input should be 'F32', 'F16' or 'I8'")
-
-
-def test_pixels_of_signed_bytes(forge, refused, images_bundle):
-    def change(_, manifest):
-        manifest["container"].update(dtype="I8")
-
-    data = forge(change, images_bundle.to_bytes())
-    refused(data, BadManifest, "key container.*dtype: Input should be 'F32' or 'F16'")
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("decoder.0.bias", "I8"), ("memory.class", "F16")])
@@ -216,7 +208,8 @@ def test_a_tensor_in_another_type_than_its_role_has(forge, refused, bundle_of, h
 
     def change(_, manifest):
         (row,) = (row for row in manifest["ledger"]["rows"] if row["name"] == name)
-        row["dtype"], row["bytes"] = dtype, row["elements"] * {"I8": 1, "F16": 2}[dtype]
+        row["bytes"] = {"I8": row["bytes"] // 2, "F16": row["bytes"] * 2}[dtype]
+        row["dtype"] = dtype
 
     data = forge(change, bundle_of(hmn(dtype="I8")).to_bytes())
     refused(data, LedgerMismatch, "the ledger is not that of the container")

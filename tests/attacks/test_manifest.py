@@ -7,18 +7,18 @@ import tracemalloc
 import pytest
 
 from hmnpack.bundle import inspect
-from hmnpack.bundle.checks import canonical_json, manifest_text, parse_manifest
+from hmnpack.bundle.checks import manifest_text, parse_manifest
 from hmnpack.bundle.faults import (
     BadClassName,
     BadManifest,
     BadSize,
     LedgerMismatch,
     OverBudget,
-    UnknownContainer,
+    UnknownLabels,
     UnknownVersion,
 )
-from hmnpack.schema.config import PruneConfig
-from hmnpack.schema.manifest import Pruning
+from hmnpack.schema.opaque import canonical_json
+from hmnpack.schema.pruning import Pruning
 
 SHAPE = {"channels": 3, "height": 32, "width": 32}
 
@@ -37,15 +37,90 @@ def test_the_version_is_asked_before_anything_else(forge, refused):
     refused(forge(change), UnknownVersion, "format version 2")
 
 
-@pytest.mark.parametrize("kind", ["hmn/2", "os.system", "__main__:run", "../x", "", "pickle"])
-def test_unknown_container(forge, refused, kind):
+@pytest.mark.parametrize(
+    "kind", ["os.system", "__main__:run", "../x", "", "pickle", "HMN/1", "x/0"]
+)
+def test_a_container_of_no_proper_name(forge, refused, kind):
     data = forge(lambda _, manifest: manifest["container"].update(kind=kind))
-    refused(data, UnknownContainer, "hmn/1.*images/1")
+    refused(data, BadManifest, r"key container\.other\.kind: String should match pattern")
 
 
-@pytest.mark.parametrize("key", ["budget", "classes", "container", "data_sha256", "ledger"])
+@pytest.mark.parametrize("labels", [{"kind": "soft/1", "names": []}, {}, "soft", [1], 0])
+def test_labels_of_an_unknown_kind(forge, refused, labels):
+    data = forge(lambda _, manifest: manifest.update(labels=labels))
+    refused(data, UnknownLabels, "manifest: hmnpack .* does not know labels of kind .*newer one")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["budget", "classes", "container", "data_sha256", "ledger", "scores"],
+)
 def test_missing_key(forge, refused, key):
     refused(forge(lambda _, manifest: manifest.pop(key)), BadManifest, f"key {key}: Field required")
+
+
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [
+        ("container", "dtype"),
+        ("container", "kind"),
+        ("provenance", "prunings"),
+        ("source", "skipped"),
+        ("budget", "floats"),
+    ],
+)
+def test_missing_key_of_a_part(forge, refused, part, key):
+    """A reader knows the usual values of some, but a file has one form."""
+    data = forge(lambda _, manifest: manifest[part].pop(key))
+    refused(data, BadManifest, "Field required|should match pattern|valid string|the budget is not")
+
+
+@pytest.mark.parametrize("key", ["config", "recipe", "seed", "holdout", "margins", "labels"])
+def test_null_is_not_written(forge, refused, key):
+    data = forge(lambda _, manifest: manifest.update({key: None}))
+    refused(data, BadManifest, f"manifest key {key}: null is not written; leave the key out")
+
+
+def test_null_within_a_part(forge, refused):
+    data = forge(lambda _, manifest: manifest["source"].update(size=None))
+    refused(data, BadManifest, r"manifest key source\.size: null is not written")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"skipped": 3},
+        {"skipped": {"unreadable": 0}},
+        {"skipped": {"<b>": 1}},
+        {"skipped": {f"k{i}": 1 for i in range(17)}},
+        {"size": 0},
+        {"size": 5000},
+        {"test_split": {"part": 1.0, "seed": 0}},
+        {"test_split": {"part": 0.1}},
+        {"test_split": {"part": 0.1, "seed": 0, "more": 1}},
+        {"train_images": 0},
+        {"more": 1},
+    ],
+)
+def test_facts_of_the_data(forge, refused, changes):
+    data = forge(lambda _, manifest: manifest["source"].update(changes))
+    refused(data, BadManifest, rf"key source\.{next(iter(changes))}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("recipe", ""),
+        ("recipe", 1),
+        ("seed", -1),
+        ("seed", 0.0),
+        ("holdout", 1.0),
+        ("holdout", "x"),
+    ],
+)
+def test_recipe_seed_and_holdout(forge, refused, key, value):
+    data = forge(lambda _, manifest: manifest.update({key: value}))
+    refused(data, BadManifest, f"key {key}: ")
 
 
 def test_missing_hash(whole, refused):
@@ -157,8 +232,7 @@ def test_counts_that_add_up_to_other_images_than_are_stored(forge, refused, tmp_
     ],
 )
 def test_a_pruning_from_counts_that_are_none(forge, refused, bundle_of, images, counts, said):
-    config = PruneConfig(strategy="none")
-    pruning = Pruning(config=config, seed=0, instances=(4, 3), beta=None, held_out=0)
+    pruning = Pruning(strategy="none", seed=0, instances=(4, 3), held_out=0)
     made = bundle_of(images()).manifest.provenance.model_copy(update={"prunings": (pruning,)})
     whole = bundle_of(images(), provenance=made).to_bytes()
 
@@ -205,7 +279,13 @@ def test_the_ledger_of_another_container(forge, refused):
 
 @pytest.mark.parametrize(
     ("key", "value", "match"),
-    [("elements", 47, "47 elements"), ("bytes", 1, "1 bytes"), ("name", "../x", "name")],
+    [
+        ("bytes", 1, "1 bytes"),
+        ("name", "../x", "name"),
+        ("role", "<b>", "role"),
+        ("dtype", "f32", "dtype"),
+        ("elements", 48, "Extra inputs"),
+    ],
 )
 def test_ledger_rows_that_do_not_add_up(forge, refused, key, value, match):
     data = forge(lambda _, manifest: manifest["ledger"]["rows"][0].update({key: value}))
@@ -234,7 +314,18 @@ def test_over_budget(forge, refused, hmn, image_shape, bundle_of):
         assert manifest["budget"]["ipc"] > 1
         manifest["budget"] = {"ipc": 1, "floats": 96, "bytes": 384}
 
-    refused(forge(change, data), OverBudget, "over budget: 1048 numbers in 4192 bytes .* 96 in 384")
+    refused(forge(change, data), OverBudget, "over budget: 1048 numbers are stored, 96 may be")
+
+
+def test_over_a_budget_of_bytes(forge, refused, hmn_bundle):
+    stored = hmn_bundle.manifest.ledger.bytes
+    data = forge(lambda _, manifest: manifest.update(budget={"bytes": stored - 1}))
+    refused(data, OverBudget, f"over budget: {stored} bytes are stored, {stored - 1} may be")
+
+
+def test_a_budget_of_bytes_has_no_floats(forge, refused):
+    data = forge(lambda _, manifest: manifest["budget"].pop("ipc"))
+    refused(data, BadManifest, "the budget has floats, but no ipc")
 
 
 @pytest.mark.parametrize("key", ["floats", "bytes", "ipc"])

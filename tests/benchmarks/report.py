@@ -20,16 +20,9 @@ from hmnpack.bundle import data_sha256
 from hmnpack.container.budget import budget_of, plan
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ImageShape
-from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import (
-    Manifest,
-    Margins,
-    Normalisation,
-    Provenance,
-    Score,
-    SourceFacts,
-)
-from hmnpack.schema.recipes import paper
+from hmnpack.schema.manifest import Manifest, Normalisation, Provenance, SourceFacts
+from hmnpack.schema.pruning import Margins
+from hmnpack.schema.score import Score
 
 SEED = 0
 ROUNDS = 7
@@ -56,7 +49,10 @@ def random_bundle() -> hmnpack.Bundle:
     }
     margins = torch.randint(-10_000, 10_001, (spec.images,), generator=generator)
     score = Score(
-        protocol=EvaluateConfig(),
+        protocol="short",
+        network="convnet",
+        seed=0,
+        held_out=False,
         data="cifar10",
         fingerprint="1" * 64,
         images=spec.images,
@@ -64,14 +60,16 @@ def random_bundle() -> hmnpack.Bundle:
     )
     manifest = Manifest(
         source=SourceFacts(
-            name="cifar10", fingerprint="0" * 64, train_images=50_000, held_out=0, skipped=0
+            name="cifar10", fingerprint="0" * 64, train_images=50_000, held_out=0, skipped={}
         ),
         classes=tuple(f"class {index}" for index in range(10)),
         normalisation=Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3),
         container=spec,
         ledger=spec.ledger(),
         budget=budget_of(50, 10, image),
-        config=paper(),
+        recipe="paper",
+        seed=SEED,
+        holdout=0.1,
         scores=(score,),
         margins=Margins(epochs=200, seeds=3, values=tuple(margins.tolist())),
         provenance=Provenance(

@@ -22,14 +22,13 @@ def save_bundle(path: Path) -> None:
     tensors = {row.name: torch.randn(row.shape, generator=generator) for row in spec.ledger().rows}
     manifest = Manifest(
         source=SourceFacts(
-            name="noise", fingerprint="0" * 64, train_images=50_000, held_out=0, skipped=0
+            name="noise", fingerprint="0" * 64, train_images=50_000, held_out=0, skipped={}
         ),
         classes=tuple(f"class {index}" for index in range(10)),
         normalisation=Normalisation(mean=(0.5,) * 3, std=(0.25,) * 3),
         container=spec,
         ledger=spec.ledger(),
         budget=budget_of(50, 10, image),
-        config=None,
         provenance=Provenance(
             hmnpack="0", torch="0", device="cpu", real_images_used_to_start=False
         ),

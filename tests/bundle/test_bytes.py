@@ -9,12 +9,16 @@ import torch
 from hmnpack.bundle import Bundle, data_sha256, inspect, read
 from hmnpack.bundle.faults import Corrupted, LedgerMismatch, NotFinite
 from hmnpack.container import container_of
+from hmnpack.container.budget import plan
 from hmnpack.errors import BadBundle
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import Normalisation, SourceFacts
+from hmnpack.schema.recipes import DataShape
+from hmnpack.settings import merged, recipe_of, settings_to_record
 
 # sha256 of the eight bytes of 0.5 and 1.0, and of the manifest with zeros in this one's place.
 DATA_SHA256 = "9612447463caefad31915f64e51022988711393baf3f6c81ed61c38a46e24351"
-MANIFEST_SHA256 = "bd8d3ce513e00a9224452a20fca4bea20c6c6986e6cf3722d5a82b5277e6034e"
+MANIFEST_SHA256 = "153de876e407163a623b3edd8353f6f9a296ba31cfe9a87ab0e4aaab860b211d"
 
 
 @pytest.fixture
@@ -30,18 +34,19 @@ def test_literal_bytes(tiny):
     data = tiny.to_bytes()
     text = (
         r'{"__metadata__":{"hmn":"{\"budget\":{\"bytes\":8,\"floats\":2,\"ipc\":1},'
-        r"\"classes\":[\"a\",\"\\\"é\"],\"config\":null,"
-        r"\"container\":{\"classes\":2,\"image\":{\"channels\":1,\"height\":1,\"width\":1},"
+        r"\"classes\":[\"a\",\"\\\"é\"],"
+        r"\"container\":{\"classes\":2,\"dtype\":\"F32\","
+        r"\"image\":{\"channels\":1,\"height\":1,\"width\":1},"
         r"\"instances\":1,\"kind\":\"images/1\"},"
         r"\"data_sha256\":\"DATA\",\"format_version\":1,"
-        r"\"ledger\":{\"rows\":[{\"bytes\":8,\"dtype\":\"F32\",\"elements\":2,"
+        r"\"ledger\":{\"rows\":[{\"bytes\":8,\"dtype\":\"F32\","
         r"\"name\":\"pixels\",\"role\":\"pixels\",\"shape\":[2,1,1,1]}]},"
         r"\"manifest_sha256\":\"SELF\","
         r"\"normalisation\":{\"mean\":[0.5],\"std\":[0.25]},"
-        r"\"provenance\":{\"device\":\"cpu\",\"hmnpack\":\"0.1.0\","
+        r"\"provenance\":{\"device\":\"cpu\",\"hmnpack\":\"0.1.0\",\"prunings\":[],"
         r"\"real_images_used_to_start\":false,\"torch\":\"2.8.0\"},\"scores\":[],"
         r"\"source\":{\"fingerprint\":\"ZEROS\",\"held_out\":1,\"name\":\"made up\","
-        r'\"skipped\":0,\"train_images\":10}}"},'
+        r'\"skipped\":{},\"train_images\":10}}"},'
         r'"pixels":{"dtype":"F32","shape":[2,1,1,1],"data_offsets":[0,8]}}'
     )
     text = text.replace("ZEROS", "0" * 64)
@@ -85,8 +90,62 @@ def test_half_as_many_bytes_hold_the_same_numbers_rounded(bundle_of, hmn, tmp_pa
     assert container_of(again.manifest.container, again.tensors).expand().dtype == torch.float32
 
 
-def test_a_file_of_binary32_says_nothing_of_a_type(hmn_bundle):
-    assert b"dtype" not in hmn_bundle.to_bytes().partition(b"container")[2].partition(b"ledger")[0]
+def test_what_is_not_known_is_not_written(hmn_bundle, bundle_of, hmn):
+    """One rule: what is null has no key, and nothing else is left out."""
+    text = hmn_bundle.to_bytes().decode("latin1")
+    for key in ("recipe", "seed", "holdout", "config", "margins", "labels", "size", "null"):
+        assert f'\\"{key}\\"' not in text
+    for key in ("scores", "prunings", "skipped", "extractor_channels"):
+        assert f'\\"{key}\\"' in text
+    assert b"extractor_channels" not in bundle_of(hmn(extractor_channels=None)).to_bytes()
+
+
+def test_everything_that_a_file_may_say_is_read_back(bundle_of, hmn, tmp_path):
+    facts = {
+        "source": {
+            "name": "x",
+            "fingerprint": "0" * 64,
+            "train_images": 9,
+            "held_out": 0,
+            "skipped": {"unreadable": 3, "too-small": 1},
+            "size": 32,
+            "test_split": {"part": 0.1, "seed": 0},
+        },
+        "recipe": "mine",
+        "seed": 3,
+        "holdout": 0.25,
+        "config": {"a": None, "b": [1, 2.5, {"c": "<é>"}], "d": {}},
+        "budget": {"bytes": 10_000},
+    }
+    bundle = bundle_of(hmn(), **facts)
+    bundle.save(tmp_path / "a.hmn")
+    again = inspect(tmp_path / "a.hmn")
+    assert again == bundle.manifest
+    assert again.config == facts["config"]
+    document = again.document()
+    assert {name: document[name] for name in facts} == facts
+
+
+def test_the_file_of_the_demo_is_small(bundle_of, hmn, image_shape):
+    """What `make demo` makes is 4,000 bytes at most: settings, ledger and all."""
+    image = image_shape(1, 8, 8)
+    spec = plan(1, 10, image, recipe_of("fast").container)
+    config = merged(recipe_of("fast"), {"pool.network.width": 32, "match.steps": 400})
+    shape = DataShape(name="digits", classes=10, image=image)
+    bundle = bundle_of(
+        spec,
+        classes=tuple("0123456789"),
+        source=SourceFacts(
+            name="digits", fingerprint="a" * 64, train_images=1352, held_out=130, skipped={}
+        ),
+        normalisation=Normalisation(mean=(0.30587097727404566,), std=(0.3763432660859791,)),
+        recipe=config.recipe,
+        seed=config.seed,
+        holdout=config.holdout,
+        config=settings_to_record(config, shape),
+    )
+    assert bundle.manifest.ledger.bytes == 774
+    assert len(bundle.to_bytes()) <= 3300
 
 
 def test_tensors_that_are_not_contiguous_are_written_by_their_values(hmn_bundle):

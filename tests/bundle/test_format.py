@@ -3,43 +3,118 @@
 import hashlib
 import json
 import math
+import re
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hmnpack.bundle import read
+from hmnpack.bundle import inspect, read
+from hmnpack.bundle.faults import UnknownContainer
 from hmnpack.container import container_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+SHIPPED = Path(__file__).parents[2] / "examples" / "bundles"
+
+BITS = {"F32": 32, "F16": 16, "I8": 8, **{f"I{bits}": bits for bits in range(2, 8)}}
+"""Sections 2 and 6.2: bits of a number, by its coding."""
+
+SAFE = {"F32": "<f4", "F16": "<f2", "I8": "i1"}
+
+REQUIRED = {
+    *("format_version", "manifest_sha256", "data_sha256", "source", "classes", "normalisation"),
+    *("container", "ledger", "budget", "scores", "provenance"),
+}
+OPTIONAL = {"recipe", "seed", "holdout", "config", "margins"}
+
+
+def canonical(document):
+    """Section 3.1."""
+    return json.dumps(
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def depth(value):
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(depth, inner), default=0) if isinstance(value, dict | list) else 0
 
 
 def read_file(data):
+    """Return (manifest, bytes of each tensor by name) of a whole file: sections 1 to 3."""
     (length,) = struct.unpack("<Q", data[:8])
     assert length <= 2**20
+    assert data[8:9] == b"{"
     header = json.loads(data[8 : 8 + length])
-    assert set(header["__metadata__"]) == {"hmn"}
-    text = header.pop("__metadata__")["hmn"]
-    manifest = json.loads(text)
-    assert manifest["format_version"] == 1
-    zeroed = text.replace(manifest["manifest_sha256"], "0" * 64).encode()
-    assert hashlib.sha256(zeroed).hexdigest() == manifest["manifest_sha256"]
     stored = data[8 + length :]
+    assert set(header["__metadata__"]) == {"hmn"}
+    manifest = manifest_of(header.pop("__metadata__")["hmn"])
     assert hashlib.sha256(stored).hexdigest() == manifest["data_sha256"]
-    tensors, end = {}, 0
+    assert 1 <= len(header) <= 256
+    parts, end = {}, 0
     for name in sorted(header):
         begin, stop = header[name]["data_offsets"]
-        assert begin == end
-        expected = manifest["container"].get("dtype", "F32")
-        if expected == "I8" and not name.startswith("memory"):
-            expected = "F16"
-        assert header[name]["dtype"] == expected
-        kind = {"F32": "<f4", "F16": "<f2", "I8": "i1"}[expected]
-        tensors[name] = np.frombuffer(stored[begin:stop], kind).reshape(header[name]["shape"])
-        end = stop
+        assert begin == end < stop
+        parts[name], end = stored[begin:stop], stop
     assert end == len(stored)
-    return manifest, tensors
+    same_tensors(manifest["ledger"]["rows"], header, parts)
+    within_budget(manifest)
+    return manifest, parts
+
+
+def manifest_of(text):
+    """Sections 3.1, 3.2 and 3.9."""
+    manifest = json.loads(text)
+    assert manifest["format_version"] == 1
+    assert canonical(manifest) == text
+    zeroed = text.replace(manifest["manifest_sha256"], "0" * 64).encode()
+    assert hashlib.sha256(zeroed).hexdigest() == manifest["manifest_sha256"]
+    assert set(manifest) >= REQUIRED
+    if "labels" in manifest:
+        raise NotImplementedError(f"labels of kind {manifest['labels']['kind']}")
+    assert set(manifest) <= REQUIRED | OPTIONAL
+    for part in (manifest, *manifest["provenance"]["prunings"], *manifest["scores"]):
+        if "config" in part:
+            assert isinstance(part["config"], dict)
+            assert len(canonical(part["config"]).encode()) <= 16_384
+            assert depth(part["config"]) <= 8
+    return manifest
+
+
+def same_tensors(rows, header, parts):
+    """Sections 3.5 and 6.2: what is stored is what the ledger says."""
+    assert len({row["name"] for row in rows}) == len(rows)
+    assert {row["name"] for row in rows} == set(header)
+    for row in rows:
+        entry, coding = header[row["name"]], row["dtype"]
+        assert len(parts[row["name"]]) == row["bytes"]
+        if coding in BITS:
+            assert row["bytes"] == math.ceil(math.prod(row["shape"]) * BITS[coding] / 8)
+            packed = BITS[coding] < 8
+            expected = ("U8", [row["bytes"]]) if packed else (coding, row["shape"])
+            assert (entry["dtype"], entry["shape"]) == expected
+
+
+def within_budget(manifest):
+    """Section 3.6."""
+    budget, rows = manifest["budget"], manifest["ledger"]["rows"]
+    image, container = manifest["container"]["image"], manifest["container"]
+    assert ("ipc" in budget) == ("floats" in budget)
+    if "ipc" in budget:
+        floats = container["classes"] * image["channels"] * image["height"] * image["width"]
+        assert budget["floats"] == budget["ipc"] * floats
+        assert budget["bytes"] == 4 * budget["floats"]
+        assert sum(math.prod(row["shape"]) for row in rows) <= budget["floats"]
+    assert sum(row["bytes"] for row in rows) <= budget["bytes"]
+
+
+def labels_of(container):
+    """Section 4.1."""
+    n = container["instances"]
+    counts = n if isinstance(n, list) else [n] * container["classes"]
+    assert len(counts) == container["classes"]
+    return [k for k, count in enumerate(counts) for _ in range(count)]
 
 
 ACTIVATIONS = {
@@ -70,25 +145,31 @@ def resize_axis(z, axis, length):
     return (1 - w) * z.take(a, axis) + w * z.take(b, axis)
 
 
-def labels_of(container):
-    n = container["instances"]
-    counts = n if isinstance(n, list) else [n] * container["classes"]
-    assert len(counts) == container["classes"]
-    return [k for k, count in enumerate(counts) for _ in range(count)]
+def values(manifest, parts):
+    """Section 4.2: the numbers of every tensor, each coded as the container says."""
+    coding, tensors = manifest["container"]["dtype"], {}
+    for row in manifest["ledger"]["rows"]:
+        halved = coding == "I8" and not row["name"].startswith("memory.")
+        assert row["dtype"] == ("F16" if halved else coding)
+        stored = np.frombuffer(parts[row["name"]], SAFE[row["dtype"]]).reshape(row["shape"])
+        tensors[row["name"]] = stored.astype(np.float64) / (128 if row["dtype"] == "I8" else 1)
+        assert np.isfinite(tensors[row["name"]]).all()
+    return tensors
 
 
-def decode(container, tensors):
-    tensors = {
-        name: tensor.astype(np.float64) / (128 if tensor.dtype == np.int8 else 1)
-        for name, tensor in tensors.items()
-    }
+def decode(manifest, parts):
+    """Sections 4.3, 4.4 and 6.1."""
+    container = manifest["container"]
+    assert re.fullmatch(r"[a-z][a-z0-9-]{0,39}/[1-9][0-9]{0,3}", container["kind"])
+    if container["kind"] not in ("hmn/1", "images/1") or container["dtype"] not in SAFE:
+        raise NotImplementedError(f"{container['kind']} in {container['dtype']}")
+    tensors = values(manifest, parts)
     if container["kind"] == "images/1":
         return np.clip(tensors["pixels"], 0, 1)
-    assert container["kind"] == "hmn/1"
     images = []
     for i, k in enumerate(labels_of(container)):
         f = tensors["memory.dataset"]
-        if container["extractor_channels"] is not None:
+        if "extractor_channels" in container:
             f = np.einsum("oc,cyx->oyx", tensors["extractor.weight"][k], f)
             f = f + tensors["extractor.bias"][k][:, None, None]
         z = np.concatenate([f, tensors["memory.class"][k], tensors["memory.instance"][i]])
@@ -106,23 +187,27 @@ def decode(container, tensors):
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("v1-*.hmn")), ids=lambda path: path.stem)
 def test_the_golden_bundles_decode_alike(path):
-    manifest, tensors = read_file(path.read_bytes())
+    manifest, parts = read_file(path.read_bytes())
     bundle = read(path)
     ours = container_of(bundle.manifest.container, bundle.tensors)
-    np.testing.assert_allclose(
-        decode(manifest["container"], tensors), ours.expand().numpy(), atol=1e-5, rtol=0
-    )
+    np.testing.assert_allclose(decode(manifest, parts), ours.expand().numpy(), atol=1e-5, rtol=0)
     assert ours.labels().tolist() == labels_of(manifest["container"])
     assert manifest["classes"] == list(bundle.manifest.classes)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.hmn")), ids=lambda path: path.stem)
+def test_the_shipped_bundles_keep_the_rules(path):
+    manifest, _ = read_file(path.read_bytes())
+    del manifest["manifest_sha256"]
+    assert manifest == inspect(path).document()
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation):
     spec = hmn(activation=activation, image=image_shape(3, 9, 21))
     bundle = bundle_of(spec)
-    manifest, tensors = read_file(bundle.to_bytes())
     ours = container_of(spec, bundle.tensors).expand().numpy()
-    np.testing.assert_allclose(decode(manifest["container"], tensors), ours, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -142,18 +227,58 @@ def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation):
 )
 def test_every_form_decodes_alike(bundle_of, hmn, changes):
     bundle = bundle_of(hmn(**changes))
-    manifest, tensors = read_file(bundle.to_bytes())
     ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
-    np.testing.assert_allclose(decode(manifest["container"], tensors), ours, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
+
+
+def test_a_budget_of_bytes_is_one(bundle_of, hmn):
+    spec = hmn(dtype="I8")
+    whole = bundle_of(spec, budget={"bytes": spec.ledger().bytes})
+    manifest, parts = read_file(whole.to_bytes())
+    assert manifest["budget"] == {"bytes": spec.ledger().bytes}
+    ours = container_of(spec, whole.tensors).expand().numpy()
+    np.testing.assert_allclose(decode(manifest, parts), ours, atol=1e-5, rtol=1e-5)
+
+
+def test_settings_are_any_object(bundle_of, hmn):
+    config = {"é": [None, True, 1, 1.0, -2.5e-7, "\n"], "": {"x": [[[[{}]]]]}}
+    manifest, _ = read_file(bundle_of(hmn(), config=config, recipe="mine").to_bytes())
+    assert manifest["config"] == config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "codes/1"},
+        {"kind": "images/1", "dtype": "I4"},
+        {"kind": "hmn/12", "pages": {"a": 1}},
+    ],
+)
+def test_an_unknown_container_keeps_the_rules_and_is_not_decoded(images_bundle, tmp_path, change):
+    """Both readers look into it, and neither decodes it."""
+    data = images_bundle.to_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    header, stored = json.loads(data[8 : 8 + length]), data[8 + length :]
+    document = json.loads(header["__metadata__"]["hmn"])
+    document["container"] |= change
+    document["manifest_sha256"] = "0" * 64
+    digest = hashlib.sha256(canonical(document).encode()).hexdigest()
+    header["__metadata__"]["hmn"] = canonical(document | {"manifest_sha256": digest})
+    text = json.dumps(header).encode()
+    path = tmp_path / "new.hmn"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + stored)
+    manifest, parts = read_file(path.read_bytes())
+    assert inspect(path, verify=True).document()["container"] == manifest["container"]
+    with pytest.raises(NotImplementedError):
+        decode(manifest, parts)
+    with pytest.raises(UnknownContainer, match="cannot decode"):
+        read(path)
 
 
 def test_canonical_json_is_what_the_page_says(hmn_bundle):
     data = hmn_bundle.to_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     text = json.loads(data[8 : 8 + length])["__metadata__"]["hmn"]
-    again = json.dumps(
-        json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    assert text == again
+    assert text == canonical(json.loads(text))
     assert data[8:].startswith(b'{"__metadata__":{"hmn":')
     assert length % 8 == 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmnpack.schema.manifest import class_name_fault, same_on_disk, storable_class_names
+from hmnpack.schema.class_names import class_name_fault, same_on_disk, storable_class_names
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1-hmn.hmn"
 

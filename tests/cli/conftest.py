@@ -17,7 +17,11 @@ NAMES = ("[bold]cat", "dog", "naïve")
 @pytest.fixture
 def bundle(bundle_of, hmn) -> Bundle:
     source = SourceFacts(
-        name="pets\x1b[2J", fingerprint="0" * 64, train_images=300, held_out=30, skipped=1
+        name="pets\x1b[2J",
+        fingerprint="0" * 64,
+        train_images=300,
+        held_out=30,
+        skipped={"unreadable": 1},
     )
     return bundle_of(hmn(classes=3), classes=NAMES, source=source)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ class TestPlan:
         image = ImageShape(channels=1, height=16, width=16)
         assert document["data"] == "pets [x]"
         assert document["budget"] == budget_of(10, 3, image).model_dump()
-        assert sum(row["elements"] for row in document["ledger"]["rows"]) <= 10 * 3 * 256
+        assert sum(prod(row["shape"]) for row in document["ledger"]["rows"]) <= 10 * 3 * 256
 
     @pytest.mark.parametrize("setting", ["match.objective=feature", "pool.network.depth=10"])
     def test_it_prices_no_run_that_compress_would_refuse(self, run, source, setting):
@@ -252,7 +253,7 @@ class TestEvaluate:
     @pytest.fixture
     def calls(self, monkeypatch, bundle):
         from hmnpack.evaluation import Evaluation
-        from hmnpack.schema.manifest import Score
+        from hmnpack.schema.score import Score
 
         seen = []
 
@@ -264,13 +265,16 @@ class TestEvaluate:
                 for name, mean in (("pets.hmn [x]", 50.0), ("random real", 25.25))
             )
             score = Score(
-                protocol=config,
+                protocol="short",
+                network=config.network.name,
+                seed=config.seed,
+                held_out=config.held_out,
                 data=data.name,
                 fingerprint=data.test.fingerprint,
                 images=9,
                 accuracies=(49.5, 50.0, 50.5),
             )
-            return Evaluation(rows=rows, score=score)
+            return Evaluation(rows=rows, score=score, config=config)
 
         monkeypatch.setattr("hmnpack.evaluation.evaluate", evaluate)
         return seen
@@ -411,7 +415,7 @@ class TestEvaluate:
         assert "the loss became nan" in done.stderr
         assert "convnet, tested on pets" in done.stdout
         (score,) = read(bundle_file).manifest.scores
-        assert score.protocol.network.name == "convnet"
+        assert score.network == "convnet"
         part = Result.model_validate_json(run(*given, "--json", "--save", "r.json").stdout)
         assert part.protocol.network.name == "convnet"
         assert not Path("r.json").exists()  # or the same command would be refused

@@ -2,8 +2,8 @@
 
 import json
 
-from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Manifest, Score
+from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.score import Score
 
 
 def test_it_shows_the_ledger_against_both_budgets(run, bundle, bundle_file):
@@ -38,7 +38,10 @@ def test_images_of_each_class_are_a_number_or_a_range(run, bundle_of, hmn, tmp_p
 def test_a_score_is_shown_with_its_sample_deviation(run, bundle_of, hmn, tmp_path):
     """Of 50 and 52: the mean 51, the deviation the root of 2."""
     score = Score(
-        protocol=EvaluateConfig(),
+        protocol="short",
+        network="convnet",
+        seed=0,
+        held_out=False,
         data="pets",
         fingerprint="0" * 64,
         images=9,
@@ -53,7 +56,10 @@ def test_a_score_is_shown_with_its_sample_deviation(run, bundle_of, hmn, tmp_pat
 
 def test_a_score_on_held_out_images_is_shown_as_one(run, bundle_of, hmn, tmp_path):
     score = Score(
-        protocol=EvaluateConfig(held_out=True),
+        protocol="short",
+        network="convnet",
+        seed=0,
+        held_out=True,
         data="pets",
         fingerprint="0" * 64,
         images=9,

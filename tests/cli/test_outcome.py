@@ -9,10 +9,10 @@ from hmnpack.cli.outcome import accuracy_table
 from hmnpack.cli.show import PIPE_WIDTH
 from hmnpack.evaluation import BUNDLE_ROW, BYTES_ROW, FLOATS_ROW, WHOLE_ROW, Evaluation
 from hmnpack.evaluation.result import result_of
-from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import Pruning, Score
+from hmnpack.schema.pruning import Pruning
 from hmnpack.schema.result import Result, Row
+from hmnpack.schema.score import Score
 from hmnpack.sources import Source, Split
 
 
@@ -34,14 +34,18 @@ FILES = row(BYTES_ROW, 40.0, jpeg_quality=30, held_out_images=4990)
 
 
 def evaluation(*rows, **protocol):
+    config = EvaluateConfig(**protocol)
     score = Score(
-        protocol=EvaluateConfig(**protocol),
+        protocol="short",
+        network=config.network.name,
+        seed=config.seed,
+        held_out=config.held_out,
         data="[red]pets",
         fingerprint="0" * 64,
         images=9,
         accuracies=(60.0,),
     )
-    return Evaluation(rows, score)
+    return Evaluation(rows, score, config)
 
 
 @pytest.fixture
@@ -129,16 +133,14 @@ def test_the_document_leaves_out_what_is_not_known(bundle, source):
 
 
 def test_held_out_images_that_chose_are_said_to(printed, hmn_bundle):
-    """By the beta that they chose when the bundle was pruned."""
+    """Held-out images that chose a beta have seen the bundle."""
     manifest, found = hmn_bundle.manifest, {"convnet": evaluation(BUNDLE, held_out=True)}
     text = printed(found, manifest=manifest)
     assert "tested on images held out of [red]pets" in text
     assert "too good" not in text
-    pruning = Pruning(
-        config=PruneConfig(strategy="double-end"), seed=0, instances=9, beta=0.5, held_out=5
-    )
-    provenance = manifest.provenance.model_copy(update={"prunings": (pruning,)})
-    chosen = manifest.model_copy(update={"provenance": provenance})
-    said = " ".join(printed(found, manifest=chosen).split())
-    assert "a little too good, as these images chose its beta" in said
-    assert "too good" not in printed({"convnet": evaluation(BUNDLE)}, manifest=chosen)
+    pruning = Pruning(strategy="double-end", seed=0, instances=9, beta=0.5, held_out=5)
+    made = manifest.provenance.model_copy(update={"prunings": (pruning,)})
+    pruned = manifest.model_copy(update={"provenance": made})
+    said = " ".join(printed(found, manifest=pruned).split())
+    assert "these images chose its beta" in said
+    assert "too good" not in printed({"convnet": evaluation(BUNDLE)}, manifest=pruned)

@@ -8,7 +8,6 @@ import torch
 from hmnpack.bundle import read
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.manifest import SourceFacts
-from hmnpack.schema.recipes import SMOKE
 from hmnpack.sources import Source
 from hmnpack.sources.types import split_of
 
@@ -42,11 +41,11 @@ def big(bundle_of, hmn, source, tmp_path):
         fingerprint=source.train.fingerprint,
         train_images=60,
         held_out=6,
-        skipped=0,
+        skipped={},
     )
     spec = hmn(classes=3, instances=70, dataset_channels=2, extractor_channels=None)
     path = tmp_path / "big.hmn"
-    bundle_of(spec, source=facts, config=SMOKE.model_dump()).save(path)
+    bundle_of(spec, source=facts, recipe="smoke", seed=0, holdout=0.1).save(path)
     return path
 
 
@@ -57,7 +56,7 @@ def test_with_a_beta_no_data_is_read(run, big, source, tmp_path):
     assert source.calls == []
     manifest = read(small).manifest
     (record,) = manifest.provenance.prunings
-    assert (record.beta, record.seed, record.config.seeds) == (0.25, 3, 2)
+    assert (record.beta, record.seed, record.config["seeds"]) == (0.25, 3, 2)
     assert f"{manifest.container.images:,} images in {manifest.ledger.floats:,}" in done.stdout
     assert "by double-end at beta 0.25" in done.stdout
     assert done.stderr == ""
@@ -96,7 +95,7 @@ def test_the_other_strategies_need_no_data(run, big, tmp_path, strategy):
     assert done.exit_code == 0, done.output
     manifest = read(small).manifest
     (record,) = manifest.provenance.prunings
-    assert (record.config.strategy, record.beta) == (strategy, None)
+    assert (record.strategy, record.beta) == (strategy, None)
     assert (manifest.margins is None) == (strategy in ("random", "none"))
 
 
@@ -143,7 +142,7 @@ def test_what_cannot_be_done_is_one_line(run, big, tmp_path, options, said):
 def test_other_data_are_bad_data(run, bundle_of, hmn, source, tmp_path):
     path = tmp_path / "other.hmn"
     spec = hmn(classes=3, instances=70, dataset_channels=2, extractor_channels=None)
-    bundle_of(spec, config=SMOKE.model_dump()).save(path)
+    bundle_of(spec, recipe="smoke", seed=0, holdout=0.1).save(path)
     done = run("prune", path, "--to-ipc", 1, "-o", tmp_path / "x", "--data", "pets", *QUICK)
     assert done.exit_code == 3
     assert "[pets] is not the data that the bundle was made from (made up" in done.stderr

@@ -207,3 +207,14 @@ def test_null_takes_a_value_back(tmp_path):
     assert (
         settings("container.instance_channels=null", file=path).container.instance_channels is None
     )
+
+
+class TestProtocol:
+    def test_it_is_named_by_its_option_alone(self, tmp_path):
+        file = tmp_path / "mine.toml"
+        file.write_text('protocol = "paper"\nrepeats = 2\n')
+        paper = EvaluateConfig(protocol="paper")
+        assert evaluate_config([], {}, paper, file) == EvaluateConfig(protocol="paper", repeats=2)
+        for given in (([], {}, EvaluateConfig(), file), (["protocol=paper"], {})):
+            with pytest.raises(BadSettings, match="name it by --protocol"):
+                evaluate_config(*given)

@@ -12,8 +12,8 @@ import hmnpack.evaluation.verification  # noqa: F401
 from hmnpack.bundle import inspect
 from hmnpack.evaluation import Evaluation
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import ControlScore, Score, Versions
 from hmnpack.schema.result import Row
+from hmnpack.schema.score import ControlScore, Score, Versions
 from hmnpack.sources import Source
 from hmnpack.sources.types import split_of
 
@@ -21,7 +21,15 @@ TEST = "7" * 64
 
 
 def score_of(*accuracies, **facts):
-    known = {"protocol": EvaluateConfig(), "data": "pets [x]", "fingerprint": TEST, "images": 9}
+    known = {
+        "protocol": "short",
+        "network": "convnet",
+        "seed": 0,
+        "held_out": False,
+        "data": "pets [x]",
+        "fingerprint": TEST,
+        "images": 9,
+    }
     return Score(**(known | facts), accuracies=accuracies)
 
 
@@ -67,7 +75,7 @@ def trained(monkeypatch):
             Row(name=name, images=9, accuracy_mean=mean, accuracy_std=0.5, networks=3)
             for name, mean in (("bundle", 50.0), ("random [real]", 25.25))
         )
-        return Evaluation(rows, score_of(*[50.0] * config.repeats, protocol=config))
+        return Evaluation(rows, score_of(*[50.0] * config.repeats, seed=config.seed), config)
 
     for module in ("evaluation", "evaluation.verification"):
         monkeypatch.setattr(f"hmnpack.{module}.evaluate", evaluate)
@@ -117,7 +125,7 @@ class TestVerify:
         assert f"{good}: score 1 holds" in done.stdout
 
     def test_the_options_reach_the_training(self, run, save, source, trained):
-        path = save("a.hmn", score_of(50.0, 50.0), score_of(60.0, 60.0, protocol=seeded(3)))
+        path = save("a.hmn", score_of(50.0, 50.0), score_of(60.0, 60.0, seed=3))
         options = ("--score", 1, "--networks", 4, "--seed", 8)
         done = run("verify", path, "--data", "pets", *options)
         assert done.exit_code == 0, done.output
@@ -208,7 +216,8 @@ class TestInspect:
         control = ControlScore(name="random [real]", images=9, mean=20.5, std=2.25, networks=3)
         versions = Versions(hmnpack="0.9", torch="2.9.1", torchvision="0.24", python="3.12")
         facts = {"versions": versions, "device": "cuda", "controls": (control,)}
-        return save("a.hmn", score_of(50.0), score_of(49.0, 51.0, **facts))
+        config = {"train": {"epochs": 20, "\x1b[2J": "[red]"}}
+        return save("a.hmn", score_of(50.0), score_of(49.0, 51.0, config=config, **facts))
 
     def test_scores_stand_beside_their_controls(self, run, path):
         shown = run("inspect", path).stdout
@@ -218,7 +227,9 @@ class TestInspect:
         assert "50.00 % +- 1.41 (2 networks, 9 images)" in second
         assert "random [real]" in second
         assert "20.50 % +- 2.25 (3 networks, 9 images)" in second
-        assert "width 128, depth 3; 300 epochs (1,000 steps at least)" in second
+        protocol = 'short, seed 0; but train.\\x1b[2J="[red]", train.epochs=20'
+        assert protocol in " ".join(second.split())
+        assert "\x1b" not in shown
         assert "hmnpack 0.9, torch 2.9.1, torchvision 0.24, Python 3.12, on cuda" in second
         assert TEST in second
 
@@ -227,4 +238,4 @@ class TestInspect:
         assert "versions" not in first
         assert second["controls"][0]["name"] == "random [real]"
         assert second["versions"]["torch"] == "2.9.1"
-        assert second["protocol"]["train"]["epochs"] == 300
+        assert (second["protocol"], second["config"]["train"]["epochs"]) == ("short", 20)

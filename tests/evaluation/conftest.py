@@ -56,14 +56,13 @@ def made_of(source, per_class=4):
     floats = per_class * 3 * source.image.elements
     manifest = Manifest(
         source=SourceFacts(
-            name="shades", fingerprint="0" * 64, train_images=60, held_out=0, skipped=0
+            name="shades", fingerprint="0" * 64, train_images=60, held_out=0, skipped={}
         ),
         classes=CLASSES,
         normalisation=Normalisation(mean=(0.4,) * 3, std=(0.2,) * 3),
         container=spec,
         ledger=spec.ledger(),
         budget=Budget(ipc=per_class, floats=floats, bytes=4 * floats),
-        config=None,
         provenance=Provenance(hmnpack="0", torch="0", device="cpu", real_images_used_to_start=True),
         data_sha256=data_sha256(tensors),
     )

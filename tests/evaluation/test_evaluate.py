@@ -17,6 +17,7 @@ from hmnpack.evaluation import (
     refuse_network,
 )
 from hmnpack.evaluation.bench import Bench, half_interval
+from hmnpack.evaluation.protocol import followed
 from hmnpack.runtime.progress import silent
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, NetworkConfig
 from hmnpack.schema.container import ImageShape
@@ -90,7 +91,7 @@ def test_the_score(found, source, config):
     assert found.score.data == "shades"
     assert found.score.fingerprint == source.test.fingerprint
     assert found.score.images == 12
-    assert found.score.protocol == config
+    assert found.config == config
 
 
 def test_the_quality_is_chosen_on_held_out_images_and_recorded(found, heard):
@@ -260,9 +261,12 @@ class TestSettings:
     def test_single_ones_over_a_config(self, source, shades_bundle, config, found):
         bundle = shades_bundle(source)
         short = {"train": {"epochs": 2}, "controls": False}
-        score = evaluate(bundle, source, config, settings=short, device="cpu").score
+        found = evaluate(bundle, source, config, settings=short, device="cpu")
         train = config.train.model_copy(update={"epochs": 2})
-        assert score.protocol == config.model_copy(update={"train": train, "controls": False})
+        assert found.config == config.model_copy(update={"train": train, "controls": False})
+        assert followed(found.score, 1, bundle.manifest) == found.config
+        with pytest.raises(BadSettings, match="a protocol is what settings start from"):
+            evaluate(bundle, source, settings={"protocol": "paper"})
         with pytest.raises(BadSettings, match=r"unknown setting 'epochs'; did you mean train.ep"):
             evaluate(bundle, source, settings={"epochs": 2})
 
@@ -295,24 +299,6 @@ def test_the_spec_is_of_the_source(source):
 
 
 class TestWhatIsStored:
-    OLD = EvaluateConfig(controls=True, jpeg_quality=75).model_dump(mode="json")
-
-    def test_an_old_protocol_is_read_and_written_as_it_was(self):
-        """Files that are there must come out of a rewrite with the same bytes."""
-        assert list(self.OLD) == [
-            *("network", "train", "repeats", "seed", "controls", "jpeg_quality", "min_steps")
-        ]
-        read = EvaluateConfig.model_validate(self.OLD)
-        assert read.control_rows == ("floats", "bytes")
-        assert read.model_dump(mode="json") == self.OLD
-
-    def test_a_new_protocol_says_no_more_than_an_old_one(self):
-        """So that readers of before take it."""
-        assert set(EvaluateConfig().model_dump()) <= set(self.OLD)
-        assert EvaluateConfig.model_validate_json(EvaluateConfig().model_dump_json()) == (
-            EvaluateConfig()
-        )
-
     def test_rows_are_kept(self):
         given = EvaluateConfig(rows=("count",))
         assert given.control_rows == ("count",)

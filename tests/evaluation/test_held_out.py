@@ -11,10 +11,7 @@ from hmnpack.evaluation import evaluate
 from hmnpack.evaluation.scores import record
 from hmnpack.evaluation.verification import verify
 from hmnpack.runtime.seeds import stream
-from hmnpack.settings import RECIPES
 from hmnpack.sources import SourceOptions, as_seen, hold_out
-
-SETTINGS = RECIPES["smoke"].model_copy(update={"holdout": 0.25, "seed": 5})
 
 
 @pytest.fixture
@@ -24,7 +21,7 @@ def bundle(source, shades_bundle):
     facts = made.manifest.source.model_copy(
         update={"fingerprint": source.train.fingerprint, "held_out": 15}
     )
-    changes = {"source": facts, "config": SETTINGS}
+    changes = {"source": facts, "recipe": "smoke", "seed": 5, "holdout": 0.25}
     return replace(made, manifest=made.manifest.model_copy(update=changes))
 
 
@@ -93,7 +90,7 @@ def test_a_score_says_so_and_is_verified_so(source, bundle, config, tmp_path):
     record(path, bundle, held_out, device="cpu")
     tested = evaluate(bundle, source, alone, device="cpu")
     manifest = record(path, bundle, tested, device="cpu")
-    assert [score.protocol.held_out for score in manifest.scores] == [True, False]
+    assert [score.held_out for score in manifest.scores] == [True, False]
     assert manifest.scores[0].fingerprint == as_seen(bundle.manifest, source).test.fingerprint
     for number, test_images in ((1, 15), (2, 30)):
         again = verify(path, source, score=number, device="cpu").repetition
@@ -103,15 +100,9 @@ def test_a_score_says_so_and_is_verified_so(source, bundle, config, tmp_path):
     assert verify(path, replace(source, test=None), device="cpu").repetition.number == 1
 
 
-def test_a_document_without_it_is_as_it_was(config):
-    assert "held_out" not in config.model_dump_json()
-    assert '"held_out":true' in config.model_copy(update={"held_out": True}).model_dump_json()
-
-
 def test_nothing_was_held_out(source, bundle, judged):
     facts = bundle.manifest.source.model_copy(update={"held_out": 0})
-    none = SETTINGS.model_copy(update={"holdout": 0.0})
-    manifest = bundle.manifest.model_copy(update={"source": facts, "config": none})
+    manifest = bundle.manifest.model_copy(update={"source": facts, "holdout": 0.0})
     with pytest.raises(BadData, match=r"made from all of train.*condense with a holdout"):
         evaluate(replace(bundle, manifest=manifest), source, judged, device="cpu")
 

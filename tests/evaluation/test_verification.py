@@ -26,6 +26,15 @@ PROTOCOL = EvaluateConfig(
 )
 
 
+CHANGES = {
+    "network": {"width": 4, "depth": 2},
+    "train": {"epochs": 2, "batch": 2, "weight_decay": 0.0005, "augment": ["flip", "crop"]},
+    "min_steps": 0,
+    "controls": False,
+}
+"""What it differs in from protocol `short`, as a score says it."""
+
+
 class TestCriterion:
     def test_by_hand(self):
         """Squares 2 + 8 over 3 degrees of freedom; t from a table is 5.841; 1/2 + 1/3 = 5/6."""
@@ -74,9 +83,18 @@ class TestCriterion:
 
 
 def given(accuracies, **changes):
-    from hmnpack.schema.manifest import Score
+    from hmnpack.schema.score import Score
 
-    facts = {"protocol": PROTOCOL, "data": "shades", "fingerprint": "b" * 64, "images": 4}
+    facts = {
+        "protocol": "short",
+        "config": CHANGES,
+        "network": "convnet",
+        "seed": 0,
+        "held_out": False,
+        "data": "shades",
+        "fingerprint": "b" * 64,
+        "images": 4,
+    }
     return Score(**(facts | {"accuracies": tuple(accuracies)} | changes))
 
 
@@ -143,7 +161,7 @@ def trained(monkeypatch):
         from hmnpack.evaluation import Evaluation
 
         seen.append(config)
-        return Evaluation(rows=(), score=given((50.0,) * config.repeats))
+        return Evaluation(rows=(), score=given((50.0,) * config.repeats), config=config)
 
     monkeypatch.setattr("hmnpack.evaluation.verification.evaluate", stand_in)
     return seen
@@ -157,8 +175,7 @@ def test_a_score_that_does_not_hold(save, source, trained):
 
 
 def test_the_protocol_is_the_recorded_one_without_controls(save, source, trained):
-    controls = PROTOCOL.model_copy(update={"controls": True})
-    path = save(given((50.0, 50.0), protocol=controls))
+    path = save(given((50.0, 50.0), config=CHANGES | {"controls": True}))
     assert verify(path, source).holds
     verify(path, source, networks=5, seed=9)
     assert trained == [PROTOCOL, PROTOCOL.model_copy(update={"repeats": 5, "seed": 9})]
@@ -197,5 +214,23 @@ def test_three_networks_do_not_tell(save, source, trained, recorded):
         with pytest.raises(BadSettings, match=rf"is of {recorded} .*--networks {enough}\)"):
             verify(path, source, networks=enough - 1)
     assert verify(path, source, networks=enough).holds
-    with pytest.raises(BadSettings, match="repeats 0"):
+    with pytest.raises(BadSettings, match="repeats = 0"):
         verify(path, source, networks=0)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"config": {"train": {"foo": 1}}}, "unknown setting 'train.foo'"),
+        ({"config": {"train": {"epochs": "many"}}}, "setting train.epochs = 'many': .*integer"),
+        ({"config": {"train": 5}}, "unknown setting 'train'"),
+        ({"protocol": "long"}, "unknown protocol 'long'"),
+    ],
+)
+def test_a_protocol_that_is_not_known_is_refused_in_one_line(save, source, trained, facts, why):
+    path = save(given((50.0, 50.0)), given((50.0, 50.0), **facts))
+    cannot = r"s\.hmn: this version of hmnpack cannot follow the protocol of score 2"
+    with pytest.raises(BadSettings, match=rf"{cannot} \({why}[^;]*\)$"):
+        verify(path, source)
+    assert trained == []
+    assert verify(path).holds  # nothing of it is needed to read the file

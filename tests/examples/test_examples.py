@@ -174,7 +174,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     assert result.controls == found.rows[1:]
     assert result.figures["protocol"] == "short"
     assert result.accuracies == found.score.accuracies
-    assert result.protocol == found.score.protocol
+    assert result.protocol == found.config
     spent = json.loads((shipped / "p1-fast.json").read_text())["figures"]
     minutes = spent["processor_minutes_pool"] + spent["processor_minutes_after_pool"]
     assert result.figures["processor_minutes_packing"] == round(minutes, 1)
@@ -529,7 +529,7 @@ def test_a_file_is_looked_at_through_other_eyes(tmp_path, monkeypatch):
     monkeypatch.setenv("HMNPACK_CACHE", str(tmp_path / "cache"))
     smoke, told, losses = RECIPES["smoke"], [], []
     # A step so small that the file is what its one loss was taken of.
-    few = {"steps": 1, "lr": 1e-9, "classification": 0.0, "parts": 2, "views": 1}
+    few = {"steps": 1, "lr": 1e-9, "classification": 0.0, "part_images": 9, "views": 1}
     config = smoke.model_copy(update={"match": smoke.match.model_copy(update=few)})
 
     def hear(stage, done, total, **facts):

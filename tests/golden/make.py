@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 
 from hmnpack.bundle import read
-from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.container import ImageShape
-from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import BetaScore, Margins, Provenance, Pruning, Score
-from hmnpack.schema.recipes import SMOKE
+from hmnpack.schema.manifest import Provenance
+from hmnpack.schema.pruning import BetaScore, Margins, Pruning
+from hmnpack.schema.score import Score
 
 HERE = Path(__file__).parent
 
@@ -31,7 +30,11 @@ def main() -> None:
     """Write the bundles, and what the NumPy reader of tests/bundle/test_format.py decodes."""
     made, reader = sibling("conftest.py"), sibling("bundle/test_format.py")
     score = Score(
-        protocol=EvaluateConfig(),
+        protocol="short",
+        network="convnet",
+        seed=0,
+        held_out=False,
+        config={"jpeg_quality": 75},
         data="made up",
         fingerprint="1" * 64,
         images=6,
@@ -39,14 +42,17 @@ def main() -> None:
     )
     facts = {
         "classes": ('<b>"Ä & [red]', "日本語"),
-        "config": SMOKE.model_dump(),
+        "recipe": "smoke",
+        "seed": 0,
+        "holdout": 0.1,
         "scores": (score.model_dump(),),
     }
     spec = made.hmn_spec(
         image=ImageShape(channels=3, height=12, width=20), dataset_channels=2, instance_channels=2
     )
     pruning = Pruning(
-        config=PruneConfig(strategy="double-end", betas=(0.0, 0.5)),
+        strategy="double-end",
+        config={"betas": [0.0, 0.5]},
         seed=7,
         instances=5,
         beta=0.5,
@@ -72,20 +78,20 @@ def main() -> None:
         "provenance": pruned["provenance"].model_copy(update={"prunings": (unlike,)}),
     }
     bundles = {
-        "v1-hmn": made.make_bundle(spec, seed=1, **facts),
-        "v1-half": made.make_bundle(spec.model_copy(update={"dtype": "F16"}), seed=3),
-        "v1-eight": made.make_bundle(spec.model_copy(update={"dtype": "I8"}), seed=4),
-        "v1-images": made.make_bundle(made.images_spec(), seed=1),
-        "v1-pruned": made.make_bundle(made.images_spec(), seed=2, **pruned),
-        "v1-unequal": made.make_bundle(made.hmn_spec(instances=(1, 4)), seed=5, **unequal),
+        "v1-hmn": made.make_bundle(spec, draw_seed=1, **facts),
+        "v1-half": made.make_bundle(spec.model_copy(update={"dtype": "F16"}), draw_seed=3),
+        "v1-eight": made.make_bundle(spec.model_copy(update={"dtype": "I8"}), draw_seed=4),
+        "v1-images": made.make_bundle(made.images_spec(), draw_seed=1),
+        "v1-pruned": made.make_bundle(made.images_spec(), draw_seed=2, **pruned),
+        "v1-unequal": made.make_bundle(made.hmn_spec(instances=(1, 4)), draw_seed=5, **unequal),
     }
     for name, bundle in bundles.items():
         path = HERE / f"{name}.hmn"
         if path.exists():
             continue
         bundle.save(path)
-        manifest, tensors = reader.read_file(path.read_bytes())
-        images = reader.decode(manifest["container"], tensors).round(6).tolist()
+        manifest, parts = reader.read_file(path.read_bytes())
+        images = reader.decode(manifest, parts).round(6).tolist()
         (HERE / f"{name}.json").write_text(json.dumps(images) + "\n")
         sys.stdout.write(f"{path.name} {read(path).manifest.data_sha256}\n")
 

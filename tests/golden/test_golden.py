@@ -24,9 +24,11 @@ def test_is_read_to_the_same_images(path):
 def test_settings_and_scores_are_read(golden):
     manifest = inspect(golden / "v1-hmn.hmn")
     assert manifest.classes == ('<b>"Ä & [red]', "日本語")
-    assert manifest.config.recipe == "smoke"
+    assert (manifest.recipe, manifest.seed, manifest.holdout) == ("smoke", 0, 0.1)
+    assert manifest.config is None
     assert manifest.scores[0].accuracies == (50.0, 51.5, 49.25)
-    assert manifest.scores[0].protocol.train.epochs == 300
+    assert manifest.scores[0].protocol == "short"
+    assert manifest.scores[0].config == {"jpeg_quality": 75}
 
 
 def test_margins_and_prunings_are_read(golden):
@@ -34,13 +36,14 @@ def test_margins_and_prunings_are_read(golden):
     assert manifest.margins.values == (9000, -10000, 10000, 0)
     assert manifest.margins.areas == (180.0, -200.0, 200.0, 0.0)
     (pruning,) = manifest.provenance.prunings
-    assert (pruning.config.strategy, pruning.beta, pruning.instances) == ("double-end", 0.5, 5)
+    assert (pruning.strategy, pruning.beta, pruning.instances) == ("double-end", 0.5, 5)
+    assert pruning.config == {"betas": [0.0, 0.5]}
     assert [score.accuracies for score in pruning.scores] == [(60.0,), (61.5,)]
 
 
 def test_is_written_to_the_same_bytes(golden):
-    path = golden / "v1-images.hmn"
-    assert read(path).to_bytes() == path.read_bytes()
+    for path in FILES:
+        assert read(path).to_bytes() == path.read_bytes()
 
 
 @pytest.fixture

@@ -12,18 +12,9 @@ from hmnpack.page import Evidence, page_of
 from hmnpack.page.choice import by_class, by_margin
 from hmnpack.page.events import log_of
 from hmnpack.page.gallery import Gallery, Wall
-from hmnpack.schema.config import PruneConfig
-from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.manifest import (
-    BetaScore,
-    ControlScore,
-    Margins,
-    Provenance,
-    Pruning,
-    Score,
-    Versions,
-)
-from hmnpack.schema.recipes import SMOKE
+from hmnpack.schema.manifest import Provenance
+from hmnpack.schema.pruning import BetaScore, Margins, Pruning
+from hmnpack.schema.score import ControlScore, Score, Versions
 
 DOT = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
@@ -159,7 +150,8 @@ def full_facts():
         BetaScore(beta=1.0, accuracies=(58.0, 59.0)),
     )
     pruning = Pruning(
-        config=PruneConfig(strategy="double-end", betas=(0.0, 0.5, 1.0)),
+        strategy="double-end",
+        config={"betas": [0.0, 0.5, 1.0]},
         seed=7,
         instances=6,
         beta=0.5,
@@ -170,7 +162,10 @@ def full_facts():
         name="random real, same floats", images=2, mean=20.0, std=3.0, networks=3
     )
     score = Score(
-        protocol=EvaluateConfig(),
+        protocol="short",
+        network="convnet",
+        seed=0,
+        held_out=False,
         data="made up",
         fingerprint="1" * 64,
         images=8,
@@ -180,7 +175,9 @@ def full_facts():
         controls=(control,),
     )
     return {
-        "config": SMOKE.model_dump(),
+        "recipe": "smoke",
+        "seed": 0,
+        "holdout": 0.1,
         "margins": Margins(
             epochs=100, seeds=3, values=(9000, -5000, 10000, 0, 100, 200, -300, 400)
         ),

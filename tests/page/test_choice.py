@@ -4,7 +4,7 @@ import pytest
 
 from hmnpack.page.choice import END_PIXELS, PIXELS, by_class, by_margin
 from hmnpack.page.decoding import gallery_of
-from hmnpack.schema.manifest import Margins
+from hmnpack.schema.pruning import Margins
 
 
 @pytest.fixture

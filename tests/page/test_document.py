@@ -36,11 +36,16 @@ def hostile(bundle_of, images, full_facts):
         fingerprint="0" * 64,
         train_images=10,
         held_out=1,
-        skipped=1,
+        skipped={"unreadable": 1},
     )
     score = dict(full_facts["scores"][0], data="</h3><script>", device='"><script>')
     score["controls"] = [dict(score["controls"][0], name="<script>control</script>")]
-    facts = {"source": source, "scores": (score,), "config": full_facts["config"]}
+    facts = {
+        "source": source,
+        "scores": (score,),
+        "recipe": "<script>recipe",
+        "config": {"<b>": {"\x1b[2J": "</table>"}},
+    }
     return bundle_of(spec, classes=HOSTILE, **facts).manifest
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from hmnpack.page.gallery import Gallery
 from hmnpack.page.margins import BINS, bins_of, margins_part
-from hmnpack.schema.manifest import MARGIN_UNITS
+from hmnpack.schema.pruning import MARGIN_UNITS
 
 
 def test_every_image_is_in_one_bin():

@@ -3,8 +3,7 @@
 import pytest
 
 from hmnpack.page.pruning import STRATEGIES, pruning_part
-from hmnpack.schema.config import PruneConfig
-from hmnpack.schema.manifest import Pruning
+from hmnpack.schema.pruning import Pruning
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -52,14 +51,10 @@ def test_it_is_told_what_beta_was_chosen_by(body):
 
 
 def test_a_beta_that_was_asked_for_and_a_strategy_without_one(full_bundle, parsed):
-    asked = Pruning(
-        config=PruneConfig(strategy="double-end"), seed=0, instances=9, beta=0.25, held_out=0
-    )
-    drawn = Pruning(
-        config=PruneConfig(strategy="random"), seed=0, instances=6, beta=None, held_out=0
-    )
+    asked = Pruning(strategy="double-end", seed=0, instances=9, beta=0.25, held_out=0)
+    drawn = Pruning(strategy="random", seed=0, instances=6, held_out=0)
     body = parsed(pruning_part(with_prunings(full_bundle, asked, drawn)).body)
-    first, second = (p.text.replace(SPACE, " ") for p in body.all("p"))
+    first, _, second, _ = (p.text.replace(SPACE, " ") for p in body.all("p"))
     assert "6 of 9 images" in first
     assert "is 0.25, as it was asked for" in first
     assert "4 of 6 images" in second
@@ -69,12 +64,16 @@ def test_a_beta_that_was_asked_for_and_a_strategy_without_one(full_bundle, parse
 
 
 def test_unequal_counts_are_ranges(bundle_of, images, parsed):
-    made = Pruning(
-        config=PruneConfig(strategy="random"), seed=0, instances=(9, 4), beta=None, held_out=0
-    )
+    made = Pruning(strategy="random", seed=0, instances=(9, 4), held_out=0)
     bundle = with_prunings(bundle_of(images(instances=(1, 3))), made)
     said = parsed(pruning_part(bundle).body).one("p").text.replace(SPACE, " ")
     assert said.startswith("1 to 3 of 4 to 9 images a class were kept")
+
+
+def test_a_strategy_of_a_newer_version_is_named(full_bundle, parsed):
+    newer = Pruning(strategy="<i>", seed=0, instances=9, held_out=0)
+    body = parsed(pruning_part(with_prunings(full_bundle, newer)).body)
+    assert "the others were dropped by strategy <i>." in body.one("p", class_=None).text
 
 
 def test_every_strategy_is_explained():

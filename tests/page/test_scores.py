@@ -4,6 +4,7 @@ import pytest
 
 from hmnpack.page.paper import is_jpeg_copy, paper_score
 from hmnpack.page.scores import Line, headline, scores_part
+from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import SourceFacts
 from hmnpack.schema.presets import PRESETS
 from hmnpack.schema.result import DataFacts, Machine, Result, Row
@@ -24,7 +25,9 @@ def manifest_of(full_bundle):
 
     def make(name, preset, ipc=None):
         manifest = full_bundle.manifest
-        source = SourceFacts(name=name, fingerprint="0" * 64, train_images=9, held_out=0, skipped=0)
+        source = SourceFacts(
+            name=name, fingerprint="0" * 64, train_images=9, held_out=0, skipped={}
+        )
         spec = manifest.container.model_copy(
             update={"classes": preset.classes, "image": preset.image}
         )
@@ -143,7 +146,7 @@ def test_a_result_file_is_a_score_too(full_bundle, result, parsed):
 def test_a_result_that_is_recorded_in_the_file_stands_once(full_bundle, result, parsed):
     manifest = full_bundle.manifest
     score = manifest.scores[0]
-    changes = {"protocol": score.protocol, "accuracies": score.accuracies}
+    changes = {"protocol": EvaluateConfig(), "accuracies": score.accuracies}
     same = result.model_copy(update=changes)
     assert len(list(parsed(scores_part(manifest, same).body).all("h3"))) == 1
     other = same.model_copy(update={"accuracies": (1.0,)})
@@ -161,10 +164,7 @@ def test_without_a_score_it_says_so(manifest_of, images_bundle, parsed):
 
 def test_the_papers_figures_are_for_the_test_split_alone(manifest_of, parsed):
     manifest = manifest_of("cifar10", PRESETS[3])
-    held_out = [
-        score.model_copy(update={"protocol": score.protocol.model_copy(update={"held_out": True})})
-        for score in manifest.scores
-    ]
+    held_out = [score.model_copy(update={"held_out": True}) for score in manifest.scores]
     assert held_out
     body = parsed(scores_part(manifest.model_copy(update={"scores": tuple(held_out)}), None).body)
     assert "paper" not in body.text
@@ -176,8 +176,7 @@ def test_the_papers_figures_are_for_the_test_split_alone(manifest_of, parsed):
 
 def test_a_score_on_held_out_images_is_not_called_one_on_the_test_split(full_bundle, parsed):
     score = full_bundle.manifest.scores[0]
-    protocol = score.protocol.model_copy(update={"held_out": True})
-    held_out = score.model_copy(update={"protocol": protocol})
+    held_out = score.model_copy(update={"held_out": True})
     manifest = full_bundle.manifest.model_copy(update={"scores": (held_out,)})
     body = parsed(scores_part(manifest, None).body)
     assert f", tested on images held out of {score.data}" in body.one("h3").text

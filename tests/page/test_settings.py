@@ -1,37 +1,46 @@
-"""Settings: every one of them, with its meaning."""
+"""Settings: as they stand in the file, whatever they are."""
 
-from pydantic import BaseModel
+from hmnpack.page.settings import settings, written
 
-from hmnpack.page.settings import leaves, settings, written
-from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.recipes import SMOKE
+NONE = "nothing differs"
 
 
-def count(model):
-    values = [getattr(model, name) for name in type(model).model_fields]
-    return sum(count(value) if isinstance(value, BaseModel) else 1 for value in values)
+def rows(body):
+    return [(row.one("th").text, row.one("td").text) for row in body.one("tbody").all("tr")]
 
 
-def test_every_setting_is_there_once():
-    found = list(leaves(SMOKE))
-    assert len(found) == len({path for path, _, _ in found}) == count(SMOKE)
-    assert all(meaning for _, _, meaning in found)
-    values = {path: value for path, value, _ in found}
-    assert values["match.steps"] == str(SMOKE.match.steps)
-    assert values["pool.network.name"] == "convnet"
-    assert values["container.dtype"] == "F32"
+def test_every_setting_is_there_once(parsed):
+    config = {"match": {"steps": 400, "augment": ["flip", "crop"]}, "beta": None}
+    body = parsed(settings("Changed", config, NONE))
+    assert rows(body) == [
+        ("match.steps", "400"),
+        ("match.augment", "flip, crop"),
+        ("beta", "null"),
+    ]
+    assert "3\N{NO-BREAK SPACE}settings" in body.one("summary").text
+    assert NONE not in body.text
+
+
+def test_without_any_it_says_so(parsed):
+    for config in (None, {}):
+        body = parsed(settings("Changed", config, NONE))
+        assert body.text == NONE
+        assert not list(body.all("table"))
+
+
+def test_settings_of_nobody_knows_what_are_text(parsed):
+    config = {"<script>": {"\x1b[2J": '"><img src=x>', "deep": [[1, {"a": "<b>"}]]}}
+    body = parsed(settings("Changed", config, NONE))
+    assert rows(body) == [
+        ("<script>.\\x1b[2J", '"><img src=x>'),
+        ("<script>.deep", '1, {"a": "<b>"}'),
+    ]
+    assert {node.name for node in body.all()}.isdisjoint({"script", "img", "b"})
 
 
 def test_values_are_written_as_they_are_typed():
     assert written(None) == "null"
     assert written(True) == "true"
     assert written(1e-6) == "1e-06"
-    assert written(("flip", "crop")) == "flip, crop"
-    assert written(()) == "()"
-
-
-def test_words_between_backquotes_are_code(parsed):
-    body = parsed(settings("Protocol", EvaluateConfig()))
-    row = next(row for row in body.one("tbody").all("tr") if "network.name" in row.text)
-    assert "convnet" in [node.text for node in row.one("small").all("code")]
-    assert "`" not in body.text
+    assert written(["flip", "crop"]) == "flip, crop"
+    assert written([]) == "()"

@@ -10,7 +10,6 @@ from hmnpack.pruning import LabelledImages
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, PruneConfig, TrainConfig
 from hmnpack.schema.manifest import Normalisation, SourceFacts
-from hmnpack.schema.recipes import SMOKE
 from hmnpack.sources import Source
 from hmnpack.sources.types import split_of
 
@@ -80,10 +79,10 @@ def big(bundle_of, hmn, source):
         fingerprint=source.train.fingerprint,
         train_images=60,
         held_out=6,
-        skipped=0,
+        skipped={},
     )
     spec = hmn(classes=3, instances=80, dataset_channels=2, extractor_channels=None)
-    return bundle_of(spec, source=facts, config=SMOKE.model_dump())
+    return bundle_of(spec, source=facts, recipe="smoke", seed=0, holdout=0.1)
 
 
 @pytest.fixture

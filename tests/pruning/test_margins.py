@@ -12,7 +12,7 @@ from hmnpack.networks import build_network
 from hmnpack.pruning import Trainings, margin_of, margins_of, ranks
 from hmnpack.pruning.shrink import stored_margins
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.manifest import listed_bytes
+from hmnpack.schema.class_names import listed_bytes
 
 
 def test_a_margin_by_hand():

@@ -20,9 +20,9 @@ from hmnpack.pruning import (
 )
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import PruneConfig
-from hmnpack.schema.manifest import Margins, SourceFacts
-from hmnpack.schema.recipes import SMOKE
-from hmnpack.settings import recipe_of
+from hmnpack.schema.manifest import SourceFacts
+from hmnpack.schema.pruning import Margins
+from hmnpack.settings import merged, recipe_of
 from hmnpack.sources import (
     SourceOptions,
     hold_out,
@@ -63,9 +63,11 @@ def test_it_says_how_it_was_chosen(small, changed, tmp_path):
     manifest = inspect(tmp_path / "small.hmn", verify=True)
     assert manifest == read(tmp_path / "small.hmn").manifest == small.manifest
     (record,) = manifest.provenance.prunings
-    assert (record.config, record.seed, record.beta) == (changed(beta=0.25), 4, 0.25)
+    assert (record.strategy, record.seed, record.beta) == ("double-end", 4, 0.25)
+    usual = PruneConfig(strategy="double-end", beta=0.25)
+    assert merged(usual, record.config) == changed(beta=0.25)
     assert (record.instances, record.held_out, record.scores) == (80, 0, ())
-    assert manifest.config == SMOKE
+    assert (manifest.recipe, manifest.seed, manifest.holdout) == ("smoke", 0, 0.1)
     assert (manifest.margins.epochs, manifest.margins.seeds) == (3, 2)
 
 
@@ -133,13 +135,16 @@ def test_pruned_again_it_remembers_both_and_keeps_the_margins_that_it_has(
     assert twice.manifest.margins.values == (0, 1, 2, 3, 7, 8, 9, 10)
     records = thrice.manifest.provenance.prunings
     assert [record.instances for record in records] == [7, 4]
-    assert [record.config.strategy for record in records] == ["none", "random"]
+    assert [record.strategy for record in records] == ["none", "random"]
     assert thrice.manifest.margins.values == tuple(rows_of(thrice, big).tolist())
 
 
 def test_evaluations_of_other_images_are_left_out(bundle_of, images, changed):
     score = {
-        "protocol": {},
+        "protocol": "short",
+        "network": "convnet",
+        "seed": 0,
+        "held_out": False,
         "data": "x",
         "fingerprint": "1" * 64,
         "images": 8,
@@ -150,31 +155,21 @@ def test_evaluations_of_other_images_are_left_out(bundle_of, images, changed):
     assert pruned(big, 1, changed(strategy="none"), seed=0, device=CPU).manifest.scores == ()
 
 
-def test_without_margins_and_prunings_a_manifest_is_as_it_was(images_bundle):
-    data = images_bundle.to_bytes()
-    assert b"margins" not in data
-    assert b"prunings" not in data
-    document = images_bundle.manifest.model_dump()
-    assert "margins" not in document
-    assert "prunings" not in document["provenance"]
-
-
 def test_flips_are_left_out_for_digits(bundle_of, images):
-    facts = SourceFacts(name="digits", fingerprint="0" * 64, train_images=9, held_out=1, skipped=0)
+    facts = SourceFacts(name="digits", fingerprint="0" * 64, train_images=9, held_out=1, skipped={})
     big = bundle_of(images(instances=3), source=facts)
     config = PruneConfig(strategy="none")
     assert "flip" in config.train.augment
     small = pruned(big, 1, config, seed=0, device=CPU)
     used = small.manifest.provenance.prunings[0].config
-    assert "flip" not in used.train.augment
-    assert "crop" in used.train.augment
+    assert "flip" not in used["train"]["augment"]
+    assert "crop" in used["train"]["augment"]
 
 
 def test_single_settings_over_a_strategy(big):
     config = PruneConfig(strategy="none")
     small = prune(big, 1, config, settings={"margin_epochs": 3}, seed=0, device="cpu")
-    used = small.manifest.provenance.prunings[0].config
-    assert used == config.model_copy(update={"margin_epochs": 3})
+    assert small.manifest.provenance.prunings[0].config == {"margin_epochs": 3}
 
 
 def test_beta_is_chosen_on_what_condensing_never_saw(big, source, changed):
@@ -192,8 +187,8 @@ def test_beta_is_chosen_on_what_condensing_never_saw(big, source, changed):
 def test_it_is_the_part_that_compress_holds_out(monkeypatch, tmp_path, source):
     seen = []
 
-    def tracked(train, config):
-        seen.append(seen_and_held_out(train, config))
+    def tracked(train, holdout, seed):
+        seen.append(seen_and_held_out(train, holdout, seed))
         return seen[-1]
 
     monkeypatch.setattr("hmnpack.condensing.run.seen_and_held_out", tracked)
@@ -231,7 +226,7 @@ def test_no_network_at_once_is_refused_before_any_work(big, config):
 def test_other_data_and_bundles_that_do_not_tell_are_refused(big, source, other_source, config):
     with pytest.raises(BadData, match=r"not the data that the bundle was made from .*fingerprint"):
         prune(big, 1, config, data=other_source, device="cpu")
-    by_hand = big.manifest.model_copy(update={"config": None})
+    by_hand = big.manifest.model_copy(update={"holdout": None})
     with pytest.raises(BadData, match="does not tell which images were held out"):
         prune(Bundle(by_hand, big.tensors), 1, config, data=source, device="cpu")
 

@@ -1,0 +1,67 @@
+"""A protocol in a score: by its name and what differs, and followed again to the same settings."""
+
+import pytest
+
+from hmnpack.errors import BadSettings
+from hmnpack.evaluation.protocol import followed, recorded
+from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.protocols import protocol_of
+from hmnpack.schema.score import Score
+from hmnpack.settings import merged
+
+
+@pytest.fixture
+def manifest(images_bundle):
+    return images_bundle.manifest
+
+
+def score_of(config, manifest):
+    name, changes = recorded(config, manifest)
+    return Score(
+        protocol=name,
+        config=changes,
+        network=config.network.name,
+        seed=config.seed,
+        data="x",
+        held_out=config.held_out,
+        fingerprint="0" * 64,
+        images=4,
+        accuracies=(50.0,) * config.repeats,
+    )
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "written"),
+    [
+        ("short", {}, None),
+        ("paper", {}, None),
+        ("short", {"repeats": 7, "seed": 3, "held_out": True, "network.name": "vgg16"}, None),
+        ("short", {"train.epochs": 20, "min_steps": 0}, {"train": {"epochs": 20}, "min_steps": 0}),
+        ("paper", {"controls": False}, {"controls": False}),
+        ("short", {"jpeg_quality": 50, "rows": ["bytes"]}, {"jpeg_quality": 50, "rows": ["bytes"]}),
+    ],
+)
+def test_what_differs_from_the_protocol_is_written(manifest, base, changes, written):
+    config = merged(protocol_of(base, manifest), changes)
+    score = score_of(config, manifest)
+    assert (score.protocol, score.config) == (base, written)
+    assert followed(score, 1, manifest) == config
+
+
+def test_it_is_the_protocol_for_that_data_and_budget(bundle_of, images, image_shape):
+    """Of `paper` the epochs depend on both: 2,000 for CIFAR-10 at 1 ipc, 1,000 at 50."""
+    spec = images(classes=10, instances=50, image=image_shape(3, 32, 32))
+    bundle = bundle_of(spec)
+    assert bundle.manifest.budget.ipc == 50
+    score = score_of(protocol_of("paper", bundle.manifest), bundle.manifest)
+    assert (score.protocol, score.config) == ("paper", None)
+    assert followed(score, 1, bundle.manifest).train.epochs == 1000
+    in_bytes = bundle_of(spec, budget={"bytes": bundle.manifest.budget.bytes}).manifest
+    assert in_bytes.nearest_ipc == 50
+    assert followed(score, 1, in_bytes).train.epochs == 1000
+
+
+def test_settings_that_no_file_holds_are_refused(manifest):
+    many = merged(EvaluateConfig(), {"train.augment": ["flip"] * 3000})
+    with pytest.raises(BadSettings, match=r"more than a file holds: .* of 16384 at most"):
+        recorded(many, manifest)
