@@ -61,7 +61,7 @@ class Bench:
         test: The images to test on, on the device.
         device: Where to train.
         listener: Hears of every epoch; a stage is a row.
-        at_once: Networks that are trained at a time, 1 or more; None: all of a row.
+        at_once: Networks that are trained at a time, 1 or more.
         kept: Where accuracies, and trainings under way, are kept, to go on from; None: nowhere.
     """
 
@@ -72,7 +72,7 @@ class Bench:
     test: TrainingSet
     device: torch.device
     listener: Listener
-    at_once: int | None = 1
+    at_once: int = 1
     kept: Kept | None = None
 
     def accuracies(self, row: str, sets: Sequence[TrainingSet]) -> list[float]:

@@ -100,7 +100,7 @@ def pool_of(  # noqa: PLR0913
         folder: The cache; files are named by what their weights depend on.
         listener: Hears of every epoch.
         after_epoch: Called when an epoch's state is safe on disk; it may raise to stop.
-        at_once: Networks that are trained at a time; None: 1 on a CPU, else all.
+        at_once: Networks that are trained at a time, 1 or more; None: as many as the device takes.
     """
     key = _key(data, config, seed)
     members = [

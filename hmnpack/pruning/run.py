@@ -76,7 +76,7 @@ def prune(  # noqa: PLR0913
         device: Where networks are trained: ``auto``, ``cpu``, ``cuda``, ...
         source_options: How ``data`` is opened, where it is a string.
         at_once: Networks that each rank trains at a time, where the memory takes so many; it
-            decides no result but its rounding. None: 1 on a CPU, else all.
+            decides no result but its rounding. None: as many as the device takes.
         work: Folder that keeps what each training gave: what was interrupted goes on after the last
             one that ended. None: nothing is kept.
         listener: Hears of every epoch, in stages ``margins`` and ``pruning``.

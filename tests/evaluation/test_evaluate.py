@@ -25,7 +25,7 @@ from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.training import train_together
+from hmnpack.training import EVERY, train_together
 
 CLASSES = ("dark", "middle", "light")
 
@@ -161,10 +161,10 @@ def test_networks_of_as_many_images_go_together(source, config, monkeypatch):
     same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
     given = (config, same, 3, source.image, test, torch.device("cpu"), silent)
     sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), 0) for n in (6, 9, 6, 6, 9)]
-    groups = {n: Bench(*given, n).groups(range(5), sets) for n in (1, 2, None)}
+    groups = {n: Bench(*given, n).groups(range(5), sets) for n in (1, 2, EVERY)}
     assert groups[1] == [(0,), (2,), (3,), (1,), (4,)]
     assert groups[2] == [(0, 2), (3,), (1, 4)]
-    assert groups[None] == [(0, 2, 3), (1, 4)]
+    assert groups[EVERY] == [(0, 2, 3), (1, 4)]
     called = []
 
     def trained(bench, row, group, sets, *, before):
