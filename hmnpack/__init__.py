@@ -12,6 +12,7 @@ from hmnpack.version import __version__ as __version__
 if TYPE_CHECKING:  # the table below in the form that type checkers read; a test compares the two
     from hmnpack.bundle import Bundle as Bundle
     from hmnpack.bundle import inspect as inspect
+    from hmnpack.bundle.pack import pack as pack
     from hmnpack.condensing.run import RunOptions as RunOptions
     from hmnpack.condensing.run import compress as compress
     from hmnpack.dataset import CondensedDataset as CondensedDataset
@@ -47,6 +48,7 @@ _HOMES = {
     "inspect": "bundle",
     "load": "dataset",
     "open_source": "sources",
+    "pack": "bundle.pack",
     "prune": "pruning",
     "record": "evaluation.scores",
     "report": "page",
