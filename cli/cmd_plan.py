@@ -94,7 +94,7 @@ def _print_json(shown: Planned) -> None:
 
 def _print_tables(shown: Planned) -> None:
     from hmnpack.cli.show import console, cost_table, facts, ledger_table
-    from hmnpack.cli.text import budgeted, container, expected, shape
+    from hmnpack.cli.text import container, expected, shape
 
     spec, train = shown.spec, shown.source.train
     rows = (
@@ -105,7 +105,7 @@ def _print_tables(shown: Planned) -> None:
         ("time", expected(shown.cost.seconds if shown.cost else None)),
     )
     out = console()
-    out.print(facts(f"{shown.source.name} at {budgeted(shown.budget)}", rows))
+    out.print(facts(f"{shown.source.name} at {shown.budget.in_words}", rows))
     out.print(ledger_table(spec.ledger(), shown.budget))
     if shown.cost is not None:
         out.print(cost_table(f"Cost of recipe {shown.config.recipe}", shown.cost))

@@ -10,7 +10,7 @@ from hmnpack.schema.instances import in_words
 
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
-    from hmnpack.schema.manifest import Budget, Manifest
+    from hmnpack.schema.manifest import Manifest
     from hmnpack.schema.opaque import Opaque
     from hmnpack.schema.pruning import Margins, Pruning
     from hmnpack.schema.score import Score
@@ -134,11 +134,6 @@ def stored(manifest: "Manifest") -> str:
     else:
         held = f"{ledger.floats:,} of {budget.floats:,} floats, {size(ledger.bytes)}"
     return f"{images:,} images in {held}"
-
-
-def budgeted(budget: "Budget") -> str:
-    """Return a budget in short: ``"1 ipc"``, or ``"40.0 kB"``."""
-    return size(budget.bytes) if budget.ipc is None else f"{budget.ipc} ipc"
 
 
 def counted(count: int, what: str) -> str:

@@ -51,7 +51,7 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
 
     Example:
         >>> from hmnpack.schema.config import PruneConfig
-        >>> merged(PruneConfig(), {"margins.epochs": 7}).margins.epochs
+        >>> merged(PruneConfig(), {"train.epochs": 7}).train.epochs
         7
 
     Raises:

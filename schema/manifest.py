@@ -76,6 +76,11 @@ class Budget(Frozen):
         ge=1, description="Bytes that may be stored: with ipc, the numbers as 32-bit floats."
     )
 
+    @property
+    def in_words(self) -> str:
+        """The budget in short: ``"1 ipc"``, or ``"40,000 bytes"``."""
+        return f"{self.bytes:,} bytes" if self.ipc is None else f"{self.ipc} ipc"
+
 
 class Provenance(Frozen):
     """With what the bundle was made."""

@@ -18,8 +18,9 @@ from record import RESULTS, write_result
 from hmnpack.bundle import Bundle, read, with_tensors
 from hmnpack.container import container_of, decode
 from hmnpack.schema.ledger import Dtype
+from hmnpack.schema.recipes import DataShape
 from hmnpack.schema.result import DataFacts
-from hmnpack.settings import merged
+from hmnpack.settings import merged, recorded_settings, settings_to_record
 
 
 def main() -> None:
@@ -60,7 +61,11 @@ def stored_as(bundle: Bundle, dtype: Dtype) -> Bundle:
     old = bundle.manifest
     container = container_of(old.container, bundle.tensors)
     container.spec = old.container.model_copy(update={"dtype": dtype})
-    config = old.config and merged(old.config, {"container.dtype": dtype})
+    made = recorded_settings(old)
+    config = None
+    if made is not None:
+        data = DataShape(name=old.source.name, classes=len(old.classes), image=old.container.image)
+        config = settings_to_record(merged(made, {"container.dtype": dtype}), data)
     return with_tensors(bundle, container.spec, container.stored_tensors(), config=config)
 
 

@@ -157,8 +157,8 @@ class HMN(Container):
         common = double(to_rows(self._shared()), shared)
 
         def first(indices: Tensor) -> Tensor:
-            rows = double(to_rows(self.instance[indices]), own)
-            return rows + common[class_of(self.spec, indices)]
+            rows = double(to_rows(self.instance.index_select(0, indices)), own)
+            return rows + common.index_select(0, class_of(self.spec, indices))
 
         return first
 

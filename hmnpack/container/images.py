@@ -62,7 +62,7 @@ class Images(Container):
         """Return the look-up of stored pixels; see :meth:`Container.decoder`."""
 
         def decode(indices: Tensor) -> Tensor:
-            clamped: Tensor = _Clamp.apply(self.pixels[indices])
+            clamped: Tensor = _Clamp.apply(self.pixels.index_select(0, indices))
             return clamped
 
         return decode

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 
-from hmnpack.cli.text import budgeted
 from hmnpack.evaluation.compare import below_whole, over_random
 from hmnpack.evaluation.run import Evaluation
 from hmnpack.runtime.machine import commit, machine_facts
@@ -38,7 +37,7 @@ def result_of(
     for other, more in others:
         controls += [_named(row, other) for row in more.rows]
     return Result(
-        name=f"evaluate {source.name} {budgeted(manifest.budget)}",
+        name=f"evaluate {source.name} {manifest.budget.in_words}",
         recipe=manifest.recipe,
         command=command,
         commit=commit(),

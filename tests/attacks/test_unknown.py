@@ -154,7 +154,7 @@ def test_its_budget_is_checked(made, budget, match):
     ("changes", "fault", "match"),
     [
         ({"classes": 3}, BadManifest, "2 class names for 3 classes"),
-        ({"instances": 0}, BadSize, "instances: Input should be greater"),
+        ({"instances": 0}, BadSize, r"instances\.number: Input should be greater"),
         ({"dtype": "f32"}, BadManifest, "dtype: String should match"),
         ({"more": None}, BadManifest, r"container\.more: null is not written"),
         (

@@ -3,7 +3,6 @@
 import pytest
 
 from hmnpack.cli.text import duration, expected, pruning, steps
-from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.manifest import Pruning
 from hmnpack.settings import recipe_of
 
@@ -45,6 +44,5 @@ def test_steps_are_of_the_stages_that_run():
     ],
 )
 def test_pruning_counts_are_numbers_or_ranges(before, after, said):
-    config = PruneConfig(strategy="random")
-    found = Pruning(config=config, seed=0, instances=before, beta=None, held_out=0)
+    found = Pruning(strategy="random", seed=0, instances=before, held_out=0)
     assert pruning(found, after) == f"{said}, by random"

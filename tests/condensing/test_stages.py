@@ -15,6 +15,7 @@ from hmnpack.matching.objective import Objective
 from hmnpack.runtime.progress import silent
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
+from hmnpack.settings import recorded_settings
 from hmnpack.sources import SourceOptions, normalisation_of, tensor_source
 
 LABELS = torch.arange(3).repeat_interleave(20)
@@ -69,7 +70,7 @@ def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spi
     calls = spied("targets_of")
     bundle = packed({})
     ((_, _, targets),) = calls
-    spec, config = bundle.manifest.container, bundle.manifest.config
+    spec, config = bundle.manifest.container, recorded_settings(bundle.manifest)
     container = new_container(spec, config.container, stream(7, "container"))
     adam = torch.optim.Adam(container.parameters(), betas=(0.9, 0.99))
     for step in range(6):

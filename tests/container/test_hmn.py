@@ -218,3 +218,22 @@ def test_the_state_of_a_frozen_container_is_restored():
 def test_empty_indices_give_no_images():
     container = container_of(spec_of(), random_container(spec_of()).stored_tensors())
     assert container.expand(torch.empty(0, dtype=torch.int64)).shape == (0, 3, 32, 32)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_gradients_with_several_threads_are_the_same_each_time(norm):
+    """Images of one class add up to its memory: in a fixed order, not as threads happen to come."""
+    spec = spec_of(instances=200)
+    chosen = torch.randint(spec.images, (500,), generator=torch.Generator().manual_seed(0))
+    threads, found = torch.get_num_threads(), set()
+    torch.set_num_threads(4)
+    try:
+        for _ in range(6):
+            config = ContainerConfig(norm=norm)
+            container = new_container(spec, config, torch.Generator().manual_seed(1))
+            container.expand(chosen).square().sum().backward()
+            gradients = [container.instance.grad, container.classwise.grad]
+            found.add(b"".join(gradient.numpy().tobytes() for gradient in gradients))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1

@@ -23,7 +23,7 @@ from hmnpack.runtime.ranks import World
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig
 from hmnpack.schema.container import ImageShape, ImagesSpec
-from hmnpack.settings import recipe_of
+from hmnpack.settings import recipe_of, recorded_settings
 from hmnpack.sources import Source, SourceOptions
 from hmnpack.sources.types import split_of
 
@@ -237,7 +237,7 @@ def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(tmp_path):
 
     whole = run().to_bytes()
     assert run(tmp_path / "x.hmn").to_bytes() == whole
-    assert hmnpack.bundle.read(tmp_path / "x.hmn").manifest.config == config
+    assert recorded_settings(hmnpack.inspect(tmp_path / "x.hmn")) == config
     output, pauses = tmp_path / "y.hmn", 0
     while not output.exists() and pauses < 30:
         asked = itertools.count(1)

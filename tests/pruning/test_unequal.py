@@ -17,7 +17,6 @@ from hmnpack.pruning import (
 )
 from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.manifest import Margins, SourceFacts
-from hmnpack.schema.recipes import SMOKE
 
 CPU = torch.device("cpu")
 NONE = PruneConfig(strategy="none")
@@ -31,10 +30,10 @@ def unequal(bundle_of, hmn, source):
         fingerprint=source.train.fingerprint,
         train_images=60,
         held_out=6,
-        skipped=0,
+        skipped={},
     )
     spec = hmn(classes=3, instances=(100, 5, 60), dataset_channels=2, extractor_channels=None)
-    return bundle_of(spec, source=facts, config=SMOKE.model_dump())
+    return bundle_of(spec, source=facts, recipe="smoke", seed=0, holdout=0.1)
 
 
 def test_a_smaller_budget_is_shared_as_evenly_as_the_counts_allow(unequal, rows_of, tmp_path):

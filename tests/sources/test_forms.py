@@ -122,8 +122,12 @@ def test_all_forms_are_one_data_set(opened):
     for source in opened.values():
         assert (source.name, source.classes) == (NAME, tuple(CLASSES))
         parts = zip(
-            (source.train, source.test, *seen_and_held_out(source.train, config)),
-            (first.train, first.test, *seen_and_held_out(first.train, config)),
+            (
+                source.train,
+                source.test,
+                *seen_and_held_out(source.train, config.holdout, config.seed),
+            ),
+            (first.train, first.test, *seen_and_held_out(first.train, config.holdout, config.seed)),
             (36, 12, 27, 9),
             strict=True,
         )

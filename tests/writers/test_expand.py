@@ -15,6 +15,7 @@ import hmnpack
 from hmnpack.bundle.pictures import to_uint8
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
 from hmnpack.sources import SourceOptions
+from hmnpack.sources.types import split_of
 from hmnpack.writers import writers
 from hmnpack.writers.folder import folder_names
 
@@ -189,7 +190,9 @@ def test_parquet_is_a_source(hmn_bundle, tmp_path):
     source = hmnpack.open_source(str(path), options)
     pictures, labels = expected(hmn_bundle)
     assert source.classes == ("ant", "bee")
-    assert np.array_equal(source.train.images.numpy().transpose(0, 2, 3, 1), pictures)
+    expected_split = split_of(torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.tensor(labels))
+    assert source.train.fingerprint == expected_split.fingerprint
+    assert torch.equal(source.train.images, expected_split.images)
     assert source.train.labels.tolist() == labels
 
 
