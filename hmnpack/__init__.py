@@ -12,6 +12,7 @@ from hmnpack.version import __version__ as __version__
 if TYPE_CHECKING:  # the table below in the form that type checkers read; a test compares the two
     from hmnpack.bundle import Bundle as Bundle
     from hmnpack.bundle import inspect as inspect
+    from hmnpack.bundle.pack import pack as pack
     from hmnpack.condensing.plan import Plan as Plan
     from hmnpack.condensing.plan import plan as plan
     from hmnpack.condensing.run import RunOptions as RunOptions
@@ -50,6 +51,7 @@ _HOMES = {
     "inspect": "bundle",
     "load": "dataset",
     "open_source": "sources",
+    "pack": "bundle.pack",
     "plan": "condensing.plan",
     "prune": "pruning",
     "record": "evaluation.scores",

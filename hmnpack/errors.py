@@ -17,7 +17,7 @@ class BadSettings(HmnError):
 
 
 class BudgetTooSmall(HmnError):
-    """The budget holds no network at all; the text names the smallest ipc that works."""
+    """The budget is too small for what is to be stored; the text names an ipc that works."""
 
 
 class OutputExists(HmnError):

@@ -113,7 +113,7 @@ CONTAINERS: "Registry[type[Container]]" = Registry(
 OBJECTIVES: "Registry[Callable[[Match[MatchConfig]], Objective]]" = Registry(
     "objective",
     {
-        "characteristic": "hmnpack.matching:CharacteristicMatching",
+        "characteristic": "hmnpack.matching:FeatureMatching",
         "features": "hmnpack.matching:FeatureMatching",
     },
 )

@@ -133,7 +133,7 @@ def test_tensors(dataset, hmn_bundle):
 
 
 def test_chunks_are_put_together(hmn_bundle, monkeypatch):
-    monkeypatch.setattr("hmnpack.container.decoding.CHUNK_ELEMENTS", 4 * 7 * 64)
+    monkeypatch.setattr("hmnpack.container.chunks.CHUNK_ELEMENTS", 4 * 7 * 64)
     images, _ = hmnpack.load(hmn_bundle).tensors()
     torch.testing.assert_close(images, expected(hmn_bundle))
 

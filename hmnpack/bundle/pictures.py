@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from hmnpack.bundle.bundle import Bundle
-from hmnpack.container import container_of, decode, first_of_each, in_chunks
+from hmnpack.container import container_of, decoded_parts, first_of_each
 from hmnpack.errors import BadSettings
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.instances import in_words
@@ -51,8 +51,8 @@ def pictures(bundle: Bundle, indices: Tensor) -> Iterator[Image.Image]:
     if channels not in PNG_CHANNELS:
         raise BadSettings(f"images of {channels} channels have no PNG; 1, 3 or 4 have")
     container = container_of(bundle.manifest.container, bundle.tensors)
-    for part in in_chunks(container.spec, indices):
-        for pixels in to_uint8(decode(container, part)):
+    for images in decoded_parts(container, indices):
+        for pixels in to_uint8(images):
             array = pixels[0] if channels == 1 else pixels.permute(1, 2, 0).contiguous()
             yield Image.fromarray(array.numpy())
 

@@ -1,7 +1,7 @@
 """What is learned and stored: containers that decode to images."""
 
 from hmnpack.container.base import Container, container_of, new_container
-from hmnpack.container.decoding import decode, in_chunks
+from hmnpack.container.decoding import decode, decoded_parts
 from hmnpack.container.hmn import HMN
 from hmnpack.container.images import Images
 from hmnpack.container.rows import class_of, first_of_each, numbers_within_class
@@ -13,8 +13,8 @@ __all__ = [
     "class_of",
     "container_of",
     "decode",
+    "decoded_parts",
     "first_of_each",
-    "in_chunks",
     "new_container",
     "numbers_within_class",
 ]

@@ -1,21 +1,19 @@
 """What every container does: hold learnable numbers, and decode any of its images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hmnpack.container.chunks import images_at_a_time, put_together
 from hmnpack.container.rows import class_of
 from hmnpack.container.stored import values_of
 from hmnpack.registry import CONTAINERS
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec
-
-DECODE_CHUNK = 128
-"""Images decoded at a time on a CPU where no gradient is wanted: layers stay in its cache."""
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -49,6 +47,17 @@ class Container(nn.Module, ABC):
         """Return the container that a bundle's tensors are."""
 
     @abstractmethod
+    def decoder(self) -> Callable[[Tensor], Tensor]:
+        """Return the function from indices to images, with what images share computed once.
+
+        The indices are int64 [n] on the container's device, the images float32 [n, C, H, W].
+        """
+
+    @property
+    def decodes_one_by_one(self) -> bool:
+        """Whether an image is the same whichever others are decoded with it."""
+        return True
+
     def expand(self, indices: Tensor | None = None) -> Tensor:
         """Decode images.
 
@@ -59,6 +68,33 @@ class Container(nn.Module, ABC):
             float32 [n, C, H, W]; gradients flow to the parameters where they are enabled. An image
             does not depend on which others are asked for.
         """
+        if indices is None:
+            indices = torch.arange(self.spec.images)
+        parameters = list(self.parameters())
+        needs_graph = torch.is_grad_enabled() and any(each.requires_grad for each in parameters)
+        if needs_graph or not self.decodes_one_by_one:
+            device = parameters[0].device
+            with torch.autocast(device.type, enabled=False):  # a caller's would round the pixels
+                return self.decoder()(indices.to(device))
+        return put_together(self.parts(indices), len(indices))
+
+    def parts(self, indices: Tensor) -> Iterator[Tensor]:
+        """Decode images without a gradient, as many at a time as memory allows.
+
+        Args:
+            indices: int64 [n], one or more.
+
+        Yields:
+            float32 [m, C, H, W], in the order of the indices.
+        """
+        device = next(self.parameters()).device
+        exact = torch.autocast(device.type, enabled=False)
+        with torch.no_grad(), exact:
+            decode = self.decoder()
+        for some in indices.to(device).split(images_at_a_time(self.spec, device)):
+            with torch.no_grad(), exact:
+                images = decode(some)
+            yield images
 
     @abstractmethod
     def stored_tensors(self) -> dict[str, Tensor]:
@@ -81,16 +117,3 @@ def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
     """Return the container of a bundle, ready to decode; its parameters need no gradient."""
     exact = {name: values_of(tensor) for name, tensor in tensors.items()}
     return CONTAINERS[spec.kind].restored(spec, exact).requires_grad_(False)
-
-
-def decoded_in_chunks(decode: Callable[[Tensor], Tensor], indices: Tensor) -> Tensor:
-    """Decode into one tensor, on a CPU chunk by chunk; for use where no gradient is wanted."""
-    if indices.device.type != "cpu" or len(indices) <= DECODE_CHUNK:
-        return decode(indices)
-    first, *later = indices.split(DECODE_CHUNK)
-    images = decode(first)
-    out = images.new_empty(len(indices), *images.shape[1:])
-    out[:DECODE_CHUNK] = images
-    for start, part in enumerate(later, 1):
-        out[start * DECODE_CHUNK :][: len(part)] = decode(part)
-    return out

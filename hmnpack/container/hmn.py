@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hmnpack.container.base import ACTIVATIONS, Container, decoded_in_chunks
+from hmnpack.container.base import ACTIVATIONS, Container
+from hmnpack.container.chunks import images_at_a_time
 from hmnpack.container.norm import Norm
 from hmnpack.container.rows import class_of
 from hmnpack.container.stored import as_stored, in_unit_range
@@ -32,9 +33,6 @@ from hmnpack.container.upsample import (
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.ledger import TensorRow
-
-STATISTICS_CHUNK = 1024
-"""Images at a time while the norms' statistics are gathered; bounds the memory."""
 
 MEMORY_STD = 0.5
 """Standard deviation of the memories at the start; much larger ones a step hardly moves."""
@@ -83,25 +81,14 @@ class HMN(Container):
         """Return the container of a bundle, whose norms are folded into its layers."""
         return cls(spec, tensors)
 
-    def expand(self, indices: Tensor | None = None) -> Tensor:
-        """Decode images; see :meth:`Container.expand`.
+    @property
+    def decodes_one_by_one(self) -> bool:
+        """Whether :meth:`freeze` was called: norms before it take the statistics of the batch."""
+        return all(norm.frozen for norm in self._norms())
 
-        Until :meth:`freeze` was called, a container with norms decodes by the statistics of the
-        images that it is asked for, so that only then its images are independent of each other.
-        """
-        device = self.dataset.device
-        if indices is None:
-            indices = torch.arange(self.spec.images, device=device)
-        with torch.autocast(device.type, enabled=False):  # a caller's would round the pixels
-            return self._expanded(indices.to(device))
-
-    def _expanded(self, indices: Tensor) -> Tensor:
-        """Decode images of indices on the container's device, by whichever way is right now."""
-        if any(not norm.frozen for norm in self._norms()):
-            return self._unfolded(indices)
-        decode = self._decoder()
-        needs_graph = torch.is_grad_enabled() and self.dataset.requires_grad
-        return decode(indices) if needs_graph else decoded_in_chunks(decode, indices)
+    def decoder(self) -> Callable[[Tensor], Tensor]:
+        """Return the decoder as it is now; see :meth:`Container.decoder`."""
+        return self._folded_decoder() if self.decodes_one_by_one else self._unfolded
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return every tensor of the ledger, norms and 8-bit scales folded into the weights."""
@@ -122,11 +109,12 @@ class HMN(Container):
     @torch.no_grad()
     def freeze(self) -> None:
         """Fix each norm's statistics to those of all images, layer by layer."""
-        layers = self._layers(self._pairs())
-        every = torch.arange(self.spec.images, device=self.dataset.device)
-        chunks = every.split(STATISTICS_CHUNK)
+        shared, own, later = self._layers(self._pairs())
+        first, device = self._first(shared, own), self.dataset.device
+        every = torch.arange(self.spec.images, device=device)
+        parts = every.split(images_at_a_time(self.spec, device))
         for depth, norm in enumerate(self._norms()):
-            norm.freeze(self._norm_input(part, layers, depth) for part in chunks)
+            norm.freeze(self._norm_input(first(part), later[:depth]) for part in parts)
 
     def _norms(self) -> list[Norm]:
         return [norm for norm in self.norms if isinstance(norm, Norm)]
@@ -175,27 +163,24 @@ class HMN(Container):
 
     def _unfolded(self, indices: Tensor) -> Tensor:
         """Decode with norms as they are, by the definition."""
-        layers = self._layers(self._pairs())
-        *before, norm = self._norms()
-        rows = self._norm_input(indices, layers, len(before))
-        return self._finished(norm(rows), layers[-1][-1])
+        shared, own, later = self._layers(self._pairs())
+        *_, norm = self._norms()
+        rows = self._norm_input(self._first(shared, own)(indices), later[:-1])
+        return self._finished(norm(rows), later[-1])
 
-    def _norm_input(self, indices: Tensor, layers: Layers, depth: int) -> Tensor:
+    def _norm_input(self, rows: Tensor, before: list[Layer]) -> Tensor:
         """Return what goes into a norm, through those before it as they are.
 
         Args:
-            indices: Of the images.
-            layers: Of the decoder, norms not folded in.
-            depth: Number of norms before it.
+            rows: What comes out of the first layer.
+            before: The further layers before the norm, norms not folded in.
         """
         activation = ACTIVATIONS[self.spec.activation]
-        shared, own, later = layers
-        rows = self._first(shared, own)(indices)
-        for norm, layer in zip(self._norms()[:depth], later[:depth], strict=True):
+        for norm, layer in zip(self._norms(), before, strict=False):
             rows = double(activation(norm(rows)), layer)
         return rows
 
-    def _decoder(self) -> Callable[[Tensor], Tensor]:
+    def _folded_decoder(self) -> Callable[[Tensor], Tensor]:
         """Return the function from indices to images, with all that they share computed once."""
         activation = ACTIVATIONS[self.spec.activation]
         shared, own, later = self._layers(self._folded())

@@ -1,5 +1,6 @@
 """Plain pixels as stored floats: the baseline that every container is compared with."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
@@ -56,11 +57,14 @@ class Images(Container):
         """Return the images of a bundle."""
         return cls(spec, tensors["pixels"])
 
-    def expand(self, indices: Tensor | None = None) -> Tensor:
-        """Return the stored pixels; see :meth:`Container.expand`."""
-        pixels = self.pixels if indices is None else self.pixels.index_select(0, indices)
-        clamped: Tensor = _Clamp.apply(pixels)
-        return clamped
+    def decoder(self) -> Callable[[Tensor], Tensor]:
+        """Return the look-up of stored pixels; see :meth:`Container.decoder`."""
+
+        def decode(indices: Tensor) -> Tensor:
+            clamped: Tensor = _Clamp.apply(self.pixels.index_select(0, indices))
+            return clamped
+
+        return decode
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return the pixels, clamped to [0, 1]."""

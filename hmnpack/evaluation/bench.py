@@ -52,7 +52,7 @@ class Bench:
         test: The images to test on, on the device.
         device: Where to train.
         listener: Called after every epoch; a stage is a row.
-        at_once: Networks that are trained at a time, 1 or more; None: all of a row.
+        at_once: Networks that are trained at a time, 1 or more.
         store: Caches accuracies, and the states of unfinished trainings; None: nothing is cached.
     """
 
@@ -63,5 +63,5 @@ class Bench:
     test: TrainingSet
     device: torch.device
     listener: Listener
-    at_once: int | None = 1
+    at_once: int = 1
     store: Store | None = None

@@ -77,7 +77,7 @@ def evaluate(  # noqa: PLR0913
         source_options: How ``data`` is opened, where it is a string; and the cache that the whole
             data's accuracies are kept in.
         at_once: Networks of a row that are trained at a time, where the memory takes so many; it
-            decides no result but its rounding. None: 1 on a CPU, else all.
+            decides no result but its rounding. None: as many as the device takes.
         work: Work directory, which caches every network's accuracy or the state of its training:
             an interrupted evaluation resumes. None: nothing is cached.
         listener: Called after every epoch; a stage is a row, or the choice of a quality.
@@ -133,7 +133,7 @@ def bench_of(
     device: torch.device,
     listener: Listener,
     *,
-    at_once: int | None = 1,
+    at_once: int = 1,
 ) -> Bench:
     """Return what the rows of a bundle's table have in common.
 
@@ -143,7 +143,7 @@ def bench_of(
         config: The protocol that was asked for.
         device: Where to train.
         listener: Called after every epoch.
-        at_once: Networks of a row that are trained at a time; None: all.
+        at_once: Networks of a row that are trained at a time, 1 or more.
 
     Raises:
         BadData: if the data has no test split, or is not of the bundle's shape and classes.

@@ -50,14 +50,14 @@ def train_row(
 
 
 def equal_groups(
-    indices: Sequence[int], sets: Sequence[TrainingSet], at_once: int | None
+    indices: Sequence[int], sets: Sequence[TrainingSet], at_once: int
 ) -> list[tuple[int, ...]]:
     """Return networks of a row in groups that are trained at once: of equally many images.
 
     Args:
         indices: Which networks.
         sets: The images of every network of the row.
-        at_once: Networks of a group, 1 or more; None: all of equally many images.
+        at_once: Networks of a group, 1 or more.
     """
     alike: dict[int, tuple[int, ...]] = {}
     for index in indices:

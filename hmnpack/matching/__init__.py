@@ -1,8 +1,5 @@
 """How a container is learned: its start on real images, the network pool, the objectives."""
 
-from functools import partial
-
-from hmnpack.matching.comparison import CHARACTERISTIC
 from hmnpack.matching.data import RealData
 from hmnpack.matching.features import FeatureMatching
 from hmnpack.matching.gradient import GradientMatching
@@ -14,7 +11,6 @@ from hmnpack.registry import OBJECTIVES
 
 __all__ = [
     "OBJECTIVES",
-    "CharacteristicMatching",
     "FeatureMatching",
     "GradientMatching",
     "Match",
@@ -27,6 +23,3 @@ __all__ = [
     "pool_of",
     "targets_of",
 ]
-
-CharacteristicMatching = partial(FeatureMatching, comparison=CHARACTERISTIC)
-"""Feature matching that compares distributions, by their characteristic functions."""

@@ -1,15 +1,79 @@
-"""The distance of two distributions by their characteristic functions at random frequencies.
+"""The distance of two distributions by their characteristic functions: ``characteristic``.
 
 Shapes: K classes, n real and m synthetic images of each, D features, T frequencies.
 """
 
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
 import torch
 from torch import Tensor
 
-from hmnpack.matching.distances import unit_of
+from hmnpack.matching.distances import Distance
+from hmnpack.matching.footprint import FREQUENCIES, GRIDS
+from hmnpack.runtime.devices import sent
 
 _LEAST = 1e-12
-"""Least squared difference: the slope of its root stays finite."""
+"""Smallest squared difference: the slope of its root stays finite."""
+
+_ALIKE = 1e-10
+_SMALLEST = 1e-30
+
+
+@dataclass(frozen=True)
+class CharacteristicDistance(Distance):
+    """The distance of the characteristic functions, summed over classes (as in NCFM).
+
+    For each class the mean over frequencies of
+    ``sqrt((1 - phase) * amplitude + phase * rotation)``, with ``amplitude`` the squared difference
+    of the two functions' absolute values and ``rotation`` the rest of their squared difference,
+    ``2 |f_r| |f_s| (1 - cos angle)``. Frequencies are divided by the unit of length, whereas NCFM
+    scales every feature vector to length 1: neither scale nor shift of the features matters. It is
+    not a square: near its minimum of 1e-6 per class it grows as a length does.
+
+    A first block's map of 16 x 16 and 64 channels has 16,384 features, each with a random number
+    for every frequency; so larger maps are averaged over 4 x 4 cells first, the size of a ConvNet's
+    last map for 32 pixels.
+
+    Attributes:
+        frequencies: In units of 1 / length, [T, D]; see :func:`draw_frequencies`.
+        phase: Weight of the rotation, from 0 to 1.
+    """
+
+    needs_every_image: ClassVar[bool] = True
+    largest_side: ClassVar[int] = GRIDS["characteristic"]
+
+    frequencies: Tensor
+    phase: float = 0.5
+
+    @classmethod
+    def drawn(cls, real_KnD: Tensor, generator: torch.Generator) -> Self:
+        """Return the distance at new random frequencies; see ``Distance``."""
+        frequencies = draw_frequencies(FREQUENCIES, real_KnD.shape[2], generator)
+        return cls(sent(frequencies, real_KnD.device))
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the frequencies."""
+        return self.frequencies.numel() * self.frequencies.element_size()
+
+    def __call__(
+        self, real_KnD: Tensor, synthetic_KmD: Tensor, unit_K: Tensor | None = None
+    ) -> Tensor:
+        """Return the distance, from 0 to 2 K; see ``Distance``.
+
+        Its own unit of length is :func:`unit_of` the real features.
+        """
+        unit_K = unit_of(real_KnD) if unit_K is None else unit_K
+        # A common shift turns both functions alike; about the real mean angles are small and exact.
+        centre, length = real_KnD.mean(1, keepdim=True), unit_K.sqrt()[:, None, None]
+        real = characteristic_function((real_KnD - centre) / length, self.frequencies)
+        synthetic = characteristic_function((synthetic_KmD - centre) / length, self.frequencies)
+        whole = (real[0] - synthetic[0]).square() + (real[1] - synthetic[1]).square()
+        amplitude = (_absolute(*real) - _absolute(*synthetic)).square()
+        rotation = (whole - amplitude).clamp_min(0)
+        squares_KT = (1 - self.phase) * amplitude + self.phase * rotation
+        return squares_KT.clamp_min(_LEAST).sqrt().mean(1).sum()
 
 
 def draw_frequencies(count: int, features: int, generator: torch.Generator) -> Tensor:
@@ -21,46 +85,6 @@ def draw_frequencies(count: int, features: int, generator: torch.Generator) -> T
         generator: CPU generator that they are drawn from.
     """
     return torch.randn(count, features, generator=generator)
-
-
-def characteristic_distance(
-    real_KnD: Tensor,
-    synthetic_KmD: Tensor,
-    unit_K: Tensor | None = None,
-    *,
-    frequencies_TD: Tensor,
-    phase: float = 0.5,
-) -> Tensor:
-    """Return the distance of the characteristic functions, summed over classes (as in NCFM).
-
-    For each class the mean over frequencies of
-    ``sqrt((1 - phase) * amplitude + phase * rotation)``, with ``amplitude`` the squared difference
-    of the two functions' absolute values and ``rotation`` the rest of their squared difference,
-    ``2 |f_r| |f_s| (1 - cos angle)``. Frequencies are divided by the unit of length, where NCFM
-    brings every feature vector to length 1: neither scale nor shift of the features matters. It is
-    no square: near its least value of 1e-6 a class it grows as a length does.
-
-    Args:
-        real_KnD: Features of each class's real images, [K, n, D].
-        synthetic_KmD: Features of its synthetic images, [K, m, D].
-        unit_K: What to measure each class's squared lengths in, [K]; None: ``unit_of`` its real
-            images.
-        frequencies_TD: In units of 1 / length, [T, D]; see :func:`draw_frequencies`.
-        phase: Weight of the rotation, from 0 to 1.
-
-    Returns:
-        A scalar, from 0 to 2 K.
-    """
-    unit_K = unit_of(real_KnD) if unit_K is None else unit_K
-    # A common shift turns both functions alike; about the real mean angles are small and precise.
-    centre, length = real_KnD.mean(1, keepdim=True), unit_K.sqrt()[:, None, None]
-    real = characteristic_function((real_KnD - centre) / length, frequencies_TD)
-    synthetic = characteristic_function((synthetic_KmD - centre) / length, frequencies_TD)
-    whole = (real[0] - synthetic[0]).square() + (real[1] - synthetic[1]).square()
-    amplitude = (_absolute(*real) - _absolute(*synthetic)).square()
-    rotation = (whole - amplitude).clamp_min(0)
-    squares_KT = (1 - phase) * amplitude + phase * rotation
-    return squares_KT.clamp_min(_LEAST).sqrt().mean(1).sum()
 
 
 def characteristic_function(features_KnD: Tensor, frequencies_TD: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,6 +99,27 @@ def characteristic_function(features_KnD: Tensor, frequencies_TD: Tensor) -> tup
     """
     angles_KnT = features_KnD @ frequencies_TD.T
     return angles_KnT.cos().mean(1), angles_KnT.sin().mean(1)
+
+
+def unit_of(real_KnD: Tensor) -> Tensor:
+    """Return the mean squared distance of two real images of each class: a squared unit of length.
+
+    Where all real images of a class are equal (or there is one) it is their squared length, so
+    that the unit always grows with the square of the features' scale; where they are 0, it is 1.
+
+    Args:
+        real_KnD: Features of each class's real images, [K, n, D].
+
+    Returns:
+        [K], above 0.
+    """
+    count = real_KnD.shape[1]
+    around = real_KnD - real_KnD.mean(1, keepdim=True)
+    # A norm holds no squares, of which a first block has very many.
+    apart = torch.linalg.vector_norm(around, dim=(1, 2)).square() * 2 / max(1, count - 1)
+    size = torch.linalg.vector_norm(real_KnD, dim=(1, 2)).square() / count
+    unit = torch.where(apart > _ALIKE * size, apart, size)
+    return torch.where(unit > _SMALLEST, unit, 1)
 
 
 def _absolute(real: Tensor, imaginary: Tensor) -> Tensor:

@@ -1,99 +1,100 @@
-"""Distances between real and synthetic features, and between gradients: pure functions.
+"""Distances between real and synthetic features, and between gradients.
 
-Every distance of features has one signature, ``Distance``; the mean's is here, the other one has a
-file of its own (``characteristic``).
+Each distance of features has a file of its own: ``means`` and ``characteristic``.
 
 Shapes: K classes, n real and m synthetic images of each, D features.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
-
-_ALIKE = 1e-10
-_SMALLEST = 1e-30
+from torch.nn import functional as F
 
 
-class Distance(Protocol):
-    """How far synthetic features are from real ones: a float32 scalar, summed over classes.
+class Distance(ABC):
+    """A distance between the real and the synthetic features of one block.
 
     It depends on the images of a class as on a set: their order and number do not matter. Where
-    the features are the same it is the least, and its gradient is finite everywhere.
+    the features are the same it has its minimum, and its gradient is finite everywhere.
     """
 
+    needs_every_image: ClassVar[bool] = False
+    """Whether it needs the features of every real image, and a unit of length; otherwise the class
+    means suffice, each as one image."""
+
+    largest_side: ClassVar[int] = 0
+    """Larger feature maps are averaged down to this side before they are compared; 0: none are."""
+
+    @classmethod
+    def drawn(cls, real_KnD: Tensor, generator: torch.Generator) -> Self:
+        """Return the distance for one view and block.
+
+        Args:
+            real_KnD: The block's real features; their device and number D matter.
+            generator: CPU generator, the same for all classes and ranks.
+        """
+        del real_KnD, generator  # a distance without random numbers
+        return cls()
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it holds."""
+        return 0
+
+    @abstractmethod
     def __call__(
         self, real_KnD: Tensor, synthetic_KmD: Tensor, unit_K: Tensor | None = None
     ) -> Tensor:
-        """Return the distance; it can be differentiated in the synthetic features.
+        """Return the distance, summed over classes: a scalar, differentiable in the synthetic side.
 
         Args:
-            real_KnD: Features of each class's real images, [K, n, D].
-            synthetic_KmD: Features of its synthetic images, [K, m, D].
-            unit_K: What to measure each class's squared lengths in, [K], above 0; None: what the
-                distance takes by itself.
+            real_KnD: Features of each class's real images, float32 [K, n, D].
+            synthetic_KmD: Features of its synthetic images, float32 [K, m, D].
+            unit_K: Squared unit of length of each class, [K], above 0; None: the distance's own.
         """
 
 
-def mean_distance(real_KnD: Tensor, synthetic_KmD: Tensor, unit_K: Tensor | None = None) -> Tensor:
-    """Return the squared distance of the class means, summed over classes and features.
+def class_features(block: Tensor, classes: int, largest_side: int = 0) -> Tensor:
+    """Return a block's outputs class by class, as they are or averaged over a grid of cells.
 
-    The objective of distribution matching: the sum over c of
-    ``||mean phi(T_c) - mean phi(S_c)||^2``.
+    Cells are as even as whole pixels allow; the last of a row or column may be smaller.
 
     Args:
-        real_KnD: Features of each class's real images, [K, n, D]; their mean will do, as one image.
-        synthetic_KmD: The same of its synthetic images, [K, m, D].
-        unit_K: Squared unit of length of each class, [K]; None: 1, the features' own.
+        block: [K * n, C, h, w], class by class.
+        classes: Number of classes K.
+        largest_side: Largest side of a map that stays as it is; 0: any.
 
     Returns:
-        A scalar, 0 or more.
+        [K, n, D].
     """
-    squares_KD = (real_KnD.mean(1) - synthetic_KmD.mean(1)).square()
-    return (squares_KD if unit_K is None else squares_KD / unit_K[:, None]).sum()
+    height, width = block.shape[2:]
+    if largest_side and max(height, width) > largest_side:
+        cell = (-(-height // largest_side), -(-width // largest_side))
+        block = F.avg_pool2d(block.float(), cell, ceil_mode=True, count_include_pad=False)
+    by_class: Tensor = block.flatten(1).unflatten(0, (classes, -1))
+    return by_class
 
 
-def spread(
-    means_KD: Tensor, distance: Distance = mean_distance, unit_K: Tensor | None = None
-) -> Tensor:
-    """Return the distance of the class means from their own mean, summed likewise.
+def spread(means_KD: Tensor, distance: Distance, unit_K: Tensor | None = None) -> Tensor:
+    """Return the distance between the class means and their common mean, summed over classes.
 
-    Dividing by it makes the distance of a block the part of the difference between classes that
-    the synthetic images miss, whatever the scale and number of the block's features.
+    Divided by it, the distance of a block is the part of the difference between classes that the
+    synthetic images miss, whatever the scale and number of the block's features.
 
     Args:
         means_KD: Mean feature of each class, [K, D].
-        distance: What measures; it is given each mean as the one image of its class.
+        distance: Is given each mean as the one image of its class.
         unit_K: The unit that the distance of the features is measured in, [K], or None.
 
     Returns:
-        A scalar, 0 or more; for one class the least that the distance gives, of the mean 0.
+        A scalar, 0 or more; for one class the minimum of the distance.
     """
     centre_11D = means_KD.mean(0, keepdim=True).unsqueeze(1)
     means_K1D = means_KD.unsqueeze(1)
     return distance(means_K1D, centre_11D.expand_as(means_K1D), unit_K)
-
-
-def unit_of(real_KnD: Tensor) -> Tensor:
-    """Return the mean squared distance of two real images of each class: a squared unit of length.
-
-    Where all real images of a class are alike (or there is one) it is their squared length, so
-    that the unit always grows with the square of the features' scale; where they are 0, it is 1.
-
-    Args:
-        real_KnD: Features of each class's real images, [K, n, D].
-
-    Returns:
-        [K], above 0.
-    """
-    count = real_KnD.shape[1]
-    around = real_KnD - real_KnD.mean(1, keepdim=True)
-    # A norm holds no squares, of which a first block has very many.
-    apart = torch.linalg.vector_norm(around, dim=(1, 2)).square() * 2 / max(1, count - 1)
-    size = torch.linalg.vector_norm(real_KnD, dim=(1, 2)).square() / count
-    unit = torch.where(apart > _ALIKE * size, apart, size)
-    return torch.where(unit > _SMALLEST, unit, 1)
 
 
 def squares(difference: Tensor) -> tuple[Tensor, Tensor]:

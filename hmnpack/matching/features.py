@@ -7,7 +7,6 @@ together, in one batch or, on a CPU, in several small ones.
 Shapes: K classes, n real and m synthetic images per class in a batch, D features of a block.
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -16,12 +15,11 @@ from torch.nn import functional as F
 
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
+from hmnpack.matching.characteristic import CharacteristicDistance
 from hmnpack.matching.chunks import AsManyAsFit, chunked
-from hmnpack.matching.comparison import MEANS, Comparison, grouped
-from hmnpack.matching.footprint import (
-    feature_classes,
-    kept_of_views,
-)
+from hmnpack.matching.distances import Distance, class_features
+from hmnpack.matching.footprint import feature_classes, kept_of_views
+from hmnpack.matching.means import MeanDistance
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import Pool
 from hmnpack.matching.reference import Reference, references
@@ -30,53 +28,85 @@ from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime.devices import autocast, sent
 from hmnpack.schema.config import MatchConfig
 
+DISTANCES: dict[str, type[Distance]] = {
+    "features": MeanDistance,
+    "characteristic": CharacteristicDistance,
+}
+"""Name of the objective -> what features are compared by."""
+
 
 class FeatureMatching(Objective):
-    """The objectives ``features`` and ``characteristic``.
+    """The objectives ``features`` and ``characteristic``, which differ in their distance.
 
     Args:
         match: Data, networks, settings.
-        comparison: What of the features is compared.
 
     Raises:
         BadSettings: if there is no pool.
     """
 
-    def __init__(self, match: Match[MatchConfig], comparison: Comparison = MEANS) -> None:
+    def __init__(self, match: Match[MatchConfig]) -> None:
         if match.pool is None:
             raise BadSettings(f"the objective {match.config.objective} needs a pool of networks")
         self.match = match
-        self.comparison = comparison
         self.pool: Pool = match.pool
         self.views: Views = Views(match, len(match.pool))
+        self.distance: type[Distance] = DISTANCES[match.config.objective]
         self._kept: dict[int, list[Reference]] = {}
         self._most: int | None = None
         self._fitting = AsManyAsFit(repeatable=match.world.size == 1)
 
     def loss(self, container: Container, step: int) -> Tensor:
         """Return the loss of this rank's classes; see ``Objective``."""
-        return self._fitting.done(partial(self._loss_of, container, step))
+        return self._fitting.done(partial(self._loss, container, step))
 
-    def _loss_of(self, container: Container, step: int) -> Tensor:
+    def _loss(self, container: Container, step: int) -> Tensor:
         view, chosen = self.views.at(container.spec, step)
         own = self.match.world.share(len(chosen))
         chosen = sent(chosen[own.start : own.stop], self.match.data.device)
         network = self.pool.between(view.network, view.part)
+        real = self._references(view, network)
+        # The less a network is trained, the less its cross-entropy says.
         weight = self.match.config.classification_of(container.spec.each) * (1 - view.part)
-        through = _Through(view, network, self._references(view, network), weight)
-        return chunked(
-            container.expand(chosen.flatten()),
-            own,
-            self._classes_at_once(chosen.shape[1]),
-            partial(self._loss, through),
-        )
+
+        def loss_of(images: Tensor, classes: Tensor) -> Tensor:
+            blocks = self._blocks(view, network, images, classes)
+            loss = self._compared(real, blocks, classes)
+            if weight:
+                loss = loss + weight * self._cross_entropy(network, blocks[-1], classes)
+            return loss
+
+        images = container.expand(chosen.flatten())
+        return chunked(images, own, self._classes_at_once(chosen.shape[1]), loss_of)
+
+    def _compared(self, real: list[Reference], blocks: list[Tensor], classes: Tensor) -> Tensor:
+        """Return the distances of some classes' blocks from the real ones, added up."""
+        places = classes - self.match.world.share(self.match.data.classes).start
+        loss = blocks[0].new_zeros((), dtype=torch.float32)
+        for reference, block in zip(real, blocks, strict=True):
+            features = class_features(block, len(classes), self.distance.largest_side)
+            loss = loss + reference.loss(features.float(), places)
+        return loss
+
+    def _cross_entropy(self, network: FeatureNetwork, block: Tensor, classes: Tensor) -> Tensor:
+        """Return the part of the mean cross-entropy over all classes that some have.
+
+        Args:
+            network: The view's.
+            block: Output of its last block, [k * m, C, h, w].
+            classes: int64 [k], the numbers of these classes.
+        """
+        labels = classes.repeat_interleave(len(block) // len(classes))
+        with autocast(block.device, self.match.config.precision):
+            logits = network.classified(block).float()
+        return F.cross_entropy(logits, labels) * (len(classes) / self.match.data.classes)
 
     def _references(self, view: View, network: FeatureNetwork) -> list[Reference]:
         """Return the real side of a view, which is kept if the view comes again."""
         kept = self._kept.get(view.number)
         if kept is None:
             features = self._real_features(view, network)
-            kept = references(features, self.comparison, self.match, view.number)
+            kept = references(features, self.distance, self.match, view.number)
             if self.match.config.views and len(self._kept) < self._most_kept(kept):
                 self._kept[view.number] = kept
         return kept
@@ -114,10 +144,6 @@ class FeatureMatching(Objective):
         with autocast(images.device, self.match.config.precision):
             return network.features(images)
 
-    def _grouped(self, blocks: list[Tensor], classes: int) -> list[Tensor]:
-        """Return the features that are compared, [k, n, D] for each block."""
-        return [grouped(block, classes, self.comparison.cells) for block in blocks]
-
     @torch.no_grad()
     def _real_features(self, view: View, network: FeatureNetwork) -> list[Tensor]:
         """Return what the distance needs of each block, of the own classes' real images.
@@ -129,42 +155,11 @@ class FeatureMatching(Objective):
         parts = []
         for some in classes.split(self._classes_at_once(view.real.shape[1])):
             images = self.match.data.images[view.real[some].flatten()].float() / 255
-            features = self._grouped(self._blocks(view, network, images, some), len(some))
-            if not self.comparison.whole:
+            features = [
+                class_features(block, len(some), self.distance.largest_side)
+                for block in self._blocks(view, network, images, some)
+            ]
+            if not self.distance.needs_every_image:
                 features = [block.float().mean(1, keepdim=True) for block in features]
             parts.append(features)
         return [torch.cat(block) for block in zip(*parts, strict=True)]
-
-    def _loss(self, through: "_Through", images: Tensor, classes: Tensor) -> Tensor:
-        """Return the part of the loss that belongs to some classes."""
-        data, network = self.match.data, through.network
-        places = classes - self.match.world.share(data.classes).start
-        blocks = self._blocks(through.view, network, images, classes)
-        loss = images.new_zeros(())
-        features = self._grouped(blocks, len(classes))
-        for reference, block in zip(through.references, features, strict=True):
-            loss = loss + reference.loss(block.float(), places)
-        if through.classification:
-            labels = classes.repeat_interleave(len(images) // len(classes))
-            with autocast(images.device, self.match.config.precision):
-                logits = network.classified(blocks[-1]).float()
-            part = len(classes) / data.classes
-            loss = loss + through.classification * F.cross_entropy(logits, labels) * part
-        return loss
-
-
-@dataclass(frozen=True)
-class _Through:
-    """What the synthetic images of a step go through, and what they are compared with.
-
-    Attributes:
-        view: The step's view.
-        network: With its weights.
-        references: The real side, one for each block.
-        classification: Weight of the network's cross-entropy, the less, the less it is trained.
-    """
-
-    view: View
-    network: FeatureNetwork
-    references: list[Reference]
-    classification: float

@@ -111,7 +111,8 @@ def pool_of(  # noqa: PLR0913
         folder: The cache; files are named by what their weights depend on.
         listener: Called after every epoch.
         after_epoch: Called when an epoch's state is safe on disk; it may raise to stop.
-        at_once: Networks that are trained at a time; None: 1 on a CPU, else all.
+        at_once: Networks that are trained at a time, 1 or more; None: as many as the
+            device takes.
 
     Raises:
         BadSettings: if a network gives no features, the cache cannot be written, or the state of

@@ -76,7 +76,7 @@ def prune(  # noqa: PLR0913
         device: Where networks are trained: ``auto``, ``cpu``, ``cuda``, ...
         source_options: How ``data`` is opened, where it is a string.
         at_once: Networks that each rank trains at a time, where the memory takes so many; it
-            decides no result but its rounding. None: 1 on a CPU, else all.
+            decides no result but its rounding. None: as many as the device takes.
         work: Work directory, which caches what each training gives: an interrupted call resumes
             after the last one that ended. None: nothing is cached.
         listener: Hears of every epoch, in stages ``margins`` and ``pruning``.

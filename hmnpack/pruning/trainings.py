@@ -33,7 +33,7 @@ class Trainings:
             to stop.
         listener: Called after every epoch.
         at_once: Trainings that each rank does at a time, 1 or more, where the memory takes so many;
-            None: 1 on a CPU, else all of the rank's.
+            None: as many as the device takes.
         entry: Gives the cache entry of a training by its name, see :meth:`cached_in`; None: nothing
             is cached.
     """
@@ -88,7 +88,7 @@ class Trainings:
         pending = [name for name in names if name not in self.done]
         most = at_once_on(device, self.at_once)
         before = len(names) - len(pending)
-        for together in groups_of(pending, most and most * self.world.size):
+        for together in groups_of(pending, most * self.world.size):
             found = like.new_zeros(len(together), *like.shape)
             own = together[self.world.rank :: self.world.size]
             if own:

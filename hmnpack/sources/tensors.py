@@ -48,8 +48,7 @@ def tensor_source(
         BadData: if pixels are no bytes, shapes do not go together, a class has no training image,
             a label names no class, or the data's name is empty or too long for a bundle.
     """
-    if not 1 <= len(name) <= MAX_NAME:
-        raise BadData(f"the data's name has {len(name)} characters; give it 1 to {MAX_NAME:,}")
+    check_name(name)
     images, labels = _checked("train", *train)
     tested = None if test is None else _checked("test", *test)
     if tested and tested[0].shape[1:] != images.shape[1:]:
@@ -76,18 +75,42 @@ def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # n
             f"images of {part} are {pixels.dtype}; give pixels from 0 to 255 as torch.uint8, for "
             "instance (255 * images).round().to(torch.uint8)"
         )
-    if pixels.ndim != _AXES or not _allowed(*pixels.shape):
-        raise BadData(
-            f"images of {part} have the shape {list(pixels.shape)}; give [N, C, H, W] with 1 to "
-            f"{MAX_CHANNELS} channels and sides from 1 to {MAX_SIDE}"
-        )
-    if numbers.dtype.is_floating_point or numbers.shape != pixels.shape[:1]:
-        raise BadData(
-            f"labels of {part} are {numbers.dtype} {list(numbers.shape)}; give one integer for "
-            f"each of the {len(pixels)} images"
-        )
+    check_images_and_labels(pixels, numbers, f" of {part}")
     images = pixels.to("cpu", copy=True, memory_format=torch.contiguous_format)
     return images, numbers.to("cpu", torch.int64, copy=True)
+
+
+def check_name(name: str) -> None:
+    """Check that a bundle can record a data set's name.
+
+    Raises:
+        BadData: if it is empty or too long.
+    """
+    if not 1 <= len(name) <= MAX_NAME:
+        raise BadData(f"the data's name has {len(name)} characters; give it 1 to {MAX_NAME:,}")
+
+
+def check_images_and_labels(pixels: Tensor, labels: Tensor, of: str = "") -> None:
+    """Check that these are images [N, C, H, W], and one integer for each.
+
+    Args:
+        pixels: Of any type.
+        labels: Of any values.
+        of: Which ones, for the message: " of train".
+
+    Raises:
+        BadData: naming the shape that is wrong.
+    """
+    if pixels.ndim != _AXES or not _allowed(*pixels.shape):
+        raise BadData(
+            f"images{of} have the shape {list(pixels.shape)}; give [N, C, H, W] with 1 to "
+            f"{MAX_CHANNELS} channels and sides from 1 to {MAX_SIDE}"
+        )
+    if labels.dtype.is_floating_point or labels.shape != pixels.shape[:1]:
+        raise BadData(
+            f"labels{of} are {labels.dtype} {list(labels.shape)}; give one integer for each of "
+            f"the {len(pixels)} images"
+        )
 
 
 def _allowed(count: int, channels: int, height: int, width: int) -> bool:

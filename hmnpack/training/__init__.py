@@ -1,13 +1,14 @@
 """Training and testing networks: one, or several of one architecture at once."""
 
 from hmnpack.training.batches import LabelledSet
-from hmnpack.training.groups import at_once_on, groups_of, side_by_side, within_memory
+from hmnpack.training.groups import EVERY, at_once_on, groups_of, side_by_side, within_memory
 from hmnpack.training.loop import accuracy, train
 from hmnpack.training.resume import saving, training_in
 from hmnpack.training.testing import accuracies
 from hmnpack.training.together import OnBatches, OnEpochs, train_together
 
 __all__ = [
+    "EVERY",
     "LabelledSet",
     "OnBatches",
     "OnEpochs",

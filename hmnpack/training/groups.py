@@ -1,4 +1,4 @@
-"""How many networks go at once: a few, all, or as many as the memory takes."""
+"""How many networks are trained at once: so many, or as many as the device takes."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -16,26 +16,32 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def at_once_on(device: torch.device, wanted: int | None = None) -> int | None:
-    """Return how many networks are trained at a time on a device; None: all that there are.
+EVERY = 2**31 - 1
+"""Networks at a time where all go at once: more than there ever are."""
+
+
+def at_once_on(device: torch.device, wanted: int | None = None) -> int:
+    """Return how many networks are trained at a time on a device: 1 or more.
+
+    This is the one place that says what ``at_once=None`` means.
 
     Args:
         device: Where they are trained.
-        wanted: What was asked for; None: 1 on a CPU, which one network keeps busy, else all.
+        wanted: What was asked for; None: as many as the device takes. One network keeps a CPU
+            busy; elsewhere all go at once, or in parts where :func:`within_memory` finds that the
+            memory is too small.
 
     Raises:
         BadSettings: if less than 1 was asked for.
     """
     if wanted is None:
-        return 1 if device.type == "cpu" else None
+        return 1 if device.type == "cpu" else EVERY
     if wanted < 1:
         raise BadSettings(f"{wanted} networks at once cannot be trained; give 1 or more")
     return wanted
 
 
-def side_by_side(
-    network: NetworkConfig, classes: int, image: ImageShape, most: int | None
-) -> int | None:
+def side_by_side(network: NetworkConfig, classes: int, image: ImageShape, most: int) -> int:
     """Return how many networks of a kind are trained at a time: those that go side by side, or 1.
 
     The others are trained one after another anyway, and alone each is done and kept by itself.
@@ -53,15 +59,14 @@ def side_by_side(
     return most if can_be_wide(trial, shape) else 1
 
 
-def groups_of(items: Sequence[Item], most: int | None) -> list[Sequence[Item]]:
+def groups_of(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
     """Return the items in groups of so many, in order; the last one may be smaller.
 
     Args:
         items: What is to be done.
-        most: Items of a group, 1 or more; None: all of them.
+        most: Items of a group, 1 or more.
     """
-    size = most or max(len(items), 1)
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    return [items[start : start + most] for start in range(0, len(items), most)]
 
 
 def within_memory(

@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from hmnpack.container import container_of, new_container
-from hmnpack.container.base import ACTIVATIONS, DECODE_CHUNK
+from hmnpack.container.base import ACTIVATIONS
 from hmnpack.container.budget import plan
+from hmnpack.container.chunks import CPU_IMAGES
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import HmnSpec, ImageShape
@@ -192,8 +193,8 @@ def test_what_is_stored_is_what_the_ledger_says():
 def test_chunks_are_seamless():
     spec = plan(1, 10, SMALL)
     container = container_of(spec, random_container(spec).stored_tensors())
-    assert spec.images > 2 * DECODE_CHUNK
-    some = torch.tensor([0, DECODE_CHUNK - 1, DECODE_CHUNK, spec.images - 1])
+    assert spec.images > 2 * CPU_IMAGES
+    some = torch.tensor([0, CPU_IMAGES - 1, CPU_IMAGES, spec.images - 1])
     torch.testing.assert_close(container.expand()[some], container.expand(some))
 
 

@@ -27,7 +27,7 @@ from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Row
 from hmnpack.sources import Source, SourceOptions
-from hmnpack.training import train_together
+from hmnpack.training import EVERY, train_together
 
 CLASSES = ("dark", "middle", "light")
 
@@ -156,10 +156,10 @@ def test_trained_at_once_the_numbers_are_the_same(found, source, shades_bundle, 
 
 def test_networks_of_as_many_images_go_together(source, config):
     sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), 0) for n in (6, 9, 6, 6, 9)]
-    groups = {n: equal_groups(range(5), sets, n) for n in (1, 2, None)}
+    groups = {n: equal_groups(range(5), sets, n) for n in (1, 2, EVERY)}
     assert groups[1] == [(0,), (2,), (3,), (1,), (4,)]
     assert groups[2] == [(0, 2), (3,), (1, 4)]
-    assert groups[None] == [(0, 2, 3), (1, 4)]
+    assert groups[EVERY] == [(0, 2, 3), (1, 4)]
 
 
 def test_networks_of_different_sizes_come_in_the_order_of_their_sets(source, config):

@@ -44,6 +44,27 @@ def test_packing_and_training(tmp_path, capsys):
     assert "% of the real test images are right" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("ending", ["pt", "npz"])
+def test_images_of_another_method_are_packed(tmp_path, capsys, ending):
+    import numpy as np
+    import torch
+
+    from hmnpack.bundle import read
+
+    images, labels = torch.linspace(0, 1, 6 * 3 * 16).view(6, 3, 4, 4), torch.arange(6) % 2
+    file, output = tmp_path / f"images.{ending}", tmp_path / "images.hmn"
+    if ending == "npz":
+        np.savez(file, images=images.numpy(), labels=labels.numpy())
+    else:
+        torch.save({"images": images, "labels": labels}, file)
+    script("pack_images.py").main(str(file), str(output), "4")
+    assert capsys.readouterr().out.splitlines() == [
+        "6 images of 2 classes",
+        "288 of 384 floats, 1152 of 1536 bytes",
+    ]
+    assert torch.equal(read(output).tensors["pixels"], images[[0, 2, 4, 1, 3, 5]])
+
+
 @pytest.fixture(scope="module")
 def shipped_images(tmp_path_factory):
     """A folder to test on where there is no download: the first pictures of a shipped bundle."""
@@ -590,7 +611,7 @@ def test_the_copy_of_cifar10_is_made_from_its_folders(tmp_path, monkeypatch, cap
 
 
 def test_every_script_is_run_here():
-    tested = {"pack_in_python.py", "train_on_bundle.py"}
+    tested = {"pack_images.py", "pack_in_python.py", "train_on_bundle.py"}
     tested |= {"train_with_fabric.py", "train_timm_network.py", "picture.py", "record_scores.py"}
     tested |= {"render_tables.py", "png_check.py", "view_check.py", "proxy.py"}
     tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above

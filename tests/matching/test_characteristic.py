@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hmnpack.matching.characteristic import (
-    characteristic_distance,
+    CharacteristicDistance,
     characteristic_function,
     draw_frequencies,
 )
@@ -17,11 +17,9 @@ def drawn(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def distance(real, synthetic, frequencies=None, **options):
+def distance(real, synthetic, frequencies=None, phase=0.5, **unit):
     frequencies = drawn(8, real.shape[2], seed=9) if frequencies is None else frequencies
-    return characteristic_distance(
-        real, synthetic, frequencies_TD=frequencies.to(real.dtype), **options
-    )
+    return CharacteristicDistance(frequencies.to(real.dtype), phase)(real, synthetic, **unit)
 
 
 def literal(real, synthetic, frequencies, phase):

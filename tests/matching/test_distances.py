@@ -1,6 +1,9 @@
 import torch
 
-from hmnpack.matching.distances import mean_distance, spread
+from hmnpack.matching.distances import spread
+from hmnpack.matching.means import MeanDistance
+
+mean_distance = MeanDistance()
 
 
 def test_the_distance_of_equal_means_is_zero():
@@ -17,16 +20,17 @@ def test_the_distance_by_hand():
 
 
 def test_the_spread_by_hand():
-    assert spread(torch.tensor([[0.0, 0.0], [2.0, 4.0]])) == 2 * (1 + 4)
+    assert spread(torch.tensor([[0.0, 0.0], [2.0, 4.0]]), mean_distance) == 2 * (1 + 4)
 
 
 def test_one_class_has_no_spread():
-    assert spread(torch.tensor([[3.0, 1.0]])) == 0
+    assert spread(torch.tensor([[3.0, 1.0]]), mean_distance) == 0
 
 
 def test_the_quotient_does_not_see_scale_or_shift():
     generator = torch.Generator().manual_seed(1)
     real, synthetic = torch.randn(2, 5, 4, 6, generator=generator, dtype=torch.float64)
-    before = mean_distance(real, synthetic) / spread(real.mean(1))
+    before = mean_distance(real, synthetic) / spread(real.mean(1), mean_distance)
     real, synthetic = (7 * features + 3 for features in (real, synthetic))
-    torch.testing.assert_close(mean_distance(real, synthetic) / spread(real.mean(1)), before)
+    after = mean_distance(real, synthetic) / spread(real.mean(1), mean_distance)
+    torch.testing.assert_close(after, before)

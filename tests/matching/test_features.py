@@ -109,15 +109,15 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
 ):
     monkeypatch.setattr(module, "feature_classes", lambda *_, **__: 3)
     match = Match(real, pool_of(real, pool_config, 0, tmp_path), CONFIGS["default"], 0)
-    whole, found = FeatureMatching._loss, []
+    whole, found = FeatureMatching._compared, []
 
-    def cramped(self, through, images, classes):
+    def cramped(self, real, blocks, classes):
         if len(classes) > 1:
             raise RuntimeError("GET was unable to find an engine to execute this computation")
-        return whole(self, through, images, classes)
+        return whole(self, real, blocks, classes)
 
     for method in (whole, cramped):
-        monkeypatch.setattr(FeatureMatching, "_loss", method)
+        monkeypatch.setattr(FeatureMatching, "_compared", method)
         start = container()
         loss = FeatureMatching(match).loss(start, 0)
         loss.backward()

@@ -14,10 +14,10 @@ from hmnpack.condensing.run import RunOptions
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.matching import OBJECTIVES, Match, RealData, pool_of
-from hmnpack.matching.characteristic import characteristic_distance
-from hmnpack.matching.comparison import grouped
-from hmnpack.matching.distances import mean_distance, unit_of
+from hmnpack.matching.characteristic import CharacteristicDistance, unit_of
+from hmnpack.matching.distances import class_features
 from hmnpack.matching.footprint import FREQUENCIES
+from hmnpack.matching.means import MeanDistance
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.runtime.ranks import World
 from hmnpack.runtime.seeds import stream
@@ -54,11 +54,9 @@ def distances(config, match, step, sizes):
     for size in sizes:
         if config.objective == "characteristic":
             frequencies = torch.randn(FREQUENCIES, size, generator=generator)
-            yield lambda real, ours, unit, frequencies=frequencies: characteristic_distance(
-                real, ours, unit, frequencies_TD=frequencies
-            )
+            yield CharacteristicDistance(frequencies)
         else:
-            yield lambda real, ours, unit: mean_distance(real, ours)
+            yield lambda real, ours, unit: MeanDistance()(real, ours)
 
 
 def literal(match, images, step):
@@ -213,7 +211,7 @@ def test_bfloat16_changes_little(match):
 def test_cells_are_averages_of_the_map(side, cells):
     block = torch.randn(6, 2, side, side, generator=stream(0, "block"))
     expected = pooled_literally(block, cells)
-    found = grouped(block, 3, cells)
+    found = class_features(block, 3, cells)
     assert found.shape[:2] == (3, 2)
     assert cells == 0 or found.shape[2] <= 2 * cells**2
     torch.testing.assert_close(found, expected.flatten(1).unflatten(0, (3, 2)))

@@ -146,5 +146,5 @@ def test_what_is_kept_counts_the_frequencies_too(matching):
     objective.loss(container(), 0)
     (kept,) = objective._kept.values()
     for reference in kept:
-        frequencies = reference.distance.keywords["frequencies_TD"]
+        frequencies = reference.distance.frequencies
         assert reference.bytes == reference.real.nbytes + frequencies.nbytes

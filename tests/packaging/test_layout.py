@@ -144,5 +144,5 @@ def test_the_front_door_opens():
 
     for name in hmnpack.__all__:
         assert getattr(hmnpack, name) is not None
-    with pytest.raises(AttributeError, match="'pack'"):
-        hmnpack.pack  # noqa: B018
+    with pytest.raises(AttributeError, match="'unpack'"):
+        hmnpack.unpack  # noqa: B018

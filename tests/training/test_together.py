@@ -12,6 +12,7 @@ from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.training import (
+    EVERY,
     accuracies,
     accuracy,
     at_once_on,
@@ -309,22 +310,22 @@ def test_what_does_not_go_together_is_refused(networks, sets, said):
 class TestGroups:
     def test_how_many_go_at_once(self):
         assert at_once_on(CPU) == 1
-        assert at_once_on(torch.device("meta")) is None
+        assert at_once_on(torch.device("meta")) == EVERY
         assert at_once_on(CPU, 7) == at_once_on(torch.device("meta"), 7) == 7
         with pytest.raises(BadSettings, match="0 networks at once cannot be trained"):
             at_once_on(CPU, 0)
 
-    @pytest.mark.parametrize(("name", "most"), [("convnet", None), ("densenet121", 1)])
+    @pytest.mark.parametrize(("name", "most"), [("convnet", EVERY), ("densenet121", 1)])
     def test_what_cannot_go_side_by_side_goes_alone(self, name, most):
         image = ImageShape(channels=1, height=16, width=16)
         config = NetworkConfig(name=name, width=4, depth=2)
-        assert side_by_side(config, 3, image, None) == most
+        assert side_by_side(config, 3, image, EVERY) == most
         assert side_by_side(config, 3, image, 1) == 1
 
     def test_groups_keep_the_order(self):
         assert groups_of("abcde", 2) == ["ab", "cd", "e"]
-        assert groups_of("abcde", None) == ["abcde"]
-        assert groups_of("", None) == []
+        assert groups_of("abcde", EVERY) == ["abcde"]
+        assert groups_of("", EVERY) == []
 
     def test_what_one_cannot_hold_nothing_can(self):
         def work(items):
