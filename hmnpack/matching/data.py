@@ -19,7 +19,7 @@ class RealData:
         labels: int64 [N].
         classes: Number of classes K.
         normalisation: Mean and standard deviation of the images.
-        fingerprint: Names the images and labels, for caches.
+        fingerprint: Identity of the images and labels, for caches.
         parts: int64 [N], the part of its class that each image belongs to, see
             :mod:`hmnpack.matching.parts`; None: classes are whole.
         parts_each: Number of parts of every class; no part is empty.
@@ -52,7 +52,7 @@ class RealData:
         return self.images.device
 
     def normalised(self, rows: Tensor) -> Tensor:
-        """Return some of the images as networks see them, not augmented: float32 [n, C, H, W].
+        """Return some of the images normalised, not augmented: float32 [n, C, H, W].
 
         Args:
             rows: int64 [n], which of them.

@@ -1,4 +1,4 @@
-"""Real images as a network sees them: the outputs of its last block.
+"""Features of real images: the outputs of a network's last block.
 
 Shapes: n images, D features of the last block.
 """

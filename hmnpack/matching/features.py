@@ -4,6 +4,9 @@ A distance of real and synthetic features, over the outputs of every block, thro
 networks, plus these networks' cross-entropy on the synthetic images. All classes make one step
 together, in one batch or, on a CPU, in several small ones.
 
+The real side of a view is computed first (:mod:`hmnpack.matching.reference`), then compared with
+the synthetic features by the objective's distance.
+
 Shapes: K classes, n real and m synthetic images per class in a batch, D features of a block.
 """
 

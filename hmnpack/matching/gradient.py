@@ -1,9 +1,9 @@
 """Gradient matching: the objective of the paper (equation 2), with the base code's details (IDC).
 
-For each class, the gradient of a network's convolution weights on synthetic images is brought to
-that on real images, both under one augmentation, while the network learns from real images. The
-classes go in chunks; each yields its loss and the gradient of its images, so that memory holds one
-chunk's maps at a time and nothing depends on how the classes are cut.
+For each class, the gradient of a network's convolution weights on synthetic images is matched to
+that on real images, both under one augmentation, while the network is trained on real images. The
+classes are processed in chunks; each gives its loss and the gradient of its images, so that memory
+holds one chunk's maps at a time and no result depends on the size of a chunk.
 
 Shape legend: K classes, k of them in a chunk, n images of each, C H W as usual.
 """
@@ -73,7 +73,7 @@ class GradientMatching(Objective):
         return self.learner.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state` gave."""
+        """Restore what :meth:`state` returned."""
         self.learner.restore(state)
 
     def _loss(self, container: Container, drawn: "_Drawn") -> Tensor:
@@ -130,7 +130,7 @@ class GradientMatching(Objective):
         return torch.stack([value for value, _ in parts]).sum(), gradient
 
     def _passes(self, images: Tensor, labels: Tensor, *, keep: bool) -> Iterator[Pass]:
-        """Give the passes of a chunk; more than one only for a single class, cut into slices."""
+        """Yield the passes of a chunk; more than one only for a single class, cut into slices."""
         network = self.learner.network
         each = len(images) // len(labels)
         names = labels.repeat_interleave(each)

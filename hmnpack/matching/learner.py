@@ -1,7 +1,7 @@
 """The networks that gradients are matched through: each trained on real images while in use.
 
-A network serves ``inner_steps`` steps, then the next one begins, untrained. Its state is part of a
-checkpoint, so that a paused run goes on inside a network's life.
+A network is used for ``inner_steps`` steps, then the next one begins, untrained. Its state is part
+of a checkpoint, so that a paused run resumes with a network that is partly trained.
 """
 
 from typing import Any
@@ -33,9 +33,9 @@ class Learner:
         self._order: tuple[tuple[int, int], Tensor] | None = None
 
     def begin(self, number: int) -> None:
-        """Take up network ``number``, as it is before its first step.
+        """Make network ``number``, as it is before its first step.
 
-        Its training goes on where a check or a pause has stopped it.
+        A training that a check or a pause stopped is resumed.
         """
         self._put(number)
         config = self.match.config
@@ -83,7 +83,7 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state` gave."""
+        """Restore what :meth:`state` returned."""
         self._put(state["number"])
         assert self.optimiser is not None  # noqa: S101 - just put there
         self.network.load_state_dict(state["network"])
@@ -103,7 +103,7 @@ class Learner:
         self.optimiser = optimiser_of(self.network, config.train)
 
     def _batches(self, inner: int) -> list[Tensor]:
-        """Return the rows of the batches after inner step ``inner``, epochs going on across them.
+        """Return the rows of the batches after inner step ``inner``; epochs continue across steps.
 
         As many full batches as hold ``train_images``; what is left of an epoch is dropped.
         """

@@ -1,4 +1,4 @@
-"""What every objective has: its inputs, its loss step by step, and what a pause must keep."""
+"""What every objective has: its inputs, the loss of a step, and the state of a checkpoint."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -41,14 +41,14 @@ class Match(Generic[Config]):
 
 
 class Objective(ABC):
-    """Container and step in, loss out; all randomness of a step comes from its number."""
+    """The loss of a container at a step. All randomness of a step is seeded by its number."""
 
     is_shared: ClassVar[bool] = True
-    """Whether each rank computes the loss of its own classes; else every rank that of all."""
+    """Whether each rank computes the loss of its own classes; otherwise every rank that of all."""
 
     @abstractmethod
     def loss(self, container: Container, step: int) -> Tensor:
-        """Return the loss of a step, which an optimiser step follows.
+        """Return the loss of a step; an optimiser step follows.
 
         Args:
             container: Decodes the synthetic images; the loss's gradients flow to it.
@@ -56,8 +56,8 @@ class Objective(ABC):
         """
 
     def state(self) -> dict[str, Any]:
-        """Return what the next step depends on beside the container: tensors and numbers."""
+        """Return what the next step depends on besides the container: tensors and numbers."""
         return {}
 
-    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most have nothing to keep
-        """Take up what :meth:`state` gave."""
+    def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most have no state
+        """Restore what :meth:`state` returned."""

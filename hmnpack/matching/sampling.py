@@ -38,11 +38,11 @@ class ClassSampler:
 
 
 class EpochSampler:
-    """Draws batches of each class without replacement, epoch by epoch, as the base code does.
+    """Draws batches of each class without replacement, epoch by epoch, as IDC does.
 
     What is left of an epoch when it does not fill a batch is dropped. A class with fewer images
-    than a batch repeats them. Any step can be asked for, in any order: nothing is remembered but
-    the epoch's order, which is drawn again when it is needed again.
+    than a batch repeats them. Steps may be asked for in any order: only an epoch's permutation is
+    cached, and it is drawn again if needed.
 
     Args:
         labels: int64 [N].

@@ -1,10 +1,10 @@
-"""Views: what a step of feature matching looks at its images through.
+"""Views: the network, augmentation and real images of a step of feature matching.
 
-A view is a network somewhere between its untrained and its trained weights, an augmentation, and
-real images of each class or of one part of each. The features of these real images cost about as
-much as all that is done with the synthetic ones, and only depend on the view: a run that goes round
-a number of views, in a new order each time, computes them once for each. Where classes are in P
-parts, P views that follow each other have each part once, so that no synthetic image is left out.
+The network's weights are interpolated between untrained and trained ones; the real images are of
+each class, or of one part of each. The features of these real images cost about as much as all that
+is done with the synthetic ones, and depend on the view alone: a run that cycles through a fixed
+number of views, in a new order each time, computes them once for each. Where classes are divided
+into P parts, P consecutive views have each part once, so that no synthetic image is left out.
 
 Shapes: K classes, n real and m synthetic images of each.
 """
@@ -24,10 +24,10 @@ from hmnpack.schema.container import ContainerSpec
 
 @dataclass(frozen=True)
 class View:
-    """What a step looks at its images through.
+    """The network, augmentation and real images of a step.
 
     Attributes:
-        number: Names its random numbers, and what is kept of it.
+        number: Seeds its random numbers, and names what is cached of it.
         network: Which network of the pool.
         part: How far its weights are from the trained ones (0) to the untrained ones (1).
         draws: An augmentation for each class, of real and synthetic images alike.
@@ -45,7 +45,7 @@ class View:
 
 
 class Views:
-    """Draws views, and synthetic images to be seen through them.
+    """Draws views, and synthetic images for each.
 
     Args:
         match: Data, settings, seed.
@@ -79,7 +79,7 @@ class Views:
         return view, choose_instances(spec, most, generator, view.chosen, parts)
 
     def _place(self, step: int) -> int:
-        """Return which view a step has; every round goes through all of them in its own order."""
+        """Return which view a step has; every cycle has all of them, in an order of its own."""
         turn, place = divmod(step, self.count)
         order = stream(self.match.seed, "views", turn)
         return int(torch.randperm(self.count, generator=order)[place])

@@ -1,7 +1,7 @@
 """The warm-up: a container is fitted to random real images before any matching.
 
-The paper says nothing of the start. Images chosen by k-means, or by how hard they are, led to no
-better ones.
+The paper does not describe the initialisation. Choosing the images by k-means, or by difficulty,
+gave no better results.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Reconstruction(Objective):
 
 
 def targets_of(data: RealData, instances: int | Sequence[int], seed: int) -> Tensor:
-    """Choose random real images to start from, class by class.
+    """Choose random real images to initialise from, class by class.
 
     Of P parts of a class, part p gives images p, p + P, p + 2 P, ... Where a class, or a part of
     it, has fewer images than are wanted, some are repeated at random.
