@@ -190,11 +190,11 @@ def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
     from hmnpack.condensing.checkpoint import checkpoint_of
     from hmnpack.condensing.run import check_output
     from hmnpack.runtime.log import JsonLines, TensorBoard, together
-    from hmnpack.runtime.output import refuse_same
+    from hmnpack.runtime.output import check_distinct
 
     if request.log:
-        refuse_same(request.log, request.output, "the output")
-        refuse_same(request.log, checkpoint_of(request.output), "the checkpoint of the output")
+        check_distinct(request.log, request.output, "the output")
+        check_distinct(request.log, checkpoint_of(request.output), "the checkpoint of the output")
     if not is_main_rank():
         request = replace(request, log=None, tensorboard=None)
     if request.log or request.tensorboard:  # a run that is refused leaves its log as it was

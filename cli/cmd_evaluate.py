@@ -1,4 +1,4 @@
-"""`hmnpack evaluate`: networks trained from scratch on a file's images, beside control rows."""
+"""`hmnpack evaluate`: networks trained from scratch on a file's images, beside baselines."""
 
 import shlex
 import sys
@@ -24,7 +24,7 @@ from hmnpack.cli.options import (
 )
 from hmnpack.errors import BadSettings, HmnError
 from hmnpack.registry import NETWORK_LIBRARIES, NETWORKS, PROTOCOLS
-from hmnpack.schema.names import ControlRow
+from hmnpack.schema.names import BaselineRow
 
 if TYPE_CHECKING:
     from hmnpack.bundle import Bundle
@@ -39,7 +39,7 @@ SETTINGS = {
     "batch": "train.batch",
     "repeats": "repeats",
     "seed": "seed",
-    "controls": "controls",
+    "baselines": "baselines",
     "rows": "rows",
     "jpeg_quality": "jpeg_quality",
     "held_out": "held_out",
@@ -147,10 +147,10 @@ class Choice:
     "--rows",
     multiple=True,
     metavar="NAMES",
-    help=f"Control rows: {', '.join(get_args(ControlRow))}; with commas, or repeated "
+    help=f"Baselines: {', '.join(get_args(BaselineRow))}; with commas, or repeated "
     "[default: floats,bytes].",
 )
-@click.option("--no-controls", is_flag=True, help="Leave out the rows of real images.")
+@click.option("--no-baselines", is_flag=True, help="Leave out the rows of real images.")
 @click.option(
     "--jpeg-quality",
     type=click.IntRange(1, 95),
@@ -192,10 +192,10 @@ def evaluate_command(**typed: Any) -> None:  # noqa: ANN401
     that were held out of condensing (--held-out).
     """
     typed["rows"] = _names(typed["rows"])
-    without = typed.pop("no_controls")
+    without = typed.pop("no_baselines")
     if without and typed["rows"]:
-        raise BadSettings("--rows and --no-controls contradict each other; leave one out")
-    typed["controls"] = False if without else None
+        raise BadSettings("--rows and --no-baselines contradict each other; leave one out")
+    typed["baselines"] = False if without else None
     options = {path: typed.pop(name) for name, path in SETTINGS.items()}
     choice = Choice(
         typed.pop("protocol"),
@@ -252,19 +252,19 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
 
 def _refuse(request: Request, configs: list["EvaluateConfig"], manifest: "Manifest") -> None:
     """Check, before data are opened, what would stop the command only after its work."""
-    from hmnpack.evaluation import refuse_network
-    from hmnpack.evaluation.scores import refuse_recording
+    from hmnpack.evaluation import check_network
+    from hmnpack.evaluation.scores import check_recordable
     from hmnpack.runtime.devices import choose_device
-    from hmnpack.runtime.output import refuse_output, refuse_same
+    from hmnpack.runtime.output import check_distinct, check_output_path
 
     choose_device(request.device)
     for config in configs:
-        refuse_network(config.network, manifest)
+        check_network(config.network, manifest)
     if request.record:
-        refuse_recording(request.file)
+        check_recordable(request.file)
     if request.save:
-        refuse_output(request.save, force=request.force)
-        refuse_same(request.save, request.file, "the bundle itself")
+        check_output_path(request.save, force=request.force)
+        check_distinct(request.save, request.file, "the bundle itself")
 
 
 def _show(

@@ -78,7 +78,7 @@ def _score(score: Score) -> Iterator[tuple[str, object]]:
     found, versions = score.accuracies, score.versions
     spread = stdev(found) if len(found) > 1 else 0.0
     yield "these images", _accuracy(score.images, mean(found), spread, len(found))
-    for row in score.controls:
+    for row in score.baselines:
         yield row.name, _accuracy(row.images, row.mean, row.std, row.networks)
     yield "protocol", protocol(score)
     yield "held-out images" if score.held_out else "test split", score.fingerprint

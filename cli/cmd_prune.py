@@ -116,9 +116,9 @@ def prune_command(**typed: Any) -> None:  # noqa: ANN401
 def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]) -> "Bundle":
     import hmnpack
     from hmnpack.cli.progress import progress_display
-    from hmnpack.runtime.output import refuse_output
+    from hmnpack.runtime.output import check_output_path
 
-    refuse_output(request.output, force=request.force)  # before minutes of training
+    check_output_path(request.output, force=request.force)  # before minutes of training
     with (
         going_on(request.work),
         progress_display(quiet=request.quiet or not is_main_rank()) as listener,

@@ -116,12 +116,12 @@ def _said(failures: list[HmnError]) -> Iterator[None]:
 
 def _check(request: Request, file: Path) -> None:
     import hmnpack
-    from hmnpack.evaluation.verification import refuse_without_score
+    from hmnpack.evaluation.verification import check_has_score
 
     manifest = hmnpack.verify(file).manifest
     click.echo(_whole(file, manifest))
     if request.data is not None:
-        refuse_without_score(file, manifest, request.score)
+        check_has_score(file, manifest, request.score)
 
 
 def _repeat(request: Request, file: Path, source: "Source") -> None:

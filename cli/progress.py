@@ -17,7 +17,7 @@ from rich.progress import (
 
 from hmnpack.cli.show import console, plain
 from hmnpack.cli.text import safe
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.progress import Listener, no_progress
 
 LINE_EVERY = 60.0
 """Seconds of silence after which the next event writes a line."""
@@ -137,7 +137,7 @@ def progress_display(out: Console | None = None, *, quiet: bool = False) -> Iter
     """
     out = out or console(stderr=True)
     if quiet:
-        yield silent
+        yield no_progress
     elif not out.is_terminal:
         yield Lines(out)
     else:

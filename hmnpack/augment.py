@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hmnpack.errors import BadSettings
-from hmnpack.runtime.devices import sent
+from hmnpack.runtime.devices import to_device
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, Augmentation
 from hmnpack.schema.manifest import Normalisation
 
@@ -130,7 +130,7 @@ def draw(
         device: Where the numbers are wanted.
     """
     uniform, kept = draw_numbers(names, count, generator, one_spatial=one_spatial)
-    return draws_of(sent(uniform, device), kept)
+    return draws_of(to_device(uniform, device), kept)
 
 
 def draw_numbers(
@@ -182,7 +182,7 @@ def normalise(images_NCHW: Tensor, normalisation: Normalisation) -> Tensor:
     factors = [1 / std for std in normalisation.std]
     rows = [normalisation.mean, factors]
     numbers = torch.tensor(rows, dtype=images_NCHW.dtype, device="cpu")
-    mean, scale = sent(numbers, images_NCHW.device).view(2, -1, 1, 1).unbind()
+    mean, scale = to_device(numbers, images_NCHW.device).view(2, -1, 1, 1).unbind()
     return (images_NCHW - mean) * scale
 
 
@@ -329,7 +329,7 @@ def cutmix(images_NCHW: Tensor, generator: torch.Generator) -> Mixed:
         generator: CPU generator: the box never waits for the device.
     """
     cut = draw_cut(len(images_NCHW), images_NCHW.shape[2], images_NCHW.shape[3], generator)
-    partner = sent(cut.partner, images_NCHW.device)
+    partner = to_device(cut.partner, images_NCHW.device)
     mixed = images_NCHW.clone()
     mixed[:, :, cut.rows, cut.columns] = images_NCHW[:, :, cut.rows, cut.columns][partner]
     return Mixed(mixed, partner, cut.kept)

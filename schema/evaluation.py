@@ -1,4 +1,4 @@
-"""Settings of judging a bundle: networks, their training, and the control rows beside it."""
+"""Settings of judging a bundle: networks, their training, and the baselines beside it."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ from pydantic import Field
 
 from hmnpack.schema.base import Frozen
 from hmnpack.schema.config import NetworkConfig, TrainConfig
-from hmnpack.schema.names import ControlRow, Protocol
+from hmnpack.schema.names import BaselineRow, Protocol
 
-DEFAULT_ROWS: tuple[ControlRow, ...] = ("floats", "bytes")
-"""The control rows that share the bundle's budget."""
+DEFAULT_ROWS: tuple[BaselineRow, ...] = ("floats", "bytes")
+"""The baselines that share the bundle's budget."""
 
 
 class EvaluateConfig(Frozen):
@@ -25,11 +25,11 @@ class EvaluateConfig(Frozen):
     )
     repeats: int = Field(default=3, ge=1, le=1000, description="Networks per row of the table.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random stream.")
-    controls: bool = Field(default=True, description="Also train on real images, see `rows`.")
-    rows: tuple[ControlRow, ...] = Field(
+    baselines: bool = Field(default=True, description="Also train on real images, see `rows`.")
+    rows: tuple[BaselineRow, ...] = Field(
         default=(),
         max_length=4,
-        description="Control rows: `floats`, as many random real images as the budget of floats "
+        description="Baselines: `floats`, as many random real images as the budget of floats "
         "holds; `bytes`, as many JPEG pictures (without the tables that all share) as the same "
         "number of bytes holds; `count`, as many random real images as the bundle decodes; "
         "`whole`, all real images. All but `whole` are trained for the bundle's number of steps. "
@@ -37,7 +37,7 @@ class EvaluateConfig(Frozen):
     )
     jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = Field(
         default=None,
-        description="Quality of the JPEG control's files; null: the best of a few on images held "
+        description="Quality of the JPEG baseline's files; null: the best of a few on images held "
         "out of train.",
     )
     min_steps: int = Field(
@@ -49,13 +49,13 @@ class EvaluateConfig(Frozen):
     held_out: bool = Field(
         default=False,
         description="Test on the images of train that condensing never saw, in place of the test "
-        "split, which is not looked at; control rows are drawn from those that it saw.",
+        "split, which is not looked at; baselines are drawn from those that it saw.",
     )
 
     @property
-    def control_rows(self) -> tuple[ControlRow, ...]:
-        """The control rows that are wanted."""
-        return (self.rows or DEFAULT_ROWS) if self.controls else ()
+    def baseline_rows(self) -> tuple[BaselineRow, ...]:
+        """The baselines that are wanted."""
+        return (self.rows or DEFAULT_ROWS) if self.baselines else ()
 
     def tested_on(self, data: str) -> str:
         """Return what networks are tested on, in words: a data set's name, or held-out images."""

@@ -5,7 +5,7 @@ from typing import Literal
 PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
 """How the images that pruning drops are chosen."""
 
-ControlRow = Literal["floats", "bytes", "count", "whole"]
+BaselineRow = Literal["floats", "bytes", "count", "whole"]
 """Rows of real images beside a file's row."""
 
 Protocol = Literal["short", "paper"]

@@ -71,5 +71,5 @@ class Result(Frozen):
     protocol: EvaluateConfig | None = Field(
         default=None, description="How the headline's networks were trained; null: not kept."
     )
-    controls: tuple[Row, ...] = Field(default=(), description="Rows beside the headline.")
+    baselines: tuple[Row, ...] = Field(default=(), description="Rows beside the headline.")
     figures: dict[str, Figure] = Field(default={}, description="Free figures, units in names.")

@@ -18,7 +18,7 @@ class Versions(Frozen):
     python: ShortText = Field(description="Version of Python.")
 
 
-class ControlScore(Frozen):
+class BaselineScore(Frozen):
     """What networks learned, by the protocol of a score, from something else than its images."""
 
     name: ShortText = Field(description="What they were trained on.")
@@ -59,7 +59,7 @@ class Score(Frozen):
     arithmetic: Literal["bfloat16", "float32"] | None = Field(
         default=None, description="What networks ran in, if recorded: `auto` depends on the device."
     )
-    controls: Annotated[tuple[ControlScore, ...], FailFast()] = Field(
+    baselines: Annotated[tuple[BaselineScore, ...], FailFast()] = Field(
         default=(), description="The rows beside it."
     )
 

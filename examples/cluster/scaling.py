@@ -117,7 +117,7 @@ def table(ipc: int) -> str:
         speed_ups = [f"{step.speed_up(r):.2f}" if r <= classes else "-" for r in RANKS]
         whole = step.of_ranks(1)
         facts = [title, network.name, f"{whole / 1e12:.1f}", f"{step.matching / whole:.1%}"]
-        lines.append("| " + " | ".join([*facts, f"{sent(run) / 1e6:.1f}", *speed_ups]) + " |")
+        lines.append("| " + " | ".join([*facts, f"{to_device(run) / 1e6:.1f}", *speed_ups]) + " |")
     return "\n".join(lines)
 
 
@@ -135,7 +135,7 @@ def counted(run: Run) -> Step:
     return Step(run.spec.classes, training / steps, (stage.flops - training) / steps)
 
 
-def sent(run: Run) -> int:
+def to_device(run: Run) -> int:
     """Return the bytes that ranks agree on in a step: shared gradients, and the network."""
     rows = run.spec.ledger().rows
     shared = [row.bytes for row in rows if row.name.startswith(("memory.dataset", "decoder."))]

@@ -141,7 +141,7 @@ def _record(
         seed=study.seed,
         data=DataFacts(name=study.label, fingerprint=study.source.train.fingerprint),
         minutes=round(spent.clock, 2),
-        controls=findings.rows,
+        baselines=findings.rows,
         figures={
             **_facts(ABLATIONS[typed.name], study),
             "processor_minutes": round(spent.processor, 2),

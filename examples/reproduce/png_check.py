@@ -42,7 +42,7 @@ def main() -> None:
             "network": defaults.network.model_copy(update={"width": typed.width}),
             "train": defaults.train.model_copy(update={"epochs": typed.epochs}),
             "repeats": typed.repeats,
-            "controls": False,
+            "baselines": False,
         }
     )
     bundle = read(typed.bundle)
@@ -59,7 +59,7 @@ def main() -> None:
         name=typed.name,
         seed=config.seed,
         data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
-        controls=(
+        baselines=(
             rows[0].model_copy(update={"name": "tensors"}),
             rows[1].model_copy(update={"name": "PNGs of expand"}),
         ),

@@ -114,7 +114,7 @@ def write_result(folder: Path, *, device: str, typed_data: str, **facts: object)
 
 def _networks(result: Result) -> int:
     """Return of how many networks a result's headline is, or of a table all rows."""
-    return result.networks or sum(row.networks for row in result.controls)
+    return result.networks or sum(row.networks for row in result.baselines)
 
 
 def command_line(words: list[str], data: str) -> str:

@@ -21,7 +21,7 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.evaluation import BUNDLE_ROW, Evaluation, evaluate
 from hmnpack.evaluation.result import result_of
 from hmnpack.evaluation.run import bench_of, bundle_set
-from hmnpack.evaluation.scores import record, refuse_recording
+from hmnpack.evaluation.scores import check_recordable, record
 from hmnpack.evaluation.trainer import train_row
 from hmnpack.networks.flops import TRAINING, is_counted, layers_of, network_flops
 from hmnpack.page.paper import paper_score
@@ -39,7 +39,7 @@ from hmnpack.sources import Source, SourceOptions, open_source
 def main() -> None:
     """Train, and unless only some networks are asked for record, what the command line says."""
     typed = _arguments()
-    refuse_recording(typed.bundle)
+    check_recordable(typed.bundle)
     bundle, source = read(typed.bundle), open_source(typed.data, SourceOptions(), said)
     config = _protocol(typed, bundle.manifest)
     if typed.only:

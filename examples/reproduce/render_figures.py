@@ -51,7 +51,7 @@ def _said(name: str, result: Result) -> str:
 
 
 def _shown(found: Mapping[str, Result]) -> str:
-    rows = [(name, row) for name, result in found.items() for row in result.controls]
+    rows = [(name, row) for name, result in found.items() for row in result.baselines]
     if rows:
         return table(("run", *COLUMNS), ((name, *_cells(row)) for name, row in rows))
     if len(found) == 1:

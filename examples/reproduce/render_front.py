@@ -73,7 +73,7 @@ def _linked(name: str, result: Result, bold: bool = False) -> str:
 def _comparable(result: Result) -> list[Row]:
     """Return the rows of real images that were trained for as many steps as the file's, or more."""
     least = _steps(result.figures)
-    return [row for row in result.controls if _steps(row.figures) >= least]
+    return [row for row in result.baselines if _steps(row.figures) >= least]
 
 
 def _steps(figures: Mapping[str, Figure]) -> int:

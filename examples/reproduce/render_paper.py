@@ -29,7 +29,7 @@ def sections(found: Mapping[str, Result]) -> str:
 
 
 def _section(name: str, result: Result) -> str:
-    shown = _accuracies(result.controls) if result.controls else _figures(result)
+    shown = _accuracies(result.baselines) if result.baselines else _figures(result)
     said = paragraph(f"{_said(result)} ({linked(name)}, commit `{result.commit}`).")
     remarks = f"{paragraph(notes()[name])}\n" if name in notes() else ""
     return f"### {result.figures['title']}\n\n{said}\n{remarks}{shown}"
@@ -39,10 +39,10 @@ def _said(result: Result) -> str:
     figures = result.figures
     data = result.data.name if result.data else "-"
     parts = [data, f"scale `{figures['scale']}`"]
-    if result.controls:
+    if result.baselines:
         parts += [
             f"recipe `{result.recipe}`" if result.recipe else "existing bundles",
-            f"{result.controls[0].networks} networks a row, ConvNets of width {figures['width']}",
+            f"{result.baselines[0].networks} networks a row, ConvNets of width {figures['width']}",
             f"tested on {figures['tested_on']}",
         ]
     return ", ".join(parts)

@@ -64,7 +64,7 @@ class Scoring:
             train=TrainConfig(epochs=0, batch=self.batch, weight_decay=0.0002),
             repeats=1,
             seed=seed,
-            controls=False,
+            baselines=False,
             min_steps=self.steps,
             held_out=True,
         )

@@ -19,7 +19,14 @@ from record import RESULTS, said, write_result
 from hmnpack.bundle import Bundle, read
 from hmnpack.container import Container, container_of
 from hmnpack.errors import BadSettings
-from hmnpack.matching import FeatureMatching, Match, Pool, RealData, in_parts, pool_of
+from hmnpack.matching import (
+    FeatureMatching,
+    Match,
+    Pool,
+    RealData,
+    load_or_train_pool,
+    partition_classes,
+)
 from hmnpack.runtime.devices import choose_device
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.result import DataFacts
@@ -136,9 +143,9 @@ def eyes_of(bundle: Bundle, source: Source, device: str, folder: Path) -> Eyes:
     )
     count = config.pool.size
     twice = config.pool.model_copy(update={"size": 2 * count})
-    pool = pool_of(data, twice, config.seed, folder, said)
+    pool = load_or_train_pool(data, twice, config.seed, folder, said)
     parts = config.match.parts_of(spec.each)
-    data = in_parts(data, pool.trained(0), parts, spec.each, config.seed)
+    data = partition_classes(data, pool.trained(0), parts, spec.each, config.seed)
     container = container_of(spec, bundle.tensors).to(place)
     seen, others = pool.some(range(count)), pool.some(range(count, 2 * count))
     return Eyes(container, data, config, seen, others)

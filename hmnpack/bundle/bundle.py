@@ -39,7 +39,7 @@ class Bundle:
         """
         from safetensors.torch import save  # noqa: PLC0415 - brings torch
 
-        refuse_unless_finite(self.tensors)
+        check_finite(self.tensors)
         # Clones, because safetensors refuses tensors that share memory. It writes wider types
         # before narrower ones, then by name: as all memories' names come last, that is by name.
         whole = {name: tensor.contiguous().clone() for name, tensor in self.tensors.items()}
@@ -99,7 +99,7 @@ def data_sha256(tensors: "dict[str, Tensor]") -> str:
     return digest.hexdigest()
 
 
-def refuse_unless_finite(tensors: "dict[str, Tensor]") -> None:
+def check_finite(tensors: "dict[str, Tensor]") -> None:
     """Check every number.
 
     Raises:

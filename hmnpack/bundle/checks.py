@@ -58,7 +58,7 @@ def manifest_of(header: Header) -> Manifest:
     return manifest
 
 
-def refuse_unless_decoded(manifest: Manifest) -> None:
+def check_decoded(manifest: Manifest) -> None:
     """Check that this version decodes a file's images.
 
     Raises:

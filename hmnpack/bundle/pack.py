@@ -16,7 +16,7 @@ from hmnpack.container.budget import budget_of, ipc_of
 from hmnpack.container.stored import as_stored
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
 from hmnpack.runtime.devices import default_on_cpu
-from hmnpack.runtime.output import refuse_output
+from hmnpack.runtime.output import check_output_path
 from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.container import ImageShape, ImagesSpec
 from hmnpack.schema.instances import instances_of
@@ -86,7 +86,7 @@ def pack(  # noqa: PLR0913
         OutputExists: if the output is there already, or cannot be written to.
     """
     if output is not None:
-        refuse_output(Path(output), force=force)
+        check_output_path(Path(output), force=force)
     pixels, numbers = _checked(images, labels)
     source = None if data is None else open_source(data)
     names = _names(classes, source, numbers)

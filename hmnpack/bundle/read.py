@@ -10,8 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from hmnpack.bundle.bundle import Bundle, refuse_unless_finite
-from hmnpack.bundle.checks import manifest_of, refuse_unless_decoded
+from hmnpack.bundle.bundle import Bundle, check_finite
+from hmnpack.bundle.checks import check_decoded, manifest_of
 from hmnpack.bundle.faults import Corrupted, NotABundle, Truncated, naming
 from hmnpack.bundle.header import Header, read_header
 from hmnpack.schema.manifest import Manifest
@@ -63,13 +63,13 @@ def read(path: str | PathLike[str]) -> Bundle:
     with naming(path), _opened(path) as file:
         header = read_header(file, _size(file))
         manifest = manifest_of(header)
-        refuse_unless_decoded(manifest)
+        check_decoded(manifest)
         data = bytearray(header.size)
         if file.readinto(data) != header.size:  # type: ignore[attr-defined]
             raise Truncated("became shorter while it was read")
         _compare(hashlib.sha256(data).hexdigest(), manifest)
         tensors = _tensors(header, data)
-        refuse_unless_finite(tensors)
+        check_finite(tensors)
         return Bundle(manifest, tensors)
 
 

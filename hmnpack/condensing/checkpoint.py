@@ -25,7 +25,7 @@ class Checkpoint:
         self.key: str = ""
         self.state: dict[str, Any] | None = None
 
-    def refuse_unless(self, *, resume: bool, force: bool) -> None:
+    def check_free(self, *, resume: bool, force: bool) -> None:
         """Refuse to overwrite an unfinished run that was not asked to go on.
 
         Raises:

@@ -123,7 +123,7 @@ class Fitting:
         """
         if self.is_past(stage.name):
             return
-        _refuse_unequal(container)
+        _check_equal_counts(container)
         world = self.world if objective.is_shared else ALONE
         fit = _Fit(container, objective, ContainerAdam(container, stage.betas, world))
         first = self._restored(stage, fit)
@@ -221,11 +221,11 @@ class Fitting:
     def _save(self, step: "_Step", fit: "_Fit") -> None:
         if self.checkpoint is not None:
             state = fit.state()
-            _refuse_infinite(fit.container, step)
+            _check_finite(fit.container, step)
             self.checkpoint.write(stage=step.stage.name, step=step.done, **state)
 
 
-def _refuse_unequal(container: Container) -> None:
+def _check_equal_counts(container: Container) -> None:
     if container.spec.smallest < container.spec.largest:
         raise BadSettings(
             f"classes of {in_words(container.spec.instances)} images cannot be condensed; give "
@@ -273,7 +273,7 @@ def _finite(step: _Step) -> float:
     return value
 
 
-def _refuse_infinite(container: Container, step: _Step) -> None:
+def _check_finite(container: Container, step: _Step) -> None:
     """Check what a checkpoint is to hold: a step's gradient may not be finite where its loss is."""
     if not all(bool(tensor.isfinite().all()) for tensor in container.parameters()):
         raise _diverged("a weight", "infinite or no number", step)

@@ -7,7 +7,7 @@ from pathlib import Path
 from hmnpack.condensing.fitting import Fitting
 from hmnpack.condensing.objectives import OBJECTIVE_OF, Inputs
 from hmnpack.container import HMN, Container, new_container
-from hmnpack.matching import in_parts, pool_of
+from hmnpack.matching import load_or_train_pool, partition_classes
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.stages import Stage, stages_of
 
@@ -49,9 +49,9 @@ def _with_pool(inputs: Inputs, fitting: Fitting, folder: Path) -> Inputs:
     parts = config.match.parts_of(each)
     with inputs.world.leader_first():
         check = partial(fitting.clock.check, "the pool was trained")
-        pool = pool_of(real, config.pool, config.seed, folder, fitting.listener, check)
+        pool = load_or_train_pool(real, config.pool, config.seed, folder, fitting.listener, check)
     if parts > 1:
-        real = in_parts(real, pool.trained(0), parts, each, config.seed)
+        real = partition_classes(real, pool.trained(0), parts, each, config.seed)
     if real.parts is not None:
         inputs.world.broadcast([real.parts])  # another rank's arithmetic may cut a little elsewhere
     return replace(inputs, real=real, pool=pool)

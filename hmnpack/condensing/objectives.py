@@ -12,7 +12,7 @@ from hmnpack.matching import (
     Pool,
     RealData,
     Reconstruction,
-    targets_of,
+    choose_targets,
 )
 from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.schema.config import CompressConfig
@@ -46,7 +46,7 @@ class Inputs:
 
 
 def _warm_up(inputs: Inputs) -> Objective:
-    targets = targets_of(inputs.real, inputs.spec.counts, inputs.config.seed)
+    targets = choose_targets(inputs.real, inputs.spec.counts, inputs.config.seed)
     return Reconstruction(targets, inputs.config.warmup, inputs.config.seed)
 
 

@@ -8,11 +8,11 @@ from os import PathLike
 import torch
 
 from hmnpack.condensing.estimate import Estimate, estimate
-from hmnpack.condensing.preflight import refuse_classes, refuse_early
+from hmnpack.condensing.preflight import check_classes, check_early
 from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import choose_device, default_on_cpu
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import HmnSpec
@@ -67,7 +67,7 @@ def plan(  # noqa: PLR0913
     settings: Mapping[str, object] | None = None,
     device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULTS,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
 ) -> Plan:
     """Return what ``compress`` would do with the same arguments, without training anything.
 
@@ -98,12 +98,12 @@ def plan(  # noqa: PLR0913
     merged(config or recipe_of(recipe), settings or {})
     with joined(place) as world:
         with world.leader_first():
-            source = open_source(data, source_options, listener if world.rank == 0 else silent)
-        refuse_classes(source)
+            source = open_source(data, source_options, listener if world.rank == 0 else no_progress)
+        check_classes(source)
         config = merged(config or recipe_of(recipe, source.shape), settings or {})
         settings_to_record(config, source.shape)  # no file holds more
         classes, image = len(source.classes), source.image
         spec = budgets.plan(ipc, classes, image, config.container)
-        refuse_early(config, spec, world)
+        check_early(config, spec, world)
         budget = budgets.budget_of(ipc, classes, image)
         return Plan(source, ipc, config, spec, budget, place, world.size)

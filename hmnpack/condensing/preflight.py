@@ -16,7 +16,7 @@ from hmnpack.schema.stages import has_stage, stages_of
 from hmnpack.sources import Source
 
 
-def refuse_classes(source: Source) -> None:
+def check_classes(source: Source) -> None:
     """Check that there are classes to tell apart, and that a file can name them.
 
     Raises:
@@ -32,7 +32,7 @@ def refuse_classes(source: Source) -> None:
         )
 
 
-def refuse_early(config: CompressConfig, spec: ContainerSpec, world: World) -> None:
+def check_early(config: CompressConfig, spec: ContainerSpec, world: World) -> None:
     """Check a run's settings against each other, its data's shape and its ranks.
 
     Args:
@@ -51,7 +51,7 @@ def refuse_early(config: CompressConfig, spec: ContainerSpec, world: World) -> N
     if has_stage(config, "matching"):
         OBJECTIVES[config.match.objective]
     for used in networks_of(config):
-        _refuse_network(used, spec)
+        _check_network(used, spec)
 
 
 class Used(NamedTuple):
@@ -73,8 +73,8 @@ def networks_of(config: CompressConfig) -> Iterator[Used]:
             yield Used(stage.network, gives_features=stage.name == "pool")
 
 
-def _refuse_network(used: Used, spec: ContainerSpec) -> None:
-    """Build a network once; see :func:`refuse_early`."""
+def _check_network(used: Used, spec: ContainerSpec) -> None:
+    """Build a network once; see :func:`check_early`."""
     network = build_network(
         used.network, classes=spec.classes, image=spec.image, generator=stream(0, "preflight")
     )

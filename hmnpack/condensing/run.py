@@ -25,10 +25,10 @@ from hmnpack.condensing.objectives import Inputs
 from hmnpack.condensing.plan import Plan, plan
 from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
-from hmnpack.pruning import Trainings, pruned, refuse_settings
+from hmnpack.pruning import Trainings, check_prune_settings, pruned
 from hmnpack.runtime.devices import choose_device, default_on_cpu, free_memory
-from hmnpack.runtime.output import refuse_output, refuse_same
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.output import check_distinct, check_output_path
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import World, joined
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.stages import has_stage
@@ -83,9 +83,9 @@ def check_output(output: Path | str, options: RunOptions) -> None:
         OutputExists: if the output is there already, or an unfinished run is not to be resumed.
         BadSettings: if nothing can be written there.
     """
-    refuse_output(output, force=options.force)
+    check_output_path(output, force=options.force)
     checkpoint = Checkpoint(checkpoint_of(Path(output)))
-    checkpoint.refuse_unless(resume=options.resume, force=options.force)
+    checkpoint.check_free(resume=options.resume, force=options.force)
 
 
 @default_on_cpu
@@ -99,7 +99,7 @@ def compress(  # noqa: PLR0913
     output: Path | str | None = None,
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
     on_plan: Callable[[Plan], object] | None = None,
 ) -> Bundle:
     """Condense a data set into a bundle.
@@ -137,11 +137,11 @@ def compress(  # noqa: PLR0913
     source_options = source_options or SourceOptions()
     device = choose_device(options.device)
     if options.unpruned is not None:
-        refuse_output(options.unpruned, force=options.force or options.resume)
+        check_output_path(options.unpruned, force=options.force or options.resume)
         for other in (output, checkpoint_of(Path(output))) if output is not None else ():
-            refuse_same(options.unpruned, other, "the output, or its checkpoint")
+            check_distinct(options.unpruned, other, "the output, or its checkpoint")
     with joined(device) as world:
-        run = _Run(ipc, options, device, world, listener if world.rank == 0 else silent)
+        run = _Run(ipc, options, device, world, listener if world.rank == 0 else no_progress)
         checkpoint = run.checkpoint(Path(output)) if output is not None else None
         planned = plan(
             *(data, ipc),
@@ -253,7 +253,7 @@ def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
     key = run.key(source, config)
     run.agree(key, "the ranks have different data, settings, devices or versions of torch")
     seen, held_out = seen_and_held_out(source.train, config.holdout, config.seed)
-    refuse_settings(config.prune, len(held_out))
+    check_prune_settings(config.prune, len(held_out))
     return Job(source, config, spec, seen, held_out)
 
 

@@ -6,8 +6,9 @@ files take as many bytes; and, where asked for, on as many random real images as
 (which it might at best equal), and on all of them. Nothing is chosen by the test split.
 """
 
+from hmnpack.evaluation.baselines import random_real
 from hmnpack.evaluation.bench import TrainingSet
-from hmnpack.evaluation.checks import refuse_network
+from hmnpack.evaluation.checks import check_network
 from hmnpack.evaluation.compare import (
     BUNDLE_ROW,
     BYTES_ROW,
@@ -17,7 +18,6 @@ from hmnpack.evaluation.compare import (
     below_whole,
     over_random,
 )
-from hmnpack.evaluation.controls import random_real
 from hmnpack.evaluation.jpeg import from_jpeg, jpeg, jpeg_real
 from hmnpack.evaluation.run import Evaluation, evaluate, protocol_for
 
@@ -30,6 +30,7 @@ __all__ = [
     "Evaluation",
     "TrainingSet",
     "below_whole",
+    "check_network",
     "evaluate",
     "from_jpeg",
     "jpeg",
@@ -37,5 +38,4 @@ __all__ = [
     "over_random",
     "protocol_for",
     "random_real",
-    "refuse_network",
 ]

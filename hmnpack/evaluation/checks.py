@@ -49,20 +49,20 @@ def fitting_test_split(manifest: Manifest, source: Source) -> Split:
     return source.test
 
 
-def refuse_rows(config: EvaluateConfig, image: ImageShape) -> None:
-    """Check, before any training, that the control rows can be made of such images.
+def check_rows(config: EvaluateConfig, image: ImageShape) -> None:
+    """Check, before any training, that the baselines can be made of such images.
 
     Raises:
         BadSettings: if there are to be pictures, and JPEG has no such number of channels.
     """
-    if "bytes" in config.control_rows and image.channels not in (1, 3):
+    if "bytes" in config.baseline_rows and image.channels not in (1, 3):
         raise BadSettings(
             f"JPEG holds 1 or 3 channels, not {image.channels}; leave out the row `bytes`, for "
             "instance by the setting rows=floats"
         )
 
 
-def refuse_network(network: NetworkConfig, manifest: Manifest) -> None:
+def check_network(network: NetworkConfig, manifest: Manifest) -> None:
     """Check, before data are opened, that a network takes a bundle's images.
 
     Args:

@@ -1,6 +1,6 @@
 """Which JPEG quality serves a number of bytes best: few fine files, or many coarse ones.
 
-Asked of images that are held out of train, so that the control row has the same chance that the
+Asked of images that are held out of train, so that the baseline has the same chance that the
 bundle had, and the test split still has nothing to choose.
 """
 

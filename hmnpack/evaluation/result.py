@@ -22,7 +22,7 @@ def result_of(
 ) -> Result:
     """Return the document of one command: its headline is the first network on the bundle.
 
-    The rows of other networks follow the first one's control rows, with the network's name.
+    The rows of other networks follow the first one's baselines, with the network's name.
 
     Args:
         found: By the network's name.
@@ -33,9 +33,9 @@ def result_of(
         command: The line that was typed, printable.
     """
     (name, one), *others = found.items()
-    first, *controls = one.rows
+    first, *baselines = one.rows
     for other, more in others:
-        controls += [_named(row, other) for row in more.rows]
+        baselines += [_named(row, other) for row in more.rows]
     return Result(
         name=f"evaluate {source.name} {manifest.budget.in_words}",
         recipe=manifest.recipe,
@@ -51,7 +51,7 @@ def result_of(
         networks=first.networks,
         accuracies=first.accuracies,
         protocol=one.config,
-        controls=tuple(controls),
+        baselines=tuple(baselines),
         figures=_figures(name, one, manifest),
     )
 

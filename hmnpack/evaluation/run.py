@@ -1,4 +1,4 @@
-"""From a bundle and a data set to a table: the bundle's row, then the control rows."""
+"""From a bundle and a data set to a table: the bundle's row, then the baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,17 +11,17 @@ from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
 from hmnpack.container import container_of, decode
 from hmnpack.errors import BadSettings
+from hmnpack.evaluation.baselines import Material, baseline_rows
 from hmnpack.evaluation.bench import Bench, TrainingSet
-from hmnpack.evaluation.checks import fitting_test_split, refuse_rows
+from hmnpack.evaluation.checks import check_rows, fitting_test_split
 from hmnpack.evaluation.compare import BUNDLE_ROW
-from hmnpack.evaluation.controls import Material, control_rows
 from hmnpack.evaluation.protocol import Recorded, recorded
 from hmnpack.evaluation.rows import make_row
 from hmnpack.evaluation.trainer import train_row
 from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device, default_on_cpu
 from hmnpack.runtime.kept import Store
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Row
@@ -38,7 +38,7 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        rows: The bundle's row, then the control rows. The bytes row is missing where the budget
+        rows: The bundle's row, then the baselines. The bytes row is missing where the budget
             does not hold one JPEG file of every class.
         score: The bundle's row as a manifest records it.
         config: The protocol, as it was followed.
@@ -61,16 +61,16 @@ def evaluate(  # noqa: PLR0913
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
     work: str | Path | None = None,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
 ) -> Evaluation:
     """Train networks from scratch on a bundle's images, and test them on real ones.
 
     Args:
         bundle: A bundle or its path.
         data: The data set, or what ``open_source`` takes. Its test split is used once per network,
-            after the last epoch; its training split for the control rows. With the setting
+            after the last epoch; its training split for the baselines. With the setting
             ``held_out`` both are parts of its training split: see ``as_seen``.
-        config: Network, training, control rows, repeats, seed: all of them, instead of a protocol.
+        config: Network, training, baselines, repeats, seed: all of them, instead of a protocol.
         protocol: Name of the settings: ``paper`` or, if there is neither, ``short``.
         settings: What is to be other than in those, nested or by dotted path: `train.epochs`.
         device: Where to train: ``auto``, ``cpu``, ``cuda``, ...
@@ -112,7 +112,7 @@ def evaluate(  # noqa: PLR0913
     score = _score(bench, source, protocol_used, len(own.labels), accuracies)
     material = Material(source, bundle.manifest, source_options.cache_root)
     row = make_row(bench.config, BUNDLE_ROW, sets, accuracies)
-    return Evaluation((row, *control_rows(bench, material)), score, bench.config)
+    return Evaluation((row, *baseline_rows(bench, material)), score, bench.config)
 
 
 def _base(
@@ -147,10 +147,10 @@ def bench_of(
 
     Raises:
         BadData: if the data has no test split, or is not of the bundle's shape and classes.
-        BadSettings: if a control row cannot be made of such images.
+        BadSettings: if a baseline cannot be made of such images.
     """
     test = fitting_test_split(manifest, source)
-    refuse_rows(config, source.image)
+    check_rows(config, source.image)
     return Bench(
         config=protocol_for(config, (source.name, manifest.source.name)),
         normalisation=manifest.normalisation,

@@ -15,10 +15,10 @@ from hmnpack.bundle.faults import HeaderTooLarge
 from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.evaluation.run import Evaluation
 from hmnpack.runtime.devices import choose_device, low_precision
-from hmnpack.runtime.output import refuse_output, replacing
+from hmnpack.runtime.output import check_output_path, replacing
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Row
-from hmnpack.schema.score import ControlScore, Score, Versions
+from hmnpack.schema.score import BaselineScore, Score, Versions
 from hmnpack.version import __version__
 
 
@@ -51,7 +51,7 @@ def record(
         BadBundle: if it is no whole bundle any more.
     """
     path = Path(path)
-    refuse_recording(path)
+    check_recordable(path)
     score = recorded_score(evaluation, choose_device(device))
     with _one_at_a_time(path.parent):
         now = read(path)
@@ -78,7 +78,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def refuse_recording(path: str | Path) -> None:
+def check_recordable(path: str | Path) -> None:
     """Check, before minutes of training, that a score may be written into a file.
 
     Raises:
@@ -86,7 +86,7 @@ def refuse_recording(path: str | Path) -> None:
         BadSettings: if the file or its folder may not be written.
     """
     path = Path(path)
-    refuse_output(path, force=True)
+    check_output_path(path, force=True)
     if not os.access(path, os.W_OK):
         raise BadSettings(
             f"{path} may not be written, so no score can be recorded; change its mode, or copy it"
@@ -94,7 +94,7 @@ def refuse_recording(path: str | Path) -> None:
 
 
 def recorded_score(evaluation: Evaluation, device: torch.device) -> Score:
-    """Return the score of an evaluation with what it ran on, and the control rows beside it."""
+    """Return the score of an evaluation with what it ran on, and the baselines beside it."""
     precision = evaluation.config.train.precision
     return evaluation.score.model_copy(
         update={
@@ -106,7 +106,7 @@ def recorded_score(evaluation: Evaluation, device: torch.device) -> Score:
             ),
             "device": device.type,
             "arithmetic": "bfloat16" if low_precision(device, precision) else "float32",
-            "controls": tuple(_control(row) for row in evaluation.rows[1:]),
+            "baselines": tuple(_baseline(row) for row in evaluation.rows[1:]),
         }
     )
 
@@ -126,8 +126,8 @@ def _judged(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"scores": ()})
 
 
-def _control(row: Row) -> ControlScore:
-    return ControlScore(
+def _baseline(row: Row) -> BaselineScore:
+    return BaselineScore(
         name=row.name,
         images=row.images,
         mean=row.accuracy_mean,

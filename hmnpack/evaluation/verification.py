@@ -16,7 +16,7 @@ from hmnpack.evaluation.protocol import followed
 from hmnpack.evaluation.run import evaluate
 from hmnpack.evaluation.student import t_quantile
 from hmnpack.runtime.devices import default_on_cpu
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
@@ -88,7 +88,7 @@ def verify(  # noqa: PLR0913
     seed: int | None = None,
     device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
 ) -> Verification:
     """Check a file's structure, ledger, budget and hashes, and with data a score that it records.
 
@@ -121,7 +121,7 @@ def verify(  # noqa: PLR0913
     bundle = read(path)
     if data is None:
         return Verification(bundle.manifest, None)
-    refuse_without_score(path, bundle.manifest, score)
+    check_has_score(path, bundle.manifest, score)
     source = open_source(data, source_options, listener)
     number, test = _tested_on(path, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
@@ -173,7 +173,7 @@ def interval_of(
     return max(0.0, centre - reach), min(100.0, centre + reach)
 
 
-def refuse_without_score(path: str | Path, manifest: Manifest, number: int | None) -> None:
+def check_has_score(path: str | Path, manifest: Manifest, number: int | None) -> None:
     """Check, before data are opened, that there is a score to repeat.
 
     Args:
@@ -241,7 +241,7 @@ def _protocol_again(
         raise BadSettings(f"{path}: {error}") from error
     asked = {"repeats": networks, "seed": seed}
     given = {name: value for name, value in asked.items() if value is not None}
-    return merged(protocol, {"controls": False}, given)
+    return merged(protocol, {"baselines": False}, given)
 
 
 def _squares(values: Sequence[float]) -> float:

@@ -4,9 +4,9 @@ from hmnpack.matching.data import RealData
 from hmnpack.matching.features import FeatureMatching
 from hmnpack.matching.gradient import GradientMatching
 from hmnpack.matching.objective import Match, Objective
-from hmnpack.matching.parts import in_parts
-from hmnpack.matching.pool import Pool, feature_network, pool_of
-from hmnpack.matching.warmup import Reconstruction, targets_of
+from hmnpack.matching.parts import partition_classes
+from hmnpack.matching.pool import Pool, feature_network, load_or_train_pool
+from hmnpack.matching.warmup import Reconstruction, choose_targets
 from hmnpack.registry import OBJECTIVES
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "Pool",
     "RealData",
     "Reconstruction",
+    "choose_targets",
     "feature_network",
-    "in_parts",
-    "pool_of",
-    "targets_of",
+    "load_or_train_pool",
+    "partition_classes",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hmnpack.matching.distances import Distance
 from hmnpack.matching.footprint import FREQUENCIES, GRIDS
-from hmnpack.runtime.devices import sent
+from hmnpack.runtime.devices import to_device
 
 _LEAST = 1e-12
 """Smallest squared difference: the slope of its root stays finite."""
@@ -50,7 +50,7 @@ class CharacteristicDistance(Distance):
     def drawn(cls, real_KnD: Tensor, generator: torch.Generator) -> Self:
         """Return the distance at new random frequencies; see ``Distance``."""
         frequencies = draw_frequencies(FREQUENCIES, real_KnD.shape[2], generator)
-        return cls(sent(frequencies, real_KnD.device))
+        return cls(to_device(frequencies, real_KnD.device))
 
     @property
     def bytes(self) -> int:

@@ -28,7 +28,7 @@ from hmnpack.matching.pool import Pool
 from hmnpack.matching.reference import Reference, references
 from hmnpack.matching.views import View, Views
 from hmnpack.networks import FeatureNetwork
-from hmnpack.runtime.devices import autocast, sent
+from hmnpack.runtime.devices import autocast, to_device
 from hmnpack.schema.config import MatchConfig
 
 DISTANCES: dict[str, type[Distance]] = {
@@ -66,7 +66,7 @@ class FeatureMatching(Objective):
     def _loss(self, container: Container, step: int) -> Tensor:
         view, chosen = self.views.at(container.spec, step)
         own = self.match.world.share(len(chosen))
-        chosen = sent(chosen[own.start : own.stop], self.match.data.device)
+        chosen = to_device(chosen[own.start : own.stop], self.match.data.device)
         network = self.pool.between(view.network, view.part)
         real = self._references(view, network)
         # The less a network is trained, the less its cross-entropy says.

@@ -32,8 +32,8 @@ from hmnpack.networks.derivatives import (
     Pass,
     images_at_once,
 )
-from hmnpack.runtime.devices import low_precision, sent
-from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.runtime.devices import low_precision, to_device
+from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import GradientConfig
 
 
@@ -64,7 +64,7 @@ class GradientMatching(Objective):
         generator = stream(self.match.seed, "gradient", "step", step)
         draws = draw(config.augment, data.classes, generator, device=data.device)
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
-        real = sent(self.sampler.batch(step), data.device)
+        real = to_device(self.sampler.batch(step), data.device)
         drawn = _Drawn(step, chosen, real, draws)
         return self._fitting.done(partial(self._loss, container, drawn))
 
@@ -80,7 +80,7 @@ class GradientMatching(Objective):
         """Return the loss of the own classes, as a function of the container."""
         data, own = self.match.data, self.own
         classes = torch.arange(own.start, own.stop, device=data.device)
-        some = sent(drawn.chosen[own.start : own.stop], data.device)
+        some = to_device(drawn.chosen[own.start : own.stop], data.device)
         images = data.prepared(container.expand(some.flatten()), classes, drawn.draws)
         at_once = gradient_classes(
             self.match.config.network,
@@ -102,7 +102,7 @@ class GradientMatching(Objective):
             strict=True,
         ):
             masks = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
-            with seeded(masks, data.device):  # what a network draws itself: dropout's masks
+            with seeded_rng(masks, data.device):  # what a network draws itself: dropout's masks
                 theirs = self._gradients_of_real(rows, labels, drawn.draws)
                 loss, gradient = self._matched(mine, labels, theirs)
             total += loss

@@ -22,7 +22,7 @@ _ROUNDS = 20
 """Of power iteration: enough to cut along a direction of great spread; the greatest is no aim."""
 
 
-def in_parts(
+def partition_classes(
     data: RealData, network: FeatureNetwork, wanted: int, instances: int, seed: int
 ) -> RealData:
     """Return the data with every class cut into parts of like images.

@@ -18,7 +18,7 @@ from hmnpack.matching.data import RealData
 from hmnpack.networks import FeatureNetwork, build_network
 from hmnpack.runtime.devices import kind_of
 from hmnpack.runtime.kept import Entry, Store
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, PoolConfig
 from hmnpack.training import (
@@ -89,12 +89,12 @@ class Pool:
         return self._runner
 
 
-def pool_of(  # noqa: PLR0913
+def load_or_train_pool(  # noqa: PLR0913
     data: RealData,
     config: PoolConfig,
     seed: int,
     folder: Path,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
     after_epoch: Callable[[], None] = lambda: None,
     *,
     at_once: int | None = None,

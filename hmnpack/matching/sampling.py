@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from hmnpack.runtime.devices import sent
+from hmnpack.runtime.devices import to_device
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ContainerSpec
 
@@ -34,7 +34,7 @@ class ClassSampler:
             counts, starts = counts[classes], starts[classes]
         uniform = torch.rand(len(counts), count, generator=generator, dtype=torch.float64)
         places = (uniform * counts[:, None]).long() + starts[:, None]
-        return self.by_class[sent(places, self.by_class.device)]
+        return self.by_class[to_device(places, self.by_class.device)]
 
 
 class EpochSampler:

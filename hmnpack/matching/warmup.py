@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from hmnpack.container import Container
 from hmnpack.matching.data import RealData
 from hmnpack.matching.objective import Objective
-from hmnpack.runtime.devices import sent
+from hmnpack.runtime.devices import to_device
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import WarmupConfig
 
@@ -37,11 +37,11 @@ class Reconstruction(Objective):
     def loss(self, container: Container, step: int) -> Tensor:
         """Return the loss on a random batch, the same on every rank; see ``Objective``."""
         order = torch.randperm(len(self.targets), generator=stream(self.seed, "warm-up", step))
-        chosen = sent(order[: self.config.batch], self.targets.device)
+        chosen = to_device(order[: self.config.batch], self.targets.device)
         return F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
 
 
-def targets_of(data: RealData, instances: int | Sequence[int], seed: int) -> Tensor:
+def choose_targets(data: RealData, instances: int | Sequence[int], seed: int) -> Tensor:
     """Choose random real images to initialise from, class by class.
 
     Of P parts of a class, part p gives images p, p + P, p + 2 P, ... Where a class, or a part of

@@ -8,7 +8,7 @@ from torch import nn
 
 from hmnpack.errors import BadSettings, MissingExtra
 from hmnpack.registry import NETWORK_LIBRARIES, NETWORKS
-from hmnpack.runtime.seeds import seeded
+from hmnpack.runtime.seeds import seeded_rng
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
@@ -34,7 +34,7 @@ def build_network(
     """
     library = config.name.partition(":")[0] if ":" in config.name else None
     build = NETWORK_LIBRARIES[library] if library is not None else NETWORKS[config.name]
-    with seeded(generator):
+    with seeded_rng(generator):
         return build(config, classes, image)
 
 

@@ -41,7 +41,7 @@ def vgg16(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
     """
     from torchvision.models import vgg  # noqa: PLC0415 - a second of start-up
 
-    _refuse_tiny("vgg16", image)
+    _check_not_tiny("vgg16", image)
     blocks = vgg.make_layers(vgg.cfgs["D"], batch_norm=True)
     layers = [
         _instance_norm(layer.num_features) if isinstance(layer, nn.BatchNorm2d) else layer
@@ -71,7 +71,7 @@ def resnet18(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Modu
     """
     from torchvision import models  # noqa: PLC0415 - a second of start-up
 
-    _refuse_tiny("resnet18", image)
+    _check_not_tiny("resnet18", image)
     network: nn.Module = models.resnet18(num_classes=classes, norm_layer=_instance_norm)
     fit_first_layer(network, image.channels)
     return fit_stem(network, image)
@@ -90,7 +90,7 @@ def densenet121(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Mo
     """
     from torchvision import models  # noqa: PLC0415 - a second of start-up
 
-    _refuse_tiny("densenet121", image)
+    _check_not_tiny("densenet121", image)
     network: nn.Module = models.densenet121(num_classes=classes)
     if image.side <= SMALL_SIDE:
         first = nn.Conv2d(image.channels, 64, 3, padding=1, bias=False)
@@ -111,7 +111,7 @@ def _padding(image: ImageShape) -> tuple[int, int]:
     return 1 + (rows + 1) // 2, 1 + (columns + 1) // 2
 
 
-def _refuse_tiny(name: str, image: ImageShape) -> None:
+def _check_not_tiny(name: str, image: ImageShape) -> None:
     if min(image.height, image.width) < _SMALLEST:
         raise BadSettings(
             f"{name} needs images of at least {_SMALLEST}x{_SMALLEST}, not "

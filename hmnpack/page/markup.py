@@ -19,7 +19,7 @@ Attribute = str | int | float | None
 def text(value: object) -> Html:
     r"""Return any text as markup that shows it, on one line.
 
-    What cannot be seen (controls, direction marks, line breaks, half of a pair) is written as an
+    What cannot be seen (baselines, direction marks, line breaks, half of a pair) is written as an
     escape such as ``\x1b``, so that a name neither hides nor turns what stands beside it.
     """
     if isinstance(value, Html):

@@ -1,4 +1,4 @@
-"""Scores beside their controls and beside the paper's figures."""
+"""Scores beside their baselines and beside the paper's figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Line:
 
     Attributes:
         name: What networks were trained on.
-        kind: Whose row it is: ``own``, ``control`` or ``paper``.
+        kind: Whose row it is: ``own``, ``baseline`` or ``paper``.
         mean: Accuracy in percent.
         std: Sample standard deviation, in points; None where there is none.
         images: Training images, if known.
@@ -106,11 +106,11 @@ def _accuracy(held_out: bool) -> str:
 def _lines_of_score(score: Score) -> list[Line]:
     middle, std = mean_and_std(score.accuracies)
     own = Line(OWN, "own", middle, std, score.images, len(score.accuracies))
-    controls = [
-        Line(row.name, "control", row.mean, _std(row.std, row.networks), row.images, row.networks)
-        for row in score.controls
+    baselines = [
+        Line(row.name, "baseline", row.mean, _std(row.std, row.networks), row.images, row.networks)
+        for row in score.baselines
     ]
-    return [own, *controls]
+    return [own, *baselines]
 
 
 def _lines_of_result(result: Result) -> list[Line]:
@@ -123,18 +123,18 @@ def _lines_of_result(result: Result) -> list[Line]:
         images if isinstance(images, int) else None,
         networks,
     )
-    controls = [
+    baselines = [
         Line(
             row.name,
-            "control",
+            "baseline",
             row.accuracy_mean,
             _std(row.accuracy_std, row.networks),
             row.images,
             row.networks,
         )
-        for row in result.controls
+        for row in result.baselines
     ]
-    return [own, *controls]
+    return [own, *baselines]
 
 
 def _std(value: float | None, networks: int) -> float | None:

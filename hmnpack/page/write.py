@@ -11,7 +11,7 @@ from hmnpack.page.decoding import gallery_of
 from hmnpack.page.document import Evidence, page_of
 from hmnpack.page.events import read_log
 from hmnpack.runtime.devices import default_on_cpu
-from hmnpack.runtime.output import refuse_output, refuse_same, write_atomically
+from hmnpack.runtime.output import check_distinct, check_output_path, write_atomically
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
 
@@ -50,9 +50,9 @@ def report(
     out = Path(out)
     if out.suffix.lower() not in ENDINGS:
         raise BadSettings(f"{out}: a report is a web page; name it {out.name}.html")
-    refuse_output(out, force=force)
+    check_output_path(out, force=force)
     if not isinstance(bundle, Bundle):
-        refuse_same(out, bundle, "the bundle itself")
+        check_distinct(out, bundle, "the bundle itself")
         bundle = read(bundle)
     evidence = Evidence(
         manifest=bundle.manifest,

@@ -1,9 +1,9 @@
 """What is dropped to meet a budget: margins, strategies, Algorithm 1, and what is left."""
 
 from hmnpack.pruning.margins import LabelledImages, areas_under_margins, margin_of, margins_of
-from hmnpack.pruning.run import DOUBLE_END, needs_held_out, prune, pruned, refuse_settings
+from hmnpack.pruning.run import DOUBLE_END, check_prune_settings, needs_held_out, prune, pruned
 from hmnpack.pruning.search import Search, best_beta
-from hmnpack.pruning.select import hardest_of, kept_images, most_useful_first, ranks
+from hmnpack.pruning.select import hardest_of, kept_images, margin_ranks, most_useful_first
 from hmnpack.pruning.trainings import Trainings
 
 __all__ = [
@@ -13,14 +13,14 @@ __all__ = [
     "Trainings",
     "areas_under_margins",
     "best_beta",
+    "check_prune_settings",
     "hardest_of",
     "kept_images",
     "margin_of",
+    "margin_ranks",
     "margins_of",
     "most_useful_first",
     "needs_held_out",
     "prune",
     "pruned",
-    "ranks",
-    "refuse_settings",
 ]

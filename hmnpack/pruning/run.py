@@ -24,7 +24,7 @@ from hmnpack.pruning.shrink import (
 )
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.runtime.devices import choose_device, default_on_cpu, kind_of
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import BY_MARGIN, PruneConfig
@@ -54,7 +54,7 @@ def prune(  # noqa: PLR0913
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
     work: str | Path | None = None,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
 ) -> Bundle:
     """Prune a bundle to a smaller budget.
 
@@ -95,7 +95,7 @@ def prune(  # noqa: PLR0913
         bundle = read(bundle)
     config = merged(config, settings or {})
     counts_to_keep(bundle.manifest.container, ipc)
-    refuse_settings(config, bundle.manifest.source.held_out)
+    check_prune_settings(config, bundle.manifest.source.held_out)
     chooses = needs_held_out(config)
     if chooses and data is None:
         raise BadSettings(
@@ -110,7 +110,7 @@ def prune(  # noqa: PLR0913
     place, held_out = choose_device(device), None
     at_once_on(place, at_once)  # refused before any work
     with joined(place) as world:
-        heard = listener if world.rank == 0 else silent
+        heard = listener if world.rank == 0 else no_progress
         trainings = Trainings(world=world, listener=heard, at_once=at_once)
         if data is not None:
             with world.leader_first():
@@ -146,7 +146,7 @@ def needs_held_out(config: PruneConfig) -> bool:
     return config.strategy == "double-end" and config.beta is None
 
 
-def refuse_settings(config: PruneConfig, held_out: int) -> None:
+def check_prune_settings(config: PruneConfig, held_out: int) -> None:
     """Check, before any work, that a strategy can do what it is to do.
 
     Args:
@@ -201,7 +201,7 @@ def pruned(  # noqa: PLR0913
     spec, made_from = bundle.manifest.container, bundle.manifest.source
     trainings = trainings or Trainings()
     keep = counts_to_keep(spec, ipc) if keep is None else fewer_counts(spec, ipc, keep)
-    refuse_settings(config, 0 if held_out is None else len(held_out))
+    check_prune_settings(config, 0 if held_out is None else len(held_out))
     config = _suited(config, made_from.name)
     changes = recordable(
         difference(config, PruneConfig(strategy=config.strategy, beta=config.beta))

@@ -35,7 +35,7 @@ def hardest_of(beta: float, surplus: int) -> int:
     return math.floor(Fraction(str(beta)) * surplus)
 
 
-def ranks(margins: Tensor, labels: Tensor) -> Tensor:
+def margin_ranks(margins: Tensor, labels: Tensor) -> Tensor:
     """Return the rank of every image among those of its class: int64 [N], from 0, the hardest.
 
     Args:

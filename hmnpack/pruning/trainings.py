@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.runtime.kept import Entry, Store
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.training import at_once_on, groups_of, within_memory
 
@@ -41,7 +41,7 @@ class Trainings:
     world: World = ALONE
     done: MutableMapping[str, Tensor] = field(default_factory=dict)
     check: Callable[[], None] = lambda: None
-    listener: Listener = silent
+    listener: Listener = no_progress
     at_once: int | None = None
     entry: Callable[[str], Entry] | None = None
 

@@ -83,7 +83,7 @@ def usable_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def sent(numbers: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+def to_device(numbers: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     """Return a few numbers of the CPU on a device, as a rule without waiting for what it is doing.
 
     Copies to CUDA devices come in turn there. From memory that is not pinned they are read before

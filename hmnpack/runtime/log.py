@@ -39,7 +39,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
-from hmnpack.runtime.output import refuse_irregular, refuse_parent
+from hmnpack.runtime.output import check_parent, check_regular
 from hmnpack.runtime.progress import Listener
 
 _OPENING = b'{"event"'
@@ -75,9 +75,9 @@ class JsonLines:
 
     def __init__(self, path: Path | str, *, resumed: bool = False) -> None:
         self.path: Path = Path(path)
-        refuse_irregular(self.path)
+        check_regular(self.path)
         if not self.path.exists():
-            refuse_parent(self.path)
+            check_parent(self.path)
         try:
             self._file = FileIO(self.path, "a+")
         except OSError as error:

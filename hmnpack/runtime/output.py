@@ -11,7 +11,7 @@ from typing import BinaryIO
 from hmnpack.errors import BadSettings, OutputExists
 
 
-def refuse_output(path: str | PathLike[str], *, force: bool) -> None:
+def check_output_path(path: str | PathLike[str], *, force: bool) -> None:
     """Check, before any work, that a file may be written there.
 
     Args:
@@ -23,15 +23,15 @@ def refuse_output(path: str | PathLike[str], *, force: bool) -> None:
         BadSettings: if the folder that it would lie in does not exist, or may not be written.
     """
     path = Path(path)
-    refuse_irregular(path)
+    check_regular(path)
     if path.exists() and not force:
         raise OutputExists(
             f"{path} exists; name another file, or use force (--force) to replace it"
         )
-    refuse_parent(path)
+    check_parent(path)
 
 
-def refuse_irregular(path: Path) -> None:
+def check_regular(path: Path) -> None:
     """Check that a path is a regular file, or nothing yet.
 
     Raises:
@@ -45,7 +45,7 @@ def refuse_irregular(path: Path) -> None:
         raise OutputExists(f"{path} is not a regular file; name another")
 
 
-def refuse_same(output: str | PathLike[str], other: str | PathLike[str], what: str) -> None:
+def check_distinct(output: str | PathLike[str], other: str | PathLike[str], what: str) -> None:
     """Check, before any work, that an output would not take the place of another file.
 
     Args:
@@ -60,7 +60,7 @@ def refuse_same(output: str | PathLike[str], other: str | PathLike[str], what: s
         raise OutputExists(f"{output} is {what}; name another file")
 
 
-def refuse_parent(path: Path) -> None:
+def check_parent(path: Path) -> None:
     """Check that an output has a name, and that the folder it would lie in takes new files.
 
     Raises:
@@ -89,18 +89,18 @@ def replacing(path: str | PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
     is what the umask leaves of 0666. If anything fails, it is removed and the path is untouched.
 
     Raises:
-        OutputExists: see :func:`refuse_output`.
+        OutputExists: see :func:`check_output_path`.
         BadSettings: the same, or if the system refuses to write there.
     """
     path = Path(path)
-    refuse_output(path, force=force)
+    check_output_path(path, force=force)
     sibling = sibling_of(path)
     try:
         with _created(sibling) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        refuse_output(path, force=force)
+        check_output_path(path, force=force)
         sibling.replace(path)
     except OSError as error:
         raise BadSettings(f"{path} cannot be written ({error.strerror or error})") from error

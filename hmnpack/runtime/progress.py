@@ -10,5 +10,5 @@ class Listener(Protocol):
         """Say that ``done`` of ``total`` parts of a stage are done, with figures such as a loss."""
 
 
-def silent(stage: str, done: int, total: int, **facts: float) -> None:
+def no_progress(stage: str, done: int, total: int, **facts: float) -> None:
     """Ignore progress."""

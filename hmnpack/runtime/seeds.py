@@ -32,7 +32,7 @@ def stream(seed: int, *names: str | int) -> torch.Generator:
 
 
 @contextlib.contextmanager
-def seeded(generator: torch.Generator, device: torch.device = _CPU) -> Iterator[None]:
+def seeded_rng(generator: torch.Generator, device: torch.device = _CPU) -> Iterator[None]:
     """Make code that only knows global generators (layer initialisation, dropout) use this one.
 
     The CPU's generator and the device's are put back on leaving; those of others are not touched.

@@ -7,7 +7,7 @@ from os import PathLike
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import default_on_cpu
-from hmnpack.runtime.progress import Listener, silent
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
@@ -28,7 +28,7 @@ kind that fits is taken."""
 def open_source(
     spec: str | PathLike[str] | Source,
     options: SourceOptions = _DEFAULTS,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
 ) -> Source:
     r"""Open a labelled image data set.
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hmnpack.augment import Cut, apply, draw_cut, draw_numbers, draws_of
-from hmnpack.runtime.devices import sent
+from hmnpack.runtime.devices import to_device
 from hmnpack.schema.config import Augmentation, TrainConfig
 from hmnpack.training.loop import is_cut
 
@@ -22,7 +22,7 @@ LabelledSet = tuple[Tensor, Tensor]
 """Images of one network, uint8, or float in [0, 1], [N, C, H, W]; and their labels, int64 [N]."""
 
 
-class Pile:
+class StackedData:
     """The images of several networks on the device; what is the same for some is there once.
 
     Args:
@@ -83,13 +83,13 @@ def _applied(images: Tensor, numbers: Tensor, kinds: Sequence[frozenset[Augmenta
 
     The others are spatial ones, which come after those that all have in every network.
     """
-    numbers = sent(numbers, images.device)
+    numbers = to_device(numbers, images.device)
     shared = frozenset.intersection(*kinds)
     shape = images.shape
     images = apply(images.flatten(0, 1), draws_of(numbers.flatten(0, 1), shared)).view(shape)
     for kind in sorted(frozenset.union(*kinds) - shared):
         having = [index for index, own in enumerate(kinds) if kind in own]
-        which = sent(torch.tensor(having), images.device)
+        which = to_device(torch.tensor(having), images.device)
         draws = draws_of(numbers[which].flatten(0, 1), [kind])
         some = apply(images[which].flatten(0, 1), draws)
         images = images.index_copy(0, which, some.view(len(having), *shape[1:]))
@@ -106,9 +106,9 @@ def _cut(images: Tensor, cuts: Sequence[Cut | None]) -> tuple[Tensor, Mix]:
             inside[index, :, :, cut.rows, cut.columns] = True
             partner[index], kept[index] = cut.partner, cut.kept
     places = partner + count * torch.arange(networks)[:, None]
-    others = images.flatten(0, 1)[sent(places, images.device)]
-    mixed = torch.where(sent(inside, images.device), others, images)
-    return mixed, Mix(sent(partner, images.device), sent(kept, images.device))
+    others = images.flatten(0, 1)[to_device(places, images.device)]
+    mixed = torch.where(to_device(inside, images.device), others, images)
+    return mixed, Mix(to_device(partner, images.device), to_device(kept, images.device))
 
 
 def losses_of(logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:

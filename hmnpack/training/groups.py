@@ -10,7 +10,7 @@ from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
-from hmnpack.training.wide import can_be_wide
+from hmnpack.training.stacked import can_be_wide
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -20,8 +20,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hmnpack.augment import apply, cutmix, draw, normalise
 from hmnpack.errors import Diverged
 from hmnpack.runtime.devices import autocast
-from hmnpack.runtime.progress import Listener, silent
-from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import Precision, TrainConfig
 from hmnpack.schema.manifest import Normalisation
 
@@ -102,7 +102,7 @@ def train(  # noqa: PLR0913
     resume: TrainState | None = None,
     on_epoch: Callable[[TrainState], None] | None = None,
     on_batch: OnBatch | None = None,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
 ) -> None:
     """Train a network in place by stochastic gradient descent on cross-entropy.
 
@@ -131,7 +131,7 @@ def train(  # noqa: PLR0913
     for epoch in range(resume.epoch if resume else 0, schedule.epochs):
         losses = images.new_zeros(schedule.steps, dtype=torch.float32)
         generator = stream(seed, name, "epoch", epoch)
-        with seeded(stream(seed, name, "network", epoch), images.device):
+        with seeded_rng(stream(seed, name, "network", epoch), images.device):
             order = torch.randperm(len(images), generator=generator).to(images.device)
             for step, rows in enumerate(in_batches(order, config.batch, network)):
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)

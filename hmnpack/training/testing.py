@@ -13,7 +13,7 @@ from hmnpack.runtime.devices import autocast
 from hmnpack.schema.config import Precision
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.training.loop import accuracy, pixels_of
-from hmnpack.training.wide import Wide, can_be_wide
+from hmnpack.training.stacked import StackedNetworks, can_be_wide
 
 _BATCH = 128
 """Images of each network at a time: without gradients they take no more than a training step."""
@@ -44,7 +44,7 @@ def accuracies(
             accuracy(one, images, labels, normalisation=normalisation, precision=precision)
             for one in networks
         ]
-    wide = Wide(networks).eval()
+    wide = StackedNetworks(networks).eval()
     right = torch.zeros(len(networks), dtype=torch.int64, device=images.device)
     for start in range(0, len(images), _BATCH):
         batch, target = images[start : start + _BATCH], labels[start : start + _BATCH]

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from hmnpack.augment import normalise
 from hmnpack.runtime.devices import autocast
-from hmnpack.runtime.progress import Listener, silent
-from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import TrainConfig
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training.batches import LabelledSet, Pile, augmented, losses_of
+from hmnpack.training.batches import LabelledSet, StackedData, augmented, losses_of
 from hmnpack.training.loop import (
     OnBatch,
     TrainState,
@@ -38,7 +38,7 @@ from hmnpack.training.loop import (
     state_of,
     train,
 )
-from hmnpack.training.wide import Wide, can_be_wide, joined
+from hmnpack.training.stacked import StackedNetworks, can_be_wide, joined
 
 OnBatches = Callable[[slice, Tensor, Tensor, Tensor], None]
 """Hears of a batch of some of the networks, b of them: which ones, then of each what
@@ -76,14 +76,14 @@ def train_together(  # noqa: PLR0913
     resume: Sequence[TrainState | None] = (),
     on_epoch: OnEpochs | None = None,
     on_batch: OnBatches | None = None,
-    listener: Listener = silent,
+    listener: Listener = no_progress,
 ) -> None:
     """Train networks in place, each as :func:`hmnpack.training.train` trains it alone.
 
     Every network has the images, the order and the random numbers that it has alone, so its
     weights end the same, up to the rounding of sums that are added in another order.
 
-    The networks go side by side (:class:`hmnpack.training.wide.Wide`): the ConvNet, ResNet-AP,
+    The networks go side by side (:class:`hmnpack.training.stacked.StackedNetworks`): ConvNets, ResNet-AP,
     VGG16 and ResNet18, and most of torchvision that are made of plain layers. Batch norm is
     supported, with each network's own running statistics; so is dropout, whose masks are drawn for
     all networks together, and are others than alone. Networks that cannot go side by side, such as
@@ -110,7 +110,7 @@ def train_together(  # noqa: PLR0913
         Diverged: if a loss is infinite or not a number; the text names the training.
         ValueError: if there are not as many networks, sets and names, or they are not alike.
     """
-    _refuse_unlike(networks, sets, names)
+    _check_alike(networks, sets, names)
     states = resume or [None] * len(networks)
     lesson = _Lesson(
         config, normalisation, seed, names, min_steps, states, on_epoch, on_batch, listener
@@ -123,7 +123,7 @@ def train_together(  # noqa: PLR0913
         _train_one_by_one(networks, sets, lesson)
 
 
-def _refuse_unlike(
+def _check_alike(
     networks: Sequence[nn.Module], sets: Sequence[LabelledSet], names: Sequence[str]
 ) -> None:
     if not len(networks) == len(sets) == len(names) > 0:
@@ -191,7 +191,7 @@ def _train_side_by_side(
 ) -> None:
     config, count = lesson.config, len(networks)
     images, device = len(sets[0][1]), next(networks[0].parameters()).device
-    pile, wide = Pile(sets, device), Wide(networks).train()
+    pile, wide = StackedData(sets, device), StackedNetworks(networks).train()
     schedule = schedule_of(config, images, lesson.min_steps)
     optimiser = optimiser_of(wide, config)
     first = _restored(wide, optimiser, [state for state in lesson.resume if state])
@@ -199,7 +199,7 @@ def _train_side_by_side(
         generators = [stream(lesson.seed, name, "epoch", epoch) for name in lesson.names]
         orders = [torch.randperm(images, generator=generator) for generator in generators]
         losses = torch.zeros(schedule.steps, count, device=device)
-        with seeded(stream(lesson.seed, lesson.names[0], "network", epoch), device):
+        with seeded_rng(stream(lesson.seed, lesson.names[0], "network", epoch), device):
             order = torch.stack(orders).to(device)
             for step, rows in enumerate(in_batches(order, config.batch, networks[0])):
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
@@ -219,14 +219,18 @@ def _train_side_by_side(
         network.train()
 
 
-def _states(wide: Wide, optimiser: torch.optim.Optimizer, epoch: int) -> list[TrainState]:
+def _states(
+    wide: StackedNetworks, optimiser: torch.optim.Optimizer, epoch: int
+) -> list[TrainState]:
     """Return the state of every network, as it has it alone."""
     whole = state_of(wide.network, optimiser, epoch)
     parts = zip(wide.parted(whole.network), wide.parted(whole.momentum), strict=True)
     return [TrainState(epoch, network, momentum) for network, momentum in parts]
 
 
-def _restored(wide: Wide, optimiser: torch.optim.Optimizer, states: Sequence[TrainState]) -> int:
+def _restored(
+    wide: StackedNetworks, optimiser: torch.optim.Optimizer, states: Sequence[TrainState]
+) -> int:
     """Give the wide network its parts' states, if there are any; return their epochs."""
     if not states:
         return 0
@@ -238,7 +242,7 @@ def _restored(wide: Wide, optimiser: torch.optim.Optimizer, states: Sequence[Tra
 
 
 def _step(
-    wide: Wide,
+    wide: StackedNetworks,
     optimiser: torch.optim.Optimizer,
     batch: LabelledSet,
     lesson: _Lesson,

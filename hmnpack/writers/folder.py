@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from hmnpack.errors import BadSettings, OutputExists
-from hmnpack.runtime.output import refuse_parent, sibling_of
+from hmnpack.runtime.output import check_parent, sibling_of
 from hmnpack.schema.class_names import same_on_disk
 from hmnpack.writers.base import Album, digits_of
 
@@ -80,7 +80,7 @@ def _refuse(out: Path, names: tuple[str, ...], force: bool) -> None:
         raise OutputExists(f"{out} is a symbolic link; name the folder that it leads to")
     if out.exists() and not out.is_dir():
         raise OutputExists(f"{out} is a file; name a folder")
-    refuse_parent(out)
+    check_parent(out)
     present = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     if present and not force:
         raise OutputExists(f"{out} is not empty; name another folder, or use force (--force)")

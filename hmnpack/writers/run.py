@@ -8,7 +8,7 @@ from hmnpack.bundle.pictures import positions
 from hmnpack.errors import BadSettings
 from hmnpack.registry import WRITERS
 from hmnpack.runtime.devices import default_on_cpu
-from hmnpack.runtime.output import refuse_same
+from hmnpack.runtime.output import check_distinct
 from hmnpack.writers.base import Album
 
 _ENDINGS = {"sheet": ".png", "parquet": ".parquet", "tar": ".tar"}
@@ -52,7 +52,7 @@ def expand(
     if ending and out.suffix.lower() != ending:
         raise BadSettings(f"{out}: the format {format!r} is one file; name it {out.name}{ending}")
     if not isinstance(bundle, Bundle):
-        refuse_same(out, bundle, "the bundle itself")
+        check_distinct(out, bundle, "the bundle itself")
         bundle = read(bundle)
     positions(bundle.manifest.container, per_class)
     writer(Album(bundle, per_class), out, force=force)

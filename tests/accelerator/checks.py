@@ -186,7 +186,7 @@ def check_networks_are_judged_alike():
 @there
 def check_scores_are_recorded_and_verified():
     bundle = packed(PLACE, "scored")
-    settings = JUDGE | {"repeats": 4, "held_out": True, "controls": False}
+    settings = JUDGE | {"repeats": 4, "held_out": True, "baselines": False}
     result = hmnpack.evaluate(bundle, SOURCE, settings=settings, device=PLACE)
     hmnpack.record("scored.hmn", bundle, result, device=PLACE)
     assert hmnpack.verify("scored.hmn", SOURCE, device=PLACE).holds

@@ -265,7 +265,7 @@ def test_not_finite(refused, bundle_of, images, value, monkeypatch):
     bundle.tensors["pixels"][1, 0, 1, 2] = value
     manifest = bundle.manifest.model_copy(update={"data_sha256": data_sha256(bundle.tensors)})
     with monkeypatch.context() as patch:
-        patch.setattr("hmnpack.bundle.bundle.refuse_unless_finite", lambda tensors: None)
+        patch.setattr("hmnpack.bundle.bundle.check_finite", lambda tensors: None)
         data = Bundle(manifest, bundle.tensors).to_bytes()
     refused(data, NotFinite, "'pixels'", before_tensors=False)
 

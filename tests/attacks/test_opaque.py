@@ -34,7 +34,7 @@ def test_settings_of_a_score_and_of_a_pruning(forge, refused, config, fault, mat
         "fingerprint": "0" * 64,
         "images": 6,
         "accuracies": [50.0],
-        "controls": [],
+        "baselines": [],
     }
     pruning = {
         "strategy": "random",

@@ -8,7 +8,7 @@ import pytest
 
 import hmnpack
 from hmnpack.errors import BadSettings, OutputExists
-from hmnpack.runtime.output import refuse_output, replacing, write_atomically
+from hmnpack.runtime.output import check_output_path, replacing, write_atomically
 
 FORMATS = {"folder": "out", "sheet": "out.png", "tar": "out.tar", "parquet": "out.parquet"}
 
@@ -65,19 +65,19 @@ def test_expand_does_not_follow_a_link(images_bundle, tmp_path, force, format):
 def test_folders_pipes_and_missing_parents(tmp_path, force):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OutputExists, match="is a folder"):
-        refuse_output(tmp_path, force=force)
+        check_output_path(tmp_path, force=force)
     with pytest.raises(OutputExists, match="not a regular file"):
-        refuse_output(tmp_path / "pipe", force=force)
+        check_output_path(tmp_path / "pipe", force=force)
     with pytest.raises(BadSettings, match="there is no folder"):
-        refuse_output(tmp_path / "none" / "a", force=force)
+        check_output_path(tmp_path / "none" / "a", force=force)
 
 
 def test_a_folder_that_may_not_be_written_is_refused_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "ro").mkdir()
     monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path / "ro")
     with pytest.raises(BadSettings, match=r"the folder .*ro may not be written"):
-        refuse_output(tmp_path / "ro" / "a", force=False)
-    refuse_output(tmp_path / "a", force=False)
+        check_output_path(tmp_path / "ro" / "a", force=False)
+    check_output_path(tmp_path / "a", force=False)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError])

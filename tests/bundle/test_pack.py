@@ -134,7 +134,7 @@ def test_the_other_functions_read_it(images, source, tmp_path):
     report = tmp_path / "x.html"
     hmnpack.report(path, report)
     assert "made by hand" in report.read_text(encoding="utf-8")
-    config = EvaluateConfig(repeats=1, controls=False, min_steps=2)
+    config = EvaluateConfig(repeats=1, baselines=False, min_steps=2)
     settings = {"network.width": 4, "network.depth": 2, "train.epochs": 1, "train.batch": 4}
     found = hmnpack.evaluate(path, source, config, settings=settings, device="cpu")
     assert found.rows[0].images == 5

@@ -316,14 +316,14 @@ class TestEvaluate:
 
     def test_every_option_reaches_its_setting(self, run, source, calls, bundle_file):
         options = ("--net", "resnet-ap", "--width", 8, "--epochs", 2, "--batch", 16, "--seed", 4)
-        more = ("--repeats", 5, "--no-controls", "--set", "min_steps=0", "--device", "cpu")
+        more = ("--repeats", 5, "--no-baselines", "--set", "min_steps=0", "--device", "cpu")
         more = (*more, "--at-once", 3, "--work", "kept")
         done = run("evaluate", bundle_file, "--data", "pets", *options, *more)
         assert done.exit_code == 0, done.output
         ((_, config, where),) = calls
         assert (config.network.name, config.network.width) == ("resnet-ap", 8)
         assert (config.train.epochs, config.train.batch) == (2, 16)
-        assert (config.seed, config.repeats, config.controls, config.min_steps) == (4, 5, False, 0)
+        assert (config.seed, config.repeats, config.baselines, config.min_steps) == (4, 5, False, 0)
         assert where == ("cpu", 3, Path("kept"))
         assert (config.rows, config.jpeg_quality) == ((), None)
 
@@ -377,7 +377,7 @@ class TestEvaluate:
             run("evaluate", bundle_file, "--data", "pets", "--json", *nets).stdout
         )
         assert result.figures["network"] == "convnet"
-        assert [row.name for row in result.controls] == [
+        assert [row.name for row in result.baselines] == [
             *("random real", "pets.hmn [x] (vgg16)", "random real (vgg16)")
         ]
 
@@ -385,7 +385,7 @@ class TestEvaluate:
         ("wrong", "said"),
         [
             (("--rows", "floats,bits"), "setting rows.1 = 'bits'"),
-            (("--rows", "floats", "--no-controls"), "contradict"),
+            (("--rows", "floats", "--no-baselines"), "contradict"),
             (("--net", "convnet", "--net", "vgg61"), "vgg16"),
             (("--net", "torchvision:alexnet"), "3x16x16"),
             (("--protocol", "papre"), "paper"),
@@ -447,7 +447,7 @@ class TestEvaluate:
         result = Result.model_validate_json(done.stdout)
         assert result == Result.model_validate_json(saved.read_text())
         assert (result.accuracy_mean, result.accuracy_std, result.networks) == (50.0, 0.5, 3)
-        assert [row.name for row in result.controls] == ["random real"]
+        assert [row.name for row in result.baselines] == ["random real"]
         assert result.data.fingerprint == source.train.fingerprint
         assert result.machine.versions["torch"]
         assert run(*given).exit_code == 2

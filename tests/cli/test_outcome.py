@@ -119,8 +119,8 @@ def test_the_document_has_the_interval_and_the_comparisons(bundle, source):
     assert result.command == "hmnpack evaluate x"
     assert Result.model_validate_json(result.model_dump_json()) == result
     assert (result.accuracy_mean, result.accuracy_ci95) == (60.0, 0.62)
-    assert [one.name for one in result.controls] == [FLOATS_ROW, WHOLE_ROW, f"{BYTES_ROW} (vgg16)"]
-    assert result.controls[0].accuracy_ci95 == 0.62
+    assert [one.name for one in result.baselines] == [FLOATS_ROW, WHOLE_ROW, f"{BYTES_ROW} (vgg16)"]
+    assert result.baselines[0].accuracy_ci95 == 0.62
     assert result.figures["points_over_random"] == 37.5
     assert result.figures["points_below_whole"] == 25.25
     assert result.figures["steps"] == 234_600

@@ -15,7 +15,7 @@ SURFACE = {
     "inspect": {"FILE", "--verify", "--json"},
     "expand": {"FILE", "-o", "--out", "--output", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
-    | {"--seed", "--no-controls", "--set", "--config", "--record", "--save", "--force", "--json"}
+    | {"--seed", "--no-baselines", "--set", "--config", "--record", "--save", "--force", "--json"}
     | {"--protocol", "--rows", "--jpeg-quality", "--held-out", "--at-once", "--work"}
     | SOURCE
     | RUN,

@@ -13,7 +13,7 @@ from hmnpack.bundle import inspect
 from hmnpack.evaluation import Evaluation
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Row
-from hmnpack.schema.score import ControlScore, Score, Versions
+from hmnpack.schema.score import BaselineScore, Score, Versions
 from hmnpack.sources import Source
 from hmnpack.sources.types import split_of
 
@@ -113,7 +113,7 @@ class TestVerify:
         assert "(3 networks), now 50.00 % (3 networks), within the 99 % interval " in line
         assert done.stderr == ""
         ((config, device),) = trained
-        assert (config.seed, config.repeats, config.controls, device) == (0, 3, False, "cpu")
+        assert (config.seed, config.repeats, config.baselines, device) == (0, 3, False, "cpu")
 
     def test_a_score_that_does_not(self, run, save, source, trained):
         good, bad = save("a.hmn", score_of(50.0, 50.0)), save("b.hmn", score_of(99.0, 99.1, 99.2))
@@ -152,7 +152,7 @@ class TestVerify:
         assert "add --data" in done.stderr
 
 
-def seeded(seed):
+def seeded_rng(seed):
     return EvaluateConfig(seed=seed)
 
 
@@ -165,7 +165,7 @@ class TestRecord:
         assert f"{path}: the score of convnet is recorded" in done.stderr
         (score,) = inspect(path, verify=True).scores
         assert score.accuracies == (50.0,) * 3
-        assert [row.name for row in score.controls] == ["random [real]"]
+        assert [row.name for row in score.baselines] == ["random [real]"]
         assert run(*given, "--quiet", "--seed", 4).stderr == ""
         assert len(inspect(path).scores) == 2
         assert run("verify", path, "--data", "pets").exit_code == 0
@@ -213,9 +213,9 @@ class TestRecord:
 class TestInspect:
     @pytest.fixture
     def path(self, save):
-        control = ControlScore(name="random [real]", images=9, mean=20.5, std=2.25, networks=3)
+        control = BaselineScore(name="random [real]", images=9, mean=20.5, std=2.25, networks=3)
         versions = Versions(hmnpack="0.9", torch="2.9.1", torchvision="0.24", python="3.12")
-        facts = {"versions": versions, "device": "cuda", "controls": (control,)}
+        facts = {"versions": versions, "device": "cuda", "baselines": (control,)}
         config = {"train": {"epochs": 20, "\x1b[2J": "[red]"}}
         return save("a.hmn", score_of(50.0), score_of(49.0, 51.0, config=config, **facts))
 
@@ -236,6 +236,6 @@ class TestInspect:
     def test_json_has_all(self, run, path):
         first, second = json.loads(run("inspect", path, "--json").stdout)["scores"]
         assert "versions" not in first
-        assert second["controls"][0]["name"] == "random [real]"
+        assert second["baselines"][0]["name"] == "random [real]"
         assert second["versions"]["torch"] == "2.9.1"
         assert (second["protocol"], second["config"]["train"]["epochs"]) == ("short", 20)

@@ -12,7 +12,7 @@ from hmnpack.condensing.run import RunOptions
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings
 from hmnpack.matching.objective import Objective
-from hmnpack.runtime.progress import silent
+from hmnpack.runtime.progress import no_progress
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.stages import Stage
@@ -68,7 +68,7 @@ def spied(monkeypatch):
 
 
 def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spied):
-    calls = spied(objectives, "targets_of")
+    calls = spied(objectives, "choose_targets")
     bundle = packed({})
     ((_, _, targets),) = calls
     spec, config = bundle.manifest.container, recorded_settings(bundle.manifest)
@@ -87,7 +87,7 @@ def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spi
 
 @pytest.mark.parametrize(("images", "times"), [("random", 1), ("none", 0)])
 def test_the_warm_up_has_images_only_if_asked_for(packed, spied, images, times):
-    calls = spied(objectives, "targets_of")
+    calls = spied(objectives, "choose_targets")
     packed({"warmup.images": images})
     assert [given[2] for given, _, _ in calls] == [7] * times
 
@@ -105,7 +105,7 @@ def test_classes_of_unequal_counts_are_not_condensed(hmn):
     container = new_container(
         hmn(classes=3, instances=(1, 3, 2)), ContainerConfig(), stream(0, "container")
     )
-    fitting = Fitting(Clock(None, 1e9, lambda: False), None, silent)
+    fitting = Fitting(Clock(None, 1e9, lambda: False), None, no_progress)
     with pytest.raises(BadSettings, match=r"classes of 1 to 3 images cannot be condensed; give"):
         fitting.run(Stage("matching", steps=1), container, Quadratic())
 
@@ -117,7 +117,7 @@ def test_fitting_is_adam_at_the_rates_and_decays_of_the_stage(hmn):
         new_container(hmn(), ContainerConfig(norm="none"), stream(0, "container")) for _ in range(2)
     )
     clock = Clock(None, 1e9, lambda: False)
-    Fitting(clock, None, silent).run(stage, ours, Quadratic())
+    Fitting(clock, None, no_progress).run(stage, ours, Quadratic())
     adam = torch.optim.Adam(theirs.parameters(), betas=betas)
     for step, rate in enumerate(rates):
         adam.param_groups[0]["lr"] = rate
@@ -163,7 +163,7 @@ def test_each_objective_has_its_settings_and_the_seed(packed, spied):
 
 
 def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path):
-    calls = spied(learning, "pool_of")
+    calls = spied(learning, "load_or_train_pool")
     for part in (0.1, 0.5):
         packed({"match.steps": 1, "holdout": part})
     assert [len(given[0].labels) for given, _, _ in calls] == [54, 30]

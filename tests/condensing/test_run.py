@@ -251,7 +251,8 @@ def test_a_resumed_run_trains_no_pool_that_it_has_done_with(run, tmp_path, monke
     with pytest.raises(Paused):
         run(tmp_path / "x.hmn", config=config, should_pause=in_pruning, checkpoint_seconds=0)
     monkeypatch.setattr(
-        "hmnpack.condensing.learning.pool_of", lambda *_: pytest.fail("a pool was trained")
+        "hmnpack.condensing.learning.load_or_train_pool",
+        lambda *_: pytest.fail("a pool was trained"),
     )
     run(tmp_path / "x.hmn", config=config, resume=True)
     assert (tmp_path / "x.hmn").read_bytes() == (tmp_path / "whole.hmn").read_bytes()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import hmnpack
-from hmnpack.bundle.bundle import refuse_unless_finite
+from hmnpack.bundle.bundle import check_finite
 from hmnpack.bundle.faults import NotFinite
 from hmnpack.container import container_of
 from hmnpack.container.stored import as_stored, in_unit_range, values_of
@@ -61,7 +61,7 @@ def test_what_is_no_number_stays_to_be_found(tensors, spec, name, number):
     tensors[name].flatten()[1] = number
     stored = as_stored(eight(spec), in_unit_range(tensors))
     with pytest.raises(NotFinite, match="weight"):
-        refuse_unless_finite(stored)
+        check_finite(stored)
 
 
 @pytest.mark.parametrize("dtype", ["F16", "I8"])

@@ -11,7 +11,7 @@ from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.cache import entries_of
 from hmnpack.evaluation.trainer import train_row
 from hmnpack.runtime.kept import Store, write_state
-from hmnpack.runtime.progress import silent
+from hmnpack.runtime.progress import no_progress
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.training import saving
 
@@ -28,7 +28,7 @@ class Stop(Exception):
 
 @pytest.fixture
 def alone(config):
-    return config.model_copy(update={"controls": False})
+    return config.model_copy(update={"baselines": False})
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_baselines_and_the_choice_of_a_quality_are_cached(source, shades_bundle,
 def bench(source, config):
     test = TrainingSet(source.test.images, source.test.labels, 1)
     same = Normalisation(mean=(0.4,) * 3, std=(0.2,) * 3)
-    return Bench(config, same, 3, source.image, test, torch.device("cpu"), silent)
+    return Bench(config, same, 3, source.image, test, torch.device("cpu"), no_progress)
 
 
 def file_of(bench, images, row="row", index=0):
@@ -128,7 +128,7 @@ def test_networks_that_another_process_trains_meanwhile_are_not_trained_again(
     def other(stage, done, total, **facts):
         heard.append((done, total))
         if len(heard) == 1:
-            train_row(replace(cached, listener=silent), "row", sets, [1])
+            train_row(replace(cached, listener=no_progress), "row", sets, [1])
 
     cached = replace(bench, store=Store(tmp_path), listener=other)
     found = train_row(cached, "row", sets)
@@ -191,7 +191,7 @@ def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
     ]
     assert len(set(files)) == len(files)
     # How many networks, which rows, and how many at once, decide none.
-    for same in (protocol(repeats=5), protocol(controls=False), replace(cached, at_once=3)):
+    for same in (protocol(repeats=5), protocol(baselines=False), replace(cached, at_once=3)):
         assert file_of(same, images) == files[0]
     moved = replace(named, images=named.images.float() / 255)
     assert file_of(cached, moved) == files[3]

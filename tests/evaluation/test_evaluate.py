@@ -12,15 +12,15 @@ from hmnpack.evaluation import (
     FLOATS_ROW,
     WHOLE_ROW,
     TrainingSet,
+    check_network,
     evaluate,
     protocol_for,
-    refuse_network,
 )
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.protocol import followed
 from hmnpack.evaluation.rows import half_interval, make_row
 from hmnpack.evaluation.trainer import equal_groups, train_row
-from hmnpack.runtime.progress import silent
+from hmnpack.runtime.progress import no_progress
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
@@ -45,7 +45,7 @@ def found(source, shades_bundle, config, heard):
 
 @pytest.fixture
 def alone(config):
-    return config.model_copy(update={"controls": False})
+    return config.model_copy(update={"baselines": False})
 
 
 def test_the_rows(found):
@@ -175,7 +175,7 @@ def test_networks_of_different_sizes_come_in_the_order_of_their_sets(source, con
     sets = [TrainingSet(images[:n], labels[:n], 0) for n in (6, 9, 6)]
     found = train_row(Bench(*given, hear, 2), "row", sets)
     assert heard == [(done, 24) for done in (*range(2, 17, 2), *range(17, 25))]
-    alone = [train_row(Bench(*given, silent), "row", sets, [index]) for index in range(3)]
+    alone = [train_row(Bench(*given, no_progress), "row", sets, [index]) for index in range(3)]
     assert found == pytest.approx([accuracy for (accuracy,) in alone], abs=1e-9)
 
 
@@ -232,9 +232,9 @@ def test_data_that_does_not_fit(source, shades_bundle, split, config, changes, m
 @pytest.mark.parametrize("name", ["convnat", "torchvision:alexnet"])
 def test_a_network_that_does_not_fit(source, shades_bundle, name):
     manifest = shades_bundle(source).manifest
-    refuse_network(NetworkConfig(), manifest)
+    check_network(NetworkConfig(), manifest)
     with pytest.raises(BadSettings, match=name):
-        refuse_network(NetworkConfig(name=name), manifest)
+        check_network(NetworkConfig(name=name), manifest)
 
 
 @pytest.mark.parametrize(
@@ -263,10 +263,10 @@ def test_augmentations_that_were_chosen_stay(config):
 class TestSettings:
     def test_single_ones_over_a_config(self, source, shades_bundle, config, found):
         bundle = shades_bundle(source)
-        short = {"train": {"epochs": 2}, "controls": False}
+        short = {"train": {"epochs": 2}, "baselines": False}
         found = evaluate(bundle, source, config, settings=short, device="cpu")
         train = config.train.model_copy(update={"epochs": 2})
-        assert found.config == config.model_copy(update={"train": train, "controls": False})
+        assert found.config == config.model_copy(update={"train": train, "baselines": False})
         assert followed(found.score, 1, bundle.manifest) == found.config
         with pytest.raises(BadSettings, match="a protocol is what settings start from"):
             evaluate(bundle, source, settings={"protocol": "paper"})
@@ -304,9 +304,9 @@ def test_the_spec_is_of_the_source(source):
 class TestWhatIsStored:
     def test_rows_are_kept(self):
         given = EvaluateConfig(rows=("count",))
-        assert given.control_rows == ("count",)
+        assert given.baseline_rows == ("count",)
         assert EvaluateConfig.model_validate_json(given.model_dump_json()) == given
-        assert given.model_copy(update={"controls": False}).control_rows == ()
+        assert given.model_copy(update={"baselines": False}).baseline_rows == ()
 
     def test_an_old_row_is_read(self):
         old = {"name": "bundle", "images": 9, "accuracy_mean": 50, "accuracy_std": 1, "networks": 3}

@@ -60,15 +60,15 @@ def test_held_out_images_test_and_seen_ones_control(source, bundle, judged, used
     options = SourceOptions(cache_dir=tmp_path)
     without = replace(source, test=None)  # a test split is not even needed
     evaluate(bundle, without, judged, device="cpu", source_options=options)
-    own, *controls = (used.pop(name) for name in [n for n in used if n != "tested"])
+    own, *baselines = (used.pop(name) for name in [n for n in used if n != "tested"])
     held_out = pictures(used["tested"][0])
     assert all(pictures(images) == held_out for images in used["tested"])
     seen = pictures(source.train.images) - held_out
     assert (len(held_out), len(seen)) == (15, 45)
     assert all(torch.equal(images, own[0]) for images in own)
-    for row in controls:
+    for row in baselines:
         assert all(pictures(images) <= seen for images in row)
-    assert pictures(controls[-1][0]) == seen  # the whole of them
+    assert pictures(baselines[-1][0]) == seen  # the whole of them
 
 
 def test_they_are_those_that_the_run_held_out(source, bundle):
@@ -84,7 +84,7 @@ def test_they_are_those_that_the_run_held_out(source, bundle):
 def test_a_score_says_so_and_is_verified_so(source, bundle, config, tmp_path):
     path = tmp_path / "s.hmn"
     bundle.save(path)
-    alone = config.model_copy(update={"controls": False})
+    alone = config.model_copy(update={"baselines": False})
     held_out = evaluate(bundle, source, alone, settings={"held_out": True}, device="cpu")
     record(path, bundle, held_out, device="cpu")
     tested = evaluate(bundle, source, alone, device="cpu")
@@ -123,7 +123,7 @@ def test_data_without_a_test_split_are_told_of_it(source, bundle, shades_bundle,
 def test_a_score_on_images_held_out_of_other_data_is_not_repeated(source, bundle, judged, tmp_path):
     path = tmp_path / "s.hmn"
     bundle.save(path)
-    alone = judged.model_copy(update={"controls": False})
+    alone = judged.model_copy(update={"baselines": False})
     record(path, bundle, evaluate(bundle, source, alone, device="cpu"), device="cpu")
     train = replace(source.train, fingerprint="9" * 64)
     with pytest.raises(BadData, match="not the data that the bundle was made from"):

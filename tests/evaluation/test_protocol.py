@@ -36,7 +36,7 @@ def score_of(config, manifest):
         ("paper", {}, None),
         ("short", {"repeats": 7, "seed": 3, "held_out": True, "network.name": "vgg16"}, None),
         ("short", {"train.epochs": 20, "min_steps": 0}, {"train": {"epochs": 20}, "min_steps": 0}),
-        ("paper", {"controls": False}, {"controls": False}),
+        ("paper", {"baselines": False}, {"baselines": False}),
         ("short", {"jpeg_quality": 50, "rows": ["bytes"]}, {"jpeg_quality": 50, "rows": ["bytes"]}),
     ],
 )

@@ -10,7 +10,7 @@ from hmnpack.evaluation import TrainingSet, from_jpeg, jpeg, jpeg_real, random_r
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.jpeg import picture_bytes
 from hmnpack.evaluation.quality import QUALITIES, Quality, choose_quality
-from hmnpack.runtime.progress import silent
+from hmnpack.runtime.progress import no_progress
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.manifest import Normalisation
 
@@ -78,7 +78,7 @@ class TestQuality:
     def bench(self, source, config):
         test = TrainingSet(source.test.images, source.test.labels, 1)
         same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
-        return Bench(config, same, 3, source.image, test, torch.device("cpu"), silent)
+        return Bench(config, same, 3, source.image, test, torch.device("cpu"), no_progress)
 
     @pytest.fixture
     def trials(self, monkeypatch):

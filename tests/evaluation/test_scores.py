@@ -15,7 +15,7 @@ from hmnpack.bundle import Bundle, inspect, read
 from hmnpack.bundle.header import MAX_HEADER
 from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.evaluation import Evaluation, scores
-from hmnpack.evaluation.scores import record, recorded_score, refuse_recording
+from hmnpack.evaluation.scores import check_recordable, record, recorded_score
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.pruning import Margins
 from hmnpack.schema.result import Row
@@ -56,14 +56,14 @@ def test_what_is_written(path, hmn_bundle):
     assert manifest == returned
     (score,) = manifest.scores
     assert score.accuracies == (50.0, 52.0)
-    added = ("versions", "device", "arithmetic", "controls")
+    added = ("versions", "device", "arithmetic", "baselines")
     facts = {name: getattr(score, name) for name in added}
     assert score == found().score.model_copy(update=facts)
     assert score.device == "cpu"
     assert score.arithmetic == "float32"
     assert score.versions.torch == str(torch.__version__)
     assert all(score.versions.model_dump().values())
-    (control,) = score.controls
+    (control,) = score.baselines
     assert control.model_dump() == {
         "name": "random [real]",
         "images": 9,
@@ -142,12 +142,12 @@ def test_what_cannot_be_written_is_refused_beforehand(path, monkeypatch):
     link = path.with_name("link.hmn")
     link.symlink_to(path)
     with pytest.raises(OutputExists, match="symbolic link"):
-        refuse_recording(link)
+        check_recordable(link)
     for place in (path, path.parent):
         with monkeypatch.context() as patch:
             patch.setattr(os, "access", lambda other, mode, place=place: other != place)
             with pytest.raises(BadSettings, match=f"{place} may not be written"):
-                refuse_recording(path)
+                check_recordable(path)
 
 
 def test_who_records_is_alone_in_the_folder(path, hmn_bundle, monkeypatch):
@@ -175,7 +175,7 @@ def test_what_was_not_recorded_is_not_written(bundle_of, hmn):
 def test_a_recorded_score_is_read_back(bundle_of, hmn):
     score = recorded_score(found(rows=(CONTROL,)), torch.device("cpu"))
     document = score.model_dump(mode="json")
-    assert document["controls"][0]["name"] == "random [real]"
+    assert document["baselines"][0]["name"] == "random [real]"
     assert Score.model_validate_json(json.dumps(document), strict=True) == score
 
 
@@ -185,7 +185,7 @@ def test_a_recorded_score_is_read_back(bundle_of, hmn):
         {"device": ""},
         {"device": "x" * 1001},
         {"versions": {"torch": "2"}},
-        {"controls": [{"name": "x"}]},
+        {"baselines": [{"name": "x"}]},
         {"accuracies": [101]},
     ],
 )
@@ -194,7 +194,7 @@ def test_bad_fields_are_refused(change):
         Score.model_validate(found().score.model_dump() | change)
 
 
-@pytest.mark.parametrize("field", ["accuracies", "controls"])
+@pytest.mark.parametrize("field", ["accuracies", "baselines"])
 def test_a_flood_of_faults_takes_little_memory(field):
     document = found().score.model_dump() | {field: [None] * 200_000}
     tracemalloc.start()

@@ -22,7 +22,7 @@ PROTOCOL = EvaluateConfig(
     train=TrainConfig(epochs=2, batch=2, augment=("flip", "crop")),
     repeats=2,
     min_steps=0,
-    controls=False,
+    baselines=False,
 )
 
 
@@ -30,7 +30,7 @@ CHANGES = {
     "network": {"width": 4, "depth": 2},
     "train": {"epochs": 2, "batch": 2, "weight_decay": 0.0005, "augment": ["flip", "crop"]},
     "min_steps": 0,
-    "controls": False,
+    "baselines": False,
 }
 """What it differs in from protocol `short`, as a score says it."""
 
@@ -175,7 +175,7 @@ def test_a_score_that_does_not_hold(save, source, trained):
 
 
 def test_the_protocol_is_the_recorded_one_without_controls(save, source, trained):
-    path = save(given((50.0, 50.0), config=CHANGES | {"controls": True}))
+    path = save(given((50.0, 50.0), config=CHANGES | {"baselines": True}))
     assert verify(path, source).holds
     verify(path, source, networks=5, seed=9)
     assert trained == [PROTOCOL, PROTOCOL.model_copy(update={"repeats": 5, "seed": 9})]

@@ -9,7 +9,7 @@ from hmnpack.errors import BadSettings
 from hmnpack.evaluation import BYTES_ROW, COUNT_ROW, FLOATS_ROW, evaluate, trainer
 from hmnpack.evaluation.jpeg import jpeg
 from hmnpack.evaluation.run import bench_of
-from hmnpack.runtime.progress import silent
+from hmnpack.runtime.progress import no_progress
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.sources.types import split_of
@@ -32,7 +32,7 @@ def trained(monkeypatch):
 def test_networks_are_tested_on_the_test_split(source, shades_bundle, config):
     """Where its labels are those of the next class, what is learned from train is wrong there."""
     wrong = split_of(source.train.images, (source.train.labels + 1) % 3)
-    alone = config.model_copy(update={"controls": False})
+    alone = config.model_copy(update={"baselines": False})
     found = evaluate(shades_bundle(source), replace(source, test=wrong), alone, device="cpu")
     assert max(found.score.accuracies) < 20
 
@@ -98,7 +98,7 @@ def test_two_channels_are_no_picture_and_nothing_is_trained_first(
 def test_an_evaluation_follows_the_name_of_the_data(source, shades_bundle, name, flips):
     manifest = shades_bundle(source).manifest
     named = replace(source, name=name)
-    bench = bench_of(manifest, named, EvaluateConfig(), torch.device("cpu"), silent)
+    bench = bench_of(manifest, named, EvaluateConfig(), torch.device("cpu"), no_progress)
     without = tuple(each for each in TRAINING_AUGMENTATIONS if each != "flip")
     assert bench.config.train.augment == (TRAINING_AUGMENTATIONS if flips else without)
 

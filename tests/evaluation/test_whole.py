@@ -9,7 +9,7 @@ from hmnpack.evaluation import FLOATS_ROW, WHOLE_ROW, TrainingSet, below_whole, 
 from hmnpack.evaluation.bench import Bench
 from hmnpack.evaluation.whole import whole_row
 from hmnpack.runtime.kept import Store
-from hmnpack.runtime.progress import silent
+from hmnpack.runtime.progress import no_progress
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.schema.result import Row
 from hmnpack.training import saving
@@ -19,7 +19,7 @@ from hmnpack.training import saving
 def bench(source, config):
     test = TrainingSet(source.test.images, source.test.labels, 1)
     same = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
-    return Bench(config, same, 3, source.image, test, torch.device("cpu"), silent)
+    return Bench(config, same, 3, source.image, test, torch.device("cpu"), no_progress)
 
 
 @pytest.fixture

@@ -86,10 +86,10 @@ def shipped_images(tmp_path_factory):
 )
 @pytest.mark.slow
 def test_a_stranger_trains_on_a_shipped_bundle(name, package, options, shipped_images, capsys):
-    from hmnpack.runtime.seeds import seeded, stream
+    from hmnpack.runtime.seeds import seeded_rng, stream
 
     pytest.importorskip(package)
-    with seeded(stream(0, "example")):
+    with seeded_rng(stream(0, "example")):
         network = script(name).main(str(SHIPPED), str(shipped_images), **options)
     assert sum(parameter.numel() for parameter in network.parameters()) > 1000
     (accuracy,) = re.findall(r"^([\d.]+) % of the real", capsys.readouterr().out, re.MULTILINE)
@@ -167,7 +167,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*words, "--name", "made", "--label", "Digits", *packed])
     pieces.main()
     assert "of 2 networks is recorded" in capsys.readouterr().out
-    assert len(list(work.iterdir())) == 4  # and two of the control row
+    assert len(list(work.iterdir())) == 4  # and two of the baseline
 
     config = EvaluateConfig(
         network=NetworkConfig(width=4),
@@ -181,18 +181,18 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     (score,) = manifest.scores
     assert (
         score.model_copy(
-            update=dict.fromkeys(("versions", "device", "arithmetic")) | {"controls": ()}
+            update=dict.fromkeys(("versions", "device", "arithmetic")) | {"baselines": ()}
         )
         == found.score
     )
-    assert [(row.name, row.mean) for row in score.controls] == [
+    assert [(row.name, row.mean) for row in score.baselines] == [
         (row.name, row.accuracy_mean) for row in found.rows[1:]
     ]
     assert manifest.model_copy(update={"scores": ()}) == bundle.manifest
 
     result = Result.model_validate_json((tmp_path / "results" / "made.json").read_text())
     assert result.accuracy_mean == found.rows[0].accuracy_mean
-    assert result.controls == found.rows[1:]
+    assert result.baselines == found.rows[1:]
     assert result.figures["protocol"] == "short"
     assert result.accuracies == found.score.accuracies
     assert result.protocol == found.config
@@ -210,7 +210,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     hmnpack.compress("digits", 1, config=other).save(file, force=True)
     monkeypatch.setattr(sys, "argv", words)
     pieces.main()
-    assert len(list(work.iterdir())) == 6  # its networks are new, the control row is not
+    assert len(list(work.iterdir())) == 6  # its networks are new, the baseline is not
 
     monkeypatch.setattr(sys, "argv", [*words, "--only", "2"])
     with pytest.raises(SystemExit):
@@ -233,7 +233,7 @@ def test_pngs_are_compared_with_tensors(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["png_check.py", *words.split(), *bundle])
     check.main()
     result = Result.model_validate_json((tmp_path / "pngs.json").read_text())
-    tensors, pngs = result.controls
+    tensors, pngs = result.baselines
     assert tensors.images == pngs.images == 100
     assert result.figures["difference_points"] == pngs.accuracy_mean - tensors.accuracy_mean
 
@@ -466,7 +466,7 @@ class TestTables:
             accuracy_mean=50.04,
             accuracy_std=0.5,
             networks=3,
-            controls=(row("random real, same floats", 20), row("JPEG real, same bytes", 30)),
+            baselines=(row("random real, same floats", 20), row("JPEG real, same bytes", 30)),
             figures={
                 **{"ipc": 1, "images": 850, "network": "convnet", "width": 128, "epochs": 300},
                 **{"paper_accuracy": 65.7, "processor_minutes_packing": 25.9},
@@ -518,7 +518,7 @@ class TestTables:
 
     def test_results_with_the_same_figures_share_a_table(self, result):
         def measured(**figures):
-            facts = {"figures": figures, "accuracy_mean": None, "controls": ()}
+            facts = {"figures": figures, "accuracy_mean": None, "baselines": ()}
             return result.model_copy(update=facts)
 
         one, two = measured(seconds=0.12345, images=2000), measured(seconds=1234.5, images=7)

@@ -49,7 +49,7 @@ def cells(front, found):
 
 def test_a_shipped_file_has_a_row(front):
     rows = (row("random real, same floats", 20, 700), row("JPEG real, same bytes", 30, 701))
-    assert cells(front, {"digits": result(controls=rows)}) == [
+    assert cells(front, {"digits": result(baselines=rows)}) == [
         "CIFAR-10 (JPEG)",
         "1",
         "[774 B](examples/bundles/digits.hmn)",
@@ -71,7 +71,7 @@ def test_the_longer_protocol_stands_beside_it(front):
 
 def test_real_images_of_fewer_steps_are_left_out(front):
     rows = (row("random real, same floats", 20, 699), row("JPEG real, same bytes", 30, 700))
-    assert cells(front, {"digits": result(controls=rows)})[7:9] == ["-", "30.0 &plusmn; 1.0"]
+    assert cells(front, {"digits": result(baselines=rows)})[7:9] == ["-", "30.0 &plusmn; 1.0"]
 
 
 def test_short_times_are_in_seconds(front):

@@ -61,7 +61,7 @@ def result(folder):
 
 
 def names(result):
-    return [row.name for row in result.controls]
+    return [row.name for row in result.baselines]
 
 
 class TestCommands:
@@ -69,8 +69,8 @@ class TestCommands:
         assert run("table6") == 0
         found = result("paper-table6")
         assert names(found) == ["double-end", "easy", "hard", "random", "in-budget"]
-        assert {row.images for row in found.controls} == {100}
-        assert {row.networks for row in found.controls} == {2}
+        assert {row.images for row in found.baselines} == {100}
+        assert {row.networks for row in found.baselines} == {2}
         assert len(list((folder / "runs").glob("*.over.hmn"))) == 1
         assert found.figures["instances_over_budget_ipc1"] == 11
         assert found.figures["tested_on"] == "445 images of the test split"
@@ -78,7 +78,7 @@ class TestCommands:
         assert found.command.startswith("python examples/reproduce/paper.py table6 --data digits")
         assert str(folder) not in found.model_dump_json()
         assert found.accuracy_mean is None  # it is no row of the front page
-        first, random = found.controls[0], found.controls[3]
+        first, random = found.baselines[0], found.baselines[3]
         assert first.figures["beta"] in (0.0, 0.5)
         above = first.accuracy_mean - random.accuracy_mean
         assert found.figures["double_end_above_random_ipc1"] == pytest.approx(above)
@@ -90,8 +90,8 @@ class TestCommands:
         found = result("paper-table2")
         rows = ["bundle", "random real, same floats", "random real, same number", "whole data"]
         assert [name for name in names(found) if not name.startswith("JPEG")] == rows
-        assert all(row.figures["ipc"] == 1 for row in found.controls)
-        assert not any("paper" in row.figures for row in found.controls)
+        assert all(row.figures["ipc"] == 1 for row in found.baselines)
+        assert not any("paper" in row.figures for row in found.baselines)
 
     @pytest.mark.slow
     def test_table_4(self, run, result):
@@ -99,13 +99,13 @@ class TestCommands:
         assert run("table4", *words, work="other-size") == 0
         found = result("paper-table4")
         assert names(found) == ["convnet", "resnet18"]
-        assert len({row.images for row in found.controls}) == 1
+        assert len({row.images for row in found.baselines}) == 1
 
     @pytest.mark.slow
     def test_table_5(self, run, result):
         assert run("table5", "--ipc", "1") == 0
         found = result("paper-table5")
-        assert found.controls == ()
+        assert found.baselines == ()
         assert found.figures["images_ipc1"] == 100
         assert 1 < found.figures["mb_ipc1"] < 2000
         assert 0 < found.figures["decode_seconds_ipc1"] < 10
@@ -115,7 +115,7 @@ class TestCommands:
         assert run("figure5") == 0
         found = result("paper-figure5")
         assert names(found) == ["1 channel", "4 channels"]
-        counts = [row.figures["images_per_class"] for row in found.controls]
+        counts = [row.figures["images_per_class"] for row in found.baselines]
         assert counts[0] == 10 > counts[1] >= 2
 
     def test_figure_6(self, run, result):
@@ -137,7 +137,7 @@ class TestCommands:
             f"{strategy}, {rate} %" for rate in (5, 70) for strategy in ("double-end", "random")
         ]
         assert names(found) == ["unpruned", *both]
-        counts = [row.figures["images_per_class"] for row in found.controls]
+        counts = [row.figures["images_per_class"] for row in found.baselines]
         assert counts == [11, 10, 10, 3, 3]
 
     def test_without_a_name_they_are_listed(self, paper, monkeypatch, capsys):
@@ -170,12 +170,12 @@ class TestWork:
         )
         assert run("table6") == 0
         assert calls == []
-        assert result("paper-table6").controls == before.controls
+        assert result("paper-table6").baselines == before.baselines
         next((folder / "runs").glob("rows-*.seed-1.json")).unlink()
         for name in ("table2", "table6", "figure5", "figure6", "figure7"):
             assert run(name) == 0
         assert len(calls) == 1
-        assert result("paper-table6").controls == before.controls
+        assert result("paper-table6").baselines == before.baselines
 
     def test_a_choice_that_was_interrupted_goes_on_and_margins_serve_all(self, run, monkeypatch):
         from hmnpack.pruning import margins, search
@@ -206,7 +206,7 @@ class TestWork:
     def test_networks_of_several_processes_are_put_together(self, run, result):
         for seeds in (["7"], ["8"], ["7", "8"]):
             assert run("table6", "--seeds", *seeds, "--tag", "-".join(seeds)) == 0
-        one, other, both = (result(f"paper-table6-{tag}").controls for tag in ("7", "8", "7-8"))
+        one, other, both = (result(f"paper-table6-{tag}").baselines for tag in ("7", "8", "7-8"))
         for row, others, together in zip(one, other, both, strict=True):
             assert (row.networks, row.accuracy_ci95, together.networks) == (1, None, 2)
             mean = (row.accuracy_mean + others.accuracy_mean) / 2
@@ -220,7 +220,7 @@ class TestWork:
         assert run("table6", "--bundle", str(over), "--tag", "file") == 0
         found = result("paper-table6-file")
         assert names(found) == ["double-end", "easy", "hard", "random"]
-        assert found.controls == result("paper-table6").controls[:4]
+        assert found.baselines == result("paper-table6").baselines[:4]
         assert found.recipe is None
         assert "--bundle " + over.name in found.command
         assert run("table2", "--bundle", str(over)) == 2
@@ -426,10 +426,10 @@ class TestPage:
         assert render.sections({}) == ""
         assert run("table5", "--ipc", "1") == run("table6") == 0
         six, five = result("paper-table6"), result("paper-table5")
-        row = six.controls[0].model_copy(
-            update={"accuracy_mean": 60.04, "figures": {**six.controls[0].figures, "paper": 65.7}}
+        row = six.baselines[0].model_copy(
+            update={"accuracy_mean": 60.04, "figures": {**six.baselines[0].figures, "paper": 65.7}}
         )
-        six = six.model_copy(update={"controls": (row, *six.controls[1:])})
+        six = six.model_copy(update={"baselines": (row, *six.baselines[1:])})
         numbers = {"mb_ipc1": 383.6, "mb_paper_ipc1": 2680, "decode_seconds_ipc1": 0.0123}
         five = five.model_copy(update={"figures": {**five.figures, **numbers}})
         found = {"paper-figure5": six, "paper-table6": six, "paper-table5": five, "q1-x": six}

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from hmnpack.augment import apply, draw, normalise
 from hmnpack.container import new_container
-from hmnpack.matching import FeatureMatching, Match, RealData, pool_of
+from hmnpack.matching import FeatureMatching, Match, RealData, load_or_train_pool
 from hmnpack.matching import features as module
 from hmnpack.matching.footprint import feature_classes
 from hmnpack.matching.sampling import ClassSampler, choose_instances
@@ -79,7 +79,7 @@ def test_loss_and_gradient_are_those_of_the_description(
 ):
     monkeypatch.setattr("hmnpack.matching.footprint.CPU_CHUNK", chunk)
     config = CONFIGS[name].model_copy(update={"precision": "float32"})
-    match = Match(real, pool_of(real, pool_config, 0, tmp_path), config, 5)
+    match = Match(real, load_or_train_pool(real, pool_config, 0, tmp_path), config, 5)
     ours, theirs = container(), container()
     for step in range(3):
         loss = FeatureMatching(match).loss(ours, step)
@@ -97,7 +97,7 @@ def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_
     alike = RealData(
         real.images[twelve], torch.arange(3).repeat_interleave(4), 3, real.normalisation, "alike"
     )
-    match = Match(alike, pool_of(real, pool_config, 0, tmp_path), config, 0)
+    match = Match(alike, load_or_train_pool(real, pool_config, 0, tmp_path), config, 0)
     start = container()
     with torch.no_grad():
         start.pixels.copy_(real.images[twelve].float() / 255)
@@ -108,7 +108,7 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
     real, pool_config, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(module, "feature_classes", lambda *_, **__: 3)
-    match = Match(real, pool_of(real, pool_config, 0, tmp_path), CONFIGS["default"], 0)
+    match = Match(real, load_or_train_pool(real, pool_config, 0, tmp_path), CONFIGS["default"], 0)
     whole, found = FeatureMatching._compared, []
 
     def cramped(self, real, blocks, classes):

@@ -13,7 +13,7 @@ from hmnpack.augment import apply, draw, normalise
 from hmnpack.condensing.run import RunOptions
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, Paused
-from hmnpack.matching import OBJECTIVES, Match, RealData, pool_of
+from hmnpack.matching import OBJECTIVES, Match, RealData, load_or_train_pool
 from hmnpack.matching.characteristic import CharacteristicDistance, unit_of
 from hmnpack.matching.distances import class_features
 from hmnpack.matching.footprint import FREQUENCIES
@@ -114,7 +114,7 @@ def pooled_literally(block, cells):
 @pytest.fixture
 def match(real, pool_config, tmp_path):
     """Return a function that makes the inputs of an objective from its settings."""
-    return lambda config: Match(real, pool_of(real, pool_config, 0, tmp_path), config, 5)
+    return lambda config: Match(real, load_or_train_pool(real, pool_config, 0, tmp_path), config, 5)
 
 
 @pytest.mark.parametrize("name", CASES)

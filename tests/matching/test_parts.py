@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hmnpack.matching import Match, in_parts, pool_of, targets_of
+from hmnpack.matching import Match, choose_targets, load_or_train_pool, partition_classes
 from hmnpack.matching.parts import along_spread, cut
 from hmnpack.matching.views import Views
 from hmnpack.runtime.seeds import stream
@@ -18,8 +18,8 @@ def spec(instances):
 
 @pytest.fixture
 def parted(real, pool_config, tmp_path):
-    pool = pool_of(real, pool_config, 0, tmp_path)
-    return in_parts(real, pool.trained(0), 3, 10, 0)
+    pool = load_or_train_pool(real, pool_config, 0, tmp_path)
+    return partition_classes(real, pool.trained(0), 3, 10, 0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8])
@@ -63,11 +63,11 @@ def test_every_class_is_cut_by_itself(parted, real):
 
 
 def test_a_class_has_no_more_parts_than_images(real, pool_config, tmp_path):
-    network = pool_of(real, pool_config, 0, tmp_path).trained(0)
+    network = load_or_train_pool(real, pool_config, 0, tmp_path).trained(0)
     smallest = int(torch.bincount(real.labels).min())
-    assert in_parts(real, network, 999, 999, 0).parts_each == smallest
-    assert in_parts(real, network, 999, 2, 0).parts_each == 2
-    assert in_parts(real, network, 999, 1, 0) is real
+    assert partition_classes(real, network, 999, 999, 0).parts_each == smallest
+    assert partition_classes(real, network, 999, 2, 0).parts_each == 2
+    assert partition_classes(real, network, 999, 1, 0) is real
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_class_with_many_images_has_less_of_the_cross_entropy(whole, instances
 
 
 def test_a_start_is_chosen_part_by_part(parted):
-    for place, image in enumerate(targets_of(parted, 7, 0)):
+    for place, image in enumerate(choose_targets(parted, 7, 0)):
         rows = (parted.images == image).flatten(1).all(1).nonzero().flatten()
         label, part = place // 7, place % 7 % 3
         assert ((parted.labels[rows] == label) & (parted.parts[rows] == part)).any()

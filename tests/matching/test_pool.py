@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hmnpack.errors import BadSettings, Paused
-from hmnpack.matching import pool_of
+from hmnpack.matching import load_or_train_pool
 from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import stream
 from hmnpack.training import train
@@ -30,17 +30,21 @@ def same(first, second):
 
 def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_path):
     epochs = []
-    first = pool_of(real, pool_config, 0, tmp_path, lambda *facts, **_: epochs.append(facts))
+    first = load_or_train_pool(
+        real, pool_config, 0, tmp_path, lambda *facts, **_: epochs.append(facts)
+    )
     assert len(first) == 2
     assert len(epochs) == 4
     weights = [network["blocks.0.conv.weight"] for network in final(first)]
     assert not torch.equal(*weights)
-    assert same(first, pool_of(real, pool_config, 0, tmp_path, lambda *_, **__: pytest.fail()))
+    assert same(
+        first, load_or_train_pool(real, pool_config, 0, tmp_path, lambda *_, **__: pytest.fail())
+    )
 
 
 def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_config, tmp_path):
     config = pool_config.model_copy(update={"min_steps": 13})  # of 6 an epoch
-    pool = pool_of(real, config, 5, tmp_path)
+    pool = load_or_train_pool(real, config, 5, tmp_path)
     assert not torch.equal(*(start["classifier.weight"] for start in initial(pool)))
     for index, (start, found) in enumerate(zip(initial(pool), final(pool), strict=True)):
         network = build_network(
@@ -72,14 +76,14 @@ def test_what_decides_a_network_decides_its_file(real, pool_config, tmp_path):
     for number, given in enumerate(
         [(real, pool_config, 0), (other, pool_config, 0), (real, wider, 0), (real, pool_config, 1)]
     ):
-        pool_of(*given, tmp_path)
+        load_or_train_pool(*given, tmp_path)
         assert len(list(tmp_path.glob("*.pt"))) == 2 * (number + 1)
 
 
 def test_a_larger_pool_keeps_the_networks_of_a_smaller(real, pool_config, tmp_path):
-    pool_of(real, pool_config.model_copy(update={"size": 1}), 0, tmp_path)
+    load_or_train_pool(real, pool_config.model_copy(update={"size": 1}), 0, tmp_path)
     heard = set()
-    pool_of(real, pool_config, 0, tmp_path, lambda stage, *_, **__: heard.add(stage))
+    load_or_train_pool(real, pool_config, 0, tmp_path, lambda stage, *_, **__: heard.add(stage))
     assert heard == {"pool network 2"}
 
 
@@ -87,11 +91,11 @@ def test_an_interrupted_network_goes_on_where_it_was(real, pool_config, tmp_path
     def stop():
         raise Paused("now")
 
-    whole = pool_of(real, pool_config, 0, tmp_path / "whole")
+    whole = load_or_train_pool(real, pool_config, 0, tmp_path / "whole")
     for _ in range(4):
         with pytest.raises(Paused):
-            pool_of(real, pool_config, 0, tmp_path / "pieces", after_epoch=stop)
-    pieces = pool_of(real, pool_config, 0, tmp_path / "pieces", after_epoch=stop)
+            load_or_train_pool(real, pool_config, 0, tmp_path / "pieces", after_epoch=stop)
+    pieces = load_or_train_pool(real, pool_config, 0, tmp_path / "pieces", after_epoch=stop)
     assert same(whole, pieces)
     assert not list((tmp_path / "pieces").glob("*.part"))
 
@@ -103,27 +107,27 @@ def alike(first, second):
 
 
 def test_trained_at_once_they_are_those_of_each_alone(real, pool_config, tmp_path):
-    alone = pool_of(real, pool_config, 0, tmp_path / "alone")
+    alone = load_or_train_pool(real, pool_config, 0, tmp_path / "alone")
     heard = []
-    together = pool_of(
+    together = load_or_train_pool(
         real, pool_config, 0, tmp_path / "x", lambda *said, **_: heard.append(said), at_once=2
     )
     assert heard == [("pool network 1", 2, 4), ("pool network 1", 4, 4)]
     alike(alone, together)
-    assert same(together, pool_of(real, pool_config, 0, tmp_path / "x"))
+    assert same(together, load_or_train_pool(real, pool_config, 0, tmp_path / "x"))
 
 
 def test_interrupted_at_once_they_go_on_at_once_or_alone(real, pool_config, tmp_path):
     def stop():
         raise Paused("now")
 
-    whole = pool_of(real, pool_config, 0, tmp_path / "whole", at_once=2)
+    whole = load_or_train_pool(real, pool_config, 0, tmp_path / "whole", at_once=2)
     for then in (2, 1):
         folder, heard = tmp_path / str(then), []
         with pytest.raises(Paused):
-            pool_of(real, pool_config, 0, folder, after_epoch=stop, at_once=2)
+            load_or_train_pool(real, pool_config, 0, folder, after_epoch=stop, at_once=2)
         assert len(list(folder.glob("*.part"))) == 2
-        pieces = pool_of(
+        pieces = load_or_train_pool(
             real, pool_config, 0, folder, lambda *said, h=heard, **_: h.append(said), at_once=then
         )
         assert len(heard) == (1 if then == 2 else 2)
@@ -140,15 +144,17 @@ def test_one_that_is_ahead_is_trained_by_itself(real, pool_config, tmp_path):
             raise Paused("now")
 
     with pytest.raises(Paused):
-        pool_of(real, pool_config, 0, tmp_path, after_epoch=stop)
+        load_or_train_pool(real, pool_config, 0, tmp_path, after_epoch=stop)
     heard = []
-    pool = pool_of(real, pool_config, 0, tmp_path, lambda *s, **_: heard.append(s), at_once=2)
+    pool = load_or_train_pool(
+        real, pool_config, 0, tmp_path, lambda *s, **_: heard.append(s), at_once=2
+    )
     assert heard == [("pool network 1", done, 4) for done in (2, 3, 4)]
-    assert same(pool, pool_of(real, pool_config, 0, tmp_path / "alone"))
+    assert same(pool, load_or_train_pool(real, pool_config, 0, tmp_path / "alone"))
 
 
 def test_mixtures_of_weights(real, pool_config, tmp_path):
-    pool = pool_of(real, pool_config, 0, tmp_path)
+    pool = load_or_train_pool(real, pool_config, 0, tmp_path)
     for part, expected in ((0.0, final(pool)[1]), (1.0, pool.initial(1))):
         mixed = pool.between(1, part).state_dict()
         assert all(torch.equal(mixed[name], value) for name, value in expected.items())
@@ -161,7 +167,7 @@ def test_a_network_without_features_is_refused_before_any_training(real, pool_co
     network = pool_config.network.model_copy(update={"name": "torchvision:resnet18"})
     config = pool_config.model_copy(update={"network": network})
     with pytest.raises(BadSettings, match=r"resnet18' gives no features.*convnet or resnet-ap"):
-        pool_of(real, config, 0, tmp_path)
+        load_or_train_pool(real, config, 0, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -169,16 +175,16 @@ def test_a_resnet_can_be_matched_through(real, pool_config, tmp_path):
     network = pool_config.network.model_copy(update={"name": "resnet-ap"})
     train = pool_config.train.model_copy(update={"epochs": 1, "batch": 42})
     config = pool_config.model_copy(update={"network": network, "train": train, "size": 1})
-    pool = pool_of(real, config, 0, tmp_path)
+    pool = load_or_train_pool(real, config, 0, tmp_path)
     assert len(pool.trained(0).features(real.images[:2].float())) > 1
 
 
 def test_a_damaged_network_in_the_cache_is_made_again(real, pool_config, tmp_path):
-    whole = pool_of(real, pool_config, 3, tmp_path)
+    whole = load_or_train_pool(real, pool_config, 3, tmp_path)
     path = min(tmp_path.glob("*.pt"))
     before = path.read_bytes()
     path.write_bytes(before[:99])
-    again = pool_of(real, pool_config, 3, tmp_path)
+    again = load_or_train_pool(real, pool_config, 3, tmp_path)
     for index in range(2):
         for name, value in whole.trained(index).state_dict().items():
             assert torch.equal(again.trained(index).state_dict()[name], value)
@@ -191,16 +197,16 @@ def test_a_damaged_training_is_named(real, pool_config, tmp_path):
         raise Paused("now")
 
     with pytest.raises(Paused):
-        pool_of(real, pool_config, 0, tmp_path, after_epoch=stop)
+        load_or_train_pool(real, pool_config, 0, tmp_path, after_epoch=stop)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:99])
     with pytest.raises(BadSettings, match=f"{path.name} cannot be read; delete it"):
-        pool_of(real, pool_config, 0, tmp_path)
+        load_or_train_pool(real, pool_config, 0, tmp_path)
 
 
 def test_a_cache_that_cannot_be_written_is_refused_before_any_training(real, pool_config, tmp_path):
     (tmp_path / "file").touch()
     heard = []
     with pytest.raises(BadSettings, match="cannot write to the work directory"):
-        pool_of(real, pool_config, 3, tmp_path / "file", lambda *a, **_: heard.append(a))
+        load_or_train_pool(real, pool_config, 3, tmp_path / "file", lambda *a, **_: heard.append(a))
     assert heard == []

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from hmnpack.augment import apply
 from hmnpack.container import new_container
-from hmnpack.matching import OBJECTIVES, FeatureMatching, Match, pool_of
-from hmnpack.matching.parts import in_parts
+from hmnpack.matching import OBJECTIVES, FeatureMatching, Match, load_or_train_pool
+from hmnpack.matching.parts import partition_classes
 from hmnpack.matching.views import Views
 from hmnpack.runtime.ranks import ALONE
 from hmnpack.runtime.seeds import stream
@@ -24,13 +24,13 @@ def config(**changes):
 
 @pytest.fixture
 def pool(real, pool_config, tmp_path):
-    return pool_of(real, pool_config, 0, tmp_path)
+    return load_or_train_pool(real, pool_config, 0, tmp_path)
 
 
 @pytest.fixture
 def matching(real, pool):
     def matching(max_memory=None, parts=1, **changes):
-        data = in_parts(real, pool.trained(0), parts, SPEC.instances, 0)
+        data = partition_classes(real, pool.trained(0), parts, SPEC.instances, 0)
         settings = config(**changes)
         return OBJECTIVES[settings.objective](Match(data, pool, settings, 7, ALONE, max_memory))
 

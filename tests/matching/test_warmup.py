@@ -1,10 +1,10 @@
 import torch
 
-from hmnpack.matching import targets_of
+from hmnpack.matching import choose_targets
 
 
 def test_targets_are_real_images_class_by_class(real):
-    targets = targets_of(real, 6, 0)
+    targets = choose_targets(real, 6, 0)
     assert targets.shape == (18, 3, 16, 16)
     for index, image in enumerate(targets):
         rows = (real.images == image).flatten(1).all(1).nonzero().flatten()
@@ -14,14 +14,14 @@ def test_targets_are_real_images_class_by_class(real):
 
 def test_targets_of_unequal_counts_are_those_of_each_class(real):
     counts = (2, 6, 4)
-    whole = targets_of(real, 6, 0).split(6)
-    found = targets_of(real, counts, 0).split(counts)
+    whole = choose_targets(real, 6, 0).split(6)
+    found = choose_targets(real, counts, 0).split(counts)
     for label, (some, most) in enumerate(zip(found, whole, strict=True)):
         assert torch.equal(some, most[: counts[label]])
 
 
 def test_a_small_class_repeats_its_images(real):
-    targets = targets_of(real, 15, 0)
+    targets = choose_targets(real, 15, 0)
     small = targets[30:]  # nine images fill fifteen places
     assert len({bytes(image.numpy()) for image in small}) == 9
-    assert torch.equal(targets, targets_of(real, 15, 0))
+    assert torch.equal(targets, choose_targets(real, 15, 0))

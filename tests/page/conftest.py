@@ -14,7 +14,7 @@ from hmnpack.page.events import log_of
 from hmnpack.page.gallery import Gallery, Wall
 from hmnpack.schema.manifest import Provenance
 from hmnpack.schema.pruning import BetaScore, Margins, Pruning
-from hmnpack.schema.score import ControlScore, Score, Versions
+from hmnpack.schema.score import BaselineScore, Score, Versions
 
 DOT = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
@@ -158,7 +158,7 @@ def full_facts():
         held_out=10,
         scores=scores,
     )
-    control = ControlScore(
+    control = BaselineScore(
         name="random real, same floats", images=2, mean=20.0, std=3.0, networks=3
     )
     score = Score(
@@ -172,7 +172,7 @@ def full_facts():
         accuracies=(50.0, 52.0, 51.0),
         versions=Versions(hmnpack="0.1.0", torch="2.8.0", torchvision="0.23", python="3.11"),
         device="cuda",
-        controls=(control,),
+        baselines=(control,),
     )
     return {
         "recipe": "smoke",

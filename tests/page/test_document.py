@@ -39,7 +39,7 @@ def hostile(bundle_of, images, full_facts):
         skipped={"unreadable": 1},
     )
     score = dict(full_facts["scores"][0], data="</h3><script>", device='"><script>')
-    score["controls"] = [dict(score["controls"][0], name="<script>control</script>")]
+    score["baselines"] = [dict(score["baselines"][0], name="<script>control</script>")]
     facts = {
         "source": source,
         "scores": (score,),

@@ -1,4 +1,4 @@
-"""Scores: means, intervals, controls, and the paper's figures where they belong."""
+"""Scores: means, intervals, baselines, and the paper's figures where they belong."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def result():
         accuracy_mean=51.0,
         accuracy_std=1.0,
         networks=3,
-        controls=(control,),
+        baselines=(control,),
         figures={"network": "convnet", "epochs": 300, "images": 8},
     )
 
@@ -186,7 +186,7 @@ def test_a_score_on_held_out_images_is_not_called_one_on_the_test_split(full_bun
 
 def test_several_scores_are_numbered(full_bundle, parsed):
     score = full_bundle.manifest.scores[0]
-    other = score.model_copy(update={"accuracies": (70.0,), "controls": ()})
+    other = score.model_copy(update={"accuracies": (70.0,), "baselines": ()})
     manifest = full_bundle.manifest.model_copy(update={"scores": (score, other)})
     body = parsed(scores_part(manifest, None).body)
     assert [h.text[:9] for h in body.all("h3")] == ["Score 1: ", "Score 2: "]

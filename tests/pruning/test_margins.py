@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hmnpack.augment import apply, draw
 from hmnpack.errors import BadSettings
 from hmnpack.networks import build_network
-from hmnpack.pruning import Trainings, margin_of, margins_of, ranks
+from hmnpack.pruning import Trainings, margin_of, margins_of
 from hmnpack.pruning.shrink import stored_margins
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.class_names import listed_bytes
@@ -96,7 +96,7 @@ def test_what_has_the_label_of_another_class_is_hard(shades, changed):
     images = shades(10, classes=2)
     images.labels[[3, 14]] = torch.tensor([1, 0])
     longer = changed(margin_epochs=12)
-    found = ranks(margins_of(images, longer, 0, Trainings()), images.labels)
+    found = margin_ranks(margins_of(images, longer, 0, Trainings()), images.labels)
     assert (found[3], found[14]) == (0, 0)
 
 

@@ -10,13 +10,13 @@ from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
 from hmnpack.pruning import (
     LabelledImages,
     Trainings,
+    check_prune_settings,
     hardest_of,
     margins_of,
     most_useful_first,
     prune,
     pruned,
     ranks,
-    refuse_settings,
 )
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import PruneConfig
@@ -241,7 +241,7 @@ def test_other_data_and_bundles_that_do_not_tell_are_refused(big, source, other_
 )
 def test_settings_that_cannot_be_followed_are_refused_first(changed, changes, held_out, said):
     with pytest.raises(BadSettings, match=said) as caught:
-        refuse_settings(changed(**changes), held_out)
+        check_prune_settings(changed(**changes), held_out)
     assert "\n" not in str(caught.value)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hmnpack.errors import BadSettings
-from hmnpack.pruning import hardest_of, kept_images, most_useful_first, ranks
+from hmnpack.pruning import hardest_of, kept_images, most_useful_first
 from hmnpack.runtime.seeds import stream
 
 BETAS = tuple(tenth / 10 for tenth in range(10))
@@ -17,7 +17,7 @@ ONE_CLASS = torch.zeros(6, dtype=torch.int64)
 def test_ranks_are_places_within_a_class():
     labels = torch.tensor([1, 0, 1, 0, 1, 0])
     margins = torch.tensor([0.5, -1.0, 0.2, 3.0, 0.5, -2.0])
-    assert ranks(margins, labels).tolist() == [1, 1, 0, 2, 2, 0]
+    assert margin_ranks(margins, labels).tolist() == [1, 1, 0, 2, 2, 0]
 
 
 def test_floor_of_beta_k():

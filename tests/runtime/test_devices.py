@@ -8,7 +8,7 @@ import torch
 
 from hmnpack.runtime import devices
 from hmnpack.runtime.devices import wait_for
-from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.runtime.seeds import seeded_rng, stream
 
 
 @pytest.mark.parametrize("tiles", [True, False])
@@ -31,7 +31,7 @@ def test_apples_generator_is_seeded_and_put_back(monkeypatch):
     monkeypatch.setattr(torch, "mps", fake)
     mps = torch.device("mps")
     for _ in range(2):
-        with contextlib.suppress(KeyError), seeded(stream(3, "x"), mps):
+        with contextlib.suppress(KeyError), seeded_rng(stream(3, "x"), mps):
             raise KeyError
     assert asked == [asked[0], "before"] * 2
     assert isinstance(asked[0], int)

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from hmnpack.errors import BadData, BadImage
-from hmnpack.runtime.progress import silent
+from hmnpack.runtime.progress import no_progress
 from hmnpack.sources.decode import Encoded, Reference, decode, reference_of
 from hmnpack.sources.types import SourceOptions
 
@@ -20,7 +20,7 @@ def encoded(payloads):
     return Encoded(labels, lambda a, b: payloads[a:b], lambda index: f"image {index}")
 
 
-def decoded(payloads, options=PLAIN, listener=silent):
+def decoded(payloads, options=PLAIN, listener=no_progress):
     split = encoded(payloads)
     return decode(split, reference_of(split, options), options, listener)
 

@@ -92,7 +92,7 @@ def test_it_is_packed_and_judged_like_any_other(tmp_path):
     path = tmp_path / "noise.hmn"
     bundle = hmnpack.compress(source, 8, recipe="smoke", settings=few, output=path)
     assert bundle.manifest.source.fingerprint == source.train.fingerprint
-    short = {"train.epochs": 1, "min_steps": 0, "network.width": 2, "controls": False}
+    short = {"train.epochs": 1, "min_steps": 0, "network.width": 2, "baselines": False}
     found = hmnpack.evaluate(path, source, settings=short | {"network.depth": 2}, device="cpu")
     assert found.score.fingerprint == source.test.fingerprint
     assert len(found.rows[0].accuracies) == 3

@@ -9,7 +9,7 @@ from torch import nn
 
 from hmnpack.errors import Diverged
 from hmnpack.networks import build_network
-from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
@@ -198,7 +198,7 @@ def test_within_a_callers_autocast_it_learns_as_alone():
     low = PLAIN.model_copy(update={"precision": "bfloat16"})
 
     def linear():
-        with seeded(stream(0, "linear")):
+        with seeded_rng(stream(0, "linear")):
             net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
         images, labels = data()
         train(net, images, labels, low, normalisation=HALF, seed=1, name="t")
@@ -235,7 +235,7 @@ def forgetful():
 
 def test_dropout_goes_by_the_seed_too_and_resumes():
     def run(seed=1, **more):
-        with seeded(stream(0, "forgetful")):
+        with seeded_rng(stream(0, "forgetful")):
             net = forgetful()
         train(net, *data(), AUGMENTED, normalisation=HALF, seed=seed, name="t", **more)
         return net.state_dict()
@@ -255,8 +255,8 @@ def test_seeding_one_device_touches_no_other(monkeypatch):
     touched = []
     monkeypatch.setattr(torch.cuda, "manual_seed", touched.append)
     monkeypatch.setattr(torch.cuda, "manual_seed_all", touched.append)
-    with seeded(stream(0, "a")):
+    with seeded_rng(stream(0, "a")):
         first = torch.rand(3)
-    with seeded(stream(0, "a")):
+    with seeded_rng(stream(0, "a")):
         assert torch.equal(first, torch.rand(3))
     assert not touched

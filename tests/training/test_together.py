@@ -7,7 +7,7 @@ from torch import nn
 from hmnpack.augment import apply, cutmix, draw
 from hmnpack.errors import BadSettings, Diverged
 from hmnpack.networks import build_network
-from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import NetworkConfig, TrainConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
@@ -57,7 +57,7 @@ class Normed(nn.Module):
 def normed(concatenated=False):
     found = []
     for index in range(3):
-        with seeded(stream(0, "normed", index)):
+        with seeded_rng(stream(0, "normed", index)):
             found.append(Normed(concatenated).double())
     return found
 

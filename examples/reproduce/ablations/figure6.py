@@ -37,7 +37,7 @@ def _by_training(study: Study, bundle: Bundle, ipc: int) -> Iterator[Row]:
         changes = {
             "train.epochs": 0,  # so that few images are trained on for as many steps
             "min_steps": steps,
-            "controls": True,
+            "baselines": True,
             "rows": ("floats",),
         }
         for row in judged(study, bundle, study.protocol(ipc, changes)):

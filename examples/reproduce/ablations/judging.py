@@ -20,7 +20,7 @@ def judged(study: Study, bundle: Bundle, protocol: EvaluateConfig) -> list[Row]:
     Args:
         study: The study.
         bundle: What networks are trained on.
-        protocol: How, with the control rows that are wanted; its seed and repeats do not matter.
+        protocol: How, with the baselines that are wanted; its seed and repeats do not matter.
     """
     source = study.tested(bundle)
     tested_on = source.test.fingerprint if source.test else ""

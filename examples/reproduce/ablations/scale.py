@@ -7,7 +7,7 @@ from typing import TypeVar
 from hmnpack.errors import BadSettings
 from hmnpack.schema.config import CompressConfig, GradientConfig
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.schema.names import ControlRow
+from hmnpack.schema.names import BaselineRow
 
 Point = TypeVar("Point")
 
@@ -30,7 +30,7 @@ class Scale:
         networks: Networks of each row, where no seeds are named.
         betas: Hard pruning rates that are tried.
         points: Most points of a curve.
-        rows: Control rows of Table 2.
+        rows: Baselines of Table 2.
         ipcs: Most budgets, where none are named: the smallest of the paper's.
     """
 
@@ -44,7 +44,7 @@ class Scale:
     networks: int
     betas: tuple[float, ...]
     points: int
-    rows: tuple[ControlRow, ...]
+    rows: tuple[BaselineRow, ...]
     ipcs: int
 
     def condensed(self, config: CompressConfig) -> dict[str, object]:

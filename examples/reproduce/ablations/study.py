@@ -86,7 +86,7 @@ class Study:
         return CompressSettings(self.recipe, None, [*scaled, *typed], options).config(shape)
 
     def protocol(self, ipc: int, changes: Mapping[str, object] | None = None) -> EvaluateConfig:
-        """Return how networks are judged, without control rows; likewise.
+        """Return how networks are judged, without baselines; likewise.
 
         Args:
             ipc: The budget of what is judged.
@@ -96,7 +96,7 @@ class Study:
         scaled = _texts(self.scale.judged(base))
         judging = (text for text in self.assignments if text.startswith(JUDGING))
         typed = [text.removeprefix(JUDGING) for text in judging]
-        options = {"repeats": 1, "controls": False, **(changes or {})}
+        options = {"repeats": 1, "baselines": False, **(changes or {})}
         return evaluate_config([*scaled, *typed], options, base)
 
     def tested(self, bundle: Bundle) -> Source:

@@ -9,11 +9,11 @@ from hmnpack.page.paper import paper_score
 
 
 def measure(study: Study) -> Findings:
-    """Return the bundle's row and the control rows of every budget."""
+    """Return the bundle's row and the baselines of every budget."""
     rows = []
     for ipc in study.ipcs:
         bundle = finished(study, ipc)
-        protocol = study.protocol(ipc, {"controls": True, "rows": study.scale.rows})
+        protocol = study.protocol(ipc, {"baselines": True, "rows": study.scale.rows})
         numbers = _numbers(study, bundle)
         rows += [
             named(row, row.name, ipc, numbers.get(row.name))

@@ -6,10 +6,10 @@ from torch import nn
 from torchvision import models
 
 from hmnpack.networks import build_network
-from hmnpack.runtime.seeds import seeded, stream
+from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
-from hmnpack.training.wide import Wide, can_be_wide
+from hmnpack.training.wide import StackedNetworks, can_be_wide
 
 SHAPE = ImageShape(channels=3, height=16, width=16)
 SIZES = (3, 16, 16)
@@ -84,7 +84,7 @@ class Shared(Layers):
 def networks_of(kind, count=3):
     found = []
     for index in range(count):
-        with seeded(stream(1, index)):
+        with seeded_rng(stream(1, index)):
             found.append(kind().double())
     return found
 
@@ -94,7 +94,7 @@ def images(count=3, each=4):
 
 
 def same_alone_and_side_by_side(networks):
-    given, wide = images(len(networks)), Wide(networks).train()
+    given, wide = images(len(networks)), StackedNetworks(networks).train()
     logits = wide(given)
     alone = [network.train()(some) for network, some in zip(networks, given, strict=True)]
     torch.testing.assert_close(logits, torch.stack(alone), rtol=0, atol=1e-10)
@@ -136,7 +136,7 @@ def test_every_kind_of_layer_and_batch_statistics():
 def test_weights_are_copies_until_they_are_given_back():
     networks = built("convnet", 2)
     before = [value.clone() for value in networks[1].state_dict().values()]
-    wide = Wide(networks)
+    wide = StackedNetworks(networks)
     with torch.no_grad():
         for parameter in wide.parameters():
             parameter.add_(1)
@@ -151,7 +151,7 @@ def test_half_precision_is_that_of_one_network():
     networks = built("convnet", dtype=torch.float32)
     given = images().float()
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        found = Wide(networks)(given)
+        found = StackedNetworks(networks)(given)
         alone = [network(some) for network, some in zip(networks, given, strict=True)]
     assert found.dtype == alone[0].dtype == torch.bfloat16
     torch.testing.assert_close(found, torch.stack(alone), rtol=0.02, atol=0.02)
@@ -163,8 +163,10 @@ def test_dropout_differs_from_network_to_network():
 
     network = one().double()
     assert can_be_wide(network, SIZES)
-    with seeded(stream(0, "dropout")):
-        first, second = Wide([network, network]).train()(images(1).expand(2, -1, -1, -1, -1))
+    with seeded_rng(stream(0, "dropout")):
+        first, second = StackedNetworks([network, network]).train()(
+            images(1).expand(2, -1, -1, -1, -1)
+        )
     assert not torch.equal(first, second)
 
 
@@ -184,6 +186,6 @@ def test_layers_that_are_not_known():
 
 
 def test_a_densenet_cannot():
-    with seeded(stream(0, "dense")):
+    with seeded_rng(stream(0, "dense")):
         small = models.DenseNet(4, (2, 2), 8, num_classes=5)
     assert not can_be_wide(small, (3, 32, 32))

@@ -18,7 +18,7 @@ from hmnpack.evaluation.trainer import train_row
 from hmnpack.evaluation.whole import whole_row
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.manifest import Manifest
-from hmnpack.schema.names import ControlRow
+from hmnpack.schema.names import BaselineRow
 from hmnpack.schema.result import Figure, Row
 from hmnpack.sources import Source, Split, choose_per_class
 from hmnpack.training.loop import schedule_of
@@ -29,7 +29,7 @@ Make = Callable[[torch.Generator], TrainingSet]
 
 @dataclass(frozen=True)
 class Material:
-    """What control rows are made of.
+    """What baselines are made of.
 
     Attributes:
         source: The data set.
@@ -42,8 +42,8 @@ class Material:
     cache_root: Path
 
 
-def control_rows(bench: Bench, material: Material) -> list[Row]:
-    """Return the control rows that are wanted, without those of which the budget holds nothing.
+def baseline_rows(bench: Bench, material: Material) -> list[Row]:
+    """Return the baselines that are wanted, without those of which the budget holds nothing.
 
     All but the whole data's take as many optimiser steps as the bundle's row, or less than an epoch
     more: whether their images are fewer or more than the bundle's, the rows differ in nothing else.
@@ -52,7 +52,7 @@ def control_rows(bench: Bench, material: Material) -> list[Row]:
         bench: What the rows have in common.
         material: What they are made of.
     """
-    wanted = bench.config.control_rows
+    wanted = bench.config.baseline_rows
     rows = [make(bench, material) for name, make in _ROWS.items() if name in wanted]
     return [row for row in rows if row is not None]
 
@@ -100,7 +100,7 @@ def _whole(bench: Bench, material: Material) -> Row | None:
     return whole_row(bench, material.source, material.cache_root)
 
 
-_ROWS: dict[ControlRow, Callable[[Bench, Material], Row | None]] = {
+_ROWS: dict[BaselineRow, Callable[[Bench, Material], Row | None]] = {
     "floats": _floats,
     "bytes": _bytes,
     "count": _count,

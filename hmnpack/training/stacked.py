@@ -40,7 +40,7 @@ _DIFFERENCE = 0.001
 mixed up it is about 1."""
 
 
-class Wide(nn.Module):
+class StackedNetworks(nn.Module):
     """Several networks as one; their weights are copies.
 
     Args:
@@ -139,7 +139,7 @@ def _comes_out_as_alone(network: nn.Module, image: tuple[int, int, int]) -> bool
     images = torch.randn(2, 2, *image, generator=stream(0, "wide", "images"))
     alone = torch.stack([one(some) for one, some in zip(networks, images, strict=True)])
     try:
-        found: Tensor = Wide(networks).eval()(images)
+        found: Tensor = StackedNetworks(networks).eval()(images)
     except (RuntimeError, ValueError, TypeError, IndexError):
         return False  # what goes by the number of channels or the kind of layer
     if found.shape != alone.shape:
