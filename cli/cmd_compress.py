@@ -211,7 +211,7 @@ def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
 
 def _announcement(plan: "Plan", output: Path) -> "Table":
     from hmnpack.cli.show import facts
-    from hmnpack.cli.text import container, expected, several, shape, size, steps
+    from hmnpack.cli.text import container, duration, several, shape, size, steps
 
     source, config, spec, budget = plan.source, plan.config, plan.spec, plan.budget
     ledger, kind = spec.ledger(), plan.device.type
@@ -225,7 +225,7 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),
         ("device", plan.device if plan.ranks == 1 else f"{kind}, {plan.ranks} ranks"),
-        ("time", expected(plan.cost.seconds if plan.cost else None)),
+        ("time", duration(plan.cost.seconds)),
     )
     return facts(f"Compressing into {output}", rows)
 

@@ -66,14 +66,14 @@ def _print_json(plan: "Plan") -> None:
             "data": plan.source.name,
             **{name: part.model_dump(mode="json") for name, part in parts.items()},
             "recipe": plan.config.recipe,
-            "cost": plan.cost.document() if plan.cost else None,
+            "cost": plan.cost.document(),
         }
     )
 
 
 def _print_tables(plan: "Plan") -> None:
     from hmnpack.cli.show import console, cost_table, facts, ledger_table
-    from hmnpack.cli.text import container, expected, shape
+    from hmnpack.cli.text import container, duration, shape
 
     spec, train = plan.spec, plan.source.train
     rows = (
@@ -81,10 +81,9 @@ def _print_tables(plan: "Plan") -> None:
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.each:,} a class"),
         ("recipe", plan.config.recipe),
-        ("time", expected(plan.cost.seconds if plan.cost else None)),
+        ("time", duration(plan.cost.seconds)),
     )
     out = console()
     out.print(facts(f"{plan.source.name} at {plan.budget.in_words}", rows))
     out.print(ledger_table(spec.ledger(), plan.budget))
-    if plan.cost is not None:
-        out.print(cost_table(f"Cost of recipe {plan.config.recipe}", plan.cost))
+    out.print(cost_table(f"Cost of recipe {plan.config.recipe}", plan.cost))

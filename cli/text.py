@@ -46,11 +46,6 @@ def duration(seconds: float) -> str:
     return f"about {_rough(seconds / 86400)} days"
 
 
-def expected(seconds: float | None) -> str:
-    """Return what a run will take, or that it is not known."""
-    return "not known for these networks" if seconds is None else duration(seconds)
-
-
 def steps(config: "CompressConfig") -> str:
     """Return the optimiser steps of every stage that has any: ``"800 of feature matching"``."""
     fitted = (stage for stage in stages_of(config) if stage.steps)

@@ -139,8 +139,7 @@ def to_device(run: Run) -> int:
     """Return the bytes that ranks agree on in a step: shared gradients, and the network."""
     rows = run.spec.ledger().rows
     shared = [row.bytes for row in rows if row.name.startswith(("memory.dataset", "decoder."))]
-    layers = run.layers(run.config.gradient.network)
-    return sum(shared) + 4 * sum(layer.weights for layer in layers)
+    return sum(shared) + run.profile(run.config.gradient.network).weight_bytes
 
 
 class Steps:

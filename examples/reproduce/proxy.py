@@ -250,8 +250,6 @@ def _arithmetic(
     ipc = manifest.nearest_ipc
     stages = planned_stages(config, manifest.container, images, device, ipc=ipc)
     figures = {"peak_gb": round(sum(minutes.values(), NOTHING).peak_gb, 2)}
-    if stages is None:
-        return figures
     return {"flops_packing": sum(stage.flops for stage in stages), **figures}
 
 

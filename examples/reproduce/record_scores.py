@@ -23,7 +23,8 @@ from hmnpack.evaluation.result import result_of
 from hmnpack.evaluation.run import bench_of, bundle_set
 from hmnpack.evaluation.scores import check_recordable, record
 from hmnpack.evaluation.trainer import train_row
-from hmnpack.networks.flops import TRAINING, is_counted, layers_of, network_flops
+from hmnpack.networks.flops import TRAINING
+from hmnpack.networks.profile import profile_network
 from hmnpack.page.paper import paper_score
 from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device
@@ -134,10 +135,10 @@ def _packing(path: Path | None) -> dict[str, Figure]:
 def _operations(manifest: Manifest, network: NetworkConfig, row: Row) -> dict[str, Figure]:
     """Return the operations of training one network of a row."""
     epochs = row.figures.get("epochs")
-    if not (is_counted(network) and isinstance(epochs, int)):
+    if not isinstance(epochs, int):
         return {}
-    layers = layers_of(network, len(manifest.classes), manifest.container.image)
-    return {"flops_network": epochs * row.images * network_flops(layers, TRAINING)}
+    profile = profile_network(network, len(manifest.classes), manifest.container.image)
+    return {"flops_network": epochs * row.images * profile.flops(TRAINING)}
 
 
 def _of_paper(manifest: Manifest) -> dict[str, Figure]:

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from hmnpack.condensing.preflight import networks_of
 from hmnpack.container.cost import decode_flops, decoder_bytes
-from hmnpack.matching.footprint import kept_bytes, load_of_features, load_of_gradients
-from hmnpack.networks import flops
-from hmnpack.networks.flops import (
-    FLOAT,
-    Layer,
-    Passes,
-    first_order_bytes,
-    tested_bytes,
-    weight_bytes,
+from hmnpack.matching.footprint import (
+    StepShape,
+    feature_step,
+    gradient_step,
+    kept_bytes,
+    load_of_features,
+    load_of_gradients,
 )
+from hmnpack.networks import flops
+from hmnpack.networks.flops import FLOAT, Passes
+from hmnpack.networks.profile import NetworkProfile, profile_network
 from hmnpack.pruning import hardest_of, needs_held_out
 from hmnpack.schema.config import (
     BY_MARGIN,
@@ -68,9 +68,20 @@ class Run:
     held_out: int = 0
     trained_at_once: int | None = None
 
-    def layers(self, network: NetworkConfig) -> tuple[Layer, ...]:
-        """Return the layers of a network for this run's data."""
-        return flops.layers_of(network, self.spec.classes, self.spec.image)
+    def profile(self, network: NetworkConfig) -> NetworkProfile:
+        """Return what an image of this run's data costs a network."""
+        return profile_network(network, self.spec.classes, self.spec.image)
+
+    @property
+    def feature_step(self) -> StepShape:
+        """What a step of feature matching takes through the pool's networks."""
+        match, network = self.config.match, self.config.pool.network
+        return feature_step(match, network, self.spec, match.parts_of(self.spec.each))
+
+    @property
+    def gradient_step(self) -> StepShape:
+        """What a step of gradient matching takes through its network."""
+        return gradient_step(self.config.gradient, self.spec)
 
 
 @dataclass(frozen=True)
@@ -116,30 +127,20 @@ def costs_of(run: Run) -> tuple[StageCost, ...]:
     Left out is pruning where it trains no networks, or it is not known how many images it keeps.
 
     Raises:
-        BadSettings: if a network is used whose operations are not known, see :func:`is_known`.
+        BadSettings: if a network is unknown, or the images are too small for it.
     """
     found = (_COSTS[stage.name](run) for stage in stages_of(run.config))
     return tuple(cost for cost in found if cost is not None)
 
 
-def is_known(config: CompressConfig) -> bool:
-    """Return whether the operations of every network that a run uses are known."""
-    return all(flops.is_counted(used.network) for used in networks_of(config))
-
-
-def synthetic_each(match: MatchConfig, spec: HmnSpec) -> int:
-    """Return the synthetic images of each class in a step of feature matching."""
-    return min(match.synthetic_batch, spec.each // match.parts_of(spec.each))
-
-
 def _pool(run: Run) -> StageCost:
-    pool, layers = run.config.pool, run.layers(run.config.pool.network)
+    pool, profile = run.config.pool, run.profile(run.config.pool.network)
     epochs = schedule_of(pool.train, run.images, pool.min_steps).epochs
-    operations = pool.size * epochs * run.images * flops.network_flops(layers, flops.TRAINING)
+    operations = pool.size * epochs * run.images * profile.flops(flops.TRAINING)
     at_once = min(pool.size, run.trained_at_once or pool.size)
-    maps = at_once * pool.train.batch * first_order_bytes(pool.network, run.spec.image)
+    maps = at_once * pool.train.batch * profile.training_bytes
     # All, untrained and trained; those under way once more, with gradients and momentum.
-    weights = (2 * pool.size + 3 * at_once) * weight_bytes(layers)
+    weights = (2 * pool.size + 3 * at_once) * profile.weight_bytes
     part = Part("training", operations, pool.train.precision)
     return StageCost("pool", (part,), _data_bytes(run) + weights + maps)
 
@@ -151,22 +152,21 @@ def _warm_up(run: Run) -> StageCost:
 
 
 def _feature_matching(run: Run) -> StageCost:
-    match, network = run.config.match, run.config.pool.network
-    layers, classes = run.layers(network), run.spec.classes
-    each = synthetic_each(match, run.spec)
-    view = kept_bytes(match, network, run.spec.image, classes)
+    match, step = run.config.match, run.feature_step
+    profile, classes, each = step.profile, step.classes, step.synthetic
+    view = kept_bytes(match, step)
     views = match.views_of(match.parts_of(run.spec.each))
     kept, looks = _views(match, views, view, run.view_bytes)
-    real = looks * match.real_batch * flops.network_flops(layers, flops.FEATURES)
-    per_image = flops.network_flops(layers, flops.FEATURES_TO_IMAGES)
+    real = looks * step.real * profile.flops(flops.FEATURES)
+    per_image = profile.flops(flops.FEATURES_TO_IMAGES)
     parts = (
         Part(
             "features", classes * (real + match.steps * each * per_image), match.precision, classes
         ),
         _decoding(run, match.steps, classes * each, pieces=classes),
     )
-    maps = load_of_features(network, run.spec.image, each).bytes
-    weights = 2 * run.config.pool.size * weight_bytes(layers)
+    maps = load_of_features(step).bytes
+    weights = 2 * run.config.pool.size * profile.weight_bytes
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
     memory += max(1, kept) * view
     return StageCost("matching", parts, memory + (run.feature_classes or classes) * maps)
@@ -189,24 +189,19 @@ def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tupl
 
 
 def _gradient_matching(run: Run) -> StageCost:
-    gradient, layers = run.config.gradient, run.layers(run.config.gradient.network)
-    each, classes = min(gradient.synthetic_batch, run.spec.each), run.spec.classes
-    synthetic = classes * each
-
-    def work(images: int, passes: Passes) -> int:
-        return images * flops.network_flops(layers, passes)
-
-    per_step = work(classes * gradient.real_batch, flops.WEIGHT_GRADIENTS)
-    per_step += work(synthetic, _second_derivatives(gradient.network))
-    trained = gradient.networks * _images_of_training(gradient, run.images)
+    gradient, step = run.config.gradient, run.gradient_step
+    profile, classes = step.profile, step.classes
+    synthetic = classes * step.synthetic
+    per_step = classes * step.real * profile.flops(flops.WEIGHT_GRADIENTS)
+    per_step += synthetic * profile.flops(_second_derivatives(gradient.network))
+    training = gradient.networks * _images_of_training(gradient, run.images)
+    training *= profile.flops(flops.TRAINING)
     parts = (
         Part("gradients", gradient.steps * per_step, gradient.precision, classes),
-        Part("training", work(trained, flops.TRAINING), gradient.train.precision),
+        Part("training", training, gradient.train.precision),
         _decoding(run, gradient.steps, synthetic, pieces=classes),
     )
-    memory = (
-        _data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run, layers, each)
-    )
+    memory = _data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run)
     return StageCost("gradient", parts, memory)
 
 
@@ -237,7 +232,7 @@ def _pruning(run: Run) -> StageCost | None:
         parts += [training, test]
         pictures, data = pictures + run.spec.classes * keep, data + run.held_out * image.elements
         batch = min(images_at_a_time(TEST_BATCH, image.height, image.width), run.held_out)
-        tested = batch * tested_bytes(prune.network, image)
+        tested = batch * run.profile(prune.network).testing_bytes
         networks += [_trained_bytes(run, prune.train, training.pieces), tested]
     return StageCost(
         "pruning", tuple(parts), data + FLOAT * pictures * image.elements + max(networks)
@@ -246,17 +241,15 @@ def _pruning(run: Run) -> StageCost | None:
 
 def _trained_bytes(run: Run, train: TrainConfig, networks: int) -> int:
     """Return what networks of pruning take with gradients and momentum, and the maps of a batch."""
-    network = run.config.prune.network
-    maps = train.batch * first_order_bytes(network, run.spec.image)
-    return min(networks, run.trained_at_once or networks) * (
-        3 * weight_bytes(run.layers(network)) + maps
-    )
+    profile = run.profile(run.config.prune.network)
+    one = 3 * profile.weight_bytes + train.batch * profile.training_bytes
+    return min(networks, run.trained_at_once or networks) * one
 
 
 def _margins(run: Run) -> Part:
     """Return the trainings on all images, which tell how hard each is."""
     prune = run.config.prune
-    per_image = flops.network_flops(run.layers(prune.network), flops.TRAINING)
+    per_image = run.profile(prune.network).flops(flops.TRAINING)
     shown = prune.seeds * prune.margin_epochs * run.spec.images
     return Part("training", shown * per_image, prune.margins.precision, prune.seeds)
 
@@ -266,13 +259,13 @@ def _choosing_beta(run: Run, keep: int) -> tuple[Part, Part]:
 
     Of each class ``keep`` images are left, by every beta.
     """
-    prune, layers = run.config.prune, run.layers(run.config.prune.network)
+    prune, profile = run.config.prune, run.profile(run.config.prune.network)
     kept = run.spec.classes * keep
     hardest = {hardest_of(beta, run.spec.each - keep) for beta in prune.betas}
     trainings = len(hardest) * prune.networks
     shown = schedule_of(prune.train, kept, prune.min_steps).epochs * kept
     training, test = (
-        trainings * images * flops.network_flops(layers, passes)
+        trainings * images * profile.flops(passes)
         for images, passes in ((shown, flops.TRAINING), (run.held_out, flops.LOGITS))
     )
     precision = prune.train.precision
@@ -300,14 +293,13 @@ def _data_bytes(run: Run) -> int:
     return run.images * run.spec.image.elements
 
 
-def _gradient_bytes(run: Run, layers: tuple[Layer, ...], each: int) -> int:
+def _gradient_bytes(run: Run) -> int:
     """Return what the network and one chunk of classes take.
 
     The network has gradients and momentum. The chunk has the maps of its synthetic images, or of
     its real ones where these are more, and three sets of weight gradients for each class: of real
     and of synthetic images, and the direction of their difference.
     """
-    gradient, image = run.config.gradient, run.spec.image
-    maps = load_of_gradients(gradient.network, image, each, gradient.real_batch).bytes
-    weights = weight_bytes(layers)
-    return 3 * weights + (run.gradient_classes or run.spec.classes) * (maps + 3 * weights)
+    step = run.gradient_step
+    maps, weights = load_of_gradients(step).bytes, step.profile.weight_bytes
+    return 3 * weights + (run.gradient_classes or step.classes) * (maps + 3 * weights)

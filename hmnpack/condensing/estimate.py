@@ -1,16 +1,15 @@
 """What a run will take on this device: its cost over the device's measured rate."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
 
 import torch
 
-from hmnpack.condensing.cost import Run, StageCost, Work, costs_of, is_known, synthetic_each
+from hmnpack.condensing.cost import Run, StageCost, Work, costs_of
 from hmnpack.condensing.rate import measured_rates
 from hmnpack.container.budget import over_budget_instances
-from hmnpack.container.cost import prepared_bytes
-from hmnpack.matching.footprint import feature_classes, gradient_classes, kept_of_views
+from hmnpack.matching.footprint import Memory, feature_classes, gradient_classes, kept_of_views
 from hmnpack.runtime.devices import free_memory, low_precision
 from hmnpack.schema.config import CompressConfig, Precision
 from hmnpack.schema.container import HmnSpec
@@ -82,10 +81,10 @@ def estimate(
     ranks: int = 1,
     *,
     ipc: int,
-) -> Estimate | None:
-    """Return what a run will take, or None if it uses a network whose operations are not known.
+) -> Estimate:
+    """Return what a run will take.
 
-    Takes a fraction of a second: the device's rate is measured now.
+    Takes about a second: its networks are counted, and the device's rate is measured now.
 
     Args:
         config: Settings of the run.
@@ -97,8 +96,6 @@ def estimate(
         ipc: The budget, in images per class; it says how many more are condensed to be pruned.
     """
     stages = planned_stages(config, spec, images, device, ipc=ipc)
-    if stages is None:
-        return None
     rates = _rates(stages, device)
     return Estimate(
         tuple(
@@ -123,10 +120,8 @@ def _rates(stages: tuple[StageCost, ...], device: torch.device) -> dict[Precisio
 
 def planned_stages(
     config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, *, ipc: int
-) -> tuple[StageCost, ...] | None:
+) -> tuple[StageCost, ...]:
     """Return the cost of each stage without measuring anything; see :func:`estimate`."""
-    if not is_known(config):
-        return None
     condensed, keep = spec, None
     if config.prune.strategy != "none":
         more = {"instances": over_budget_instances(ipc, spec)}
@@ -137,18 +132,22 @@ def planned_stages(
 def _run(
     config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, keep: int | None
 ) -> Run:
-    seen = max(1, round(images * (1 - config.holdout)))
-    return Run(
+    seen, free = max(1, round(images * (1 - config.holdout))), free_memory(device)
+    run = Run(
         config=config,
         spec=spec,
         images=seen,
-        feature_classes=_feature_classes(config, spec, device),
-        view_bytes=kept_of_views(free_memory(device)),
-        gradient_classes=_gradient_classes(config, spec, device),
+        view_bytes=kept_of_views(free),
         keep=keep,
         held_out=images - seen,
         trained_at_once=at_once_on(device),
     )
+    memory = Memory(device.type == "cpu", free)
+    if config.match.steps:
+        run = replace(run, feature_classes=feature_classes(run.feature_step, memory))
+    if config.gradient.networks:
+        run = replace(run, gradient_classes=gradient_classes(run.gradient_step, memory))
+    return run
 
 
 def _seconds(stage: StageCost, rates: dict[Precision, float], ranks: int) -> float:
@@ -159,31 +158,3 @@ def _seconds(stage: StageCost, rates: dict[Precision, float], ranks: int) -> flo
         rate = EFFICIENCY[part.work] * rates[part.precision]
         seconds += share * part.flops / rate
     return seconds
-
-
-def _feature_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
-    """Return how many classes feature matching takes at a time."""
-    return feature_classes(
-        config.match,
-        config.pool.network,
-        spec.image,
-        synthetic_each(config.match, spec),
-        classes=spec.classes,
-        on_cpu=device.type == "cpu",
-        max_memory=free_memory(device),
-    )
-
-
-def _gradient_classes(config: CompressConfig, spec: HmnSpec, device: torch.device) -> int:
-    """Return how many classes gradient matching takes at a time."""
-    synthetic = min(config.gradient.synthetic_batch, spec.each)
-    return gradient_classes(
-        config.gradient.network,
-        spec.image,
-        synthetic=synthetic,
-        real=config.gradient.real_batch,
-        classes=spec.classes,
-        held=prepared_bytes(spec, spec.classes * synthetic),
-        on_cpu=device.type == "cpu",
-        max_memory=free_memory(device),
-    )

@@ -46,8 +46,8 @@ class Plan:
     ranks: int = 1
 
     @cached_property
-    def cost(self) -> Estimate | None:
-        """Operations, seconds and bytes of every stage; None if a network's are not known.
+    def cost(self) -> Estimate:
+        """Operations, seconds and bytes of every stage.
 
         The device's speed is measured when this is first read, in a fraction of a second.
         """

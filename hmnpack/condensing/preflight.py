@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.matching import OBJECTIVES, feature_network
-from hmnpack.networks import build_network
+from hmnpack.networks import network_on_meta
 from hmnpack.runtime.ranks import World
-from hmnpack.runtime.seeds import stream
 from hmnpack.schema.class_names import listed_bytes, storable_class_names
 from hmnpack.schema.config import CompressConfig, NetworkConfig
 from hmnpack.schema.container import ContainerSpec
@@ -74,9 +73,7 @@ def networks_of(config: CompressConfig) -> Iterator[Used]:
 
 
 def _check_network(used: Used, spec: ContainerSpec) -> None:
-    """Build a network once; see :func:`check_early`."""
-    network = build_network(
-        used.network, classes=spec.classes, image=spec.image, generator=stream(0, "preflight")
-    )
+    """Build a network once, without its weights; see :func:`check_early`."""
+    network = network_on_meta(used.network, classes=spec.classes, image=spec.image)
     if used.gives_features:
         feature_network(network, used.network)

@@ -21,7 +21,13 @@ from hmnpack.errors import BadSettings
 from hmnpack.matching.characteristic import CharacteristicDistance
 from hmnpack.matching.chunks import AsManyAsFit, chunked
 from hmnpack.matching.distances import Distance, class_features
-from hmnpack.matching.footprint import feature_classes, kept_of_views
+from hmnpack.matching.footprint import (
+    Memory,
+    StepShape,
+    feature_classes,
+    feature_step,
+    kept_of_views,
+)
 from hmnpack.matching.means import MeanDistance
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import Pool
@@ -65,10 +71,12 @@ class FeatureMatching(Objective):
 
     def _loss(self, container: Container, step: int) -> Tensor:
         view, chosen = self.views.at(container.spec, step)
+        config, parts = self.match.config, self.match.data.parts_each
+        shape = feature_step(config, self.pool.architecture, container.spec, parts)
         own = self.match.world.share(len(chosen))
         chosen = to_device(chosen[own.start : own.stop], self.match.data.device)
         network = self.pool.between(view.network, view.part)
-        real = self._references(view, network)
+        real = self._references(view, network, shape)
         # The less a network is trained, the less its cross-entropy says.
         weight = self.match.config.classification_of(container.spec.each) * (1 - view.part)
 
@@ -80,7 +88,7 @@ class FeatureMatching(Objective):
             return loss
 
         images = container.expand(chosen.flatten())
-        return chunked(images, own, self._classes_at_once(chosen.shape[1]), loss_of)
+        return chunked(images, own, self._classes_at_once(shape), loss_of)
 
     def _compared(self, real: list[Reference], blocks: list[Tensor], classes: Tensor) -> Tensor:
         """Return the distances of some classes' blocks from the real ones, added up."""
@@ -104,11 +112,11 @@ class FeatureMatching(Objective):
             logits = network.classified(block).float()
         return F.cross_entropy(logits, labels) * (len(classes) / self.match.data.classes)
 
-    def _references(self, view: View, network: FeatureNetwork) -> list[Reference]:
+    def _references(self, view: View, network: FeatureNetwork, shape: StepShape) -> list[Reference]:
         """Return the real side of a view, which is kept if the view comes again."""
         kept = self._kept.get(view.number)
         if kept is None:
-            features = self._real_features(view, network)
+            features = self._real_features(view, network, shape)
             kept = references(features, self.distance, self.match, view.number)
             if self.match.config.views and len(self._kept) < self._most_kept(kept):
                 self._kept[view.number] = kept
@@ -125,19 +133,10 @@ class FeatureMatching(Objective):
             self._most = self.match.world.of_leader(bound // size)
         return self._most
 
-    def _classes_at_once(self, images: int) -> int:
-        """Return how many classes to do at a time, for so many images of each."""
-        data = self.match.data
-        at_once = feature_classes(
-            self.match.config,
-            self.pool.architecture,
-            data.shape,
-            images,
-            classes=data.classes,
-            on_cpu=data.device.type == "cpu",
-            max_memory=self.match.max_memory,
-        )
-        return self._fitting.of(at_once)
+    def _classes_at_once(self, shape: StepShape, *, real: bool = False) -> int:
+        """Return how many classes to do at a time, of their real or their synthetic images."""
+        memory = Memory(self.match.data.device.type == "cpu", self.match.max_memory)
+        return self._fitting.of(feature_classes(shape, memory, real=real))
 
     def _blocks(
         self, view: View, network: FeatureNetwork, images: Tensor, classes: Tensor
@@ -148,7 +147,7 @@ class FeatureMatching(Objective):
             return network.features(images)
 
     @torch.no_grad()
-    def _real_features(self, view: View, network: FeatureNetwork) -> list[Tensor]:
+    def _real_features(self, view: View, network: FeatureNetwork, shape: StepShape) -> list[Tensor]:
         """Return what the distance needs of each block, of the own classes' real images.
 
         [k, n, D] each, n being 1 where the mean will do.
@@ -156,7 +155,7 @@ class FeatureMatching(Objective):
         own = self.match.world.share(len(view.real))
         classes = torch.arange(own.start, own.stop, device=view.real.device)
         parts = []
-        for some in classes.split(self._classes_at_once(view.real.shape[1])):
+        for some in classes.split(self._classes_at_once(shape, real=True)):
             images = self.match.data.images[view.real[some].flatten()].float() / 255
             features = [
                 class_features(block, len(some), self.distance.largest_side)

@@ -18,10 +18,9 @@ from torch import Tensor
 
 from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
-from hmnpack.container.cost import prepared_bytes
 from hmnpack.matching.chunks import AsManyAsFit, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
-from hmnpack.matching.footprint import gradient_classes
+from hmnpack.matching.footprint import Memory, gradient_classes, gradient_step
 from hmnpack.matching.learner import Learner
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.sampling import EpochSampler, choose_instances
@@ -82,17 +81,9 @@ class GradientMatching(Objective):
         classes = torch.arange(own.start, own.stop, device=data.device)
         some = to_device(drawn.chosen[own.start : own.stop], data.device)
         images = data.prepared(container.expand(some.flatten()), classes, drawn.draws)
-        at_once = gradient_classes(
-            self.match.config.network,
-            data.shape,
-            synthetic=some.shape[1],
-            real=drawn.real.shape[1],
-            classes=len(own),
-            held=prepared_bytes(container.spec, len(images)),
-            on_cpu=data.device.type == "cpu",
-            max_memory=self.match.max_memory,
-        )
-        at_once = self._fitting.of(at_once)
+        shape = gradient_step(self.match.config, container.spec, len(own))
+        memory = Memory(data.device.type == "cpu", self.match.max_memory)
+        at_once = self._fitting.of(gradient_classes(shape, memory))
         total, gradients = images.new_zeros(()), []
         for label, labels, rows, mine in zip(
             own[::at_once],

@@ -1,7 +1,7 @@
 """Classifiers by name: the ConvNet of the field, ResNet-AP-10, and torchvision's and timm's."""
 
-from hmnpack.networks.build import build_network, library_version
+from hmnpack.networks.build import build_network, library_version, network_on_meta
 from hmnpack.networks.convnet import ConvNet
 from hmnpack.networks.features import FeatureNetwork
 
-__all__ = ["ConvNet", "FeatureNetwork", "build_network", "library_version"]
+__all__ = ["ConvNet", "FeatureNetwork", "build_network", "library_version", "network_on_meta"]

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from hmnpack.errors import BadSettings, MissingExtra
+from hmnpack.networks.meta import ShapesOnly
 from hmnpack.registry import NETWORK_LIBRARIES, NETWORKS
-from hmnpack.runtime.seeds import seeded_rng
+from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
@@ -32,10 +33,34 @@ def build_network(
         BadSettings: if the name is unknown or the images are too small.
         MissingExtra: if the name needs a package that is not installed.
     """
-    library = config.name.partition(":")[0] if ":" in config.name else None
-    build = NETWORK_LIBRARIES[library] if library is not None else NETWORKS[config.name]
+    build = _builder(config)
     with seeded_rng(generator):
         return build(config, classes, image)
+
+
+def network_on_meta(config: NetworkConfig, *, classes: int, image: ImageShape) -> nn.Module:
+    """Return a network on torch's device ``meta``: what shapes it has, without any weights.
+
+    A few networks look at numbers while they are built (torchvision's RegNets); these are built on
+    the CPU, with weights.
+
+    Args:
+        config: Its name and sizes, as for :func:`build_network`.
+        classes: Number of classes K.
+        image: Shape of the images it would see.
+
+    Raises:
+        BadSettings: if the name is unknown or the images are too small.
+        MissingExtra: if the name needs a package that is not installed.
+    """
+    build = _builder(config)
+    try:
+        with torch.device("meta"), ShapesOnly():
+            return build(config, classes, image)
+    except (BadSettings, RuntimeError):
+        # Whether it is the settings or only the device, a real network tells.
+        trial = stream(0, "trial")
+        return build_network(config, classes=classes, image=image, generator=trial)
 
 
 def library_version(config: NetworkConfig) -> tuple[str, ...]:
@@ -53,6 +78,11 @@ def library_version(config: NetworkConfig) -> tuple[str, ...]:
         return (version("timm"),)
     except PackageNotFoundError as error:
         raise MissingExtra.of(f"network {config.name!r}", "timm") from error
+
+
+def _builder(config: NetworkConfig) -> Builder:
+    library = config.name.partition(":")[0] if ":" in config.name else None
+    return NETWORK_LIBRARIES[library] if library is not None else NETWORKS[config.name]
 
 
 def checked(network: nn.Module, name: str, classes: int, image: ImageShape) -> nn.Module:

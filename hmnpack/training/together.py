@@ -83,11 +83,12 @@ def train_together(  # noqa: PLR0913
     Every network has the images, the order and the random numbers that it has alone, so its
     weights end the same, up to the rounding of sums that are added in another order.
 
-    The networks go side by side (:class:`hmnpack.training.stacked.StackedNetworks`): ConvNets, ResNet-AP,
-    VGG16 and ResNet18, and most of torchvision that are made of plain layers. Batch norm is
-    supported, with each network's own running statistics; so is dropout, whose masks are drawn for
-    all networks together, and are others than alone. Networks that cannot go side by side, such as
-    DenseNet121, that go on from different epochs, or a single one, are trained one after another.
+    The networks go side by side (:class:`hmnpack.training.stacked.StackedNetworks`): ConvNets,
+    ResNet-AP, VGG16 and ResNet18, and most of torchvision that are made of plain layers. Batch
+    norm is supported, with each network's own running statistics; so is dropout, whose masks are
+    drawn for all networks together, and are others than alone. Networks that cannot go side by
+    side, such as DenseNet121, that go on from different epochs, or a single one, are trained one
+    after another.
 
     Args:
         networks: B of one architecture, on one device; left in training mode. If the training

@@ -11,6 +11,7 @@ import torch
 import hmnpack.condensing.run
 import hmnpack.evaluation
 from hmnpack.bundle import read
+from hmnpack.condensing.estimate import Estimate
 from hmnpack.container.budget import budget_of, plan
 from hmnpack.errors import BadSettings, Diverged
 from hmnpack.schema.container import ImageShape
@@ -113,7 +114,7 @@ class TestPlan:
         seen = []
         monkeypatch.setattr(
             "hmnpack.condensing.plan.estimate",
-            lambda config, *given, **more: seen.append(config) and None,
+            lambda config, *given, **more: seen.append(config) or Estimate((), "cpu"),
         )
         options = ("--recipe", "paper", "--set", "gradient.lr=0.5")
         assert run("plan", "pets", "--ipc", 10, *options).exit_code == 0
@@ -121,13 +122,21 @@ class TestPlan:
         assert (config.gradient.train_images, config.gradient.distance) == (500, "l1")
         assert config.gradient.lr == 0.5
 
-    def test_a_network_of_unknown_cost_still_has_a_ledger(self, run, source):
-        other = ("--recipe", "paper", "--set", "gradient.network.name=torchvision:resnet18")
-        done = run("plan", "pets", "--ipc", 10, *other)
+    @pytest.mark.parametrize(
+        ("recipe", "setting", "stage"),
+        [
+            ("paper", "prune.network.name=vgg16", "pruning"),
+            ("paper", "gradient.network.name=torchvision:resnet18", "gradient"),
+            ("fast", "pool.network.name=resnet-ap", "matching"),
+        ],
+    )
+    def test_every_network_has_a_cost(self, run, source, recipe, setting, stage):
+        options = ("--recipe", recipe, "--set", setting, "--device", "cpu")
+        done = run("plan", "pets", "--ipc", 10, *options, "--json")
         assert done.exit_code == 0, done.output
-        assert "not known" in done.stdout
-        assert "Ledger" in done.stdout
-        assert json.loads(run("plan", "pets", "--ipc", 10, *other, "--json").stdout)["cost"] is None
+        costs = json.loads(done.stdout)["cost"]["stages"]
+        (found,) = [each for each in costs if each["stage"] == stage]
+        assert found["seconds"] > 0
 
     @pytest.mark.parametrize(
         "wrong", [("--set", "match.stesp=3"), ("--recipe", "papre"), ("--device", "abacus")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hmnpack.cli.text import duration, expected, pruning, steps
+from hmnpack.cli.text import duration, pruning, steps
 from hmnpack.schema.manifest import Pruning
 from hmnpack.settings import recipe_of
 
@@ -23,11 +23,7 @@ from hmnpack.settings import recipe_of
     ],
 )
 def test_a_time_is_as_rough_as_it_is_known(seconds, said):
-    assert duration(seconds) == expected(seconds) == said
-
-
-def test_a_time_may_not_be_known():
-    assert "not known" in expected(None)
+    assert duration(seconds) == said
 
 
 def test_steps_are_of_the_stages_that_run():

@@ -6,19 +6,26 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hmnpack.condensing.cost import Run, costs_of, is_known
+from hmnpack.condensing.cost import Run, costs_of
 from hmnpack.container import container_of
 from hmnpack.container.budget import plan
-from hmnpack.matching.footprint import bytes_per_image, load_of_gradients
-from hmnpack.networks import build_network
+from hmnpack.matching.footprint import StepShape, bytes_per_image, kept_bytes, load_of_gradients
+from hmnpack.networks import build_network, flops, network_on_meta
 from hmnpack.pruning import pruned
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.config import CompressConfig, NetworkConfig, PruneConfig, TrainConfig
+from hmnpack.schema.config import (
+    CompressConfig,
+    MatchConfig,
+    NetworkConfig,
+    PruneConfig,
+    TrainConfig,
+)
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.settings import recipe_of
 from hmnpack.sources.types import split_of
 from hmnpack.training import train
+from hmnpack.training.loop import schedule_of
 
 CIFAR = ImageShape(channels=3, height=32, width=32)
 FIRST, INNER, LINEAR = 7_077_888, 94_371_840, 40_960
@@ -43,6 +50,10 @@ def work(stage):
     for part in stage.parts:
         found[part.work] += part.flops
     return found
+
+
+def step_of(synthetic=85, real=64):
+    return StepShape(NetworkConfig(), CIFAR, 10, synthetic, real)
 
 
 class TestGradientMatching:
@@ -85,17 +96,17 @@ class TestGradientMatching:
             stages(settings("paper"), gradient_classes=count)["gradient"].bytes
             for count in (1, 2, None)
         )
-        of_a_class = 85 * bytes_per_image(NetworkConfig(), CIFAR) + 3 * 4 * (298_368 + 20_480)
+        of_a_class = 85 * bytes_per_image(step_of()) + 3 * 4 * (298_368 + 20_480)
         assert two - one == of_a_class
         assert ten - one == 9 * of_a_class
 
     def test_an_image_takes_what_its_maps_take(self):
         maps = [128 * side**2 for side in (32, 16, 8)]
-        assert bytes_per_image(NetworkConfig(), CIFAR) == 4 * (3.5 * sum(maps) + 2 * maps[0])
+        assert bytes_per_image(step_of()) == 4 * (3.5 * sum(maps) + 2 * maps[0])
 
     def test_real_images_count_where_they_are_more(self):
-        per_image = bytes_per_image(NetworkConfig(), CIFAR)
-        loads = [load_of_gradients(NetworkConfig(), CIFAR, 85, real) for real in (64, 256)]
+        per_image = bytes_per_image(step_of())
+        loads = [load_of_gradients(step_of(real=real)) for real in (64, 256)]
         assert [load.bytes for load in loads] == [85 * per_image, 256 * per_image]
         assert [load.numbers for load in loads] == [n * 128 * 32 * 32 for n in (85, 256)]
 
@@ -299,15 +310,31 @@ class TestStages:
             for stage in stages(settings(recipe)).values():
                 assert 45_000 * 3072 < stage.bytes < 10**11
 
-    def test_networks_of_pruning_are_unknown_where_margins_are_needed(self):
-        other = {"network": {"name": "torchvision:resnet18"}}
-        assert is_known(settings(prune=other))
-        assert is_known(settings(prune=other | {"strategy": "random"}))
-        assert not is_known(settings(prune=other | {"strategy": "easy"}))
+    @pytest.mark.parametrize("name", ["vgg16", "resnet18", "densenet121", "torchvision:resnet18"])
+    def test_any_network_has_a_cost(self, name):
+        """A step of gradient matching against torch's counter on the network."""
+        config = settings("paper", gradient={"network": {"name": name}, "train_images": 0})
+        pruned = settings(prune={"strategy": "easy", "network": {"name": name}})
+        run = Run(pruned, plan(1, 10, CIFAR, over_budget=True), 45_000, keep=85)
+        network = network_on_meta(config.gradient.network, classes=10, image=CIFAR).eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, 3, 32, 32, device="meta"))
+        forward = counter.get_total_flops()
+        gradients = work(stages(config)["gradient"])["gradients"]
+        assert 0.97 * gradients < 200_000 * 10 * (64 * 3 + 85 * 8) * forward < 1.03 * gradients
+        margins = costs_of(run)[-1].flops
+        assert 0.97 * margins < 3 * 200 * 930 * 3 * forward < 1.03 * margins
 
-    def test_other_networks_are_unknown_where_they_are_used(self):
-        other = {"network": {"name": "torchvision:resnet18"}}
-        assert is_known(settings("paper", pool=other))
-        assert not is_known(settings("paper", gradient=other))
-        assert not is_known(settings("fast", pool=other))
-        assert is_known(settings("fast", gradient=other))
+    def test_resnet_ap_has_a_cost_as_a_pool(self):
+        """Two maps of every layer are kept of each image of a batch; of blocks their outputs."""
+        image = ImageShape(channels=3, height=64, width=64)
+        config = settings(pool={"network": {"name": "resnet-ap"}, "size": 1})
+        run = Run(config, plan(1, 10, image), 900)
+        pool, _, matching = costs_of(run)
+        profile = run.profile(config.pool.network)
+        epochs = schedule_of(config.pool.train, 900, config.pool.min_steps).epochs
+        assert pool.flops == epochs * 900 * profile.flops(flops.TRAINING)
+        blocks = [(64, 64), (64, 64), (128, 32), (256, 16), (512, 8)]
+        maps = sum(channels * side**2 for channels, side in blocks)
+        assert kept_bytes(MatchConfig(steps=1), run.feature_step) == 4 * 10 * maps
+        assert matching.bytes > 4 * 10 * maps

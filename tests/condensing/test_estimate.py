@@ -146,7 +146,22 @@ def test_the_document_is_json():
     assert document["stages"][0]["stage"] == "pool"
 
 
-def test_a_network_that_is_not_known_has_no_estimate():
-    document = recipe_of("paper").model_dump()
-    document["gradient"]["network"]["name"] = "torchvision:resnet18"
-    assert estimate(CompressConfig.model_validate(document), SPEC, 50_000, CPU, ipc=1) is None
+@pytest.mark.parametrize(
+    ("recipe", "part", "name", "stage"),
+    [
+        ("paper", "gradient", "torchvision:resnet18", "gradient"),
+        ("paper", "prune", "vgg16", "pruning"),
+        ("fast", "pool", "resnet-ap", "matching"),
+    ],
+)
+def test_another_network_costs_more(recipe, part, name, stage):
+    found = []
+    for network in ("convnet", name):
+        document = recipe_of(recipe).model_dump()
+        document[part]["network"] |= {"name": network, "width": 32}
+        config = CompressConfig.model_validate(document)
+        run = estimate(config, SPEC, 50_000, CPU, ipc=1)
+        found.append({each.stage: each for each in run.stages}[stage])
+    assert found[1].flops > 3 * found[0].flops
+    assert found[1].seconds > 3 * found[0].seconds
+    assert found[1].bytes > found[0].bytes

@@ -30,17 +30,17 @@ def test_the_time_is_training_and_the_largest_share_and_messages(scaling):
 
 
 def test_the_operations_are_those_of_the_package(scaling):
-    from hmnpack.networks.flops import SECOND_DERIVATIVES, TRAINING, WEIGHT_GRADIENTS, network_flops
+    from hmnpack.networks.flops import SECOND_DERIVATIVES, TRAINING, WEIGHT_GRADIENTS
     from hmnpack.schema.container import ImageShape
     from hmnpack.schema.recipes import DataShape
 
     shape = ImageShape(channels=3, height=32, width=32)
     run = scaling._run(DataShape(name="cifar10", classes=10, image=shape), 50_000, 1)
-    layers, counted = run.layers(run.config.gradient.network), scaling.counted(run)
+    profile, counted = run.profile(run.config.gradient.network), scaling.counted(run)
     # Eight batches of 256 after every step of a network but the last.
-    assert counted.training == 2048 * network_flops(layers, TRAINING) * 199 / 200
-    gradients = 640 * network_flops(layers, WEIGHT_GRADIENTS)
-    gradients += 850 * network_flops(layers, SECOND_DERIVATIVES)
+    assert counted.training == 2048 * profile.flops(TRAINING) * 199 / 200
+    gradients = 640 * profile.flops(WEIGHT_GRADIENTS)
+    gradients += 850 * profile.flops(SECOND_DERIVATIVES)
     assert 1 < counted.matching / gradients < 1.01  # and the decoder
 
 

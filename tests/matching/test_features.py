@@ -8,7 +8,7 @@ from hmnpack.augment import apply, draw, normalise
 from hmnpack.container import new_container
 from hmnpack.matching import FeatureMatching, Match, RealData, load_or_train_pool
 from hmnpack.matching import features as module
-from hmnpack.matching.footprint import feature_classes
+from hmnpack.matching.footprint import Memory, StepShape, feature_classes
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig, MatchConfig, NetworkConfig
@@ -125,17 +125,10 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-7)
 
 
-def at_once(images, max_memory, classes=200, **changes):
-    config = MatchConfig(steps=1, **changes)
-    return feature_classes(
-        config,
-        NetworkConfig(width=128),
-        ImageShape(channels=3, height=64, width=64),
-        images,
-        classes=classes,
-        on_cpu=False,
-        max_memory=max_memory,
-    )
+def at_once(images, most, *, keeps_views=False):
+    image = ImageShape(channels=3, height=64, width=64)
+    step = StepShape(NetworkConfig(), image, 200, images, images, keeps_views=keeps_views)
+    return feature_classes(step, Memory(on_cpu=False, most=most))
 
 
 def test_an_accelerator_takes_the_classes_that_its_memory_holds():
@@ -149,7 +142,7 @@ def test_an_accelerator_takes_the_classes_that_its_memory_holds():
     assert at_once(10, 3 * one - 1) == 2
     assert at_once(10, 1) == 1
     assert at_once(10, 300 * one) == 200
-    assert at_once(10, 6 * one, views=5) == 3, "half is for what is kept of views"
+    assert at_once(10, 6 * one, keeps_views=True) == 3, "half is for what is kept of views"
     assert at_once(10, 6 * one) == 6
     assert at_once(10, None) == 200
 
@@ -160,8 +153,10 @@ def test_no_map_has_more_numbers_than_fit_into_32_bits():
     assert at_once(5000, None) == 1
 
 
-def test_a_network_of_unknown_layers_takes_all_classes():
-    config, image = MatchConfig(steps=1), ImageShape(channels=3, height=8, width=8)
-    network = NetworkConfig(name="vgg16")
-    found = feature_classes(config, network, image, 5, classes=7, on_cpu=False, max_memory=1)
-    assert found == 7
+def test_real_images_decide_where_it_is_they_that_are_looked_at():
+    image = ImageShape(channels=3, height=64, width=64)
+    step = StepShape(NetworkConfig(), image, classes=200, synthetic=2, real=5)
+    memory = Memory(on_cpu=False, most=2**28)
+    few, many = (feature_classes(step, memory, real=real) for real in (True, False))
+    assert (few, many) == (at_once(5, 2**28), at_once(2, 2**28))
+    assert few < many

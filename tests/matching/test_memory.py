@@ -4,18 +4,25 @@ Tensors are counted on torch's device without numbers, where blocks are computed
 """
 
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hmnpack.container.cost import prepared_bytes
 from hmnpack.matching.chunks import AsManyAsFit
-from hmnpack.matching.footprint import gradient_classes, load_of_features
+from hmnpack.matching.footprint import (
+    Memory,
+    StepShape,
+    feature_step,
+    gradient_classes,
+    gradient_step,
+    load_of_features,
+)
 from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.config import NetworkConfig
+from hmnpack.schema.config import GradientConfig, MatchConfig, NetworkConfig
 from hmnpack.schema.container import ImageShape
 
 CIFAR = ImageShape(channels=3, height=32, width=32)
@@ -57,41 +64,50 @@ def most_held(network, image, images):
     return held.most
 
 
+def said_of(network, image, images):
+    return load_of_features(StepShape(network, image, 3, synthetic=images, real=1)).bytes
+
+
 @pytest.mark.parametrize("side", [32, 64])
 def test_a_step_of_feature_matching_holds_what_is_said(side):
     image, network = ImageShape(channels=3, height=side, width=side), NetworkConfig(width=32)
-    said = load_of_features(network, image, 8).bytes
+    said = said_of(network, image, 8)
     assert 0.85 * said < most_held(network, image, 8) <= said
 
 
 def test_no_block_of_a_residual_network_holds_more_than_is_said():
     image, network = ImageShape(channels=3, height=64, width=64), NetworkConfig(name="resnet-ap")
-    said = load_of_features(network, image, 2).bytes
+    said = said_of(network, image, 2)
     assert most_held(network, image, 2) <= said
 
 
 def test_gradient_matching_leaves_room_for_the_images_of_all_classes(hmn):
-    spec = hmn(image=CIFAR, decoder_channels=(10, 6))
+    spec = hmn(classes=10, instances=20, image=CIFAR, decoder_channels=(10, 6))
     # By hand: maps of 8, 16 and 32 pixels a side and the image, with their gradients; five images.
     maps = 10 * 8**2 + 6 * 16**2 + 3 * 32**2
-    held = prepared_bytes(spec, 200)
-    assert held == 200 * 4 * (2 * (maps + 3 * 32**2) + 5 * 3 * 32**2)
+    of_an_image = 4 * (2 * (maps + 3 * 32**2) + 5 * 3 * 32**2)
+    step = gradient_step(GradientConfig(real_batch=8), spec)
+    assert (step.synthetic, step.held) == (20, 200 * of_an_image)
+    assert gradient_step(GradientConfig(), spec, classes=4).held == 80 * of_an_image
 
-    def at_once(held):
+    def at_once(bytes_held):
+        # Of an image: footprint.bytes_per_image.
         return gradient_classes(
-            NetworkConfig(),
-            CIFAR,
-            synthetic=20,
-            real=8,
-            classes=10,
-            held=held,
-            on_cpu=False,
-            max_memory=10 * 20 * 3457024,  # of an image, from footprint.bytes_per_image
+            replace(step, held=bytes_held), Memory(on_cpu=False, most=10 * 20 * 3457024)
         )
 
     assert at_once(0) == 10
     assert at_once(5 * 20 * 3457024) == 5
     assert at_once(2**40) == 1
+    assert gradient_classes(step, Memory(on_cpu=True)) == 1
+
+
+def test_a_step_of_feature_matching_takes_a_part_of_each_class(hmn):
+    spec = hmn(instances=7, image=CIFAR)
+    match = MatchConfig(steps=1, synthetic_batch=5, real_batch=6)
+    for parts, synthetic in ((1, 5), (2, 3), (7, 1)):
+        step = feature_step(match, NetworkConfig(), spec, parts)
+        assert (step.classes, step.synthetic, step.real) == (2, synthetic, 6)
 
 
 class Cramped:

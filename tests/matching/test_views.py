@@ -90,7 +90,7 @@ def test_real_features_are_computed_once_for_each_view(matching, monkeypatch):
     monkeypatch.setattr(
         FeatureMatching,
         "_real_features",
-        lambda self, view, network: calls.append(view.number) or compute(self, view, network),
+        lambda self, view, *given: calls.append(view.number) or compute(self, view, *given),
     )
     objective = matching(views=3)
     for step in range(9):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hmnpack.augment import apply, draw
 from hmnpack.errors import BadSettings
 from hmnpack.networks import build_network
-from hmnpack.pruning import Trainings, margin_of, margins_of
+from hmnpack.pruning import Trainings, margin_of, margin_ranks, margins_of
 from hmnpack.pruning.shrink import stored_margins
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.class_names import listed_bytes

@@ -12,11 +12,11 @@ from hmnpack.pruning import (
     Trainings,
     check_prune_settings,
     hardest_of,
+    margin_ranks,
     margins_of,
     most_useful_first,
     prune,
     pruned,
-    ranks,
 )
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import PruneConfig
@@ -83,7 +83,7 @@ def test_its_margins_are_those_of_its_images_and_the_middle_ones_come_first(
     )
     keep = small.manifest.container.instances
     for label in range(3):
-        places = ranks(areas, labels)[rows[label * keep : (label + 1) * keep]]
+        places = margin_ranks(areas, labels)[rows[label * keep : (label + 1) * keep]]
         assert (places - hardest_of(0.25, 80 - keep)).tolist() == most_useful_first(keep)
 
 

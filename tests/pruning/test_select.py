@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hmnpack.errors import BadSettings
-from hmnpack.pruning import hardest_of, kept_images, most_useful_first
+from hmnpack.pruning import hardest_of, kept_images, margin_ranks, most_useful_first
 from hmnpack.runtime.seeds import stream
 
 BETAS = tuple(tenth / 10 for tenth in range(10))

@@ -9,7 +9,7 @@ from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
-from hmnpack.training.wide import StackedNetworks, can_be_wide
+from hmnpack.training.stacked import StackedNetworks, can_be_wide
 
 SHAPE = ImageShape(channels=3, height=16, width=16)
 SIZES = (3, 16, 16)
