@@ -1,27 +1,23 @@
 """Names that select an implementation: one table of all of them, of text until a name is used.
 
 The library looks a name up in the same table that the command line offers it from. Nothing is
-imported for the list of names, so ``--help`` and completion need not wait for torch. Only what
+imported for the list of names, so ``--help`` and completion need not wait for torch. Where an entry
+is of a room above this one its type is that of the variable that it is assigned to. Only what
 stands here is ever imported: a name out of a file or a command selects a row, or is refused.
 """
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 from hmnpack.errors import BadSettings
 from hmnpack.schema.names import Protocol
 
 if TYPE_CHECKING:
-    from hmnpack.container import Container
-    from hmnpack.matching import Match, Objective
-    from hmnpack.networks.build import Builder
-    from hmnpack.schema.config import CompressConfig, MatchConfig
+    from hmnpack.schema.config import CompressConfig
     from hmnpack.schema.evaluation import EvaluateConfig
     from hmnpack.schema.recipes import DataShape
-    from hmnpack.sources.types import Reader
-    from hmnpack.writers.base import Writer
 
 T = TypeVar("T")
 
@@ -65,7 +61,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadSettings:
     return BadSettings(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
 
 
-DATA_SETS: "Registry[Reader]" = Registry(
+DATA_SETS: Registry[Any] = Registry(
     "data set",
     {
         "cifar10": "hmnpack.sources.named:CIFAR10",
@@ -78,9 +74,12 @@ DATA_SETS: "Registry[Reader]" = Registry(
         "svhn": "hmnpack.sources.named:SVHN",
     },
 )
-"""Datasets that have a name. (The others have a path or an address, see ``sources/open.py``.)"""
+"""Readers of the datasets that have a name (:class:`hmnpack.sources.types.Reader`).
 
-NETWORKS: "Registry[Builder]" = Registry(
+The others have a path or an address, see ``sources/open.py``.
+"""
+
+NETWORKS: Registry[Any] = Registry(
     "network",
     {
         "convnet": "hmnpack.networks.convnet:convnet",
@@ -90,9 +89,9 @@ NETWORKS: "Registry[Builder]" = Registry(
         "densenet121": "hmnpack.networks.small:densenet121",
     },
 )
-"""Networks of our own."""
+"""Networks of our own (:data:`hmnpack.networks.build.Builder`)."""
 
-NETWORK_LIBRARIES: "Registry[Builder]" = Registry(
+NETWORK_LIBRARIES: Registry[Any] = Registry(
     "network library",
     {
         "torchvision": "hmnpack.networks.libraries:torchvision_network",
@@ -101,23 +100,24 @@ NETWORK_LIBRARIES: "Registry[Builder]" = Registry(
 )
 """Libraries whose networks have a name of the form ``library:name``."""
 
-CONTAINERS: "Registry[type[Container]]" = Registry(
+CONTAINERS: Registry[Any] = Registry(
     "container",
     {
         "hmn/1": "hmnpack.container.hmn:HMN",
         "images/1": "hmnpack.container.images:Images",
     },
 )
-"""Containers, by their kind in a manifest."""
+"""Containers (:class:`hmnpack.container.Container`), by their kind in a manifest."""
 
-OBJECTIVES: "Registry[Callable[[Match[MatchConfig]], Objective]]" = Registry(
+OBJECTIVES: Registry[Any] = Registry(
     "objective",
     {
         "characteristic": "hmnpack.matching:FeatureMatching",
         "features": "hmnpack.matching:FeatureMatching",
     },
 )
-"""Objectives of feature matching: each is made from the data, the pool and the settings."""
+"""Objectives of feature matching (:class:`hmnpack.matching.Objective`): each is made from a
+:class:`hmnpack.matching.Match`, which has the data, the pool and the settings."""
 
 RECIPES: "Registry[CompressConfig]" = Registry(
     "recipe",
@@ -135,7 +135,7 @@ PROTOCOLS: "Registry[Callable[[DataShape, int], EvaluateConfig]]" = Registry(
 )
 """Protocols, the default first: from a dataset and a budget (ipc) to settings of an evaluation."""
 
-WRITERS: "Registry[Writer]" = Registry(
+WRITERS: Registry[Any] = Registry(
     "format",
     {
         "folder": "hmnpack.writers.folder:write_folder",
@@ -144,4 +144,4 @@ WRITERS: "Registry[Writer]" = Registry(
         "sheet": "hmnpack.writers.sheet:write_sheet",
     },
 )
-"""Forms that images are written in, the default first."""
+"""Forms that images are written in (:class:`hmnpack.writers.base.Writer`), the default first."""

@@ -53,7 +53,9 @@ def _warm_up(inputs: Inputs) -> Objective:
 def _matching(inputs: Inputs) -> Objective:
     config = inputs.config.match
     seed, world, most = inputs.config.seed, inputs.world, inputs.max_memory
-    return OBJECTIVES[config.objective](Match(inputs.real, inputs.pool, config, seed, world, most))
+    match = Match(inputs.real, inputs.pool, config, seed, world, most)
+    objective: Objective = OBJECTIVES[config.objective](match)
+    return objective
 
 
 def _gradient(inputs: Inputs) -> Objective:

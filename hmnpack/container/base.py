@@ -110,10 +110,12 @@ def new_container(
     spec: ContainerSpec, config: ContainerConfig, generator: torch.Generator
 ) -> Container:
     """Return a randomly initialised container to be learned."""
-    return CONTAINERS[spec.kind].new(spec, config, generator)
+    kind: type[Container] = CONTAINERS[spec.kind]
+    return kind.new(spec, config, generator)
 
 
 def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
     """Return the container of a bundle, ready to decode; its parameters need no gradient."""
     exact = {name: values_of(tensor) for name, tensor in tensors.items()}
-    return CONTAINERS[spec.kind].restored(spec, exact).requires_grad_(False)
+    kind: type[Container] = CONTAINERS[spec.kind]
+    return kind.restored(spec, exact).requires_grad_(False)

@@ -82,7 +82,9 @@ def library_version(config: NetworkConfig) -> tuple[str, ...]:
 
 def _builder(config: NetworkConfig) -> Builder:
     library = config.name.partition(":")[0] if ":" in config.name else None
-    return NETWORK_LIBRARIES[library] if library is not None else NETWORKS[config.name]
+    table, name = (NETWORKS, config.name) if library is None else (NETWORK_LIBRARIES, library)
+    builder: Builder = table[name]
+    return builder
 
 
 def checked(network: nn.Module, name: str, classes: int, image: ImageShape) -> nn.Module:

@@ -58,9 +58,14 @@ def _path_text(path: PathLike[str]) -> str:
     return str(path_of(path).absolute())
 
 
+def _named(name: str) -> Reader:
+    reader: Reader = DATA_SETS[name]
+    return reader
+
+
 def _reader(spec: str) -> Reader:
     if spec in DATA_SETS:
-        return DATA_SETS[spec]
+        return _named(spec)
     for fits, reader in _KINDS:
         if fits(spec):
             return reader
@@ -70,6 +75,6 @@ def _reader(spec: str) -> Reader:
             f"{', '.join(DATA_SETS)}"
         )
     try:
-        return DATA_SETS[spec]
+        return _named(spec)
     except BadSettings as error:
         raise BadSettings(f"{error} (no file or folder is called that either)") from None

@@ -9,7 +9,7 @@ from hmnpack.errors import BadSettings
 from hmnpack.registry import WRITERS
 from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.output import check_distinct
-from hmnpack.writers.base import Album
+from hmnpack.writers.base import Album, Writer
 
 _ENDINGS = {"sheet": ".png", "parquet": ".parquet", "tar": ".tar"}
 
@@ -47,7 +47,7 @@ def expand(
         MissingExtra: if the format needs a package that is not installed.
     """
     out = Path(out)
-    writer = WRITERS[format]
+    writer: Writer = WRITERS[format]
     ending = _ENDINGS.get(format, "")
     if ending and out.suffix.lower() != ending:
         raise BadSettings(f"{out}: the format {format!r} is one file; name it {out.name}{ending}")
