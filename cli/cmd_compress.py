@@ -242,7 +242,7 @@ class Pausing:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked: bool = False
         self._several = is_one_of_several()
         self._begun = self._several
 

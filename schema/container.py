@@ -6,7 +6,7 @@ Shape legend: N images, K classes, C channels, H height, W width, M side of a me
 import re
 from functools import partial
 from itertools import accumulate
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -252,7 +252,7 @@ class OtherSpec(_Stored):
     Its own keys are kept as they are. A file of it can be looked into, and its bytes be checked.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     kind: str = Field(
         pattern=r"^[a-z][a-z0-9-]{0,39}/[1-9][0-9]{0,3}$", description="Which container this is."

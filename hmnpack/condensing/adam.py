@@ -27,7 +27,7 @@ class ContainerAdam:
     def __init__(self, container: Container, betas: tuple[float, float], world: World) -> None:
         self.container = container
         self.world = world
-        self.own = world.share(container.spec.classes)
+        self.own: range = world.share(container.spec.classes)
         self.shared: dict[str, Tensor] = {}
         self.rows: dict[str, Tensor] = {}
         for name, parameter in container.named_parameters():

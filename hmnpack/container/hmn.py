@@ -11,7 +11,7 @@ Shapes: K classes, N images, M grid side, Cd / Cc / Ci channels of the three mem
 
 import math
 from collections.abc import Callable
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -52,22 +52,28 @@ class HMN(Container):
             :meth:`freeze` ends its dependence on the batch, and writing folds it away.
     """
 
-    by_class = frozenset({"classwise", "instance", "extractor_weight", "extractor_bias"})
+    by_class: ClassVar[frozenset[str]] = frozenset(
+        {"classwise", "instance", "extractor_weight", "extractor_bias"}
+    )
     spec: HmnSpec
 
     def __init__(self, spec: HmnSpec, tensors: dict[str, Tensor], norm: str = "none") -> None:
         super().__init__(spec)
-        self.dataset = nn.Parameter(tensors["memory.dataset"])
-        self.classwise = nn.Parameter(tensors["memory.class"])
-        self.instance = nn.Parameter(tensors["memory.instance"])
+        self.dataset: nn.Parameter = nn.Parameter(tensors["memory.dataset"])
+        self.classwise: nn.Parameter = nn.Parameter(tensors["memory.class"])
+        self.instance: nn.Parameter = nn.Parameter(tensors["memory.instance"])
         if spec.extractor_channels is not None:
-            self.extractor_weight = nn.Parameter(tensors["extractor.weight"])
-            self.extractor_bias = nn.Parameter(tensors["extractor.bias"])
+            self.extractor_weight: nn.Parameter = nn.Parameter(tensors["extractor.weight"])
+            self.extractor_bias: nn.Parameter = nn.Parameter(tensors["extractor.bias"])
         layers = range(len(spec.decoder_channels) + 1)
-        self.weights = nn.ParameterList([tensors[f"decoder.{i}.weight"] for i in layers])
-        self.biases = nn.ParameterList([tensors[f"decoder.{i}.bias"] for i in layers])
+        self.weights: nn.ParameterList = nn.ParameterList(
+            [tensors[f"decoder.{i}.weight"] for i in layers]
+        )
+        self.biases: nn.ParameterList = nn.ParameterList(
+            [tensors[f"decoder.{i}.bias"] for i in layers]
+        )
         widths = spec.decoder_channels if norm == "batch" else ()
-        self.norms = nn.ModuleList([Norm(width) for width in widths])
+        self.norms: nn.ModuleList = nn.ModuleList([Norm(width) for width in widths])
 
     @classmethod
     def new(cls, spec: HmnSpec, config: ContainerConfig, generator: torch.Generator) -> Self:

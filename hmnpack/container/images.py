@@ -1,7 +1,7 @@
 """Plain pixels as stored floats: the baseline that every container is compared with."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -39,12 +39,12 @@ class Images(Container):
         pixels: float32 [N, C, H, W], in [0, 1].
     """
 
-    by_class = frozenset({"pixels"})
+    by_class: ClassVar[frozenset[str]] = frozenset({"pixels"})
     spec: ImagesSpec
 
     def __init__(self, spec: ImagesSpec, pixels: Tensor) -> None:
         super().__init__(spec)
-        self.pixels = nn.Parameter(pixels)
+        self.pixels: nn.Parameter = nn.Parameter(pixels)
 
     @classmethod
     def new(cls, spec: ImagesSpec, config: ContainerConfig, generator: torch.Generator) -> Self:
