@@ -35,7 +35,7 @@ _DIGEST = hashlib.sha256().digest_size
 class Split:
     """One part of a data set, in memory on the CPU.
 
-    :func:`hmnpack.sources.types.split_of` makes one, in canonical order.
+    ``split_of`` makes one, in canonical order.
 
     Attributes:
         images: uint8 [N, C, H, W].
