@@ -13,7 +13,7 @@ BASELINES = ("same floats", "same bytes", "warm-up alone", "whole data")
 """What the names of rows beside the headline contain; each is a column."""
 
 COLUMNS = (
-    *("file", "ipc", "recipe", "packed in", "images", "protocol", "networks", "condensed"),
+    *("file", "ipc", "recipe", "compression time", "images", "protocol", "networks", "condensed"),
     *("95 %", "paper", *BASELINES, "commit", "remarks"),
 )
 

@@ -20,7 +20,7 @@ BY_PAPER = "-paper"
 COLUMNS = (
     *("data", "IPC", "stored", "images"),
     *("condensed", "by the paper's protocol", "the paper"),
-    *("random real, same floats", "JPEG real, same bytes", "packed in"),
+    *("random real, same floats", "JPEG real, same bytes", "compression time"),
 )
 
 
