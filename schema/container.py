@@ -136,15 +136,17 @@ class HmnSpec(_Stored):
     extractor_channels: Width | None = Field(
         default=None,
         description="Output channels of each class's 1x1 convolution of the data set's memory; "
-        "absent for the identity.",
+        "null for the identity.",
     )
     decoder_channels: tuple[Width, ...] = Field(
         max_length=8,
         description="Output channels of the decoder's layers but the last, whose output is the "
         "image; each layer doubles the side.",
     )
-    activation: Activation = Field(
-        description="Function between the decoder's layers; a sigmoid follows the last."
+    activation: Activation = Field(description="Function between the decoder's layers.")
+    output: Literal["sigmoid"] = Field(
+        default="sigmoid",
+        description="Function after the decoder's last layer and the resize, which gives pixels.",
     )
 
     @model_validator(mode="after")

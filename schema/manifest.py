@@ -154,8 +154,12 @@ class Manifest(Frozen):
         return min(max(1, round(self.budget.bytes / one)), MAX_IPC)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document of a file, but for its own hash: what is null is left out."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """Return the JSON document of a file, but for its own hash.
+
+        What is null is left out, except in the container, which a decoder needs whole.
+        """
+        container = self.container.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude_none=True) | {"container": container}
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -156,7 +156,6 @@ def test_its_budget_is_checked(made, budget, match):
         ({"classes": 3}, BadManifest, "2 class names for 3 classes"),
         ({"instances": 0}, BadSize, r"instances\.number: Input should be greater"),
         ({"dtype": "f32"}, BadManifest, "dtype: String should match"),
-        ({"more": None}, BadManifest, r"container\.more: null is not written"),
         (
             {"image": {"channels": 16, "height": 4096, "width": 4096}, "instances": 40},
             BadSize,

@@ -169,7 +169,7 @@ def decode(manifest, parts):
     images = []
     for i, k in enumerate(labels_of(container)):
         f = tensors["memory.dataset"]
-        if "extractor_channels" in container:
+        if container["extractor_channels"] is not None:
             f = np.einsum("oc,cyx->oyx", tensors["extractor.weight"][k], f)
             f = f + tensors["extractor.bias"][k][:, None, None]
         z = np.concatenate([f, tensors["memory.class"][k], tensors["memory.instance"][i]])
