@@ -348,7 +348,7 @@ class TestEvaluate:
         assert (lost.exit_code, lost.stderr) == (130, "hmnpack: interrupted\n")
         kept = run(*given, "--work", tmp_path / "w")
         assert kept.exit_code == 5
-        said = f"interrupted; the same command goes on, with what {tmp_path / 'w'} keeps"
+        said = f"interrupted; rerun the same command to resume from {tmp_path / 'w'}"
         assert kept.stderr == f"hmnpack: {said}\n"
 
     def test_rows_are_named_with_commas_or_one_by_one(self, run, source, calls, bundle_file):

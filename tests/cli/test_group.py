@@ -148,10 +148,10 @@ def test_sigterm_asks_for_a_pause_and_a_second_signal_interrupts(capfd):
     before = signal.getsignal(signal.SIGTERM)
     with Pausing() as pausing:
         pausing.begin()
-        assert not pausing.asked
+        assert not pausing.requested
         signal.raise_signal(signal.SIGTERM)
         time.sleep(0)
-        assert pausing.asked
+        assert pausing.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
@@ -163,5 +163,5 @@ def test_a_signal_interrupts_while_there_is_nothing_to_pause(capfd):
 
     with Pausing() as pausing, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    assert not pausing.asked
+    assert not pausing.requested
     assert capfd.readouterr().err == ""

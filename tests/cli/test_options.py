@@ -35,7 +35,7 @@ def test_a_size_is_a_number_of_bytes(typed, count):
     "typed", ["", "GB", "0", "0.4", "-1", "4GBB", "4 G B", "1e9", "nan", "inf", "9" * 400]
 )
 def test_what_is_no_size_is_refused(typed):
-    with pytest.raises(BadSettings, match="is no size; write 4GB, 512MB or a number of bytes"):
+    with pytest.raises(BadSettings, match="is not a size; write 4GB, 512MB or a number of bytes"):
         ByteSize().convert(typed, None, None)
 
 
@@ -44,7 +44,7 @@ def test_a_bad_size_is_answered_with_one_line(run, tmp_path):
     refused = run(*words)
     assert refused.exit_code == 2
     assert refused.stderr == (
-        "hmnpack: --max-memory 'much' is no size; write 4GB, 512MB or a number of bytes\n"
+        "hmnpack: --max-memory 'much' is not a size; write 4GB, 512MB or a number of bytes\n"
     )
 
 

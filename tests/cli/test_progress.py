@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from hmnpack.cli.progress import Bars, Lines, figures, progress_display, time_left
+from hmnpack.cli.progress import Bars, Lines, format_metrics, progress_display, time_left
 
 
 def test_figures_have_four_digits():
-    assert figures({"loss": 0.123456, "accuracy": 56.789}) == "loss 0.1235  accuracy 56.79"
+    assert format_metrics({"loss": 0.123456, "accuracy": 56.789}) == "loss 0.1235  accuracy 56.79"
 
 
 def test_a_bar_follows_its_stage():
@@ -73,7 +73,7 @@ def test_times_are_as_exact_as_they_are_useful(seconds, said):
 class TestLongStages:
     @pytest.fixture
     def said(self):
-        """A function that tells of events, each (second, stage, done, total, figures)."""
+        """A function that tells of events, each (second, stage, done, total, format_metrics)."""
 
         def said(*events):
             now = [0.0]

@@ -105,7 +105,7 @@ def test_inspect_says_what_was_pruned_and_the_range_of_the_margins(run, big, tmp
     kept = read(once).manifest.container.instances
     shown = run("inspect", once).stdout
     assert f"{kept} of 70 images a class, by easy" in shown
-    assert "added up over 2 epochs (mean of 2 networks)" in " ".join(shown.split())
+    assert "summed over 2 epochs (mean of 2 networks)" in " ".join(shown.split())
     areas = read(once).manifest.margins.areas
     assert f"{min(areas):.1f} to {max(areas):.1f}" in shown
     document = json.loads(run("inspect", once, "--json").stdout)

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from hmnpack.cli.cmd_compress import Pausing
-from hmnpack.cli.speaker import is_main_rank, say_once
+from hmnpack.cli.speaker import echo_once, is_main_rank
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_rank_0_leads(as_rank):
 def test_without_torchruns_store_every_rank_speaks_for_itself(as_rank, rank, capsys):
     if rank is not None:
         as_rank(rank)
-    say_once("it rains")
+    echo_once("it rains")
     assert capsys.readouterr().err == "it rains\n"
 
 
@@ -52,10 +52,10 @@ def test_with_it_the_same_is_said_once_and_something_else_too(as_rank, monkeypat
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(store.port))
     for text in ("it rains", "it rains", "it snows", "it rains"):
-        say_once(text)
+        echo_once(text)
     assert capsys.readouterr().err == "it rains\nit snows\n"
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    say_once("it rains")
+    echo_once("it rains")
     assert capsys.readouterr().err == "it rains\n"
 
 
@@ -79,10 +79,10 @@ class TestPausing:
     def test_one_of_several_ranks_is_not_interrupted(self, as_rank, capfd):
         as_rank(1)
         with Pausing() as pausing:
-            assert not pausing.asked
+            assert not pausing.requested
             for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
                 os.kill(os.getpid(), number)
-            assert pausing.asked
+            assert pausing.requested
         os.kill(os.getpid(), signal.SIGTERM)
         assert capfd.readouterr().err == ""
 
@@ -98,7 +98,7 @@ class TestPausing:
             pausing.begin()
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
-        assert "once more to stop at once" in capfd.readouterr().err
+        assert "Ctrl-C again stops immediately" in capfd.readouterr().err
 
 
 def test_several_processes_without_a_rank_are_one_that_speaks(monkeypatch):

@@ -88,7 +88,7 @@ class TestVerify:
         done = run("verify", *paths)
         assert done.exit_code == 0, done.output
         first, second = done.stdout.splitlines()
-        assert first.startswith(f"{paths[0]}: whole; 9 images in ")
+        assert first.startswith(f"{paths[0]}: intact; 9 images in ")
         assert first.endswith(" floats, 4.6 kB, 0 scores")
         assert second.endswith(" kB, 1 score")
         assert done.stderr == ""
@@ -101,7 +101,7 @@ class TestVerify:
         broken.write_bytes(data)
         done = run("verify", broken, tmp_path / "absent.hmn", whole)
         assert done.exit_code == 4
-        assert done.stdout.startswith(f"{whole}: whole")
+        assert done.stdout.startswith(f"{whole}: intact")
         assert [line.startswith("hmnpack: ") for line in done.stderr.splitlines()] == [True] * 2
 
     def test_a_score_that_holds(self, run, save, source, trained):
@@ -109,7 +109,9 @@ class TestVerify:
         done = run("verify", path, "--data", "pets", "--device", "cpu", "--quiet")
         assert done.exit_code == 0, done.output
         line = done.stdout.splitlines()[1]
-        assert line.startswith(f"{path}: score 1 holds: convnet on pets [x], recorded 50.00 % ")
+        assert line.startswith(
+            f"{path}: score 1 reproduced: convnet on pets [x], recorded 50.00 % "
+        )
         assert "(3 networks), now 50.00 % (3 networks), within the 99 % interval " in line
         assert done.stderr == ""
         ((config, device),) = trained
@@ -120,9 +122,9 @@ class TestVerify:
         done = run("verify", bad, good, "--data", "pets", "--quiet")
         assert done.exit_code == 6
         assert done.stderr.count("\n") == 1
-        assert f"hmnpack: {bad}: score 1 does not hold: " in done.stderr
+        assert f"hmnpack: {bad}: score 1 not reproduced: " in done.stderr
         assert "recorded 99.10 % (3 networks), now 50.00 % (3 networks), outside " in done.stderr
-        assert f"{good}: score 1 holds" in done.stdout
+        assert f"{good}: score 1 reproduced" in done.stdout
 
     def test_the_options_reach_the_training(self, run, save, source, trained):
         path = save("a.hmn", score_of(50.0, 50.0), score_of(60.0, 60.0, seed=3))
@@ -162,7 +164,7 @@ class TestRecord:
         given = ("evaluate", path, "--data", "pets", "--record")
         done = run(*given)
         assert done.exit_code == 0, done.output
-        assert f"{path}: the score of convnet is recorded" in done.stderr
+        assert f"{path}: recorded the score of convnet" in done.stderr
         (score,) = inspect(path, verify=True).scores
         assert score.accuracies == (50.0,) * 3
         assert [row.name for row in score.baselines] == ["random [real]"]
