@@ -222,7 +222,7 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
         ("classes", several(source.classes)),
         ("budget", f"{plan.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
         ("container", container(spec)),
-        ("images", f"{spec.images:,}, {spec.each:,} a class"),
+        ("images", f"{spec.images:,}, {spec.each:,} per class"),
         ("stored", f"{ledger.floats:,} floats, in {size(ledger.bytes)}"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),

@@ -24,8 +24,9 @@ from hmnpack.registry import WRITERS
     type=click.Choice(tuple(WRITERS)),
     default=next(iter(WRITERS)),
     show_default=True,
-    help="folder: PNG files, one folder per class; sheet: one PNG with a row of images for each of "
-    "the first 100 classes (10 images each without --per-class).",
+    help="folder: PNG files, one folder per class; parquet: a Parquet file; tar: a WebDataset "
+    "archive; sheet: one PNG with a row of images for each of the first 100 classes (10 images "
+    "each without --per-class).",
 )
 @click.option(
     "--per-class",

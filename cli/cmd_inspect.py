@@ -50,7 +50,7 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
         split = source.test_split
         yield "test split", f"{100 * split.part:g} % of the data, sampled with seed {split.seed}"
     yield "classes", several(manifest.classes)
-    yield "images", f"{spec.images:,} of {shape(spec.image)}, {in_words(spec.instances)} a class"
+    yield "images", f"{spec.images:,} of {shape(spec.image)}, {in_words(spec.instances)} per class"
     yield "container", container(spec)
     yield "file", f"{size(file_bytes)} ({file_bytes:,} bytes), format {manifest.format_version}"
     if manifest.recipe is not None:

@@ -82,7 +82,7 @@ def _print_tables(plan: "Plan") -> None:
     rows = (
         ("data", f"{len(train):,} training images of {shape(plan.source.image)}"),
         ("container", container(spec)),
-        ("images", f"{spec.images:,}, {spec.each:,} a class"),
+        ("images", f"{spec.images:,}, {spec.each:,} per class"),
         ("recipe", plan.config.recipe),
         ("time", duration(plan.cost.seconds)),
     )

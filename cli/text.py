@@ -89,13 +89,13 @@ def container(spec: ContainerSpec) -> str:
 
 
 def pruning(found: "Pruning", kept: int | tuple[int, ...]) -> str:
-    """Return a description of a pruning: ``"85 of 93 images a class, by random"``.
+    """Return a description of a pruning: ``"85 of 93 images per class, by random"``.
 
     Args:
         found: The pruning's record in the manifest.
         kept: Images per class after pruning, as in ``container.instances``.
     """
-    counts = f"{in_words(kept)} of {in_words(found.instances)} images a class"
+    counts = f"{in_words(kept)} of {in_words(found.instances)} images per class"
     text = f"{counts}, by {found.strategy}"
     if found.beta is None:
         return text
