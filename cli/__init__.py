@@ -1,4 +1,4 @@
-"""What is typed and printed: each command parses, calls one hmnpack function, and prints."""
+"""The command line. Each command parses its options, calls one hmnpack function and prints."""
 
 from hmnpack.cli.group import main
 

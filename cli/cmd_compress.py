@@ -1,4 +1,4 @@
-"""`hmnpack compress`: a data set into one small file."""
+"""`hmnpack compress`: condense a dataset into one small file."""
 
 import contextlib
 import os
@@ -16,13 +16,13 @@ from hmnpack.cli.options import (
     ByteSize,
     DataName,
     RecipeName,
-    chosen_source,
     config_option,
+    make_source_options,
     output_option,
+    pop_source_options,
     run_options,
     set_option,
     source_options,
-    taken_source,
 )
 from hmnpack.cli.speaker import is_main_rank, is_one_of_several
 
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
     from hmnpack.settings import CompressSettings
 
 _PAUSING = b"hmnpack: pausing after this step\n"
-_PAUSING_OR_NOT = b"hmnpack: pausing after this step; once more to stop at once\n"
+_PAUSING_INTERRUPTIBLE = b"hmnpack: pausing after this step; Ctrl-C again stops immediately\n"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was typed.
+    """Parsed command-line arguments.
 
     Attributes:
-        data: The data set.
-        ipc: Budget, in images per class.
-        output: The file to be.
-        device: Where to compute.
-        max_minutes: Pause after so many, or None.
-        resume: Go on from the checkpoint.
-        force: Replace what is there.
-        quiet: Say nothing but the result.
-        log: The file that every event is appended to, or None.
-        tensorboard: The folder of TensorBoard's files, or None.
-        probes: Quick networks trained over the run.
-        max_memory: Bytes for the maps of classes that are matched at once, or None.
+        data: Name or path of the dataset.
+        ipc: Budget in images per class.
+        output: Output file.
+        device: Compute device.
+        max_minutes: Minutes after which the run pauses, or None.
+        resume: Resume from the checkpoint.
+        force: Replace an existing output.
+        quiet: Print only the result.
+        log: File to which every event is appended, or None.
+        tensorboard: Folder for TensorBoard files, or None.
+        probes: Number of probe networks trained during the run.
+        max_memory: Bytes for the feature maps of concurrently matched classes, or None.
     """
 
     data: str
@@ -70,68 +70,70 @@ class Request:
     max_memory: int | None
 
 
-@click.command("compress", short_help="Condense a data set into one small file.", epilog=DATA_HELP)
+@click.command("compress", short_help="Condense a dataset into one small file.", epilog=DATA_HELP)
 @click.argument("data", type=DataName())
 @click.option("--ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class.")
 @output_option
 @click.option(
     "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of every random number.")
+@click.option("--seed", type=click.IntRange(min=0), help="Random seed [default: 0].")
 @set_option("match.steps=100")
 @config_option
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 0.9),
-    help="Part of each class of train to keep unseen, for choices [default: 0.1].",
+    help="Fraction of each training class held out for validation [default: 0.1].",
 )
 @source_options
 @click.option(
-    "--max-minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Pause after so many."
+    "--max-minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Pause after this time."
 )
-@click.option("--resume", is_flag=True, help="Go on with a paused run.")
-@click.option("--force", is_flag=True, help="Replace FILE.hmn, or start a paused run again.")
+@click.option("--resume", is_flag=True, help="Resume a paused run from its checkpoint.")
+@click.option(
+    "--force", is_flag=True, help="Replace FILE.hmn, or restart a paused run from the beginning."
+)
 @click.option(
     "--log",
     type=click.Path(path_type=Path),
     metavar="FILE.jsonl",
-    help="Append each event, with its loss and other figures, as a line of JSON.",
+    help="Append each event with its metrics as one line of JSON.",
 )
 @click.option(
     "--tensorboard",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Write the figures there for TensorBoard.",
+    help="Write the metrics to DIR for TensorBoard.",
 )
 @click.option(
     "--probes",
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Train N quick networks over the run and test them on held-out images.",
+    help="Train N small probe networks during the run and log their held-out accuracy.",
 )
 @click.option(
     "--max-memory",
     type=ByteSize(),
-    help="What classes matched at once may take on an accelerator: 4GB, 512MB "
-    "[default: most of what is free].",
+    help="Device memory for classes matched concurrently, such as 4GB or 512MB "
+    "[default: most of the free memory].",
 )
 @run_options
-def compress_command(**typed: Any) -> None:  # noqa: ANN401
-    """Condense DATA into one small file of images to train networks on.
+def compress_command(**arguments: Any) -> None:  # noqa: ANN401
+    """Condense DATA into one small file of synthetic training images.
 
-    Ctrl-C pauses after the step under way; the same command with --resume goes on and ends with
-    the same bytes.
+    Ctrl-C pauses the run after the current step. The same command with --resume continues it and
+    produces the same bytes as an uninterrupted run (up to rounding on an accelerator).
     """
     from hmnpack.cli.text import stored
     from hmnpack.settings import CompressSettings
 
-    options = {"seed": typed.pop("seed"), "holdout": typed.pop("holdout")}
+    options = {"seed": arguments.pop("seed"), "holdout": arguments.pop("holdout")}
     settings = CompressSettings(
-        typed.pop("recipe"), typed.pop("config_file"), typed.pop("assignments"), options
+        arguments.pop("recipe"), arguments.pop("config_file"), arguments.pop("assignments"), options
     )
-    source = chosen_source(taken_source(typed))
-    request = Request(**typed)
+    source = make_source_options(pop_source_options(arguments))
+    request = Request(**arguments)
     bundle = _run(request, settings, source)
     if is_main_rank():
         click.echo(f"{request.output}: {stored(bundle.manifest)}")
@@ -178,7 +180,7 @@ def _options(request: Request, pausing: "Pausing") -> "RunOptions":
         resume=request.resume,
         force=request.force,
         max_minutes=request.max_minutes,
-        should_pause=lambda: pausing.asked,
+        should_pause=lambda: pausing.requested,
         max_memory=request.max_memory,
         probes=request.probes,
     )
@@ -186,7 +188,7 @@ def _options(request: Request, pausing: "Pausing") -> "RunOptions":
 
 @contextlib.contextmanager
 def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
-    """Give the listener of `--log` and `--tensorboard`, which may be none; rank 0 alone logs."""
+    """Yield the listener of `--log` and `--tensorboard`, possibly empty; only rank 0 logs."""
     from hmnpack.condensing.checkpoint import checkpoint_of
     from hmnpack.condensing.run import check_output
     from hmnpack.runtime.log import JsonLines, TensorBoard, together
@@ -197,15 +199,15 @@ def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
         check_distinct(request.log, checkpoint_of(request.output), "the checkpoint of the output")
     if not is_main_rank():
         request = replace(request, log=None, tensorboard=None)
-    if request.log or request.tensorboard:  # a run that is refused leaves its log as it was
+    if request.log or request.tensorboard:  # an invalid run must not change the log
         check_output(request.output, options)
     logs: list[Listener] = []
-    with contextlib.ExitStack() as opened_logs:
+    with contextlib.ExitStack() as open_logs:
         if request.tensorboard:
-            logs.append(opened_logs.enter_context(TensorBoard(request.tensorboard)))
+            logs.append(open_logs.enter_context(TensorBoard(request.tensorboard)))
         if request.log:
             log = JsonLines(request.log, resumed=request.resume)
-            logs.append(opened_logs.enter_context(log))
+            logs.append(open_logs.enter_context(log))
         yield together(*logs)
 
 
@@ -220,7 +222,7 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
         ("classes", several(source.classes)),
         ("budget", f"{plan.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
         ("container", container(spec)),
-        ("images", f"{spec.images:,}, {spec.each:,} a class"),
+        ("images", f"{spec.images:,}, {spec.each:,} per class"),
         ("stored", f"{ledger.floats:,} floats, in {size(ledger.bytes)}"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),
@@ -231,39 +233,40 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
 
 
 class Pausing:
-    """Turns the first Ctrl-C, and SIGTERM, into a wish to pause; a second one interrupts at once.
+    """A context manager that turns the first SIGINT or SIGTERM into a request to pause.
 
-    A context manager. Before :meth:`begin` there is nothing to pause, so the first one interrupts.
-    One of several ranks is never interrupted, nor after the block: torchrun sends SIGTERM to ranks
-    that end later than others, and it must not keep them from their last words.
+    A second signal interrupts immediately. Before :meth:`begin` there is nothing to pause, so the
+    first signal interrupts. One of several ranks is never interrupted, and ignores these signals
+    after the block: torchrun sends SIGTERM to ranks that end later than others, and they must
+    still be able to print their error.
 
     Attributes:
-        asked: Whether to pause.
+        requested: Whether to pause.
     """
 
     def __init__(self) -> None:
-        self.asked: bool = False
+        self.requested: bool = False
         self._several = is_one_of_several()
-        self._begun = self._several
+        self._started = self._several
 
     def begin(self) -> None:
-        """From now on pause where asked to."""
-        self._begun = True
+        """From now on, a first signal requests a pause."""
+        self._started = True
 
     def __enter__(self) -> Self:
-        numbers = signal.SIGINT, signal.SIGTERM
-        self._before = {number: signal.signal(number, self._ask) for number in numbers}
+        signals = signal.SIGINT, signal.SIGTERM
+        self._before = {number: signal.signal(number, self._on_signal) for number in signals}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_IGN if self._several else handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if (self.asked or not self._begun) and not self._several:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if (self.requested or not self._started) and not self._several:
             raise KeyboardInterrupt
-        if not self.asked and is_main_rank():
-            # Not through sys.stderr, which may be in the middle of a write and refuses another.
+        if not self.requested and is_main_rank():
+            # Not through sys.stderr: it is not reentrant and may be in the middle of a write.
             with contextlib.suppress(OSError):
-                os.write(2, _PAUSING if self._several else _PAUSING_OR_NOT)
-        self.asked = True
+                os.write(2, _PAUSING if self._several else _PAUSING_INTERRUPTIBLE)
+        self.requested = True

@@ -1,4 +1,4 @@
-"""`hmnpack evaluate`: networks trained from scratch on a file's images, beside baselines."""
+"""`hmnpack evaluate`: train networks on a file's images from scratch and compare with baselines."""
 
 import shlex
 import sys
@@ -12,14 +12,14 @@ import click
 from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
-    chosen_source,
     config_option,
-    going_on,
-    opened,
+    make_source_options,
+    open_data,
+    pop_source_options,
+    resumable,
     run_options,
     set_option,
     source_options,
-    taken_source,
     work_option,
 )
 from hmnpack.errors import BadSettings, HmnError
@@ -44,24 +44,24 @@ SETTINGS = {
     "jpeg_quality": "jpeg_quality",
     "held_out": "held_out",
 }
-"""Options that are settings of their own, by the setting's path."""
+"""Options that are shorthands for settings: parameter name to path of the setting."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was typed.
+    """Parsed command-line arguments.
 
     Attributes:
-        file: The bundle.
-        data: The real images to test on.
-        device: Where to compute.
-        record: Write the scores into the bundle.
-        save: The result file to write, or None.
-        force: Replace it if it is there.
+        file: Path of the bundle.
+        data: Name or path of the real dataset to test on.
+        device: Compute device.
+        record: Record the scores in the bundle.
+        save: Result file to write, or None.
+        force: Replace an existing result file.
         as_json: Print JSON instead of a table.
-        at_once: Networks to train at a time, or None.
-        work: The folder that keeps networks, or None.
-        quiet: Show no progress.
+        at_once: Number of networks trained together, or None for the default.
+        work: Work directory of results and checkpoints, or None.
+        quiet: Hide progress.
     """
 
     file: Path
@@ -78,14 +78,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Choice:
-    """How to judge, as it was typed.
+    """Evaluation settings from the command line.
 
     Attributes:
-        protocol: Name of the settings to start from.
-        networks: Names of networks; none: the protocol's.
-        assignments: Texts such as ``"train.lr=0.02"``.
+        protocol: Name of the protocol to start from.
+        networks: Names of networks; empty for the protocol's network.
+        assignments: Assignments such as ``"train.lr=0.02"``.
         file: TOML file of settings, or None.
-        options: Values by the setting's path, None where not given.
+        options: Values by path of the setting, None if not given.
     """
 
     protocol: str
@@ -95,15 +95,15 @@ class Choice:
     options: dict[str, Any]
 
     def configs(self, manifest: "Manifest") -> list["EvaluateConfig"]:
-        """Return the settings of every network, for a bundle.
+        """Return the settings for each network.
 
         Raises:
-            BadSettings: for an unknown setting, or a value that its setting refuses.
+            BadSettings: for an unknown setting or an invalid value.
         """
         from hmnpack.settings import evaluate_config, protocol_of
 
         base, assignments = protocol_of(self.protocol, manifest), self.assignments
-        if self.options["train.epochs"] is not None:  # no more than were asked for
+        if self.options["train.epochs"] is not None:  # an explicit --epochs is exact
             assignments = ("min_steps=0", *assignments)
         return [
             evaluate_config(assignments, {**self.options, "network.name": name}, base, self.file)
@@ -115,101 +115,106 @@ class Choice:
     "evaluate", short_help="Train networks on a file's images and test them.", epilog=DATA_HELP
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--data", type=DataName(), required=True, help="The real images to test on.")
+@click.option("--data", type=DataName(), required=True, help="Real dataset to test on.")
 @click.option(
     "--protocol",
     type=click.Choice(tuple(PROTOCOLS)),
     default=next(iter(PROTOCOLS)),
     show_default=True,
-    help="Settings to start from; paper: as the paper trains, for its nearest data and budget.",
+    help="Settings to start from; paper: those of the paper for the nearest dataset and budget.",
 )
 @click.option(
     "--net",
     multiple=True,
     metavar="NAME",
     help=f"{', '.join(NETWORKS)}, {' or '.join(f'{name}:NAME' for name in NETWORK_LIBRARIES)}; "
-    "repeatable [default: the protocol's].",
+    "repeatable [default: the protocol's network].",
 )
-@click.option("--width", type=click.IntRange(min=1), help="Channels of a ConvNet [default: 128].")
+@click.option(
+    "--width", type=click.IntRange(min=1), help="Channels of a ConvNet layer [default: 128]."
+)
 @click.option(
     "--epochs",
     type=click.IntRange(min=0),
-    help="Passes over the images, be they few or not [default: short has 300, and 1,000 steps].",
+    help="Training epochs; disables the minimum of 1,000 steps [default: 300 for short].",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Images per step [default: 64].")
 @click.option(
     "--repeats",
     type=click.IntRange(min=1),
-    help="Networks per row [default: short has 3, paper 10].",
+    help="Networks per row [default: 3 for short, 10 for paper].",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of every random number.")
+@click.option("--seed", type=click.IntRange(min=0), help="Random seed [default: 0].")
 @click.option(
     "--rows",
     multiple=True,
     metavar="NAMES",
-    help=f"Baselines: {', '.join(get_args(BaselineRow))}; with commas, or repeated "
-    "[default: floats,bytes].",
+    help=f"Baselines: {', '.join(get_args(BaselineRow))}; comma-separated or "
+    "repeatable [default: floats,bytes].",
 )
-@click.option("--no-baselines", is_flag=True, help="Leave out the rows of real images.")
+@click.option("--no-baselines", is_flag=True, help="Evaluate FILE alone, without baselines.")
 @click.option(
     "--jpeg-quality",
     type=click.IntRange(1, 95),
     metavar="1..95",
-    help="Of row bytes [default: the best on images held out of train].",
+    help="JPEG quality of the row `bytes` [default: the best on held-out images].",
 )
 @click.option(
     "--held-out",
     is_flag=True,
     default=None,
-    help="Test on the images of train that condensing never saw, not on the test split.",
+    help="Test on the held-out training images instead of the test split.",
 )
 @click.option(
     "--at-once",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Networks of a row to train at a time [default: 1 on a CPU, else all].",
+    help="Networks of a row to train together [default: 1 on a CPU, else all].",
 )
 @work_option
 @set_option("train.lr=0.02", "hmnpack settings --of evaluate")
 @config_option
 @source_options
-@click.option("--record", is_flag=True, help="Write the scores into FILE, for `verify`.")
+@click.option("--record", is_flag=True, help="Record the scores in FILE, for `verify`.")
 @click.option(
-    "--save", type=click.Path(path_type=Path), metavar="FILE.json", help="Record the result there."
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="Write the result to a file.",
 )
-@click.option("--force", is_flag=True, help="Replace FILE.json.")
+@click.option("--force", is_flag=True, help="Replace an existing FILE.json.")
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def evaluate_command(**typed: Any) -> None:  # noqa: ANN401
+def evaluate_command(**arguments: Any) -> None:  # noqa: ANN401
     """Train fresh networks on the images of FILE and test them on the test split of --data.
 
-    Beside them stand networks trained on real images: random ones that take the same number of
-    floats, JPEG pictures (without the tables that all JPEG files share) that take the same bytes,
-    random ones of the same count (an upper reference), and the whole data (hours, kept in the
-    cache for the next time).
+    Networks trained on real images serve as baselines (--rows). floats: random images with the
+    same number of floats. bytes: JPEG images with the same number of bytes, excluding the tables
+    that all JPEG files share. count: the same number of random images, an upper reference. whole:
+    the full dataset, which takes hours and is cached.
 
-    The test split is for a last look. To choose between settings, test on the images of train
-    that were held out of condensing (--held-out).
+    Use the test split only for final results. To choose between settings, test on the held-out
+    training images (--held-out).
     """
-    typed["rows"] = _names(typed["rows"])
-    without = typed.pop("no_baselines")
-    if without and typed["rows"]:
+    arguments["rows"] = _names(arguments["rows"])
+    without = arguments.pop("no_baselines")
+    if without and arguments["rows"]:
         raise BadSettings("--rows and --no-baselines contradict each other; leave one out")
-    typed["baselines"] = False if without else None
-    options = {path: typed.pop(name) for name, path in SETTINGS.items()}
+    arguments["baselines"] = False if without else None
+    options = {path: arguments.pop(name) for name, path in SETTINGS.items()}
     choice = Choice(
-        typed.pop("protocol"),
-        typed.pop("net"),
-        typed.pop("assignments"),
-        typed.pop("config_file"),
+        arguments.pop("protocol"),
+        arguments.pop("net"),
+        arguments.pop("assignments"),
+        arguments.pop("config_file"),
         options,
     )
-    source = taken_source(typed)
-    _run(Request(**typed), choice, source)
+    source = pop_source_options(arguments)
+    _run(Request(**arguments), choice, source)
 
 
 def _names(texts: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return names that were given with commas, repeatedly, or not at all."""
+    """Return names from comma-separated and repeated values, or None if there are none."""
     return tuple(name.strip() for text in texts for name in text.split(",")) or None
 
 
@@ -220,14 +225,14 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
 
     bundle = read(request.file)
     configs = choice.configs(bundle.manifest)
-    _refuse(request, configs, bundle.manifest)
-    options = chosen_source(source_options)
+    _check_before_training(request, configs, bundle.manifest)
+    options = make_source_options(source_options)
     found: dict[str, Evaluation] = {}
-    refused: HmnError | None = None
-    begun = time.monotonic()
-    try:  # what stops one network may not lose those before it, which took hours
-        with going_on(request.work), progress_display(quiet=request.quiet) as listener:
-            source = opened(request.data, source_options, listener)
+    record_error: HmnError | None = None
+    start = time.monotonic()
+    try:  # a failing network must not discard earlier results, which took hours
+        with resumable(request.work), progress_display(quiet=request.quiet) as listener:
+            source = open_data(request.data, source_options, listener)
             for config in configs:
                 found[config.network.name] = hmnpack.evaluate(
                     bundle,
@@ -239,19 +244,21 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
                     work=request.work,
                     listener=listener,
                 )
-                if request.record and refused is None:
-                    refused = _recorded(request, bundle, found[config.network.name])
+                if request.record and record_error is None:
+                    record_error = _record_score(request, bundle, found[config.network.name])
     finally:
         if found:
-            minutes = (time.monotonic() - begun) / 60
-            whole = len(found) == len(configs)
-            _show(request, bundle.manifest, source, found, minutes, save=whole)
-    if refused is not None:
-        raise refused
+            minutes = (time.monotonic() - start) / 60
+            complete = len(found) == len(configs)
+            _show(request, bundle.manifest, source, found, minutes, save=complete)
+    if record_error is not None:
+        raise record_error
 
 
-def _refuse(request: Request, configs: list["EvaluateConfig"], manifest: "Manifest") -> None:
-    """Check, before data are opened, what would stop the command only after its work."""
+def _check_before_training(
+    request: Request, configs: list["EvaluateConfig"], manifest: "Manifest"
+) -> None:
+    """Check, before opening the data, what would otherwise fail only after training."""
     from hmnpack.evaluation import check_network
     from hmnpack.evaluation.scores import check_recordable
     from hmnpack.runtime.devices import choose_device
@@ -276,7 +283,7 @@ def _show(
     *,
     save: bool,
 ) -> None:
-    """Print what was found, and save it if it is all: part of it would stop the same command."""
+    """Print the results; save them if complete, as a partial file would block a rerun."""
     from hmnpack.cli.outcome import accuracy_table
     from hmnpack.cli.show import console, print_json
     from hmnpack.cli.text import safe
@@ -286,8 +293,8 @@ def _show(
 
     if request.save or request.as_json:
         device = choose_device(request.device)
-        typed = safe(shlex.join(["hmnpack", *sys.argv[1:]]))
-        result = result_of(found, manifest, source, device, minutes, typed)
+        command = safe(shlex.join(["hmnpack", *sys.argv[1:]]))
+        result = result_of(found, manifest, source, device, minutes, command)
     try:
         if request.save and save:
             text = result.model_dump_json(indent=2) + "\n"
@@ -299,8 +306,8 @@ def _show(
             console().print(accuracy_table(found, manifest))
 
 
-def _recorded(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> HmnError | None:
-    """Write a score into the file; return why it could not be."""
+def _record_score(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> HmnError | None:
+    """Record a score in the file; return the error if that fails."""
     from hmnpack.cli.text import safe
     from hmnpack.evaluation.scores import record
 
@@ -310,5 +317,5 @@ def _recorded(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> H
         return error
     if not request.quiet:
         network = evaluation.score.network
-        click.echo(safe(f"{request.file}: the score of {network} is recorded"), err=True)
+        click.echo(safe(f"{request.file}: recorded the score of {network}"), err=True)
     return None

@@ -1,4 +1,4 @@
-"""`hmnpack expand`: the images of a file, on disk."""
+"""`hmnpack expand`: write the images of a file to disk."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from hmnpack.registry import WRITERS
     "out",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder or file to write, which must not exist (or be empty).",
+    help="Folder or file to write; must not exist, unless it is an empty folder.",
 )
 @click.option(
     "--format",
@@ -24,15 +24,19 @@ from hmnpack.registry import WRITERS
     type=click.Choice(tuple(WRITERS)),
     default=next(iter(WRITERS)),
     show_default=True,
-    help="folder: PNGs in one folder per class; sheet: one PNG with a row for each of the first "
-    "100 classes, of 10 images without --per-class.",
+    help="folder: PNG files, one folder per class; parquet: a Parquet file; tar: a WebDataset "
+    "archive; sheet: one PNG with a row of images for each of the first 100 classes (10 images "
+    "each without --per-class).",
 )
 @click.option(
-    "--per-class", type=click.IntRange(min=1), metavar="N", help="Only the first N of each class."
+    "--per-class",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write only the first N images of each class.",
 )
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--force", is_flag=True, help="Replace existing output.")
 def expand_command(file: Path, out: Path, kind: str, per_class: int | None, force: bool) -> None:
-    """Write a file's images to disk, and print where they lie."""
+    """Write the images of FILE to disk and print the path."""
     import hmnpack
 
     click.echo(hmnpack.expand(file, out, format=kind, force=force, per_class=per_class))

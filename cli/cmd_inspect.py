@@ -1,4 +1,4 @@
-"""`hmnpack inspect`: what a file says about itself. Imports neither torch nor numpy."""
+"""`hmnpack inspect`: show the manifest of a file. Imports neither torch nor numpy."""
 
 import json
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
 
 
-@click.command("inspect", short_help="Show what a file holds, and what it cost.")
+@click.command("inspect", short_help="Show what a file contains and how it was made.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--verify", is_flag=True, help="Also compare the stored bytes with their sha256.")
+@click.option("--verify", is_flag=True, help="Also check the sha256 of the stored bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as one JSON document.")
 def inspect_command(file: Path, verify: bool, as_json: bool) -> None:
-    """Show what a file holds, and what it cost: ledger, budget, provenance, scores.
+    """Show what FILE contains and how it was made: ledger, budget, provenance, scores.
 
-    The form, the ledger and the budget are checked always.
+    The structure, the ledger and the budget are always checked.
     """
     manifest = hmnpack.inspect(file, verify=verify)
     if as_json:
@@ -41,16 +41,16 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     spec, source, made = manifest.container, manifest.source, manifest.provenance
     yield "source", f"{source.name}, {source.train_images:,} training images"
     yield "fingerprint", source.fingerprint
-    yield "held out", f"{source.held_out:,} images that condensing never saw"
+    yield "held out", f"{source.held_out:,} images, not used for condensing"
     for kind, number in source.skipped.items():
         yield "skipped", f"{number:,} {kind} images"
     if source.size is not None:
         yield "resized to", f"{source.size} x {source.size}"
     if source.test_split is not None:
-        drawn = source.test_split
-        yield "test split", f"{100 * drawn.part:g} % of the data, drawn with seed {drawn.seed}"
+        split = source.test_split
+        yield "test split", f"{100 * split.part:g} % of the data, sampled with seed {split.seed}"
     yield "classes", several(manifest.classes)
-    yield "images", f"{spec.images:,} of {shape(spec.image)}, {in_words(spec.instances)} a class"
+    yield "images", f"{spec.images:,} of {shape(spec.image)}, {in_words(spec.instances)} per class"
     yield "container", container(spec)
     yield "file", f"{size(file_bytes)} ({file_bytes:,} bytes), format {manifest.format_version}"
     if manifest.recipe is not None:
@@ -59,15 +59,15 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     if manifest.config:
         yield "settings changed", settings(manifest.config)
     yield "made with", f"hmnpack {made.hmnpack}, torch {made.torch}, on {made.device}"
-    begun = "real images (images may resemble them)" if made.real_images_used_to_start else "noise"
-    yield "started from", begun
+    start = "real images (images may resemble them)" if made.real_images_used_to_start else "noise"
+    yield "initialised from", start
     counts = [*(each.instances for each in made.prunings[1:]), spec.instances]
     for each, kept in zip(made.prunings, counts, strict=False):
         yield "pruned to", pruning(each, kept)
     if manifest.margins:
         yield "margins", margins(manifest.margins)
     if verified:
-        yield "sha256", "the stored bytes are those that were written"
+        yield "sha256", "the stored bytes match"
 
 
 def _score(score: Score) -> Iterator[tuple[str, object]]:

@@ -1,4 +1,4 @@
-"""`hmnpack plan`: what would be stored at a budget, and what it would cost; without training."""
+"""`hmnpack plan`: show the container and the cost of a run, without training."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +8,8 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     RecipeName,
-    chosen_source,
     config_option,
+    make_source_options,
     run_options,
     set_option,
     source_options,
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from hmnpack import Plan
 
 
-@click.command("plan", short_help="Show what would be stored, without training.", epilog=DATA_HELP)
+@click.command(
+    "plan", short_help="Show what would be stored, and the cost of a run.", epilog=DATA_HELP
+)
 @click.argument("data", type=DataName())
-@click.option("--ipc", type=click.IntRange(min=1), required=True, help="Images per class.")
+@click.option("--ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class.")
 @click.option(
     "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
 )
@@ -30,28 +32,29 @@ if TYPE_CHECKING:
 @source_options
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def plan_command(data: str, ipc: int, as_json: bool, **typed: Any) -> None:  # noqa: ANN401
-    """Show what would be stored for DATA at a budget of --ipc images per class, and its cost.
+def plan_command(data: str, ipc: int, as_json: bool, **arguments: Any) -> None:  # noqa: ANN401
+    """Show what `compress` would store for DATA at budget --ipc, and what the run would cost.
 
-    The budget is ipc * K * C * H * W numbers; a bundle stores more images than ipc in them. The
-    cost is that of `compress` with the same recipe on this device: floating-point operations are
-    counted, the time follows from them and the device's measured rate, the memory from a model.
+    Nothing is trained. The budget is ipc * K * C * H * W floats, which hold more than ipc images
+    per class. The cost is that of `compress` with the same recipe on this device: floating-point
+    operations are counted, the time follows from the measured speed of the device, and the memory
+    from a model.
     """
     import hmnpack
     from hmnpack.cli.progress import progress_display
     from hmnpack.settings import CompressSettings
 
     settings = CompressSettings(
-        typed.pop("recipe"), typed.pop("config_file"), typed.pop("assignments"), {}
+        arguments.pop("recipe"), arguments.pop("config_file"), arguments.pop("assignments"), {}
     )
-    with progress_display(quiet=typed.pop("quiet")) as listener:
+    with progress_display(quiet=arguments.pop("quiet")) as listener:
         found = hmnpack.plan(
             data,
             ipc,
             recipe=settings.recipe,
             settings=settings.settings,
-            device=typed.pop("device"),
-            source_options=chosen_source(typed),
+            device=arguments.pop("device"),
+            source_options=make_source_options(arguments),
             listener=listener,
         )
     (_print_json if as_json else _print_tables)(found)
@@ -79,7 +82,7 @@ def _print_tables(plan: "Plan") -> None:
     rows = (
         ("data", f"{len(train):,} training images of {shape(plan.source.image)}"),
         ("container", container(spec)),
-        ("images", f"{spec.images:,}, {spec.each:,} a class"),
+        ("images", f"{spec.images:,}, {spec.each:,} per class"),
         ("recipe", plan.config.recipe),
         ("time", duration(plan.cost.seconds)),
     )

@@ -1,4 +1,4 @@
-"""`hmnpack prune`: a file with fewer images, within a smaller budget."""
+"""`hmnpack prune`: reduce a file to a smaller budget by dropping images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,14 @@ import click
 from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
-    chosen_source,
     config_option,
-    going_on,
+    make_source_options,
     output_option,
+    pop_source_options,
+    resumable,
     run_options,
     set_option,
     source_options,
-    taken_source,
     work_option,
 )
 from hmnpack.cli.speaker import is_main_rank
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What was typed.
+    """Parsed command-line arguments.
 
     Attributes:
-        file: The bundle.
-        to_ipc: The budget, in images per class.
-        data: The data set that the bundle was made from, or None.
-        output: The file to be.
-        seed: Of every random number.
-        device: Where to compute.
-        at_once: Networks to train at a time, or None.
-        work: The folder that keeps what trainings gave, or None.
-        force: Replace what is there.
-        quiet: Say nothing but the result.
+        file: Path of the bundle.
+        to_ipc: New budget in images per class.
+        data: Name or path of the dataset that the bundle was made from, or None.
+        output: Output file.
+        seed: Random seed.
+        device: Compute device.
+        at_once: Number of networks trained together, or None for the default.
+        work: Work directory of results and checkpoints, or None.
+        force: Replace an existing output.
+        quiet: Print only the result.
     """
 
     file: Path
@@ -59,54 +59,55 @@ class Request:
 @click.command("prune", short_help="Drop a file's least useful images.", epilog=DATA_HELP)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--to-ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class."
+    "--to-ipc", type=click.IntRange(min=1), required=True, help="New budget: images per class."
 )
 @output_option
 @click.option(
-    "--data", type=DataName(), help="What FILE was made from: beta is chosen on its held-out part."
+    "--data", type=DataName(), help="Dataset of FILE; beta is chosen on its held-out images."
 )
 @click.option(
     "--strategy",
     type=click.Choice(get_args(PruneStrategy)),
-    help="Which images are dropped: the hardest and the easiest (double-end), the easiest, the "
-    "hardest, random ones, or the last of each class (none) [default: double-end].",
+    help="Images to drop: the hardest and the easiest (double-end), the easiest (easy), the "
+    "hardest (hard), random ones (random), or the last of each class (none) [default: double-end].",
 )
 @click.option(
     "--beta",
     type=click.FloatRange(0, 1),
-    help="Part of the dropped images that are the hardest; no --data is needed then.",
+    help="Fraction of the dropped images that are the hardest; needs no --data.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
     default=0,
-    help="Seed of every random number.",
+    show_default=True,
+    help="Random seed.",
 )
 @click.option(
     "--at-once",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Networks to train at a time [default: 1 on a CPU, else all].",
+    help="Networks to train together [default: 1 on a CPU, else all].",
 )
 @work_option
 @set_option("margin_epochs=50", "hmnpack settings --of prune")
 @config_option
 @source_options
-@click.option("--force", is_flag=True, help="Replace FILE.hmn.")
+@click.option("--force", is_flag=True, help="Replace an existing FILE.hmn.")
 @run_options
-def prune_command(**typed: Any) -> None:  # noqa: ANN401
-    """Drop images of FILE until it is within the budget of --to-ipc images per class.
+def prune_command(**arguments: Any) -> None:  # noqa: ANN401
+    """Drop images of FILE until it fits the budget of --to-ipc images per class.
 
-    How hard an image is to learn is its area under the margin, over the trainings of a few
-    networks on the images of FILE. Double-end pruning drops the hardest and the easiest; how many
-    of each (beta) is chosen on images of --data that FILE was not made from, or given by --beta.
+    An image's difficulty is its area under the margin, averaged over a few networks trained on the
+    images of FILE. Double-end pruning drops the hardest and the easiest images. Their proportion,
+    beta, is chosen on images of --data that were held out when FILE was made, or set by --beta.
     """
     from hmnpack.settings import prune_config
 
-    options = {name: typed.pop(name) for name in ("strategy", "beta")}
-    config = prune_config(typed.pop("assignments"), options, typed.pop("config_file"))
-    source = taken_source(typed)
-    request = Request(**typed)
+    options = {name: arguments.pop(name) for name in ("strategy", "beta")}
+    config = prune_config(arguments.pop("assignments"), options, arguments.pop("config_file"))
+    source = pop_source_options(arguments)
+    request = Request(**arguments)
     bundle = _run(request, config, source)
     if is_main_rank():
         bundle.save(request.output, force=request.force)
@@ -120,7 +121,7 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
 
     check_output_path(request.output, force=request.force)  # before minutes of training
     with (
-        going_on(request.work),
+        resumable(request.work),
         progress_display(quiet=request.quiet or not is_main_rank()) as listener,
     ):
         return hmnpack.prune(
@@ -130,7 +131,7 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
             data=request.data,
             seed=request.seed,
             device=request.device,
-            source_options=chosen_source(source_options),
+            source_options=make_source_options(source_options),
             at_once=request.at_once,
             work=request.work,
             listener=listener,

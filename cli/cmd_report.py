@@ -1,11 +1,11 @@
-"""`hmnpack report`: one web page that shows a file."""
+"""`hmnpack report`: write a web page about a file."""
 
 from pathlib import Path
 
 import click
 
 
-@click.command("report", short_help="Write one web page that shows a file.")
+@click.command("report", short_help="Write a web page about a file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -13,27 +13,27 @@ import click
     type=click.Path(path_type=Path),
     required=True,
     metavar="PAGE.html",
-    help="The page to write.",
+    help="Output page.",
 )
 @click.option(
     "--log",
     type=click.Path(path_type=Path),
     metavar="RUN.jsonl",
-    help="The log of the run that made FILE (compress --log), for its curves.",
+    help="Log of the run that made FILE (compress --log); adds its curves.",
 )
 @click.option(
     "--result",
     type=click.Path(path_type=Path),
     metavar="RESULT.json",
-    help="An evaluation of FILE (evaluate --save), beside the scores in it.",
+    help="Evaluation of FILE (evaluate --save); shown with the recorded scores.",
 )
-@click.option("--force", is_flag=True, help="Replace PAGE.html.")
+@click.option("--force", is_flag=True, help="Replace an existing PAGE.html.")
 def report_command(
     file: Path, output: Path, log: Path | None, result: Path | None, force: bool
 ) -> None:
-    """Write one web page that shows a file: budget, scores, images, margins, provenance.
+    """Write a web page about FILE: budget, scores, images, margins, provenance.
 
-    The page is a single file that loads nothing: it works offline, in an e-mail and on paper.
+    The page is one self-contained file: it works offline, in an e-mail and in print.
     """
     import hmnpack
     from hmnpack.cli.text import safe, size

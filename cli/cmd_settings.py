@@ -1,4 +1,4 @@
-"""`hmnpack settings`: every setting of a command, with its value and its meaning."""
+"""`hmnpack settings`: print the settings of a command as a documented TOML file."""
 
 from typing import TYPE_CHECKING
 
@@ -11,30 +11,31 @@ if TYPE_CHECKING:
     from hmnpack.schema.base import Frozen
 
 _HEAD = {
-    "compress": "# Settings of hmnpack compress: those of recipe {.recipe}, as it is for CIFAR-10."
-    "\n",
-    "evaluate": "# Settings of hmnpack evaluate: those of protocol short.\n",
+    "compress": "# Settings of hmnpack compress: recipe {.recipe}, with its values for CIFAR-10.\n",
+    "evaluate": "# Settings of hmnpack evaluate: protocol short.\n",
     "prune": "# Settings of hmnpack prune.\n",
 }
-_KEEP = "# Keep the lines that you change: what a file has beats the recipe or protocol.\n"
+_KEEP = "# Keep only the lines you change: they override the recipe or protocol.\n"
 
 
-@click.command("settings", short_help="List every setting, as a file for --config.")
+@click.command("settings", short_help="Print all settings as a file for --config.")
 @click.option(
     "--of",
     "command",
     type=click.Choice(list(_HEAD)),
     default="compress",
     show_default=True,
-    help="Whose.",
+    help="Command whose settings to list.",
 )
-@click.option("--recipe", type=RecipeName(), help="Whose values, of compress [default: fast].")
+@click.option(
+    "--recipe", type=RecipeName(), help="Recipe to take values from; compress only [default: fast]."
+)
 def settings_command(command: str, recipe: str | None) -> None:
-    """List every setting, as a file for --config.
+    """Print all settings of a command as a file for --config.
 
-    It is TOML: each setting with its value, and above it what it means. Those of compress are of a
-    recipe, as it is for CIFAR-10. Keep the lines that you change: what is in the file beats the
-    recipe, which may have other values for other data. --set match.steps=100 changes one setting.
+    The output is TOML; a comment above each setting explains it. For compress, the values are
+    those of a recipe for CIFAR-10. Keep only the lines you change: they override the recipe, whose
+    values may differ for other datasets. To change a single setting, use --set match.steps=100.
     """
     from hmnpack.cli.toml import toml_of
 
@@ -51,5 +52,5 @@ def _settings(command: str, recipe: str | None) -> "Frozen":
     if command == "compress":
         return recipe_of(recipe or CPU_RECIPE)
     if recipe:
-        raise BadSettings(f"recipes are of compress; leave out --recipe {recipe}")
+        raise BadSettings(f"only compress has recipes; leave out --recipe {recipe}")
     return EvaluateConfig() if command == "evaluate" else PruneConfig(strategy="double-end")

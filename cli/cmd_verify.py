@@ -1,4 +1,4 @@
-"""`hmnpack verify`: whether files are whole, and whether what they say of themselves holds."""
+"""`hmnpack verify`: check that files are intact and that their scores can be reproduced."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ import click
 from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
-    opened,
+    open_data,
+    pop_source_options,
     run_options,
     source_options,
-    taken_source,
 )
 from hmnpack.errors import BadSettings, HmnError, ScoreFails
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What was typed.
+    """Parsed command-line arguments.
 
     Attributes:
-        files: The bundles.
-        data: The real images that their scores were tested on, or None.
-        score: Which score of each file, or None.
-        networks: How many to train, or None.
-        seed: Of every random number, or None.
-        device: Where to compute.
-        quiet: Show no progress.
+        files: Paths of the bundles.
+        data: Name or path of the real dataset of the scores, or None.
+        score: Number of the score to reproduce, from 1, or None for the last one.
+        networks: Number of networks to train, or None for the recorded number.
+        seed: Random seed, or None for the recorded seed.
+        device: Compute device.
+        quiet: Hide progress.
     """
 
     files: tuple[Path, ...]
@@ -48,35 +48,37 @@ class Request:
 
 
 @click.command(
-    "verify", short_help="Check files, and with data the scores in them.", epilog=DATA_HELP
+    "verify", short_help="Check files and, given data, their recorded scores.", epilog=DATA_HELP
 )
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("--data", type=DataName(), help="Train again by a recorded score's protocol.")
+@click.option("--data", type=DataName(), help="Reproduce a recorded score on this dataset.")
 @click.option(
     "--score",
     type=click.IntRange(min=1),
     metavar="K",
-    help="Which score, as `inspect` counts them [default: the last on this data].",
+    help="Number of the score, as in `inspect` [default: the last on this data].",
 )
 @click.option(
     "--networks",
     type=click.IntRange(min=1),
-    help="Networks, at least 4 with those recorded [default: as many as recorded].",
+    help="Networks to train; with the recorded ones at least 4 [default: the recorded number].",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed [default: the recorded one].")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Random seed [default: the recorded seed]."
+)
 @source_options
 @run_options
-def verify_command(**typed: Any) -> None:  # noqa: ANN401
-    """Check that each FILE is whole: structure, ledger, budget and hashes.
+def verify_command(**arguments: Any) -> None:  # noqa: ANN401
+    """Check that each FILE is intact: structure, ledger, budget and hashes.
 
-    With --data, networks are trained again by the protocol of a score that the file records. They
-    must come out within the 99 % interval that chance allows; if not, the exit code is 6. What is
-    wrong with one file does not keep the others from being checked: the exit code is the first's.
+    With --data, also reproduce a recorded score: networks are trained by its protocol, and their
+    mean must lie within a 99 % interval (Student's t-test), otherwise the exit code is 6. After an
+    error, the remaining files are still checked; the exit code is that of the first error.
     """
-    source = taken_source(typed)
-    failures = _run(Request(**typed), source)
+    source = pop_source_options(arguments)
+    failures = _run(Request(**arguments), source)
     if failures:
         click.get_current_context().exit(failures[0].exit_code)
 
@@ -85,26 +87,26 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
     from hmnpack.cli.progress import progress_display
 
     if request.data is None and (request.score, request.networks, request.seed) != (None,) * 3:
-        raise BadSettings("--score, --networks and --seed are for training again; add --data")
+        raise BadSettings("--score, --networks and --seed reproduce a score; add --data")
     failures: list[HmnError] = []
     ready = []
     for file in request.files:
-        with _said(failures):
+        with _report_errors(failures):
             _check(request, file)
             ready.append(file)
     if request.data is None or not ready:
         return failures
     with progress_display(quiet=request.quiet) as listener:
-        source = opened(request.data, source_options, listener)
+        source = open_data(request.data, source_options, listener)
     for file in ready:
-        with _said(failures):
-            _repeat(request, file, source)
+        with _report_errors(failures):
+            _reproduce(request, file, source)
     return failures
 
 
 @contextlib.contextmanager
-def _said(failures: list[HmnError]) -> Iterator[None]:
-    """Say in one line what is wrong with a file, and go on with the next."""
+def _report_errors(failures: list[HmnError]) -> Iterator[None]:
+    """Print an error as one line and collect it, so that the next file is checked."""
     from hmnpack.cli.group import one_line
 
     try:
@@ -119,12 +121,12 @@ def _check(request: Request, file: Path) -> None:
     from hmnpack.evaluation.verification import check_has_score
 
     manifest = hmnpack.verify(file).manifest
-    click.echo(_whole(file, manifest))
+    click.echo(_summary(file, manifest))
     if request.data is not None:
         check_has_score(file, manifest, request.score)
 
 
-def _repeat(request: Request, file: Path, source: "Source") -> None:
+def _reproduce(request: Request, file: Path, source: "Source") -> None:
     import hmnpack
     from hmnpack.cli.progress import progress_display
 
@@ -144,27 +146,27 @@ def _repeat(request: Request, file: Path, source: "Source") -> None:
     click.echo(_verdict(file, found))
 
 
-def _whole(file: Path, manifest: "Manifest") -> str:
+def _summary(file: Path, manifest: "Manifest") -> str:
     from hmnpack.cli.text import counted, safe, stored
 
     scores = counted(len(manifest.scores), "score")
-    return f"{safe(str(file))}: whole; {stored(manifest)}, {scores}"
+    return f"{safe(str(file))}: intact; {stored(manifest)}, {scores}"
 
 
 def _verdict(file: Path, found: "Repetition") -> str:
     from hmnpack.cli.text import safe
 
     score, (low, high) = found.recorded, found.interval
-    what = f"{score.network} on {score.tested_on}"
-    verdict, where = ("holds", "within") if found.holds else ("does not hold", "outside")
+    title = f"{score.network} on {score.tested_on}"
+    verdict, where = ("reproduced", "within") if found.holds else ("not reproduced", "outside")
     return safe(
-        f"{file}: score {found.number} {verdict}: {what}, "
-        f"recorded {_mean(score.accuracies)}, now {_mean(found.accuracies)}, {where} the 99 % "
-        f"interval {low:.2f} to {high:.2f} %"
+        f"{file}: score {found.number} {verdict}: {title}, "
+        f"recorded {_mean_accuracy(score.accuracies)}, now {_mean_accuracy(found.accuracies)}, "
+        f"{where} the 99 % interval {low:.2f} to {high:.2f} %"
     )
 
 
-def _mean(accuracies: tuple[float, ...]) -> str:
+def _mean_accuracy(accuracies: tuple[float, ...]) -> str:
     from statistics import fmean
 
     from hmnpack.cli.text import counted

@@ -1,4 +1,4 @@
-"""An evaluation as a table for people."""
+"""Evaluations as a table on the terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from hmnpack.schema.manifest import Manifest
 
 COLUMNS = ("trained on", "images", "epochs", "steps", "accuracy", "std", "+- 95 %", "nets")
-COMPARISONS = ("over\nrandom", "below\nwhole")
+COMPARISONS = ("above\nrandom", "below\nfull")
 UNKNOWN = "-"
 
 
 def accuracy_table(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> Table:
-    """Return what was trained on and for how long, and how well it did.
+    """Return a table of training sets, training lengths and test accuracies.
 
-    Beside the mean stand its sample deviation and half its 95 % interval; and, where there are the
-    rows to compare with, the points above random real images of the same floats and below the
-    whole data.
+    Each row has the mean accuracy in percent, the sample standard deviation and half the 95 %
+    interval of the mean. If the baselines were evaluated, it also has the difference in percentage
+    points to random real images with the same number of floats, and to the full dataset.
 
     Args:
-        found: By the network's name, one or more; several have a block of rows each.
-        manifest: Of the bundle.
+        found: Evaluations by network name, at least one; several have a block of rows each.
+        manifest: Manifest of the bundle.
     """
     network = "" if len(found) > 1 else f"{next(iter(found))}, "
     score = next(iter(found.values())).score
@@ -43,7 +43,7 @@ def accuracy_table(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> T
 
 
 def _block(name: str, found: "Evaluation", several: bool) -> Iterator[tuple[str, ...]]:
-    """Give the cells of an evaluation's rows, below the network's name if there are several."""
+    """Yield the cells of each row, headed by the network's name if there are several networks."""
     from hmnpack.evaluation import below_whole, over_random
 
     if several:
@@ -68,17 +68,17 @@ def _points(value: float | None, sign: str = "") -> str:
 
 
 def _notes(found: Mapping[str, "Evaluation"], manifest: "Manifest") -> Iterator[str]:
-    """Say of which quality JPEG files are, and who chose it; and whether the file had been seen."""
+    """Yield notes: the JPEG quality, how it was selected, and whether the score is optimistic."""
     from hmnpack.sources import chosen_by_held_out
 
-    unseen = any(one.score.held_out for one in found.values())
-    if unseen and chosen_by_held_out(manifest):
-        yield "bundle: a little too good, as these images chose its beta"
+    held_out_used = any(one.score.held_out for one in found.values())
+    if held_out_used and chosen_by_held_out(manifest):
+        yield "bundle: the score is optimistic, because these images selected its beta"
     for name, one in found.items():
         prefix = f"{name}, " if len(found) > 1 else ""
         for row in one.rows:
             quality = row.figures.get("jpeg_quality")
             if quality is not None:
                 held_out = row.figures.get("held_out_images", 0)
-                chosen = f", the best on {held_out:,} images held out of train" if held_out else ""
+                chosen = f", selected on {held_out:,} held-out images" if held_out else ""
                 yield f"{prefix}{row.name}: quality {quality}{chosen}"

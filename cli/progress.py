@@ -1,4 +1,4 @@
-"""Progress on standard error: bars on a terminal, a line a minute elsewhere, silence if quiet."""
+"""Progress on standard error: bars on a terminal, a line per minute elsewhere, or nothing."""
 
 import contextlib
 import time
@@ -20,19 +20,19 @@ from hmnpack.cli.text import safe
 from hmnpack.runtime.progress import Listener, no_progress
 
 LINE_EVERY = 60.0
-"""Seconds of silence after which the next event writes a line."""
+"""Seconds after the last line from which the next event prints a line."""
 
-_PACE_OVER = 600.0
-"""Seconds over which a bar takes the pace: some steps are long, and few fall into rich's 30."""
+_SPEED_WINDOW = 600.0
+"""Seconds over which a bar estimates speed. Steps can be too long for rich's default of 30."""
 
 
-def figures(facts: dict[str, float]) -> str:
-    """Return the figures of an event: ``"loss 0.1234  accuracy 56.7"``."""
+def format_metrics(facts: dict[str, float]) -> str:
+    """Return the metrics of an event as text: ``"loss 0.1234  accuracy 56.7"``."""
     return "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
 
 
 def time_left(seconds: float) -> str:
-    """Return a time to wait, as exact as it is useful: ``"45 s left"``, ``"3 h 20 min left"``."""
+    """Return the remaining time, sensibly rounded: ``"45 s left"``, ``"3 h 20 min left"``."""
     if seconds < 100:
         return f"{seconds:.0f} s left"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -40,9 +40,9 @@ def time_left(seconds: float) -> str:
 
 
 class Bars:
-    """A listener that draws a bar for each stage, with the time that is left and its figures.
+    """A listener that draws a bar for each stage, with the remaining time and the metrics.
 
-    A figure stays until the next of its name: a loss comes often, an accuracy seldom.
+    A metric is shown until its next value: losses are frequent, accuracies are rare.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -51,7 +51,7 @@ class Bars:
         self._facts: dict[str, dict[str, float]] = {}
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
-        """Draw that ``done`` of ``total`` parts of a stage are done."""
+        """Show that ``done`` of ``total`` parts of a stage are complete."""
         if stage not in self._tasks:
             self._facts[stage] = {}
             self._tasks[stage] = self._progress.add_task(safe(stage), total=total or None, facts="")
@@ -60,40 +60,41 @@ class Bars:
             self._tasks[stage],
             completed=done,
             total=total or None,
-            facts=figures(self._facts[stage]),
+            facts=format_metrics(self._facts[stage]),
         )
 
 
 @dataclass
-class _Course:
-    """What is known of a stage.
+class _StageProgress:
+    """The state of a stage. Times are in seconds.
 
     Attributes:
-        begun: When it began: at its first event, or, if a part was done by then, at the one before.
-        heard: When its first was.
-        first: Parts that were done by then.
-        facts: Its latest figures.
+        start: Start time: that of the stage's first event, or of the event before it if the first
+            event already reports complete parts.
+        first_event: Time of the first event.
+        first_done: Parts complete at the first event.
+        facts: Latest metrics.
     """
 
-    begun: float
-    heard: float
-    first: int
+    start: float
+    first_event: float
+    first_done: int
     facts: dict[str, float] = field(default_factory=dict)
 
     def left(self, done: int, total: int, now: float) -> str:
-        """Return the time left at the pace of this run, whose steps begin after the first event."""
-        if not done < total or done <= self.first:
+        """Return the remaining time at the speed since the first event (excludes resumed steps)."""
+        if not done < total or done <= self.first_done:
             return ""
-        return time_left((now - self.heard) / (done - self.first) * (total - done))
+        return time_left((now - self.first_event) / (done - self.first_done) * (total - done))
 
 
 class Lines:
-    """A listener that writes a line when a stage ends, and where it is long silent: for logs.
+    """A listener for logs: prints a line at the end of each stage and at intervals.
 
     Args:
-        out: Where.
-        every: Seconds after a line, or the start, from which any event writes one.
-        clock: Tells the seconds.
+        out: Console to print on.
+        every: Minimum seconds between the start or the last line and a line within a stage.
+        clock: Returns the current time in seconds.
     """
 
     def __init__(
@@ -105,35 +106,37 @@ class Lines:
         self._out = out
         self._every = every
         self._clock = clock
-        self._said = self._heard = clock()
-        self._courses: dict[str, _Course] = {}
+        self._last_line = self._last_event = clock()
+        self._stages: dict[str, _StageProgress] = {}
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
-        """Write a line if the stage is done, or if the last one was long ago."""
+        """Print a line if the stage is complete or the last line is older than ``every``."""
         now = self._clock()
-        begun = self._heard if done else now  # most stages are first heard of after a part
-        course = self._courses.setdefault(stage, _Course(begun, now, done))
-        course.facts |= facts
-        self._heard = now
+        start = self._last_event if done else now  # most stages first report a complete part
+        state = self._stages.setdefault(stage, _StageProgress(start, now, done))
+        state.facts |= facts
+        self._last_event = now
         if 0 < total <= done:
-            del self._courses[stage]
-            self._say(f"{stage}: {total:,} in {now - course.begun:.1f} s", figures(course.facts))
-        elif now - self._said >= self._every:
+            del self._stages[stage]
+            self._print(
+                f"{stage}: {total:,} in {now - state.start:.1f} s", format_metrics(state.facts)
+            )
+        elif now - self._last_line >= self._every:
             reached = f"{stage}: {done:,} of {total:,}" if total else f"{stage}: {done:,}"
-            self._say(reached, figures(course.facts), course.left(done, total, now))
+            self._print(reached, format_metrics(state.facts), state.left(done, total, now))
 
-    def _say(self, *parts: str) -> None:
-        self._said = self._clock()
+    def _print(self, *parts: str) -> None:
+        self._last_line = self._clock()
         self._out.print(plain("  ".join(part for part in parts if part)))
 
 
 @contextlib.contextmanager
 def progress_display(out: Console | None = None, *, quiet: bool = False) -> Iterator[Listener]:
-    """Give a listener whose events are shown until the block ends.
+    """Yield a listener that displays progress until the block ends.
 
     Args:
-        out: Where, also for what else is printed in the block; None: on standard error.
-        quiet: Show nothing.
+        out: Console, also for other output printed in the block; None: standard error.
+        quiet: Display nothing.
     """
     out = out or console(stderr=True)
     if quiet:
@@ -148,5 +151,5 @@ def progress_display(out: Console | None = None, *, quiet: bool = False) -> Iter
             TimeRemainingColumn(),
             TextColumn("{task.fields[facts]}", markup=False),
         )
-        with Progress(*columns, console=out, speed_estimate_period=_PACE_OVER) as progress:
+        with Progress(*columns, console=out, speed_estimate_period=_SPEED_WINDOW) as progress:
             yield Bars(progress)

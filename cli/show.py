@@ -1,4 +1,4 @@
-"""Tables on standard output, notes on standard error, JSON where it is asked for."""
+"""Tables on standard output, notes on standard error, JSON on request."""
 
 import json
 import os
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from hmnpack.schema.manifest import Budget
 
 PIPE_WIDTH = 100
-"""Columns where the output is no terminal, so that what is piped does not depend on one."""
+"""Columns of output that is not a terminal, so that piped output is reproducible."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; where it is no terminal it is 100 columns wide (or COLUMNS)."""
+    """Return a console; without a terminal it is 100 columns wide (or COLUMNS)."""
     found = Console(stderr=stderr, highlight=False, emoji=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = PIPE_WIDTH
@@ -31,12 +31,12 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def plain(text: object) -> Text:
-    """Return any text as one printable line of which nothing is markup."""
+    """Return any text as one printable line, without interpreting markup."""
     return Text(safe(str(text)))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Return a table of plain text; every column but the first is set flush right."""
+    """Return a table of plain text; all columns but the first are right-aligned."""
     made = Table(title=plain(title), title_justify="left", title_style="bold", box=None)
     for index, column in enumerate(columns):
         made.add_column(
@@ -60,7 +60,7 @@ def facts(title: str, rows: Iterable[tuple[str, object]]) -> Table:
 
 
 def ledger_table(ledger: "Ledger", budget: "Budget") -> Table:
-    """Return the ledger's rows, their sum, and the sum against both budgets."""
+    """Return a table of the ledger's rows, their sum, and the share of both budgets."""
     rows: list[Sequence[object]] = [
         (
             *(row.name, row.role, " x ".join(map(str, row.shape)), row.dtype),
@@ -70,26 +70,26 @@ def ledger_table(ledger: "Ledger", budget: "Budget") -> Table:
     ]
     rows.append(("stored", "", "", "", *_sizes(ledger.floats, ledger.bytes)))
     name = "budget" if budget.ipc is None else f"budget (ipc {budget.ipc})"
-    numbers = "" if budget.floats is None else f"{budget.floats:,}"
+    floats = "" if budget.floats is None else f"{budget.floats:,}"
     used = "" if budget.floats is None else share(ledger.floats, budget.floats)
-    rows.append((name, "", "", "", numbers, f"{budget.bytes:,}"))
+    rows.append((name, "", "", "", floats, f"{budget.bytes:,}"))
     rows.append(("used", "", "", "", used, share(ledger.bytes, budget.bytes)))
-    return table("Ledger", ("tensor", "tier", "shape", "type", "numbers", "bytes"), rows)
+    return table("Ledger", ("tensor", "tier", "shape", "type", "floats", "bytes"), rows)
 
 
-def _sizes(numbers: int, size_in_bytes: int) -> tuple[str, str]:
-    return f"{numbers:,}", f"{size_in_bytes:,}"
+def _sizes(floats: int, size_in_bytes: int) -> tuple[str, str]:
+    return f"{floats:,}", f"{size_in_bytes:,}"
 
 
 def cost_table(title: str, estimate: "Estimate") -> Table:
-    """Return what each stage of a run will take, and all of them together."""
+    """Return a table of the estimated cost of each stage of a run, and the total."""
     rows = [
         (TITLES[stage.stage], f"{stage.flops:.1e}", duration(stage.seconds), size(stage.bytes))
         for stage in estimate.stages
     ]
     total = duration(estimate.seconds)
-    rows.append(("all", f"{estimate.flops:.1e}", total, size(estimate.bytes)))
-    return table(title, ("stage", "FLOP", "time", "memory, about"), rows)
+    rows.append(("total", f"{estimate.flops:.1e}", total, size(estimate.bytes)))
+    return table(title, ("stage", "FLOP", "time", "memory (approx.)"), rows)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401

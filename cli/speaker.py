@@ -1,4 +1,4 @@
-"""Which process of a run speaks: under ``torchrun`` every rank runs the same command."""
+"""Which process of a run prints: under ``torchrun`` every rank runs the same command."""
 
 import hashlib
 import os
@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import click
 
-_PATIENCE = timedelta(seconds=5)
-"""How long a rank looks for torchrun's store before it says alone what it has to say."""
+_STORE_TIMEOUT = timedelta(seconds=5)
+"""How long a rank tries to reach torchrun's store before it prints by itself."""
 
 
 def is_one_of_several() -> bool:
@@ -17,20 +17,20 @@ def is_one_of_several() -> bool:
 
 
 def is_main_rank() -> bool:
-    """Return whether this process prints for the run: it is alone, or rank 0."""
+    """Return whether this process prints for the run: the only process, or rank 0."""
     return not is_one_of_several() or os.environ.get("RANK", "0") == "0"
 
 
-def say_once(text: str) -> None:
-    """Write a line to standard error, unless another rank of the run has written the same."""
+def echo_once(text: str) -> None:
+    """Print a line on standard error, unless another rank has already printed the same."""
     if not is_one_of_several() or _is_first(text, os.environ):
         click.echo(text, err=True)
 
 
 def _is_first(text: str, environment: Mapping[str, str]) -> bool:
-    """Return whether no other rank has asked this yet; true where that cannot be known.
+    """Return whether this rank is the first with this text; true if the store is unreachable.
 
-    The store is torchrun's own, so ranks that have lost each other, or never met, can still ask.
+    The store belongs to torchrun, so it also works for ranks that are not, or no longer, connected.
     """
     if environment.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return True
@@ -40,7 +40,7 @@ def _is_first(text: str, environment: Mapping[str, str]) -> bool:
     key = f"hmnpack/{attempt}/{hashlib.sha256(text.encode()).hexdigest()}"
     try:
         host, port = environment["MASTER_ADDR"], int(environment["MASTER_PORT"])
-        store = TCPStore(host, port, is_master=False, timeout=_PATIENCE)
+        store = TCPStore(host, port, is_master=False, timeout=_STORE_TIMEOUT)
         return bool(store.add(key, 1) == 1)
     except (RuntimeError, ValueError, LookupError):
         return True

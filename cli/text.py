@@ -1,4 +1,4 @@
-"""Text for people: numbers, sizes, and names that came from elsewhere. Imports nothing heavy."""
+"""Human-readable sizes, times, counts and names. Imports neither torch nor numpy."""
 
 import json
 import math
@@ -20,16 +20,16 @@ KILO = 1000
 
 
 def safe(name: str) -> str:
-    """Return a name out of a file or a folder as one printable line.
+    """Return a name from a file or a folder as one printable line.
 
-    Names in a `.hmn` are text that a stranger may have chosen: escape sequences among them would
-    reach the terminal. (Rich's own markup is another matter: tables show plain text only.)
+    Names in a `.hmn` file are untrusted and may contain terminal escape sequences. (Rich markup
+    needs no escaping here: tables are made of plain text.)
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def size(count: int) -> str:
-    """Return a number of bytes in the largest unit that leaves at least one: ``"122.9 kB"``."""
+    """Return a number of bytes in the largest unit that does not exceed it: ``"122.9 kB"``."""
     amount = float(count)
     for unit in ("B", "kB", "MB"):
         if amount < KILO:
@@ -39,21 +39,21 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as roughly as an estimate of it is known: ``"about 3 h"``."""
-    for unit, length, most in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 72)):
-        if round(seconds / length) < most:
+    """Return an estimated time, rounded: ``"about 3 h"``."""
+    for unit, length, limit in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 72)):
+        if round(seconds / length) < limit:
             return f"about {max(1, round(seconds / length))} {unit}"
     return f"about {_rough(seconds / 86400)} days"
 
 
 def steps(config: "CompressConfig") -> str:
-    """Return the optimiser steps of every stage that has any: ``"800 of feature matching"``."""
-    fitted = (stage for stage in stages_of(config) if stage.steps)
-    return ", ".join(f"{stage.steps:,} of {stage.title}" for stage in fitted) or "none"
+    """Return the optimiser steps of each stage: ``"800 of feature matching"``."""
+    stages = (stage for stage in stages_of(config) if stage.steps)
+    return ", ".join(f"{stage.steps:,} of {stage.title}" for stage in stages) or "none"
 
 
 def _rough(value: float) -> str:
-    """Return a number rounded to two digits: ``"1,200"``."""
+    """Return a number rounded to two significant digits: ``"1,200"``."""
     digits = 1 - math.floor(math.log10(value))
     return f"{round(value, digits):,.0f}"
 
@@ -69,33 +69,33 @@ def shape(image: ImageShape) -> str:
 
 
 def several(names: Sequence[str], most: int = 10) -> str:
-    """Return a count and the first names: ``"100: apple, aquarium fish, ..."``."""
+    """Return the number of names and the first ones: ``"100: apple, aquarium fish, ..."``."""
     shown = ", ".join(names[:most])
     return f"{len(names)}: {shown}{', ...' if len(names) > most else ''}"
 
 
 def container(spec: ContainerSpec) -> str:
-    """Return what a container is, in one line."""
+    """Return a one-line description of a container."""
     if isinstance(spec, OtherSpec):
-        return f"{spec.kind} in {spec.dtype}: this version cannot decode it, a newer one may"
+        return f"{spec.kind} in {spec.dtype}: this version cannot decode it, a newer version may"
     if not isinstance(spec, HmnSpec):
         return f"{spec.kind}: plain pixels"
     extractor = f"1x1 to {spec.extractor_channels}" if spec.extractor_channels else "identity"
     return (
-        f"{spec.kind}: {spec.grid} x {spec.grid} grid; channels {spec.dataset_channels} (data set) "
+        f"{spec.kind}: {spec.grid} x {spec.grid} grid; channels {spec.dataset_channels} (dataset) "
         f"+ {spec.class_channels} (class) + {spec.instance_channels} (image); "
         f"extractor {extractor}"
     )
 
 
 def pruning(found: "Pruning", kept: int | tuple[int, ...]) -> str:
-    """Return how images were chosen from more: ``"85 of 93 a class by random"``.
+    """Return a description of a pruning: ``"85 of 93 images per class, by random"``.
 
     Args:
-        found: What the manifest says.
-        kept: Images that were left, as in ``container.instances``.
+        found: The pruning's record in the manifest.
+        kept: Images per class after pruning, as in ``container.instances``.
     """
-    counts = f"{in_words(kept)} of {in_words(found.instances)} images a class"
+    counts = f"{in_words(kept)} of {in_words(found.instances)} images per class"
     text = f"{counts}, by {found.strategy}"
     if found.beta is None:
         return text
@@ -104,7 +104,7 @@ def pruning(found: "Pruning", kept: int | tuple[int, ...]) -> str:
 
 
 def settings(config: "Opaque | None") -> str:
-    """Return settings of a file as they stand there, in one line: ``"match.steps=400, ..."``."""
+    """Return the settings recorded in a file, on one line: ``"match.steps=400, ..."``."""
     from hmnpack.settings import leaves
 
     pairs = leaves(config or {})
@@ -112,13 +112,13 @@ def settings(config: "Opaque | None") -> str:
 
 
 def protocol(score: "Score") -> str:
-    """Return how networks were trained: ``"short, seed 0; but train.epochs=20"``."""
+    """Return the training protocol of a score: ``"short, seed 0; but train.epochs=20"``."""
     but = f"; but {settings(score.config)}" if score.config else ""
     return f"{score.protocol}, seed {score.seed}{but}"
 
 
 def stored(manifest: "Manifest") -> str:
-    """Return what a file holds: ``"850 images in 30,627 of 30,720 floats, 33.5 kB"``."""
+    """Return a summary of the contents: ``"850 images in 30,627 of 30,720 floats, 33.5 kB"``."""
     ledger, images, budget = manifest.ledger, manifest.container.images, manifest.budget
     if budget.floats is None:
         held = f"{ledger.floats:,} floats, {size(ledger.bytes)} of {size(budget.bytes)}"
@@ -127,9 +127,9 @@ def stored(manifest: "Manifest") -> str:
     return f"{images:,} images in {held}"
 
 
-def counted(count: int, what: str) -> str:
-    """Return a number of things: ``"1 score"``, ``"2 scores"``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``"1 score"``, ``"2 scores"``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def margins(found: "Margins") -> str:
@@ -138,6 +138,6 @@ def margins(found: "Margins") -> str:
 
     areas = found.areas
     return (
-        f"{min(areas):.1f} to {max(areas):.1f}, median {median(areas):.1f}, added up over "
+        f"{min(areas):.1f} to {max(areas):.1f}, median {median(areas):.1f}, summed over "
         f"{counted(found.epochs, 'epoch')} (mean of {counted(found.seeds, 'network')})"
     )

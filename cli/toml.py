@@ -1,4 +1,4 @@
-"""Settings as a TOML file that explains itself."""
+"""Settings as a documented TOML file."""
 
 import json
 import textwrap
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 _WIDTH = 96
-"""Columns of a comment."""
+"""Maximum columns of a comment line."""
 
 _BOUNDS = (
     ("exclusiveMinimum", "above {}"),
@@ -16,17 +16,17 @@ _BOUNDS = (
     ("exclusiveMaximum", "below {}"),
     ("maximum", "at most {}"),
 )
-"""Keys of a JSON Schema, and how they are said."""
+"""JSON Schema keys of bounds, and their wording."""
 
 
 def toml_of(settings: BaseModel, group: str = "") -> str:
-    """Return settings as TOML: each with its value, and above it what it means and may be.
+    """Return settings as TOML: each value below its description and bounds.
 
-    What reads it gives the same settings. One that is not set is a comment.
+    Reading the text back gives the same settings. Settings without a value are comments.
 
     Args:
         settings: A model whose fields have descriptions.
-        group: Dotted name of the table that it is, with a dot at its end; empty: of all.
+        group: Dotted name of the model's table with a trailing dot; empty for the top level.
     """
     facts = type(settings).model_json_schema(mode="validation")
     groups = {name: value for name, value in settings if isinstance(value, BaseModel)}
@@ -43,7 +43,7 @@ def toml_of(settings: BaseModel, group: str = "") -> str:
 
 
 def _lines(name: str, value: object, facts: Mapping[str, Any]) -> Iterator[str]:
-    """Give the lines of one setting."""
+    """Yield the lines of one setting."""
     bounds = _bounds(facts)
     yield from _comment(facts.get("description", "") + (f" ({bounds})" if bounds else ""))
     if value is None:
@@ -57,12 +57,12 @@ def _comment(text: str) -> list[str]:
 
 
 def _bounds(facts: Mapping[str, Any]) -> str:
-    """Return what a value may be: its bounds, or the words to choose from."""
+    """Return the bounds of a value, or its choices."""
     for kind in (facts, *facts.get("anyOf", ())):
-        words = kind.get("enum") or kind.get("items", {}).get("enum")
-        if words:
-            return ", ".join(map(str, words))
-        said = [form.format(kind[key]) for key, form in _BOUNDS if key in kind]
-        if said:
-            return ", ".join(said)
+        choices = kind.get("enum") or kind.get("items", {}).get("enum")
+        if choices:
+            return ", ".join(map(str, choices))
+        bounds = [form.format(kind[key]) for key, form in _BOUNDS if key in kind]
+        if bounds:
+            return ", ".join(bounds)
     return ""

@@ -1,4 +1,4 @@
-"""A bundle on disk whose names are hostile, and a way of running commands in this process."""
+"""A bundle with hostile names, and a fixture that runs commands in this process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ def bundle_file(bundle: Bundle, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run() -> Callable[..., Result]:
-    """Run a command line in this process."""
+    """Return a function that runs a command line in this process."""
 
     def invoke(*arguments: object, **environment: str) -> Result:
         words = [str(part) for part in arguments]

@@ -1,4 +1,4 @@
-"""`plan`, `expand`, `compress`, `evaluate`: what is typed is one call, what returns is shown."""
+"""`plan`, `expand`, `compress`, `evaluate`: options become one call, its result is printed."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def split(count, classes=3, channels=1, side=16):
 
 @pytest.fixture
 def source(monkeypatch):
-    """A data set that every spec opens, and the calls that opened it."""
+    """A dataset that every name opens; `calls` lists the calls that opened it."""
     made = Source("pets [x]", ("cat", "dog", "[red]elk"), split(60), split(12))
     calls = []
 
@@ -47,7 +47,7 @@ def source(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def rates(monkeypatch):
-    """A device that multiplies matrices at 10^12 operations a second, without measuring it."""
+    """Replace the speed measurement: every device has 10^12 operations per second."""
     monkeypatch.setattr(
         "hmnpack.condensing.estimate.measured_rates",
         lambda device, precisions: dict.fromkeys(precisions, 1e12),
@@ -55,7 +55,7 @@ def rates(monkeypatch):
 
 
 class TestPlan:
-    def test_it_prints_the_ledger_and_trains_nothing(self, run, source):
+    def test_prints_the_ledger_without_training(self, run, source):
         done = run("plan", "pets", "--ipc", 10)
         spec = plan(10, 3, source.image)
         assert done.exit_code == 0, done.output
@@ -63,7 +63,7 @@ class TestPlan:
         assert f"{spec.images:,}" in done.stdout
         assert "pets [x] at 10 ipc" in done.stdout
 
-    def test_json_has_the_container_the_ledger_and_the_budget(self, run, source):
+    def test_json_contains_container_ledger_and_budget(self, run, source):
         document = json.loads(run("plan", "pets", "--ipc", 10, "--json").stdout)
         image = ImageShape(channels=1, height=16, width=16)
         assert document["data"] == "pets [x]"
@@ -71,12 +71,12 @@ class TestPlan:
         assert sum(prod(row["shape"]) for row in document["ledger"]["rows"]) <= 10 * 3 * 256
 
     @pytest.mark.parametrize("setting", ["match.objective=feature", "pool.network.depth=10"])
-    def test_it_prices_no_run_that_compress_would_refuse(self, run, source, setting):
+    def test_rejects_settings_that_compress_rejects(self, run, source, setting):
         done = run("plan", "pets", "--ipc", 10, "--recipe", "fast", "--set", setting)
         assert (done.exit_code, done.stdout) == (2, "")
         assert done.stderr.count("hmnpack: ") == 1
 
-    def test_it_prints_what_a_run_would_cost(self, run, source):
+    def test_prints_the_cost_of_a_run(self, run, source):
         fast = run("plan", "pets", "--ipc", 10)
         assert "feature matching" in fast.stdout
         paper = run("plan", "pets", "--ipc", 10, "--recipe", "paper")
@@ -86,12 +86,12 @@ class TestPlan:
         assert "feature matching" not in paper.stdout
         assert "about" in paper.stdout
 
-    def test_one_class_is_refused_as_it_is_where_it_would_be_packed(self, run, source):
+    def test_rejects_a_dataset_of_one_class(self, run, source):
         object.__setattr__(source, "classes", ("cat",))
         done = run("plan", "pets", "--ipc", 10)
         assert (done.exit_code, "has one class" in done.stderr) == (3, True)
 
-    def test_json_has_the_cost(self, run, source):
+    def test_json_contains_the_cost(self, run, source):
         def cost(*options):
             given = run("plan", "pets", "--ipc", 10, "--json", "--device", "cpu", *options)
             return json.loads(given.stdout)["cost"]
@@ -109,8 +109,8 @@ class TestPlan:
         twice = longer["stages"][-1]["flops"]
         assert twice == 2 * document["stages"][-1]["flops"]
 
-    def test_the_recipe_is_the_one_for_the_data(self, run, source, monkeypatch):
-        """Grey images: the absolute distance, and 500 images of training after a step."""
+    def test_recipe_depends_on_the_dataset(self, run, source, monkeypatch):
+        """Grey images use the L1 distance and 500 training images after a step."""
         seen = []
         monkeypatch.setattr(
             "hmnpack.condensing.plan.estimate",
@@ -130,7 +130,7 @@ class TestPlan:
             ("fast", "pool.network.name=resnet-ap", "matching"),
         ],
     )
-    def test_every_network_has_a_cost(self, run, source, recipe, setting, stage):
+    def test_cost_is_known_for_every_network(self, run, source, recipe, setting, stage):
         options = ("--recipe", recipe, "--set", setting, "--device", "cpu")
         done = run("plan", "pets", "--ipc", 10, *options, "--json")
         assert done.exit_code == 0, done.output
@@ -141,11 +141,11 @@ class TestPlan:
     @pytest.mark.parametrize(
         "wrong", [("--set", "match.stesp=3"), ("--recipe", "papre"), ("--device", "abacus")]
     )
-    def test_what_is_mistyped_is_refused_before_data_are_read(self, run, source, wrong):
+    def test_mistyped_settings_fail_before_data_are_read(self, run, source, wrong):
         assert run("plan", "pets", "--ipc", 10, *wrong).exit_code == 2
         assert source.calls == []
 
-    def test_options_say_how_the_source_is_read(self, run, source, tmp_path):
+    def test_source_options_reach_the_reader(self, run, source, tmp_path):
         options = ("--size", 8, "--skip-bad", "--data-dir", tmp_path, "--cache-dir", tmp_path)
         assert run("plan", "pets", "--ipc", 10, *options).exit_code == 0
         ((spec, given),) = source.calls
@@ -153,11 +153,11 @@ class TestPlan:
         assert (given.size, given.skip_bad) == (8, True)
         assert (given.data_dir, given.cache_dir) == (tmp_path, tmp_path)
 
-    def test_options_may_be_variables(self, run, source):
+    def test_options_from_environment_variables(self, run, source):
         assert run("plan", "pets", HMNPACK_PLAN_IPC="10", HMNPACK_PLAN_SIZE="8").exit_code == 0
         assert source.calls[0][1].size == 8
 
-    def test_a_budget_too_small_names_one_that_works(self, run, monkeypatch):
+    def test_too_small_budget_names_the_smallest_ipc(self, run, monkeypatch):
         tiny = Source("tiny", ("a", "b"), split(8, 2, side=8), None)
         monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *given: tiny)
         done = run("plan", "pets", "--ipc", 1)
@@ -166,13 +166,13 @@ class TestPlan:
 
 
 class TestExpand:
-    def test_it_writes_pngs_and_prints_where(self, run, bundle, bundle_file, tmp_path):
+    def test_writes_png_files_and_prints_the_path(self, run, bundle, bundle_file, tmp_path):
         out = tmp_path / "images"
         done = run("expand", bundle_file, "-o", out)
         assert (done.exit_code, done.stdout) == (0, f"{out}\n")
         assert len(list(out.rglob("*.png"))) == bundle.manifest.container.images
 
-    def test_it_writes_a_part_as_a_sheet(self, run, bundle_file, tmp_path):
+    def test_writes_some_images_as_a_sheet(self, run, bundle_file, tmp_path):
         sheet = tmp_path / "sheet.png"
         given = ("expand", bundle_file, "--out", sheet, "--format", "sheet", "--per-class", 2)
         assert run(*given).exit_code == 0
@@ -180,7 +180,7 @@ class TestExpand:
         assert run(*given, "--force").exit_code == 0
         assert sheet.read_bytes().startswith(b"\x89PNG")
 
-    def test_an_unknown_format_is_a_usage_error(self, run, bundle_file, tmp_path):
+    def test_unknown_format_is_a_usage_error(self, run, bundle_file, tmp_path):
         done = run("expand", bundle_file, "--out", tmp_path / "x", "--format", "gif")
         assert done.exit_code == 2
         assert "sheet" in done.stderr
@@ -202,17 +202,17 @@ class TestCompress:
         monkeypatch.setattr("hmnpack.condensing.run.compress", compress)
         return seen
 
-    def test_it_says_what_it_will_do_and_what_it_did(self, run, source, calls, tmp_path):
+    def test_prints_the_plan_and_the_result(self, run, source, calls, tmp_path):
         out = tmp_path / "pets.hmn"
         done = run("compress", "pets", "--ipc", 10, "-o", out)
         assert done.exit_code == 0, done.output
         assert done.stdout.startswith(f"{out}: ")
-        for said in ("pets [x]", "[red]elk", "10 ipc = 7,680 floats", "fast, seed 0", "cpu"):
-            assert said in done.stderr
-        for said in ("300 of warm-up, 2,300 of feature matching", "about"):
-            assert said in done.stderr
+        for expected in ("pets [x]", "[red]elk", "10 ipc = 7,680 floats", "fast, seed 0", "cpu"):
+            assert expected in done.stderr
+        for expected in ("300 of warm-up, 2,300 of feature matching", "about"):
+            assert expected in done.stderr
 
-    def test_the_recipe_is_the_one_for_the_data(self, run, source, calls, tmp_path):
+    def test_recipe_depends_on_the_dataset(self, run, source, calls, tmp_path):
         options = ("--recipe", "paper", "--set", "gradient.lr=0.5")
         done = run("compress", "pets", "--ipc", 10, "-o", tmp_path / "pets.hmn", *options)
         assert done.exit_code == 0, done.output
@@ -220,12 +220,12 @@ class TestCompress:
         gradient = calls[0][2].gradient
         assert (gradient.train_images, gradient.distance, gradient.lr) == (500, "l1", 0.5)
 
-    def test_quiet_leaves_the_result_alone(self, run, source, calls, tmp_path):
+    def test_quiet_prints_only_the_result(self, run, source, calls, tmp_path):
         done = run("compress", "pets", "--ipc", 10, "-o", tmp_path / "pets.hmn", "--quiet")
         assert done.stderr == ""
         assert done.stdout.count("\n") == 1
 
-    def test_every_option_reaches_its_setting(self, run, source, calls, tmp_path):
+    def test_options_reach_their_settings(self, run, source, calls, tmp_path):
         out = tmp_path / "pets.hmn"
         options = ("--recipe", "smoke", "--seed", 7, "--set", "match.steps=3", "--holdout", 0.2)
         limits = ("--device", "cpu", "--max-minutes", 5, "--resume", "--force")
@@ -240,14 +240,14 @@ class TestCompress:
         assert (chosen.resume, chosen.force) == (True, True)
         assert chosen.should_pause() is False
 
-    def test_a_file_of_settings_is_read(self, run, source, calls, tmp_path):
+    def test_config_file_is_read(self, run, source, calls, tmp_path):
         file = tmp_path / "run.toml"
         file.write_text("[match]\nsteps = 9\n")
         done = run("compress", "pets", "--ipc", 1, "-o", tmp_path / "p", "--config", file, "-q")
         assert done.exit_code == 0, done.output
         assert calls[0][2].match.steps == 9
 
-    def test_what_exists_and_what_is_mistyped_is_refused_before_data_are_read(
+    def test_existing_output_and_mistyped_settings_fail_before_data_are_read(
         self, run, source, tmp_path
     ):
         out = tmp_path / "pets.hmn"
@@ -291,14 +291,14 @@ class TestEvaluate:
         monkeypatch.setattr("hmnpack.evaluation.evaluate", evaluate)
         return seen
 
-    def test_epochs_that_are_asked_for_are_not_added_to(self, run, source, calls, bundle_file):
+    def test_explicit_epochs_disable_the_minimum_of_steps(self, run, source, calls, bundle_file):
         run("evaluate", bundle_file, "--data", "pets")
         run("evaluate", bundle_file, "--data", "pets", "--epochs", 2)
         run("evaluate", bundle_file, "--data", "pets", "--epochs", 2, "--set", "min_steps=9")
         found = [(config.train.epochs, config.min_steps) for _, config, _ in calls]
         assert found == [(300, 1000), (2, 0), (2, 9)]
 
-    def test_a_file_beats_the_protocol_and_options_beat_the_file(
+    def test_config_file_overrides_the_protocol_and_options_override_the_file(
         self, run, source, calls, bundle_file, tmp_path
     ):
         file = tmp_path / "mine.toml"
@@ -309,62 +309,62 @@ class TestEvaluate:
         found = [(c.repeats, c.min_steps, c.train.lr, c.train.epochs) for _, c, _ in calls]
         assert found == [(2, 7, 0.5, 2000), (2, 0, 0.5, 2)]
 
-    def test_the_file_itself_is_no_place_for_the_result(self, run, source, calls, bundle_file):
+    def test_result_must_not_overwrite_the_bundle(self, run, source, calls, bundle_file):
         before = bundle_file.read_bytes()
         done = run("evaluate", bundle_file, "--data", "pets", "--save", bundle_file, "--force")
         assert (done.exit_code, calls) == (2, [])
         assert "is the bundle itself; name another file" in done.stderr
         assert bundle_file.read_bytes() == before
 
-    def test_it_prints_a_row_for_the_file_and_each_control(self, run, source, calls, bundle_file):
+    def test_prints_a_row_for_the_bundle_and_each_baseline(self, run, source, calls, bundle_file):
         done = run("evaluate", bundle_file, "--data", "pets")
         assert done.exit_code == 0, done.output
         assert "pets.hmn [x]" in done.stdout
         assert "50.00 %" in done.stdout
         assert "25.25 %" in done.stdout
 
-    def test_every_option_reaches_its_setting(self, run, source, calls, bundle_file):
+    def test_options_reach_their_settings(self, run, source, calls, bundle_file):
         options = ("--net", "resnet-ap", "--width", 8, "--epochs", 2, "--batch", 16, "--seed", 4)
         more = ("--repeats", 5, "--no-baselines", "--set", "min_steps=0", "--device", "cpu")
-        more = (*more, "--at-once", 3, "--work", "kept")
+        more = (*more, "--at-once", 3, "--work", "runs")
         done = run("evaluate", bundle_file, "--data", "pets", *options, *more)
         assert done.exit_code == 0, done.output
         ((_, config, where),) = calls
         assert (config.network.name, config.network.width) == ("resnet-ap", 8)
         assert (config.train.epochs, config.train.batch) == (2, 16)
         assert (config.seed, config.repeats, config.baselines, config.min_steps) == (4, 5, False, 0)
-        assert where == ("cpu", 3, Path("kept"))
+        assert where == ("cpu", 3, Path("runs"))
         assert (config.rows, config.jpeg_quality) == ((), None)
 
-    def test_interrupted_it_can_go_on_where_work_is_kept(
+    def test_interrupted_evaluation_is_resumable_with_a_work_directory(
         self, run, source, bundle_file, tmp_path, monkeypatch
     ):
-        def interrupted(*args, **given):
+        def interrupt(*args, **given):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("hmnpack.evaluation.evaluate", interrupted)
+        monkeypatch.setattr("hmnpack.evaluation.evaluate", interrupt)
         given = ("evaluate", bundle_file, "--data", "pets", "--quiet")
-        lost = run(*given)
-        assert (lost.exit_code, lost.stderr) == (130, "hmnpack: interrupted\n")
-        kept = run(*given, "--work", tmp_path / "w")
-        assert kept.exit_code == 5
-        said = f"interrupted; the same command goes on, with what {tmp_path / 'w'} keeps"
-        assert kept.stderr == f"hmnpack: {said}\n"
+        interrupted = run(*given)
+        assert (interrupted.exit_code, interrupted.stderr) == (130, "hmnpack: interrupted\n")
+        paused = run(*given, "--work", tmp_path / "w")
+        assert paused.exit_code == 5
+        expected = f"interrupted; rerun the same command to resume from {tmp_path / 'w'}"
+        assert paused.stderr == f"hmnpack: {expected}\n"
 
-    def test_rows_are_named_with_commas_or_one_by_one(self, run, source, calls, bundle_file):
+    def test_rows_are_comma_separated_or_repeated(self, run, source, calls, bundle_file):
         given = ("--rows", "floats, count", "--rows", "whole", "--jpeg-quality", 30)
         assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
         ((_, config, _),) = calls
         assert (config.rows, config.jpeg_quality) == (("floats", "count", "whole"), 30)
 
-    def test_what_was_held_out_is_tested_on_if_asked_for(self, run, source, calls, bundle_file):
+    def test_held_out_option_selects_the_held_out_images(self, run, source, calls, bundle_file):
         done = run("evaluate", bundle_file, "--data", "pets", "--held-out")
         run("evaluate", bundle_file, "--data", "pets")
         assert [config.held_out for _, config, _ in calls] == [True, False]
         assert "convnet, tested on images held out of pets" in done.stdout
 
-    def test_the_protocol_is_the_one_for_the_bundle(self, run, source, calls, bundle_file):
-        """3 classes of 16 pixels are nearest to CIFAR-10; options are over it."""
+    def test_protocol_depends_on_the_bundle(self, run, source, calls, bundle_file):
+        """CIFAR-10 is nearest to 3 classes of 16 x 16 pixels; options override its values."""
         given = ("--protocol", "paper", "--set", "train.lr=0.5", "--repeats", 2)
         assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
         assert run("evaluate", bundle_file, "--data", "pets", "--protocol", "short").exit_code == 0
@@ -374,7 +374,9 @@ class TestEvaluate:
         assert paper.repeats == 2
         assert short == EvaluateConfig()
 
-    def test_several_networks_are_one_table_and_one_document(self, run, source, calls, bundle_file):
+    def test_several_networks_give_one_table_and_one_document(
+        self, run, source, calls, bundle_file
+    ):
         nets = ("--net", "convnet", "--net", "vgg16", "--net", "convnet")
         done = run("evaluate", bundle_file, "--data", "pets", *nets)
         assert done.exit_code == 0, done.output
@@ -391,7 +393,7 @@ class TestEvaluate:
         ]
 
     @pytest.mark.parametrize(
-        ("wrong", "said"),
+        ("wrong", "expected"),
         [
             (("--rows", "floats,bits"), "setting rows.1 = 'bits'"),
             (("--rows", "floats", "--no-baselines"), "contradict"),
@@ -402,25 +404,25 @@ class TestEvaluate:
             (("--device", "abacus"), "abacus"),
         ],
     )
-    def test_what_is_mistyped_is_refused_before_data_are_read(
-        self, run, source, calls, bundle_file, wrong, said
+    def test_mistyped_settings_fail_before_data_are_read(
+        self, run, source, calls, bundle_file, wrong, expected
     ):
         done = run("evaluate", bundle_file, "--data", "pets", *wrong)
         assert done.exit_code == 2
-        assert said in done.stderr
+        assert expected in done.stderr
         assert source.calls == calls == []
 
-    def test_a_network_that_fails_does_not_lose_those_before_it(
+    def test_failing_network_does_not_discard_earlier_results(
         self, run, source, calls, bundle_file, monkeypatch
     ):
         real = hmnpack.evaluation.evaluate
 
-        def first_alone(bundle, data, config, **given):
+        def fail_after_the_first(bundle, data, config, **given):
             if config.network.name != "convnet":
                 raise Diverged("the loss became nan")
             return real(bundle, data, config, **given)
 
-        monkeypatch.setattr("hmnpack.evaluation.evaluate", first_alone)
+        monkeypatch.setattr("hmnpack.evaluation.evaluate", fail_after_the_first)
         given = ("evaluate", bundle_file, "--data", "pets", "--net", "convnet", "--net", "resnet18")
         done = run(*given, "--record")
         assert done.exit_code == Diverged.exit_code
@@ -430,9 +432,9 @@ class TestEvaluate:
         assert score.network == "convnet"
         part = Result.model_validate_json(run(*given, "--json", "--save", "r.json").stdout)
         assert part.protocol.network.name == "convnet"
-        assert not Path("r.json").exists()  # or the same command would be refused
+        assert not Path("r.json").exists()  # it would block a rerun of the command
 
-    def test_a_score_that_is_refused_stops_nothing_else(
+    def test_unrecordable_score_does_not_stop_the_evaluation(
         self, run, source, calls, bundle_file, tmp_path, monkeypatch
     ):
         def full(*_, **__):
@@ -446,9 +448,7 @@ class TestEvaluate:
         assert "resnet18" in done.stdout
         assert (tmp_path / "r.json").exists()
 
-    def test_json_and_save_are_the_same_whole_result(
-        self, run, source, calls, bundle_file, tmp_path
-    ):
+    def test_json_and_save_contain_the_same_result(self, run, source, calls, bundle_file, tmp_path):
         saved = tmp_path / "result.json"
         given = ("evaluate", bundle_file, "--data", "pets", "--json", "--save", saved)
         done = run(*given)
@@ -462,7 +462,7 @@ class TestEvaluate:
         assert run(*given).exit_code == 2
         assert run(*given, "--force").exit_code == 0
 
-    def test_a_result_that_cannot_be_saved_is_printed(
+    def test_unsaved_result_is_printed(
         self, run, source, calls, bundle_file, tmp_path, monkeypatch
     ):
         def full(*_):
@@ -475,7 +475,7 @@ class TestEvaluate:
         assert "50.00 %" in done.stdout
         assert "No space left" in done.stderr
 
-    def test_a_command_may_hold_any_bytes(
+    def test_recorded_command_may_contain_any_bytes(
         self, run, source, calls, bundle_file, tmp_path, monkeypatch
     ):
         monkeypatch.setattr("sys.argv", ["hmnpack", "evaluate", os.fsdecode(b"caf\xe9.hmn")])
@@ -483,14 +483,14 @@ class TestEvaluate:
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["command"] == "hmnpack evaluate 'caf\\udce9.hmn'"
 
-    def test_a_bad_file_is_refused_before_data_are_read(self, run, source, calls, tmp_path):
+    def test_bad_bundle_fails_before_data_are_read(self, run, source, calls, tmp_path):
         done = run("evaluate", tmp_path / "absent.hmn", "--data", "pets")
         assert done.exit_code == 4
         assert source.calls == []
 
 
-def test_the_real_thing_from_data_to_pictures(run, tmp_path: Path):
-    """A whole run on real digits at the smallest settings; its accuracy is no matter here."""
+def test_complete_run_from_dataset_to_images(run, tmp_path: Path):
+    """A complete run on real digits with minimal settings; accuracy is not checked."""
     pytest.importorskip("sklearn")
     out = tmp_path / "digits.hmn"
     cache = ("--cache-dir", tmp_path / "cache")
@@ -498,10 +498,10 @@ def test_the_real_thing_from_data_to_pictures(run, tmp_path: Path):
     assert made.exit_code == 0, made.output
     assert run("inspect", out, "--verify").exit_code == 0
     assert run("expand", out, "--out", tmp_path / "d.png", "--format", "sheet").exit_code == 0
-    judged = run(
+    evaluated = run(
         *("evaluate", out, "--data", "digits", "--epochs", 1, "--repeats", 1, "--width", 8),
         *("--rows", "whole", "--set", "min_steps=1", "--quiet", *cache),
     )
-    assert judged.exit_code == 0, judged.output
-    assert "digits" in judged.stdout
+    assert evaluated.exit_code == 0, evaluated.output
+    assert "digits" in evaluated.stdout
     assert len(list((tmp_path / "cache" / "accuracies").iterdir())) == 1

@@ -1,4 +1,4 @@
-"""`compress --log`, `--tensorboard` and `--probes`: what a run leaves beside its file."""
+"""`compress --log`, `--tensorboard` and `--probes`: what a run writes besides its output."""
 
 import json
 import sys
@@ -10,12 +10,12 @@ from hmnpack.errors import Paused
 
 
 @pytest.fixture
-def told(monkeypatch, bundle):
-    """A run of two events, paused after the first where it may go on: what it was told."""
-    told = []
+def calls(monkeypatch, bundle):
+    """Replace the run by two events, with a pause between them; the fixture lists its options."""
+    calls = []
 
     def compress(data, ipc, *, options, listener, **given):
-        told.append(options)
+        calls.append(options)
         listener("decode", 1, 1)
         if not options.resume:
             listener("matching", 1, 2, loss=float("nan"))
@@ -24,7 +24,7 @@ def told(monkeypatch, bundle):
         return bundle
 
     monkeypatch.setattr("hmnpack.condensing.run.compress", compress)
-    return told
+    return calls
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_every_event_is_a_line_and_a_resumed_run_appends(pack, told, tmp_path):
+def test_log_has_one_line_per_event_and_resuming_appends(pack, calls, tmp_path):
     path = tmp_path / "run.jsonl"
     paused = pack("--log", path)
     assert (paused.exit_code, paused.stdout) == (5, "")
@@ -61,7 +61,7 @@ def test_every_event_is_a_line_and_a_resumed_run_appends(pack, told, tmp_path):
     assert lines(path)[3]["why"] == "Paused: paused at step 1 of 2 of matching; --resume"
 
 
-def test_a_real_run_is_logged_from_pool_to_matching(run, tmp_path):
+def test_log_of_a_real_run_covers_its_stages(run, tmp_path):
     pytest.importorskip("sklearn")
     path = tmp_path / "run.jsonl"
     words = ("compress", "digits", "--ipc", 2, "--recipe", "smoke", "--device", "cpu", "-q")
@@ -75,21 +75,20 @@ def test_a_real_run_is_logged_from_pool_to_matching(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("absent/run.jsonl", "no folder"), ("notes.txt", "no log"), (".", "folder")]
+    ("name", "expected"),
+    [("absent/run.jsonl", "no folder"), ("notes.txt", "no log"), (".", "folder")],
 )
-def test_a_log_that_cannot_be_written_is_refused_before_data_are_read(
-    pack, told, tmp_path, name, said
-):
+def test_unwritable_log_fails_before_data_are_read(pack, calls, tmp_path, name, expected):
     (tmp_path / "notes.txt").write_text("mine")
     done = pack("--log", tmp_path / name)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert expected in done.stderr
     assert done.stderr.count("\n") == 1
-    assert told == []
+    assert calls == []
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_figures_go_to_tensorboard(pack, told, tmp_path, monkeypatch):
+def test_metrics_are_written_to_tensorboard(pack, calls, tmp_path, monkeypatch):
     written = []
 
     def writer(folder, flush_secs):
@@ -104,44 +103,47 @@ def test_figures_go_to_tensorboard(pack, told, tmp_path, monkeypatch):
     assert written == [(str(tmp_path / "tb"), "matching/loss", 0.5, 2), "closed"]
 
 
-def test_without_tensorboard_it_names_the_extra(pack, told, tmp_path, monkeypatch):
+def test_missing_tensorboard_names_the_extra(pack, calls, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     done = pack("--tensorboard", tmp_path / "tb")
     assert done.exit_code == 7
     assert "pip install -e '.[tensorboard]'" in done.stderr
-    assert told == []
+    assert calls == []
 
 
-def test_probes_reach_the_run(pack, told):
+def test_probes_option_reaches_the_run(pack, calls):
     assert pack("--resume", "--probes", 4).exit_code == 0
     assert pack("--resume").exit_code == 0
-    assert [options.probes for options in told] == [4, 0]
+    assert [options.probes for options in calls] == [4, 0]
     assert pack("--probes", -1).exit_code == 2
 
 
 @pytest.mark.parametrize(
-    ("log", "said"), [("x.hmn", "is the output"), ("x.hmn.ckpt", "is the checkpoint of the output")]
+    ("log", "expected"),
+    [("x.hmn", "is the output"), ("x.hmn.ckpt", "is the checkpoint of the output")],
 )
-def test_a_log_has_a_file_of_its_own(run, told, tmp_path, monkeypatch, log, said):
+def test_log_must_differ_from_output_and_checkpoint(
+    run, calls, tmp_path, monkeypatch, log, expected
+):
     monkeypatch.chdir(tmp_path)
     done = run("compress", "pets", "--ipc", 1, "-o", "x.hmn", "--log", log)
-    assert (done.exit_code, told) == (2, [])
-    assert f"{log} {said}" in done.stderr
+    assert (done.exit_code, calls) == (2, [])
+    assert f"{log} {expected}" in done.stderr
     assert not list(tmp_path.glob("x.hmn*"))
 
 
-def test_a_command_that_forgets_to_resume_leaves_the_log_as_it_is(run, told, tmp_path):
+def test_forgotten_resume_leaves_the_log_unchanged(run, calls, tmp_path):
     (tmp_path / "x.hmn.ckpt").write_bytes(b"a run")
     (tmp_path / "x.jsonl").write_text("its log\n")
     words = ("-o", tmp_path / "x.hmn", "--log", tmp_path / "x.jsonl")
     done = run("compress", "pets", "--ipc", 1, *words)
-    assert (done.exit_code, told) == (2, [])
+    assert (done.exit_code, calls) == (2, [])
     assert "holds an unfinished run" in done.stderr
     assert (tmp_path / "x.jsonl").read_text() == "its log\n"
 
 
-def test_minutes_are_a_number(run, told, tmp_path):
+def test_max_minutes_must_be_a_number(run, calls, tmp_path):
     words = ("compress", "pets", "--ipc", 1, "-o", tmp_path / "x.hmn", "--max-minutes", "nan")
     assert "max_minutes nan is not a number" in run(*words).stderr
-    assert told == []
+    assert calls == []

@@ -1,4 +1,4 @@
-"""Exit codes, and errors as one line."""
+"""Exit codes and one-line errors."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from hmnpack.cli.group import explain, one_line
 
 @pytest.fixture
 def failing(monkeypatch):
-    """Make a command `fail` that raises what it is told to."""
+    """Add a command `fail`; return the function that sets the error it raises."""
     raised = []
 
     @click.command()
@@ -49,7 +49,7 @@ def failing(monkeypatch):
         (MemoryError(), 1),
     ],
 )
-def test_each_error_has_its_exit_code_and_one_line(run, failing, error, code):
+def test_error_is_one_line_with_its_exit_code(run, failing, error, code):
     failing(error)
     done = run("fail")
     assert done.exit_code == code
@@ -58,8 +58,8 @@ def test_each_error_has_its_exit_code_and_one_line(run, failing, error, code):
     assert done.stderr.count("\n") == 1
 
 
-def test_what_standard_output_cannot_show_is_escaped():
-    """Where it is not UTF-8, and after hours of work."""
+def test_unencodable_output_is_escaped():
+    """Standard output may not be UTF-8, which must not discard hours of work."""
     script = (
         "import click; from hmnpack.cli import group;"
         "command = click.Command('x', callback=lambda: print('\u732b'));"
@@ -73,12 +73,12 @@ def test_what_standard_output_cannot_show_is_escaped():
     assert (done.stdout, done.stderr) == ("\\u732b\n", "")
 
 
-def test_the_line_is_the_errors_own(run, failing):
+def test_error_line_is_the_message_of_the_error(run, failing):
     failing(errors.BadData("no such\nthing"))
     assert run("fail").stderr == "hmnpack: no such thing\n"
 
 
-def test_a_defect_asks_to_be_reported_and_shows_its_traceback_only_on_demand(run, failing):
+def test_bug_asks_for_a_report_and_prints_a_traceback_on_demand(run, failing):
     failing(ZeroDivisionError("division by zero"))
     quiet, loud = run("fail"), run("fail", HMNPACK_DEBUG="1")
     assert "report" in quiet.stderr
@@ -86,18 +86,18 @@ def test_a_defect_asks_to_be_reported_and_shows_its_traceback_only_on_demand(run
     assert "Traceback" in loud.stderr
 
 
-def test_the_machines_failures_are_not_called_defects():
+def test_machine_failures_are_not_reported_as_bugs():
     text = explain(OSError(28, "No space left on device", "f.hmn"))
     assert text == "f.hmn: No space left on device"
     assert "batch" in explain(MemoryError())
 
 
-def test_errors_cannot_steer_the_terminal():
+def test_errors_escape_control_characters():
     assert one_line("a\x1b[2Jb\u202ec") == "a\\x1b[2Jb\\u202ec"
 
 
 @pytest.mark.parametrize(
-    ("typed", "words"),
+    ("arguments", "words"),
     [
         (("compres",), ("'compres'", "did you mean compress?", "hmnpack --help")),
         (("qq",), ("'qq'", "hmnpack --help")),
@@ -109,8 +109,8 @@ def test_errors_cannot_steer_the_terminal():
         (("verify", "a\x1b[2J", "--\x1b[2J"), ("\\x1b", "hmnpack verify --help")),
     ],
 )
-def test_misuse_is_one_line_that_names_the_help(run, typed, words):
-    done = run(*typed)
+def test_usage_error_is_one_line_with_a_pointer_to_the_help(run, arguments, words):
+    done = run(*arguments)
     assert done.exit_code == 2
     assert done.stderr.startswith("hmnpack: ")
     assert done.stderr.count("\n") == 1
@@ -119,17 +119,17 @@ def test_misuse_is_one_line_that_names_the_help(run, typed, words):
         assert word in done.stderr
 
 
-def test_a_variable_for_the_version_is_somebody_elses(run, bundle_file):
+def test_hmnpack_version_variable_is_ignored(run, bundle_file):
     done = run("inspect", bundle_file, HMNPACK_VERSION="0.3")
     assert done.exit_code == 0
     assert "Ledger" in done.stdout
 
 
-def test_without_a_command_the_help_is_shown(run):
+def test_help_is_printed_without_a_command(run):
     assert "Commands:" in run().output
 
 
-def test_a_closed_pipe_ends_quietly(bundle_file):
+def test_closed_pipe_exits_quietly(bundle_file):
     code = "from hmnpack.cli import main; main(prog_name='hmnpack')"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "inspect", str(bundle_file)],
@@ -142,26 +142,26 @@ def test_a_closed_pipe_ends_quietly(bundle_file):
     process.wait()
 
 
-def test_sigterm_asks_for_a_pause_and_a_second_signal_interrupts(capfd):
+def test_sigterm_requests_a_pause_and_a_second_signal_interrupts(capfd):
     from hmnpack.cli.cmd_compress import Pausing
 
     before = signal.getsignal(signal.SIGTERM)
     with Pausing() as pausing:
         pausing.begin()
-        assert not pausing.asked
+        assert not pausing.requested
         signal.raise_signal(signal.SIGTERM)
         time.sleep(0)
-        assert pausing.asked
+        assert pausing.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
     assert "pausing" in capfd.readouterr().err
 
 
-def test_a_signal_interrupts_while_there_is_nothing_to_pause(capfd):
+def test_signal_interrupts_before_the_run_begins(capfd):
     from hmnpack.cli.cmd_compress import Pausing
 
     with Pausing() as pausing, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    assert not pausing.asked
+    assert not pausing.requested
     assert capfd.readouterr().err == ""

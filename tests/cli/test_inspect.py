@@ -6,7 +6,7 @@ from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
 
 
-def test_it_shows_the_ledger_against_both_budgets(run, bundle, bundle_file):
+def test_shows_the_ledger_and_both_budgets(run, bundle, bundle_file):
     done = run("inspect", bundle_file)
     ledger, budget = bundle.manifest.ledger, bundle.manifest.budget
     assert done.exit_code == 0, done.output
@@ -17,7 +17,7 @@ def test_it_shows_the_ledger_against_both_budgets(run, bundle, bundle_file):
     assert done.stderr == ""
 
 
-def test_names_are_shown_as_they_are_and_steer_nothing(run, bundle_file):
+def test_names_are_printed_literally_with_escaped_control_characters(run, bundle_file):
     shown = run("inspect", bundle_file).stdout
     assert "[bold]cat" in shown
     assert "naïve" in shown
@@ -25,18 +25,21 @@ def test_names_are_shown_as_they_are_and_steer_nothing(run, bundle_file):
     assert "pets\\x1b[2J" in shown
 
 
-def test_images_of_each_class_are_a_number_or_a_range(run, bundle_of, hmn, tmp_path):
-    cases = ((3, "9 of 3 x 16 x 16, 3 a class"), ((1, 4, 2), "7 of 3 x 16 x 16, 1 to 4 a class"))
-    for instances, said in cases:
+def test_images_per_class_are_a_count_or_a_range(run, bundle_of, hmn, tmp_path):
+    cases = (
+        (3, "9 of 3 x 16 x 16, 3 per class"),
+        ((1, 4, 2), "7 of 3 x 16 x 16, 1 to 4 per class"),
+    )
+    for instances, expected in cases:
         bundle_of(hmn(classes=3, instances=instances)).save(tmp_path / "s.hmn", force=True)
         shown = run("inspect", tmp_path / "s.hmn").stdout
-        assert said in shown
+        assert expected in shown
         document = json.loads(run("inspect", tmp_path / "s.hmn", "--json").stdout)
         assert document["container"]["instances"] == (3 if instances == 3 else [1, 4, 2])
 
 
-def test_a_score_is_shown_with_its_sample_deviation(run, bundle_of, hmn, tmp_path):
-    """Of 50 and 52: the mean 51, the deviation the root of 2."""
+def test_score_has_its_sample_standard_deviation(run, bundle_of, hmn, tmp_path):
+    """The mean of 50 and 52 is 51, their standard deviation the square root of 2."""
     score = Score(
         protocol="short",
         network="convnet",
@@ -54,7 +57,7 @@ def test_a_score_is_shown_with_its_sample_deviation(run, bundle_of, hmn, tmp_pat
     assert "test split 0" in shown
 
 
-def test_a_score_on_held_out_images_is_shown_as_one(run, bundle_of, hmn, tmp_path):
+def test_score_on_held_out_images_is_labelled(run, bundle_of, hmn, tmp_path):
     score = Score(
         protocol="short",
         network="convnet",
@@ -72,20 +75,20 @@ def test_a_score_on_held_out_images_is_shown_as_one(run, bundle_of, hmn, tmp_pat
     assert "test split" not in shown
 
 
-def test_no_code_in_a_name_becomes_a_picture(run, bundle_of, hmn, tmp_path):
+def test_emoji_codes_in_names_are_not_replaced(run, bundle_of, hmn, tmp_path):
     bundle_of(hmn(classes=3), classes=(":cat:", "[red]", "a [")).save(tmp_path / "odd.hmn")
     shown = run("inspect", tmp_path / "odd.hmn").stdout
     assert ":cat:, [red], a [" in shown
 
 
-def test_json_is_the_manifest(run, bundle, bundle_file):
+def test_json_equals_the_manifest(run, bundle, bundle_file):
     done = run("inspect", bundle_file, "--json")
     assert Manifest.model_validate_json(done.stdout) == bundle.manifest
     assert json.loads(done.stdout)["budget"]["ipc"] == bundle.manifest.budget.ipc
     assert done.stdout.isascii()
 
 
-def test_verify_finds_a_flipped_bit_that_the_form_does_not_show(run, bundle_file, tmp_path):
+def test_verify_detects_a_flipped_bit(run, bundle_file, tmp_path):
     data = bytearray(bundle_file.read_bytes())
     data[-1] ^= 1
     broken = tmp_path / "broken.hmn"
@@ -97,7 +100,7 @@ def test_verify_finds_a_flipped_bit_that_the_form_does_not_show(run, bundle_file
     assert run("inspect", bundle_file, "--verify").exit_code == 0
 
 
-def test_what_is_no_bundle_is_refused_in_one_line(run, tmp_path):
+def test_other_files_fail_with_one_line(run, tmp_path):
     path = tmp_path / "x.hmn"
     path.write_bytes(b"GIF89a" * 100)
     for given in (path, tmp_path, tmp_path / "absent.hmn"):
@@ -106,6 +109,6 @@ def test_what_is_no_bundle_is_refused_in_one_line(run, tmp_path):
         assert done.stderr.count("\n") == 1
 
 
-def test_the_table_fits_where_columns_says(run, bundle_file):
+def test_table_fits_the_width_in_columns(run, bundle_file):
     done = run("inspect", bundle_file, COLUMNS="60")
     assert max(map(len, done.stdout.splitlines())) <= 60

@@ -1,4 +1,4 @@
-"""What an option makes of the text that was typed."""
+"""Conversion of option values."""
 
 import json
 
@@ -11,7 +11,7 @@ from hmnpack.errors import BadSettings, Paused
 
 
 @pytest.mark.parametrize(
-    ("typed", "count"),
+    ("arguments", "count"),
     [
         ("1", 1),
         ("4096", 4096),
@@ -27,29 +27,29 @@ from hmnpack.errors import BadSettings, Paused
         (77, 77),
     ],
 )
-def test_a_size_is_a_number_of_bytes(typed, count):
-    assert ByteSize().convert(typed, None, None) == count
+def test_byte_size_units(arguments, count):
+    assert ByteSize().convert(arguments, None, None) == count
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "GB", "0", "0.4", "-1", "4GBB", "4 G B", "1e9", "nan", "inf", "9" * 400]
+    "arguments", ["", "GB", "0", "0.4", "-1", "4GBB", "4 G B", "1e9", "nan", "inf", "9" * 400]
 )
-def test_what_is_no_size_is_refused(typed):
-    with pytest.raises(BadSettings, match="is no size; write 4GB, 512MB or a number of bytes"):
-        ByteSize().convert(typed, None, None)
+def test_invalid_byte_size_raises(arguments):
+    with pytest.raises(BadSettings, match="is not a size; write 4GB, 512MB or a number of bytes"):
+        ByteSize().convert(arguments, None, None)
 
 
-def test_a_bad_size_is_answered_with_one_line(run, tmp_path):
+def test_invalid_byte_size_is_one_line(run, tmp_path):
     words = ("compress", "digits", "--ipc", 1, "-o", tmp_path / "x.hmn", "--max-memory", "much")
-    refused = run(*words)
-    assert refused.exit_code == 2
-    assert refused.stderr == (
-        "hmnpack: --max-memory 'much' is no size; write 4GB, 512MB or a number of bytes\n"
+    done = run(*words)
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "hmnpack: --max-memory 'much' is not a size; write 4GB, 512MB or a number of bytes\n"
     )
 
 
 @pytest.mark.parametrize(("words", "expected"), [((), None), (("--max-memory", "2MB"), 2_000_000)])
-def test_the_most_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expected):
+def test_max_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expected):
     from hmnpack.condensing import run as compressor
 
     seen = []
@@ -63,7 +63,7 @@ def test_the_most_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expe
     assert seen == [expected]
 
 
-def test_every_option_has_the_variable_of_its_name():
+def test_every_option_has_an_environment_variable():
     context = click.Context(main, auto_envvar_prefix="HMNPACK")
     seen = set()
     for name in main.list_commands(context):
@@ -76,7 +76,7 @@ def test_every_option_has_the_variable_of_its_name():
     assert {"HMNPACK_EXPAND_FORMAT", "HMNPACK_INSPECT_JSON", "HMNPACK_PLAN_SET"} <= seen
 
 
-def test_a_variable_stands_for_its_option(run, monkeypatch):
+def test_environment_variable_sets_its_option(run, monkeypatch):
     monkeypatch.setenv(
         "HMNPACK_PLAN_SET", "container.instance_channels=1 container.decoder_channels=[2]"
     )

@@ -50,7 +50,7 @@ def evaluation(*rows, **protocol):
 
 @pytest.fixture
 def printed(hmn_bundle):
-    """The function that prints evaluations of a bundle."""
+    """Return a function that renders evaluations of a bundle as text."""
 
     def text(found, width=PIPE_WIDTH, manifest=hmn_bundle.manifest):
         console = Console(file=io.StringIO(), width=width)
@@ -65,7 +65,7 @@ def cells(text, start):
     return line.removeprefix(start).split()
 
 
-def test_mean_deviation_and_interval(printed):
+def test_table_has_mean_deviation_and_interval(printed):
     text = printed({"convnet": evaluation(BUNDLE)})
     assert "tested on [red]pets" in text
     assert text.count("convnet") == 1  # in the title, with no line of its own
@@ -75,13 +75,13 @@ def test_mean_deviation_and_interval(printed):
     assert "whole" not in text
 
 
-def test_one_network_has_neither_deviation_nor_interval(printed):
+def test_one_network_has_no_deviation_or_interval(printed):
     text = printed({"convnet": evaluation(row(BUNDLE_ROW, 60.0, networks=1))})
     assert cells(text, BUNDLE_ROW)[5:] == ["1"]
     assert "std" not in text
 
 
-def test_comparisons_are_columns_where_there_is_something_to_compare_with(printed):
+def test_comparison_columns_need_their_baselines(printed):
     text = printed({"convnet": evaluation(BUNDLE, FLOATS, WHOLE)})
     assert cells(text, BUNDLE_ROW)[-2:] == ["+37.50", "25.25"]
     assert cells(text, FLOATS_ROW)[-2:] == ["-", "62.75"]
@@ -89,8 +89,8 @@ def test_comparisons_are_columns_where_there_is_something_to_compare_with(printe
     assert "below" not in printed({"convnet": evaluation(BUNDLE, FLOATS)})
 
 
-def test_the_widest_table_fits_a_pipe(printed):
-    """Every row is one line, with two networks as with one."""
+def test_widest_table_fits_the_pipe_width(printed):
+    """Every row fits one line, with one network and with two."""
     one = evaluation(BUNDLE, FLOATS, FILES, WHOLE)
     for found in ({"convnet": one}, {"convnet": one, "torchvision:resnet18": one}):
         text = printed(found)
@@ -99,9 +99,9 @@ def test_the_widest_table_fits_a_pipe(printed):
             assert len(lines) == len(found)
 
 
-def test_the_quality_is_said_below(printed):
+def test_jpeg_quality_is_in_the_caption(printed):
     text = printed({"convnet": evaluation(BUNDLE, FILES)})
-    assert "quality 30, the best on 4,990 images held out of train" in text
+    assert "quality 30, selected on 4,990 held-out images" in text
     both = printed(dict.fromkeys(("convnet", "vgg16"), evaluation(BUNDLE, FILES)))
     assert "vgg16, JPEG real, same bytes: quality 30" in both
     fixed = row(BYTES_ROW, 40.0, jpeg_quality=75, held_out_images=0)
@@ -113,7 +113,7 @@ def source():
     return Source("pets", ("a", "b"), Split(None, None, None, "1" * 64), None)
 
 
-def test_the_document_has_the_interval_and_the_comparisons(bundle, source):
+def test_document_contains_interval_and_comparisons(bundle, source):
     found = {"convnet": evaluation(BUNDLE, FLOATS, WHOLE), "vgg16": evaluation(FILES)}
     result = result_of(found, bundle.manifest, source, "cpu", 1.5, "hmnpack evaluate x")
     assert result.command == "hmnpack evaluate x"
@@ -127,20 +127,20 @@ def test_the_document_has_the_interval_and_the_comparisons(bundle, source):
     assert result.protocol == EvaluateConfig()
 
 
-def test_the_document_leaves_out_what_is_not_known(bundle, source):
+def test_document_omits_unknown_comparisons(bundle, source):
     result = result_of({"convnet": evaluation(BUNDLE)}, bundle.manifest, source, "cpu", 1.5, "x")
     assert not [name for name in result.figures if name.startswith("points")]
 
 
-def test_held_out_images_that_chose_are_said_to(printed, hmn_bundle):
-    """Held-out images that chose a beta have seen the bundle."""
+def test_caption_warns_if_held_out_images_selected_beta(printed, hmn_bundle):
+    """Held-out images that selected beta make the score optimistic."""
     manifest, found = hmn_bundle.manifest, {"convnet": evaluation(BUNDLE, held_out=True)}
     text = printed(found, manifest=manifest)
     assert "tested on images held out of [red]pets" in text
-    assert "too good" not in text
+    assert "optimistic" not in text
     pruning = Pruning(strategy="double-end", seed=0, instances=9, beta=0.5, held_out=5)
     made = manifest.provenance.model_copy(update={"prunings": (pruning,)})
     pruned = manifest.model_copy(update={"provenance": made})
-    said = " ".join(printed(found, manifest=pruned).split())
-    assert "these images chose its beta" in said
-    assert "too good" not in printed({"convnet": evaluation(BUNDLE)}, manifest=pruned)
+    expected = " ".join(printed(found, manifest=pruned).split())
+    assert "these images selected its beta" in expected
+    assert "optimistic" not in printed({"convnet": evaluation(BUNDLE)}, manifest=pruned)

@@ -21,7 +21,7 @@ def compress(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_paused_run_goes_on_and_ends_with_the_same_bytes(compress, tmp_path):
+def test_resumed_run_produces_the_same_bytes(compress, tmp_path):
     paused = compress("a.hmn", "--max-minutes", 0)
     assert paused.exit_code == 5, paused.output
     assert "--resume" in paused.stderr
@@ -34,10 +34,10 @@ def test_a_paused_run_goes_on_and_ends_with_the_same_bytes(compress, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.hmn", "b.hmn", "cache"]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="no such signal here")
+@pytest.mark.skipif(not hasattr(signal, "SIGTERM"), reason="no SIGTERM on this platform")
 @pytest.mark.slow
 def test_sigterm_pauses_a_run(tmp_path):
-    """The process is told to end while it matches: it leaves a checkpoint and no output."""
+    """SIGTERM during matching leaves a checkpoint and no output."""
     words = [*RUN, "-o", "a.hmn", "--cache-dir", "cache", "--set", "match.steps=1000000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hmnpack", *words],
@@ -50,10 +50,10 @@ def test_sigterm_pauses_a_run(tmp_path):
         if line.startswith("warm-up"):
             break
     process.send_signal(signal.SIGTERM)
-    said = process.stderr.read()
+    expected = process.stderr.read()
     process.stderr.close()
-    assert process.wait() == 5, said
-    assert "pausing" in said
-    assert "--resume" in said
+    assert process.wait() == 5, expected
+    assert "pausing" in expected
+    assert "--resume" in expected
     assert (tmp_path / "a.hmn.ckpt").exists()
     assert not (tmp_path / "a.hmn").exists()

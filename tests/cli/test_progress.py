@@ -6,14 +6,14 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from hmnpack.cli.progress import Bars, Lines, figures, progress_display, time_left
+from hmnpack.cli.progress import Bars, Lines, format_metrics, progress_display, time_left
 
 
-def test_figures_have_four_digits():
-    assert figures({"loss": 0.123456, "accuracy": 56.789}) == "loss 0.1235  accuracy 56.79"
+def test_metrics_have_four_digits():
+    assert format_metrics({"loss": 0.123456, "accuracy": 56.789}) == "loss 0.1235  accuracy 56.79"
 
 
-def test_a_bar_follows_its_stage():
+def test_bar_follows_its_stage():
     progress = Progress(console=Console(file=io.StringIO()))
     bars = Bars(progress)
     bars("pool", 1, 4, loss=2.0)
@@ -25,7 +25,7 @@ def test_a_bar_follows_its_stage():
     assert second.description == "match [red]"
 
 
-def test_a_log_gets_one_line_at_the_end_of_each_stage():
+def test_one_line_at_the_end_of_each_stage():
     out = io.StringIO()
     lines = Lines(Console(file=out, width=80))
     for done in range(1, 5):
@@ -35,7 +35,7 @@ def test_a_log_gets_one_line_at_the_end_of_each_stage():
     assert "loss 0.25" in out.getvalue()
 
 
-def test_a_figure_stays_until_the_next_of_its_name():
+def test_metric_is_shown_until_its_next_value():
     progress = Progress(console=Console(file=io.StringIO()))
     bars = Bars(progress)
     bars("matching", 1, 4, loss=2.0, accuracy=50.0)
@@ -44,7 +44,7 @@ def test_a_figure_stays_until_the_next_of_its_name():
     assert [task.fields["facts"] for task in progress.tasks] == ["loss 1  accuracy 50", ""]
 
 
-def test_a_bar_takes_the_pace_of_this_run_alone():
+def test_bar_speed_excludes_resumed_steps():
     now = [0.0]
     progress = Progress(console=Console(file=io.StringIO()), get_time=lambda: now[0])
     bars = Bars(progress)
@@ -55,7 +55,7 @@ def test_a_bar_takes_the_pace_of_this_run_alone():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [
         (0.2, "0 s left"),
         (99, "99 s left"),
@@ -66,16 +66,16 @@ def test_a_bar_takes_the_pace_of_this_run_alone():
         (400_000, "111 h 7 min left"),
     ],
 )
-def test_times_are_as_exact_as_they_are_useful(seconds, said):
-    assert time_left(seconds) == said
+def test_time_left_is_rounded(seconds, expected):
+    assert time_left(seconds) == expected
 
 
 class TestLongStages:
     @pytest.fixture
-    def said(self):
-        """A function that tells of events, each (second, stage, done, total, figures)."""
+    def printed(self):
+        """Return a function that maps events (second, stage, done, total, metrics) to lines."""
 
-        def said(*events):
+        def lines_of(*events):
             now = [0.0]
             out = io.StringIO()
             lines = Lines(Console(file=out, width=100), every=60.0, clock=lambda: now[0])
@@ -84,43 +84,43 @@ class TestLongStages:
                 lines(stage, done, total, **facts)
             return out.getvalue().splitlines()
 
-        return said
+        return lines_of
 
-    def test_a_line_comes_with_the_first_event_after_a_minute(self, said):
+    def test_line_with_the_first_event_after_a_minute(self, printed):
         steps = [(10.0 * i, "matching", 10 * i, 1200, {"loss": 1 / i}) for i in range(1, 15)]
-        assert said(*steps) == [
+        assert printed(*steps) == [
             "matching: 60 of 1,200  loss 0.1667  19 min left",
             "matching: 120 of 1,200  loss 0.08333  18 min left",
         ]
 
-    def test_the_first_event_may_come_late(self, said):
+    def test_late_first_event(self, printed):
         events = [(300, "gradient", 10, 1000, {"loss": 1.0}), (600, "gradient", 20, 1000, {})]
-        assert said(*events) == [
+        assert printed(*events) == [
             "gradient: 10 of 1,000  loss 1",
             "gradient: 20 of 1,000  loss 1  8 h 10 min left",
         ]
 
-    def test_what_a_resumed_run_had_does_not_count(self, said):
+    def test_time_left_excludes_resumed_steps(self, printed):
         events = [(1, "matching", 900, 1000, {}), (61, "matching", 910, 1000, {})]
-        assert said(*events) == ["matching: 910 of 1,000  9 min left"]
+        assert printed(*events) == ["matching: 910 of 1,000  9 min left"]
 
-    def test_a_line_at_the_end_of_a_stage_counts_as_one(self, said):
+    def test_line_at_the_end_of_a_stage_restarts_the_minute(self, printed):
         events = [(50, "pool", 4, 4, {}), (70, "matching", 1, 9, {}), (111, "matching", 2, 9, {})]
-        assert said(*events) == ["pool: 4 in 50.0 s", "matching: 2 of 9  5 min left"]
+        assert printed(*events) == ["pool: 4 in 50.0 s", "matching: 2 of 9  5 min left"]
 
-    def test_a_seldom_figure_is_in_the_next_line(self, said):
+    def test_rare_metric_is_in_the_next_line(self, printed):
         events = [
             (1, "matching", 1, 9, {"loss": 3.0, "accuracy": 50.0}),
             (62, "matching", 2, 9, {"loss": 2.0}),
             (63, "matching", 9, 9, {"loss": 1.0}),
         ]
-        assert said(*events) == [
+        assert printed(*events) == [
             "matching: 2 of 9  loss 2  accuracy 50  7 min left",
             "matching: 9 in 63.0 s  loss 1  accuracy 50",
         ]
 
-    def test_a_stage_of_unknown_length_has_no_end(self, said):
-        assert said((1, "read", 1, 0, {}), (70, "read", 5000, 0, {})) == ["read: 5,000"]
+    def test_stage_of_unknown_length(self, printed):
+        assert printed((1, "read", 1, 0, {}), (70, "read", 5000, 0, {})) == ["read: 5,000"]
 
 
 def test_progress_goes_to_standard_error(capsys):
@@ -131,7 +131,7 @@ def test_progress_goes_to_standard_error(capsys):
     assert "pool" in shown.err
 
 
-def test_quiet_is_silent(capsys):
+def test_quiet_prints_nothing(capsys):
     with progress_display(quiet=True) as listener:
         listener("pool", 1, 1)
     assert capsys.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""`hmnpack prune`, and what `inspect` shows of what it wrote."""
+"""`hmnpack prune`, and its output in `inspect`."""
 
 import json
 
@@ -20,7 +20,7 @@ QUICK = (
 
 @pytest.fixture
 def source(monkeypatch):
-    """A data set that every name opens, and the names that were asked for."""
+    """A dataset that every name opens; `calls` lists the names."""
     labels = torch.arange(3).repeat_interleave(20)
     images = torch.randint(0, 255, (60, 3, 16, 16), generator=stream(0, "pixels"))
     made = Source("[pets]", ("a", "b", "c"), split_of(images.to(torch.uint8), labels), None)
@@ -49,7 +49,7 @@ def big(bundle_of, hmn, source, tmp_path):
     return path
 
 
-def test_with_a_beta_no_data_is_read(run, big, source, tmp_path):
+def test_given_beta_needs_no_data(run, big, source, tmp_path):
     small = tmp_path / "small.hmn"
     done = run("prune", big, "--to-ipc", 1, "-o", small, "--beta", 0.25, "--seed", 3, *QUICK)
     assert done.exit_code == 0, done.output
@@ -77,7 +77,7 @@ def test_beta_is_chosen_on_the_data(run, big, source, tmp_path):
     assert done.stderr.count("margins: ") == done.stderr.count("pruning: ") == 1
 
 
-def test_networks_that_are_trained_at_once_keep_the_same_images(run, big, source, tmp_path):
+def test_batched_training_selects_the_same_images(run, big, source, tmp_path):
     kept = []
     for at_once in (1, 2):
         small = tmp_path / f"{at_once}.hmn"
@@ -99,13 +99,13 @@ def test_the_other_strategies_need_no_data(run, big, tmp_path, strategy):
     assert (manifest.margins is None) == (strategy in ("random", "none"))
 
 
-def test_inspect_says_what_was_pruned_and_the_range_of_the_margins(run, big, tmp_path):
+def test_inspect_shows_prunings_and_the_range_of_margins(run, big, tmp_path):
     once, twice = tmp_path / "once.hmn", tmp_path / "twice.hmn"
     run("prune", big, "--to-ipc", 1, "-o", once, "--strategy", "easy", *QUICK)
     kept = read(once).manifest.container.instances
     shown = run("inspect", once).stdout
-    assert f"{kept} of 70 images a class, by easy" in shown
-    assert "added up over 2 epochs (mean of 2 networks)" in " ".join(shown.split())
+    assert f"{kept} of 70 images per class, by easy" in shown
+    assert "summed over 2 epochs (mean of 2 networks)" in " ".join(shown.split())
     areas = read(once).manifest.margins.areas
     assert f"{min(areas):.1f} to {max(areas):.1f}" in shown
     document = json.loads(run("inspect", once, "--json").stdout)
@@ -117,7 +117,7 @@ def test_inspect_says_what_was_pruned_and_the_range_of_the_margins(run, big, tmp
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         ((), "name the data that the bundle was made from (--data), or give a beta"),
         (("--strategy", "easy", "--beta", 0.5), "beta 0.5 is for strategy double-end, not easy"),
@@ -130,16 +130,16 @@ def test_inspect_says_what_was_pruned_and_the_range_of_the_margins(run, big, tmp
         (("--beta", 0.5, "--set", "network.name=convnte"), "did you mean convnet"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(run, big, tmp_path, options, said):
+def test_invalid_options_fail_with_one_line(run, big, tmp_path, options, expected):
     small = tmp_path / "small.hmn"
     done = run("prune", big, "--to-ipc", 1, "-o", small, *QUICK, *options)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert expected in done.stderr
     assert done.stderr.count("\n") == 1
     assert not small.exists()
 
 
-def test_other_data_are_bad_data(run, bundle_of, hmn, source, tmp_path):
+def test_another_dataset_is_bad_data(run, bundle_of, hmn, source, tmp_path):
     path = tmp_path / "other.hmn"
     spec = hmn(classes=3, instances=70, dataset_channels=2, extractor_channels=None)
     bundle_of(spec, recipe="smoke", seed=0, holdout=0.1).save(path)
@@ -149,7 +149,7 @@ def test_other_data_are_bad_data(run, bundle_of, hmn, source, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_an_output_is_replaced_by_force_alone(run, big, tmp_path):
+def test_output_is_replaced_only_with_force(run, big, tmp_path):
     small = tmp_path / "small.hmn"
     small.write_bytes(b"mine")
     arguments = ("prune", big, "--to-ipc", 1, "-o", small, "--strategy", "none", *QUICK)
@@ -159,7 +159,7 @@ def test_an_output_is_replaced_by_force_alone(run, big, tmp_path):
     assert read(small).manifest.budget.ipc == 1
 
 
-def test_what_is_no_bundle_is_refused(run, tmp_path):
+def test_other_files_fail_with_one_line(run, tmp_path):
     path = tmp_path / "x.hmn"
     path.write_bytes(b"GIF89a" * 100)
     done = run("prune", path, "--to-ipc", 1, "-o", tmp_path / "y.hmn", "--beta", 0.5)

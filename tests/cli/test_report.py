@@ -3,7 +3,7 @@
 import json
 
 
-def test_it_writes_a_page_and_says_how_large(run, bundle_file, tmp_path):
+def test_writes_a_page_and_prints_its_size(run, bundle_file, tmp_path):
     page = tmp_path / "report.html"
     done = run("report", bundle_file, "-o", page)
     assert done.exit_code == 0, done.output
@@ -15,7 +15,7 @@ def test_it_writes_a_page_and_says_how_large(run, bundle_file, tmp_path):
     assert "\x1b" not in text
 
 
-def test_a_log_and_a_result_are_taken(run, bundle, bundle_file, tmp_path):
+def test_page_includes_log_and_result(run, bundle, bundle_file, tmp_path):
     log, result, page = tmp_path / "l.jsonl", tmp_path / "r.json", tmp_path / "report.html"
     events = [{"event": "begun", "seconds": 0.0}]
     events += [
@@ -43,10 +43,10 @@ def test_a_log_and_a_result_are_taken(run, bundle, bundle_file, tmp_path):
     assert "12.2" in text
 
 
-def test_what_cannot_be_done_is_one_line(run, bundle_file, tmp_path):
+def test_invalid_options_fail_with_one_line(run, bundle_file, tmp_path):
     page = tmp_path / "report.html"
     page.write_text("mine")
-    for arguments, code, said in (
+    for arguments, code, expected in (
         (("-o", page), 2, "exists"),
         (("-o", tmp_path / "x.hmn"), 2, "name it x.hmn.html"),
         (("-o", page, "--force", "--log", bundle_file), 2, "is no log of a run"),
@@ -54,7 +54,7 @@ def test_what_cannot_be_done_is_one_line(run, bundle_file, tmp_path):
     ):
         done = run("report", bundle_file, *arguments)
         assert done.exit_code == code
-        assert said in done.stderr
+        assert expected in done.stderr
         assert done.stderr.count("\n") == 1
     done = run("report", page, "-o", tmp_path / "new.html")
     assert done.exit_code == 4

@@ -1,4 +1,4 @@
-"""Recipes, files of settings, `--set`, and which of them wins."""
+"""Recipes, config files and `--set`, and their precedence."""
 
 from functools import reduce
 
@@ -20,11 +20,11 @@ def settings(*assignments, recipe=None, file=None, data=None, **options):
     return CompressSettings(recipe, file, assignments, options).config(data)
 
 
-def test_nothing_given_is_the_fast_recipe():
+def test_default_recipe_is_fast():
     assert settings() == RECIPES["fast"]
 
 
-def test_a_recipe_that_nobody_names_is_the_devices(tmp_path):
+def test_default_recipe_depends_on_the_device(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('recipe = "smoke"\n')
     assert CompressSettings(None, None, (), {}).config(default="best") == RECIPES["best"]
@@ -32,28 +32,28 @@ def test_a_recipe_that_nobody_names_is_the_devices(tmp_path):
     assert CompressSettings("fast", file, (), {}).config(default="best").recipe == "fast"
 
 
-def test_a_value_is_json_or_else_text():
+def test_value_is_json_or_text():
     config = settings("match.steps=7", "container.norm=none", 'match.augment=["flip"]')
     assert (config.match.steps, config.container.norm) == (7, "none")
     assert config.match.augment == ("flip",)
     assert settings("prune.beta=null").prune.beta is None
 
 
-def test_a_group_may_be_given_as_json():
+def test_group_as_json():
     config = settings('match={"steps": 7, "lr": 0.5}')
     assert (config.match.steps, config.match.lr) == (7, 0.5)
     assert config.match.views == RECIPES["fast"].match.views
 
 
 @pytest.mark.parametrize("value", ["false", '""', "3", "[]"])
-def test_a_recipe_has_a_name(tmp_path, value):
+def test_recipe_in_a_file_must_be_a_name(tmp_path, value):
     file = tmp_path / "mine.toml"
     file.write_text(f"recipe = {value}\n")
     with pytest.raises(BadSettings, match=r"setting recipe = .*: give the name of a recipe"):
         CompressSettings(None, file, (), {})
 
 
-def test_options_beat_assignments_beat_the_file_beat_the_recipe(tmp_path):
+def test_precedence_of_options_assignments_file_and_recipe(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('recipe = "smoke"\nseed = 1\nholdout = 0.5\n[match]\nsteps = 11\nlr = 0.5\n')
     config = settings("seed=2", "match.steps=12", file=file, seed=3)
@@ -63,13 +63,13 @@ def test_options_beat_assignments_beat_the_file_beat_the_recipe(tmp_path):
     assert (config.match.lr, config.holdout) == (0.5, 0.5)
 
 
-def test_a_recipe_that_is_typed_beats_the_files(tmp_path):
+def test_recipe_option_overrides_the_file(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('recipe = "smoke"\n')
     assert settings(file=file, recipe="fast").recipe == "fast"
 
 
-def test_a_recipe_follows_the_data_and_the_user_beats_both(tmp_path):
+def test_user_settings_override_the_dataset_specific_recipe(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('recipe = "paper"\nseed = 5\n[gradient]\ninner_steps = 7\n')
     config = settings("gradient.distance=mse", file=file, data=CIFAR100, holdout=0.5)
@@ -79,7 +79,7 @@ def test_a_recipe_follows_the_data_and_the_user_beats_both(tmp_path):
     assert settings(file=file).gradient.lr == 0.01
 
 
-def test_a_file_is_read_once(tmp_path):
+def test_config_file_is_read_once(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text("seed = 5\n")
     chosen = CompressSettings(None, file, (), {})
@@ -88,7 +88,7 @@ def test_a_file_is_read_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("assignment", "said"),
+    ("assignment", "expected"),
     [
         ("match.stesp=1", "match.steps"),
         ("mach.steps=1", "match.steps"),
@@ -103,19 +103,19 @@ def test_a_file_is_read_once(tmp_path):
         ("seed.x=1", "seed"),
     ],
 )
-def test_a_wrong_assignment_is_refused_with_what_is_meant(assignment, said):
-    with pytest.raises(BadSettings, match=said) as caught:
+def test_invalid_assignment_suggests_a_setting(assignment, expected):
+    with pytest.raises(BadSettings, match=expected) as caught:
         settings(assignment)
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_recipe_is_refused_with_the_near_ones():
+def test_unknown_recipe_suggests_a_similar_name():
     with pytest.raises(BadSettings, match="smoke"):
         settings(recipe="smok")
 
 
 @pytest.mark.parametrize("text", ["match = [", "[match]\nstesp = 1\n", "\xff"])
-def test_a_wrong_file_is_refused(tmp_path, text):
+def test_invalid_config_file_raises(tmp_path, text):
     file = tmp_path / "run.toml"
     file.write_text(text, encoding="latin-1")
     with pytest.raises(BadSettings):
@@ -133,7 +133,7 @@ def test_a_wrong_file_is_refused(tmp_path, text):
         "container.decoder_channels = [5, true]",
     ],
 )
-def test_no_value_is_bent_to_the_type_of_its_setting(tmp_path, line):
+def test_values_are_not_coerced(tmp_path, line):
     file = tmp_path / "run.toml"
     file.write_text(line)
     with pytest.raises(BadSettings, match=f"setting {line.split()[0]}.* = .*: Input should be"):
@@ -141,21 +141,21 @@ def test_no_value_is_bent_to_the_type_of_its_setting(tmp_path, line):
 
 
 @pytest.mark.parametrize("name", ["match.steps", "pool.network.name"])
-def test_no_setting_is_a_date(tmp_path, name):
+def test_date_is_not_a_valid_value(tmp_path, name):
     file = tmp_path / "run.toml"
     file.write_text(f"{name} = 2024-01-31")
     with pytest.raises(BadSettings, match="2024-01-31 is a date"):
         settings(file=file)
 
 
-def test_a_whole_number_may_be_written_with_an_exponent(tmp_path):
+def test_integer_with_an_exponent(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text("match.steps = 1e4\nmatch.lr = 1\n")
     config = settings("match.views=2e2", file=file)
     assert (config.match.steps, config.match.views, config.match.lr) == (10_000, 200, 1.0)
 
 
-def test_judging_and_pruning_take_files_too(tmp_path):
+def test_config_files_of_evaluate_and_prune(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text("repeats = 7\n[train]\nlr = 0.5\nepochs = 9\n")
     config = evaluate_config(["train.epochs=4"], {}, file=file)
@@ -165,42 +165,42 @@ def test_judging_and_pruning_take_files_too(tmp_path):
     assert (pruning.strategy, pruning.seeds) == ("easy", 2)
 
 
-def test_an_absent_file_is_refused_by_name(tmp_path):
+def test_missing_config_file_is_named(tmp_path):
     with pytest.raises(BadSettings, match=r"absent\.toml"):
         settings(file=tmp_path / "absent.toml")
 
 
-def test_every_setting_can_be_set_to_what_it_is():
+def test_every_setting_accepts_its_own_value():
     for path in setting_names(CompressConfig):
         value = reduce(getattr, path.split("."), RECIPES["fast"])
         assert settings(**{path: value}) == RECIPES["fast"]
 
 
-def test_an_evaluation_has_its_own_settings():
+def test_settings_of_an_evaluation():
     config = evaluate_config(["train.lr=0.5"], {"train.epochs": 3, "network.width": None})
     assert (config.train.epochs, config.train.lr, config.network.width) == (3, 0.5, 128)
     with pytest.raises(BadSettings, match=r"train\.epochs"):
         evaluate_config(["train.epoch=3"], {})
 
 
-def test_a_protocol_is_where_an_evaluation_starts():
+def test_evaluation_starts_from_the_protocol():
     start = EvaluateConfig(repeats=10, min_steps=0)
     config = evaluate_config(["repeats=4", 'rows=["count"]'], {"repeats": 5, "rows": None}, start)
     assert (config.repeats, config.min_steps, config.rows) == (5, 0, ("count",))
 
 
 @pytest.mark.parametrize("name", ["pool.min_steps", "match.synthetic_batch"])
-def test_no_number_is_larger_than_a_file_holds(name):
+def test_integer_too_large_for_the_format(name):
     with pytest.raises(BadSettings, match=rf"{name} = 1\d+: no file may hold more than 9,22"):
         CompressSettings(None, None, [f"{name}=1e20"], {}).config()
 
 
-def test_a_recipe_is_no_setting():
+def test_recipe_is_not_a_setting():
     with pytest.raises(BadSettings, match="name it by --recipe"):
         settings("recipe=paper")
 
 
-def test_null_takes_a_value_back(tmp_path):
+def test_null_resets_a_value(tmp_path):
     path = tmp_path / "a.toml"
     path.write_text("[container]\ninstance_channels = 3\n")
     assert settings(file=path).container.instance_channels == 3
@@ -210,7 +210,7 @@ def test_null_takes_a_value_back(tmp_path):
 
 
 class TestProtocol:
-    def test_it_is_named_by_its_option_alone(self, tmp_path):
+    def test_protocol_is_set_only_by_its_option(self, tmp_path):
         file = tmp_path / "mine.toml"
         file.write_text('protocol = "paper"\nrepeats = 2\n')
         paper = EvaluateConfig(protocol="paper")

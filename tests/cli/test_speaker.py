@@ -1,4 +1,4 @@
-"""Which rank speaks, where torchrun starts the same command several times."""
+"""Which rank prints when torchrun starts the same command several times."""
 
 import os
 import signal
@@ -6,12 +6,12 @@ import signal
 import pytest
 
 from hmnpack.cli.cmd_compress import Pausing
-from hmnpack.cli.speaker import is_main_rank, say_once
+from hmnpack.cli.speaker import echo_once, is_main_rank
 
 
 @pytest.fixture
 def as_rank(monkeypatch):
-    """Return the function that makes this process one of two ranks."""
+    """Return a function that makes this process one of two ranks."""
 
     def as_rank(rank):
         monkeypatch.setenv("WORLD_SIZE", "2")
@@ -22,13 +22,13 @@ def as_rank(monkeypatch):
     return as_rank
 
 
-def test_who_is_alone_leads_whatever_its_number(as_rank, monkeypatch):
+def test_single_process_is_the_main_rank(as_rank, monkeypatch):
     assert is_main_rank()
     monkeypatch.setenv("RANK", "3")
     assert is_main_rank()
 
 
-def test_rank_0_leads(as_rank):
+def test_rank_0_is_the_main_rank(as_rank):
     as_rank(0)
     assert is_main_rank()
     as_rank(1)
@@ -36,14 +36,14 @@ def test_rank_0_leads(as_rank):
 
 
 @pytest.mark.parametrize("rank", [None, 0, 1])
-def test_without_torchruns_store_every_rank_speaks_for_itself(as_rank, rank, capsys):
+def test_every_rank_prints_without_the_store_of_torchrun(as_rank, rank, capsys):
     if rank is not None:
         as_rank(rank)
-    say_once("it rains")
+    echo_once("it rains")
     assert capsys.readouterr().err == "it rains\n"
 
 
-def test_with_it_the_same_is_said_once_and_something_else_too(as_rank, monkeypatch, capsys):
+def test_same_text_is_printed_once_with_the_store_of_torchrun(as_rank, monkeypatch, capsys):
     from torch.distributed import TCPStore
 
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
@@ -52,19 +52,19 @@ def test_with_it_the_same_is_said_once_and_something_else_too(as_rank, monkeypat
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(store.port))
     for text in ("it rains", "it rains", "it snows", "it rains"):
-        say_once(text)
+        echo_once(text)
     assert capsys.readouterr().err == "it rains\nit snows\n"
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    say_once("it rains")
+    echo_once("it rains")
     assert capsys.readouterr().err == "it rains\n"
 
 
-def test_what_was_typed_wrongly_is_said_by_rank_0(as_rank, run):
+def test_usage_error_is_printed_on_rank_0(as_rank, run):
     as_rank(0)
-    typed = ("compress", "digits", "--ipc", "none")
-    assert "--ipc" in run(*typed).stderr
+    arguments = ("compress", "digits", "--ipc", "none")
+    assert "--ipc" in run(*arguments).stderr
     as_rank(1)
-    silent = run(*typed)
+    silent = run(*arguments)
     assert (silent.exit_code, silent.output) == (2, "")
 
 
@@ -79,29 +79,29 @@ class TestPausing:
     def test_one_of_several_ranks_is_not_interrupted(self, as_rank, capfd):
         as_rank(1)
         with Pausing() as pausing:
-            assert not pausing.asked
+            assert not pausing.requested
             for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
                 os.kill(os.getpid(), number)
-            assert pausing.asked
+            assert pausing.requested
         os.kill(os.getpid(), signal.SIGTERM)
         assert capfd.readouterr().err == ""
 
-    def test_rank_0_says_it_once(self, as_rank, capfd):
+    def test_rank_0_prints_once(self, as_rank, capfd):
         as_rank(0)
         with Pausing():
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
         assert capfd.readouterr().err == "hmnpack: pausing after this step\n"
 
-    def test_alone_the_second_signal_interrupts(self, as_rank, capfd):
+    def test_second_signal_interrupts_a_single_process(self, as_rank, capfd):
         with pytest.raises(KeyboardInterrupt), Pausing() as pausing:
             pausing.begin()
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGTERM)
-        assert "once more to stop at once" in capfd.readouterr().err
+        assert "Ctrl-C again stops immediately" in capfd.readouterr().err
 
 
-def test_several_processes_without_a_rank_are_one_that_speaks(monkeypatch):
+def test_process_without_a_rank_is_the_main_rank(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.delenv("RANK", raising=False)
     assert is_main_rank()

@@ -1,4 +1,4 @@
-"""What a command imports before it answers. (How long that takes is a benchmark: startup.)"""
+"""What commands import at start-up. (The benchmark `startup` measures the time.)"""
 
 import json
 import os
@@ -11,7 +11,7 @@ HEAVY = ("torch", "numpy", "torchvision", "pyarrow", "sklearn", "PIL", "datasets
 
 
 def imported_by(*arguments):
-    """Run a command in a new interpreter and return the top-level modules that it imported."""
+    """Run a command in a new interpreter and return the imported top-level modules."""
     code = (
         "import json, sys\n"
         "from hmnpack.cli import main\n"
@@ -24,7 +24,7 @@ def imported_by(*arguments):
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
-def test_help_and_version_import_click_alone(arguments):
+def test_help_and_version_import_only_click(arguments):
     assert imported_by(*arguments).isdisjoint({*HEAVY, "pydantic", "rich"})
 
 
@@ -32,7 +32,7 @@ def test_help_and_version_import_click_alone(arguments):
     "command", ["compress", "expand", "evaluate", "verify", "report", "prune", "plan"]
 )
 @pytest.mark.slow
-def test_the_help_of_a_command_imports_nothing_heavy(command):
+def test_command_help_imports_nothing_heavy(command):
     assert imported_by(command, "--help").isdisjoint({*HEAVY, "pydantic", "rich"})
 
 
@@ -62,8 +62,8 @@ def test_completion_imports_nothing_heavy(words, offered):
         "except SystemExit: pass\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )
-    asked = {"_HMNPACK_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words)}
-    environment = {**os.environ, **asked, "COMP_CWORD": str(len(words) - 1)}
+    request = {"_HMNPACK_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words)}
+    environment = {**os.environ, **request, "COMP_CWORD": str(len(words) - 1)}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
@@ -78,7 +78,7 @@ def test_importing_hmnpack_imports_nothing_heavy():
     assert not any(f"'{name}'" in done.stdout for name in HEAVY)
 
 
-def test_the_module_runs_as_the_command():
+def test_module_runs_as_the_command():
     done = subprocess.run(
         [sys.executable, "-m", "hmnpack", "--version"], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The frozen surface: every command and every option, so that none comes or goes unnoticed."""
+"""The frozen surface: adding or removing a command or an option must be deliberate."""
 
 import pytest
 
@@ -40,23 +40,23 @@ def surface(name):
     return found
 
 
-def test_the_commands_are_these():
+def test_commands_are_unchanged():
     assert list(COMMANDS) == list(SURFACE)
 
 
 @pytest.mark.parametrize("name", SURFACE)
-def test_the_options_are_these(name):
+def test_options_are_unchanged(name):
     assert surface(name) == SURFACE[name]
 
 
 @pytest.mark.parametrize("name", SURFACE)
-def test_every_option_is_explained(name):
+def test_every_option_has_a_help_text(name):
     command = main.get_command(main.make_context("hmnpack", [], resilient_parsing=True), name)
-    silent = [p.name for p in command.params if p.param_type_name == "option" and not p.help]
-    assert silent == []
+    undocumented = [p.name for p in command.params if p.param_type_name == "option" and not p.help]
+    assert undocumented == []
 
 
 @pytest.mark.parametrize("name", SURFACE)
-def test_the_table_says_what_the_command_says(name):
+def test_short_help_equals_the_line_of_the_root_help(name):
     command = main.get_command(main.make_context("hmnpack", [], resilient_parsing=True), name)
     assert command.get_short_help_str(100) == COMMANDS[name]

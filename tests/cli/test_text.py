@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Human-readable times, steps and counts."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from hmnpack.settings import recipe_of
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [
         (0.2, "about 1 s"),
         (40.4, "about 40 s"),
@@ -22,23 +22,23 @@ from hmnpack.settings import recipe_of
         (1234 * 86400, "about 1,200 days"),
     ],
 )
-def test_a_time_is_as_rough_as_it_is_known(seconds, said):
-    assert duration(seconds) == said
+def test_duration_is_rounded(seconds, expected):
+    assert duration(seconds) == expected
 
 
-def test_steps_are_of_the_stages_that_run():
+def test_steps_of_the_stages_of_a_recipe():
     assert steps(recipe_of("fast")) == "300 of warm-up, 2,300 of feature matching"
     assert steps(recipe_of("paper")) == "1,000 of warm-up, 200,000 of gradient matching"
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "expected"),
     [
-        (93, 85, "85 of 93 images a class"),
-        ((1200, 80), 80, "80 of 80 to 1,200 images a class"),
-        ((93, 80), (85, 80), "80 to 85 of 80 to 93 images a class"),
+        (93, 85, "85 of 93 images per class"),
+        ((1200, 80), 80, "80 of 80 to 1,200 images per class"),
+        ((93, 80), (85, 80), "80 to 85 of 80 to 93 images per class"),
     ],
 )
-def test_pruning_counts_are_numbers_or_ranges(before, after, said):
+def test_pruning_counts_are_single_or_ranges(before, after, expected):
     found = Pruning(strategy="random", seed=0, instances=before, held_out=0)
-    assert pruning(found, after) == f"{said}, by random"
+    assert pruning(found, after) == f"{expected}, by random"

@@ -1,4 +1,4 @@
-"""Settings written as TOML say what they mean, and come back as they were."""
+"""Settings written as TOML are documented and round-trip."""
 
 import tomllib
 
@@ -11,7 +11,7 @@ from hmnpack.settings import RECIPES, CompressSettings, setting_names
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))
-def test_a_recipe_comes_back_from_its_file(run, tmp_path, recipe):
+def test_recipe_round_trips_through_its_file(run, tmp_path, recipe):
     done = run("settings", "--recipe", recipe)
     assert done.exit_code == 0, done.output
     file = tmp_path / "mine.toml"
@@ -23,7 +23,7 @@ def test_a_recipe_comes_back_from_its_file(run, tmp_path, recipe):
     ("of", "kind"),
     [("compress", CompressConfig), ("evaluate", EvaluateConfig), ("prune", PruneConfig)],
 )
-def test_every_setting_is_there(run, of, kind):
+def test_every_setting_is_listed(run, of, kind):
     text = run("settings", "--of", of).stdout
     named, group = set(), ""
     for line in text.splitlines():
@@ -36,7 +36,7 @@ def test_every_setting_is_there(run, of, kind):
     assert named == set(setting_names(kind))
 
 
-def test_a_setting_has_its_meaning_and_its_bounds_above_it(run):
+def test_comment_has_description_and_bounds(run):
     lines = run("settings").stdout.splitlines()
     place = lines.index('activation = "gelu"')
     assert lines[place - 1] == "# Function between the decoder's layers. (relu, gelu)"
@@ -47,14 +47,14 @@ def test_a_setting_has_its_meaning_and_its_bounds_above_it(run):
     assert max(map(len, lines)) <= 100
 
 
-def test_it_is_toml_of_any_settings():
+def test_output_is_valid_toml():
     config = EvaluateConfig(rows=("floats",), jpeg_quality=30)
     document = tomllib.loads(toml_of(config))
     assert (document["rows"], document["jpeg_quality"]) == (["floats"], 30)
     assert document["train"]["lr"] == config.train.lr
 
 
-def test_recipes_are_of_compress_alone(run):
+def test_recipe_option_is_only_for_compress(run):
     done = run("settings", "--of", "prune", "--recipe", "fast")
     assert done.exit_code == 2
     assert "leave out --recipe fast" in done.stderr

@@ -1,4 +1,4 @@
-"""`verify`, `evaluate --record`, and the scores that `inspect` shows."""
+"""`verify`, `evaluate --record`, and scores in `inspect`."""
 
 import json
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-# It imports open_source, which a fixture replaces; see test_commands.py.
+# Imported before a fixture replaces open_source; see test_commands.py.
 import hmnpack.evaluation
 import hmnpack.evaluation.verification  # noqa: F401
 from hmnpack.bundle import inspect
@@ -35,7 +35,7 @@ def score_of(*accuracies, **facts):
 
 @pytest.fixture
 def save(bundle_of, hmn, tmp_path):
-    """The function that saves a bundle with the scores that it is given."""
+    """Return a function that saves a bundle with given scores."""
 
     def made(name, *scores):
         path = tmp_path / name
@@ -47,7 +47,7 @@ def save(bundle_of, hmn, tmp_path):
 
 @pytest.fixture
 def source(monkeypatch):
-    """A data set that every spec opens, and the calls that opened it."""
+    """A dataset that every name opens; `calls` lists the names."""
     images = torch.zeros((12, 3, 16, 16), dtype=torch.uint8)
     labels = torch.arange(12) % 3
     split = split_of(images, labels)
@@ -65,7 +65,7 @@ def source(monkeypatch):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """What would have been trained; every network comes to 50 %."""
+    """Replace training: every network reaches 50 %; the fixture lists the settings."""
     seen = []
 
     def evaluate(bundle, data, config, *, device, listener, **_):
@@ -83,48 +83,50 @@ def trained(monkeypatch):
 
 
 class TestVerify:
-    def test_each_whole_file_has_a_line(self, run, save, source):
+    def test_intact_file_prints_a_line(self, run, save, source):
         paths = save("a.hmn"), save("b [x].hmn", score_of(50.0))
         done = run("verify", *paths)
         assert done.exit_code == 0, done.output
         first, second = done.stdout.splitlines()
-        assert first.startswith(f"{paths[0]}: whole; 9 images in ")
+        assert first.startswith(f"{paths[0]}: intact; 9 images in ")
         assert first.endswith(" floats, 4.6 kB, 0 scores")
         assert second.endswith(" kB, 1 score")
         assert done.stderr == ""
         assert source.calls == []
 
-    def test_a_broken_file_does_not_hide_the_others(self, run, save, tmp_path):
+    def test_broken_file_does_not_stop_the_others(self, run, save, tmp_path):
         broken, whole = save("a.hmn"), save("b.hmn")
         data = bytearray(broken.read_bytes())
         data[-1] ^= 1
         broken.write_bytes(data)
         done = run("verify", broken, tmp_path / "absent.hmn", whole)
         assert done.exit_code == 4
-        assert done.stdout.startswith(f"{whole}: whole")
+        assert done.stdout.startswith(f"{whole}: intact")
         assert [line.startswith("hmnpack: ") for line in done.stderr.splitlines()] == [True] * 2
 
-    def test_a_score_that_holds(self, run, save, source, trained):
+    def test_score_is_reproduced(self, run, save, source, trained):
         path = save("a.hmn", score_of(49.0, 50.0, 51.0))
         done = run("verify", path, "--data", "pets", "--device", "cpu", "--quiet")
         assert done.exit_code == 0, done.output
         line = done.stdout.splitlines()[1]
-        assert line.startswith(f"{path}: score 1 holds: convnet on pets [x], recorded 50.00 % ")
+        assert line.startswith(
+            f"{path}: score 1 reproduced: convnet on pets [x], recorded 50.00 % "
+        )
         assert "(3 networks), now 50.00 % (3 networks), within the 99 % interval " in line
         assert done.stderr == ""
         ((config, device),) = trained
         assert (config.seed, config.repeats, config.baselines, device) == (0, 3, False, "cpu")
 
-    def test_a_score_that_does_not(self, run, save, source, trained):
+    def test_score_is_not_reproduced(self, run, save, source, trained):
         good, bad = save("a.hmn", score_of(50.0, 50.0)), save("b.hmn", score_of(99.0, 99.1, 99.2))
         done = run("verify", bad, good, "--data", "pets", "--quiet")
         assert done.exit_code == 6
         assert done.stderr.count("\n") == 1
-        assert f"hmnpack: {bad}: score 1 does not hold: " in done.stderr
+        assert f"hmnpack: {bad}: score 1 not reproduced: " in done.stderr
         assert "recorded 99.10 % (3 networks), now 50.00 % (3 networks), outside " in done.stderr
-        assert f"{good}: score 1 holds" in done.stdout
+        assert f"{good}: score 1 reproduced" in done.stdout
 
-    def test_the_options_reach_the_training(self, run, save, source, trained):
+    def test_options_reach_the_training(self, run, save, source, trained):
         path = save("a.hmn", score_of(50.0, 50.0), score_of(60.0, 60.0, seed=3))
         options = ("--score", 1, "--networks", 4, "--seed", 8)
         done = run("verify", path, "--data", "pets", *options)
@@ -132,21 +134,21 @@ class TestVerify:
         assert "bundle: 1 in" in done.stderr
         assert [(config.seed, config.repeats) for config, _ in trained] == [(8, 4)]
 
-    def test_a_file_without_scores_is_refused_before_data_are_opened(self, run, save, source):
+    def test_file_without_scores_fails_before_data_are_opened(self, run, save, source):
         done = run("verify", save("a.hmn"), "--data", "pets")
         assert done.exit_code == 2
         assert "evaluate" in done.stderr
         assert "--record" in done.stderr
         assert source.calls == []
 
-    def test_other_data(self, run, save, source, trained):
+    def test_another_dataset_is_bad_data(self, run, save, source, trained):
         done = run("verify", save("a.hmn", score_of(50.0, fingerprint="8" * 64)), "--data", "pets")
         assert done.exit_code == 3
         assert "fingerprint differs" in done.stderr
         assert trained == []
 
     @pytest.mark.parametrize("option", ["--score", "--networks", "--seed"])
-    def test_what_needs_data(self, run, save, option):
+    def test_options_that_need_data(self, run, save, option):
         done = run("verify", save("a.hmn"), option, 2)
         assert done.exit_code == 2
         assert "add --data" in done.stderr
@@ -157,12 +159,12 @@ def seeded_rng(seed):
 
 
 class TestRecord:
-    def test_the_score_is_in_the_file(self, run, save, source, trained):
+    def test_score_is_recorded_in_the_file(self, run, save, source, trained):
         path = save("a.hmn")
         given = ("evaluate", path, "--data", "pets", "--record")
         done = run(*given)
         assert done.exit_code == 0, done.output
-        assert f"{path}: the score of convnet is recorded" in done.stderr
+        assert f"{path}: recorded the score of convnet" in done.stderr
         (score,) = inspect(path, verify=True).scores
         assert score.accuracies == (50.0,) * 3
         assert [row.name for row in score.baselines] == ["random [real]"]
@@ -170,22 +172,20 @@ class TestRecord:
         assert len(inspect(path).scores) == 2
         assert run("verify", path, "--data", "pets").exit_code == 0
 
-    def test_without_the_option_the_file_stays(self, run, save, source, trained):
+    def test_file_is_unchanged_without_record(self, run, save, source, trained):
         path = save("a.hmn")
         before = path.read_bytes()
         assert run("evaluate", path, "--data", "pets").exit_code == 0
         assert path.read_bytes() == before
 
-    def test_what_cannot_be_written_is_refused_before_training(self, run, save, source, trained):
+    def test_unwritable_file_fails_before_training(self, run, save, source, trained):
         path = save("a.hmn")
         link = path.with_name("link.hmn")
         link.symlink_to(path)
         assert run("evaluate", link, "--data", "pets", "--record").exit_code == 2
         assert source.calls == trained == []
 
-    def test_a_table_that_cannot_be_printed_loses_no_score(
-        self, run, save, source, trained, monkeypatch
-    ):
+    def test_score_is_recorded_if_printing_fails(self, run, save, source, trained, monkeypatch):
         def full(*given, **named):
             raise OSError(28, "No space left on device")
 
@@ -195,15 +195,13 @@ class TestRecord:
         assert done.exit_code == 1
         assert len(inspect(path).scores) == 1
 
-    def test_a_refusal_after_training_loses_no_result(
-        self, run, save, source, trained, monkeypatch
-    ):
-        def refuse(*given, **named):
+    def test_result_is_printed_if_recording_fails(self, run, save, source, trained, monkeypatch):
+        def fail(*given, **named):
             from hmnpack.errors import OutputExists
 
             raise OutputExists("it has changed")
 
-        monkeypatch.setattr("hmnpack.evaluation.scores.record", refuse)
+        monkeypatch.setattr("hmnpack.evaluation.scores.record", fail)
         done = run("evaluate", save("a.hmn"), "--data", "pets", "--record")
         assert done.exit_code == 2
         assert "50.00 %" in done.stdout
@@ -213,13 +211,13 @@ class TestRecord:
 class TestInspect:
     @pytest.fixture
     def path(self, save):
-        control = BaselineScore(name="random [real]", images=9, mean=20.5, std=2.25, networks=3)
+        baseline = BaselineScore(name="random [real]", images=9, mean=20.5, std=2.25, networks=3)
         versions = Versions(hmnpack="0.9", torch="2.9.1", torchvision="0.24", python="3.12")
-        facts = {"versions": versions, "device": "cuda", "baselines": (control,)}
+        facts = {"versions": versions, "device": "cuda", "baselines": (baseline,)}
         config = {"train": {"epochs": 20, "\x1b[2J": "[red]"}}
         return save("a.hmn", score_of(50.0), score_of(49.0, 51.0, config=config, **facts))
 
-    def test_scores_stand_beside_their_controls(self, run, path):
+    def test_scores_are_shown_with_their_baselines(self, run, path):
         shown = run("inspect", path).stdout
         assert "Score 1: convnet on pets [x]" in shown
         assert "50.00 % (1 network, 9 images)" in shown
@@ -233,7 +231,7 @@ class TestInspect:
         assert "hmnpack 0.9, torch 2.9.1, torchvision 0.24, Python 3.12, on cuda" in second
         assert TEST in second
 
-    def test_json_has_all(self, run, path):
+    def test_json_contains_all_scores(self, run, path):
         first, second = json.loads(run("inspect", path, "--json").stdout)["scores"]
         assert "versions" not in first
         assert second["baselines"][0]["name"] == "random [real]"
