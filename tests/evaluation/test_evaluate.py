@@ -268,7 +268,7 @@ class TestSettings:
         train = config.train.model_copy(update={"epochs": 2})
         assert found.config == config.model_copy(update={"train": train, "baselines": False})
         assert followed(found.score, 1, bundle.manifest) == found.config
-        with pytest.raises(BadSettings, match="a protocol is what settings start from"):
+        with pytest.raises(BadSettings, match="`protocol` is not a setting"):
             evaluate(bundle, source, settings={"protocol": "paper"})
         with pytest.raises(BadSettings, match=r"unknown setting 'epochs'; did you mean train.ep"):
             evaluate(bundle, source, settings={"epochs": 2})
@@ -291,7 +291,7 @@ class TestSettings:
 
     def test_what_contradicts_or_is_not_there(self, source, shades_bundle, config):
         bundle = shades_bundle(source)
-        with pytest.raises(BadSettings, match="two sets of settings"):
+        with pytest.raises(BadSettings, match="both define all settings"):
             evaluate(bundle, source, config, protocol="short")
         with pytest.raises(BadSettings, match="unknown protocol 'long'; did you mean paper"):
             evaluate(bundle, source, protocol="long")

@@ -114,7 +114,7 @@ def test_other_data_have_none_of_them(source, bundle, judged):
 
 def test_data_without_a_test_split_are_told_of_it(source, bundle, shades_bundle, config):
     without = replace(source, test=None)
-    with pytest.raises(BadData, match=r"test on the 15 images held out of train \(--held-out\)"):
+    with pytest.raises(BadData, match=r"test on the 15 held-out training images \(--held-out\)"):
         evaluate(bundle, without, config, device="cpu")
     with pytest.raises(BadData, match=r"no test split .*val/ part$"):
         evaluate(shades_bundle(source), without, config, device="cpu")

@@ -8,7 +8,7 @@ import torch
 
 from hmnpack.evaluation import TrainingSet, from_jpeg, jpeg, jpeg_real, random_real
 from hmnpack.evaluation.bench import Bench
-from hmnpack.evaluation.jpeg import picture_bytes
+from hmnpack.evaluation.jpeg import scan_bytes
 from hmnpack.evaluation.quality import QUALITIES, Quality, choose_quality
 from hmnpack.runtime.progress import no_progress
 from hmnpack.runtime.seeds import stream
@@ -64,13 +64,13 @@ def test_the_tables_that_files_share_are_not_counted(shape, quality):
     columns = zip(*files, strict=False)
     common = len(list(takewhile(lambda column: len(set(column)) == 1, columns)))
     assert common > 300
-    assert {common + picture_bytes(file) for file in files} == {len(file) for file in files}
+    assert {common + scan_bytes(file) for file in files} == {len(file) for file in files}
 
 
 def test_a_table_that_holds_the_mark_of_the_scan_misleads_nobody():
     """Bytes by hand: begin, one segment of 6 bytes with FF DA in it, the scan's of 4, 5 more."""
     file = b"\xff\xd8\xff\xdb\x00\x06\xff\xda\x00\x02\xff\xda\x00\x04\x01\x0212\x00\xff\xd9"
-    assert picture_bytes(file) == 5
+    assert scan_bytes(file) == 5
 
 
 class TestQuality:

@@ -187,7 +187,7 @@ def test_the_score_is_the_last_on_this_data_or_the_one_named(save, source, train
     assert verify(path, source).repetition.number == 2
     assert not verify(path, source).holds
     assert verify(path, source, score=1).holds
-    with pytest.raises(BadData, match=r"score 3 was tested on shades, .* fingerprint differs"):
+    with pytest.raises(BadData, match=r"score 3 was tested on shades, .* fingerprints differ"):
         verify(path, source, score=3)
     with pytest.raises(BadSettings, match="no score 4; its scores are numbered 1 to 3"):
         verify(path, source, score=4)
@@ -195,8 +195,8 @@ def test_the_score_is_the_last_on_this_data_or_the_one_named(save, source, train
 
 def test_other_data_are_refused(save, source, trained):
     path = save(given((50.0, 50.0)))
-    for test, why in ((source.train, "fingerprint differs"), (None, "shades has no test split")):
-        with pytest.raises(BadData, match=f"{why}.*name the same data"):
+    for test, why in ((source.train, "fingerprints differ"), (None, "shades has no test split")):
+        with pytest.raises(BadData, match=f"{why}.*name the same dataset"):
             verify(path, dataclasses.replace(source, test=test))
     assert trained == []
 
@@ -211,7 +211,7 @@ def test_three_networks_do_not_tell(save, source, trained, recorded):
     path = save(given((50.0,) * recorded))
     enough = 4 - recorded
     if enough > 1:
-        with pytest.raises(BadSettings, match=rf"is of {recorded} .*--networks {enough}\)"):
+        with pytest.raises(BadSettings, match=rf"has {recorded} recorded .*--networks {enough}\)"):
             verify(path, source, networks=enough - 1)
     assert verify(path, source, networks=enough).holds
     with pytest.raises(BadSettings, match="repeats = 0"):

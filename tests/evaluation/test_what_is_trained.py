@@ -87,7 +87,7 @@ def test_two_channels_are_no_picture_and_nothing_is_trained_first(
     two = split(4, 1, channels=2)
     grey = replace(source, train=two, test=two)
     bundle = bundle_of(images(classes=3, instances=1, image=grey.image), classes=source.classes)
-    with pytest.raises(BadSettings, match="1 or 3 channels, not 2; leave out the row `bytes`"):
+    with pytest.raises(BadSettings, match="1 or 3 channels, not 2; omit the row `bytes`"):
         evaluate(bundle, grey, config, device="cpu")
     assert trained == []
     evaluate(bundle, grey, config, settings={"rows": ["floats"]}, device="cpu")
