@@ -51,7 +51,7 @@ def test_it_is_symmetric_and_rises(freedom):
 
 @pytest.mark.parametrize(
     ("probability", "freedom", "message"),
-    [(0, 3, "probability 0"), (1, 3, "probability 1"), (0.9, 0, "0 degrees")],
+    [(0, 3, "probability 0"), (1, 3, "probability 1"), (0.9, 0, "1 or more, got 0")],
 )
 def test_out_of_range(probability, freedom, message):
     with pytest.raises(ValueError, match=message):

@@ -107,7 +107,7 @@ def test_networks_are_trained_for_margins_as_those_that_judge_but_without_cutmix
 
 
 def test_one_class_has_none(shades, config):
-    with pytest.raises(BadSettings, match="one class have no margins"):
+    with pytest.raises(BadSettings, match="margins need 2 classes or more"):
         margins_of(shades(classes=1), config, 0, Trainings())
 
 

@@ -112,7 +112,7 @@ def test_classes_that_keep_unequal_numbers_are_each_pruned_by_themselves(strateg
     [
         ((MARGINS, ONE_CLASS, 7, "easy"), "cannot keep 7 images of class 0, which has 6"),
         ((MARGINS, ONE_CLASS, 0, "easy"), "cannot keep 0"),
-        ((None, ONE_CLASS, 3, "hard"), "hard goes by margins"),
+        ((None, ONE_CLASS, 3, "hard"), "hard needs margins"),
         ((MARGINS, ONE_CLASS, 3, "double-end"), "needs a beta"),
         ((None, ONE_CLASS, 3, "random"), "needs a generator"),
     ],

@@ -121,7 +121,7 @@ def test_betas_that_drop_the_same_of_every_class_share_their_trainings(shades, c
     [
         (0, "cannot keep 0 of 2 to 7 images of each class at ipc 3; keep from 1 to 4"),
         (5, "cannot keep 5 of 2 to 7 images"),
-        ((1, 1), "cannot keep 2 counts of images of 3 classes"),
+        ((1, 1), "got 2 counts of images to keep for 3 classes"),
         ((1, 3, 1), "cannot keep 3 of the 2 images of class 1; keep from 1 to 2"),
         ((0, 1, 1), "cannot keep 0 of the 7 images of class 0"),
         ((7, 2, 1), "cannot keep 10 of 12 images at ipc 3; keep 9 at most"),

@@ -148,7 +148,7 @@ def test_sheet_shows_ten_of_each_or_as_many_as_asked(bundle_of, images, tmp_path
 
 def test_a_sheet_too_large_is_refused(bundle_of, images, tmp_path):
     bundle = bundle_of(images(instances=40_000))
-    with pytest.raises(BadSettings, match="too large; ask for fewer per_class"):
+    with pytest.raises(BadSettings, match="too large; choose a smaller per_class"):
         hmnpack.expand(bundle, tmp_path / "a.png", format="sheet", per_class=40_000)
 
 
@@ -227,7 +227,7 @@ def test_a_bundle_is_never_written_over_by_its_own_images(hmn_bundle, tmp_path):
 def test_bad_requests(bundle_of, images, image_shape, images_bundle, tmp_path):
     with pytest.raises(BadSettings, match="unknown format 'sheets'; did you mean sheet"):
         hmnpack.expand(images_bundle, tmp_path / "a", format="sheets")
-    with pytest.raises(BadSettings, match=r"is one file; name it a\.tar"):
+    with pytest.raises(BadSettings, match=r"writes one file; name it a\.tar"):
         hmnpack.expand(images_bundle, tmp_path / "a", format="tar")
     with pytest.raises(BadSettings, match="per_class is 9"):
         hmnpack.expand(images_bundle, tmp_path / "a", per_class=9)
