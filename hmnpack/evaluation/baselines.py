@@ -80,7 +80,7 @@ def _random(bench: Bench, material: Material, name: str, counts: int | Sequence[
     def make(generator: torch.Generator) -> TrainingSet:
         return random_real(source.train, source.classes, counts, generator)
 
-    return _drawn_row(_as_long(bench, material.manifest), name, make)
+    return _resampled_row(_as_long(bench, material.manifest), name, make)
 
 
 def _bytes(bench: Bench, material: Material) -> Row | None:
@@ -94,7 +94,7 @@ def _bytes(bench: Bench, material: Material) -> Row | None:
 
     tried = {f"held_out_accuracy_{one}": found for one, found in quality.accuracies.items()}
     chosen = {"jpeg_quality": quality.value, "held_out_images": quality.held_out}
-    return _drawn_row(bench, BYTES_ROW, make, **chosen, **tried)
+    return _resampled_row(bench, BYTES_ROW, make, **chosen, **tried)
 
 
 def _whole(bench: Bench, material: Material) -> Row | None:
@@ -109,7 +109,7 @@ _ROWS: dict[BaselineRow, Callable[[Bench, Material], Row | None]] = {
 }
 
 
-def _drawn_row(bench: Bench, name: str, make: Make, **figures: Figure) -> Row | None:
+def _resampled_row(bench: Bench, name: str, make: Make, **figures: Figure) -> Row | None:
     """Return a row whose networks are each trained on a random draw of their own."""
     config = bench.config
     streams = [stream(config.seed, "images", name, index) for index in range(config.repeats)]

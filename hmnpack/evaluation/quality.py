@@ -57,20 +57,22 @@ def choose_quality(bench: Bench, source: Source, budget: int) -> Quality:
         The quality with the highest validation accuracy; 75 if no class has 10 images, or the
         budget does not hold one image of each class.
     """
-    kept, held = hold_out(source.train, _HELD_OUT, stream(bench.config.seed, "quality", "held out"))
-    images, labels = held.images.to(bench.device), held.labels.to(bench.device)
+    train, validation = hold_out(
+        source.train, _HELD_OUT, stream(bench.config.seed, "quality", "held out")
+    )
+    images, labels = validation.images.to(bench.device), validation.labels.to(bench.device)
     trial = replace(bench, test=TrainingSet(images, labels, images.numel()))
     accuracies: dict[int, float] = {}
-    for quality in QUALITIES if len(held) else ():
+    for quality in QUALITIES if len(validation) else ():
         # Every quality uses the same random order of images; coarser ones get further in it.
         generator = stream(bench.config.seed, "quality", "images")
-        made = jpeg_real(kept, source.classes, budget, quality, generator)
+        made = jpeg_real(train, source.classes, budget, quality, generator)
         if len(made.labels):
             short = replace(trial, config=_shortened(bench.config, len(made.labels)))
             (accuracies[quality],) = train_row(short, f"JPEG quality {quality}", [made])
     if not accuracies:
         return Quality(UNTRIED, 0, {})
-    return Quality(max(accuracies, key=lambda one: accuracies[one]), len(held), accuracies)
+    return Quality(max(accuracies, key=lambda one: accuracies[one]), len(validation), accuracies)
 
 
 def _shortened(config: EvaluateConfig, images: int) -> EvaluateConfig:

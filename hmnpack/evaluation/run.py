@@ -175,8 +175,8 @@ def protocol_for(config: EvaluateConfig, names: tuple[str, ...]) -> EvaluateConf
         names: Names of the dataset; any one of them suffices to disable flips, see
             :func:`flips_where_alike`.
     """
-    kept = flips_where_alike(config.train.augment, names)
-    return config.model_copy(update={"train": config.train.model_copy(update={"augment": kept})})
+    augment = flips_where_alike(config.train.augment, names)
+    return config.model_copy(update={"train": config.train.model_copy(update={"augment": augment})})
 
 
 def _score(

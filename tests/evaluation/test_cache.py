@@ -16,7 +16,7 @@ from hmnpack.schema.manifest import Normalisation
 from hmnpack.training import saving
 
 EPOCHS = 8
-"""Of each of the protocol's two networks."""
+"""Epochs of each of the two networks in the protocol."""
 
 
 UNSCALED = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)

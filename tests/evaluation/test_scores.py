@@ -38,7 +38,7 @@ def found(accuracies=(50.0, 52.0), fingerprint="1" * 64, rows=(), **protocol):
     return Evaluation(rows=(own, *rows), score=score, config=config)
 
 
-CONTROL = Row(
+BASELINE = Row(
     name="random [real]", images=9, accuracy_mean=20.5, accuracy_std=2.25, networks=2, figures={}
 )
 
@@ -51,7 +51,7 @@ def path(hmn_bundle, tmp_path):
 
 
 def test_recorded_fields(path, hmn_bundle):
-    returned = record(path, hmn_bundle, found(rows=(CONTROL,)), device="cpu")
+    returned = record(path, hmn_bundle, found(rows=(BASELINE,)), device="cpu")
     manifest = inspect(path, verify=True)
     assert manifest == returned
     (score,) = manifest.scores
@@ -63,8 +63,8 @@ def test_recorded_fields(path, hmn_bundle):
     assert score.arithmetic == "float32"
     assert score.versions.torch == str(torch.__version__)
     assert all(score.versions.model_dump().values())
-    (control,) = score.baselines
-    assert control.model_dump() == {
+    (baseline,) = score.baselines
+    assert baseline.model_dump() == {
         "name": "random [real]",
         "images": 9,
         "mean": 20.5,
@@ -173,7 +173,7 @@ def test_unrecorded_fields_are_omitted(bundle_of, hmn):
 
 
 def test_recorded_score_is_read_back(bundle_of, hmn):
-    score = recorded_score(found(rows=(CONTROL,)), torch.device("cpu"))
+    score = recorded_score(found(rows=(BASELINE,)), torch.device("cpu"))
     document = score.model_dump(mode="json")
     assert document["baselines"][0]["name"] == "random [real]"
     assert Score.model_validate_json(json.dumps(document), strict=True) == score
@@ -199,12 +199,12 @@ def test_many_invalid_values_take_little_memory(field):
     document = found().score.model_dump() | {field: [None] * 200_000}
     tracemalloc.start()
     try:
-        with pytest.raises(ValidationError) as refused:
+        with pytest.raises(ValidationError) as caught:
             Score.model_validate(document)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert refused.value.error_count() <= 2
+    assert caught.value.error_count() <= 2
     assert peak < 8 * 2**20
 
 

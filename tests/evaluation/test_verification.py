@@ -32,7 +32,7 @@ CHANGES = {
     "min_steps": 0,
     "baselines": False,
 }
-"""What it differs in from protocol `short`, as a score says it."""
+"""The overrides of protocol `short`, as a score records them."""
 
 
 class TestCriterion:

@@ -47,8 +47,8 @@ def literal_areas(images, config, name):
             batch = apply(batch, draw(train.augment, len(rows), generator, one_spatial=True))
             torch.rand((), generator=generator)  # the random number of CutMix
             logits = net(batch)
-            for row, numbers in zip(rows, logits.detach().double().tolist(), strict=True):
-                powers = [math.exp(number) for number in numbers]
+            for row, values in zip(rows, logits.detach().double().tolist(), strict=True):
+                powers = [math.exp(value) for value in values]
                 label = int(images.labels[row])
                 others = max(power for index, power in enumerate(powers) if index != label)
                 areas[row] += (powers[label] - others) / sum(powers)

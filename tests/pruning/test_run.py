@@ -246,7 +246,7 @@ def test_unusable_settings_are_rejected_first(changed, changes, held_out, messag
 def test_nothing_to_prune_and_missing_inputs_are_rejected(big, config):
     with pytest.raises(BadSettings, match=r"all 80 images of each class are within .* ipc 9"):
         prune(big, 9, config, device="cpu")
-    with pytest.raises(BadSettings, match=r"name the data .*--data.*--beta"):
+    with pytest.raises(BadSettings, match=r"name the dataset .*--data.*--beta"):
         prune(big, 1, config, device="cpu")
 
 

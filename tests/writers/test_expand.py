@@ -30,8 +30,8 @@ def expected(bundle):
 
 
 def opened(data):
-    with Image.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture)
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)
 
 
 def test_formats():
