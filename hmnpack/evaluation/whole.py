@@ -15,8 +15,8 @@ from hmnpack.schema.result import Row
 from hmnpack.sources import Source, normalisation_of
 
 MOST_EPOCHS = 300
-"""Most epochs on the full dataset. The paper trains for 2,000 epochs on a few hundred images. On the
-full dataset that would take days, and epochs that depend on the budget need one row per budget."""
+"""Most epochs on the full dataset. The paper trains for 2,000 epochs on a few hundred images. On
+the full dataset that would take days, and epochs that depend on the budget need a row per budget."""
 
 
 def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
