@@ -94,7 +94,7 @@ class _Group:
 
 
 def _accuracies_of(bench: Bench, group: _Group) -> dict[int, float]:
-    """Return the accuracies of a group's networks, by index; the batch size adapts to memory.
+    """Return the accuracies of a group's networks, by index; split it if memory runs out.
 
     The cache is queried again: another process may have trained some since the row started.
     """

@@ -16,7 +16,7 @@ from hmnpack.sources import Source, normalisation_of
 
 MOST_EPOCHS = 300
 """Most epochs on the full dataset. The paper trains for 2,000 epochs on a few hundred images. On
-the full dataset that would take days, and epochs that depend on the budget need a row per budget."""
+the full dataset that would take days, and epochs that depend on the budget need one row each."""
 
 
 def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:

@@ -188,7 +188,7 @@ def test_cache_key_covers_everything_that_affects_accuracy(bench, source, tmp_pa
         file_of(protocol(network=wider), images),
     ]
     assert len(set(files)) == len(files)
-    # The number of networks, the other rows and the batch size have no effect.
+    # The number of networks, the other rows and at_once have no effect.
     for same in (protocol(repeats=5), protocol(baselines=False), replace(cached, at_once=3)):
         assert file_of(same, images) == files[0]
     moved = replace(named, images=named.images.float() / 255)
