@@ -1,9 +1,10 @@
-"""How well networks learn from a bundle, beside the rows that keep the figure honest.
+"""Evaluates a bundle: the accuracy of networks trained on its images, compared with baselines.
 
-Every row trains fresh networks by one protocol and tests each once, after its last epoch: on the
-bundle's images; on random real images that take as many floats; on random real images whose JPEG
-files take as many bytes; and, where asked for, on as many random real images as the bundle decodes
-(which it might at best equal), and on all of them. Nothing is chosen by the test split.
+Every row of the table trains fresh networks with one protocol and tests each network once, after
+its last epoch. The bundle's row trains on the bundle's images. The baselines train on random real
+images within the same float budget, on random real images whose JPEG files take the same number of
+bytes and, on request, on the same number of random real images (an upper bound, ideally) and on the
+full dataset. Nothing is selected on the test split.
 """
 
 from hmnpack.evaluation.baselines import random_real

@@ -1,4 +1,4 @@
-"""The rows of real images, by which a bundle's row is to be judged.
+"""Baselines: networks trained on real images, with which the bundle's row is compared.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -24,17 +24,17 @@ from hmnpack.sources import Source, Split, choose_per_class
 from hmnpack.training.loop import schedule_of
 
 Make = Callable[[torch.Generator], TrainingSet]
-"""Makes the images of one network, drawn by the generator."""
+"""Selects the images of one network, with the generator."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What baselines are made of.
+    """What the baselines are built from.
 
     Attributes:
-        source: The data set.
-        manifest: Of the bundle, whose budget and number of images they share.
-        cache_root: Folder of everything that can be made again.
+        source: The dataset.
+        manifest: Manifest of the bundle, which sets the budget and the number of images.
+        cache_root: Cache folder; everything in it can be recomputed.
     """
 
     source: Source
@@ -43,14 +43,15 @@ class Material:
 
 
 def baseline_rows(bench: Bench, material: Material) -> list[Row]:
-    """Return the baselines that are wanted, without those of which the budget holds nothing.
+    """Return the requested baselines, except those whose budget is too small for any image.
 
-    All but the whole data's take as many optimiser steps as the bundle's row, or less than an epoch
-    more: whether their images are fewer or more than the bundle's, the rows differ in nothing else.
+    All except the full dataset's train for as many optimiser steps as the bundle's row, rounded up
+    to a whole epoch. They therefore differ from the bundle's row only in their images, even where
+    the number of images differs.
 
     Args:
         bench: What the rows have in common.
-        material: What they are made of.
+        material: What the baselines are built from.
     """
     wanted = bench.config.baseline_rows
     rows = [make(bench, material) for name, make in _ROWS.items() if name in wanted]
@@ -58,7 +59,7 @@ def baseline_rows(bench: Bench, material: Material) -> list[Row]:
 
 
 def _as_long(bench: Bench, manifest: Manifest) -> Bench:
-    """Return the bench with the number of steps that the bundle's row has."""
+    """Return the bench with as many optimiser steps as the bundle's row takes."""
     config = bench.config
     steps = schedule_of(config.train, manifest.container.images, config.min_steps).total
     train = config.train.model_copy(update={"epochs": 0})
@@ -79,7 +80,7 @@ def _random(bench: Bench, material: Material, name: str, counts: int | Sequence[
     def make(generator: torch.Generator) -> TrainingSet:
         return random_real(source.train, source.classes, counts, generator)
 
-    return _drawn_row(_as_long(bench, material.manifest), name, make)
+    return _resampled_row(_as_long(bench, material.manifest), name, make)
 
 
 def _bytes(bench: Bench, material: Material) -> Row | None:
@@ -93,7 +94,7 @@ def _bytes(bench: Bench, material: Material) -> Row | None:
 
     tried = {f"held_out_accuracy_{one}": found for one, found in quality.accuracies.items()}
     chosen = {"jpeg_quality": quality.value, "held_out_images": quality.held_out}
-    return _drawn_row(bench, BYTES_ROW, make, **chosen, **tried)
+    return _resampled_row(bench, BYTES_ROW, make, **chosen, **tried)
 
 
 def _whole(bench: Bench, material: Material) -> Row | None:
@@ -108,8 +109,8 @@ _ROWS: dict[BaselineRow, Callable[[Bench, Material], Row | None]] = {
 }
 
 
-def _drawn_row(bench: Bench, name: str, make: Make, **figures: Figure) -> Row | None:
-    """Return a row of which every network has images of its own."""
+def _resampled_row(bench: Bench, name: str, make: Make, **figures: Figure) -> Row | None:
+    """Return a row whose networks are each trained on a random draw of their own."""
     config = bench.config
     streams = [stream(config.seed, "images", name, index) for index in range(config.repeats)]
     sets = [make(generator) for generator in streams]
@@ -129,9 +130,10 @@ def random_real(
     Args:
         split: Real images.
         classes: Class names.
-        counts: Images per class, for every class no more than the smallest has; or of each class,
-            all of a class that has fewer.
-        generator: Draws which.
+        counts: Images per class. An integer is reduced to the size of the smallest class, so that
+            all classes have equally many; in a sequence, each count is reduced to the size of its
+            own class.
+        generator: Selects the images.
     """
     there = torch.bincount(split.labels, minlength=len(classes)).tolist()
     if isinstance(counts, int):

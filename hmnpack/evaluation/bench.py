@@ -1,4 +1,4 @@
-"""What the rows of an accuracy table have in common, and the images that a network is trained on.
+"""What the rows of an accuracy table share, and the images that a network is trained on.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -18,15 +18,15 @@ from hmnpack.schema.manifest import Normalisation
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Images of one network.
+    """The images that one network is trained or tested on.
 
     Attributes:
         images: float32 in [0, 1], or uint8; [N, C, H, W].
         labels: int64 [N].
-        bytes: What the images take in the form that they are counted in.
-        identity: Names the images in place of a hash of their values: for decoded ones, whose last
-            digits differ from machine to machine, and for a split that has a fingerprint. Empty:
-            the values are hashed.
+        bytes: Size of the images in their stored form.
+        identity: Identifies the images in place of a hash of their values. Used for decoded images,
+            whose last digits differ between machines, and for splits, which have a fingerprint.
+            Empty: the values are hashed.
     """
 
     images: Tensor
@@ -36,7 +36,7 @@ class TrainingSet:
 
     @cached_property
     def digest(self) -> str:
-        """Names images and labels."""
+        """Identifies the images and labels."""
         return digest_of(self.identity or self.images, self.labels)
 
 
@@ -45,15 +45,15 @@ class Bench:
     """What the rows of a table have in common.
 
     Attributes:
-        config: Network, protocol, repeats, seed.
-        normalisation: Of all images, as networks expect them.
+        config: Network, training protocol, number of networks and seed.
+        normalisation: Applied to all images before they enter a network.
         classes: Number of classes K.
         image: Shape of every image.
-        test: The images to test on, on the device.
-        device: Where to train.
-        listener: Called after every epoch; a stage is a row.
-        at_once: Networks that are trained at a time, 1 or more.
-        store: Caches accuracies, and the states of unfinished trainings; None: nothing is cached.
+        test: The test images, on the device.
+        device: Device to train on.
+        listener: Called after every epoch; each row is a stage.
+        at_once: Number of networks trained as one batch, 1 or more.
+        store: Caches accuracies and training checkpoints; None: nothing is cached.
     """
 
     config: EvaluateConfig

@@ -1,6 +1,6 @@
-"""The cache of accuracies: one entry for each network, named by all that decides its accuracy.
+"""The cache of accuracies: one entry per network, keyed by everything that affects its accuracy.
 
-A store may therefore serve any number of evaluations, also several at a time.
+A store can therefore be shared by any number of evaluations, including concurrent ones.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from hmnpack.runtime.devices import kind_of
 from hmnpack.runtime.kept import Entry
 
 _KIND = "network-3"
-"""To be raised when training, or what is cached of it, changes."""
+"""Version of an entry; increase it when training or the content of an entry changes."""
 
 
 def network_facts(bench: Bench, row: str, index: int, images: TrainingSet) -> tuple[object, ...]:
-    """Return everything that decides a network's accuracy: the key of the cache.
+    """Return everything that affects a network's accuracy: its cache key.
 
-    How many networks a row has, which other rows there are, and how many networks are trained at
-    once decide none.
+    The number of networks in the row, the other rows and the number of networks trained as one
+    batch do not affect it.
 
     Args:
         bench: What the rows have in common.
-        row: Name of the row, and of its networks' random streams.
-        index: Number of the network in the row.
-        images: What it is trained on.
+        row: Name of the row; it also names the random streams of the row's networks.
+        index: Index of the network in the row.
+        images: The network's training set.
     """
     config = bench.config
     return (
@@ -46,13 +46,13 @@ def network_facts(bench: Bench, row: str, index: int, images: TrainingSet) -> tu
 def entries_of(
     bench: Bench, row: str, indices: Sequence[int], sets: Sequence[TrainingSet]
 ) -> list[Entry]:
-    """Return the entries of some networks of a row; none where nothing is cached.
+    """Return the cache entries of some networks of a row; an empty list without a store.
 
     Args:
         bench: What the rows have in common.
         row: Name of the row.
-        indices: Which networks: each is trained on the set of its index.
-        sets: The images of every network of the row.
+        indices: Indices of the networks; network `i` is trained on ``sets[i]``.
+        sets: The training set of every network in the row.
     """
     if bench.store is None:
         return []
@@ -65,13 +65,13 @@ def entries_of(
 def cached_accuracies(
     bench: Bench, row: str, indices: Sequence[int], sets: Sequence[TrainingSet]
 ) -> dict[int, float]:
-    """Return the accuracies, in percent, of those networks that were trained before, by index.
+    """Return the cached accuracies, in percent, by index of the network.
 
     Args:
         bench: What the rows have in common.
         row: Name of the row.
-        indices: Which networks.
-        sets: The images of every network of the row.
+        indices: Indices of the networks to look up.
+        sets: The training set of every network in the row.
     """
     entries = entries_of(bench, row, indices, sets)
     found = {
@@ -81,15 +81,15 @@ def cached_accuracies(
 
 
 def accuracy_in(entry: Entry) -> float | None:
-    """Return the accuracy that an entry holds, in percent; None where it holds no such number."""
+    """Return an entry's accuracy in percent; None if it has no valid one."""
     found = (entry.value() or {}).get("accuracy")
     return found if isinstance(found, float) and 0 <= found <= 100 else None
 
 
 def cache_accuracy(entry: Entry, accuracy: float) -> None:
-    """Cache an accuracy, in percent, in place of the state of the training.
+    """Cache an accuracy, in percent; it replaces the training checkpoint.
 
     Raises:
-        BadSettings: if it cannot be written.
+        BadSettings: if the entry cannot be written.
     """
     entry.finish({"accuracy": float(accuracy)})

@@ -1,4 +1,4 @@
-"""Whether a bundle, real images and a network go together."""
+"""Checks that a bundle, a dataset and a network are compatible."""
 
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.networks import build_network
@@ -12,66 +12,67 @@ from hmnpack.sources import Source, Split
 
 
 def fitting_test_split(manifest: Manifest, source: Source) -> Split:
-    """Return the test split of the data.
+    """Return the test split of a dataset that matches the bundle.
 
     Args:
-        manifest: Of the bundle.
-        source: The data set.
+        manifest: Manifest of the bundle.
+        source: The dataset.
 
     Raises:
-        BadData: if it has no test split, or is not of the bundle's shape and classes.
+        BadData: if the dataset has no test split, or its image shape or classes are not the
+            bundle's.
     """
     image = manifest.container.image
     if source.image != image:
         raise BadData(
             f"{source.name}: images are {_shape(source.image)}, but the bundle's are "
-            f"{_shape(image)}; evaluate on the data that it was made from ({manifest.source.name})"
+            f"{_shape(image)}; evaluate on the dataset it was made from ({manifest.source.name})"
         )
     if len(source.classes) != len(manifest.classes):
         raise BadData(
             f"{source.name} has {len(source.classes)} classes, but the bundle has "
-            f"{len(manifest.classes)}; evaluate on the data that it was made from"
+            f"{len(manifest.classes)}; evaluate on the dataset it was made from"
         )
     stored = storable_class_names(source.classes)
     for label, (theirs, ours) in enumerate(zip(stored, manifest.classes, strict=True)):
         if theirs != ours:
             raise BadData(
                 f"class {label} of {source.name} is {theirs!r}, but {ours!r} in the bundle; "
-                "evaluate on the data that it was made from"
+                "evaluate on the dataset it was made from"
             )
     if source.test is None or not len(source.test):
         held_out = manifest.source.held_out
-        instead = f", or test on the {held_out:,} images held out of train (--held-out)"
+        instead = f", or test on the {held_out:,} held-out training images (--held-out)"
         raise BadData(
-            f"{source.name} has no test split to evaluate on; give the data a test/ or val/ part"
+            f"{source.name} has no test split to evaluate on; give the dataset a test/ or val/ part"
             + (instead if held_out else "")
         )
     return source.test
 
 
 def check_rows(config: EvaluateConfig, image: ImageShape) -> None:
-    """Check, before any training, that the baselines can be made of such images.
+    """Check, before any training, that the requested baselines support this image shape.
 
     Raises:
-        BadSettings: if there are to be pictures, and JPEG has no such number of channels.
+        BadSettings: if the JPEG baseline is requested and the images have neither 1 nor 3 channels.
     """
     if "bytes" in config.baseline_rows and image.channels not in (1, 3):
         raise BadSettings(
-            f"JPEG holds 1 or 3 channels, not {image.channels}; leave out the row `bytes`, for "
-            "instance by the setting rows=floats"
+            f"JPEG supports 1 or 3 channels, not {image.channels}; omit the row `bytes`, for "
+            "instance with the setting rows=floats"
         )
 
 
 def check_network(network: NetworkConfig, manifest: Manifest) -> None:
-    """Check, before data are opened, that a network takes a bundle's images.
+    """Check, before the dataset is opened, that a network accepts the bundle's images.
 
     Args:
-        network: Its name and sizes.
-        manifest: Of the bundle.
+        network: Name and sizes of the network.
+        manifest: Manifest of the bundle.
 
     Raises:
-        BadSettings: if its name is unknown, or it does not.
-        MissingExtra: if its name needs a package that is not installed.
+        BadSettings: if the name is unknown, or the network does not accept images of this shape.
+        MissingExtra: if the network needs a package that is not installed.
     """
     classes, image = len(manifest.classes), manifest.container.image
     build_network(network, classes=classes, image=image, generator=stream(0, "check"))

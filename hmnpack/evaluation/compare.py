@@ -1,15 +1,16 @@
-"""Where a row stands between random images and all images: the two ideas of DD-Ranking.
+"""Compares a row with random images and with the full dataset: the two metrics of DD-Ranking.
 
-DD-Ranking (arXiv 2505.13300) asks what a method adds to random images of the same budget, and how
-much of the accuracy on all images it keeps, with the same labels (hard ones) and augmentation for
-all. Here both are differences of rows of one table, in points, without its weights.
+DD-Ranking (arXiv 2505.13300) asks how much a method gains over random images within the same
+budget, and how much accuracy it loses against the full dataset, all with the same labels (hard) and
+augmentation. Here both are plain differences between rows of one table, in percentage points,
+without DD-Ranking's weights.
 """
 
 from collections.abc import Iterable
 
 from hmnpack.schema.result import Row
 
-# Names of the rows of a table: they also name random streams, and stand in results.
+# Names of the rows. They also name random streams and are recorded in results.
 BUNDLE_ROW = "bundle"
 FLOATS_ROW = "random real, same floats"
 BYTES_ROW = "JPEG real, same bytes"
@@ -18,27 +19,27 @@ WHOLE_ROW = "whole data"
 
 
 def over_random(row: Row, rows: Iterable[Row]) -> float | None:
-    """Return by how many points a row is above random real images in the same floats.
+    """Return how far a row's accuracy is above random real images within the same float budget.
 
     Args:
         row: A row.
-        rows: The table that it is of.
+        rows: The table it belongs to.
 
     Returns:
-        None for that row of random images itself, and where the table has none.
+        Percentage points; None for the random images themselves, or if the table has no such row.
     """
     return _difference(row, rows, FLOATS_ROW)
 
 
 def below_whole(row: Row, rows: Iterable[Row]) -> float | None:
-    """Return by how many points a row is below the whole data, trained with hard labels.
+    """Return how far a row's accuracy is below the full dataset's, trained with hard labels.
 
     Args:
         row: A row.
-        rows: The table that it is of.
+        rows: The table it belongs to.
 
     Returns:
-        None for the whole data's row itself, and where the table has none.
+        Percentage points; None for the full dataset itself, or if the table has no such row.
     """
     above = _difference(row, rows, WHOLE_ROW)
     return None if above is None else -above

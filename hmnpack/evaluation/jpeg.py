@@ -1,8 +1,9 @@
-"""Real images as JPEG files: as many as a number of bytes holds.
+"""Real images as JPEG files within a byte budget.
 
-All files of a quality begin with the same tables, which an archive would hold once, as a bundle has
-its header and manifest once; for small images they are most of a file. So what is counted of a JPEG
-file is the picture alone, as of a bundle its tensors alone are.
+All JPEG files of one quality start with the same tables, which an archive could store once, just as
+a bundle stores its header and manifest once. For small images these tables are most of the file.
+Only the compressed image data of a JPEG file is therefore counted, just as only the tensors of a
+bundle are.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -19,7 +20,7 @@ from hmnpack.sources import Split, choose_per_class
 
 _BEGIN = b"\xff\xd8"
 _SCAN = b"\xff\xda"
-"""Marks the last segment before the picture."""
+"""Marks the last segment before the compressed image data."""
 
 
 def jpeg_real(
@@ -29,17 +30,18 @@ def jpeg_real(
     quality: int,
     generator: torch.Generator,
 ) -> TrainingSet:
-    """Return random images of each class as JPEG shows them, as many as the budget holds.
+    """Return random images of each class, compressed as JPEG, as many as fit the budget.
 
     Args:
         split: Real images of 1 or 3 channels.
         classes: Class names.
-        budget: Bytes that all pictures together may take, see :func:`picture_bytes`.
-        quality: Of the encoder, 1 to 95.
-        generator: Draws which images.
+        budget: Most bytes of compressed image data in total, see :func:`scan_bytes`.
+        quality: JPEG quality, 1 to 95.
+        generator: Selects the images.
 
     Returns:
-        The same number of every class (perhaps none), decoded; their size is that of the pictures.
+        The decoded images, equally many of every class (possibly none); ``bytes`` is the size of
+        their compressed image data.
     """
     smallest = int(torch.bincount(split.labels, minlength=len(classes)).min())
     rounds = choose_per_class(split, smallest, generator, classes).view(len(classes), -1).t()
@@ -48,7 +50,7 @@ def jpeg_real(
     used = 0
     for rows in rounds:
         files = [jpeg(image, quality) for image in split.images[rows]]
-        size = sum(picture_bytes(file) for file in files)
+        size = sum(scan_bytes(file) for file in files)
         if used + size > budget:
             break
         used += size
@@ -62,26 +64,27 @@ def jpeg_real(
 def jpeg(image: Tensor, quality: int) -> bytes:
     """Return the JPEG file of an image, uint8 [C, H, W] with 1 or 3 channels.
 
-    Its tables are the standard's, scaled by the quality: the same in all files of one shape.
+    Its tables are the standard ones scaled by the quality, so they are identical in all files of
+    one shape and quality.
     """
     pixels = image.permute(1, 2, 0).numpy()
     file = BytesIO()
-    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    picture.save(file, "JPEG", quality=quality)
+    encoded = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    encoded.save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
-def picture_bytes(file: bytes) -> int:
-    """Return how many bytes a JPEG file has after its tables: its one scan, and the end mark."""
+def scan_bytes(file: bytes) -> int:
+    """Return the bytes of a JPEG file after its tables: its only scan and the end marker."""
     place, mark = len(_BEGIN), b""
     while mark != _SCAN:
-        # A segment: two bytes of mark, two that count themselves and what follows.
+        # A segment: a two-byte marker, then a two-byte length that includes itself.
         mark = file[place : place + 2]
         place += 2 + int.from_bytes(file[place + 2 : place + 4], "big")
     return len(file) - place
 
 
 def from_jpeg(file: bytes) -> Tensor:
-    """Return the image of a JPEG file, uint8 [C, H, W]."""
+    """Decode a JPEG file to uint8 [C, H, W]."""
     pixels = np.array(Image.open(BytesIO(file)))
     return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1).contiguous()

@@ -1,4 +1,4 @@
-"""A protocol as a score records it, by name and by what differs; and followed again."""
+"""Stores a training protocol in a score, as a name and overrides, and restores it."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ from hmnpack.settings import difference, merged, protocol_of, recordable
 
 
 class Recorded(NamedTuple):
-    """How networks were trained, as a score says it.
+    """How networks were trained, as a score records it.
 
     Attributes:
-        name: Of a protocol.
-        changes: What differs from its settings for the bundle, nested; None: nothing.
+        name: Name of the protocol.
+        changes: Overrides of the protocol's settings for the bundle, nested; None: no overrides.
     """
 
     name: str
@@ -24,14 +24,14 @@ class Recorded(NamedTuple):
 
 
 def recorded(config: EvaluateConfig, manifest: Manifest) -> Recorded:
-    """Return the protocol that settings started from, and what differs from it.
+    """Return the protocol that the settings started from, and the overrides.
 
     Args:
-        config: The settings, as they are followed.
-        manifest: Of the bundle that is judged.
+        config: The complete settings of the evaluation.
+        manifest: Manifest of the evaluated bundle.
 
     Raises:
-        BadSettings: if the difference is more than a file holds.
+        BadSettings: if the overrides are larger than a file can hold.
     """
     base = _with_own_keys(
         protocol_of(config.protocol, manifest),
@@ -44,15 +44,15 @@ def recorded(config: EvaluateConfig, manifest: Manifest) -> Recorded:
 
 
 def followed(score: Score, number: int, manifest: Manifest) -> EvaluateConfig:
-    """Return the settings that a recorded score was made by.
+    """Return the settings that a recorded score was measured with.
 
     Args:
         score: The score.
-        number: Its place among the file's, from 1, for the message.
-        manifest: Of its file.
+        number: Its position among the file's scores, from 1; for the error message.
+        manifest: Manifest of its file.
 
     Raises:
-        BadSettings: if this version has no such protocol or settings.
+        BadSettings: if this version lacks the protocol or one of the settings.
     """
     try:
         if score.protocol not in PROTOCOLS:
@@ -75,6 +75,6 @@ def followed(score: Score, number: int, manifest: Manifest) -> EvaluateConfig:
 def _with_own_keys(
     base: EvaluateConfig, *, network: str, repeats: int, seed: int, held_out: bool
 ) -> EvaluateConfig:
-    """Return a protocol with what a score says by keys of its own."""
+    """Return a protocol with the values that a score records in separate fields."""
     changes = {"network.name": network, "repeats": repeats, "seed": seed, "held_out": held_out}
     return merged(base, changes)

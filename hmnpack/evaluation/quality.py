@@ -1,7 +1,7 @@
-"""Which JPEG quality serves a number of bytes best: few fine files, or many coarse ones.
+"""Selects the JPEG quality for a byte budget: a few fine images, or many coarse ones.
 
-Asked of images that are held out of train, so that the baseline has the same chance that the
-bundle had, and the test split still has nothing to choose.
+The selection uses a validation split of the training images. The baseline thus gets the same
+opportunity to tune as the bundle had, and the test split selects nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -16,26 +16,28 @@ from hmnpack.sources import Source, hold_out
 from hmnpack.training.loop import schedule_of
 
 QUALITIES = (5, 10, 20, 30, 50, 75)
-"""What is tried; of equally good ones the first is taken."""
+"""Qualities to try; the first of equally good ones wins."""
 
 UNTRIED = 75
-"""Quality where there is nothing to choose by: the encoder's default."""
+"""Quality if there is nothing to select by: the encoder's default."""
 
 _HELD_OUT = 0.1
-_PART = 10
-"""A trial has a tenth of the row's epochs ..."""
-_STEPS = 500
-"""... but so many steps, where the row has them."""
+"""Fraction of each training class held out for validation."""
+
+_EPOCH_DIVISOR = 10
+_MIN_STEPS = 500
+"""Trials run for a tenth of the epochs, but at least 500 steps (or all, if there are fewer)."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """A quality, and how it was chosen.
+    """A JPEG quality, and how it was selected.
 
     Attributes:
-        value: Of the encoder, 1 to 95.
-        held_out: Images that it was chosen by; 0: none.
-        accuracies: What each quality that the bytes hold came to, in percent, by quality.
+        value: JPEG quality, 1 to 95.
+        held_out: Number of held-out images that selected it; 0: it was not selected.
+        accuracies: Validation accuracy in percent, by quality. Qualities at which the budget does
+            not hold one image of each class are missing.
     """
 
     value: int
@@ -44,36 +46,39 @@ class Quality:
 
 
 def choose_quality(bench: Bench, source: Source, budget: int) -> Quality:
-    """Train one network for each quality for a short time, and return the best.
+    """Train one network per quality for a short time, and return the best quality.
 
     Args:
         bench: What the rows have in common.
-        source: The data set; a tenth of each class of train is held out to judge by.
-        budget: Bytes that all files together may take.
+        source: The dataset; a tenth of each training class is held out for validation.
+        budget: Most bytes of compressed image data in total.
 
     Returns:
-        75 where no class has 10 images, or the bytes do not hold one file of each class.
+        The quality with the highest validation accuracy; 75 if no class has 10 images, or the
+        budget does not hold one image of each class.
     """
-    kept, held = hold_out(source.train, _HELD_OUT, stream(bench.config.seed, "quality", "held out"))
-    images, labels = held.images.to(bench.device), held.labels.to(bench.device)
+    train, validation = hold_out(
+        source.train, _HELD_OUT, stream(bench.config.seed, "quality", "held out")
+    )
+    images, labels = validation.images.to(bench.device), validation.labels.to(bench.device)
     trial = replace(bench, test=TrainingSet(images, labels, images.numel()))
     accuracies: dict[int, float] = {}
-    for quality in QUALITIES if len(held) else ():
-        # All qualities draw in one order, of which coarser pictures take more.
+    for quality in QUALITIES if len(validation) else ():
+        # Every quality uses the same random order of images; coarser ones get further in it.
         generator = stream(bench.config.seed, "quality", "images")
-        made = jpeg_real(kept, source.classes, budget, quality, generator)
+        made = jpeg_real(train, source.classes, budget, quality, generator)
         if len(made.labels):
             short = replace(trial, config=_shortened(bench.config, len(made.labels)))
             (accuracies[quality],) = train_row(short, f"JPEG quality {quality}", [made])
     if not accuracies:
         return Quality(UNTRIED, 0, {})
-    return Quality(max(accuracies, key=lambda one: accuracies[one]), len(held), accuracies)
+    return Quality(max(accuracies, key=lambda one: accuracies[one]), len(validation), accuracies)
 
 
 def _shortened(config: EvaluateConfig, images: int) -> EvaluateConfig:
-    """Return the protocol with a tenth of the epochs, or 500 steps, but no more than it has."""
+    """Return the protocol of a trial: a tenth of the epochs, but at least 500 steps or all."""
     whole = schedule_of(config.train, images, config.min_steps)
-    least = min(whole.epochs, ceil(_STEPS / whole.steps))
-    epochs = max(ceil(whole.epochs / _PART), least)
+    least = min(whole.epochs, ceil(_MIN_STEPS / whole.steps))
+    epochs = max(ceil(whole.epochs / _EPOCH_DIVISOR), least)
     train = config.train.model_copy(update={"epochs": epochs})
     return config.model_copy(update={"train": train, "min_steps": 0})

@@ -1,4 +1,4 @@
-"""An evaluation as one document to keep."""
+"""Converts an evaluation to one result document."""
 
 from collections.abc import Mapping
 
@@ -20,17 +20,18 @@ def result_of(
     minutes: float | None,
     command: str,
 ) -> Result:
-    """Return the document of one command: its headline is the first network on the bundle.
+    """Return the result of one command; its headline is the first network trained on the bundle.
 
-    The rows of other networks follow the first one's baselines, with the network's name.
+    The rows of the other networks follow the baselines of the first; their names include the
+    network's name.
 
     Args:
-        found: By the network's name.
-        manifest: Of the bundle.
-        source: The real images.
-        device: Where the networks were trained.
-        minutes: How long all of that took; None: not known.
-        command: The line that was typed, printable.
+        found: Evaluations by network name.
+        manifest: Manifest of the bundle.
+        source: The dataset of real images.
+        device: Device that the networks were trained on.
+        minutes: Wall-clock minutes of all evaluations; None: unknown.
+        command: The command line, in printable form.
     """
     (name, one), *others = found.items()
     first, *baselines = one.rows

@@ -1,4 +1,4 @@
-"""One row of an accuracy table: statistics over networks, and what they were trained on."""
+"""Builds one row of an accuracy table: statistics over networks, and their training sets."""
 
 import statistics
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ def make_row(
     """Return the row of networks with these accuracies, each trained on one of the sets.
 
     Args:
-        config: The protocol that they were trained by.
-        name: Of the row.
-        sets: The images of every network.
-        accuracies: Of every network, in percent.
-        figures: Further metrics of the row.
+        config: The training protocol.
+        name: Name of the row.
+        sets: The training set of every network.
+        accuracies: Accuracy of every network, in percent.
+        figures: Additional metrics of the row.
     """
     images = round(statistics.mean(len(one.labels) for one in sets))
     schedule = schedule_of(config.train, images, config.min_steps)
@@ -47,11 +47,16 @@ def make_row(
 
 
 def half_interval(values: Sequence[float]) -> float | None:
-    """Return half the width of the 95 % interval of the mean, by Student's t; None for one value.
+    """Return half the width of the 95 % confidence interval of the mean, by Student's t.
+
+    For networks that were all trained on one bundle, the interval covers further networks on that
+    bundle, not further bundles.
 
     Args:
-        values: A sample of a normal distribution. Of a bundle's networks, all trained on the same
-            images, it is about further networks on that bundle, not about further bundles.
+        values: A sample of a normal distribution.
+
+    Returns:
+        Half the width, in the unit of the values; None for fewer than two values.
     """
     if len(values) < 2:
         return None

@@ -1,4 +1,4 @@
-"""From a bundle and a data set to a table: the bundle's row, then the baselines."""
+"""Evaluates a bundle on a dataset: trains the bundle's row, then the baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,13 +35,13 @@ _DEFAULT_OPTIONS = SourceOptions()
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        rows: The bundle's row, then the baselines. The bytes row is missing where the budget
-            does not hold one JPEG file of every class.
-        score: The bundle's row as a manifest records it.
-        config: The protocol, as it was followed.
+        rows: The bundle's row, then the baselines. The row of JPEG images is missing if the budget
+            does not hold one of every class.
+        score: The bundle's row in the form that a manifest records.
+        config: The training protocol that was applied.
     """
 
     rows: tuple[Row, ...]
@@ -63,37 +63,40 @@ def evaluate(  # noqa: PLR0913
     work: str | Path | None = None,
     listener: Listener = no_progress,
 ) -> Evaluation:
-    """Train networks from scratch on a bundle's images, and test them on real ones.
+    """Train networks from scratch on a bundle's images, and test them on real images.
 
     Args:
         bundle: A bundle or its path.
-        data: The data set, or what ``open_source`` takes. Its test split is used once per network,
-            after the last epoch; its training split for the baselines. With the setting
-            ``held_out`` both are parts of its training split: see ``as_seen``.
-        config: Network, training, baselines, repeats, seed: all of them, instead of a protocol.
-        protocol: Name of the settings: ``paper`` or, if there is neither, ``short``.
-        settings: What is to be other than in those, nested or by dotted path: `train.epochs`.
-        device: Where to train: ``auto``, ``cpu``, ``cuda``, ...
-        source_options: How ``data`` is opened, where it is a string; and the cache that the whole
-            data's accuracies are kept in.
-        at_once: Networks of a row that are trained at a time, where the memory takes so many; it
-            decides no result but its rounding. None: as many as the device takes.
-        work: Work directory, which caches every network's accuracy or the state of its training:
+        data: The dataset, or anything that ``open_source`` accepts. Its test split is used once per
+            network, after the last epoch, and its training split for the baselines. With the
+            setting ``held_out`` both are parts of its training split: see ``as_seen``.
+        config: Complete settings (network, training, baselines, repeats, seed), in place of a
+            protocol.
+        protocol: Name of the protocol: ``paper`` or ``short``. ``short`` if ``config`` is missing
+            too.
+        settings: Overrides, nested or by dotted path: `train.epochs`.
+        device: Device to train on: ``auto``, ``cpu``, ``cuda``, ...
+        source_options: How ``data`` is opened, if it is a string. The cache folder in it also
+            stores the accuracies on the full dataset.
+        at_once: Number of networks of a row trained as one batch, if memory allows. It affects
+            results only by rounding. None: the device's default.
+        work: Work directory, which caches every network's accuracy or training checkpoint, so that
             an interrupted evaluation resumes. None: nothing is cached.
-        listener: Called after every epoch; a stage is a row, or the choice of a quality.
+        listener: Called after every epoch; each row, or trial of a JPEG quality, is a stage.
 
     Raises:
-        BadData: if the data has no images to test on, or is not of the bundle's shape and classes.
-        BadBundle: if the file is not a whole bundle.
-        BadSettings: for an unknown setting or protocol, or a value that is refused; if the
-            network is unknown or does not take the images, or JPEG does not; or no network is to
-            be trained at once; or ``work`` cannot be read or written.
-        Diverged: if a training fails.
+        BadData: if the dataset has no images to test on, or its image shape or classes are not the
+            bundle's.
+        BadBundle: if the file is not a valid bundle.
+        BadSettings: if a setting or protocol is unknown or a value invalid; if the network is
+            unknown; if the network or JPEG does not support the images; if ``at_once`` is less than
+            1; or if ``work`` cannot be read or written.
+        Diverged: if a training diverges.
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
     if "protocol" in (settings or {}):
-        raise BadSettings("a protocol is what settings start from; name it by `protocol`")
+        raise BadSettings("`protocol` is not a setting; pass the protocol's name as `protocol`")
     config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
     most = at_once_on(place, at_once)
@@ -118,9 +121,9 @@ def evaluate(  # noqa: PLR0913
 def _base(
     config: EvaluateConfig | None, protocol: str | None, manifest: Manifest
 ) -> EvaluateConfig:
-    """Return the settings that those of a call are put over."""
+    """Return the settings that a call's overrides are applied to."""
     if config is not None and protocol is not None:
-        raise BadSettings("a protocol and a config are two sets of settings; give one of them")
+        raise BadSettings("`protocol` and `config` both define all settings; pass only one of them")
     if config is not None:
         return config
     return protocol_of(protocol or next(iter(PROTOCOLS)), manifest)
@@ -138,16 +141,17 @@ def bench_of(
     """Return what the rows of a bundle's table have in common.
 
     Args:
-        manifest: Of the bundle.
-        source: The data set; rows are tested on its test split.
-        config: The protocol that was asked for.
-        device: Where to train.
+        manifest: Manifest of the bundle.
+        source: The dataset; rows are tested on its test split.
+        config: The requested protocol.
+        device: Device to train on.
         listener: Called after every epoch.
-        at_once: Networks of a row that are trained at a time, 1 or more.
+        at_once: Number of networks of a row trained as one batch, 1 or more.
 
     Raises:
-        BadData: if the data has no test split, or is not of the bundle's shape and classes.
-        BadSettings: if a baseline cannot be made of such images.
+        BadData: if the dataset has no test split, or its image shape or classes are not the
+            bundle's.
+        BadSettings: if a baseline does not support such images.
     """
     test = fitting_test_split(manifest, source)
     check_rows(config, source.image)
@@ -164,20 +168,21 @@ def bench_of(
 
 
 def protocol_for(config: EvaluateConfig, names: tuple[str, ...]) -> EvaluateConfig:
-    """Return the protocol without ``flip`` where a mirrored image is another class, or none.
+    """Return the protocol, without ``flip`` if mirroring changes the meaning of an image.
 
     Args:
-        config: The protocol that was asked for.
-        names: Names of the data set, any of which decides, see :func:`flips_where_alike`.
+        config: The requested protocol.
+        names: Names of the dataset; any one of them suffices to disable flips, see
+            :func:`flips_where_alike`.
     """
-    kept = flips_where_alike(config.train.augment, names)
-    return config.model_copy(update={"train": config.train.model_copy(update={"augment": kept})})
+    augment = flips_where_alike(config.train.augment, names)
+    return config.model_copy(update={"train": config.train.model_copy(update={"augment": augment})})
 
 
 def _score(
     bench: Bench, source: Source, protocol: Recorded, images: int, accuracies: Sequence[float]
 ) -> Score:
-    """Return what a manifest records of networks that were trained on a bundle's images."""
+    """Return the score that a manifest records for networks trained on a bundle's images."""
     config = bench.config
     return Score(
         protocol=protocol.name,
@@ -193,7 +198,7 @@ def _score(
 
 
 def bundle_set(bundle: Bundle) -> TrainingSet:
-    """Return the images that a bundle decodes to."""
+    """Return the decoded images of a bundle."""
     container = container_of(bundle.manifest.container, bundle.tensors)
     manifest = bundle.manifest
     identity = f"{manifest.data_sha256} {manifest.container.model_dump_json()}"

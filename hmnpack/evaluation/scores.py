@@ -1,4 +1,4 @@
-"""Scores in a file: what an evaluation found is written into the manifest of what it judged."""
+"""Records an evaluation as a score in the manifest of the evaluated file."""
 
 import contextlib
 import os
@@ -31,34 +31,35 @@ def record(
 ) -> Manifest:
     """Write an evaluation of a file's bundle into the file.
 
-    The stored tensors, and the file's mode, stay as they are. So do the scores that are there,
-    also those which came while the evaluation ran, but for one with the same protocol (the seed
-    and the number of networks belong to it) and the same test split: the new score takes its
-    place, as the last.
+    The stored tensors and the file's mode do not change. The scores already in the file are
+    preserved, including those added during the evaluation. A score with the same protocol
+    (including seed and number of networks) and the same test split is replaced; the new score
+    becomes the last.
 
     Args:
         path: The file.
-        bundle: What was evaluated: what the file held then.
-        evaluation: What ``evaluate`` found, in this process: versions are those that run here.
-        device: The device that it was given.
+        bundle: The evaluated bundle, as it was read from the file.
+        evaluation: The result of ``evaluate`` in this process, whose software versions are
+            recorded.
+        device: The device that was passed to ``evaluate``.
 
     Returns:
-        The manifest that the file now has.
+        The new manifest of the file.
 
     Raises:
         BadSettings: if the file cannot be written, or its header has no room left.
-        OutputExists: if the file no longer holds what was evaluated.
-        BadBundle: if it is no whole bundle any more.
+        OutputExists: if the file no longer contains the evaluated bundle.
+        BadBundle: if it is no longer a valid bundle.
     """
     path = Path(path)
     check_recordable(path)
     score = recorded_score(evaluation, choose_device(device))
     with _one_at_a_time(path.parent):
         now = read(path)
-        if _judged(now.manifest) != _judged(bundle.manifest):
+        if _without_scores(now.manifest) != _without_scores(bundle.manifest):
             raise OutputExists(
-                f"{path} has changed since it was read, so the score is of another bundle and was "
-                "not recorded; evaluate it again"
+                f"{path} has changed since it was read, so the score belongs to another bundle and "
+                "was not recorded; evaluate it again"
             )
         manifest = with_score(now.manifest, score)
         _replace(path, Bundle(manifest, now.tensors))
@@ -67,7 +68,7 @@ def record(
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait for other processes that record in a folder: of two at once one would be lost."""
+    """Lock a folder while a score is recorded: of two concurrent writes one would be lost."""
     with contextlib.ExitStack() as held:
         with contextlib.suppress(ImportError, OSError):  # not every system locks folders
             import fcntl  # noqa: PLC0415 - Unix has it
@@ -79,11 +80,11 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def check_recordable(path: str | Path) -> None:
-    """Check, before minutes of training, that a score may be written into a file.
+    """Check, before minutes of training, that a score can be written into a file.
 
     Raises:
-        OutputExists: if it is a symbolic link or no regular file.
-        BadSettings: if the file or its folder may not be written.
+        OutputExists: if the path is a symbolic link or not a regular file.
+        BadSettings: if the file or its folder is not writable.
     """
     path = Path(path)
     check_output_path(path, force=True)
@@ -94,7 +95,7 @@ def check_recordable(path: str | Path) -> None:
 
 
 def recorded_score(evaluation: Evaluation, device: torch.device) -> Score:
-    """Return the score of an evaluation with what it ran on, and the baselines beside it."""
+    """Return an evaluation's score, with software versions, device and baselines added."""
     precision = evaluation.config.train.precision
     return evaluation.score.model_copy(
         update={
@@ -112,7 +113,7 @@ def recorded_score(evaluation: Evaluation, device: torch.device) -> Score:
 
 
 def with_score(manifest: Manifest, score: Score) -> Manifest:
-    """Return the manifest with one more score, in place of one of its protocol and test split."""
+    """Return the manifest with the score added, replacing one of its protocol and test split."""
 
     def identity(one: Score) -> tuple[object, ...]:
         return one.protocol, one.config, one.network, one.seed, len(one.accuracies), one.fingerprint
@@ -121,7 +122,7 @@ def with_score(manifest: Manifest, score: Score) -> Manifest:
     return manifest.model_copy(update={"scores": (*others, score)})
 
 
-def _judged(manifest: Manifest) -> Manifest:
+def _without_scores(manifest: Manifest) -> Manifest:
     """Return everything that an evaluation may depend on."""
     return manifest.model_copy(update={"scores": ()})
 
@@ -141,8 +142,8 @@ def _replace(path: Path, bundle: Bundle) -> None:
         data = bundle.to_bytes()
     except HeaderTooLarge as error:
         raise BadSettings(
-            f"{path}: there is no room for this score in the header, which has 1 MiB at most; "
-            "keep it as a file of its own (--save)"
+            f"{path}: the header (1 MiB at most) has no room for this score; save it to a file "
+            "of its own (--save)"
         ) from error
     mode = stat.S_IMODE(path.stat().st_mode)
     with replacing(path, force=True) as file:

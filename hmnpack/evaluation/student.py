@@ -1,27 +1,27 @@
-"""Student's t distribution: its quantiles, from the closed form for whole degrees of freedom."""
+"""Quantiles of Student's t distribution, from the closed form for integer degrees of freedom."""
 
 import math
 
 
 def t_quantile(probability: float, freedom: int) -> float:
-    """Return the value that a variable with Student's t distribution is below so often.
+    """Return a quantile of Student's t distribution.
 
     With t = sqrt(f) tan(a), the probability that |t'| < t is a finite sum of powers of cos(a)
-    (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4), which is
-    inverted by bisection of the angle a. Good to a relative error of about 1e-12 between the
-    probabilities 0.001 and 0.999.
+    (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4). It is inverted
+    by bisection of the angle a. For probabilities from 0.001 to 0.999 the relative error is about
+    1e-12.
 
     Args:
-        probability: In (0, 1); 0.975 for both sides of a 95 % interval.
+        probability: In (0, 1); 0.975 for a two-sided 95 % interval.
         freedom: Degrees of freedom f, 1 or more.
 
     Raises:
-        ValueError: if either is out of range.
+        ValueError: if an argument is out of range.
     """
     if not 0 < probability < 1:
         raise ValueError(f"probability {probability} is not between 0 and 1")
     if freedom < 1:
-        raise ValueError(f"{freedom} degrees of freedom; there must be 1 at least")
+        raise ValueError(f"degrees of freedom must be 1 or more, got {freedom}")
     if probability < 0.5:
         return -t_quantile(1 - probability, freedom)
     within, low, high = 2 * probability - 1, 0.0, math.pi / 2

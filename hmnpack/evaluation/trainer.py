@@ -1,4 +1,4 @@
-"""Training the networks of a row, each from scratch on its own set of images, and testing them."""
+"""Trains the networks of a row from scratch, each on its own set of images, and tests them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,18 +28,17 @@ def train_row(
 ) -> list[float]:
     """Train one network on each set; return their accuracies in percent.
 
-    Those that are cached are not trained again, and unfinished trainings resume.
+    Cached networks are not trained again, and interrupted trainings resume.
 
     Args:
         bench: What the rows have in common.
-        row: Name of the row, and of its networks' random streams.
-        sets: The images of every network of the row.
-        only: Indices of the networks that are wanted; None: all.
+        row: Name of the row; it also names the random streams of the row's networks.
+        sets: The training set of every network in the row.
+        only: Indices of the networks to train; None: all.
 
     Raises:
-        BadSettings: if the cache cannot be written, or the state of an unfinished training cannot
-            be read.
-        Diverged: if a training fails.
+        BadSettings: if the cache cannot be written, or a training checkpoint cannot be read.
+        Diverged: if a training diverges.
     """
     wanted = range(len(sets)) if only is None else only
     found = cached_accuracies(bench, row, wanted, sets)
@@ -52,12 +51,12 @@ def train_row(
 def equal_groups(
     indices: Sequence[int], sets: Sequence[TrainingSet], at_once: int
 ) -> list[tuple[int, ...]]:
-    """Return networks of a row in groups that are trained at once: of equally many images.
+    """Group networks of a row for batched training; all sets of a group have equally many images.
 
     Args:
-        indices: Which networks.
-        sets: The images of every network of the row.
-        at_once: Networks of a group, 1 or more.
+        indices: Indices of the networks.
+        sets: The training set of every network in the row.
+        at_once: Most networks per group, 1 or more.
     """
     alike: dict[int, tuple[int, ...]] = {}
     for index in indices:
@@ -69,13 +68,13 @@ def equal_groups(
 
 @dataclass(frozen=True)
 class _Group:
-    """Networks of a row that are trained at once.
+    """Networks of a row that are trained as one batch.
 
     Attributes:
         row: Name of the row.
-        indices: Which of its networks.
-        sets: The images of every network of the row.
-        before: How many of them were trained before.
+        indices: Indices of the group's networks.
+        sets: The training set of every network in the row.
+        before: Number of networks of the row that are already trained.
     """
 
     row: str
@@ -83,21 +82,21 @@ class _Group:
     sets: Sequence[TrainingSet]
     before: int
 
-    def told(self, listener: Listener) -> Listener:
-        """Return a listener to this group's epochs that counts those of the whole row."""
+    def row_progress(self, listener: Listener) -> Listener:
+        """Return a listener that reports this group's epochs as part of the whole row's."""
 
-        def heard(stage: str, done: int, total: int, **facts: float) -> None:
-            del stage  # the training's name says more than a reader of the table wants
+        def report(stage: str, done: int, total: int, **facts: float) -> None:
+            del stage  # name of the training; the row's is more useful to a reader of the table
             epochs = total // len(self.indices)
             listener(self.row, self.before * epochs + done, len(self.sets) * epochs, **facts)
 
-        return heard
+        return report
 
 
 def _accuracies_of(bench: Bench, group: _Group) -> dict[int, float]:
-    """Return the accuracies of a group's networks, by index; as many are trained as memory takes.
+    """Return the accuracies of a group's networks, by index; split it if memory runs out.
 
-    The cache is asked again: another process may have trained some since the row was begun.
+    The cache is queried again: another process may have trained some since the row started.
     """
     found = cached_accuracies(bench, group.row, group.indices, group.sets)
     missing = [index for index in group.indices if index not in found]
@@ -112,7 +111,7 @@ def _accuracies_of(bench: Bench, group: _Group) -> dict[int, float]:
 
 
 def _trained(bench: Bench, group: _Group) -> list[float]:
-    """Train networks at once, test and cache them; return their accuracies in percent."""
+    """Train networks as one batch, test and cache them; return their accuracies in percent."""
     config = bench.config
     entries = entries_of(bench, group.row, group.indices, group.sets)
     networks = [_network(bench, group.row, index) for index in group.indices]
@@ -126,7 +125,7 @@ def _trained(bench: Bench, group: _Group) -> list[float]:
         min_steps=config.min_steps,
         resume=[training_in(entry, bench.device) for entry in entries],
         on_epoch=saving(entries) if entries else None,
-        listener=group.told(bench.listener),
+        listener=group.row_progress(bench.listener),
     )
     found = accuracies(
         networks,

@@ -1,4 +1,4 @@
-"""Verifying a file: it is whole, and networks that are trained again come to what it says."""
+"""Verifies a file: the format is valid, and retrained networks reproduce a recorded score."""
 
 import dataclasses
 import math
@@ -24,23 +24,23 @@ from hmnpack.settings import merged
 from hmnpack.sources import Source, SourceOptions, Split, as_seen, open_source
 
 CONFIDENCE = 0.99
-"""Probability that a score which is true is found to hold."""
+"""Probability that the check accepts a true score."""
 
 FEWEST = 4
-"""Networks, recorded and new: with 3, the interval is 64 standard errors to either side."""
+"""Fewest networks, recorded and new; with 3, the interval is 64 standard errors to either side."""
 
 _DEFAULT_OPTIONS = SourceOptions()
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """A recorded score, and networks that were trained by its protocol again.
+    """A recorded score, and networks retrained with its protocol.
 
     Attributes:
-        number: Place of the score among the file's, from 1.
+        number: Position of the score among the file's scores, from 1.
         recorded: The score.
         accuracies: Test accuracy of each new network, in percent.
-        test_images: Images that they were tested on.
+        test_images: Number of test images.
     """
 
     number: int
@@ -50,23 +50,23 @@ class Repetition:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the mean of the new networks must lie, in percent; see ``interval_of``."""
+        """Interval that the mean of the new networks must lie in, in percent."""
         return interval_of(self.recorded.accuracies, self.accuracies, 100 / self.test_images)
 
     @property
     def holds(self) -> bool:
-        """Whether it lies there."""
+        """Whether the score is reproduced: the mean of the new networks lies in the interval."""
         low, high = self.interval
         return low <= statistics.fmean(self.accuracies) <= high
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found about a file that keeps every rule of the format.
+    """The result of verifying a file that satisfies every rule of the format.
 
     Attributes:
-        manifest: What the file says about itself.
-        repetition: The score that was repeated, or None where no data were given.
+        manifest: Manifest of the file.
+        repetition: The retrained score; None if no dataset was given.
     """
 
     manifest: Manifest
@@ -74,7 +74,7 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing contradicts what the file says."""
+        """Whether the score is reproduced; also True if none was retrained."""
         return self.repetition is None or self.repetition.holds
 
 
@@ -90,33 +90,33 @@ def verify(  # noqa: PLR0913
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     listener: Listener = no_progress,
 ) -> Verification:
-    """Check a file's structure, ledger, budget and hashes, and with data a score that it records.
+    """Check a file's structure, ledger, budget and hashes; with a dataset, also a recorded score.
 
-    The score is trained again by its own protocol, whose seed gives the same figures on the same
-    kind of machine. Elsewhere, or with another seed, they differ by chance; how far they may is
-    told by ``interval_of``.
+    The score is retrained with its own protocol. With its seed, the same kind of machine gives the
+    same accuracies. Elsewhere, or with another seed, they differ by chance; ``interval_of`` gives
+    the tolerance.
 
     Args:
         path: The file.
-        data: The data set that the score was tested on, or what ``open_source`` takes. None:
-            nothing is trained, and what follows is unused.
-        score: Which score, from 1 in the order of the manifest; None: the last that was tested on
-            this data.
-        networks: How many to train; None: as many as were recorded.
-        seed: Of every random number; None: the recorded one.
-        device: Where to train: ``auto``, ``cpu``, ``cuda``, ...
-        source_options: How ``data`` is opened, where it is a string.
-        listener: Hears of every epoch.
+        data: The dataset that the score was tested on, or anything that ``open_source`` accepts.
+            None: nothing is trained, and the other arguments are ignored.
+        score: Number of the score, from 1 in the order of the manifest; None: the last one that was
+            tested on this dataset.
+        networks: Number of networks to train; None: the recorded number.
+        seed: Seed of the training; None: the recorded one.
+        device: Device to train on: ``auto``, ``cpu``, ``cuda``, ...
+        source_options: How ``data`` is opened, if it is a string.
+        listener: Called after every epoch.
 
     Returns:
-        The result; a score that does not hold is no error.
+        The result; a score that is not reproduced does not raise an error.
 
     Raises:
         BadBundle: if the file breaks a rule of the format.
-        BadSettings: if there is no such score, this version cannot follow its protocol, or the
-            networks are too few to tell.
-        BadData: if the score was tested on other data.
-        Diverged: if a training fails.
+        BadSettings: if there is no such score, this version does not support its protocol, or the
+            networks are too few for the test.
+        BadData: if the score was tested on another dataset.
+        Diverged: if a training diverges.
     """
     bundle = read(path)
     if data is None:
@@ -129,11 +129,11 @@ def verify(  # noqa: PLR0913
     missing = FEWEST - len(recorded.accuracies)
     if protocol.repeats < missing:
         raise BadSettings(
-            f"{path}: score {number} is of {len(recorded.accuracies)} networks, and so few as "
-            f"{protocol.repeats} more do not tell how far chance alone takes them apart; train "
-            f"{missing} or more (--networks {missing})"
+            f"{path}: score {number} has {len(recorded.accuracies)} recorded networks, and "
+            f"{protocol.repeats} new ones are too few for the test, which needs {FEWEST} in total; "
+            f"train {missing} or more (--networks {missing})"
         )
-    # The name decides whether images are mirrored: under the recorded one they are as they were.
+    # The dataset's name decides whether flips are disabled, so the recorded name is used.
     source = dataclasses.replace(source, name=recorded.data)
     found = evaluate(bundle, source, protocol, device=device, listener=listener).score
     repetition = Repetition(number, recorded, found.accuracies, len(test))
@@ -143,26 +143,29 @@ def verify(  # noqa: PLR0913
 def interval_of(
     recorded: Sequence[float], new: Sequence[float], resolution: float
 ) -> tuple[float, float]:
-    """Return where the mean of new networks lies in 99 of 100 cases, if the recorded ones are true.
+    """Return the 99 % interval of the mean of new networks, if the recorded score is true.
 
-    They are then n and N draws from one distribution, as both were trained on the same images by
-    the same protocol, and the interval is that of Student's test of two samples::
+    Both groups were trained on the same images with the same protocol. They are then n and N draws
+    from one distribution, and the interval is that of Student's two-sample t-test::
 
         mean(recorded) -+ t * s * sqrt(1/n + 1/N)
         s^2 = (sum (recorded - mean(recorded))^2 + sum (new - mean(new))^2) / (n + N - 2)
 
     with t the 99.5th percentile of Student's t with n + N - 2 degrees of freedom. For a normal
-    distribution that is exact for any n and N, also where one of them is 1; Welch's test, for
-    samples of unequal spread, is not, and equal spread is a part of what is claimed. New networks
-    of the recorded seed are not independent of the recorded ones, but nearer to them.
+    distribution it is exact for any n and N, including 1. Welch's test, for unequal variances, is
+    not exact, and equal variances are part of the claim. New networks with the recorded seed are
+    not independent of the recorded ones, but closer to them.
 
-    An accuracy is a whole number of images, so a few may agree by chance: s is taken as
-    ``resolution`` at least.
+    An accuracy is a whole number of images divided by their count, so a few networks may agree by
+    chance: s is at least ``resolution``.
 
     Args:
-        recorded: Accuracies in percent; n of them.
-        new: The same; N of them, so that n + N is 3 or more.
-        resolution: What one test image makes, in percent.
+        recorded: Accuracies in percent, n values.
+        new: Accuracies in percent, N values; n + N is 3 or more.
+        resolution: Contribution of one test image to the accuracy, in percent.
+
+    Returns:
+        The lower and upper limit, in percent, from 0 to 100.
     """
     count, others = len(recorded), len(new)
     freedom = count + others - 2
@@ -174,21 +177,21 @@ def interval_of(
 
 
 def check_has_score(path: str | Path, manifest: Manifest, number: int | None) -> None:
-    """Check, before data are opened, that there is a score to repeat.
+    """Check, before the dataset is opened, that the file has a score to verify.
 
     Args:
-        path: The file, for the error.
-        manifest: What it says about itself.
-        number: Which score, from 1; None: any.
+        path: The file, for the error message.
+        manifest: Manifest of the file.
+        number: Number of the score, from 1; None: any.
 
     Raises:
-        BadSettings: if it is not there.
+        BadSettings: if there is no such score.
     """
     count = len(manifest.scores)
     if not count:
         raise BadSettings(
-            f"{path} records no score that could be verified; 'hmnpack evaluate {path} --data DATA "
-            "--record' records one"
+            f"{path} records no score to verify; 'hmnpack evaluate {path} --data DATA --record' "
+            "records one"
         )
     if number is not None and not 1 <= number <= count:
         raise BadSettings(f"{path} has no score {number}; its scores are numbered 1 to {count}")
@@ -197,10 +200,10 @@ def check_has_score(path: str | Path, manifest: Manifest, number: int | None) ->
 def _tested_on(
     path: str | Path, manifest: Manifest, number: int | None, source: Source
 ) -> tuple[int, Split]:
-    """Return the number of the score to repeat, and what it was tested on.
+    """Return the number of the score to verify, and its test images.
 
     Raises:
-        BadData: if none of those that may be repeated was tested on this data.
+        BadData: if no eligible score was tested on this dataset.
     """
     numbers = range(1, len(manifest.scores) + 1) if number is None else (number,)
     for one in reversed(numbers):
@@ -210,20 +213,20 @@ def _tested_on(
             return one, test
     tested = manifest.scores[numbers[-1] - 1]
     if tested.held_out:
-        as_seen(manifest, source)  # says what is wrong, if it can
+        as_seen(manifest, source)  # raises a more specific error, if there is one
     elif source.test is None:
         raise BadData(
             f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has no "
-            "test split; name the same data"
+            "test split; name the same dataset"
         )
     raise BadData(
         f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has other "
-        "images to test on (their fingerprint differs); name the same data, with the same --size"
+        "test images (their fingerprints differ); name the same dataset, with the same --size"
     )
 
 
 def _test_of(score: Score, manifest: Manifest, source: Source) -> Split | None:
-    """Return what a score would be tested on in this data, if there is something."""
+    """Return this dataset's test images for a score; None if it has none."""
     if not score.held_out:
         return source.test
     try:

@@ -1,6 +1,6 @@
-"""The whole data's row, whose networks are trained once for all bundles of a data set.
+"""The full-dataset baseline, whose networks are trained once for all bundles of a dataset.
 
-They are cached beside the data, without which the work goes on.
+They are cached in the cache folder; if it is not writable, the evaluation continues without it.
 """
 
 from dataclasses import replace
@@ -15,24 +15,24 @@ from hmnpack.schema.result import Row
 from hmnpack.sources import Source, normalisation_of
 
 MOST_EPOCHS = 300
-"""Epochs on the whole data at most: the 2,000 that the paper trains on a few hundred images would
-take days, and would make another row for every budget."""
+"""Most epochs on the full dataset. The paper trains for 2,000 epochs on a few hundred images. On
+the full dataset that would take days, and epochs that depend on the budget need one row each."""
 
 
 def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
     """Return the row of networks that are trained on all real images.
 
-    It does not depend on the bundle: the images are normalised by their own statistics, and more
-    than 300 epochs are taken for 300.
+    The row does not depend on the bundle: the images are normalised by their own statistics, and
+    the number of epochs is limited to 300.
 
     Args:
         bench: What the rows have in common.
-        source: The data set, with the test split that the bench has.
-        cache_root: Folder of everything that can be made again; ``accuracies/`` in it is used, or
-            the bench's store where that cannot be written to.
+        source: The dataset, with the bench's test split.
+        cache_root: Cache folder. Its subfolder ``accuracies/`` is used, or the bench's store if
+            that is not writable.
 
     Raises:
-        Diverged: if a training fails.
+        Diverged: if a training diverges.
     """
     bench = replace(_of_the_data(bench, source), store=_store_of(bench, cache_root))
     train = source.train
@@ -42,7 +42,7 @@ def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
 
 
 def _of_the_data(bench: Bench, source: Source) -> Bench:
-    """Return the bench with nothing of the bundle in it, and its images named by fingerprint."""
+    """Return the bench without properties of the bundle; the test set is keyed by fingerprint."""
     train = bench.config.train
     epochs = min(train.epochs, MOST_EPOCHS)
     config = bench.config.model_copy(update={"train": train.model_copy(update={"epochs": epochs})})

@@ -1,4 +1,4 @@
-"""What is dropped to meet a budget: margins, strategies, Algorithm 1, and what is left."""
+"""Pruning to a smaller budget: margins, strategies, Algorithm 1 of the paper, the new bundle."""
 
 from hmnpack.pruning.margins import LabelledImages, areas_under_margins, margin_of, margins_of
 from hmnpack.pruning.run import DOUBLE_END, check_prune_settings, needs_held_out, prune, pruned

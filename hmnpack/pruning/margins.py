@@ -1,8 +1,8 @@
 """How hard each image is to learn: the area under its margin (paper equations 3 and 4).
 
-As the author of the paper computes it: margins of probabilities, taken in training mode on the
-batch as it is augmented, before the step that follows from it, and added up over all epochs of one
-training. The sum is T times the mean of equation 4, and has the same order.
+As in the paper's code, margins are differences of probabilities. They are computed in training mode
+on the augmented batch, before the optimiser step on it, and summed over all epochs of one training.
+The sum is T times the mean of equation 4 for T epochs, so the ranking is the same.
 
 Shape legend: N images, K classes, C channels, H height, W width, n images of a batch.
 """
@@ -27,13 +27,13 @@ from hmnpack.training import train_together
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Labelled images on one device, with what a network needs to know of them.
+    """Labelled images on one device, with the properties that a network for them needs.
 
     Attributes:
         pixels: float32 in [0, 1], or uint8; [N, C, H, W].
         labels: int64 [N].
         classes: Number of classes K.
-        normalisation: As networks expect the images.
+        normalisation: Applied to the images before they enter a network.
     """
 
     pixels: Tensor
@@ -51,12 +51,12 @@ class LabelledImages:
         return ImageShape(channels=channels, height=height, width=width)
 
     def network(self, config: NetworkConfig, generator: torch.Generator) -> nn.Module:
-        """Return a new network for the images, on their device."""
+        """Return an untrained network for the images, on their device."""
         network = build_network(config, classes=self.classes, image=self.shape, generator=generator)
         return network.to(self.pixels.device)
 
     def subset(self, rows: Tensor) -> "LabelledImages":
-        """Return some of the images, in the order of the rows: int64 [n]."""
+        """Return the images at the given rows, int64 [n], in that order."""
         rows = rows.to(self.labels.device)
         return LabelledImages(
             self.pixels[rows], self.labels[rows], self.classes, self.normalisation
@@ -64,10 +64,10 @@ class LabelledImages:
 
 
 def margin_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the probability of each image's class less the greatest of another (equation 3).
+    """Return the margins: probability of the true class minus the highest other (equation 3).
 
     Args:
-        logits: float32 [n, K], of 2 classes or more.
+        logits: float32 [n, K]; K is at least 2.
         labels: int64 [n].
 
     Returns:
@@ -85,20 +85,20 @@ def margins_of(
     """Return the area under the margin of every image, averaged over several trainings.
 
     Args:
-        images: The images, of 2 classes or more.
-        config: ``seeds`` trainings of ``network``, by ``margins``.
+        images: The images, of at least 2 classes.
+        config: Trains ``seeds`` networks of type ``network`` with the settings ``margins``.
         seed: Seed of the run.
-        trainings: How they are run, and how many at once. Their names are ``margins/<i>``.
+        trainings: Runs and caches the trainings, under the names ``margins/<i>``.
 
     Returns:
-        float32 [N] on the CPU, from -T to T for T epochs; low ones are hard to learn.
+        float32 [N] on the CPU, from -T to T for T epochs; low values are hard to learn.
 
     Raises:
-        BadSettings: if there is one class, of which no image is hard.
-        Diverged: if a loss is infinite or not a number.
+        BadSettings: if there is only one class, for which margins are undefined.
+        Diverged: if a loss is infinite or NaN.
     """
     if images.classes < 2:
-        raise BadSettings("images of one class have no margins; prune by random or none")
+        raise BadSettings("margins need 2 classes or more, got 1; use strategy random or none")
 
     def train_some(names: Sequence[str], listener: Listener) -> Tensor:
         return areas_under_margins(images, config, seed, names, listener)
@@ -116,14 +116,14 @@ def areas_under_margins(
     names: Sequence[str],
     listener: Listener,
 ) -> Tensor:
-    """Train networks at once and return of each the sum of every image's margins over its epochs.
+    """Train networks as one batch; return the sum of every image's margins over all epochs.
 
     Args:
         images: The images.
-        config: ``network``, trained by ``margins``.
+        config: Trains networks of type ``network`` with the settings ``margins``.
         seed: Seed of the run.
-        names: Of the trainings' random streams.
-        listener: Hears of every epoch.
+        names: One per training; they name its random streams.
+        listener: Called after every epoch.
 
     Returns:
         float32 [number of networks, N], on the images' device.

@@ -1,4 +1,4 @@
-"""Pruning a bundle to a smaller budget: what is needed, what is chosen, what comes out."""
+"""Prunes a bundle to a smaller budget: checks the inputs, selects images, builds the new bundle."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -58,38 +58,37 @@ def prune(  # noqa: PLR0913
 ) -> Bundle:
     """Prune a bundle to a smaller budget.
 
-    Every class keeps the same number of images, or all of its images where it has fewer: what the
-    budget holds is divided as evenly as the counts of the classes allow.
+    All classes retain equally many images. A class with fewer retains all of its images, and the
+    rest of the budget is divided evenly among the others.
 
-    Under ``torchrun`` every rank calls this, with the same arguments: each does some of the
-    trainings, rank 0 tells the listener, and all return the bundle.
+    Under ``torchrun`` every rank calls this function, with the same arguments. Each rank runs some
+    of the trainings, only rank 0 calls the listener, and all ranks return the bundle.
 
     Args:
         bundle: A bundle or its path.
         ipc: The budget, in images per class.
-        config: Which images go.
-        settings: What is to be other than in it, nested or by dotted path: `margin_epochs`.
-        data: The data set that the bundle was made from, or what ``open_source`` takes; only where
-            beta is to be chosen. Of its training split those images are used that
-            condensing never saw, and its test split never.
+        config: How images are selected.
+        settings: Overrides of ``config``, nested or by dotted path: `margin_epochs`.
+        data: The dataset that the bundle was made from, or anything that ``open_source`` accepts.
+            Only allowed if beta is to be selected. Only the held-out images of its training split
+            are used, never its test split.
         seed: Seed of every random stream.
-        device: Where networks are trained: ``auto``, ``cpu``, ``cuda``, ...
-        source_options: How ``data`` is opened, where it is a string.
-        at_once: Networks that each rank trains at a time, where the memory takes so many; it
-            decides no result but its rounding. None: as many as the device takes.
-        work: Work directory, which caches what each training gives: an interrupted call resumes
-            after the last one that ended. None: nothing is cached.
-        listener: Hears of every epoch, in stages ``margins`` and ``pruning``.
+        device: Device to train on: ``auto``, ``cpu``, ``cuda``, ...
+        source_options: How ``data`` is opened, if it is a string.
+        at_once: Number of networks that each rank trains as one batch, if memory allows. It affects
+            results only by rounding. None: the device's default.
+        work: Work directory, which caches the result of each training, so that an interrupted call
+            resumes after the last complete one. None: nothing is cached.
+        listener: Called after every epoch, in the stages ``margins`` and ``pruning``.
 
     Raises:
-        BadSettings: if there is nothing to prune, the strategy lacks what it needs or has what it
-            does not look at, or no network is to be trained at once; or ``work`` cannot be
-            written to.
-        BudgetTooSmall: if what all images share is over the budget.
-        BadData: if the data is not what the bundle was made from.
-        BadBundle: if the file is not a whole bundle.
-        Diverged: if a training fails.
-        RankLost: if another rank ended before its time.
+        BadSettings: if there is nothing to prune; if the strategy lacks an input or does not use
+            one that was given; if ``at_once`` is less than 1; or if ``work`` cannot be written.
+        BudgetTooSmall: if the tensors shared by all images exceed the budget.
+        BadData: if the bundle was made from another dataset.
+        BadBundle: if the file is not a valid bundle.
+        Diverged: if a training diverges.
+        RankLost: if another rank ends prematurely.
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
@@ -99,22 +98,22 @@ def prune(  # noqa: PLR0913
     chooses = needs_held_out(config)
     if chooses and data is None:
         raise BadSettings(
-            "double-end chooses its beta on held-out real images: name the data that the bundle "
+            "double-end selects beta on held-out real images; name the dataset that the bundle "
             "was made from (--data), or give a beta from 0 to 1 (--beta)"
         )
     if data is not None and not chooses:
-        what = "a given beta" if config.strategy == "double-end" else config.strategy
+        given = " with a given beta" if config.strategy == "double-end" else ""
         raise BadSettings(
-            f"{what} needs no real images, and looks at none; leave the data out (--data)"
+            f"{config.strategy}{given} does not use real images; omit the dataset (--data)"
         )
     place, held_out = choose_device(device), None
-    at_once_on(place, at_once)  # refused before any work
+    at_once_on(place, at_once)  # checked before any work
     with joined(place) as world:
-        heard = listener if world.rank == 0 else no_progress
-        trainings = Trainings(world=world, listener=heard, at_once=at_once)
+        rank_listener = listener if world.rank == 0 else no_progress
+        trainings = Trainings(world=world, listener=rank_listener, at_once=at_once)
         if data is not None:
             with world.leader_first():
-                source = open_source(data, source_options, heard)
+                source = open_source(data, source_options, rank_listener)
             held_out = _held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)
@@ -128,13 +127,13 @@ def _held_out_of(manifest: Manifest, source: Source) -> Split:
     try:
         return seen_and_held_out_by(manifest, source)[1]
     except BadData as error:
-        raise BadData(f"{error}; or give a beta, for which no data is needed") from error
+        raise BadData(f"{error}; or give a beta, which needs no dataset") from error
 
 
 def _facts(manifest: Manifest, ipc: int, config: PruneConfig) -> tuple[object, ...]:
-    """Return what decides the trainings of pruning, but the seed and the device.
+    """Return everything that affects the trainings except seed and device: their cache key.
 
-    Which images were held out follows from the manifest.
+    The manifest determines which images were held out.
     """
     made_of = manifest.model_copy(update={"scores": ()})
     versions = library_version(config.network)
@@ -142,28 +141,29 @@ def _facts(manifest: Manifest, ipc: int, config: PruneConfig) -> tuple[object, .
 
 
 def needs_held_out(config: PruneConfig) -> bool:
-    """Return whether beta is to be chosen, for which held-out real images are needed."""
+    """Return whether beta must be selected, which requires held-out real images."""
     return config.strategy == "double-end" and config.beta is None
 
 
 def check_prune_settings(config: PruneConfig, held_out: int) -> None:
-    """Check, before any work, that a strategy can do what it is to do.
+    """Check, before any work, that a strategy has the inputs it needs.
 
     Args:
-        config: The strategy.
-        held_out: Number of real images that were held out of the training split.
+        config: The strategy and its settings.
+        held_out: Number of held-out images of the training split.
 
     Raises:
-        BadSettings: if it cannot.
+        BadSettings: if an input is missing, or beta is set for a strategy that does not use it.
     """
     if config.beta is not None and config.strategy != "double-end":
         raise BadSettings(
-            f"beta {config.beta:g} is for strategy double-end, not {config.strategy}; leave it out"
+            f"strategy {config.strategy} does not use beta, got {config.beta:g}; omit it, or "
+            "choose double-end"
         )
     if needs_held_out(config) and not held_out:
         raise BadSettings(
-            "double-end chooses its beta on held-out real images, and none were held out; give a "
-            "beta from 0 to 1, or condense with a holdout that leaves some out of each class"
+            "double-end selects beta on held-out real images, but none were held out; give a beta "
+            "from 0 to 1, or condense with a holdout that leaves some out of each class"
         )
 
 
@@ -178,38 +178,39 @@ def pruned(  # noqa: PLR0913
     trainings: Trainings | None = None,
     keep: int | Sequence[int] | None = None,
 ) -> Bundle:
-    """Return a bundle with as many of the images as a smaller budget holds, the most useful first.
+    """Return a bundle with as many images as a smaller budget holds, the most useful first.
 
-    Under several ranks all call this, with the same arguments, and all return the same.
+    Under several ranks every rank calls this function, with the same arguments and the same result.
 
     Args:
-        bundle: All images.
+        bundle: The bundle to prune.
         ipc: The budget, in images per class.
-        config: Which images go. Flips are left out for data that they do not suit.
+        config: How images are selected. Flips are disabled for datasets they do not suit.
         seed: Seed of every random stream.
-        device: Where networks are trained.
-        held_out: Real images that condensing never saw, if :func:`needs_held_out`.
-        trainings: How networks are trained, and what was found before.
-        keep: Images to keep, fewer than there are: per class, or of each class. None: as many as
-            the budget holds, see :func:`hmnpack.container.budget.as_even_as`.
+        device: Device to train on.
+        held_out: Held-out real images, if :func:`needs_held_out`.
+        trainings: Runs trainings and holds the results of earlier ones.
+        keep: Images to retain, fewer than the bundle has: one count for all classes, or one per
+            class. None: as many as the budget holds, see
+            :func:`hmnpack.container.budget.as_even_as`.
 
     Raises:
-        BadSettings: if there is nothing to prune, or the strategy lacks what it needs.
-        BudgetTooSmall: if what all images share is over the budget.
-        Diverged: if a training fails.
+        BadSettings: if there is nothing to prune, or the strategy lacks an input.
+        BudgetTooSmall: if the tensors shared by all images exceed the budget.
+        Diverged: if a training diverges.
     """
     spec, made_from = bundle.manifest.container, bundle.manifest.source
     trainings = trainings or Trainings()
     keep = counts_to_keep(spec, ipc) if keep is None else fewer_counts(spec, ipc, keep)
     check_prune_settings(config, 0 if held_out is None else len(held_out))
-    config = _suited(config, made_from.name)
+    config = _suitable(config, made_from.name)
     changes = recordable(
         difference(config, PruneConfig(strategy=config.strategy, beta=config.beta))
     )
     areas, beta = None, config.beta
     scores: tuple[BetaScore, ...] = ()
     if config.strategy in BY_MARGIN:
-        trainings = _each_for_itself(trainings, config, spec, device)
+        trainings = _batched_if_possible(trainings, config, spec, device)
         images = _decoded(bundle, device)
         areas = margins_of(images, config, seed, trainings)
         if held_out is not None and needs_held_out(config):
@@ -236,16 +237,16 @@ def pruned(  # noqa: PLR0913
     return with_images(bundle, kept, ipc, pruning, margins)
 
 
-def _each_for_itself(
+def _batched_if_possible(
     trainings: Trainings, config: PruneConfig, spec: ContainerSpec, device: torch.device
 ) -> Trainings:
-    """Return the trainings in groups of one where networks cannot go side by side."""
+    """Return the trainings, with batches of one where the network cannot be trained in batches."""
     most = at_once_on(device, trainings.at_once)
     return replace(trainings, at_once=side_by_side(config.network, spec.classes, spec.image, most))
 
 
-def _suited(config: PruneConfig, name: str) -> PruneConfig:
-    """Return the settings as they are followed for a data set of that name."""
+def _suitable(config: PruneConfig, name: str) -> PruneConfig:
+    """Return the settings, without flips if they do not suit a dataset of that name."""
     augment = flips_where_alike(config.train.augment, (name,))
     train = config.train.model_copy(update={"augment": augment})
     return config.model_copy(update={"train": train})
@@ -260,7 +261,7 @@ def _decoded(bundle: Bundle, device: torch.device) -> LabelledImages:
 
 
 def _real(split: Split, like: LabelledImages) -> LabelledImages:
-    """Return real images beside synthetic ones."""
+    """Return real images on the device and with the normalisation of the synthetic ones."""
     device = like.pixels.device
     return LabelledImages(
         split.images.to(device), split.labels.to(device), like.classes, like.normalisation

@@ -1,9 +1,9 @@
-"""Algorithm 1 of the paper: the hard pruning rate that leaves the best images.
+"""Algorithm 1 of the paper: selects the hard pruning rate beta that leaves the best images.
 
-For each beta networks are trained on the images that it leaves, and tested on real images that
-were held out of the training split (the paper tests on the test split). The same networks are
-trained for every beta, with the same random numbers. Betas that leave the same images, as 0.5 and
-0.6 do of 93 pruned to 85, share their trainings.
+For each beta, networks are trained on the remaining images and tested on held-out images of the
+training split (the paper uses the test split). Every beta trains the same networks with the same
+random numbers. Betas that leave the same images, such as 0.5 and 0.6 when pruning 93 images to 85,
+share their trainings.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,15 @@ from hmnpack.training.loop import schedule_of
 
 @dataclass(frozen=True)
 class Search:
-    """What a beta is chosen for.
+    """The inputs of the search for beta.
 
     Attributes:
         images: The synthetic images.
-        margins: Of each of them, float32 [N] on the CPU.
-        keep: Images to keep: per class, or of each class.
-        held_out: Real images that condensing never saw, on the same device.
-        config: ``betas``; ``networks`` of ``network`` for each, trained by ``train``.
+        margins: Area under the margin of each image, float32 [N] on the CPU.
+        keep: Images to retain: one count for all classes, or one per class.
+        held_out: Held-out real images, on the device of the synthetic ones.
+        config: Trains ``networks`` networks of type ``network`` for each of ``betas``, with the
+            settings ``train``.
         seed: Seed of the run.
     """
 
@@ -45,31 +46,31 @@ class Search:
     seed: int
 
     def hardest(self, beta: float) -> str:
-        """Return how many of the hardest a beta drops of a class: ``"4"``.
+        """Return how many of the hardest images of a class a beta drops, as text: ``"4"``.
 
-        Where classes drop unequal numbers of images, one for each such number: ``"0-2-4"``.
+        If classes drop different numbers of images, the text has one count per such number:
+        ``"0-2-4"``.
         """
         counts = torch.bincount(self.images.labels, minlength=self.images.classes).cpu()
         surplus = counts - torch.as_tensor(self.keep)
         return "-".join(str(hardest_of(beta, each)) for each in surplus.unique().tolist())
 
     def left_by(self, beta: float) -> LabelledImages:
-        """Return the images that a beta leaves."""
+        """Return the images that remain for a beta."""
         labels = self.images.labels.cpu()
         kept = kept_images(self.margins, labels, self.keep, "double-end", beta=beta)
         return self.images.subset(torch.cat(kept))
 
 
 def best_beta(search: Search, trainings: Trainings) -> tuple[float, tuple[BetaScore, ...]]:
-    """Return the beta whose images teach best, the first of equally good ones, and all scores.
+    """Return the beta with the highest mean accuracy, the first in case of a tie, and all scores.
 
     Args:
-        search: What it is chosen for.
-        trainings: How networks are trained, and how many at once. Their names are
-            ``beta/<hardest dropped>/<i>``.
+        search: The inputs of the search.
+        trainings: Runs and caches the trainings, under the names ``beta/<hardest dropped>/<i>``.
 
     Raises:
-        Diverged: if a loss is infinite or not a number.
+        Diverged: if a loss is infinite or NaN.
     """
     networks = range(search.config.networks)
     names = {
@@ -78,15 +79,15 @@ def best_beta(search: Search, trainings: Trainings) -> tuple[float, tuple[BetaSc
     }
     jobs = {
         name: (beta, index) for beta in names for index, name in enumerate(names[beta])
-    }  # of the betas that share a training the last one remains: each leaves the same images
+    }  # betas that share a training leave the same images, so the last one can stand for all
 
     def train_some(names: Sequence[str], listener: Listener) -> Tensor:
         found = _accuracies(search, [jobs[name] for name in names], listener)
         return torch.tensor(found, dtype=torch.float64)
 
     device = search.images.pixels.device
-    talks_from = device if trainings.world.size > 1 else "cpu"
-    like = torch.zeros((), dtype=torch.float64, device=talks_from)
+    world_device = device if trainings.world.size > 1 else "cpu"
+    like = torch.zeros((), dtype=torch.float64, device=world_device)
     found = trainings.run("pruning", list(jobs), train_some, like, device)
     scores = tuple(
         BetaScore(beta=beta, accuracies=tuple(float(found[name]) for name in names[beta]))
@@ -98,17 +99,17 @@ def best_beta(search: Search, trainings: Trainings) -> tuple[float, tuple[BetaSc
 def _accuracies(
     search: Search, jobs: Sequence[tuple[float, int]], listener: Listener
 ) -> list[float]:
-    """Return the accuracies in percent of networks that are trained on what betas leave.
+    """Return the accuracies, in percent, of networks trained on the images that remain.
 
     Args:
-        search: What is chosen for.
-        jobs: The beta and the number of each network.
-        listener: Hears of every epoch, at the last one with the mean accuracy.
+        search: The inputs of the search.
+        jobs: The beta and the index of each network.
+        listener: Called after every epoch; the last call has the mean accuracy.
     """
     config, real = search.config, search.held_out
     left = {beta: search.left_by(beta) for beta in dict(jobs)}
     sets = [(left[beta].pixels, left[beta].labels) for beta, _ in jobs]
-    # Without beta: what differs between betas is the images.
+    # Names omit beta, so that betas differ only in the images.
     names = [f"prune/{index}" for _, index in jobs]
     epochs = len(jobs) * schedule_of(config.train, len(sets[0][1]), config.min_steps).epochs
     last: dict[str, float] = {}
@@ -117,7 +118,7 @@ def _accuracies(
         if done < total:
             listener(stage, done, total, **facts)
         else:
-            last.update(facts)  # the accuracy is still to come
+            last.update(facts)  # reported below, with the accuracy
 
     starts = [stream(search.seed, name, "network") for name in names]
     networks = [search.images.network(config.network, start) for start in starts]

@@ -1,7 +1,7 @@
-"""Which images of each class are kept, and in which order: pure functions of margins.
+"""Selects and orders the images to retain of each class: pure functions of margins.
 
-An image's rank is its place among those of its class, from 0, the hardest (lowest margin). Every
-strategy that goes by margins keeps ranks that lie side by side.
+The rank of an image is its position within its class, sorted by margin: 0 is the hardest (lowest
+margin). Every margin-based strategy retains consecutive ranks.
 
 Shape legend: N images, K classes.
 """
@@ -17,15 +17,15 @@ from hmnpack.errors import BadSettings
 from hmnpack.schema.config import BY_MARGIN, PruneStrategy
 
 _ONE_END: dict[PruneStrategy, float] = {"easy": 0.0, "hard": 1.0}
-"""Strategies that are double-end pruning at a beta of their own."""
+"""Strategies that equal double-end pruning with a fixed beta."""
 
 
 def hardest_of(beta: float, surplus: int) -> int:
-    """Return how many of the dropped images are the hardest: floor(beta * k) (Algorithm 1).
+    """Return how many of the dropped images are the hardest ones: floor(beta * k) (Algorithm 1).
 
     Args:
-        beta: Hard pruning rate, in [0, 1]; taken in decimal, so that 0.29 of 100 is 29.
-        surplus: Images that are dropped of each class, k; the other k - floor(beta k) are the
+        beta: Hard pruning rate in [0, 1]; read as a decimal number, so that 0.29 of 100 is 29.
+        surplus: Number of images k that a class drops; the other k - floor(beta * k) are the
             easiest.
 
     Example:
@@ -36,10 +36,10 @@ def hardest_of(beta: float, surplus: int) -> int:
 
 
 def margin_ranks(margins: Tensor, labels: Tensor) -> Tensor:
-    """Return the rank of every image among those of its class: int64 [N], from 0, the hardest.
+    """Return the rank of every image within its class: int64 [N], from 0, the hardest.
 
     Args:
-        margins: float32 [N]; of equal ones the first image is the harder.
+        margins: float32 [N]; of images with equal margins, the first counts as the hardest.
         labels: int64 [N].
     """
     order = _by_class(margins, labels)
@@ -51,12 +51,12 @@ def margin_ranks(margins: Tensor, labels: Tensor) -> Tensor:
 
 
 def most_useful_first(count: int) -> list[int]:
-    """Return the ranks 0 ... count - 1 from the most useful on: those in the middle first.
+    """Return the ranks 0 ... count - 1 in order of usefulness: middle ranks first.
 
-    The first m are what double-end pruning at beta = 1/2 leaves of all of them, for every m: a
-    prefix of a class is the class pruned further. What the paper says of both ends speaks for it:
-    pictures of a low margin fit their label badly and may harm, those of a high margin look alike
-    and add little (section 3.2, appendix D.4).
+    For every m, the first m ranks are those that double-end pruning with beta = 1/2 retains. A
+    prefix of a class is therefore a further pruned class. The paper supports this order: images
+    with a low margin do not match their label and may harm, and those with a high margin are
+    similar and add little (section 3.2, appendix D.4).
 
     Example:
         >>> most_useful_first(5)
@@ -74,26 +74,26 @@ def kept_images(
     beta: float | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, ...]:
-    """Return the images that are kept of each class, the most useful first.
+    """Return the images to retain of each class, the most useful first.
 
-    Of k images that a class drops, ``double-end`` drops the floor(beta * k) hardest and the others
-    easiest, ``easy`` the easiest, ``hard`` the hardest, ``random`` random ones, and ``none`` the
-    last. What is kept comes as :func:`most_useful_first` says; by ``random`` in the order of the
-    draw, by ``none`` as it was.
+    If a class drops k images, ``double-end`` drops the floor(beta * k) hardest and the rest from
+    the easiest, ``easy`` the k easiest, ``hard`` the k hardest, ``random`` k random ones, and
+    ``none`` the last k. The margin-based strategies order the rest by :func:`most_useful_first`,
+    ``random`` orders it randomly, and ``none`` preserves the order.
 
     Args:
-        margins: float32 [N]; ``random`` and ``none`` need none.
+        margins: float32 [N]; None is allowed for ``random`` and ``none``.
         labels: int64 [N], of classes 0 ... K - 1.
-        keep: Images to keep: per class, or of each class.
-        strategy: How.
-        beta: Hard pruning rate in [0, 1]; for ``double-end`` alone.
-        generator: Draws which; for ``random`` alone.
+        keep: Images to retain: one count for all classes, or one per class.
+        strategy: Name of the strategy.
+        beta: Hard pruning rate in [0, 1]; for ``double-end`` only.
+        generator: Random number generator; for ``random`` only.
 
     Returns:
-        Of each class int64 [images kept]: positions among the N.
+        One int64 tensor [images retained] per class: positions among the N images.
 
     Raises:
-        BadSettings: if a class has fewer images, or the strategy lacks what it needs.
+        BadSettings: if a class has too few images, or the strategy lacks an input.
     """
     counts = torch.bincount(labels).tolist()
     keeps = [keep] * len(counts) if isinstance(keep, int) else keep
@@ -102,7 +102,7 @@ def kept_images(
             raise BadSettings(f"cannot keep {few} images of class {label}, which has {count}")
     if strategy in BY_MARGIN:
         if margins is None:
-            raise BadSettings(f"strategy {strategy} goes by margins, and there are none")
+            raise BadSettings(f"strategy {strategy} needs margins, and none were given")
         rate = _ONE_END.get(strategy, beta)
         if rate is None:
             raise BadSettings(f"strategy {strategy} needs a beta from 0 to 1")
@@ -115,20 +115,20 @@ def kept_images(
     classes = zip(labels.argsort(stable=True).split(counts), keeps, strict=True)
     if strategy == "none":
         return tuple(rows[:few] for rows, few in classes)
-    return tuple(rows[_drawn(len(rows), few, generator)] for rows, few in classes)
+    return tuple(rows[_random_rows(len(rows), few, generator)] for rows, few in classes)
 
 
 def _by_class(margins: Tensor, labels: Tensor) -> Tensor:
-    """Return all positions, class by class and within each from the hardest: int64 [N]."""
+    """Return all positions, sorted by class, and within a class from the hardest: int64 [N]."""
     order = margins.argsort(stable=True)
     return order[labels[order].argsort(stable=True)]
 
 
 def _between_the_ends(ranked: Tensor, keep: int, beta: float) -> Tensor:
-    """Return what is left of one class, whose images come from the hardest on."""
+    """Return what double-end pruning retains of one class, whose images are sorted by margin."""
     middle = torch.tensor(most_useful_first(keep), device=ranked.device)
     return ranked[hardest_of(beta, len(ranked) - keep) + middle]
 
 
-def _drawn(count: int, keep: int, generator: torch.Generator | None) -> Tensor:
+def _random_rows(count: int, keep: int, generator: torch.Generator | None) -> Tensor:
     return torch.randperm(count, generator=generator)[:keep]

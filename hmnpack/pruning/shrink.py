@@ -1,4 +1,4 @@
-"""A bundle with some of the images of another: leaving rows out changes no image that stays.
+"""Builds a bundle with a subset of another's images; the remaining images do not change.
 
 Shape legend: N images, K classes.
 """
@@ -25,21 +25,22 @@ from hmnpack.schema.ledger import Role
 from hmnpack.schema.pruning import MARGIN_UNITS, MAX_LISTED, MAX_MARGINS, Margins, Pruning
 
 _OF_AN_IMAGE: frozenset[Role] = frozenset({"instance memory", "pixels"})
-"""Roles of the tensors that have a row for each image."""
+"""Roles of the tensors with one row per image."""
 
 _MARGIN_BYTES = 7
-"""Of the longest margin in a header: ``-10000,``."""
+"""Length of the longest margin in a header: ``-10000,``."""
 
 
 def counts_to_keep(spec: ContainerSpec, ipc: int) -> tuple[int, ...]:
-    """Return how many images of each class a smaller budget holds, as even as the classes allow.
+    """Return how many images of each class a smaller budget holds, as even as possible.
 
     Returns:
-        One entry per class, see :func:`hmnpack.container.budget.as_even_as`.
+        One count per class, see :func:`hmnpack.container.budget.as_even_as`.
 
     Raises:
-        BadSettings: if it holds all of them.
-        BudgetTooSmall: if it holds none of a class; the text names the smallest that works.
+        BadSettings: if the budget holds all images.
+        BudgetTooSmall: if it holds no image of some class; the message names the smallest budget
+            that works.
     """
     keep = as_even_as(spec.counts, images_within(spec, ipc))
     if keep == spec.counts:
@@ -54,25 +55,26 @@ def counts_to_keep(spec: ContainerSpec, ipc: int) -> tuple[int, ...]:
             enough += 1
         way_out = f"the smallest ipc that works here is {enough}"
         if images_within(spec, enough) >= spec.images:
-            way_out = "no smaller budget than its own holds any of its images"
+            way_out = "no budget smaller than its own holds an image of each class"
         raise BudgetTooSmall(
-            f"ipc {ipc} allows {floats_of(ipc, spec.classes, spec.image)} numbers, fewer "
-            f"than one image of each class and what they share ({one.ledger().floats}); {way_out}"
+            f"ipc {ipc} allows {floats_of(ipc, spec.classes, spec.image)} floats, fewer than one "
+            f"image of each class and the shared tensors need ({one.ledger().floats}); {way_out}"
         )
     return keep
 
 
 def fewer_counts(spec: ContainerSpec, ipc: int, keep: int | Sequence[int]) -> tuple[int, ...]:
-    """Return how many images of each class to keep, if that is fewer and the budget holds them.
+    """Return the number of images to retain of each class, after checking that it is possible.
 
     Args:
         spec: The container.
         ipc: The budget, in images per class.
-        keep: Images per class, or of each class; one number counts as all of a class that has
-            fewer.
+        keep: Images to retain: one count per class, or one for all classes, of which smaller
+            classes retain all their images.
 
     Raises:
-        BadSettings: if it does not, or if it is not from 1 to the images of each class.
+        BadSettings: if a count is not from 1 to the size of its class, all images would remain, or
+            the budget does not hold them.
     """
     most = images_within(spec, ipc)
     if isinstance(keep, int):
@@ -84,7 +86,10 @@ def fewer_counts(spec: ContainerSpec, ipc: int, keep: int | Sequence[int]) -> tu
             )
         return tuple(min(count, keep) for count in spec.counts)
     if len(keep) != spec.classes:
-        raise BadSettings(f"cannot keep {len(keep)} counts of images of {spec.classes} classes")
+        raise BadSettings(
+            f"got {len(keep)} counts of images to keep for {spec.classes} classes; give one "
+            "count per class"
+        )
     for label, (count, there) in enumerate(zip(keep, spec.counts, strict=True)):
         if not 1 <= count <= there:
             raise BadSettings(
@@ -106,16 +111,16 @@ def with_images(
     pruning: Pruning,
     margins: Margins | None,
 ) -> Bundle:
-    """Return the bundle that has the images that are kept, and says how it came about.
+    """Return the bundle with only some of its images, and record how they were selected.
 
-    Its evaluations are left out: they are of other images.
+    Scores are removed, because they belong to the original images.
 
     Args:
-        bundle: All images.
+        bundle: The original bundle.
         kept: Positions of the images of each class: K tensors int64 [images of the class].
         ipc: The budget, in images per class.
-        pruning: How they were chosen.
-        margins: Of the images that are kept.
+        pruning: How the images were selected.
+        margins: Margins of the remaining images.
     """
     old, rows = bundle.manifest, torch.cat(tuple(kept)).cpu()
     spec = type(old.container).model_validate(
@@ -140,17 +145,17 @@ def with_images(
 def stored_margins(
     areas: Tensor, kept: Tensor, epochs: int, seeds: int, classes: Sequence[str] = ()
 ) -> Margins | None:
-    """Return the margins of the images that are kept, as a manifest has them.
+    """Return the margins of the remaining images in the form that a manifest stores.
 
     Args:
         areas: Area under the margin of each image, float32 [N], from -epochs to epochs.
-        kept: Positions of images, int64 [n].
-        epochs: Epochs that margins were added up over.
-        seeds: Trainings that each area is the mean of.
-        classes: The names that the header has, too.
+        kept: Positions of the remaining images, int64 [n].
+        epochs: Number of epochs that the margins were summed over.
+        seeds: Number of trainings that the areas were averaged over.
+        classes: Class names, which share the header's space.
 
     Returns:
-        None where there are more images than a header has room for.
+        The margins; None if there are more than the header has room for.
     """
     if len(kept) > min(MAX_MARGINS, (MAX_LISTED - listed_bytes(classes)) // _MARGIN_BYTES):
         return None
@@ -160,7 +165,7 @@ def stored_margins(
 
 
 def kept_margins(margins: Margins | None, kept: Tensor) -> Margins | None:
-    """Return what was stored of the images that are kept: int64 [n]."""
+    """Return the stored margins of the images at the given positions, int64 [n]."""
     if margins is None:
         return None
     values = tuple(margins.values[row] for row in kept.tolist())

@@ -1,4 +1,4 @@
-"""Independent trainings that each give some numbers: shared by ranks, at once, none twice."""
+"""Independent trainings, each with a small tensor as result: distributed, batched and cached."""
 
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,28 +14,27 @@ from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.training import at_once_on, groups_of, within_memory
 
 _KIND = "prune-3"
-"""To be raised when training, or what is cached of it, changes."""
+"""Version of an entry; increase it when training or the content of an entry changes."""
 
 Training = Callable[[Sequence[str], Listener], Tensor]
-"""Runs the trainings of those names side by side, and returns the numbers of each, one row a
-training. Its listener hears of epochs that are done, and of all, summed over these trainings."""
+"""Runs the named trainings as one batch and returns their results, one row per training. The
+listener is called with the epochs done and the total, both summed over these trainings."""
 
 
 @dataclass(frozen=True)
 class Trainings:
-    """How trainings are run, and what those that are done have given.
+    """How trainings are run, and the results of finished ones.
 
     Attributes:
-        world: The ranks; each takes some of the trainings, all get the numbers of all.
-        done: Numbers by the name of the training, on the CPU. What is there is not trained again,
-            so that whoever keeps it can stop after any training and go on.
-        check: Called by every rank after each training, or all that are done at once; it may raise
-            to stop.
+        world: The ranks; each runs some of the trainings, and all receive every result.
+        done: Results by name of the training, on the CPU. Trainings in it are not run again, so a
+            caller that stores it can stop after any training and resume later.
+        check: Called by every rank after each batch of trainings; it may raise to stop.
         listener: Called after every epoch.
-        at_once: Trainings that each rank does at a time, 1 or more, where the memory takes so many;
-            None: as many as the device takes.
-        entry: Gives the cache entry of a training by its name, see :meth:`cached_in`; None: nothing
-            is cached.
+        at_once: Number of trainings that each rank runs as one batch, 1 or more, if memory allows;
+            None: the device's default.
+        entry: Returns the cache entry of a training by its name, see :meth:`cached_in`; None:
+            nothing is cached.
     """
 
     world: World = ALONE
@@ -46,14 +45,14 @@ class Trainings:
     entry: Callable[[str], Entry] | None = None
 
     def cached_in(self, folder: Path, *facts: object) -> "Trainings":
-        """Return the same, each cached in a work directory, so that those that are done are reused.
+        """Return the same trainings with a cache in a work directory, whose results are reused.
 
         Args:
-            folder: The work directory; the leader's alone is read and written.
-            facts: Texts, numbers and tensors that decide what the trainings give.
+            folder: The work directory; only the leader reads and writes it.
+            facts: Strings, numbers and tensors that determine the results.
 
         Raises:
-            BadSettings: if the directory cannot be written to.
+            BadSettings: if the directory cannot be written.
         """
         store = Store(folder)
         with self.world.leader_first():
@@ -69,20 +68,21 @@ class Trainings:
         like: Tensor,
         device: torch.device,
     ) -> dict[str, Tensor]:
-        """Do those of the trainings that are not done.
+        """Run the trainings that are not finished yet.
 
         Args:
-            stage: What the listener is told.
-            names: Of the trainings; no two alike, and the same on every rank.
-            train: Does some at once.
-            like: Has the shape and type of the numbers of one, and the device that ranks talk from.
-            device: Where networks are trained.
+            stage: Stage that the listener is called with.
+            names: Unique names of the trainings, the same on every rank.
+            train: Runs some trainings as one batch.
+            like: A tensor with the shape and type of one result, on the device that the ranks
+                communicate from.
+            device: Device to train on.
 
         Returns:
-            The numbers of every training, on the CPU.
+            The result of every training, on the CPU.
 
         Raises:
-            BadSettings: if what a training gave cannot be cached.
+            BadSettings: if a result cannot be cached.
         """
         self.done.update(self._cached([name for name in names if name not in self.done]))
         pending = [name for name in names if name not in self.done]
@@ -95,15 +95,15 @@ class Trainings:
                 progress = _Progress(self.listener, stage, before, len(together), len(names))
                 rows = within_memory(own, partial(_rows, train, own, progress))
                 found[self.world.rank :: self.world.size] = torch.stack(rows)
-            self.world.wait()  # sending tensors would time out where a rank waits for hours
-            self.world.add([found])  # of each row, all terms but one are 0
+            self.world.wait()  # exchanging tensors would time out where a rank waits for hours
+            self.world.add([found])  # only one rank's term of each row is not 0
             self._finish(dict(zip(together, found.cpu(), strict=True)))
             before += len(together)
             self.check()
         return {name: self.done[name] for name in names}
 
     def _cached(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """Return what the leader's cache holds of some trainings."""
+        """Return the cached results of the leader for some trainings."""
         if self.entry is None:
             return {}
         entries = {name: self.entry(name) for name in names if self.world.rank == 0}
@@ -113,7 +113,7 @@ class Trainings:
         )
 
     def _finish(self, found: dict[str, Tensor]) -> None:
-        """Take the numbers of trainings that are done; the leader caches them."""
+        """Store the results of finished trainings; the leader also caches them."""
         self.done.update(found)
         if self.entry is not None and self.world.rank == 0:
             for name, numbers in found.items():
@@ -122,14 +122,14 @@ class Trainings:
 
 @dataclass(frozen=True)
 class _Progress:
-    """Tells of the epochs of some trainings as part of all: they are one stage.
+    """Reports the epochs of some trainings as part of the epochs of all: they are one stage.
 
     Attributes:
-        listener: Is told.
+        listener: Called after every epoch.
         stage: The stage.
-        before: Trainings that were done before.
-        together: Trainings that the ranks do now, at the same pace.
-        count: All trainings.
+        before: Number of trainings finished before.
+        together: Number of trainings that the ranks run now, at the same pace.
+        count: Number of all trainings.
     """
 
     listener: Listener
@@ -139,21 +139,21 @@ class _Progress:
     count: int
 
     def of(self, first: int, some: int, own: int) -> Listener:
-        """Return a listener for some of the rank's own trainings, from the first of them on."""
+        """Return a listener for ``some`` of the rank's ``own`` trainings, from number ``first``."""
         before = self.before + self.together * first // own
         together = self.together * some // own
 
-        def heard(stage: str, done: int, total: int, **facts: float) -> None:
+        def report(stage: str, done: int, total: int, **facts: float) -> None:
             epochs = total // some
             now = before * epochs + together * done // some
             self.listener(self.stage, now, self.count * epochs, **facts)
 
-        return heard
+        return report
 
 
 def _rows(
     train: Training, own: Sequence[str], progress: _Progress, part: Sequence[str]
 ) -> Sequence[Tensor]:
-    """Do a part of a rank's own trainings; return the numbers of each."""
+    """Run a part of a rank's own trainings; return their results."""
     listener = progress.of(own.index(part[0]), len(part), len(own))
     return train(part, listener).unbind()

@@ -1,4 +1,4 @@
-"""Decoded images in the forms that other tools read: one file per form."""
+"""Writes decoded images in formats that other tools read: one module per format."""
 
 from hmnpack.writers.base import Album, Writer
 from hmnpack.writers.folder import write_folder

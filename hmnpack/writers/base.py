@@ -1,4 +1,4 @@
-"""What every writer is: a function from a bundle's pictures to a path."""
+"""The interface of a writer: a function that writes a bundle's decoded images to a path."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from hmnpack.bundle.pictures import pictures, positions
 
 @dataclass(frozen=True)
 class Album:
-    """The pictures of a bundle, class by class.
+    """The decoded images of a bundle, class by class.
 
     Args:
-        bundle: What to decode.
-        per_class: Take the first so many images of each class only, or all of a class that has
-            fewer; None for all.
+        bundle: The bundle to decode.
+        per_class: Limit of images per class: the first ones are used, or all of a smaller class.
+            None: all images.
     """
 
     bundle: Bundle
@@ -31,7 +31,7 @@ class Album:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Pictures of each class, one entry per class."""
+        """Number of images per class."""
         counts = self.bundle.manifest.container.counts
         if self.per_class is None:
             return counts
@@ -39,32 +39,32 @@ class Album:
 
     @property
     def largest(self) -> int:
-        """Pictures of the class that has the most."""
+        """Number of images in the largest class."""
         return max(self.counts)
 
     def __iter__(self) -> Iterator[tuple[int, int, Image]]:
-        """Give the label, the index within its class, and the picture, one after the other."""
+        """Yield the label, the index within the class, and the image, one after the other."""
         chosen = positions(self.bundle.manifest.container, self.per_class)
         places = (
             (label, index) for label, count in enumerate(self.counts) for index in range(count)
         )
-        for place, picture in zip(places, pictures(self.bundle, chosen), strict=True):
-            yield *place, picture
+        for place, image in zip(places, pictures(self.bundle, chosen), strict=True):
+            yield *place, image
 
 
 class Writer(Protocol):
-    """Writes an album, to a path that is new or may be replaced."""
+    """Writes an album to a path that does not exist or may be replaced."""
 
     def __call__(self, album: Album, out: Path, *, force: bool) -> None:
-        """Write all of it, or leave what was there.
+        """Write all images, or leave an earlier output unchanged.
 
         Args:
-            album: The pictures.
-            out: The file or folder to be.
+            album: The images.
+            out: Path of the new file or folder.
             force: Replace an earlier output.
         """
 
 
 def digits_of(count: int) -> int:
-    """Return how many digits the numbers 0 to ``count - 1`` take."""
+    """Return the number of digits needed for the integers 0 to ``count - 1``."""
     return len(str(count - 1))

@@ -1,9 +1,9 @@
 """`folder`: one folder per class, one PNG per image, as torchvision's ImageFolder reads them.
 
-``<out>/<class name>/<index>.png`` and ``<out>/classes.json``. ImageFolder gives labels in the order
-of the folders' names. Where that is not the bundle's order, or where two names would be one folder,
-each folder's name starts with its label: ``07-horse``. Characters that some file systems refuse
-become ``_``. classes.json says which folder is which class.
+It writes ``<out>/<class name>/<index>.png`` and ``<out>/classes.json``. ImageFolder assigns labels
+in the order of the folder names. If that order is not the bundle's, or two classes would share a
+folder, each folder name starts with the label: ``07-horse``. Characters that some file systems
+reject become ``_``. classes.json maps folders to classes.
 """
 
 import contextlib
@@ -19,25 +19,27 @@ from hmnpack.schema.class_names import same_on_disk
 from hmnpack.writers.base import Album, digits_of
 
 INDEX = "classes.json"
-_REFUSED_SOMEWHERE = re.compile(r'[<>:"|?*/\\\x00-\x1f]')
+_INVALID_CHARACTERS = re.compile(r'[<>:"|?*/\\\x00-\x1f]')
+"""Characters that at least one common file system rejects in a file name."""
 _IMAGE = re.compile(r"\d+\.png")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""File names that Windows reserves for devices."""
 
 
 def write_folder(album: Album, out: Path, *, force: bool) -> None:
     """Write one folder per class.
 
-    With ``force``, what an earlier run wrote into ``out`` is replaced: its folders with numbered
-    images. Other files are kept.
+    With ``force``, the output of an earlier run is replaced: its folders of numbered images. Other
+    files in ``out`` are preserved.
 
     Raises:
-        OutputExists: if ``out`` is a link or a file, or is not empty and ``force`` is not given,
-            or has a folder of a class's name that hmnpack did not write, or in a folder that it
-            wrote something else than numbered images.
-        BadSettings: if nothing can be written there.
+        OutputExists: if ``out`` is a symbolic link or a file, or is not empty and ``force`` is not
+            given. With ``force``, if ``out`` has a folder with the name of a class that hmnpack did
+            not write, or one of hmnpack's folders contains other files than numbered images.
+        BadSettings: if the folder cannot be written.
     """
     names = folder_names(album.classes)
-    _refuse(out, names, force)
+    _check_output(out, names, force)
     new = sibling_of(out)
     try:
         new.mkdir()
@@ -50,7 +52,7 @@ def write_folder(album: Album, out: Path, *, force: bool) -> None:
 
 
 def folder_names(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a folder's name for each class; sorted, they are in the order of the labels."""
+    """Return one folder name per class; sorted by name, they are in the order of the labels."""
     names = [_safe(name) for name in classes]
     unlike = len({same_on_disk(name) for name in names}) == len(names)
     if unlike and names == sorted(names) and INDEX not in names:
@@ -60,7 +62,7 @@ def folder_names(classes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _safe(name: str) -> str:
-    safe = _REFUSED_SOMEWHERE.sub("_", name).strip(". ") or "_"
+    safe = _INVALID_CHARACTERS.sub("_", name).strip(". ") or "_"
     return safe + "_" if _DEVICES.fullmatch(safe) else safe
 
 
@@ -68,14 +70,14 @@ def _fill(folder: Path, album: Album, names: tuple[str, ...]) -> None:
     for name in names:
         (folder / name).mkdir()
     digits = digits_of(album.largest)
-    for label, index, picture in album:
-        picture.save(folder / names[label] / f"{index:0{digits}d}.png", "PNG")
+    for label, index, image in album:
+        image.save(folder / names[label] / f"{index:0{digits}d}.png", "PNG")
     index_of = {"classes": list(album.classes), "folders": list(names), "made_by": "hmnpack"}
     text = json.dumps(index_of, ensure_ascii=False, indent=1) + "\n"
     (folder / INDEX).write_text(text, encoding="utf-8")
 
 
-def _refuse(out: Path, names: tuple[str, ...], force: bool) -> None:
+def _check_output(out: Path, names: tuple[str, ...], force: bool) -> None:
     if out.is_symlink():
         raise OutputExists(f"{out} is a symbolic link; name the folder that it leads to")
     if out.exists() and not out.is_dir():
@@ -94,7 +96,7 @@ def _refuse(out: Path, names: tuple[str, ...], force: bool) -> None:
 
 
 def _foreign_within(out: Path, folders: set[str]) -> set[str]:
-    """Return what is in the folders of an earlier run and cannot be an image that it wrote."""
+    """Return the entries of an earlier run's folders that cannot be images it wrote."""
     return {
         f"{name}/{entry.name}"
         for name in folders
@@ -106,12 +108,12 @@ def _foreign_within(out: Path, folders: set[str]) -> set[str]:
 
 
 def _is_clutter(name: str) -> bool:
-    """Return whether a file is what showing a folder on a screen leaves in it."""
+    """Return whether a file is one that file managers leave in the folders they show."""
     return name.startswith("._") or name in {".DS_Store", ".directory", "Thumbs.db", "desktop.ini"}
 
 
 def _written(out: Path) -> set[str]:
-    """Return the names in a folder that an earlier run wrote: those that its index lists."""
+    """Return the names that an earlier run wrote into a folder: those that its index lists."""
     try:
         index = json.loads((out / INDEX).read_text(encoding="utf-8"))
         if index["made_by"] != "hmnpack":
@@ -122,16 +124,16 @@ def _written(out: Path) -> set[str]:
 
 
 def _put(new: Path, out: Path) -> None:
-    """Put the new folder in the old one's place, and what was not ours into the new one.
+    """Move the new folder to the output path, and the other files of the old one into it.
 
-    Where one of the moves fails, those before it are undone.
+    If a move fails, the moves before it are undone.
     """
     if not out.is_dir():
         new.rename(out)
         return
     written = _written(out)
     mode = out.stat().st_mode & 0o7777
-    new.chmod(mode | stat.S_IRWXU)  # or nothing could be moved into it
+    new.chmod(mode | stat.S_IRWXU)  # otherwise nothing could be moved into it
     old = sibling_of(out)
     foreign = [entry.name for entry in out.iterdir() if entry.name not in written]
     with contextlib.ExitStack() as undo:
@@ -146,5 +148,5 @@ def _put(new: Path, out: Path) -> None:
             move(old / name, out / name)
         undo.pop_all()
     out.chmod(mode)
-    old.chmod(mode | stat.S_IRWXU)  # or nothing could be removed from it
+    old.chmod(mode | stat.S_IRWXU)  # otherwise nothing could be removed from it
     shutil.rmtree(old, ignore_errors=True)

@@ -11,7 +11,7 @@ from hmnpack.runtime.output import replacing
 from hmnpack.writers.base import Album, digits_of
 
 ROW_GROUP = 1000
-"""Images per row group: what a reader must hold at least."""
+"""Images per row group, the smallest unit that a reader has to load."""
 
 
 def write_parquet(album: Album, out: Path, *, force: bool) -> None:
@@ -48,6 +48,6 @@ def _features(album: Album) -> dict[str, str]:
 
 def _rows(album: Album) -> Iterator[dict[str, Any]]:
     digits = digits_of(sum(album.counts))
-    for number, (label, _, picture) in enumerate(album):
+    for number, (label, _, image) in enumerate(album):
         path = f"{number:0{digits}d}.png"
-        yield {"image": {"bytes": png(picture), "path": path}, "label": label}
+        yield {"image": {"bytes": png(image), "path": path}, "label": label}

@@ -1,4 +1,4 @@
-"""The front door of the room: a bundle's images as a folder or a file of some form."""
+"""Expands a bundle: writes its images in one of the formats."""
 
 from os import PathLike
 from pathlib import Path
@@ -23,34 +23,35 @@ def expand(
     force: bool = False,
     per_class: int | None = None,
 ) -> Path:
-    """Write the images of a bundle, all of them or nothing.
+    """Write the images of a bundle, either all of them or none.
 
-    Pixels become ``round(255 clamp(x, 0, 1))`` in lossless PNGs.
+    Pixels are converted to 8 bits by ``round(255 clamp(x, 0, 1))`` and stored as lossless PNGs.
 
     Args:
         bundle: A `.hmn` file, or a bundle.
-        out: The folder to be (``folder``), or the file to be (``sheet``, ``parquet``, ``tar``).
-        format: Name of the form.
-        force: Replace an earlier output. In a folder, what hmnpack did not write is kept.
-        per_class: Take the first so many images of each class only, or all of a class that has
-            fewer.
+        out: Path of the new folder (``folder``) or file (``sheet``, ``parquet``, ``tar``).
+        format: Name of the format.
+        force: Replace an earlier output. In a folder, files that hmnpack did not write are
+            preserved.
+        per_class: Write only the first images of each class, at most this number; smaller classes
+            are written whole. None: all images.
 
     Returns:
         ``out``.
 
     Raises:
         BadBundle: if the file breaks a rule of FORMAT.md.
-        OutputExists: if ``out`` is a symbolic link, or is there (a folder: is not empty) and
+        OutputExists: if ``out`` is a symbolic link; or if it exists (a folder: is not empty) and
             ``force`` is not given.
-        BadSettings: if there is no such format, or no class has as many images as
-            ``per_class``, or the images cannot be pictures, or nothing can be written there.
+        BadSettings: if the format is unknown; if every class has fewer images than ``per_class``;
+            if PNG does not support the number of channels; or if ``out`` cannot be written.
         MissingExtra: if the format needs a package that is not installed.
     """
     out = Path(out)
     writer: Writer = WRITERS[format]
     ending = _ENDINGS.get(format, "")
     if ending and out.suffix.lower() != ending:
-        raise BadSettings(f"{out}: the format {format!r} is one file; name it {out.name}{ending}")
+        raise BadSettings(f"{out}: format {format!r} writes one file; name it {out.name}{ending}")
     if not isinstance(bundle, Bundle):
         check_distinct(out, bundle, "the bundle itself")
         bundle = read(bundle)

@@ -1,4 +1,4 @@
-"""`tar`: a shard in WebDataset's form, `000017.png` and `000017.cls` for each image."""
+"""`tar`: a WebDataset shard, with `000017.png` and `000017.cls` for each image."""
 
 import tarfile
 from io import BytesIO
@@ -10,24 +10,24 @@ from hmnpack.writers.base import Album, digits_of
 
 
 def write_tar(album: Album, out: Path, *, force: bool) -> None:
-    """Write a tar file, the same bytes each time; see :func:`hmnpack.writers.expand`.
+    """Write a reproducible tar file; see :func:`hmnpack.writers.expand`.
 
-    The `.cls` of an image is its label, as decimal text. Samples are in the bundle's order, class
-    by class: shuffle them on reading.
+    The `.cls` file of an image contains its label as decimal text. Samples are in the bundle's
+    order, class by class, so readers should shuffle them.
     """
     digits = max(6, digits_of(sum(album.counts)))
     with (
         replacing(out, force=force) as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
-        for number, (label, _, picture) in enumerate(album):
+        for number, (label, _, image) in enumerate(album):
             key = f"{number:0{digits}d}"
             tar.addfile(*_member(f"{key}.cls", str(label).encode()))
-            tar.addfile(*_member(f"{key}.png", png(picture)))
+            tar.addfile(*_member(f"{key}.png", png(image)))
 
 
 def _member(name: str, data: bytes) -> tuple[tarfile.TarInfo, BytesIO]:
-    # A TarInfo's defaults are mode 0644, owner 0 and time 0: nothing of the machine gets in.
+    # TarInfo defaults to mode 0644, owner 0 and time 0: the bytes do not depend on the machine.
     info = tarfile.TarInfo(name)
     info.size = len(data)
     return info, BytesIO(data)

@@ -119,10 +119,10 @@ def test_inspect_shows_prunings_and_the_range_of_margins(run, big, tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), "name the data that the bundle was made from (--data), or give a beta"),
-        (("--strategy", "easy", "--beta", 0.5), "beta 0.5 is for strategy double-end, not easy"),
-        (("--strategy", "easy", "--data", "x"), "easy needs no real images, and looks at none"),
-        (("--beta", 0.5, "--data", "x"), "a given beta needs no real images"),
+        ((), "name the dataset that the bundle was made from (--data), or give a beta"),
+        (("--strategy", "easy", "--beta", 0.5), "strategy easy does not use beta, got 0.5"),
+        (("--strategy", "easy", "--data", "x"), "easy does not use real images"),
+        (("--beta", 0.5, "--data", "x"), "double-end with a given beta does not use real"),
         (("--to-ipc", 2), "nothing to prune"),
         (("--beta", 0.5, "--set", "seed=1"), "unknown setting 'seed'"),
         (("--beta", 0.5, "--set", "networks=0"), "networks"),

@@ -144,7 +144,7 @@ class TestVerify:
     def test_another_dataset_is_bad_data(self, run, save, source, trained):
         done = run("verify", save("a.hmn", score_of(50.0, fingerprint="8" * 64)), "--data", "pets")
         assert done.exit_code == 3
-        assert "fingerprint differs" in done.stderr
+        assert "fingerprints differ" in done.stderr
         assert trained == []
 
     @pytest.mark.parametrize("option", ["--score", "--networks", "--seed"])

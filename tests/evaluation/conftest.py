@@ -1,4 +1,4 @@
-"""A small data set whose classes are shades of grey, bundles of some of its images, a protocol."""
+"""A small dataset whose classes are shades of grey, bundles of its images, and a protocol."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def config():
 
 @pytest.fixture(scope="package")
 def split():
-    """The function that makes a split from images per class and a seed."""
+    """Return a function that makes a split from images per class and a seed."""
     return shades
 
 
@@ -71,5 +71,5 @@ def made_of(source, per_class=4):
 
 @pytest.fixture(scope="package")
 def shades_bundle():
-    """The function that makes a bundle of the first images of each class of a source."""
+    """Return a function that bundles the first images of each class of a source."""
     return made_of

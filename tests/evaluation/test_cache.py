@@ -1,4 +1,4 @@
-"""Cached networks: an evaluation that was interrupted ends as one that was not."""
+"""The cache of networks: an interrupted evaluation resumes with the same result."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from hmnpack.schema.manifest import Normalisation
 from hmnpack.training import saving
 
 EPOCHS = 8
-"""Of each of the protocol's two networks."""
+"""Epochs of each of the two networks in the protocol."""
 
 
 UNSCALED = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -33,24 +33,24 @@ def alone(config):
 
 @pytest.fixture
 def every_epoch(monkeypatch):
-    """States are saved after every epoch, not once a minute."""
+    """Save checkpoints after every epoch, not once a minute."""
     monkeypatch.setattr(
         "hmnpack.evaluation.trainer.saving", lambda entries: saving(entries, seconds=0)
     )
 
 
 def stopping(epochs, row=BUNDLE_ROW):
-    """Return a listener that stops an evaluation when it hears of an epoch, which is then lost."""
+    """Return a listener that stops an evaluation when called with an epoch, which is then lost."""
 
-    def hear(stage, done, total, **facts):
+    def record(stage, done, total, **facts):
         if (stage, done) == (row, epochs):
             raise Stop
 
-    return hear
+    return record
 
 
 @pytest.mark.parametrize(
-    ("at_once", "lost", "told"),
+    ("at_once", "lost", "reported"),
     [
         pytest.param(1, 3, range(3, 17), id="in the first network"),
         pytest.param(1, 8, range(8, 17), id="at its end"),
@@ -58,24 +58,24 @@ def stopping(epochs, row=BUNDLE_ROW):
         pytest.param(2, 6, range(6, 17, 2), id="in both at once"),
     ],
 )
-def test_an_interrupted_evaluation_resumes_and_ends_as_ever(
-    source, shades_bundle, alone, every_epoch, tmp_path, at_once, lost, told
+def test_interrupted_evaluation_resumes(
+    source, shades_bundle, alone, every_epoch, tmp_path, at_once, lost, reported
 ):
     bundle, given = shades_bundle(source), {"device": "cpu", "at_once": at_once}
     with pytest.raises(Stop):
         evaluate(bundle, source, alone, **given, work=tmp_path, listener=stopping(lost))
-    heard = []
+    calls = []
 
-    def hear(stage, done, total, **facts):
-        heard.append((stage, done, total))
+    def record(stage, done, total, **facts):
+        calls.append((stage, done, total))
 
-    found = evaluate(bundle, source, alone, **given, work=tmp_path, listener=hear)
-    assert heard == [(BUNDLE_ROW, done, 2 * EPOCHS) for done in told]
+    found = evaluate(bundle, source, alone, **given, work=tmp_path, listener=record)
+    assert calls == [(BUNDLE_ROW, done, 2 * EPOCHS) for done in reported]
     assert found == evaluate(bundle, source, alone, **given)
     assert [path.suffix for path in tmp_path.iterdir()] == [".pt"] * 2
 
 
-def test_networks_that_got_differently_far_resume_one_by_one(
+def test_networks_at_different_epochs_resume_separately(
     source, shades_bundle, alone, every_epoch, tmp_path
 ):
     bundle, given = shades_bundle(source), {"device": "cpu", "work": tmp_path}
@@ -83,22 +83,22 @@ def test_networks_that_got_differently_far_resume_one_by_one(
         evaluate(bundle, source, alone, **given, listener=stopping(11))
     first = next(tmp_path.glob("*.pt"))
     first.unlink()
-    heard = []
+    calls = []
     found = evaluate(
-        bundle, source, alone, **given, at_once=2, listener=lambda *a, **_: heard.append(a[1])
+        bundle, source, alone, **given, at_once=2, listener=lambda *a, **_: calls.append(a[1])
     )
-    assert heard == [*range(1, 9), *range(11, 17)]
+    assert calls == [*range(1, 9), *range(11, 17)]
     assert found == evaluate(bundle, source, alone, device="cpu")
 
 
-def test_baselines_and_the_choice_of_a_quality_are_cached(source, shades_bundle, config, tmp_path):
-    bundle, heard = shades_bundle(source), []
+def test_baselines_and_quality_trials_are_cached(source, shades_bundle, config, tmp_path):
+    bundle, calls = shades_bundle(source), []
     given = {"device": "cpu", "work": str(tmp_path)}
     with pytest.raises(Stop):
         # All 60 images in batches of 8 are 8 steps: 2 epochs for each of the two networks.
         evaluate(bundle, source, config, **given, listener=stopping(4, BYTES_ROW))
-    found = evaluate(bundle, source, config, **given, listener=lambda *a, **_: heard.append(a[:2]))
-    assert heard == [(BYTES_ROW, 3), (BYTES_ROW, 4)]
+    found = evaluate(bundle, source, config, **given, listener=lambda *a, **_: calls.append(a[:2]))
+    assert calls == [(BYTES_ROW, 3), (BYTES_ROW, 4)]
     assert found == evaluate(bundle, source, config, device="cpu")
     again = evaluate(bundle, source, config, **given, listener=stopping(1))
     assert again == found
@@ -118,38 +118,36 @@ def file_of(bench, images, row="row", index=0):
     return entry.path.name
 
 
-def test_networks_that_another_process_trains_meanwhile_are_not_trained_again(
-    source, bench, tmp_path
-):
-    """While the first is trained here, the second is there; so the third is the last of two."""
+def test_networks_cached_by_another_process_are_reused(source, bench, tmp_path):
+    """Another process trains the second while the first is trained; the third resumes the count."""
     images = TrainingSet(source.train.images[:12], source.train.labels[:12], 1)
-    sets, heard = [images] * 3, []
+    sets, calls = [images] * 3, []
 
     def other(stage, done, total, **facts):
-        heard.append((done, total))
-        if len(heard) == 1:
+        calls.append((done, total))
+        if len(calls) == 1:
             train_row(replace(cached, listener=no_progress), "row", sets, [1])
 
     cached = replace(bench, store=Store(tmp_path), listener=other)
     found = train_row(cached, "row", sets)
-    assert heard == [(done, 3 * EPOCHS) for done in (*range(1, 9), *range(17, 25))]
+    assert calls == [(done, 3 * EPOCHS) for done in (*range(1, 9), *range(17, 25))]
     assert found == train_row(bench, "row", sets)
 
 
-def test_those_that_are_missing_are_trained_at_once(source, bench, tmp_path):
+def test_missing_networks_are_trained_as_one_batch(source, bench, tmp_path):
     images = TrainingSet(source.train.images[:12], source.train.labels[:12], 1)
-    sets, heard = [images] * 5, []
+    sets, calls = [images] * 5, []
     cached = replace(bench, store=Store(tmp_path), at_once=2)
     two = train_row(cached, "row", sets, [3, 1])
-    cached = replace(cached, listener=lambda _, done, *rest, **facts: heard.append(done))
+    cached = replace(cached, listener=lambda _, done, *rest, **facts: calls.append(done))
     found = train_row(cached, "row", sets)
-    assert heard == [*range(18, 33, 2), *range(33, 41)]
+    assert calls == [*range(18, 33, 2), *range(33, 41)]
     assert [found[3], found[1]] == two
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_a_cached_accuracy_is_of_one_arithmetic(bench, tmp_path, monkeypatch):
-    """Precision `auto` is bfloat16 on one processor and float32 on another."""
+def test_cache_key_depends_on_arithmetic(bench, tmp_path, monkeypatch):
+    """Precision `auto` selects bfloat16 on one processor and float32 on another."""
     images, names = TrainingSet(torch.zeros(2), torch.zeros(2), 0), set()
     for native in (True, False):
         monkeypatch.setattr(
@@ -159,7 +157,7 @@ def test_a_cached_accuracy_is_of_one_arithmetic(bench, tmp_path, monkeypatch):
     assert len(names) == 2
 
 
-def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
+def test_cache_key_covers_everything_that_affects_accuracy(bench, source, tmp_path):
     def protocol(**changes):
         train = bench.config.train.model_copy(update=changes.pop("train", {}))
         changed = bench.config.model_copy(update={"train": train, **changes})
@@ -190,7 +188,7 @@ def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
         file_of(protocol(network=wider), images),
     ]
     assert len(set(files)) == len(files)
-    # How many networks, which rows, and how many at once, decide none.
+    # The number of networks, the other rows and at_once have no effect.
     for same in (protocol(repeats=5), protocol(baselines=False), replace(cached, at_once=3)):
         assert file_of(same, images) == files[0]
     moved = replace(named, images=named.images.float() / 255)
@@ -199,7 +197,7 @@ def test_what_decides_an_accuracy_decides_its_file(bench, source, tmp_path):
 
 
 @pytest.mark.parametrize("value", [{}, {"accuracy": "high"}, {"accuracy": 101.0}, None])
-def test_a_damaged_accuracy_is_trained_again(source, shades_bundle, alone, tmp_path, value):
+def test_damaged_accuracy_is_retrained(source, shades_bundle, alone, tmp_path, value):
     bundle, given = shades_bundle(source), {"device": "cpu", "work": tmp_path}
     once = alone.model_copy(update={"repeats": 1})
     found = evaluate(bundle, source, once, **given)
@@ -219,7 +217,9 @@ def test_a_damaged_accuracy_is_trained_again(source, shades_bundle, alone, tmp_p
         evaluate(bundle, source, once, **given, listener=stopping(1))
 
 
-def test_a_damaged_training_is_named(source, shades_bundle, alone, every_epoch, tmp_path):
+def test_damaged_checkpoint_error_names_the_file(
+    source, shades_bundle, alone, every_epoch, tmp_path
+):
     bundle, given = shades_bundle(source), {"device": "cpu", "work": tmp_path}
     with pytest.raises(Stop):
         evaluate(bundle, source, alone, **given, listener=stopping(3))
@@ -229,7 +229,7 @@ def test_a_damaged_training_is_named(source, shades_bundle, alone, every_epoch, 
         evaluate(bundle, source, alone, **given)
 
 
-def test_a_folder_that_cannot_be_written_is_refused_at_once(source, shades_bundle, alone, tmp_path):
+def test_unwritable_work_directory_fails_before_training(source, shades_bundle, alone, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(BadSettings, match=r"cannot write to the work directory .*; name ano"):
         evaluate(

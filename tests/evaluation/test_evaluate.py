@@ -1,4 +1,4 @@
-"""A whole evaluation: its rows, its score, what it refuses, and what stays as it was."""
+"""A complete evaluation: its rows, its score, its errors, and what does not change."""
 
 import pytest
 import torch
@@ -33,14 +33,14 @@ CLASSES = ("dark", "middle", "light")
 
 
 @pytest.fixture(scope="module")
-def heard():
+def calls():
     return []
 
 
 @pytest.fixture(scope="module")
-def found(source, shades_bundle, config, heard):
+def found(source, shades_bundle, config, calls):
     bundle = shades_bundle(source)
-    return evaluate(bundle, source, config, device="cpu", listener=lambda *a, **_: heard.append(a))
+    return evaluate(bundle, source, config, device="cpu", listener=lambda *a, **_: calls.append(a))
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def alone(config):
     return config.model_copy(update={"baselines": False})
 
 
-def test_the_rows(found):
+def test_rows_of_an_evaluation(found):
     assert [row.name for row in found.rows] == [BUNDLE_ROW, FLOATS_ROW, BYTES_ROW]
     own, floats, files = found.rows
     assert own.images == floats.images == 12
@@ -66,14 +66,14 @@ def test_the_rows(found):
     assert files.accuracy_mean > 80
 
 
-def test_the_interval_of_a_mean():
-    """By the printed table: the 97.5th percentiles of one and of four degrees of freedom."""
+def test_half_interval_against_printed_table():
+    """Against printed 97.5th percentiles for one and for four degrees of freedom."""
     assert half_interval([60.0, 62.0]) == pytest.approx(12.706, rel=1e-4)
     assert half_interval([1, 2, 3, 4, 5]) == pytest.approx(2.776 * 2.5**0.5 / 5**0.5, rel=1e-3)
     assert half_interval([60.0]) is None
 
 
-def test_a_row_says_mean_deviation_and_interval(config):
+def test_row_has_mean_deviation_and_interval(config):
     sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), n) for n in (6, 8)]
     row = make_row(config, "row", sets, [60, 62])
     assert (row.images, row.networks, row.figures["bytes"]) == (7, 2, 7)
@@ -81,7 +81,7 @@ def test_a_row_says_mean_deviation_and_interval(config):
     assert row.accuracy_ci95 == pytest.approx(12.706, rel=1e-4)
 
 
-def test_the_score(found, source, config):
+def test_score_of_an_evaluation(found, source, config):
     first, second = found.score.accuracies
     assert found.rows[0].accuracies == (first, second)
     assert found.rows[0].accuracy_mean == pytest.approx((first + second) / 2)
@@ -92,18 +92,18 @@ def test_the_score(found, source, config):
     assert found.config == config
 
 
-def test_the_quality_is_chosen_on_held_out_images_and_recorded(found, heard):
+def test_quality_is_selected_on_held_out_images_and_recorded(found, calls):
     figures = found.rows[2].figures
     tried = {int(name.rpartition("_")[2]): v for name, v in figures.items() if "accuracy" in name}
     assert list(tried) == [5, 10, 20, 30, 50, 75]
     assert figures["held_out_images"] == 6
     assert tried[figures["jpeg_quality"]] == max(tried.values())
-    stages = list(dict.fromkeys(stage for stage, *_ in heard))
+    stages = list(dict.fromkeys(stage for stage, *_ in calls))
     trials = [f"JPEG quality {quality}" for quality in tried]
     assert stages == [BUNDLE_ROW, FLOATS_ROW, *trials, BYTES_ROW]
 
 
-def test_a_given_quality_is_not_searched(source, shades_bundle, config):
+def test_given_quality_skips_the_selection(source, shades_bundle, config):
     stages = []
     given = config.model_copy(update={"rows": ("bytes",), "jpeg_quality": 42, "repeats": 1})
     bundle = shades_bundle(source)
@@ -115,8 +115,8 @@ def test_a_given_quality_is_not_searched(source, shades_bundle, config):
     assert (rows[1].figures["jpeg_quality"], rows[1].figures["held_out_images"]) == (42, 0)
 
 
-def test_rows_are_chosen_by_name(source, shades_bundle, config, tmp_path):
-    """Their order is always the same."""
+def test_rows_are_selected_by_name(source, shades_bundle, config, tmp_path):
+    """The order of the rows is fixed."""
     given = config.model_copy(update={"rows": ("whole", "count", "floats")})
     cache = SourceOptions(cache_dir=tmp_path)
     full = shades_bundle(source, 2)
@@ -129,7 +129,7 @@ def test_rows_are_chosen_by_name(source, shades_bundle, config, tmp_path):
     assert rows[3].figures["bytes"] == 60 * 4 * 768
 
 
-def test_a_path_and_the_same_seed_give_the_same_row(found, source, shades_bundle, alone, tmp_path):
+def test_path_and_same_seed_give_the_same_row(found, source, shades_bundle, alone, tmp_path):
     path = tmp_path / "shades.hmn"
     shades_bundle(source).save(path)
     again = evaluate(path, source, alone, device="cpu")
@@ -137,24 +137,24 @@ def test_a_path_and_the_same_seed_give_the_same_row(found, source, shades_bundle
     assert again.score.accuracies == found.score.accuracies
 
 
-def test_trained_at_once_the_numbers_are_the_same(found, source, shades_bundle, config):
-    """Of three networks at once, of which a row has two."""
-    heard = []
+def test_batched_training_gives_the_same_accuracies(found, source, shades_bundle, config):
+    """A batch of up to three networks; a row has two."""
+    calls = []
     again = evaluate(
         shades_bundle(source),
         source,
         config.model_copy(update={"jpeg_quality": found.rows[2].figures["jpeg_quality"]}),
         device="cpu",
         at_once=3,
-        listener=lambda *a, **_: heard.append(a),
+        listener=lambda *a, **_: calls.append(a),
     )
     assert again.score.accuracies == pytest.approx(found.score.accuracies, abs=1e-9)
     for row, other in zip(again.rows, found.rows, strict=True):
         assert row.accuracy_mean == pytest.approx(other.accuracy_mean, abs=1e-9)
-    assert heard[:8] == [(BUNDLE_ROW, done, 16) for done in range(2, 17, 2)]
+    assert calls[:8] == [(BUNDLE_ROW, done, 16) for done in range(2, 17, 2)]
 
 
-def test_networks_of_as_many_images_go_together(source, config):
+def test_groups_have_equal_numbers_of_images(source, config):
     sets = [TrainingSet(torch.zeros(n, 1), torch.zeros(n), 0) for n in (6, 9, 6, 6, 9)]
     groups = {n: equal_groups(range(5), sets, n) for n in (1, 2, EVERY)}
     assert groups[1] == [(0,), (2,), (3,), (1,), (4,)]
@@ -162,25 +162,25 @@ def test_networks_of_as_many_images_go_together(source, config):
     assert groups[EVERY] == [(0, 2, 3), (1, 4)]
 
 
-def test_networks_of_different_sizes_come_in_the_order_of_their_sets(source, config):
-    """Those of as many images are trained first, the listener counts on."""
+def test_accuracies_are_in_the_order_of_the_sets(source, config):
+    """Networks with equal numbers of images are trained first; progress counts all of them."""
     test = TrainingSet(source.test.images, source.test.labels, 1)
-    same, heard = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3), []
+    same, calls = Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3), []
 
-    def hear(stage, done, total, **facts):
-        heard.append((done, total))
+    def record(stage, done, total, **facts):
+        calls.append((done, total))
 
     given = (config, same, 3, source.image, test, torch.device("cpu"))
     images, labels = source.train.images, source.train.labels
     sets = [TrainingSet(images[:n], labels[:n], 0) for n in (6, 9, 6)]
-    found = train_row(Bench(*given, hear, 2), "row", sets)
-    assert heard == [(done, 24) for done in (*range(2, 17, 2), *range(17, 25))]
+    found = train_row(Bench(*given, record, 2), "row", sets)
+    assert calls == [(done, 24) for done in (*range(2, 17, 2), *range(17, 25))]
     alone = [train_row(Bench(*given, no_progress), "row", sets, [index]) for index in range(3)]
     assert found == pytest.approx([accuracy for (accuracy,) in alone], abs=1e-9)
 
 
-def test_where_the_memory_is_too_small_fewer_go_at_once(found, source, shades_bundle, alone):
-    sizes, heard = [], []
+def test_batch_shrinks_when_memory_is_exhausted(found, source, shades_bundle, alone):
+    sizes, calls = [], []
 
     def train(networks, *given, **more):
         sizes.append(len(networks))
@@ -190,23 +190,23 @@ def test_where_the_memory_is_too_small_fewer_go_at_once(found, source, shades_bu
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hmnpack.evaluation.trainer.train_together", train)
-        given = {"device": "cpu", "at_once": 2, "listener": lambda *a, **_: heard.append(a)}
+        given = {"device": "cpu", "at_once": 2, "listener": lambda *a, **_: calls.append(a)}
         again = evaluate(shades_bundle(source), source, alone, **given)
     assert sizes == [2, 1, 1]
     assert again.score.accuracies == found.score.accuracies
-    assert heard == [(BUNDLE_ROW, done, 16) for done in range(1, 17)]
+    assert calls == [(BUNDLE_ROW, done, 16) for done in range(1, 17)]
 
 
-def test_no_network_at_once_is_refused(source, shades_bundle, config):
+def test_at_once_zero_is_rejected(source, shades_bundle, config):
     with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1 or more"):
         evaluate(shades_bundle(source), source, config, device="cpu", at_once=0)
 
 
-def test_the_listener_hears_every_epoch(heard, found):
-    assert heard[:16] == [(BUNDLE_ROW, done, 16) for done in range(1, 17)]
+def test_listener_is_called_after_every_epoch(calls, found):
+    assert calls[:16] == [(BUNDLE_ROW, done, 16) for done in range(1, 17)]
 
 
-def test_one_network_has_no_deviation(source, shades_bundle, alone):
+def test_single_network_has_zero_deviation(source, shades_bundle, alone):
     once = alone.model_copy(update={"repeats": 1})
     (row,) = evaluate(shades_bundle(source), source, once, device="cpu").rows
     assert (row.accuracy_std, row.accuracy_ci95) == (0, None)
@@ -221,7 +221,7 @@ def test_one_network_has_no_deviation(source, shades_bundle, alone):
         ({"classes": CLASSES[::-1]}, "class 0 of shades is 'light', but 'dark' in the bundle"),
     ],
 )
-def test_data_that_does_not_fit(source, shades_bundle, split, config, changes, message):
+def test_incompatible_dataset_is_rejected(source, shades_bundle, split, config, changes, message):
     facts = {"name": "shades", "classes": CLASSES, "train": source.train, "test": source.test}
     if "side" in changes:
         changes = {"train": split(2, 1, side=changes["side"])}
@@ -230,7 +230,7 @@ def test_data_that_does_not_fit(source, shades_bundle, split, config, changes, m
 
 
 @pytest.mark.parametrize("name", ["convnat", "torchvision:alexnet"])
-def test_a_network_that_does_not_fit(source, shades_bundle, name):
+def test_incompatible_network_is_rejected(source, shades_bundle, name):
     manifest = shades_bundle(source).manifest
     check_network(NetworkConfig(), manifest)
     with pytest.raises(BadSettings, match=name):
@@ -249,31 +249,31 @@ def test_a_network_that_does_not_fit(source, shades_bundle, name):
         ("hf:someone/mnist:plain", False),
     ],
 )
-def test_digits_are_not_mirrored(name, flips):
+def test_digits_are_not_flipped(name, flips):
     used = protocol_for(EvaluateConfig(), (name, "other"))
     assert ("flip" in used.train.augment) == flips
     assert set(TRAINING_AUGMENTATIONS) - set(used.train.augment) <= {"flip"}
 
 
-def test_augmentations_that_were_chosen_stay(config):
+def test_explicit_augmentations_are_preserved(config):
     assert config.train.augment == ("flip", "crop")
     assert protocol_for(config, ("digits",)) == config
 
 
 class TestSettings:
-    def test_single_ones_over_a_config(self, source, shades_bundle, config, found):
+    def test_overrides_of_a_config(self, source, shades_bundle, config, found):
         bundle = shades_bundle(source)
         short = {"train": {"epochs": 2}, "baselines": False}
         found = evaluate(bundle, source, config, settings=short, device="cpu")
         train = config.train.model_copy(update={"epochs": 2})
         assert found.config == config.model_copy(update={"train": train, "baselines": False})
         assert followed(found.score, 1, bundle.manifest) == found.config
-        with pytest.raises(BadSettings, match="a protocol is what settings start from"):
+        with pytest.raises(BadSettings, match="`protocol` is not a setting"):
             evaluate(bundle, source, settings={"protocol": "paper"})
         with pytest.raises(BadSettings, match=r"unknown setting 'epochs'; did you mean train.ep"):
             evaluate(bundle, source, settings={"epochs": 2})
 
-    def test_single_ones_over_a_protocol(self, source, shades_bundle, monkeypatch):
+    def test_overrides_of_a_protocol(self, source, shades_bundle, monkeypatch):
         seen = []
 
         def stop(manifest, source, config, *_, **__):
@@ -289,25 +289,25 @@ class TestSettings:
         assert [each.train.weight_decay for each in seen] == [0.0002, 0.0002, 0.0002]
         assert [each.repeats for each in seen] == [3, 3, 10]
 
-    def test_what_contradicts_or_is_not_there(self, source, shades_bundle, config):
+    def test_contradictory_and_unknown_settings_are_rejected(self, source, shades_bundle, config):
         bundle = shades_bundle(source)
-        with pytest.raises(BadSettings, match="two sets of settings"):
+        with pytest.raises(BadSettings, match="both define all settings"):
             evaluate(bundle, source, config, protocol="short")
         with pytest.raises(BadSettings, match="unknown protocol 'long'; did you mean paper"):
             evaluate(bundle, source, protocol="long")
 
 
-def test_the_spec_is_of_the_source(source):
+def test_spec_describes_the_source(source):
     assert source.image == ImageShape(channels=3, height=16, width=16)
 
 
-class TestWhatIsStored:
-    def test_rows_are_kept(self):
+class TestStoredConfig:
+    def test_rows_are_preserved(self):
         given = EvaluateConfig(rows=("count",))
         assert given.baseline_rows == ("count",)
         assert EvaluateConfig.model_validate_json(given.model_dump_json()) == given
         assert given.model_copy(update={"baselines": False}).baseline_rows == ()
 
-    def test_an_old_row_is_read(self):
+    def test_old_row_is_readable(self):
         old = {"name": "bundle", "images": 9, "accuracy_mean": 50, "accuracy_std": 1, "networks": 3}
         assert Row.model_validate(old).accuracy_ci95 is None

@@ -1,4 +1,4 @@
-"""Judging without the test split: what was held out of condensing tests, what it saw controls."""
+"""Evaluation without the test split: tests on held-out images, baselines on the others."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from hmnpack.sources import SourceOptions, as_seen, hold_out
 
 @pytest.fixture
 def bundle(source, shades_bundle):
-    """A bundle that says that a quarter of each class, 15 of 60 images, were held out."""
+    """A bundle whose manifest records that a quarter of each class, 15 of 60, was held out."""
     made = shades_bundle(source)
     facts = made.manifest.source.model_copy(
         update={"fingerprint": source.train.fingerprint, "held_out": 15}
@@ -25,14 +25,14 @@ def bundle(source, shades_bundle):
 
 
 @pytest.fixture
-def judged(config):
+def held_out_config(config):
     changes = {"held_out": True, "rows": ("floats", "whole")}
     return config.model_copy(update=changes)
 
 
 @pytest.fixture
 def used(monkeypatch):
-    """The images that networks are trained on, by row, and those that they are tested on."""
+    """Training images by row, and test images."""
     found = {"tested": []}
     train, test = trainer.train_together, trainer.accuracies
 
@@ -50,29 +50,31 @@ def used(monkeypatch):
     return found
 
 
-def pictures(images):
-    """Return each image's bytes; those of the data differ from one another."""
+def image_bytes(images):
+    """Return each image's bytes; no two images of the dataset are equal."""
     return {image.numpy().tobytes() for image in images}
 
 
 @pytest.mark.slow
-def test_held_out_images_test_and_seen_ones_control(source, bundle, judged, used, tmp_path):
+def test_held_out_images_test_and_others_train_the_baselines(
+    source, bundle, held_out_config, used, tmp_path
+):
     options = SourceOptions(cache_dir=tmp_path)
-    without = replace(source, test=None)  # a test split is not even needed
-    evaluate(bundle, without, judged, device="cpu", source_options=options)
+    without = replace(source, test=None)  # a test split is not needed
+    evaluate(bundle, without, held_out_config, device="cpu", source_options=options)
     own, *baselines = (used.pop(name) for name in [n for n in used if n != "tested"])
-    held_out = pictures(used["tested"][0])
-    assert all(pictures(images) == held_out for images in used["tested"])
-    seen = pictures(source.train.images) - held_out
+    held_out = image_bytes(used["tested"][0])
+    assert all(image_bytes(images) == held_out for images in used["tested"])
+    seen = image_bytes(source.train.images) - held_out
     assert (len(held_out), len(seen)) == (15, 45)
     assert all(torch.equal(images, own[0]) for images in own)
     for row in baselines:
-        assert all(pictures(images) <= seen for images in row)
-    assert pictures(baselines[-1][0]) == seen  # the whole of them
+        assert all(image_bytes(images) <= seen for images in row)
+    assert image_bytes(baselines[-1][0]) == seen  # the full dataset
 
 
-def test_they_are_those_that_the_run_held_out(source, bundle):
-    """By hand: a quarter of each class, drawn from the run's seed."""
+def test_held_out_images_are_those_of_the_run(source, bundle):
+    """By hand: a quarter of each class, selected by the run's seed."""
     seen, held_out = hold_out(source.train, 0.25, stream(5, "hold-out"))
     found = as_seen(bundle.manifest, source)
     assert torch.equal(found.train.images, seen.images)
@@ -81,7 +83,7 @@ def test_they_are_those_that_the_run_held_out(source, bundle):
 
 
 @pytest.mark.slow
-def test_a_score_says_so_and_is_verified_so(source, bundle, config, tmp_path):
+def test_score_on_held_out_images_is_recorded_and_verified(source, bundle, config, tmp_path):
     path = tmp_path / "s.hmn"
     bundle.save(path)
     alone = config.model_copy(update={"baselines": False})
@@ -99,31 +101,31 @@ def test_a_score_says_so_and_is_verified_so(source, bundle, config, tmp_path):
     assert verify(path, replace(source, test=None), device="cpu").repetition.number == 1
 
 
-def test_nothing_was_held_out(source, bundle, judged):
+def test_bundle_without_held_out_images_is_rejected(source, bundle, held_out_config):
     facts = bundle.manifest.source.model_copy(update={"held_out": 0})
     manifest = bundle.manifest.model_copy(update={"source": facts, "holdout": 0.0})
     with pytest.raises(BadData, match=r"made from all of train.*condense with a holdout"):
-        evaluate(replace(bundle, manifest=manifest), source, judged, device="cpu")
+        evaluate(replace(bundle, manifest=manifest), source, held_out_config, device="cpu")
 
 
-def test_other_data_have_none_of_them(source, bundle, judged):
+def test_other_dataset_is_rejected(source, bundle, held_out_config):
     train = replace(source.train, fingerprint="9" * 64)
     with pytest.raises(BadData, match="not the data that the bundle was made from"):
-        evaluate(bundle, replace(source, train=train), judged, device="cpu")
+        evaluate(bundle, replace(source, train=train), held_out_config, device="cpu")
 
 
-def test_data_without_a_test_split_are_told_of_it(source, bundle, shades_bundle, config):
+def test_missing_test_split_error_suggests_held_out_images(source, bundle, shades_bundle, config):
     without = replace(source, test=None)
-    with pytest.raises(BadData, match=r"test on the 15 images held out of train \(--held-out\)"):
+    with pytest.raises(BadData, match=r"test on the 15 held-out training images \(--held-out\)"):
         evaluate(bundle, without, config, device="cpu")
     with pytest.raises(BadData, match=r"no test split .*val/ part$"):
         evaluate(shades_bundle(source), without, config, device="cpu")
 
 
-def test_a_score_on_images_held_out_of_other_data_is_not_repeated(source, bundle, judged, tmp_path):
+def test_score_on_other_held_out_images_is_not_verified(source, bundle, held_out_config, tmp_path):
     path = tmp_path / "s.hmn"
     bundle.save(path)
-    alone = judged.model_copy(update={"baselines": False})
+    alone = held_out_config.model_copy(update={"baselines": False})
     record(path, bundle, evaluate(bundle, source, alone, device="cpu"), device="cpu")
     train = replace(source.train, fingerprint="9" * 64)
     with pytest.raises(BadData, match="not the data that the bundle was made from"):

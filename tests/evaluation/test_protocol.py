@@ -1,4 +1,4 @@
-"""A protocol in a score: by its name and what differs, and followed again to the same settings."""
+"""A protocol in a score: stored as a name and overrides, and restored to the same settings."""
 
 import pytest
 
@@ -40,15 +40,15 @@ def score_of(config, manifest):
         ("short", {"jpeg_quality": 50, "rows": ["bytes"]}, {"jpeg_quality": 50, "rows": ["bytes"]}),
     ],
 )
-def test_what_differs_from_the_protocol_is_written(manifest, base, changes, written):
+def test_overrides_are_recorded_and_restored(manifest, base, changes, written):
     config = merged(protocol_of(base, manifest), changes)
     score = score_of(config, manifest)
     assert (score.protocol, score.config) == (base, written)
     assert followed(score, 1, manifest) == config
 
 
-def test_it_is_the_protocol_for_that_data_and_budget(bundle_of, images, image_shape):
-    """Of `paper` the epochs depend on both: 2,000 for CIFAR-10 at 1 ipc, 1,000 at 50."""
+def test_protocol_depends_on_dataset_and_budget(bundle_of, images, image_shape):
+    """Epochs of `paper` depend on both: 2,000 for CIFAR-10 at 1 ipc, 1,000 at 50."""
     spec = images(classes=10, instances=50, image=image_shape(3, 32, 32))
     bundle = bundle_of(spec)
     assert bundle.manifest.budget.ipc == 50
@@ -60,7 +60,7 @@ def test_it_is_the_protocol_for_that_data_and_budget(bundle_of, images, image_sh
     assert followed(score, 1, in_bytes).train.epochs == 1000
 
 
-def test_settings_that_no_file_holds_are_refused(manifest):
+def test_overrides_larger_than_a_file_holds_are_rejected(manifest):
     many = merged(EvaluateConfig(), {"train.augment": ["flip"] * 3000})
     with pytest.raises(BadSettings, match=r"more than a file holds: .* of 16384 at most"):
         recorded(many, manifest)

@@ -15,7 +15,7 @@ def protocol(name, classes, side, ipc, *, kind="paper", channels=3):
 
 
 PAPERS = {
-    # data set, classes, side, ipc: epochs, rate
+    # dataset, classes, side, ipc: epochs, rate
     ("cifar10", 10, 32, 1): (2000, 0.01),
     ("cifar10", 10, 32, 10): (2000, 0.01),
     ("cifar10", 10, 32, 50): (1000, 0.01),
@@ -32,14 +32,14 @@ PAPERS = {
 
 
 @pytest.mark.parametrize(("data", "expected"), PAPERS.items(), ids=str)
-def test_each_data_set_and_budget_of_the_paper(data, expected):
+def test_paper_protocol_of_each_dataset_and_budget(data, expected):
     config = protocol(*data)
     assert (config.train.epochs, config.train.lr) == expected
     assert config.network.name == ("resnet-ap" if data[0] == "imagenet-10" else "convnet")
 
 
 @pytest.mark.parametrize("data", PAPERS, ids=str)
-def test_what_they_share(data):
+def test_paper_protocol_shared_settings(data):
     config = protocol(*data)
     train = config.train
     assert (train.momentum, train.weight_decay, train.batch) == (0.9, 0.0002, 64)
@@ -53,19 +53,19 @@ def test_what_they_share(data):
     ("data", "epochs"),
     [
         (("fashion-mnist", 10, 28, 10), 2000),
-        (("stl10", 10, 96, 1), 300),  # ImageNet-10 is nearer than CIFAR-10
+        (("stl10", 10, 96, 1), 300),  # closer to ImageNet-10 than to CIFAR-10
         (("birds", 120, 40, 3), 500),
         (("SVHN extra", 10, 32, 100), 700),
         (("cifar10", 10, 32, 3), 2000),
-        (("cifar10", 10, 32, 20), 2000),  # 10 is nearer than 50, by ratio
+        (("cifar10", 10, 32, 20), 2000),  # closer to 10 than to 50, by ratio
         (("cifar10", 10, 32, 30), 1000),
     ],
     ids=str,
 )
-def test_others_have_the_nearest(data, epochs):
+def test_other_datasets_use_the_nearest_protocol(data, epochs):
     assert protocol(*data).train.epochs == epochs
 
 
-def test_short_is_the_default_for_all():
+def test_short_protocol_is_the_default():
     assert protocol("cifar10", 10, 32, 50, kind="short") == EvaluateConfig()
     assert next(iter(PROTOCOLS)) == "short"

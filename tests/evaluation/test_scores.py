@@ -1,4 +1,4 @@
-"""Scores in a file: what is written, what stays, and what is refused."""
+"""Scores in a file: what is written, what is preserved, and what is rejected."""
 
 import dataclasses
 import fcntl
@@ -38,7 +38,7 @@ def found(accuracies=(50.0, 52.0), fingerprint="1" * 64, rows=(), **protocol):
     return Evaluation(rows=(own, *rows), score=score, config=config)
 
 
-CONTROL = Row(
+BASELINE = Row(
     name="random [real]", images=9, accuracy_mean=20.5, accuracy_std=2.25, networks=2, figures={}
 )
 
@@ -50,8 +50,8 @@ def path(hmn_bundle, tmp_path):
     return made
 
 
-def test_what_is_written(path, hmn_bundle):
-    returned = record(path, hmn_bundle, found(rows=(CONTROL,)), device="cpu")
+def test_recorded_fields(path, hmn_bundle):
+    returned = record(path, hmn_bundle, found(rows=(BASELINE,)), device="cpu")
     manifest = inspect(path, verify=True)
     assert manifest == returned
     (score,) = manifest.scores
@@ -63,8 +63,8 @@ def test_what_is_written(path, hmn_bundle):
     assert score.arithmetic == "float32"
     assert score.versions.torch == str(torch.__version__)
     assert all(score.versions.model_dump().values())
-    (control,) = score.baselines
-    assert control.model_dump() == {
+    (baseline,) = score.baselines
+    assert baseline.model_dump() == {
         "name": "random [real]",
         "images": 9,
         "mean": 20.5,
@@ -73,8 +73,8 @@ def test_what_is_written(path, hmn_bundle):
     }
 
 
-def test_what_it_was_computed_in_is_written(monkeypatch):
-    """Precision `auto` is what the processor multiplies; another is what it says."""
+def test_arithmetic_is_recorded(monkeypatch):
+    """Precision `auto` depends on the processor; the others are recorded as given."""
     monkeypatch.setattr("hmnpack.runtime.devices.multiplies_bfloat16", lambda device: True)
     cpu = torch.device("cpu")
     assert recorded_score(found(), cpu).arithmetic == "bfloat16"
@@ -82,7 +82,7 @@ def test_what_it_was_computed_in_is_written(monkeypatch):
     assert recorded_score(found(train=exact), cpu).arithmetic == "float32"
 
 
-def test_nothing_else_changes(path, hmn_bundle):
+def test_recording_changes_only_the_scores(path, hmn_bundle):
     before = path.read_bytes()
     record(path, hmn_bundle, found(), device="cpu")
     after = path.read_bytes()
@@ -95,14 +95,14 @@ def test_nothing_else_changes(path, hmn_bundle):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
-def test_the_mode_stays(path, hmn_bundle, mode):
+def test_file_mode_is_preserved(path, hmn_bundle, mode):
     path.chmod(mode)
     record(path, hmn_bundle, found(), device="cpu")
     assert stat.S_IMODE(path.stat().st_mode) == mode
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_same_protocol_and_test_split_are_replaced(path):
+def test_score_with_same_protocol_and_test_split_is_replaced(path):
     for evaluation in (
         found((40.0, 41.0)),
         found((50.0, 51.0), seed=1),
@@ -115,14 +115,14 @@ def test_the_same_protocol_and_test_split_are_replaced(path):
     assert firsts == [50.0, 60.0, 70.0, 80.0]
 
 
-def test_scores_that_came_meanwhile_stay(path):
+def test_concurrently_recorded_scores_are_preserved(path):
     bundle = read(path)
     record(path, bundle, found(seed=1), device="cpu")
     record(path, bundle, found(seed=2), device="cpu")
     assert [score.seed for score in inspect(path).scores] == [1, 2]
 
 
-def test_a_file_that_has_changed_is_not_overwritten(path, hmn_bundle, bundle_of, hmn):
+def test_changed_file_is_not_overwritten(path, hmn_bundle, bundle_of, hmn):
     bundle_of(hmn(), draw_seed=5).save(path, force=True)
     other = path.read_bytes()
     with pytest.raises(OutputExists, match="has changed since it was read"):
@@ -130,15 +130,15 @@ def test_a_file_that_has_changed_is_not_overwritten(path, hmn_bundle, bundle_of,
     assert path.read_bytes() == other
 
 
-def test_the_header_has_its_bound(path, hmn_bundle):
+def test_full_header_is_rejected(path, hmn_bundle):
     before = path.read_bytes()
     room = MAX_HEADER // 19
-    with pytest.raises(BadSettings, match=r"c\.hmn: there is no room"):
+    with pytest.raises(BadSettings, match=r"c\.hmn: the header .* has no room"):
         record(path, hmn_bundle, found((100 / 3,) * room), device="cpu")
     assert path.read_bytes() == before
 
 
-def test_what_cannot_be_written_is_refused_beforehand(path, monkeypatch):
+def test_unwritable_file_is_rejected_before_training(path, monkeypatch):
     link = path.with_name("link.hmn")
     link.symlink_to(path)
     with pytest.raises(OutputExists, match="symbolic link"):
@@ -150,8 +150,8 @@ def test_what_cannot_be_written_is_refused_beforehand(path, monkeypatch):
                 check_recordable(path)
 
 
-def test_who_records_is_alone_in_the_folder(path, hmn_bundle, monkeypatch):
-    """From reading the file to replacing it: else two at once would lose a score."""
+def test_folder_is_locked_while_recording(path, hmn_bundle, monkeypatch):
+    """The lock covers reading and replacing the file; otherwise a concurrent score is lost."""
     held, real = [], scores._replace
 
     def replace(*given):
@@ -166,14 +166,14 @@ def test_who_records_is_alone_in_the_folder(path, hmn_bundle, monkeypatch):
     assert len(held) == 1
 
 
-def test_what_was_not_recorded_is_not_written(bundle_of, hmn):
+def test_unrecorded_fields_are_omitted(bundle_of, hmn):
     text = bundle_of(hmn(), scores=(found().score,)).to_bytes()
     for name in (b"versions", b'device\\":\\"cpu\\",\\"finger', b"arithmetic"):
         assert name not in text
 
 
-def test_a_recorded_score_is_read_back(bundle_of, hmn):
-    score = recorded_score(found(rows=(CONTROL,)), torch.device("cpu"))
+def test_recorded_score_is_read_back(bundle_of, hmn):
+    score = recorded_score(found(rows=(BASELINE,)), torch.device("cpu"))
     document = score.model_dump(mode="json")
     assert document["baselines"][0]["name"] == "random [real]"
     assert Score.model_validate_json(json.dumps(document), strict=True) == score
@@ -189,26 +189,26 @@ def test_a_recorded_score_is_read_back(bundle_of, hmn):
         {"accuracies": [101]},
     ],
 )
-def test_bad_fields_are_refused(change):
+def test_invalid_fields_are_rejected(change):
     with pytest.raises(ValidationError):
         Score.model_validate(found().score.model_dump() | change)
 
 
 @pytest.mark.parametrize("field", ["accuracies", "baselines"])
-def test_a_flood_of_faults_takes_little_memory(field):
+def test_many_invalid_values_take_little_memory(field):
     document = found().score.model_dump() | {field: [None] * 200_000}
     tracemalloc.start()
     try:
-        with pytest.raises(ValidationError) as refused:
+        with pytest.raises(ValidationError) as caught:
             Score.model_validate(document)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert refused.value.error_count() <= 2
+    assert caught.value.error_count() <= 2
     assert peak < 8 * 2**20
 
 
-def test_margins_stay_beside_a_score(hmn_bundle, tmp_path):
+def test_margins_are_preserved_with_a_score(hmn_bundle, tmp_path):
     margins = Margins(epochs=3, seeds=1, values=(0,) * 6)
     manifest = hmn_bundle.manifest.model_copy(update={"margins": margins})
     bundle = dataclasses.replace(hmn_bundle, manifest=manifest)

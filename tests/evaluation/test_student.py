@@ -21,20 +21,20 @@ FREEDOMS = (1, 2, 3, 4, 5, 10, 33, 100, 999, 1998)
         (0.995, 120, 2.617),
     ],
 )
-def test_the_printed_tables(probability, freedom, table):
+def test_quantiles_against_printed_tables(probability, freedom, table):
     assert t_quantile(probability, freedom) == pytest.approx(table, abs=6e-4)
 
 
 @pytest.mark.parametrize("probability", [0.01, 0.3, 0.6, 0.995])
-def test_the_closed_forms(probability):
-    """Of the distributions of Cauchy, and of two degrees of freedom."""
+def test_quantiles_against_closed_forms(probability):
+    """The Cauchy distribution, and two degrees of freedom."""
     odds = (2 * probability - 1) / math.sqrt(2 * probability * (1 - probability))
     assert t_quantile(probability, 1) == pytest.approx(math.tan(math.pi * (probability - 0.5)))
     assert t_quantile(probability, 2) == pytest.approx(odds)
 
 
 @pytest.mark.parametrize("freedom", FREEDOMS)
-def test_another_implementation(freedom):
+def test_quantiles_against_another_implementation(freedom):
     reference = pytest.importorskip("scipy.stats").t
     for probability in (0.001, 0.005, 0.3, 0.6, 0.975, 0.995, 0.999):
         expected = reference.ppf(probability, freedom)
@@ -42,7 +42,7 @@ def test_another_implementation(freedom):
 
 
 @pytest.mark.parametrize("freedom", FREEDOMS)
-def test_it_is_symmetric_and_rises(freedom):
+def test_quantiles_are_symmetric_and_increasing(freedom):
     found = [t_quantile(probability, freedom) for probability in (0.5, 0.75, 0.9, 0.99, 0.999)]
     assert found[0] == 0
     assert found == sorted(set(found))
@@ -51,8 +51,8 @@ def test_it_is_symmetric_and_rises(freedom):
 
 @pytest.mark.parametrize(
     ("probability", "freedom", "message"),
-    [(0, 3, "probability 0"), (1, 3, "probability 1"), (0.9, 0, "0 degrees")],
+    [(0, 3, "probability 0"), (1, 3, "probability 1"), (0.9, 0, "1 or more, got 0")],
 )
-def test_out_of_range(probability, freedom, message):
+def test_quantile_arguments_out_of_range(probability, freedom, message):
     with pytest.raises(ValueError, match=message):
         t_quantile(probability, freedom)

@@ -1,4 +1,4 @@
-"""What an evaluation trains on and tests on, seen from where the training is called."""
+"""What an evaluation trains and tests on, observed where the training function is called."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from hmnpack.sources.types import split_of
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Name, first weights and images of every network that is trained."""
+    """Name, initial weights and images of every network that is trained."""
     seen, real = [], trainer.train_together
 
     def spy(networks, sets, *given, names, **named):
@@ -30,14 +30,14 @@ def trained(monkeypatch):
 
 
 def test_networks_are_tested_on_the_test_split(source, shades_bundle, config):
-    """Where its labels are those of the next class, what is learned from train is wrong there."""
+    """The test labels are shifted by one class, so a network trained on train is always wrong."""
     wrong = split_of(source.train.images, (source.train.labels + 1) % 3)
     alone = config.model_copy(update={"baselines": False})
     found = evaluate(shades_bundle(source), replace(source, test=wrong), alone, device="cpu")
     assert max(found.score.accuracies) < 20
 
 
-def test_networks_differ_and_so_do_random_images(source, shades_bundle, config, trained):
+def test_networks_and_random_images_differ(source, shades_bundle, config, trained):
     rows = config.model_copy(update={"rows": ("floats",)})
     evaluate(shades_bundle(source), source, rows, device="cpu")
     names, weights, images = zip(*trained, strict=True)
@@ -48,9 +48,7 @@ def test_networks_differ_and_so_do_random_images(source, shades_bundle, config, 
     assert not torch.equal(images[2], images[3])
 
 
-def test_the_row_of_the_same_number_has_the_counts_of_each_class(
-    source, bundle_of, images, config, monkeypatch
-):
+def test_count_row_has_the_counts_of_each_class(source, bundle_of, images, config, monkeypatch):
     seen, real = {}, trainer.train_together
 
     def spy(networks, sets, *given, names, **named):
@@ -68,8 +66,8 @@ def test_the_row_of_the_same_number_has_the_counts_of_each_class(
     assert by_row == {"bundle": [5, 1, 3], FLOATS_ROW: [3, 3, 3], COUNT_ROW: [5, 1, 3]}
 
 
-def test_pictures_take_no_more_bytes_than_the_tensors(bundle_of, images, source, config):
-    """Of 16 bits a number, which is half of the budget's bytes."""
+def test_jpeg_images_fit_the_bytes_of_the_tensors(bundle_of, images, source, config):
+    """A 16-bit bundle, whose tensors take half of the budget's bytes."""
     spec = images(classes=3, instances=1, image=source.image, dtype="F16")
     bundle = bundle_of(spec, classes=source.classes)
     ledger, budget = bundle.manifest.ledger.bytes, bundle.manifest.budget.bytes
@@ -81,13 +79,13 @@ def test_pictures_take_no_more_bytes_than_the_tensors(bundle_of, images, source,
     assert ledger / 2 < row.figures["bytes"] <= ledger
 
 
-def test_two_channels_are_no_picture_and_nothing_is_trained_first(
+def test_two_channels_are_rejected_before_training(
     bundle_of, images, source, split, config, trained
 ):
     two = split(4, 1, channels=2)
     grey = replace(source, train=two, test=two)
     bundle = bundle_of(images(classes=3, instances=1, image=grey.image), classes=source.classes)
-    with pytest.raises(BadSettings, match="1 or 3 channels, not 2; leave out the row `bytes`"):
+    with pytest.raises(BadSettings, match="1 or 3 channels, not 2; omit the row `bytes`"):
         evaluate(bundle, grey, config, device="cpu")
     assert trained == []
     evaluate(bundle, grey, config, settings={"rows": ["floats"]}, device="cpu")
@@ -95,7 +93,7 @@ def test_two_channels_are_no_picture_and_nothing_is_trained_first(
 
 
 @pytest.mark.parametrize(("name", "flips"), [("mnist", False), ("shades", True)])
-def test_an_evaluation_follows_the_name_of_the_data(source, shades_bundle, name, flips):
+def test_flips_depend_on_the_dataset_name(source, shades_bundle, name, flips):
     manifest = shades_bundle(source).manifest
     named = replace(source, name=name)
     bench = bench_of(manifest, named, EvaluateConfig(), torch.device("cpu"), no_progress)
@@ -103,7 +101,7 @@ def test_an_evaluation_follows_the_name_of_the_data(source, shades_bundle, name,
     assert bench.config.train.augment == (TRAINING_AUGMENTATIONS if flips else without)
 
 
-def test_pictures_have_half_the_colours_resolution():
+def test_jpeg_images_have_half_the_chroma_resolution():
     """Segment SOF0: for each component its number, its sampling factors and its table."""
     file = jpeg(torch.zeros(3, 16, 16, dtype=torch.uint8), 75)
     start = file.index(b"\xff\xc0") + 10

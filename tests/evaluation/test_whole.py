@@ -1,4 +1,4 @@
-"""The whole data's row: trained once, whatever the bundle; and comparisons with other rows."""
+"""The full-dataset baseline: trained once for all bundles; and comparisons with other rows."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def bench(source, config):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The networks that are trained, by name, and their normalisations; all without a step."""
+    """Names and normalisations of the networks that are trained; without any optimiser step."""
     seen = []
 
     def train(networks, sets, *given, names, normalisation, **more):
@@ -36,12 +36,12 @@ def trained(monkeypatch):
 
 
 def changed(bench, **changes):
-    """Return the bench with other settings of the protocol; ``train`` has those of the training."""
+    """Return the bench with changed settings of the protocol; ``train`` changes the training's."""
     train = bench.config.train.model_copy(update=changes.pop("train", {}))
     return replace(bench, config=bench.config.model_copy(update={"train": train, **changes}))
 
 
-def test_whole_row_is_trained_once(bench, source, trained, tmp_path):
+def test_full_dataset_row_is_trained_once(bench, source, trained, tmp_path):
     first = whole_row(bench, source, tmp_path)
     assert (first.name, first.networks) == (WHOLE_ROW, 2)
     other_bundle = replace(bench, normalisation=Normalisation(mean=(0.5,) * 3, std=(0.1,) * 3))
@@ -51,7 +51,7 @@ def test_whole_row_is_trained_once(bench, source, trained, tmp_path):
     torch.testing.assert_close(mean, source.train.images.float().mean((0, 2, 3)) / 255)
 
 
-def test_more_networks_are_added(bench, source, trained, tmp_path):
+def test_additional_networks_reuse_the_cache(bench, source, trained, tmp_path):
     first = whole_row(bench, source, tmp_path)
     row = whole_row(changed(bench, repeats=3), source, tmp_path)
     assert row.accuracies[:2] == first.accuracies
@@ -63,13 +63,13 @@ def test_more_networks_are_added(bench, source, trained, tmp_path):
     [{"seed": 1}, {"train": {"lr": 0.01}}, {"min_steps": 100}],
     ids=lambda changes: next(iter(changes)),
 )
-def test_another_protocol_is_trained(bench, source, trained, tmp_path, changes):
+def test_other_protocol_is_retrained(bench, source, trained, tmp_path, changes):
     whole_row(bench, source, tmp_path)
     whole_row(changed(bench, **changes), source, tmp_path)
     assert len(trained) == 4
 
 
-def test_other_data_are_trained(bench, source, trained, tmp_path):
+def test_other_dataset_is_retrained(bench, source, trained, tmp_path):
     whole_row(bench, source, tmp_path)
     for part in ("train", "test"):
         other = replace(getattr(source, part), fingerprint="cd" * 32)
@@ -77,7 +77,7 @@ def test_other_data_are_trained(bench, source, trained, tmp_path):
     assert len(trained) == 6
 
 
-def test_many_epochs_are_300_for_all_budgets(bench, source, trained, tmp_path):
+def test_epochs_are_limited_to_300_for_all_budgets(bench, source, trained, tmp_path):
     rows = [
         whole_row(changed(bench, train={"epochs": epochs}), source, tmp_path)
         for epochs in (2000, 1000, 300)
@@ -88,7 +88,7 @@ def test_many_epochs_are_300_for_all_budgets(bench, source, trained, tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense"])
-def test_a_damaged_file_is_written_again(bench, source, trained, tmp_path, data):
+def test_damaged_cache_file_is_rewritten(bench, source, trained, tmp_path, data):
     once = changed(bench, repeats=1)
     first = whole_row(once, source, tmp_path)
     (path,) = (tmp_path / "accuracies").iterdir()
@@ -98,16 +98,14 @@ def test_a_damaged_file_is_written_again(bench, source, trained, tmp_path, data)
     assert len(trained) == 2
 
 
-def test_a_cache_that_cannot_be_written_stops_nothing(bench, source, trained, tmp_path):
+def test_unwritable_cache_is_ignored(bench, source, trained, tmp_path):
     blocked = tmp_path / "a file"
     blocked.write_text("")
     assert whole_row(bench, source, blocked).networks == 2
     assert len(trained) == 2
 
 
-def test_a_work_directory_serves_where_the_cache_cannot_be_written(
-    bench, source, trained, tmp_path
-):
+def test_work_directory_replaces_an_unwritable_cache(bench, source, trained, tmp_path):
     blocked, work = tmp_path / "a file", tmp_path / "work"
     blocked.write_text("")
     own = replace(bench, store=Store(work))
@@ -119,8 +117,8 @@ def test_a_work_directory_serves_where_the_cache_cannot_be_written(
     assert len(trained) == 4
 
 
-def test_an_interrupted_training_resumes(bench, source, monkeypatch, tmp_path):
-    """Also without a work directory: on all the data it takes longest."""
+def test_interrupted_training_resumes(bench, source, monkeypatch, tmp_path):
+    """Without a work directory too: training on the full dataset takes longest."""
     monkeypatch.setattr(
         "hmnpack.evaluation.trainer.saving", lambda entries: saving(entries, seconds=0)
     )
@@ -140,7 +138,7 @@ def test_an_interrupted_training_resumes(bench, source, monkeypatch, tmp_path):
     assert [path.suffix for path in (tmp_path / "accuracies").iterdir()] == [".pt"]
 
 
-def test_it_really_learns(bench, source, tmp_path):
+def test_full_dataset_row_learns(bench, source, tmp_path):
     assert whole_row(bench, source, tmp_path).accuracy_mean > 80
 
 
@@ -150,13 +148,13 @@ class TestComparisons:
         for name, mean in (("bundle", 60.0), (FLOATS_ROW, 22.5), (WHOLE_ROW, 85.25))
     )
 
-    def test_points_above_random_and_below_the_whole(self):
+    def test_points_above_random_and_below_the_full_dataset(self):
         bundle, random, whole = self.ROWS
         assert over_random(bundle, self.ROWS) == 37.5
         assert below_whole(bundle, self.ROWS) == 25.25
         assert (over_random(whole, self.ROWS), below_whole(random, self.ROWS)) == (62.75, 62.75)
 
-    def test_a_row_is_not_compared_with_itself_or_with_none(self):
+    def test_row_is_not_compared_with_itself_or_a_missing_row(self):
         bundle, random, whole = self.ROWS
         assert over_random(random, self.ROWS) is below_whole(whole, self.ROWS) is None
         assert over_random(bundle, [bundle]) is below_whole(bundle, [bundle, random]) is None

@@ -1,4 +1,4 @@
-"""Settings and images small enough to train on in a blink, and bundles to prune."""
+"""Settings and images small enough to train on within a second, and bundles to prune."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def plain():
 
 @pytest.fixture
 def changed(plain) -> Callable[..., PruneConfig]:
-    """The function that makes settings of double-end pruning, with changes by name."""
+    """Return a function that makes settings of double-end pruning with overrides."""
     base = {
         "strategy": "double-end",
         "betas": (0.0, 0.5, 0.6, 1.0),
@@ -42,7 +42,7 @@ def config(changed) -> PruneConfig:
 
 @pytest.fixture
 def shades():
-    """The function that makes images whose class is a shade of grey, in noise; class by class."""
+    """Return a function that makes noisy images, class by class; a class is a shade of grey."""
 
     def make(per_class=8, seed=0, classes=3):
         labels = torch.arange(classes).repeat_interleave(per_class)
@@ -62,7 +62,7 @@ def source_of(per_class=20):
 
 @pytest.fixture
 def source():
-    """A data set without a test split."""
+    """A dataset without a test split."""
     return source_of()
 
 
@@ -73,7 +73,7 @@ def other_source():
 
 @pytest.fixture
 def big(bundle_of, hmn, source):
-    """A bundle of three classes that says that it was made from the source."""
+    """A bundle of three classes whose manifest names the source as its dataset."""
     facts = SourceFacts(
         name="shades",
         fingerprint=source.train.fingerprint,
@@ -87,13 +87,13 @@ def big(bundle_of, hmn, source):
 
 @pytest.fixture
 def images_of():
-    """The function that decodes a bundle."""
+    """Return a function that decodes a bundle."""
     return lambda bundle: container_of(bundle.manifest.container, bundle.tensors).expand()
 
 
 @pytest.fixture
 def rows_of(images_of):
-    """The function that tells which of the images of a bundle each image of another is."""
+    """Return a function that finds the images of one bundle among those of another."""
 
     def find(small, big):
         return torch.cdist(images_of(small).flatten(1), images_of(big).flatten(1)).argmin(1)

@@ -1,4 +1,4 @@
-"""Margins: by hand, and against a training that is written out."""
+"""Margins: by hand, and against a written-out training loop."""
 
 import math
 
@@ -15,14 +15,14 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.class_names import listed_bytes
 
 
-def test_a_margin_by_hand():
+def test_margin_by_hand():
     logits = torch.tensor([[0.5, 0.3, 0.2]] * 3 + [[0.1, 0.1, 0.8]]).log() + 7
     found = margin_of(logits, torch.tensor([0, 1, 2, 2]))
     torch.testing.assert_close(found, torch.tensor([0.2, -0.2, -0.3, 0.7]))
 
 
 def literal_areas(images, config, name):
-    """One image and one probability after the other."""
+    """Process one image and one probability at a time."""
     net = build_network(
         config.network,
         classes=images.classes,
@@ -45,10 +45,10 @@ def literal_areas(images, config, name):
             optimiser.param_groups[0]["lr"] = rate
             batch = (images.pixels[rows] - 0.5) / 0.25
             batch = apply(batch, draw(train.augment, len(rows), generator, one_spatial=True))
-            torch.rand((), generator=generator)  # the draw of CutMix
+            torch.rand((), generator=generator)  # the random number of CutMix
             logits = net(batch)
-            for row, numbers in zip(rows, logits.detach().double().tolist(), strict=True):
-                powers = [math.exp(number) for number in numbers]
+            for row, values in zip(rows, logits.detach().double().tolist(), strict=True):
+                powers = [math.exp(value) for value in values]
                 label = int(images.labels[row])
                 others = max(power for index, power in enumerate(powers) if index != label)
                 areas[row] += (powers[label] - others) / sum(powers)
@@ -60,7 +60,7 @@ def literal_areas(images, config, name):
 
 
 @pytest.mark.parametrize("augment", [(), ("flip", "brightness", "crop", "rotate")])
-def test_areas_are_those_of_a_literal_loop(shades, changed, plain, augment):
+def test_areas_match_a_literal_loop(shades, changed, plain, augment):
     images = shades()
     config = changed(train=plain.model_copy(update={"augment": augment}))
     found = margins_of(images, config, 5, Trainings())
@@ -73,7 +73,7 @@ def test_areas_are_those_of_a_literal_loop(shades, changed, plain, augment):
 
 @pytest.mark.parametrize("at_once", [2, 3])
 @pytest.mark.slow
-def test_at_once_they_are_the_same(shades, changed, plain, at_once):
+def test_batched_training_gives_the_same_areas(shades, changed, plain, at_once):
     images = shades(9)
     train = plain.model_copy(update={"augment": ("flip", "contrast", "crop", "scale")})
     config = changed(seeds=5, train=train)
@@ -82,7 +82,7 @@ def test_at_once_they_are_the_same(shades, changed, plain, at_once):
     torch.testing.assert_close(found, one, rtol=1e-4, atol=1e-4)
 
 
-def test_they_do_not_depend_on_the_order_of_the_images(shades, changed, plain):
+def test_areas_do_not_depend_on_the_order_of_the_images(shades, changed, plain):
     images = shades()
     whole = changed(train=plain.model_copy(update={"batch": 100}))
     order = torch.randperm(len(images), generator=stream(0, "order"))
@@ -92,7 +92,7 @@ def test_they_do_not_depend_on_the_order_of_the_images(shades, changed, plain):
     )
 
 
-def test_what_has_the_label_of_another_class_is_hard(shades, changed):
+def test_mislabelled_images_are_hard(shades, changed):
     images = shades(10, classes=2)
     images.labels[[3, 14]] = torch.tensor([1, 0])
     longer = changed(margin_epochs=12)
@@ -100,18 +100,18 @@ def test_what_has_the_label_of_another_class_is_hard(shades, changed):
     assert (found[3], found[14]) == (0, 0)
 
 
-def test_networks_are_trained_for_margins_as_those_that_judge_but_without_cutmix(changed, plain):
+def test_margin_training_is_evaluation_training_without_cutmix(changed, plain):
     config = changed(train=plain.model_copy(update={"cutmix": 0.5}), margin_epochs=7)
     assert config.margins == plain.model_copy(update={"epochs": 7})
     assert config.train.cutmix == 0.5
 
 
-def test_one_class_has_none(shades, config):
-    with pytest.raises(BadSettings, match="one class have no margins"):
+def test_one_class_is_rejected(shades, config):
+    with pytest.raises(BadSettings, match="margins need 2 classes or more"):
         margins_of(shades(classes=1), config, 0, Trainings())
 
 
-def test_they_are_stored_in_ten_thousandths_and_left_out_where_they_are_too_many(monkeypatch):
+def test_stored_margins_are_ten_thousandths_and_omitted_if_too_many(monkeypatch):
     areas = torch.tensor([-200.0, 200.001, 0.0, 12.345])
     kept = torch.tensor([1, 0, 3, 2])
     stored = stored_margins(areas, kept, 200, 3)
@@ -121,7 +121,7 @@ def test_they_are_stored_in_ten_thousandths_and_left_out_where_they_are_too_many
     assert stored_margins(areas, kept, 200, 3) is None
 
 
-def test_they_are_left_out_where_names_fill_the_header(monkeypatch):
+def test_stored_margins_are_omitted_if_names_fill_the_header(monkeypatch):
     areas, kept = torch.zeros(4), torch.arange(4)
     names = ("a" * 40, "b" * 40)
     monkeypatch.setattr("hmnpack.pruning.shrink.MAX_LISTED", listed_bytes(names) + 4 * 7)

@@ -1,4 +1,4 @@
-"""From a bundle to a smaller one: budget, images, provenance, the choice of beta, bad input."""
+"""Pruning a bundle: budget, images, provenance, selection of beta, invalid input."""
 
 import pytest
 import torch
@@ -35,11 +35,11 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def small(big, changed):
-    """What double-end pruning at beta 1/4 leaves of the big bundle at 1 ipc."""
+    """The big bundle, pruned to 1 ipc by double-end at beta 1/4."""
     return pruned(big, 1, changed(beta=0.25), seed=4, device=CPU)
 
 
-def test_the_images_that_stay_are_the_same(small, big, images_of, rows_of):
+def test_remaining_images_are_unchanged(small, big, images_of, rows_of):
     spec = small.manifest.container
     assert spec.instances < big.manifest.container.instances
     rows = rows_of(small, big)
@@ -50,7 +50,7 @@ def test_the_images_that_stay_are_the_same(small, big, images_of, rows_of):
         assert name == "memory.instance" or torch.equal(tensor, big.tensors[name])
 
 
-def test_it_is_within_the_budget_and_could_not_hold_one_more(small):
+def test_pruned_bundle_fills_the_budget(small):
     manifest = small.manifest
     assert manifest.budget.floats == 3 * 3 * 16 * 16
     assert manifest.ledger == manifest.container.ledger()
@@ -58,7 +58,7 @@ def test_it_is_within_the_budget_and_could_not_hold_one_more(small):
     assert 0 <= manifest.budget.floats - manifest.ledger.floats - norms < 3 * 16
 
 
-def test_it_says_how_it_was_chosen(small, changed, tmp_path):
+def test_provenance_records_the_pruning(small, changed, tmp_path):
     small.save(tmp_path / "small.hmn")
     manifest = inspect(tmp_path / "small.hmn", verify=True)
     assert manifest == read(tmp_path / "small.hmn").manifest == small.manifest
@@ -71,7 +71,7 @@ def test_it_says_how_it_was_chosen(small, changed, tmp_path):
     assert (manifest.margins.epochs, manifest.margins.seeds) == (3, 2)
 
 
-def test_its_margins_are_those_of_its_images_and_the_middle_ones_come_first(
+def test_margins_match_the_images_and_middle_ranks_come_first(
     small, big, config, images_of, rows_of
 ):
     labels = torch.arange(3).repeat_interleave(80)
@@ -87,7 +87,7 @@ def test_its_margins_are_those_of_its_images_and_the_middle_ones_come_first(
         assert (places - hardest_of(0.25, 80 - keep)).tolist() == most_useful_first(keep)
 
 
-def test_a_prefix_of_it_is_a_smaller_set(small, images_of):
+def test_prefix_of_a_pruned_bundle_is_a_smaller_set(small, images_of):
     few = hmnpack.load(small, per_class=2)
     keep = small.manifest.container.instances
     wanted = [label * keep + index for label in range(3) for index in (0, 1)]
@@ -105,7 +105,7 @@ def test_stored_pixels_are_pruned_too(bundle_of, images, image_shape, changed, r
     assert (rows // 5).tolist() == [0, 0, 1, 1]
 
 
-def test_fewer_images_than_the_budget_holds_may_be_kept(big, changed, rows_of):
+def test_keep_may_be_smaller_than_the_budget_holds(big, changed, rows_of):
     small = pruned(big, 1, changed(strategy="none"), seed=0, device=CPU, keep=3)
     assert rows_of(small, big).tolist() == [
         80 * label + index for label in range(3) for index in (0, 1, 2)
@@ -124,9 +124,7 @@ def test_the_same_seed_gives_the_same_bytes(big, changed):
     assert data(0, "easy") == data(0, "easy")
 
 
-def test_pruned_again_it_remembers_both_and_keeps_the_margins_that_it_has(
-    bundle_of, images, changed, rows_of
-):
+def test_pruning_twice_records_both_and_preserves_margins(bundle_of, images, changed, rows_of):
     big = bundle_of(images(instances=7))
     margins = Margins(epochs=9, seeds=2, values=tuple(range(14)))
     once = Bundle(big.manifest.model_copy(update={"margins": margins}), big.tensors)
@@ -139,7 +137,7 @@ def test_pruned_again_it_remembers_both_and_keeps_the_margins_that_it_has(
     assert thrice.manifest.margins.values == tuple(rows_of(thrice, big).tolist())
 
 
-def test_evaluations_of_other_images_are_left_out(bundle_of, images, changed):
+def test_scores_of_the_original_images_are_removed(bundle_of, images, changed):
     score = {
         "protocol": "short",
         "network": "convnet",
@@ -155,7 +153,7 @@ def test_evaluations_of_other_images_are_left_out(bundle_of, images, changed):
     assert pruned(big, 1, changed(strategy="none"), seed=0, device=CPU).manifest.scores == ()
 
 
-def test_flips_are_left_out_for_digits(bundle_of, images):
+def test_flips_are_disabled_for_digits(bundle_of, images):
     facts = SourceFacts(name="digits", fingerprint="0" * 64, train_images=9, held_out=1, skipped={})
     big = bundle_of(images(instances=3), source=facts)
     config = PruneConfig(strategy="none")
@@ -166,13 +164,13 @@ def test_flips_are_left_out_for_digits(bundle_of, images):
     assert "crop" in used["train"]["augment"]
 
 
-def test_single_settings_over_a_strategy(big):
+def test_overrides_of_a_strategy(big):
     config = PruneConfig(strategy="none")
     small = prune(big, 1, config, settings={"margin_epochs": 3}, seed=0, device="cpu")
     assert small.manifest.provenance.prunings[0].config == {"margin_epochs": 3}
 
 
-def test_beta_is_chosen_on_what_condensing_never_saw(big, source, changed):
+def test_beta_is_selected_on_held_out_images(big, source, changed):
     config = changed(betas=(0.0, 0.5, 1.0))
     small = prune(big, 1, config, data=source, seed=2, device="cpu")
     (record,) = small.manifest.provenance.prunings
@@ -184,7 +182,7 @@ def test_beta_is_chosen_on_what_condensing_never_saw(big, source, changed):
     assert seen_and_held_out_by(big.manifest, source)[1].fingerprint == expected.fingerprint
 
 
-def test_it_is_the_part_that_compress_holds_out(monkeypatch, tmp_path, source):
+def test_held_out_images_are_those_of_compress(monkeypatch, tmp_path, source):
     seen = []
 
     def tracked(train, holdout, seed):
@@ -202,7 +200,7 @@ def test_it_is_the_part_that_compress_holds_out(monkeypatch, tmp_path, source):
     assert seen_and_held_out_by(bundle.manifest, source)[1].fingerprint == seen[0][1].fingerprint
 
 
-def test_trained_at_once_it_is_the_same_bundle(big, source, changed):
+def test_batched_training_gives_the_same_bundle(big, source, changed):
     quick = {"epochs": 2, "batch": 48, "lr": 0.05, "augment": ["crop", "scale"]}
     config = changed(betas=(0.0, 0.5, 1.0), margin_epochs=2, train=quick)
     one, three = (
@@ -218,12 +216,12 @@ def test_trained_at_once_it_is_the_same_bundle(big, source, changed):
     assert float(difference.abs().max()) < 1e-2
 
 
-def test_no_network_at_once_is_refused_before_any_work(big, config):
+def test_at_once_zero_is_rejected_before_any_work(big, config):
     with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1"):
         prune(big, 1, config, data="nowhere", device="cpu", at_once=0)
 
 
-def test_other_data_and_bundles_that_do_not_tell_are_refused(big, source, other_source, config):
+def test_other_datasets_and_unidentified_ones_are_rejected(big, source, other_source, config):
     with pytest.raises(BadData, match=r"not the data that the bundle was made from .*fingerprint"):
         prune(big, 1, config, data=other_source, device="cpu")
     by_hand = big.manifest.model_copy(update={"holdout": None})
@@ -232,27 +230,27 @@ def test_other_data_and_bundles_that_do_not_tell_are_refused(big, source, other_
 
 
 @pytest.mark.parametrize(
-    ("changes", "held_out", "said"),
+    ("changes", "held_out", "message"),
     [
-        ({"strategy": "easy", "beta": 0.5}, 5, "beta 0.5 is for strategy double-end, not easy"),
-        ({"strategy": "none", "beta": 0.5}, 5, "beta 0.5 is for strategy double-end, not none"),
+        ({"strategy": "easy", "beta": 0.5}, 5, "strategy easy does not use beta, got 0.5"),
+        ({"strategy": "none", "beta": 0.5}, 5, "strategy none does not use beta, got 0.5"),
         ({}, 0, "none were held out"),
     ],
 )
-def test_settings_that_cannot_be_followed_are_refused_first(changed, changes, held_out, said):
-    with pytest.raises(BadSettings, match=said) as caught:
+def test_unusable_settings_are_rejected_first(changed, changes, held_out, message):
+    with pytest.raises(BadSettings, match=message) as caught:
         check_prune_settings(changed(**changes), held_out)
     assert "\n" not in str(caught.value)
 
 
-def test_what_leaves_nothing_to_do_or_to_go_by_is_refused(big, config):
+def test_nothing_to_prune_and_missing_inputs_are_rejected(big, config):
     with pytest.raises(BadSettings, match=r"all 80 images of each class are within .* ipc 9"):
         prune(big, 9, config, device="cpu")
-    with pytest.raises(BadSettings, match=r"name the data .*--data.*--beta"):
+    with pytest.raises(BadSettings, match=r"name the dataset .*--data.*--beta"):
         prune(big, 1, config, device="cpu")
 
 
-def test_a_budget_below_what_all_images_share_names_one_that_works(bundle_of, hmn, changed):
+def test_budget_below_the_shared_tensors_names_one_that_works(bundle_of, hmn, changed):
     big = bundle_of(hmn(classes=2, instances=300, decoder_channels=(64,)))
     with pytest.raises(BudgetTooSmall, match="smallest ipc that works here is 7") as caught:
         prune(big, 6, changed(strategy="none"), device="cpu")
@@ -260,5 +258,5 @@ def test_a_budget_below_what_all_images_share_names_one_that_works(bundle_of, hm
     small = prune(big, 7, changed(strategy="none"), device="cpu")
     assert 1 <= small.manifest.container.instances < 300
     few = bundle_of(hmn(classes=2, instances=3, decoder_channels=(64,)))
-    with pytest.raises(BudgetTooSmall, match="no smaller budget than its own"):
+    with pytest.raises(BudgetTooSmall, match="no budget smaller than its own"):
         prune(few, 6, changed(strategy="none"), device="cpu")

@@ -1,4 +1,4 @@
-"""Algorithm 1: which betas are trained, how the best is chosen, stopping, sharing by ranks."""
+"""Algorithm 1: trained betas, selection of the best, resuming, sharing among ranks."""
 
 import pytest
 import torch
@@ -12,30 +12,30 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def search(shades, config):
-    """The function that makes a search among 8 images of a class for 6, k = 2."""
+    """Return a function that makes a search to retain 6 of 8 images per class, k = 2."""
     images = shades()
     areas = margins_of(images, config, 0, Trainings())
     return lambda chosen=config: Search(images, areas, 6, shades(5, seed=9), chosen, 0)
 
 
-def judged(scores):
-    """Return trainings that are all done: hardest dropped -> the accuracy of each network."""
+def finished(scores):
+    """Return finished trainings: hardest dropped -> accuracy of each network."""
     names = {f"beta/{n}/{i}": a for n, pair in scores.items() for i, a in enumerate(pair)}
     return Trainings(done={name: torch.tensor(a).double() for name, a in names.items()})
 
 
-def test_the_best_beta_is_that_of_the_highest_mean(search, changed):
+def test_best_beta_has_the_highest_mean(search, changed):
     given = search(changed(networks=2, betas=(0.0, 0.5, 1.0)))
-    trainings = judged({0: (50.0, 60.0), 1: (71.0, 51.0), 2: (20.0, 99.0)})
+    trainings = finished({0: (50.0, 60.0), 1: (71.0, 51.0), 2: (20.0, 99.0)})
     beta, scores = best_beta(given, trainings)
     assert beta == 0.5
     assert [score.beta for score in scores] == [0.0, 0.5, 1.0]
     assert scores[2].accuracies == (20.0, 99.0)
 
 
-def test_of_equally_good_ones_the_first_is_taken(search):
-    """Line 10: only what is better replaces the best; and 0.5 and 0.6 of 2 are one set."""
-    beta, scores = best_beta(search(), judged({0: (50.0,), 1: (60.0,), 2: (60.0,)}))
+def test_first_of_equally_good_betas_is_selected(search):
+    """Line 10: only a higher mean replaces the best; 0.5 and 0.6 of 2 leave the same images."""
+    beta, scores = best_beta(search(), finished({0: (50.0,), 1: (60.0,), 2: (60.0,)}))
     assert beta == 0.5
     assert [score.accuracies for score in scores] == [(50.0,), (60.0,), (60.0,), (60.0,)]
 
@@ -60,7 +60,7 @@ def test_every_set_is_trained_once_and_tested_on_the_real_images(search, changed
     assert [score.accuracies for score in scores][1] == (30.0, 40.0)
 
 
-def test_a_beta_leaves_what_it_does_not_drop(search):
+def test_remaining_images_of_a_beta(search):
     given = search()
     order = given.margins.view(3, 8).argsort(1) + 8 * torch.arange(3)[:, None]
     for beta, first in ((0.0, 0), (0.5, 1), (1.0, 2)):
@@ -70,7 +70,7 @@ def test_a_beta_leaves_what_it_does_not_drop(search):
         assert torch.equal(left.pixels.sort(0).values, expected.sort(0).values)
 
 
-def test_stopped_after_any_training_it_goes_on(search):
+def test_search_resumes_after_any_training(search):
     whole = best_beta(search(), Trainings())
     done, stops = {}, 0
 
@@ -88,8 +88,8 @@ def test_stopped_after_any_training_it_goes_on(search):
 
 
 @pytest.mark.slow
-def test_at_once_they_come_to_the_same(search, changed):
-    """Nine networks on three sets of images, also in groups that end in the midst of a set."""
+def test_batched_training_gives_the_same_scores(search, changed):
+    """Nine networks on three sets of images, in batches that may end within a set."""
     given = search(changed(networks=3, betas=(0.0, 0.5, 1.0)))
     one = best_beta(given, Trainings())
     for at_once in (2, 9):
@@ -100,7 +100,7 @@ def test_at_once_they_come_to_the_same(search, changed):
 @pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize("size", [2, 3])
 def test_ranks_share_the_trainings(size, at_once):
-    """Each rank has its turn; the sums are what all ranks would have been given."""
+    """Ranks run one after the other; the sums are what all ranks would receive."""
     sums, ran, names, most = {}, [], [str(index) for index in range(7)], []
 
     class Turn(World):
@@ -127,8 +127,8 @@ def test_ranks_share_the_trainings(size, at_once):
     assert torch.cat(list(sums.values())).tolist() == list(range(7))
 
 
-def test_what_ranks_do_at_a_time_counts_together():
-    heard = []
+def test_progress_counts_the_trainings_of_all_ranks():
+    calls = []
 
     class Quiet(World):
         def wait(self):
@@ -143,21 +143,21 @@ def test_what_ranks_do_at_a_time_counts_together():
         return torch.zeros(len(names))
 
     def listener(stage, done, total, **facts):
-        heard.append((stage, done, total))
+        calls.append((stage, done, total))
 
     def run(names, **given):
         trainings = Trainings(world=Quiet(0, 2), listener=listener, **given)
         trainings.run("t", list(names), train, torch.zeros(()), CPU)
 
     run("abc")
-    assert heard == [("t", 2, 6), ("t", 4, 6), ("t", 5, 6), ("t", 6, 6)]
-    heard.clear()
+    assert calls == [("t", 2, 6), ("t", 4, 6), ("t", 5, 6), ("t", 6, 6)]
+    calls.clear()
     run("abcdefg", at_once=2)
-    assert heard == [("t", 4, 14), ("t", 8, 14), ("t", 11, 14), ("t", 14, 14)]
+    assert calls == [("t", 4, 14), ("t", 8, 14), ("t", 11, 14), ("t", 14, 14)]
 
 
-def test_what_the_memory_does_not_take_is_done_in_halves():
-    heard, tried = [], []
+def test_batch_is_halved_when_memory_is_exhausted():
+    calls, tried = [], []
 
     def train(names, listener):
         tried.append("".join(names))
@@ -166,15 +166,15 @@ def test_what_the_memory_does_not_take_is_done_in_halves():
         listener("own", len(names), len(names))
         return torch.tensor([float(ord(name)) for name in names])
 
-    trainings = Trainings(at_once=5, listener=lambda *a, **facts: heard.append(a[1:]))
+    trainings = Trainings(at_once=5, listener=lambda *a, **facts: calls.append(a[1:]))
     found = trainings.run("t", list("abcde"), train, torch.zeros(()), CPU)
     assert tried == ["abcde", "ab", "cde", "c", "de"]
     assert {name: chr(int(value)) for name, value in found.items()} == {n: n for n in "abcde"}
-    assert heard == [(2, 5), (3, 5), (5, 5)]
+    assert calls == [(2, 5), (3, 5), (5, 5)]
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("cpu", [1, 1, 1]), ("meta", [3])])
-def test_left_open_it_is_one_on_a_processor_and_all_elsewhere(kind, expected):
+def test_default_batch_is_one_on_a_cpu_and_all_elsewhere(kind, expected):
     sizes = []
 
     def train(names, listener):
@@ -185,13 +185,13 @@ def test_left_open_it_is_one_on_a_processor_and_all_elsewhere(kind, expected):
     assert sizes == expected
 
 
-def test_the_listener_hears_one_stage_and_the_accuracies(search):
-    heard = []
+def test_listener_is_called_with_one_stage_and_the_accuracies(search):
+    calls = []
     trainings = Trainings(
-        listener=lambda stage, done, total, **facts: heard.append((stage, done, total, facts))
+        listener=lambda stage, done, total, **facts: calls.append((stage, done, total, facts))
     )
     _, scores = best_beta(search(), trainings)
-    assert {(stage, total) for stage, _, total, _ in heard} == {("pruning", 9)}
-    assert [done for _, done, _, _ in heard] == list(range(1, 10))
-    said = [facts["accuracy"] for _, _, _, facts in heard if "accuracy" in facts]
-    assert said == [scores[index].accuracies[0] for index in (0, 1, 3)]
+    assert {(stage, total) for stage, _, total, _ in calls} == {("pruning", 9)}
+    assert [done for _, done, _, _ in calls] == list(range(1, 10))
+    reported = [facts["accuracy"] for _, _, _, facts in calls if "accuracy" in facts]
+    assert reported == [scores[index].accuracies[0] for index in (0, 1, 3)]

@@ -1,4 +1,4 @@
-"""Which images each strategy keeps, by hand, and in which order."""
+"""The images that each strategy retains, and their order, by hand."""
 
 import math
 
@@ -14,21 +14,21 @@ MARGINS = torch.tensor([0.3, 0.0, 0.5, 0.1, 0.4, 0.2])
 ONE_CLASS = torch.zeros(6, dtype=torch.int64)
 
 
-def test_ranks_are_places_within_a_class():
+def test_margin_ranks_are_positions_within_a_class():
     labels = torch.tensor([1, 0, 1, 0, 1, 0])
     margins = torch.tensor([0.5, -1.0, 0.2, 3.0, 0.5, -2.0])
     assert margin_ranks(margins, labels).tolist() == [1, 1, 0, 2, 2, 0]
 
 
-def test_floor_of_beta_k():
-    """93 pruned to 85: k = 8; 306 to 278: k = 28; and a product that floats take too low."""
+def test_hardest_of_is_floor_of_beta_k():
+    """93 pruned to 85: k = 8; 306 to 278: k = 28; and a product that floats round down."""
     assert [hardest_of(beta, 8) for beta in BETAS] == [0, 0, 1, 2, 3, 4, 4, 5, 6, 7]
     assert [hardest_of(beta, 28) for beta in BETAS] == [0, 2, 5, 8, 11, 14, 16, 19, 22, 25]
     assert (hardest_of(0.29, 100), hardest_of(1.0, 8), hardest_of(1, 3)) == (29, 8, 3)
 
 
 @pytest.mark.parametrize("beta", BETAS)
-def test_double_end_drops_what_algorithm_1_says(beta):
+def test_double_end_follows_algorithm_1(beta):
     margins = torch.randn(2 * 93, generator=stream(0, "margins"))
     labels = torch.arange(2 * 93) % 2
     kept = kept_images(margins, labels, 85, "double-end", beta=beta)
@@ -50,12 +50,12 @@ def test_double_end_drops_what_algorithm_1_says(beta):
     ],
 )
 def test_each_strategy_by_hand(strategy, beta, tenths):
-    """Six of margins 0.0 to 0.5; three are kept, the middle one first."""
+    """Six images with margins 0.0 to 0.5; three remain, the middle one first."""
     kept = kept_images(MARGINS, ONE_CLASS, 3, strategy, beta=beta)
     assert (MARGINS[kept[0]] * 10).round().tolist() == tenths
 
 
-def test_without_margins_they_are_the_first_or_random_ones():
+def test_strategies_without_margins():
     labels = torch.tensor([1, 0, 0, 1, 0, 1, 1])
     kept = kept_images(None, labels, 2, "none")
     assert [rows.tolist() for rows in kept] == [[1, 2], [0, 3]]
@@ -63,23 +63,23 @@ def test_without_margins_they_are_the_first_or_random_ones():
     assert sorted(found[0].tolist()) == [1, 2, 4]
     assert set(found[1].tolist()) < {0, 3, 5, 6}
     many = torch.zeros(1000, dtype=torch.int64)
-    drawn = [
+    chosen = [
         kept_images(None, many, 500, "random", generator=stream(seed, "r"))[0] for seed in (0, 0, 1)
     ]
-    assert torch.equal(drawn[0], drawn[1])
-    assert not torch.equal(drawn[0], drawn[2])
-    assert len(set(drawn[0].tolist())) == 500
+    assert torch.equal(chosen[0], chosen[1])
+    assert not torch.equal(chosen[0], chosen[2])
+    assert len(set(chosen[0].tolist())) == 500
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8, 85])
-def test_the_first_ranks_are_what_double_end_pruning_at_a_half_leaves(count):
+def test_first_ranks_match_double_end_at_one_half(count):
     order = most_useful_first(count)
     for few in range(1, count + 1):
         hardest = (count - few) // 2
         assert sorted(order[:few]) == list(range(hardest, hardest + few))
 
 
-def test_the_first_of_a_class_are_the_class_pruned_further():
+def test_prefix_of_a_class_is_the_class_pruned_further():
     margins = torch.randn(40, generator=stream(0, "margins"))
     kept = kept_images(margins, torch.arange(40) % 2, 17, "double-end", beta=0.3)
     labels = torch.tensor([0, 1]).repeat_interleave(17)
@@ -91,8 +91,8 @@ def test_the_first_of_a_class_are_the_class_pruned_further():
 
 
 @pytest.mark.parametrize("strategy", ["double-end", "easy", "hard", "random", "none"])
-def test_classes_that_keep_unequal_numbers_are_each_pruned_by_themselves(strategy):
-    """Nine, two and six images: what is kept of a class is what is kept of it alone."""
+def test_classes_with_unequal_counts_are_pruned_independently(strategy):
+    """Nine, two and six images: each class is pruned as if it were alone."""
     labels = torch.tensor([2, 0, 0, 1, 2, 0, 0, 0, 2, 1, 0, 2, 2, 0, 0, 0, 2])
     margins = torch.randn(17, generator=stream(1, "margins"))
     beta = 0.5 if strategy == "double-end" else None
@@ -108,15 +108,15 @@ def test_classes_that_keep_unequal_numbers_are_each_pruned_by_themselves(strateg
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ((MARGINS, ONE_CLASS, 7, "easy"), "cannot keep 7 images of class 0, which has 6"),
         ((MARGINS, ONE_CLASS, 0, "easy"), "cannot keep 0"),
-        ((None, ONE_CLASS, 3, "hard"), "hard goes by margins"),
+        ((None, ONE_CLASS, 3, "hard"), "hard needs margins"),
         ((MARGINS, ONE_CLASS, 3, "double-end"), "needs a beta"),
         ((None, ONE_CLASS, 3, "random"), "needs a generator"),
     ],
 )
-def test_what_lacks_something_is_refused(given, said):
-    with pytest.raises(BadSettings, match=said):
+def test_missing_inputs_are_rejected(given, message):
+    with pytest.raises(BadSettings, match=message):
         kept_images(*given)

@@ -1,4 +1,4 @@
-"""Bundles whose classes have unequal counts, pruned; and bundles pruned to unequal counts."""
+"""Pruning bundles whose classes have unequal counts, and pruning to unequal counts."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ NONE = PruneConfig(strategy="none")
 
 @pytest.fixture
 def unequal(bundle_of, hmn, source):
-    """A bundle of 100, 5 and 60 images that says that it was made from the source."""
+    """A bundle of 100, 5 and 60 images whose manifest names the source as its dataset."""
     facts = SourceFacts(
         name="shades",
         fingerprint=source.train.fingerprint,
@@ -36,8 +36,8 @@ def unequal(bundle_of, hmn, source):
     return bundle_of(spec, source=facts, recipe="smoke", seed=0, holdout=0.1)
 
 
-def test_a_smaller_budget_is_shared_as_evenly_as_the_counts_allow(unequal, rows_of, tmp_path):
-    """Of 2304 numbers 786 are shared, norms included: room for 94 images of 16, one is left."""
+def test_smaller_budget_is_shared_evenly(unequal, rows_of, tmp_path):
+    """786 of 2304 floats are shared, with norms: 94 images of 16 floats fit, and 93 remain."""
     small = prune(unequal, 1, NONE, device="cpu")
     spec = small.manifest.container
     assert spec.instances == (44, 5, 44)
@@ -49,14 +49,14 @@ def test_a_smaller_budget_is_shared_as_evenly_as_the_counts_allow(unequal, rows_
     assert inspect(tmp_path / "small.hmn", verify=True) == read(tmp_path / "small.hmn").manifest
 
 
-def test_counts_that_come_out_equal_are_one_number(bundle_of, images):
+def test_equal_counts_are_stored_as_one_integer(bundle_of, images):
     big = bundle_of(images(classes=3, instances=(7, 2, 3)))
     small = prune(big, 2, NONE, device="cpu")
     assert small.manifest.container.instances == 2
     assert small.manifest.provenance.prunings[0].instances == (7, 2, 3)
 
 
-def test_a_class_may_keep_more_images_than_another(bundle_of, images, rows_of, image_shape):
+def test_classes_may_retain_different_counts(bundle_of, images, rows_of, image_shape):
     big = bundle_of(images(classes=3, instances=6, image=image_shape(1, 8, 8)))
     margins = Margins(epochs=9, seeds=2, values=tuple(range(18)))
     big = type(big)(big.manifest.model_copy(update={"margins": margins}), big.tensors)
@@ -71,8 +71,8 @@ def test_a_class_may_keep_more_images_than_another(bundle_of, images, rows_of, i
 
 
 @pytest.mark.parametrize("strategy", ["double-end", "easy", "hard"])
-def test_margins_decide_within_each_class(bundle_of, hmn, changed, rows_of, images_of, strategy):
-    """What is kept is what the definition says of the margins of all images together."""
+def test_margins_select_within_each_class(bundle_of, hmn, changed, rows_of, images_of, strategy):
+    """The definition is applied to the margins of all images together."""
     spec = hmn(classes=3, instances=(30, 4, 21), dataset_channels=2, extractor_channels=None)
     big = bundle_of(spec)
     beta = 0.25 if strategy == "double-end" else None
@@ -94,7 +94,7 @@ def test_margins_decide_within_each_class(bundle_of, hmn, changed, rows_of, imag
     )
 
 
-def test_beta_is_chosen_where_classes_drop_unequal_numbers(unequal, source, changed):
+def test_beta_is_selected_when_classes_drop_unequal_counts(unequal, source, changed):
     config = changed(betas=(0.0, 0.5, 1.0))
     small = prune(unequal, 1, config, data=source, seed=2, device="cpu")
     (record,) = small.manifest.provenance.prunings
@@ -103,7 +103,7 @@ def test_beta_is_chosen_where_classes_drop_unequal_numbers(unequal, source, chan
     assert small.manifest.container.instances == (44, 5, 44)
 
 
-def test_betas_that_drop_the_same_of_every_class_share_their_trainings(shades, changed):
+def test_betas_with_the_same_counts_share_trainings(shades, changed):
     images = shades()
     areas = margins_of(images, changed(), 0, Trainings())
     config = changed(betas=(0.0, 0.5, 0.6, 0.75))
@@ -117,24 +117,24 @@ def test_betas_that_drop_the_same_of_every_class_share_their_trainings(shades, c
 
 
 @pytest.mark.parametrize(
-    ("keep", "said"),
+    ("keep", "message"),
     [
         (0, "cannot keep 0 of 2 to 7 images of each class at ipc 3; keep from 1 to 4"),
         (5, "cannot keep 5 of 2 to 7 images"),
-        ((1, 1), "cannot keep 2 counts of images of 3 classes"),
+        ((1, 1), "got 2 counts of images to keep for 3 classes"),
         ((1, 3, 1), "cannot keep 3 of the 2 images of class 1; keep from 1 to 2"),
         ((0, 1, 1), "cannot keep 0 of the 7 images of class 0"),
         ((7, 2, 1), "cannot keep 10 of 12 images at ipc 3; keep 9 at most"),
     ],
 )
-def test_what_a_class_has_not_or_the_budget_does_not_hold_is_refused(bundle_of, images, keep, said):
+def test_counts_beyond_a_class_or_the_budget_are_rejected(bundle_of, images, keep, message):
     big = bundle_of(images(classes=3, instances=(7, 2, 3)))
-    with pytest.raises(BadSettings, match=said) as caught:
+    with pytest.raises(BadSettings, match=message) as caught:
         pruned(big, 3, NONE, seed=0, device=CPU, keep=keep)
     assert "\n" not in str(caught.value)
 
 
-def test_all_that_there_are_is_nothing_to_prune(unequal, bundle_of, images, hmn):
+def test_retaining_all_images_is_nothing_to_prune(unequal, bundle_of, images, hmn):
     with pytest.raises(BadSettings, match="all 5 to 100 images of each class are within"):
         prune(unequal, 2, NONE, device="cpu")
     same = bundle_of(images(classes=3, instances=(7, 2, 3)))

@@ -1,4 +1,4 @@
-"""Every writer, read back by the tool that it writes for."""
+"""Every writer, read back by the tool that its format is for."""
 
 import io
 import json
@@ -23,22 +23,22 @@ FILES = {"sheet": "a.png", "tar": "a.tar", "parquet": "a.parquet"}
 
 
 def expected(bundle):
-    """Pictures as an array [N, H, W, C], and labels."""
+    """Decoded images as an array [N, H, W, C], and labels."""
     images, labels = hmnpack.load(bundle).tensors()
     array = images.clamp(0, 1).numpy().transpose(0, 2, 3, 1)
     return np.rint(array * 255).astype(np.uint8), labels.tolist()
 
 
 def opened(data):
-    with Image.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture)
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)
 
 
-def test_the_formats():
+def test_formats():
     assert sorted(WRITERS) == ["folder", "parquet", "sheet", "tar"]
 
 
-def test_rounding():
+def test_rounding_to_uint8():
     values = torch.tensor([-1.0, 0.0, 0.5 / 255, 1.5 / 255, 0.499, 1.0, 7.0])
     assert to_uint8(values).tolist() == [0, 0, 0, 2, 127, 255, 255]
 
@@ -51,9 +51,9 @@ def test_folder_is_read_by_image_folder(bundle_of, hmn, tmp_path, classes):
     out = tmp_path / "images"
     assert hmnpack.expand(bundle, str(out)) == out
     read = ImageFolder(out)
-    pictures, labels = expected(bundle)
+    arrays, labels = expected(bundle)
     assert read.targets == labels
-    assert all(np.array_equal(np.asarray(image), pictures[i]) for i, (image, _) in enumerate(read))
+    assert all(np.array_equal(np.asarray(image), arrays[i]) for i, (image, _) in enumerate(read))
     index = json.loads((out / "classes.json").read_text())
     assert tuple(index["classes"]) == classes
     assert index["folders"] == read.classes
@@ -61,7 +61,7 @@ def test_folder_is_read_by_image_folder(bundle_of, hmn, tmp_path, classes):
         assert read.classes == list(classes)
 
 
-def test_names_of_folders():
+def test_folder_names():
     assert folder_names(("ant", "bee")) == ("ant", "bee")
     assert folder_names(("bee", "ant")) == ("0-bee", "1-ant")
     assert folder_names(("a:b", "a?b")) == ("0-a_b", "1-a_b")
@@ -71,15 +71,15 @@ def test_names_of_folders():
     assert folder_names(backwards)[9:] == ("09-9", "10-10")
 
 
-def test_indices_have_leading_zeros(bundle_of, images, tmp_path):
+def test_image_indices_have_leading_zeros(bundle_of, images, tmp_path):
     hmnpack.expand(bundle_of(images(instances=11)), tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out" / "ant").iterdir())
     assert names == [f"{i:02d}.png" for i in range(11)]
 
 
-def test_folders_of_classes_of_unequal_counts(bundle_of, images, tmp_path):
+def test_folders_with_unequal_class_counts(bundle_of, images, tmp_path):
     bundle = bundle_of(images(classes=3, instances=(2, 11, 1)))
-    pictures, _ = expected(bundle)
+    arrays, _ = expected(bundle)
     for count, counts in ((None, [2, 11, 1]), (1, [1, 1, 1]), (5, [2, 5, 1])):
         out = tmp_path / f"out{count}"
         hmnpack.expand(bundle, out, per_class=count)
@@ -88,10 +88,10 @@ def test_folders_of_classes_of_unequal_counts(bundle_of, images, tmp_path):
         for paths, start in zip(found, (0, 2, 13), strict=True):
             for place, path in enumerate(paths):
                 assert int(path.stem) == place
-                assert np.array_equal(opened(path.read_bytes()), pictures[start + place, ..., 0])
+                assert np.array_equal(opened(path.read_bytes()), arrays[start + place, ..., 0])
 
 
-def test_files_of_classes_of_unequal_counts(bundle_of, images, tmp_path):
+def test_files_with_unequal_class_counts(bundle_of, images, tmp_path):
     bundle = bundle_of(images(classes=3, instances=(2, 11, 1)))
     hmnpack.expand(bundle, tmp_path / "a.tar", format="tar")
     with tarfile.open(tmp_path / "a.tar") as tar:
@@ -120,25 +120,25 @@ def test_force_replaces_what_an_earlier_run_wrote(bundle_of, images, tmp_path):
     assert out.stat().st_mode & 0o777 == 0o750
 
 
-def test_an_empty_folder_is_used(images_bundle, tmp_path):
+def test_empty_folder_is_accepted(images_bundle, tmp_path):
     (tmp_path / "out").mkdir()
     hmnpack.expand(images_bundle, tmp_path / "out")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 4
 
 
-def test_sheet(bundle_of, hmn, tmp_path):
+def test_sheet_layout(bundle_of, hmn, tmp_path):
     bundle = bundle_of(hmn())
     hmnpack.expand(bundle, tmp_path / "a.png", format="sheet")
-    pictures, _ = expected(bundle)
+    arrays, _ = expected(bundle)
     sheet = opened((tmp_path / "a.png").read_bytes())
     assert sheet.shape == (2 * 66 + 2, 3 * 66 + 2, 3)
-    # Each pixel became a square of four by four.
-    assert np.array_equal(sheet[68:132:4, 134:198:4], pictures[5])
-    assert np.array_equal(sheet[71:132:4, 137:198:4], pictures[5])
+    # Each pixel becomes a square of four by four.
+    assert np.array_equal(sheet[68:132:4, 134:198:4], arrays[5])
+    assert np.array_equal(sheet[71:132:4, 137:198:4], arrays[5])
     assert (sheet[66:68] == 255).all()
 
 
-def test_sheet_shows_ten_of_each_or_as_many_as_asked(bundle_of, images, tmp_path):
+def test_sheet_has_ten_columns_or_per_class(bundle_of, images, tmp_path):
     bundle = bundle_of(images(instances=12))
     for count, columns in ((None, 10), (12, 12), (1, 1)):
         path = tmp_path / "a.png"
@@ -146,15 +146,15 @@ def test_sheet_shows_ten_of_each_or_as_many_as_asked(bundle_of, images, tmp_path
         assert opened(path.read_bytes()).shape == (2 * (2 * 21 + 2) + 2, columns * 65 + 2)
 
 
-def test_a_sheet_too_large_is_refused(bundle_of, images, tmp_path):
+def test_sheet_that_is_too_large_is_rejected(bundle_of, images, tmp_path):
     bundle = bundle_of(images(instances=40_000))
-    with pytest.raises(BadSettings, match="too large; ask for fewer per_class"):
+    with pytest.raises(BadSettings, match="too large; choose a smaller per_class"):
         hmnpack.expand(bundle, tmp_path / "a.png", format="sheet", per_class=40_000)
 
 
-def test_tar(hmn_bundle, tmp_path):
+def test_tar_contents(hmn_bundle, tmp_path):
     path = hmnpack.expand(hmn_bundle, tmp_path / "a.tar", format="tar")
-    pictures, labels = expected(hmn_bundle)
+    arrays, labels = expected(hmn_bundle)
     with tarfile.open(path) as tar:
         members = tar.getmembers()
         assert [m.name for m in members[:4]] == [
@@ -166,31 +166,31 @@ def test_tar(hmn_bundle, tmp_path):
         assert {(m.mtime, m.uid, m.uname, m.mode) for m in members} == {(0, 0, "", 0o644)}
         assert [int(tar.extractfile(m).read()) for m in members[::2]] == labels
         found = [opened(tar.extractfile(m).read()) for m in members[1::2]]
-    assert np.array_equal(np.stack(found), pictures)
+    assert np.array_equal(np.stack(found), arrays)
 
 
-def test_parquet_in_the_convention(hmn_bundle, tmp_path, monkeypatch):
+def test_parquet_follows_the_hugging_face_convention(hmn_bundle, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr("hmnpack.writers.parquet.ROW_GROUP", 4)
     path = hmnpack.expand(hmn_bundle, tmp_path / "a.parquet", format="parquet")
     table = parquet.read_table(path)
-    pictures, labels = expected(hmn_bundle)
+    arrays, labels = expected(hmn_bundle)
     assert table["label"].to_pylist() == labels
     found = [opened(row["bytes"]) for row in table["image"].to_pylist()]
-    assert np.array_equal(np.stack(found), pictures)
+    assert np.array_equal(np.stack(found), arrays)
     features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
     assert features["label"] == {"_type": "ClassLabel", "names": ["ant", "bee"]}
     assert features["image"] == {"_type": "Image"}
 
 
-def test_parquet_is_a_source(hmn_bundle, tmp_path):
+def test_parquet_is_readable_as_a_source(hmn_bundle, tmp_path):
     pytest.importorskip("pyarrow")
     path = hmnpack.expand(hmn_bundle, tmp_path / "train.parquet", format="parquet")
     options = SourceOptions(cache_dir=tmp_path / "cache")
     source = hmnpack.open_source(str(path), options)
-    pictures, labels = expected(hmn_bundle)
+    arrays, labels = expected(hmn_bundle)
     assert source.classes == ("ant", "bee")
-    expected_split = split_of(torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.tensor(labels))
+    expected_split = split_of(torch.from_numpy(arrays).permute(0, 3, 1, 2), torch.tensor(labels))
     assert source.train.fingerprint == expected_split.fingerprint
     assert torch.equal(source.train.images, expected_split.images)
     assert source.train.labels.tolist() == labels
@@ -203,7 +203,7 @@ def test_parquet_without_pyarrow(images_bundle, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("format", FILES)
-def test_the_same_bytes_each_time(hmn_bundle, tmp_path, format):
+def test_output_is_reproducible(hmn_bundle, tmp_path, format):
     path = tmp_path / FILES[format]
     hmnpack.expand(hmn_bundle, path, format=format)
     data = path.read_bytes()
@@ -214,8 +214,8 @@ def test_the_same_bytes_each_time(hmn_bundle, tmp_path, format):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_bundle_is_never_written_over_by_its_own_images(hmn_bundle, tmp_path):
-    """Whatever it is called: a bundle is known by its content."""
+def test_bundle_is_not_overwritten_by_its_images(hmn_bundle, tmp_path):
+    """Under any name: a bundle is recognised by its content."""
     path = tmp_path / "a.png"
     hmn_bundle.save(path)
     before = path.read_bytes()
@@ -224,10 +224,10 @@ def test_a_bundle_is_never_written_over_by_its_own_images(hmn_bundle, tmp_path):
     assert path.read_bytes() == before
 
 
-def test_bad_requests(bundle_of, images, image_shape, images_bundle, tmp_path):
+def test_invalid_arguments_are_rejected(bundle_of, images, image_shape, images_bundle, tmp_path):
     with pytest.raises(BadSettings, match="unknown format 'sheets'; did you mean sheet"):
         hmnpack.expand(images_bundle, tmp_path / "a", format="sheets")
-    with pytest.raises(BadSettings, match=r"is one file; name it a\.tar"):
+    with pytest.raises(BadSettings, match=r"writes one file; name it a\.tar"):
         hmnpack.expand(images_bundle, tmp_path / "a", format="tar")
     with pytest.raises(BadSettings, match="per_class is 9"):
         hmnpack.expand(images_bundle, tmp_path / "a", per_class=9)
@@ -241,7 +241,7 @@ def test_bad_requests(bundle_of, images, image_shape, images_bundle, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_where_a_move_fails_all_is_as_it_was(bundle_of, images, tmp_path, monkeypatch):
+def test_failed_move_restores_the_old_folder(bundle_of, images, tmp_path, monkeypatch):
     out = tmp_path / "out"
     hmnpack.expand(bundle_of(images(), classes=("ant", "eel")), out)
     for name in ("mine", "notes", "zebra"):
