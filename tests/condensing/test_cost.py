@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hmnpack.condensing.cost import Run, costs_of
 from hmnpack.container import container_of
 from hmnpack.container.budget import plan
-from hmnpack.matching.footprint import StepShape, bytes_per_image, kept_bytes, load_of_gradients
+from hmnpack.matching.footprint import StepShape, bytes_per_image, bytes_per_view, gradient_load
 from hmnpack.networks import build_network, flops, network_on_meta
 from hmnpack.pruning import pruned
 from hmnpack.runtime.seeds import stream
@@ -106,9 +106,9 @@ class TestGradientMatching:
 
     def test_real_images_count_where_they_are_more(self):
         per_image = bytes_per_image(step_of())
-        loads = [load_of_gradients(step_of(real=real)) for real in (64, 256)]
+        loads = [gradient_load(step_of(real=real)) for real in (64, 256)]
         assert [load.bytes for load in loads] == [85 * per_image, 256 * per_image]
-        assert [load.numbers for load in loads] == [n * 128 * 32 * 32 for n in (85, 256)]
+        assert [load.elements for load in loads] == [n * 128 * 32 * 32 for n in (85, 256)]
 
 
 def train_of(epochs):
@@ -336,5 +336,5 @@ class TestStages:
         assert pool.flops == epochs * 900 * profile.flops(flops.TRAINING)
         blocks = [(64, 64), (64, 64), (128, 32), (256, 16), (512, 8)]
         maps = sum(channels * side**2 for channels, side in blocks)
-        assert kept_bytes(MatchConfig(steps=1), run.feature_step) == 4 * 10 * maps
+        assert bytes_per_view(MatchConfig(steps=1), run.feature_step) == 4 * 10 * maps
         assert matching.bytes > 4 * 10 * maps

@@ -8,7 +8,7 @@ import torch
 
 from hmnpack.condensing import estimate as module
 from hmnpack.condensing.cost import Run, Work, costs_of
-from hmnpack.condensing.estimate import EFFICIENCY, OF_BFLOAT16, estimate
+from hmnpack.condensing.estimate import BFLOAT16_FACTOR, EFFICIENCY, estimate
 from hmnpack.container.budget import plan
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
@@ -52,7 +52,7 @@ def test_bfloat16_speeds_up_only_products_on_a_cpu(monkeypatch):
     monkeypatch.setattr("hmnpack.runtime.devices.multiplies_bfloat16", lambda device: True)
     rough = estimate(config, SPEC, 50_000, CPU, ipc=1)
     assert rough.stages[0].stage == "pool"
-    assert rough.stages[0].seconds == pytest.approx(exact.stages[0].seconds / OF_BFLOAT16)
+    assert rough.stages[0].seconds == pytest.approx(exact.stages[0].seconds / BFLOAT16_FACTOR)
     assert rough.stages[1].stage == "warm-up"
     assert rough.stages[1].seconds == exact.stages[1].seconds
 

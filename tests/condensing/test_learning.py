@@ -190,7 +190,7 @@ def test_a_checkpoint_of_another_run_is_refused(source, tmp_path, other):
     before = (tmp_path / "x.hmn.ckpt").read_bytes()
     mirrored = source.train.images.flip(3), source.train.labels
     changed = (tensor_source(mirrored), 8) if other == "data" else (source, 9)
-    with pytest.raises(hmnpack.HmnError, match="is of a run with other data, ipc"):
+    with pytest.raises(hmnpack.HmnError, match="belongs to a run with other data, ipc"):
         run(*changed)
     assert (tmp_path / "x.hmn.ckpt").read_bytes() == before
     with pytest.raises(hmnpack.HmnError, match="paused at step 2"):

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from hmnpack.condensing.probe import Probe, ProbeConfig, quick_accuracy
+from hmnpack.condensing.probe import Probe, ProbeConfig, probe_accuracy
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, Diverged
 from hmnpack.networks import build_network
@@ -58,13 +58,13 @@ def test_good_images_teach_and_noise_does_not(taught, images, image_shape):
     "error", [Diverged("the loss became nan"), torch.OutOfMemoryError("CUDA out of memory")]
 )
 def test_what_is_only_watched_does_not_end_a_run(taught, monkeypatch, error):
-    monkeypatch.setattr("hmnpack.condensing.probe.quick_accuracy", Mock(side_effect=error))
+    monkeypatch.setattr("hmnpack.condensing.probe.probe_accuracy", Mock(side_effect=error))
     assert math.isnan(probe()(taught))
 
 
 def test_a_defect_of_a_probe_is_not_hidden(taught, monkeypatch):
     monkeypatch.setattr(
-        "hmnpack.condensing.probe.quick_accuracy", Mock(side_effect=RuntimeError("shapes"))
+        "hmnpack.condensing.probe.probe_accuracy", Mock(side_effect=RuntimeError("shapes"))
     )
     with pytest.raises(RuntimeError, match="shapes"):
         probe()(taught)
@@ -73,7 +73,7 @@ def test_a_defect_of_a_probe_is_not_hidden(taught, monkeypatch):
 def test_it_is_a_training_and_a_test_of_a_small_network(image_shape):
     images, labels = stripes(40, 1)
     held_out = stripes(20, 2)
-    found = quick_accuracy(images, labels, held_out, HALF, 3, QUICK)
+    found = probe_accuracy(images, labels, held_out, HALF, 3, QUICK)
     network = build_network(
         NetworkConfig(width=4, depth=2),
         classes=2,
@@ -97,7 +97,7 @@ def test_the_network_fits_the_images(monkeypatch, side, blocks):
     images = torch.rand(4, 1, side, side, generator=stream(0, "pixels"))
     labels = torch.tensor([0, 1, 0, 1])
     once = ProbeConfig(width=2, steps=1, batch=4)
-    assert 0 <= quick_accuracy(images, labels, (images, labels), HALF, 0, once) <= 100
+    assert 0 <= probe_accuracy(images, labels, (images, labels), HALF, 0, once) <= 100
     assert depths == [blocks]
 
 
@@ -133,7 +133,7 @@ def test_no_more_images_than_asked_for_are_decoded_or_tested(taught, monkeypatch
         assert [row // 24 for row in same] == labels.tolist()
         return 50.0
 
-    monkeypatch.setattr("hmnpack.condensing.probe.quick_accuracy", counted)
+    monkeypatch.setattr("hmnpack.condensing.probe.probe_accuracy", counted)
     for most in (1, 11, 64):
         config = ProbeConfig(images=most, held_out=5 * most)
         assert probe(config=config)(taught) == 50.0
@@ -167,5 +167,5 @@ def test_it_is_due_at_even_distances_and_at_the_end(count, total, steps):
 
 def test_without_held_out_images_it_is_refused():
     images, labels = stripes(0, 0)
-    with pytest.raises(BadSettings, match="held-out images, and of this data none are"):
+    with pytest.raises(BadSettings, match="held-out images, but this run holds out none"):
         Probe(images, labels, HALF, 0, 1)

@@ -147,7 +147,7 @@ def test_paused_while_a_network_is_trained_it_goes_on_with_that_network(run, tmp
             break
         except Paused as pause:
             reasons.append(str(pause))
-    assert sum("a network to match through was trained" in reason for reason in reasons) == 6
+    assert sum("training a matching network" in reason for reason in reasons) == 6
     assert output.read_bytes() == whole
 
 
@@ -216,7 +216,7 @@ def test_an_unfinished_run_is_not_overwritten_unasked(run, tmp_path):
     with pytest.raises(Paused):
         run(tmp_path / "x.hmn", should_pause=itertools.cycle([False, False, True]).__next__)
     checkpoint = (tmp_path / "x.hmn.ckpt").read_bytes()
-    with pytest.raises(OutputExists, match=r"x\.hmn\.ckpt holds an unfinished run; --resume"):
+    with pytest.raises(OutputExists, match=r"x\.hmn\.ckpt holds an unfinished run; pass --resume"):
         run(tmp_path / "x.hmn")
     other = recipe_of("smoke").model_copy(update={"seed": 1})
     with pytest.raises(BadSettings, match="other data"):

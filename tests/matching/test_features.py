@@ -125,9 +125,9 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-7)
 
 
-def at_once(images, most, *, keeps_views=False):
+def at_once(images, most, *, caches_views=False):
     image = ImageShape(channels=3, height=64, width=64)
-    step = StepShape(NetworkConfig(), image, 200, images, images, keeps_views=keeps_views)
+    step = StepShape(NetworkConfig(), image, 200, images, images, caches_views=caches_views)
     return feature_classes(step, Memory(on_cpu=False, most=most))
 
 
@@ -142,7 +142,7 @@ def test_an_accelerator_takes_the_classes_that_its_memory_holds():
     assert at_once(10, 3 * one - 1) == 2
     assert at_once(10, 1) == 1
     assert at_once(10, 300 * one) == 200
-    assert at_once(10, 6 * one, keeps_views=True) == 3, "half is for what is kept of views"
+    assert at_once(10, 6 * one, caches_views=True) == 3, "half is for what is kept of views"
     assert at_once(10, 6 * one) == 6
     assert at_once(10, None) == 200
 

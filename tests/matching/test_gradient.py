@@ -9,7 +9,7 @@ from hmnpack.augment import draw
 from hmnpack.container import HMN, new_container
 from hmnpack.matching import GradientMatching, Match
 from hmnpack.matching.distances import GRADIENT_DISTANCES
-from hmnpack.matching.gradient import _added
+from hmnpack.matching.gradient import _summed
 from hmnpack.matching.sampling import EpochSampler, choose_instances
 from hmnpack.networks import build_network
 from hmnpack.networks import derivatives as derivatives_module
@@ -246,7 +246,7 @@ def test_a_network_is_trained_before_its_first_step(real):
 
 def test_gradients_of_slices_are_not_added_up_in_bfloat16():
     parts = torch.randn(8, 100, generator=stream(0, "slices")).bfloat16()
-    (found,) = _added(iter([SimpleNamespace(weight_gradients=[part]) for part in parts]))
+    (found,) = _summed(iter([SimpleNamespace(weight_gradients=[part]) for part in parts]))
     torch.testing.assert_close(found.double(), parts.double().sum(0), rtol=1e-5, atol=1e-6)
 
 

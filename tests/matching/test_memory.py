@@ -11,14 +11,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hmnpack.matching.chunks import AsManyAsFit
+from hmnpack.matching.chunks import AdaptiveChunkSize
 from hmnpack.matching.footprint import (
     Memory,
     StepShape,
+    feature_load,
     feature_step,
     gradient_classes,
     gradient_step,
-    load_of_features,
 )
 from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import stream
@@ -65,7 +65,7 @@ def most_held(network, image, images):
 
 
 def said_of(network, image, images):
-    return load_of_features(StepShape(network, image, 3, synthetic=images, real=1)).bytes
+    return feature_load(StepShape(network, image, 3, synthetic=images, real=1)).bytes
 
 
 @pytest.mark.parametrize("side", [32, 64])
@@ -115,10 +115,10 @@ class Cramped:
 
     def __init__(self, fits, allowed=12, repeatable=True):
         self.fits, self.allowed, self.asked = fits, allowed, []
-        self.fitting = AsManyAsFit(repeatable=repeatable)
+        self.chunk_size = AdaptiveChunkSize(repeatable=repeatable)
 
     def __call__(self):
-        self.asked.append(self.fitting.of(self.allowed))
+        self.asked.append(self.chunk_size.limit(self.allowed))
         if self.asked[-1] > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return torch.tensor(1.0)
@@ -126,21 +126,21 @@ class Cramped:
 
 def test_fewer_classes_go_at_a_time_once_memory_ran_out():
     work = Cramped(fits=4)
-    assert work.fitting.done(work) == 1
+    assert work.chunk_size.run(work) == 1
     assert work.asked == [12, 6, 3]
-    work.fitting.done(work)
+    work.chunk_size.run(work)
     assert work.asked[3:] == [3], "what did not fit is not tried again"
 
 
 def test_one_class_that_does_not_fit_is_an_error():
     work = Cramped(fits=0, allowed=3)
     with pytest.raises(torch.OutOfMemoryError):
-        work.fitting.done(work)
+        work.chunk_size.run(work)
     assert work.asked == [3, 2, 1]
 
 
 def test_several_ranks_do_not_repeat_what_they_talked_about():
     work = Cramped(fits=4, repeatable=False)
     with pytest.raises(torch.OutOfMemoryError):
-        work.fitting.done(work)
+        work.chunk_size.run(work)
     assert work.asked == [12]

@@ -166,7 +166,9 @@ def test_mixtures_of_weights(real, pool_config, tmp_path):
 def test_a_network_without_features_is_refused_before_any_training(real, pool_config, tmp_path):
     network = pool_config.network.model_copy(update={"name": "torchvision:resnet18"})
     config = pool_config.model_copy(update={"network": network})
-    with pytest.raises(BadSettings, match=r"resnet18' gives no features.*convnet or resnet-ap"):
+    with pytest.raises(
+        BadSettings, match=r"resnet18' exposes no block features.*convnet or resnet-ap"
+    ):
         load_or_train_pool(real, config, 0, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -101,10 +101,10 @@ def test_real_features_are_computed_once_for_each_view(matching, monkeypatch):
 def test_views_that_do_not_fit_into_memory_are_computed_again(matching):
     roomy = matching(views=4)
     wanted = [gradient(roomy, step) for step in range(8)]
-    size = sum(reference.bytes for reference in next(iter(roomy._kept.values())))
+    size = sum(reference.bytes for reference in next(iter(roomy._cache.values())))
     narrow = matching(max_memory=2 * 3 * size, views=4)
     found = [gradient(narrow, step) for step in range(8)]
-    assert (len(roomy._kept), len(narrow._kept)) == (4, 3)
+    assert (len(roomy._cache), len(narrow._cache)) == (4, 3)
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
@@ -120,10 +120,10 @@ def test_weights_go_as_far_as_they_may(real):
     assert not parts(farthest=0.0).any()
 
 
-def test_without_views_nothing_is_kept(matching):
+def test_without_views_nothing_is_cache(matching):
     objective = matching()
     objective.loss(container(), 0)
-    assert not objective._kept
+    assert not objective._cache
 
 
 def test_the_network_between_classifies(matching, pool, real):
@@ -144,7 +144,7 @@ def test_the_network_between_classifies(matching, pool, real):
 def test_what_is_kept_counts_the_frequencies_too(matching):
     objective = matching(views=2, objective="characteristic")
     objective.loss(container(), 0)
-    (kept,) = objective._kept.values()
+    (kept,) = objective._cache.values()
     for reference in kept:
         frequencies = reference.distance.frequencies
         assert reference.bytes == reference.real.nbytes + frequencies.nbytes
