@@ -57,7 +57,7 @@ def step_of(synthetic=85, real=64):
 
 
 class TestGradientMatching:
-    def test_the_papers_run_by_hand(self):
+    def test_paper_recipe_matches_hand_count(self):
         """10 classes of 64 real and 85 synthetic images, 32 batches of 64 between two steps."""
         found = work(stages(settings("paper"))["gradient"])
         real = 2 * FIRST + 3 * INNER + 2 * LINEAR
@@ -67,14 +67,14 @@ class TestGradientMatching:
         assert found["training"] == 1000 * 199 * 32 * 64 * training
         assert found["decoding"] < 0.01 * found["training"]
 
-    def test_it_is_what_condensation_practice_says(self):
+    def test_paper_recipe_matches_published_estimate(self):
         """3.3e17 for 128 synthetic images of each class; at 1 ipc there are 85."""
         assert sum(work(stages(settings("paper"), ipc=10)["gradient"]).values()) == (
             pytest.approx(3.3e17, rel=0.05)
         )
         assert stages(settings("paper"))["gradient"].flops == pytest.approx(2.8e17, rel=0.02)
 
-    def test_training_first_is_counted(self):
+    def test_initial_training_epochs_are_counted(self):
         once, twice = (
             work(
                 stages(settings("paper", gradient={"networks": 2, "train": train_of(epochs)}))[
@@ -90,7 +90,7 @@ class TestGradientMatching:
         config = settings("paper", gradient={"train_images": 0})
         assert work(stages(config)["gradient"])["training"] == 0
 
-    def test_memory_grows_with_the_classes_that_are_taken_at_once(self):
+    def test_memory_grows_with_the_chunk_size(self):
         """By hand: a class has 85 images, and three gradients of 281,088 weights."""
         one, two, ten = (
             stages(settings("paper"), gradient_classes=count)["gradient"].bytes
@@ -100,11 +100,11 @@ class TestGradientMatching:
         assert two - one == of_a_class
         assert ten - one == 9 * of_a_class
 
-    def test_an_image_takes_what_its_maps_take(self):
+    def test_bytes_per_image_match_the_feature_maps(self):
         maps = [128 * side**2 for side in (32, 16, 8)]
         assert bytes_per_image(step_of()) == 4 * (3.5 * sum(maps) + 2 * maps[0])
 
-    def test_real_images_count_where_they_are_more(self):
+    def test_load_follows_the_larger_side(self):
         per_image = bytes_per_image(step_of())
         loads = [gradient_load(step_of(real=real)) for real in (64, 256)]
         assert [load.bytes for load in loads] == [85 * per_image, 256 * per_image]
@@ -120,7 +120,7 @@ SIMPLE = {"part_images": 0, "views": 0}
 
 
 class TestFeatureMatching:
-    def test_by_hand(self):
+    def test_operations_match_hand_count(self):
         config = settings(
             match={"steps": 7, "real_batch": 5, "synthetic_batch": 3} | SIMPLE,
             pool={"network": {"width": 128}},
@@ -128,7 +128,7 @@ class TestFeatureMatching:
         found = work(stages(config)["matching"])
         assert found["features"] == 7 * 10 * (5 + 2 * 3) * (FIRST + INNER)
 
-    def test_distributions_need_the_real_features_of_all_classes(self):
+    def test_characteristic_stores_features_of_every_real_image(self):
         """Means need one image's; `characteristic` also 512 frequencies for each feature."""
         means, characteristic = (
             stages(settings(match=SIMPLE | {"real_batch": 5} | changes))["matching"].bytes
@@ -137,7 +137,7 @@ class TestFeatureMatching:
         maps, grids = 64 * (16**2 + 8**2 + 4**2), 64 * 3 * 4**2
         assert characteristic - means == 4 * 10 * (5 * grids - maps) + 4 * 512 * grids
 
-    def test_views_are_looked_at_once_as_far_as_memory_goes(self):
+    def test_cached_views_are_computed_once(self):
         """Of 4 views in 12 steps 4, 2 or none are kept: 4, 2 + 6 or 12 looks at real images."""
         view = 10 * 4 * 64 * (16**2 + 8**2 + 4**2)
         changes = SIMPLE | {"steps": 12, "real_batch": 5}
@@ -150,17 +150,17 @@ class TestFeatureMatching:
         assert [alone.flops - stage.flops for stage in found] == [8 * real, 4 * real, 0]
         assert [stage.bytes - alone.bytes for stage in found] == [3 * view, view, 0]
 
-    def test_parts_have_a_share_of_the_synthetic_images(self):
+    def test_parts_divide_the_synthetic_images(self):
         whole, parted = (settings(match=SIMPLE | {"part_images": most}) for most in (0, 22))
         each = settings(match=SIMPLE | {"synthetic_batch": 85 // 4})
         assert stages(parted) == stages(each)
         assert stages(parted) != stages(whole)
 
-    def test_no_more_images_are_taken_than_there_are(self):
+    def test_synthetic_batch_is_limited_by_the_class_size(self):
         few, many = (settings(match=SIMPLE | {"synthetic_batch": count}) for count in (85, 200))
         assert stages(few)["matching"] == stages(many)["matching"]
 
-    def test_chunks_take_less_memory(self):
+    def test_smaller_chunks_need_less_memory(self):
         some, every = (
             stages(settings(), feature_classes=count)["matching"].bytes for count in (2, None)
         )
@@ -169,7 +169,7 @@ class TestFeatureMatching:
 
 class TestPool:
     @pytest.mark.parametrize(("epochs", "min_steps"), [(2, 0), (1, 7)])
-    def test_it_is_what_a_training_does(self, epochs, min_steps):
+    def test_operations_match_a_counted_training(self, epochs, min_steps):
         """11 images in batches of 4: three steps an epoch, the last of 3 images."""
         image = ImageShape(channels=3, height=16, width=16)
         training = settings("smoke").pool.train.model_dump() | {"epochs": epochs, "batch": 4}
@@ -192,7 +192,7 @@ class TestPool:
         assert pool.name == "pool"
         assert pool.flops == 2 * counter.get_total_flops()
 
-    def test_networks_that_train_at_once_take_their_maps_at_once(self):
+    def test_batched_training_needs_more_memory(self):
         some, every = (stages(settings(), trained_at_once=count)["pool"] for count in (1, None))
         assert some.flops == every.flops
         assert some.bytes < every.bytes == stages(settings(), trained_at_once=2)["pool"].bytes
@@ -211,7 +211,7 @@ def pruning(prune=(), *, keep=85, held_out=0, at_once=1):
 class TestPruning:
     TRAINING = 2 * FIRST + 3 * INNER + 3 * LINEAR
 
-    def test_by_hand(self):
+    def test_operations_match_hand_count(self):
         """Margins: 3 seeds, 200 epochs of 930 images. Ten betas drop 0 to 7 of 8 as the hardest."""
         margins, betas, tests = pruning(held_out=5_000).parts
         assert margins.flops == 3 * 200 * 930 * self.TRAINING
@@ -228,12 +228,12 @@ class TestPruning:
             ((0.0, 1.0), 92, 2),
         ],
     )
-    def test_betas_that_leave_the_same_share_their_trainings(self, betas, keep, distinct):
+    def test_betas_with_equal_selections_share_trainings(self, betas, keep, distinct):
         _, found, _ = pruning({"betas": betas, "networks": 3}, keep=keep).parts
         assert found.flops == distinct * 3 * 300 * 10 * keep * self.TRAINING
         assert found.pieces == distinct * 3
 
-    def test_few_images_get_more_epochs_of_the_networks_that_judge_alone(self):
+    def test_min_steps_apply_only_to_beta_trainings(self):
         """850 images in batches of 64 are 14 steps, of which 715 times give 10,000."""
         plain, more = (pruning({"min_steps": steps}).parts for steps in (0, 10_000))
         assert more[0] == plain[0]
@@ -242,15 +242,15 @@ class TestPruning:
     @pytest.mark.parametrize(
         "changes", [{"beta": 0.3}, {"strategy": "easy"}, {"strategy": "hard"}], ids=str
     )
-    def test_where_beta_is_given_there_are_margins_alone(self, changes):
+    def test_fixed_beta_trains_for_margins_only(self, changes):
         assert pruning(changes, held_out=5_000).parts == pruning().parts[:1]
 
     @pytest.mark.parametrize("changes", [{"strategy": "random"}, {"strategy": "none"}], ids=str)
-    def test_without_trainings_there_is_no_such_stage(self, changes):
+    def test_stage_is_absent_without_trainings(self, changes):
         assert pruning(changes) is None
         assert pruning(keep=None) is None
 
-    def test_memory_by_hand(self):
+    def test_memory_matches_hand_count(self):
         """Data and pictures; networks, each three times its weights and the maps of 64 images.
 
         Or the maps of 500 images that one is tested on.
@@ -266,7 +266,7 @@ class TestPruning:
         assert pruning({"beta": 0.3}, at_once=None).bytes == fixed + 3 * training
         assert pruning(at_once=None).bytes == fixed + 3072 * 4 * 850 + 8 * training
 
-    def test_it_is_what_pruning_does(self, bundle_of, hmn):
+    def test_operations_match_a_counted_pruning(self, bundle_of, hmn):
         """Counted by torch while a bundle is pruned; 3 images of each of 2 classes, to 2."""
         prune = PruneConfig(
             strategy="double-end",
@@ -292,26 +292,26 @@ class TestPruning:
 
 
 class TestStages:
-    def test_there_are_those_that_run(self):
+    def test_stages_follow_the_settings(self):
         assert list(stages(settings())) == ["pool", "warm-up", "matching"]
         assert list(stages(settings("paper"))) == ["warm-up", "gradient"]
         bare = settings("paper", warmup={"images": "none"}, gradient={"networks": 0})
         assert stages(bare) == {}
 
-    def test_the_warm_up_decodes_and_goes_back(self):
+    def test_warm_up_counts_decoding_forward_and_backward(self):
         """By hand, 1 ipc: 8 shared and 2 own channels, 10, 6, 3 on grids of 4, 8, 16, 32."""
         config = settings("paper", warmup={"steps": 3, "batch": 100})
         own = 32 * (2 * 10 * 16 + 10 * 6 * 64 + 6 * 3 * 256)
         once = 10 * 32 * 8 * 10 * 16 + 100 * own
         assert work(stages(config)["warm-up"]) == {"decoding": 3 * 3 * once}
 
-    def test_everything_holds_the_data(self):
+    def test_every_stage_holds_the_dataset(self):
         for recipe in ("fast", "paper"):
             for stage in stages(settings(recipe)).values():
                 assert 45_000 * 3072 < stage.bytes < 10**11
 
     @pytest.mark.parametrize("name", ["vgg16", "resnet18", "densenet121", "torchvision:resnet18"])
-    def test_any_network_has_a_cost(self, name):
+    def test_operations_of_any_network_match_torch(self, name):
         """A step of gradient matching against torch's counter on the network."""
         config = settings("paper", gradient={"network": {"name": name}, "train_images": 0})
         pruned = settings(prune={"strategy": "easy", "network": {"name": name}})
@@ -325,7 +325,7 @@ class TestStages:
         margins = costs_of(run)[-1].flops
         assert 0.97 * margins < 3 * 200 * 930 * 3 * forward < 1.03 * margins
 
-    def test_resnet_ap_has_a_cost_as_a_pool(self):
+    def test_resnet_ap_pool_has_a_cost(self):
         """Two maps of every layer are kept of each image of a batch; of blocks their outputs."""
         image = ImageShape(channels=3, height=64, width=64)
         config = settings(pool={"network": {"name": "resnet-ap"}, "size": 1})

@@ -58,7 +58,7 @@ def test_bfloat16_speeds_up_only_products_on_a_cpu(monkeypatch):
 
 
 @pytest.mark.parametrize(("ranks", "share"), [(1, 1), (2, 0.5), (3, 0.4), (10, 0.1)])
-def test_ranks_share_the_matching_and_each_trains_the_networks(ranks, share):
+def test_ranks_share_matching_but_not_training(ranks, share):
     config = recipe_of("paper")
     alone, found = (estimate(config, SPEC, 50_000, CPU, count, ipc=1) for count in (1, ranks))
     _, gradient = costs_of(Run(config, SPEC, 45_000, gradient_classes=1))
@@ -76,7 +76,7 @@ def pruned(**changes):
     return CompressConfig.model_validate(document)
 
 
-def test_what_is_pruned_is_condensed_and_pruned():
+def test_pruning_includes_the_images_over_budget():
     """93 images of a class instead of 85, and the part of train that is held out to choose by."""
     over = plan(1, 10, SPEC.image, over_budget=True)
     expected = costs_of(
@@ -112,7 +112,7 @@ def test_ranks_share_the_trainings_of_pruning(ranks, margins, betas):
     assert found.flops == stage.flops
 
 
-def test_totals_are_sums_but_for_memory():
+def test_totals_are_sums_except_peak_memory():
     found = estimate(recipe_of("fast"), SPEC, 50_000, CPU, ipc=1)
     assert found.flops == sum(stage.flops for stage in found.stages)
     assert found.seconds == sum(stage.seconds for stage in found.stages)
@@ -130,7 +130,7 @@ def all_stages():
         yield from costs_of(Run(recipe_of(name), SPEC, 1000))
 
 
-def test_a_gpu_takes_all_classes_at_once_and_a_cpu_few():
+def test_chunks_are_larger_on_a_gpu_than_on_a_cpu():
     for name in ("fast", "paper"):
         few, all_ = (
             estimate(recipe_of(name), SPEC, 50_000, device, ipc=1) for device in (CPU, GPU)
@@ -139,7 +139,7 @@ def test_a_gpu_takes_all_classes_at_once_and_a_cpu_few():
         assert few.flops == all_.flops
 
 
-def test_the_document_is_json():
+def test_document_is_valid_json():
     found = estimate(recipe_of("fast"), SPEC, 50_000, CPU, ipc=1)
     document = json.loads(json.dumps(found.document()))
     assert document["flops"] == found.flops
@@ -154,7 +154,7 @@ def test_the_document_is_json():
         ("fast", "pool", "resnet-ap", "matching"),
     ],
 )
-def test_another_network_costs_more(recipe, part, name, stage):
+def test_larger_network_costs_more(recipe, part, name, stage):
     found = []
     for network in ("convnet", name):
         document = recipe_of(recipe).model_dump()

@@ -67,7 +67,7 @@ def spied(monkeypatch):
     return spied
 
 
-def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spied):
+def test_warm_up_matches_adam_on_squared_errors(packed, spied):
     calls = spied(objectives, "choose_targets")
     bundle = packed({})
     ((_, _, targets),) = calls
@@ -86,7 +86,7 @@ def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spi
 
 
 @pytest.mark.parametrize(("images", "times"), [("random", 1), ("none", 0)])
-def test_the_warm_up_has_images_only_if_asked_for(packed, spied, images, times):
+def test_warm_up_without_images_chooses_no_targets(packed, spied, images, times):
     calls = spied(objectives, "choose_targets")
     packed({"warmup.images": images})
     assert [given[2] for given, _, _ in calls] == [7] * times
@@ -101,7 +101,7 @@ class Quadratic(Objective):
         return ((container.expand() - 0.1 * step) ** 2).sum()
 
 
-def test_classes_of_unequal_counts_are_not_condensed(hmn):
+def test_unequal_class_sizes_are_rejected(hmn):
     container = new_container(
         hmn(classes=3, instances=(1, 3, 2)), ContainerConfig(), stream(0, "container")
     )
@@ -110,7 +110,7 @@ def test_classes_of_unequal_counts_are_not_condensed(hmn):
         fitting.run(Stage("matching", steps=1), container, Quadratic())
 
 
-def test_fitting_is_adam_at_the_rates_and_decays_of_the_stage(hmn):
+def test_fitting_uses_the_stages_rates_and_betas(hmn):
     rates, betas = (0.04, 0.01, 0.03, 0.002), (0.8, 0.95)
     stage = Stage("matching", 4, lambda step: rates[step], betas=betas)
     ours, theirs = (
@@ -128,7 +128,7 @@ def test_fitting_is_adam_at_the_rates_and_decays_of_the_stage(hmn):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
+def test_container_initialisation_has_expected_spread(hmn):
     spec = hmn(
         classes=9,
         instances=40,
@@ -155,14 +155,14 @@ def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
 
 
 @pytest.mark.slow
-def test_each_objective_has_its_settings_and_the_seed(packed, spied):
+def test_each_objective_gets_its_settings_and_the_seed(packed, spied):
     calls = spied(objectives, "Match")
     few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}
     config = recorded_settings(packed(few).manifest)
     assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
 
 
-def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path):
+def test_pool_excludes_held_out_images(packed, spied, tmp_path):
     calls = spied(learning, "load_or_train_pool")
     for part in (0.1, 0.5):
         packed({"match.steps": 1, "holdout": part})
@@ -171,12 +171,12 @@ def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path
     assert kept == 2 * calls[0][0][1].size
 
 
-def test_channels_are_centred_by_all_of_train(packed, source):
+def test_normalisation_uses_the_full_training_split(packed, source):
     assert packed({"holdout": 0.5}).manifest.normalisation == normalisation_of(source.train)
 
 
 @pytest.mark.parametrize("other", ["data", "ipc"])
-def test_a_checkpoint_of_another_run_is_refused(source, tmp_path, other):
+def test_checkpoint_of_another_run_is_rejected(source, tmp_path, other):
     def run(source, ipc):
         options = RunOptions(device="cpu", resume=True, should_pause=lambda: True)
         places = SourceOptions(cache_dir=tmp_path / "cache")

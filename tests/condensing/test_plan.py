@@ -44,7 +44,7 @@ def test_plan_follows_the_data_and_the_settings(source):
     assert (found.device, found.ranks) == (torch.device("cpu"), 1)
 
 
-def test_plan_measures_the_device_once_and_only_where_the_cost_is_read(source, rates):
+def test_plan_measures_the_device_once_on_first_access(source, rates):
     found = hmnpack.plan(source, 8, recipe="smoke", device="cpu")
     assert rates == []
     expected = estimate(found.config, found.spec, 40, found.device, ipc=8)
@@ -53,7 +53,7 @@ def test_plan_measures_the_device_once_and_only_where_the_cost_is_read(source, r
 
 
 @pytest.mark.parametrize("data", ["./missing", "cifra10"])
-def test_plan_checks_settings_before_it_opens_data(data):
+def test_plan_checks_settings_before_opening_data(data):
     with pytest.raises(BadSettings, match=r"did you mean match\.steps"):
         hmnpack.plan(data, 8, settings={"match.stesp": 3})
     with pytest.raises(BadSettings, match="unknown recipe 'papre'"):
@@ -62,7 +62,7 @@ def test_plan_checks_settings_before_it_opens_data(data):
         hmnpack.plan(data, 8, recipe="fast", config=recipe_of("smoke"))
 
 
-def test_plan_refuses_what_compress_would_refuse(source):
+def test_plan_rejects_invalid_data_and_settings(source):
     images, labels = source.train.images, torch.zeros_like(source.train.labels)
     with pytest.raises(BadData, match="one class"):
         hmnpack.plan(tensor_source((images, labels), name="one"), 8)
@@ -72,7 +72,7 @@ def test_plan_refuses_what_compress_would_refuse(source):
         hmnpack.plan(source, 8, recipe="smoke", settings={"pool.network.depth": 9})
 
 
-def test_compress_gives_its_plan_once_before_the_first_step(source, tmp_path):
+def test_compress_calls_on_plan_once_before_the_first_step(source, tmp_path):
     given = {"recipe": "smoke", "settings": {"match.steps": 2, "seed": 3}}
     events = []
     bundle = hmnpack.compress(
@@ -93,7 +93,7 @@ def test_compress_gives_its_plan_once_before_the_first_step(source, tmp_path):
 
 
 @pytest.mark.parametrize(("rank", "told"), [(0, 1), (1, 0)])
-def test_compress_gives_its_plan_to_rank_0_alone(source, monkeypatch, rank, told):
+def test_compress_calls_on_plan_on_rank_0_only(source, monkeypatch, rank, told):
     """Stopped after the plan, where the ranks would begin to work."""
     import contextlib
 

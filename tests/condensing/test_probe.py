@@ -48,7 +48,7 @@ def probe(count=1, config=QUICK, seed=0):
     return Probe(*stripes(60, 2), HALF, seed, count, config=config)
 
 
-def test_good_images_teach_and_noise_does_not(taught, images, image_shape):
+def test_accuracy_is_high_for_stripes_and_low_for_noise(taught, images, image_shape):
     untaught = container(images, image=image_shape(1, 16, 16))
     assert probe()(taught) > 90
     assert probe()(untaught) < 75
@@ -57,12 +57,12 @@ def test_good_images_teach_and_noise_does_not(taught, images, image_shape):
 @pytest.mark.parametrize(
     "error", [Diverged("the loss became nan"), torch.OutOfMemoryError("CUDA out of memory")]
 )
-def test_what_is_only_watched_does_not_end_a_run(taught, monkeypatch, error):
+def test_failed_training_gives_nan(taught, monkeypatch, error):
     monkeypatch.setattr("hmnpack.condensing.probe.probe_accuracy", Mock(side_effect=error))
     assert math.isnan(probe()(taught))
 
 
-def test_a_defect_of_a_probe_is_not_hidden(taught, monkeypatch):
+def test_other_errors_are_raised(taught, monkeypatch):
     monkeypatch.setattr(
         "hmnpack.condensing.probe.probe_accuracy", Mock(side_effect=RuntimeError("shapes"))
     )
@@ -70,7 +70,7 @@ def test_a_defect_of_a_probe_is_not_hidden(taught, monkeypatch):
         probe()(taught)
 
 
-def test_it_is_a_training_and_a_test_of_a_small_network(image_shape):
+def test_accuracy_matches_training_a_small_network(image_shape):
     images, labels = stripes(40, 1)
     held_out = stripes(20, 2)
     found = probe_accuracy(images, labels, held_out, HALF, 3, QUICK)
@@ -86,7 +86,7 @@ def test_it_is_a_training_and_a_test_of_a_small_network(image_shape):
 
 
 @pytest.mark.parametrize(("side", "blocks"), [(2, 1), (8, 1), (16, 2), (32, 3), (64, 4)])
-def test_the_network_fits_the_images(monkeypatch, side, blocks):
+def test_network_depth_fits_the_image_size(monkeypatch, side, blocks):
     depths = []
 
     def build(config, **given):
@@ -101,7 +101,7 @@ def test_the_network_fits_the_images(monkeypatch, side, blocks):
     assert depths == [blocks]
 
 
-def test_the_same_again_and_nothing_is_touched(taught):
+def test_probe_is_reproducible_and_modifies_nothing(taught):
     before = {name: value.clone() for name, value in taught.state_dict().items()}
     torch.manual_seed(5)
     state = torch.get_rng_state()
@@ -113,7 +113,7 @@ def test_the_same_again_and_nothing_is_touched(taught):
     assert taught.pixels.grad is None
 
 
-def test_a_frozen_memory_network_is_probed(hmn, image_shape):
+def test_frozen_container_is_not_modified(hmn, image_shape):
     spec = hmn(instances=8, image=image_shape(1, 16, 16))
     made = new_container(spec, ContainerConfig(), stream(0, "container"))
     made.freeze()
@@ -123,7 +123,7 @@ def test_a_frozen_memory_network_is_probed(hmn, image_shape):
         assert torch.equal(before[name], torch.as_tensor(value))
 
 
-def test_no_more_images_than_asked_for_are_decoded_or_tested(taught, monkeypatch):
+def test_numbers_of_decoded_and_tested_images_are_limited(taught, monkeypatch):
     seen = []
 
     def counted(images, labels, held_out, *rest):
@@ -140,7 +140,7 @@ def test_no_more_images_than_asked_for_are_decoded_or_tested(taught, monkeypatch
     assert seen == [([1, 1], 5, 5), ([5, 5], 55, 55), ([24, 24], 60, 60)]
 
 
-def test_the_held_out_images_are_drawn_by_the_seed():
+def test_held_out_images_depend_on_the_seed():
     labels = torch.arange(100)
     images = torch.arange(100, dtype=torch.uint8).view(-1, 1, 1, 1)
     drawn = [Probe(images, labels, HALF, seed, 1, config=QUICK)._held_out for seed in (0, 0, 1)]
@@ -150,7 +150,7 @@ def test_the_held_out_images_are_drawn_by_the_seed():
     assert not torch.equal(drawn[0][1], drawn[2][1])
 
 
-def test_a_probe_that_diverges_does_not_end_the_run(taught):
+def test_diverged_probe_gives_nan(taught):
     with torch.no_grad():
         taught.pixels[0] = float("nan")
     assert math.isnan(probe()(taught))
@@ -160,12 +160,12 @@ def test_a_probe_that_diverges_does_not_end_the_run(taught):
     ("count", "total", "steps"),
     [(0, 10, []), (1, 10, [10]), (2, 10, [5, 10]), (3, 10, [4, 7, 10]), (20, 3, [1, 2, 3])],
 )
-def test_it_is_due_at_even_distances_and_at_the_end(count, total, steps):
+def test_due_steps_are_even_and_include_the_last(count, total, steps):
     due = probe(count).due
     assert [step for step in range(1, total + 1) if due(step, total)] == steps
 
 
-def test_without_held_out_images_it_is_refused():
+def test_missing_held_out_images_are_rejected():
     images, labels = stripes(0, 0)
     with pytest.raises(BadSettings, match="held-out images, but this run holds out none"):
         Probe(images, labels, HALF, 0, 1)

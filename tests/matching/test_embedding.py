@@ -7,7 +7,7 @@ from hmnpack.matching import load_or_train_pool
 from hmnpack.matching.embedding import embedded
 
 
-def test_larger_images_go_in_smaller_batches(real, pool_config, tmp_path, monkeypatch):
+def test_larger_images_use_smaller_batches(real, pool_config, tmp_path, monkeypatch):
     network = load_or_train_pool(real, pool_config, 0, tmp_path).trained(0)
     rows = torch.arange(len(real.labels))
     whole = embedded(network, real, rows)

@@ -74,7 +74,7 @@ def literal(match, images, step):
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("chunk", [1, 6 * 256, 1000 * 256])
-def test_loss_and_gradient_are_those_of_the_description(
+def test_loss_and_gradient_match_the_reference(
     real, pool_config, tmp_path, monkeypatch, name, chunk
 ):
     monkeypatch.setattr("hmnpack.matching.footprint.CPU_CHUNK", chunk)
@@ -91,7 +91,7 @@ def test_loss_and_gradient_are_those_of_the_description(
     assert ours.pixels.grad.abs().sum() > 0
 
 
-def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_path):
+def test_loss_of_the_real_images_is_zero(real, pool_config, tmp_path):
     config = CONFIGS["plain"].model_copy(update={"augment": (), "precision": "float32"})
     twelve = [int((real.labels == label).nonzero()[0]) for label in range(3) for _ in range(4)]
     alike = RealData(
@@ -104,7 +104,7 @@ def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_
     assert float(FeatureMatching(match).loss(start, 0).detach()) < 1e-10
 
 
-def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
+def test_out_of_memory_step_is_repeated_with_smaller_chunks(
     real, pool_config, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(module, "feature_classes", lambda *_, **__: 3)
@@ -131,7 +131,7 @@ def at_once(images, most, *, caches_views=False):
     return feature_classes(step, Memory(on_cpu=False, most=most))
 
 
-def test_an_accelerator_takes_the_classes_that_its_memory_holds():
+def test_chunk_size_follows_the_memory_of_an_accelerator():
     """By hand: maps of 64, 32 and 16 pixels a side, in float32, of 128 channels.
 
     Twice and a quarter they are kept; once and a half the largest is there on the way back.
@@ -147,13 +147,13 @@ def test_an_accelerator_takes_the_classes_that_its_memory_holds():
     assert at_once(10, None) == 200
 
 
-def test_no_map_has_more_numbers_than_fit_into_32_bits():
+def test_chunk_size_keeps_feature_maps_below_32_bit_indices():
     of_a_class = 128 * 128 * 64 * 64
     assert at_once(128, None) == (2**31 - 1) // of_a_class == 31
     assert at_once(5000, None) == 1
 
 
-def test_real_images_decide_where_it_is_they_that_are_looked_at():
+def test_chunk_size_of_real_images_uses_their_number():
     image = ImageShape(channels=3, height=64, width=64)
     step = StepShape(NetworkConfig(), image, classes=200, synthetic=2, real=5)
     memory = Memory(on_cpu=False, most=2**28)

@@ -69,19 +69,19 @@ def said_of(network, image, images):
 
 
 @pytest.mark.parametrize("side", [32, 64])
-def test_a_step_of_feature_matching_holds_what_is_said(side):
+def test_feature_matching_memory_matches_the_model(side):
     image, network = ImageShape(channels=3, height=side, width=side), NetworkConfig(width=32)
     said = said_of(network, image, 8)
     assert 0.85 * said < most_held(network, image, 8) <= said
 
 
-def test_no_block_of_a_residual_network_holds_more_than_is_said():
+def test_residual_network_memory_stays_within_the_model():
     image, network = ImageShape(channels=3, height=64, width=64), NetworkConfig(name="resnet-ap")
     said = said_of(network, image, 2)
     assert most_held(network, image, 2) <= said
 
 
-def test_gradient_matching_leaves_room_for_the_images_of_all_classes(hmn):
+def test_gradient_chunks_leave_memory_for_all_images(hmn):
     spec = hmn(classes=10, instances=20, image=CIFAR, decoder_channels=(10, 6))
     # By hand: maps of 8, 16 and 32 pixels a side and the image, with their gradients; five images.
     maps = 10 * 8**2 + 6 * 16**2 + 3 * 32**2
@@ -102,7 +102,7 @@ def test_gradient_matching_leaves_room_for_the_images_of_all_classes(hmn):
     assert gradient_classes(step, Memory(on_cpu=True)) == 1
 
 
-def test_a_step_of_feature_matching_takes_a_part_of_each_class(hmn):
+def test_feature_step_covers_one_part_per_class(hmn):
     spec = hmn(instances=7, image=CIFAR)
     match = MatchConfig(steps=1, synthetic_batch=5, real_batch=6)
     for parts, synthetic in ((1, 5), (2, 3), (7, 1)):
@@ -124,7 +124,7 @@ class Cramped:
         return torch.tensor(1.0)
 
 
-def test_fewer_classes_go_at_a_time_once_memory_ran_out():
+def test_chunk_size_is_halved_after_out_of_memory():
     work = Cramped(fits=4)
     assert work.chunk_size.run(work) == 1
     assert work.asked == [12, 6, 3]
@@ -132,14 +132,14 @@ def test_fewer_classes_go_at_a_time_once_memory_ran_out():
     assert work.asked[3:] == [3], "what did not fit is not tried again"
 
 
-def test_one_class_that_does_not_fit_is_an_error():
+def test_single_class_out_of_memory_is_raised():
     work = Cramped(fits=0, allowed=3)
     with pytest.raises(torch.OutOfMemoryError):
         work.chunk_size.run(work)
     assert work.asked == [3, 2, 1]
 
 
-def test_several_ranks_do_not_repeat_what_they_talked_about():
+def test_several_ranks_do_not_repeat_failed_work():
     work = Cramped(fits=4, repeatable=False)
     with pytest.raises(torch.OutOfMemoryError):
         work.chunk_size.run(work)

@@ -120,7 +120,7 @@ def match(real, pool_config, tmp_path):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("chunk", [1, 6 * 256, 1000 * 256])
 @pytest.mark.slow
-def test_loss_and_gradient_are_those_of_the_description(match, monkeypatch, name, chunk):
+def test_loss_and_gradient_match_the_reference(match, monkeypatch, name, chunk):
     monkeypatch.setattr("hmnpack.matching.footprint.CPU_CHUNK", chunk)
     ours, theirs, inputs = container(), container(), match(settings(name))
     for step in range(2):
@@ -133,7 +133,7 @@ def test_loss_and_gradient_are_those_of_the_description(match, monkeypatch, name
     assert ours.pixels.grad.abs().sum() > 0
 
 
-def test_the_real_images_themselves_are_near_distance_zero(real, match):
+def test_loss_of_the_real_images_is_near_zero(real, match):
     twelve = [int((real.labels == label).nonzero()[i]) for label in range(3) for i in range(4)]
     labels = torch.arange(3).repeat_interleave(4)
     few = RealData(real.images[twelve], labels, 3, real.normalisation, "few")
@@ -173,7 +173,7 @@ class Pair(World):
 
 
 @pytest.mark.parametrize("name", ["features", "characteristic"])
-def test_two_ranks_have_the_loss_of_one_between_them(match, name):
+def test_losses_of_two_ranks_sum_to_that_of_one(match, name):
     alone, inputs = container(), match(settings(name))
     expected = objective(inputs).loss(alone, 0)
     expected.backward()
@@ -208,7 +208,7 @@ def test_bfloat16_changes_little(match):
 
 
 @pytest.mark.parametrize(("side", "cells"), [(16, 4), (16, 5), (7, 4), (5, 4), (4, 4), (3, 0)])
-def test_cells_are_averages_of_the_map(side, cells):
+def test_class_features_average_grid_cells(side, cells):
     block = torch.randn(6, 2, side, side, generator=stream(0, "block"))
     expected = pooled_literally(block, cells)
     found = class_features(block, 3, cells)
@@ -217,7 +217,7 @@ def test_cells_are_averages_of_the_map(side, cells):
     torch.testing.assert_close(found, expected.flatten(1).unflatten(0, (3, 2)))
 
 
-def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(tmp_path):
+def test_paused_and_resumed_run_gives_the_same_bytes(tmp_path):
     labels = torch.arange(3).repeat_interleave(20)
     noise = torch.randint(0, 120, (60, 1, 16, 16), generator=stream(0, "pixels"))
     split = split_of((noise + 60 * labels[:, None, None, None]).to(torch.uint8), labels)
@@ -249,7 +249,7 @@ def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(tmp_path):
     assert output.read_bytes() == whole
 
 
-def test_the_objectives_by_name(match):
+def test_objectives_are_registered_by_name(match):
     assert list(OBJECTIVES) == ["characteristic", "features"]
     config = settings("characteristic")
     without = Match(match(config).data, None, config, 5)

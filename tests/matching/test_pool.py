@@ -28,7 +28,7 @@ def same(first, second):
     )
 
 
-def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_path):
+def test_networks_differ_and_are_loaded_from_the_cache(real, pool_config, tmp_path):
     epochs = []
     first = load_or_train_pool(
         real, pool_config, 0, tmp_path, lambda *facts, **_: epochs.append(facts)
@@ -42,7 +42,7 @@ def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_pat
     )
 
 
-def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_config, tmp_path):
+def test_networks_are_initialised_and_trained_by_the_settings(real, pool_config, tmp_path):
     config = pool_config.model_copy(update={"min_steps": 13})  # of 6 an epoch
     pool = load_or_train_pool(real, config, 5, tmp_path)
     assert not torch.equal(*(start["classifier.weight"] for start in initial(pool)))
@@ -68,7 +68,7 @@ def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_conf
             torch.testing.assert_close(value, found[name], rtol=1e-4, atol=1e-6)
 
 
-def test_what_decides_a_network_decides_its_file(real, pool_config, tmp_path):
+def test_cache_key_covers_data_settings_and_seed(real, pool_config, tmp_path):
     wider = pool_config.model_copy(
         update={"network": pool_config.network.model_copy(update={"width": 5})}
     )
@@ -80,14 +80,14 @@ def test_what_decides_a_network_decides_its_file(real, pool_config, tmp_path):
         assert len(list(tmp_path.glob("*.pt"))) == 2 * (number + 1)
 
 
-def test_a_larger_pool_keeps_the_networks_of_a_smaller(real, pool_config, tmp_path):
+def test_larger_pool_reuses_cached_networks(real, pool_config, tmp_path):
     load_or_train_pool(real, pool_config.model_copy(update={"size": 1}), 0, tmp_path)
     heard = set()
     load_or_train_pool(real, pool_config, 0, tmp_path, lambda stage, *_, **__: heard.add(stage))
     assert heard == {"pool network 2"}
 
 
-def test_an_interrupted_network_goes_on_where_it_was(real, pool_config, tmp_path):
+def test_interrupted_training_resumes(real, pool_config, tmp_path):
     def stop():
         raise Paused("now")
 
@@ -106,7 +106,7 @@ def alike(first, second):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
-def test_trained_at_once_they_are_those_of_each_alone(real, pool_config, tmp_path):
+def test_batched_training_matches_separate_training(real, pool_config, tmp_path):
     alone = load_or_train_pool(real, pool_config, 0, tmp_path / "alone")
     heard = []
     together = load_or_train_pool(
@@ -117,7 +117,7 @@ def test_trained_at_once_they_are_those_of_each_alone(real, pool_config, tmp_pat
     assert same(together, load_or_train_pool(real, pool_config, 0, tmp_path / "x"))
 
 
-def test_interrupted_at_once_they_go_on_at_once_or_alone(real, pool_config, tmp_path):
+def test_interrupted_batched_training_resumes_batched_or_separately(real, pool_config, tmp_path):
     def stop():
         raise Paused("now")
 
@@ -135,7 +135,7 @@ def test_interrupted_at_once_they_go_on_at_once_or_alone(real, pool_config, tmp_
         assert not list(folder.glob("*.part"))
 
 
-def test_one_that_is_ahead_is_trained_by_itself(real, pool_config, tmp_path):
+def test_network_ahead_of_the_others_is_trained_separately(real, pool_config, tmp_path):
     asked = []
 
     def stop():
@@ -153,7 +153,7 @@ def test_one_that_is_ahead_is_trained_by_itself(real, pool_config, tmp_path):
     assert same(pool, load_or_train_pool(real, pool_config, 0, tmp_path / "alone"))
 
 
-def test_mixtures_of_weights(real, pool_config, tmp_path):
+def test_between_interpolates_weights(real, pool_config, tmp_path):
     pool = load_or_train_pool(real, pool_config, 0, tmp_path)
     for part, expected in ((0.0, final(pool)[1]), (1.0, pool.initial(1))):
         mixed = pool.between(1, part).state_dict()
@@ -163,7 +163,7 @@ def test_mixtures_of_weights(real, pool_config, tmp_path):
     torch.testing.assert_close(quarter, 0.75 * end + 0.25 * start)
 
 
-def test_a_network_without_features_is_refused_before_any_training(real, pool_config, tmp_path):
+def test_network_without_features_is_rejected_before_training(real, pool_config, tmp_path):
     network = pool_config.network.model_copy(update={"name": "torchvision:resnet18"})
     config = pool_config.model_copy(update={"network": network})
     with pytest.raises(
@@ -173,7 +173,7 @@ def test_a_network_without_features_is_refused_before_any_training(real, pool_co
     assert not list(tmp_path.iterdir())
 
 
-def test_a_resnet_can_be_matched_through(real, pool_config, tmp_path):
+def test_resnet_ap_pool_exposes_features(real, pool_config, tmp_path):
     network = pool_config.network.model_copy(update={"name": "resnet-ap"})
     train = pool_config.train.model_copy(update={"epochs": 1, "batch": 42})
     config = pool_config.model_copy(update={"network": network, "train": train, "size": 1})
@@ -181,7 +181,7 @@ def test_a_resnet_can_be_matched_through(real, pool_config, tmp_path):
     assert len(pool.trained(0).features(real.images[:2].float())) > 1
 
 
-def test_a_damaged_network_in_the_cache_is_made_again(real, pool_config, tmp_path):
+def test_damaged_cached_network_is_retrained(real, pool_config, tmp_path):
     whole = load_or_train_pool(real, pool_config, 3, tmp_path)
     path = min(tmp_path.glob("*.pt"))
     before = path.read_bytes()
@@ -194,7 +194,7 @@ def test_a_damaged_network_in_the_cache_is_made_again(real, pool_config, tmp_pat
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_damaged_training_is_named(real, pool_config, tmp_path):
+def test_damaged_training_state_is_named_in_the_error(real, pool_config, tmp_path):
     def stop():
         raise Paused("now")
 
@@ -206,7 +206,7 @@ def test_a_damaged_training_is_named(real, pool_config, tmp_path):
         load_or_train_pool(real, pool_config, 0, tmp_path)
 
 
-def test_a_cache_that_cannot_be_written_is_refused_before_any_training(real, pool_config, tmp_path):
+def test_unwritable_cache_is_rejected_before_training(real, pool_config, tmp_path):
     (tmp_path / "file").touch()
     heard = []
     with pytest.raises(BadSettings, match="cannot write to the work directory"):

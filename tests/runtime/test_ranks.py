@@ -176,7 +176,8 @@ def two(real_torchrun, start, place, whole):
     `torchrun` is started first: it takes longest, and is not waited for yet.
     """
     paused = compressed(place / "alone", FRESH, output=place / "from-1.hmn", pause_at=13)
-    assert paused["error"] == ("Paused", "paused at step 4 of 6 of gradient; pass --resume to continue")
+    text = "paused at step 4 of 6 of gradient; pass --resume to continue"
+    assert paused["error"] == ("Paused", text)
     (place / "seen-by-0.hmn.ckpt").write_bytes((place / "from-1.hmn.ckpt").read_bytes())
     run = {"cache": str(place / "two"), "gradient": FRESH}
 
