@@ -1,4 +1,4 @@
-"""What a run costs, against arithmetic by hand and against torch's counter on a real training."""
+"""The cost of a run against hand counts and against torch's counter on real trainings."""
 
 from collections import Counter
 
@@ -29,7 +29,7 @@ from hmnpack.training.loop import schedule_of
 
 CIFAR = ImageShape(channels=3, height=32, width=32)
 FIRST, INNER, LINEAR = 7_077_888, 94_371_840, 40_960
-"""Operations of ConvNet-3, width 128, forward, for one image: 101,490,688 in all."""
+"""Forward operations of ConvNet-3, width 128, per image, by layer: 101,490,688 in total."""
 
 
 def settings(recipe="fast", **parts):
@@ -58,7 +58,7 @@ def step_of(synthetic=85, real=64):
 
 class TestGradientMatching:
     def test_paper_recipe_matches_hand_count(self):
-        """10 classes of 64 real and 85 synthetic images, 32 batches of 64 between two steps."""
+        """10 classes of 64 real and 85 synthetic images; 32 batches of 64 between two steps."""
         found = work(stages(settings("paper"))["gradient"])
         real = 2 * FIRST + 3 * INNER + 2 * LINEAR
         synthetic = 5 * FIRST + 7 * INNER + 4 * LINEAR
@@ -68,7 +68,7 @@ class TestGradientMatching:
         assert found["decoding"] < 0.01 * found["training"]
 
     def test_paper_recipe_matches_published_estimate(self):
-        """3.3e17 for 128 synthetic images of each class; at 1 ipc there are 85."""
+        """3.3e17 operations for 128 synthetic images per class; at 1 ipc there are 85."""
         assert sum(work(stages(settings("paper"), ipc=10)["gradient"]).values()) == (
             pytest.approx(3.3e17, rel=0.05)
         )
@@ -91,14 +91,14 @@ class TestGradientMatching:
         assert work(stages(config)["gradient"])["training"] == 0
 
     def test_memory_grows_with_the_chunk_size(self):
-        """By hand: a class has 85 images, and three gradients of 281,088 weights."""
+        """Hand count: a class holds 85 images and three sets of weight gradients."""
         one, two, ten = (
             stages(settings("paper"), gradient_classes=count)["gradient"].bytes
             for count in (1, 2, None)
         )
-        of_a_class = 85 * bytes_per_image(step_of()) + 3 * 4 * (298_368 + 20_480)
-        assert two - one == of_a_class
-        assert ten - one == 9 * of_a_class
+        per_class = 85 * bytes_per_image(step_of()) + 3 * 4 * (298_368 + 20_480)
+        assert two - one == per_class
+        assert ten - one == 9 * per_class
 
     def test_bytes_per_image_match_the_feature_maps(self):
         maps = [128 * side**2 for side in (32, 16, 8)]
@@ -116,7 +116,7 @@ def train_of(epochs):
 
 
 SIMPLE = {"part_images": 0, "views": 0}
-"""Feature matching of whole classes, each step of images of its own."""
+"""Feature matching without parts and without cached views."""
 
 
 class TestFeatureMatching:
@@ -129,7 +129,7 @@ class TestFeatureMatching:
         assert found["features"] == 7 * 10 * (5 + 2 * 3) * (FIRST + INNER)
 
     def test_characteristic_stores_features_of_every_real_image(self):
-        """Means need one image's; `characteristic` also 512 frequencies for each feature."""
+        """`features` stores class means; `characteristic` all images and 512 frequencies."""
         means, characteristic = (
             stages(settings(match=SIMPLE | {"real_batch": 5} | changes))["matching"].bytes
             for changes in ({}, {"objective": "characteristic"})
@@ -138,7 +138,7 @@ class TestFeatureMatching:
         assert characteristic - means == 4 * 10 * (5 * grids - maps) + 4 * 512 * grids
 
     def test_cached_views_are_computed_once(self):
-        """Of 4 views in 12 steps 4, 2 or none are kept: 4, 2 + 6 or 12 looks at real images."""
+        """If 4, 2 or 0 of 4 views are cached, 12 steps compute 4, 2 + 6 or 12 views."""
         view = 10 * 4 * 64 * (16**2 + 8**2 + 4**2)
         changes = SIMPLE | {"steps": 12, "real_batch": 5}
         found = [
@@ -146,7 +146,7 @@ class TestFeatureMatching:
             for bound in (None, 2 * view, 0)
         ]
         alone = stages(settings(match=changes))["matching"]
-        real = 5 * 10 * (FIRST // 2 + INNER // 4)  # of width 64
+        real = 5 * 10 * (FIRST // 2 + INNER // 4)  # at width 64
         assert [alone.flops - stage.flops for stage in found] == [8 * real, 4 * real, 0]
         assert [stage.bytes - alone.bytes for stage in found] == [3 * view, view, 0]
 
@@ -170,7 +170,7 @@ class TestFeatureMatching:
 class TestPool:
     @pytest.mark.parametrize(("epochs", "min_steps"), [(2, 0), (1, 7)])
     def test_operations_match_a_counted_training(self, epochs, min_steps):
-        """11 images in batches of 4: three steps an epoch, the last of 3 images."""
+        """11 images in batches of 4: three steps per epoch, the last with 3 images."""
         image = ImageShape(channels=3, height=16, width=16)
         training = settings("smoke").pool.train.model_dump() | {"epochs": epochs, "batch": 4}
         config = settings("smoke", pool={"train": training, "min_steps": min_steps, "size": 2})
@@ -199,7 +199,7 @@ class TestPool:
 
 
 def pruning(prune=(), *, keep=85, held_out=0, at_once=1):
-    """The stage that prunes 93 images of each of 10 classes, by ConvNets of width 128."""
+    """Return the cost of pruning 93 images of each of 10 classes with ConvNets of width 128."""
     config = settings(prune={"strategy": "double-end", **dict(prune)})
     spec = plan(1, 10, CIFAR, over_budget=True)
     assert spec.instances == 93
@@ -212,7 +212,7 @@ class TestPruning:
     TRAINING = 2 * FIRST + 3 * INNER + 3 * LINEAR
 
     def test_operations_match_hand_count(self):
-        """Margins: 3 seeds, 200 epochs of 930 images. Ten betas drop 0 to 7 of 8 as the hardest."""
+        """Margins: 3 seeds, 200 epochs of 930 images. Ten betas drop the 0 to 7 hardest of 8."""
         margins, betas, tests = pruning(held_out=5_000).parts
         assert margins.flops == 3 * 200 * 930 * self.TRAINING
         assert betas.flops == 8 * 300 * 850 * self.TRAINING
@@ -222,9 +222,9 @@ class TestPruning:
     @pytest.mark.parametrize(
         ("betas", "keep", "distinct"),
         [
-            ((0.5, 0.6), 85, 1),  # 4 of 8, both
-            ((0.5, 0.6), 83, 2),  # 5 and 6 of 10
-            ((0.0, 0.5, 0.9), 92, 1),  # of one image none is the hardest part
+            ((0.5, 0.6), 85, 1),  # both drop the 4 hardest of 8
+            ((0.5, 0.6), 83, 2),  # the 5 and 6 hardest of 10
+            ((0.0, 0.5, 0.9), 92, 1),  # one image is dropped, never as one of the hardest
             ((0.0, 1.0), 92, 2),
         ],
     )
@@ -234,7 +234,7 @@ class TestPruning:
         assert found.pieces == distinct * 3
 
     def test_min_steps_apply_only_to_beta_trainings(self):
-        """850 images in batches of 64 are 14 steps, of which 715 times give 10,000."""
+        """850 images in batches of 64 are 14 steps per epoch; 10,000 steps take 715 epochs."""
         plain, more = (pruning({"min_steps": steps}).parts for steps in (0, 10_000))
         assert more[0] == plain[0]
         assert more[1].flops == 8 * 715 * 850 * self.TRAINING
@@ -251,9 +251,10 @@ class TestPruning:
         assert pruning(keep=None) is None
 
     def test_memory_matches_hand_count(self):
-        """Data and pictures; networks, each three times its weights and the maps of 64 images.
+        """Data, decoded images, and either trainings or one evaluation.
 
-        Or the maps of 500 images that one is tested on.
+        A training holds three copies of the weights and the activations of 64 images; an evaluation
+        holds the activations of 500 images.
         """
         weights = 128 * (27 + 2 * 1152) + 128 * 16 * 10
         maps = [128 * side**2 for side in (32, 16, 8)]
@@ -267,7 +268,7 @@ class TestPruning:
         assert pruning(at_once=None).bytes == fixed + 3072 * 4 * 850 + 8 * training
 
     def test_operations_match_a_counted_pruning(self, bundle_of, hmn):
-        """Counted by torch while a bundle is pruned; 3 images of each of 2 classes, to 2."""
+        """Counted by torch while a bundle is pruned from 3 to 2 images in each of 2 classes."""
         prune = PruneConfig(
             strategy="double-end",
             betas=(0.0, 0.5, 1.0),
@@ -299,7 +300,7 @@ class TestStages:
         assert stages(bare) == {}
 
     def test_warm_up_counts_decoding_forward_and_backward(self):
-        """By hand, 1 ipc: 8 shared and 2 own channels, 10, 6, 3 on grids of 4, 8, 16, 32."""
+        """Hand count at 1 ipc: 8 shared and 2 own channels, 10, 6, 3 on grids of 4, 8, 16, 32."""
         config = settings("paper", warmup={"steps": 3, "batch": 100})
         own = 32 * (2 * 10 * 16 + 10 * 6 * 64 + 6 * 3 * 256)
         once = 10 * 32 * 8 * 10 * 16 + 100 * own
@@ -326,7 +327,7 @@ class TestStages:
         assert 0.97 * margins < 3 * 200 * 930 * 3 * forward < 1.03 * margins
 
     def test_resnet_ap_pool_has_a_cost(self):
-        """Two maps of every layer are kept of each image of a batch; of blocks their outputs."""
+        """The operations follow the profile; a view stores the block outputs of class means."""
         image = ImageShape(channels=3, height=64, width=64)
         config = settings(pool={"network": {"name": "resnet-ap"}, "size": 1})
         run = Run(config, plan(1, 10, image), 900)

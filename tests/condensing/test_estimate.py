@@ -1,4 +1,4 @@
-"""What a run will take: cost over rate, with the rate given."""
+"""Estimates of time and memory, with a fixed device rate."""
 
 import json
 from typing import get_args
@@ -20,7 +20,7 @@ SPEC = plan(1, 10, ImageShape(channels=3, height=32, width=32))
 
 @pytest.fixture(autouse=True)
 def rates(monkeypatch):
-    """A device of a thousand operations a second, ten thousand in the precision of networks."""
+    """Simulate a device with 1e3 operations per second, or 1e4 at precision "auto"."""
 
     def measured(device, precisions):
         return {name: 1e4 if name == "auto" else 1e3 for name in precisions}
@@ -77,7 +77,7 @@ def pruned(**changes):
 
 
 def test_pruning_includes_the_images_over_budget():
-    """93 images of a class instead of 85, and the part of train that is held out to choose by."""
+    """93 images per class are condensed instead of 85; the validation split selects beta."""
     over = plan(1, 10, SPEC.image, over_budget=True)
     expected = costs_of(
         Run(
@@ -101,7 +101,7 @@ def test_pruning_includes_the_images_over_budget():
     ("ranks", "margins", "betas"), [(1, 3, 8), (2, 2, 4), (3, 1, 3), (8, 1, 1), (64, 1, 1)]
 )
 def test_ranks_share_the_trainings_of_pruning(ranks, margins, betas):
-    """The rank that has most of them has so many: of three for margins, of eight for betas."""
+    """`margins` of 3 and `betas` of 8 trainings are done by the rank with the most."""
     found = estimate(pruned(), SPEC, 50_000, CPU, ranks, ipc=1).stages[-1]
     over = plan(1, 10, SPEC.image, over_budget=True)
     *_, stage = costs_of(Run(pruned(), over, 45_000, keep=85, held_out=5_000))

@@ -1,4 +1,4 @@
-"""Runs with gradient matching: resumed to the same bytes; the optimiser."""
+"""Runs with gradient matching and pruning: resuming and reporting; the sharded optimiser."""
 
 import itertools
 
@@ -117,13 +117,13 @@ def test_run_without_pool_trains_none(run, tmp_path):
 
 @pytest.mark.slow
 def test_probes_report_held_out_accuracy_and_change_no_byte(run, monkeypatch):
-    heard = []
+    events = []
 
     def listener(stage, done, total, **facts):
-        heard.extend([(stage, done)] if "accuracy" in facts else [])
+        events.extend([(stage, done)] if "accuracy" in facts else [])
 
     with_probes = run(GRADIENT, listener=listener, probes=2)
-    assert heard == [("matching", 2), ("matching", 4), ("gradient", 2), ("gradient", 4)]
+    assert events == [("matching", 2), ("matching", 4), ("gradient", 2), ("gradient", 4)]
     assert with_probes.to_bytes() == run(GRADIENT).to_bytes()
 
 
@@ -153,7 +153,7 @@ def test_adam_on_one_rank_matches_torch():
 
 
 class Second(World):
-    """The second of three ranks, to which the others say nothing."""
+    """The second of three ranks, without communication."""
 
     def __init__(self):
         super().__init__(1, 3)
@@ -215,7 +215,7 @@ PRUNED = PruneConfig(
 
 @pytest.mark.slow
 def test_pruned_run_fits_the_budget_and_resumes(run, tmp_path):
-    """Paused after every step and every training; the same bytes, and the planned count."""
+    """The run is paused after every step and every training."""
     config = changed(recipe_of("smoke"), prune=PRUNED)
     plain, whole = run(GradientConfig()), run(GradientConfig(), config=config)
     assert whole.manifest.container.instances == plain.manifest.container.instances

@@ -1,4 +1,4 @@
-"""The stages that fit a container against loops that are written out from their settings."""
+"""The stages that fit a container, against explicit optimisation loops."""
 
 import math
 
@@ -38,8 +38,8 @@ def source():
 
 
 @pytest.fixture
-def packed(source, tmp_path):
-    """Return a function that packs in a few steps, and takes single settings."""
+def compressed(source, tmp_path):
+    """Return a function that compresses in a few steps, with overrides of settings."""
     options = {
         "options": RunOptions(device="cpu"),
         "source_options": SourceOptions(cache_dir=tmp_path),
@@ -50,10 +50,10 @@ def packed(source, tmp_path):
 
 
 @pytest.fixture
-def spied(monkeypatch):
-    """Return a function: of a name in a module, what it is called with, and what it gives."""
+def recorded_calls(monkeypatch):
+    """Return a function that records the calls of a module's function, with their results."""
 
-    def spied(module, name):
+    def recorded_calls(module, name):
         calls, called = [], getattr(module, name)
 
         def spy(*given, **named):
@@ -64,12 +64,12 @@ def spied(monkeypatch):
         monkeypatch.setattr(module, name, spy)
         return calls
 
-    return spied
+    return recorded_calls
 
 
-def test_warm_up_matches_adam_on_squared_errors(packed, spied):
-    calls = spied(objectives, "choose_targets")
-    bundle = packed({})
+def test_warm_up_matches_adam_on_squared_errors(compressed, recorded_calls):
+    calls = recorded_calls(objectives, "choose_targets")
+    bundle = compressed({})
     ((_, _, targets),) = calls
     spec, config = bundle.manifest.container, recorded_settings(bundle.manifest)
     container = new_container(spec, config.container, stream(7, "container"))
@@ -86,14 +86,14 @@ def test_warm_up_matches_adam_on_squared_errors(packed, spied):
 
 
 @pytest.mark.parametrize(("images", "times"), [("random", 1), ("none", 0)])
-def test_warm_up_without_images_chooses_no_targets(packed, spied, images, times):
-    calls = spied(objectives, "choose_targets")
-    packed({"warmup.images": images})
+def test_warm_up_without_images_chooses_no_targets(compressed, recorded_calls, images, times):
+    calls = recorded_calls(objectives, "choose_targets")
+    compressed({"warmup.images": images})
     assert [given[2] for given, _, _ in calls] == [7] * times
 
 
 class Quadratic(Objective):
-    """How far the images are from grey ones, which get lighter from step to step."""
+    """The squared distance from grey images that get lighter from step to step."""
 
     is_shared = False
 
@@ -141,7 +141,7 @@ def test_container_initialisation_has_expected_spread(hmn):
     )
     container = new_container(spec, ContainerConfig(), stream(0, "container"))
     spread = {name: float(value.detach().std()) for name, value in container.named_parameters()}
-    # He et al.: of a kernel of 4 x 4 and stride 2, each output adds up 2 x 2 of each channel.
+    # He et al.: with a 4 x 4 kernel and stride 2, each output sums 2 x 2 inputs per channel.
     expected = {
         "dataset": 0.5,
         "classwise": 0.5,
@@ -155,24 +155,24 @@ def test_container_initialisation_has_expected_spread(hmn):
 
 
 @pytest.mark.slow
-def test_each_objective_gets_its_settings_and_the_seed(packed, spied):
-    calls = spied(objectives, "Match")
+def test_each_objective_gets_its_settings_and_the_seed(compressed, recorded_calls):
+    calls = recorded_calls(objectives, "Match")
     few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}
-    config = recorded_settings(packed(few).manifest)
+    config = recorded_settings(compressed(few).manifest)
     assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
 
 
-def test_pool_excludes_held_out_images(packed, spied, tmp_path):
-    calls = spied(learning, "load_or_train_pool")
+def test_pool_excludes_held_out_images(compressed, recorded_calls, tmp_path):
+    calls = recorded_calls(learning, "load_or_train_pool")
     for part in (0.1, 0.5):
-        packed({"match.steps": 1, "holdout": part})
+        compressed({"match.steps": 1, "holdout": part})
     assert [len(given[0].labels) for given, _, _ in calls] == [54, 30]
-    kept = len(list((tmp_path / "pool").glob("*.pt")))
-    assert kept == 2 * calls[0][0][1].size
+    cached = len(list((tmp_path / "pool").glob("*.pt")))
+    assert cached == 2 * calls[0][0][1].size
 
 
-def test_normalisation_uses_the_full_training_split(packed, source):
-    assert packed({"holdout": 0.5}).manifest.normalisation == normalisation_of(source.train)
+def test_normalisation_uses_the_full_training_split(compressed, source):
+    assert compressed({"holdout": 0.5}).manifest.normalisation == normalisation_of(source.train)
 
 
 @pytest.mark.parametrize("other", ["data", "ipc"])
@@ -184,7 +184,7 @@ def test_checkpoint_of_another_run_is_rejected(source, tmp_path, other):
         given = {"output": output, "options": options, "source_options": places}
         return hmnpack.compress(source, ipc, recipe="smoke", settings=FEW, **given)
 
-    while not (tmp_path / "x.hmn.ckpt").exists():  # the pool is paused, too
+    while not (tmp_path / "x.hmn.ckpt").exists():  # the pool's training is paused first
         with pytest.raises(hmnpack.HmnError, match="paused"):
             run(source, 8)
     before = (tmp_path / "x.hmn.ckpt").read_bytes()

@@ -1,4 +1,4 @@
-"""`plan`, and what `compress` says of a run before its first step."""
+"""`plan`, and the plan that `compress` reports before its first step."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from hmnpack.sources import SourceOptions, tensor_source
 
 @pytest.fixture(autouse=True)
 def rates(monkeypatch):
-    """A device of 10^12 operations a second; the list of the times that it was measured."""
+    """Simulate a device with 1e12 operations per second; return the list of measurements."""
     measured = []
 
     def measured_rates(device, precisions):
@@ -37,7 +37,7 @@ def test_plan_follows_the_data_and_the_settings(source):
     found = hmnpack.plan(source, 8, recipe="paper", settings={"seed": 5}, device="cpu")
     assert found.source is source
     assert (found.config.recipe, found.config.seed) == ("paper", 5)
-    assert found.config.gradient.distance == "l1"  # as it is for grey images
+    assert found.config.gradient.distance == "l1"  # the recipe's value for grey images
     assert (found.spec.classes, found.spec.image) == (2, source.image)
     assert found.budget == budget_of(8, 2, source.image)
     assert found.spec.ledger().floats <= found.budget.floats
@@ -49,7 +49,7 @@ def test_plan_measures_the_device_once_on_first_access(source, rates):
     assert rates == []
     expected = estimate(found.config, found.spec, 40, found.device, ipc=8)
     assert found.cost == found.cost == expected
-    assert len(rates) == 2  # ours, and one of the plan's
+    assert len(rates) == 2  # one by this test, one by the plan
 
 
 @pytest.mark.parametrize("data", ["./missing", "cifra10"])
@@ -92,9 +92,9 @@ def test_compress_calls_on_plan_once_before_the_first_step(source, tmp_path):
     assert bundle.manifest.budget == plan.budget
 
 
-@pytest.mark.parametrize(("rank", "told"), [(0, 1), (1, 0)])
-def test_compress_calls_on_plan_on_rank_0_only(source, monkeypatch, rank, told):
-    """Stopped after the plan, where the ranks would begin to work."""
+@pytest.mark.parametrize(("rank", "calls"), [(0, 1), (1, 0)])
+def test_compress_calls_on_plan_on_rank_0_only(source, monkeypatch, rank, calls):
+    """The run is stopped after the plan, before the ranks start to work."""
     import contextlib
 
     from hmnpack.runtime.ranks import World
@@ -114,5 +114,5 @@ def test_compress_calls_on_plan_on_rank_0_only(source, monkeypatch, rank, told):
     plans = []
     with pytest.raises(StopIteration):
         hmnpack.compress(source, 8, recipe="smoke", on_plan=plans.append)
-    assert len(plans) == told
+    assert len(plans) == calls
     assert all(plan.ranks == 2 for plan in plans)

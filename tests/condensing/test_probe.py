@@ -1,4 +1,4 @@
-"""Probes: what a quick network finds, when it is due, and that it leaves the run alone."""
+"""Probes: accuracy, schedule, and independence from the run."""
 
 import math
 from unittest.mock import Mock
@@ -20,7 +20,7 @@ QUICK = ProbeConfig(width=4, steps=30, batch=16, lr=0.05, images=64, held_out=40
 
 
 def stripes(count, seed, classes=2):
-    """Images [count, 1, 16, 16] whose class is the direction of their stripes, in noise."""
+    """Return noisy images [count, 1, 16, 16] whose class is the direction of their stripes."""
     labels = torch.arange(count) % classes
     wave = torch.arange(16) // 2 % 2 * 150
     upright = wave.expand(16, 16)
@@ -35,8 +35,8 @@ def container(images, **changes):
 
 
 @pytest.fixture
-def taught(images, image_shape):
-    """A container whose images are stripes, class by class."""
+def striped(images, image_shape):
+    """A container with images of stripes, class by class."""
     made = container(images, image=image_shape(1, 16, 16))
     pixels, labels = stripes(48, 1)
     with torch.no_grad():
@@ -48,26 +48,26 @@ def probe(count=1, config=QUICK, seed=0):
     return Probe(*stripes(60, 2), HALF, seed, count, config=config)
 
 
-def test_accuracy_is_high_for_stripes_and_low_for_noise(taught, images, image_shape):
-    untaught = container(images, image=image_shape(1, 16, 16))
-    assert probe()(taught) > 90
-    assert probe()(untaught) < 75
+def test_accuracy_is_high_for_stripes_and_low_for_noise(striped, images, image_shape):
+    noise = container(images, image=image_shape(1, 16, 16))
+    assert probe()(striped) > 90
+    assert probe()(noise) < 75
 
 
 @pytest.mark.parametrize(
     "error", [Diverged("the loss became nan"), torch.OutOfMemoryError("CUDA out of memory")]
 )
-def test_failed_training_gives_nan(taught, monkeypatch, error):
+def test_failed_training_gives_nan(striped, monkeypatch, error):
     monkeypatch.setattr("hmnpack.condensing.probe.probe_accuracy", Mock(side_effect=error))
-    assert math.isnan(probe()(taught))
+    assert math.isnan(probe()(striped))
 
 
-def test_other_errors_are_raised(taught, monkeypatch):
+def test_other_errors_are_raised(striped, monkeypatch):
     monkeypatch.setattr(
         "hmnpack.condensing.probe.probe_accuracy", Mock(side_effect=RuntimeError("shapes"))
     )
     with pytest.raises(RuntimeError, match="shapes"):
-        probe()(taught)
+        probe()(striped)
 
 
 def test_accuracy_matches_training_a_small_network(image_shape):
@@ -101,16 +101,16 @@ def test_network_depth_fits_the_image_size(monkeypatch, side, blocks):
     assert depths == [blocks]
 
 
-def test_probe_is_reproducible_and_modifies_nothing(taught):
-    before = {name: value.clone() for name, value in taught.state_dict().items()}
+def test_probe_is_reproducible_and_modifies_nothing(striped):
+    before = {name: value.clone() for name, value in striped.state_dict().items()}
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    assert probe()(taught) == probe()(taught)
+    assert probe()(striped) == probe()(striped)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.is_grad_enabled()
-    assert all(torch.equal(before[name], value) for name, value in taught.state_dict().items())
-    assert taught.pixels.requires_grad
-    assert taught.pixels.grad is None
+    assert all(torch.equal(before[name], value) for name, value in striped.state_dict().items())
+    assert striped.pixels.requires_grad
+    assert striped.pixels.grad is None
 
 
 def test_frozen_container_is_not_modified(hmn, image_shape):
@@ -123,12 +123,12 @@ def test_frozen_container_is_not_modified(hmn, image_shape):
         assert torch.equal(before[name], torch.as_tensor(value))
 
 
-def test_numbers_of_decoded_and_tested_images_are_limited(taught, monkeypatch):
+def test_numbers_of_decoded_and_tested_images_are_limited(striped, monkeypatch):
     seen = []
 
     def counted(images, labels, held_out, *rest):
         seen.append((torch.bincount(labels).tolist(), len(held_out[0]), len(held_out[1])))
-        same = [(taught.pixels == image).flatten(1).all(1).nonzero().item() for image in images]
+        same = [(striped.pixels == image).flatten(1).all(1).nonzero().item() for image in images]
         assert len(set(same)) == len(same)
         assert [row // 24 for row in same] == labels.tolist()
         return 50.0
@@ -136,7 +136,7 @@ def test_numbers_of_decoded_and_tested_images_are_limited(taught, monkeypatch):
     monkeypatch.setattr("hmnpack.condensing.probe.probe_accuracy", counted)
     for most in (1, 11, 64):
         config = ProbeConfig(images=most, held_out=5 * most)
-        assert probe(config=config)(taught) == 50.0
+        assert probe(config=config)(striped) == 50.0
     assert seen == [([1, 1], 5, 5), ([5, 5], 55, 55), ([24, 24], 60, 60)]
 
 
@@ -150,10 +150,10 @@ def test_held_out_images_depend_on_the_seed():
     assert not torch.equal(drawn[0][1], drawn[2][1])
 
 
-def test_diverged_probe_gives_nan(taught):
+def test_diverged_probe_gives_nan(striped):
     with torch.no_grad():
-        taught.pixels[0] = float("nan")
-    assert math.isnan(probe()(taught))
+        striped.pixels[0] = float("nan")
+    assert math.isnan(probe()(striped))
 
 
 @pytest.mark.parametrize(

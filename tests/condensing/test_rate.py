@@ -1,4 +1,4 @@
-"""The device's rate: what is measured, not how fast it is."""
+"""The measured rate of a device."""
 
 import pytest
 import torch

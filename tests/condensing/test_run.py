@@ -1,4 +1,4 @@
-"""Compressing as a whole: budget, bytes, and what an interruption leaves."""
+"""``compress`` end to end: budget, reproducibility, interruption and errors."""
 
 import itertools
 import signal
@@ -21,7 +21,7 @@ from hmnpack.sources.types import split_of
 
 
 def with_settings(config, settings):
-    """Return settings with some of them changed, at any depth."""
+    """Return a copy of the settings with nested overrides."""
     inner = {
         name: with_settings(config.get(name, {}), value) if isinstance(value, dict) else value
         for name, value in settings.items()
@@ -45,7 +45,7 @@ def source():
 
 @pytest.fixture
 def run(source, tmp_path):
-    """Return a function that compresses the source with the smoke recipe, and its options."""
+    """Return a function that compresses the source with the smoke recipe and given options."""
     cache = SourceOptions(cache_dir=tmp_path / "cache")
     config = recipe_of("smoke")
 
@@ -120,7 +120,7 @@ def test_invalid_settings_are_rejected_before_opening_data(tmp_path, given, mess
 def test_paused_and_resumed_run_gives_the_same_bytes(run, tmp_path, every):
     whole = run().to_bytes()
     for path in (tmp_path / "cache" / "pool").iterdir():
-        path.unlink()  # so that the pool is paused, too
+        path.unlink()  # so that the pool's training is also paused
     output, pauses = tmp_path / "x.hmn", 0
     for _ in range(30):
         asked = itertools.count(1)
@@ -136,7 +136,7 @@ def test_paused_and_resumed_run_gives_the_same_bytes(run, tmp_path, every):
 
 
 def test_run_paused_in_network_training_resumes_that_network(run, tmp_path):
-    """Two networks of three epochs each: six pauses in these, whatever the other stages have."""
+    """Two networks of three epochs each: six pauses during their training."""
     epochs = {"networks": 2, "inner_steps": 2, "train": {"epochs": 3}, "network": {"width": 4}}
     document = with_settings(recipe_of("smoke").model_dump(), {"gradient": epochs})
     config = CompressConfig.model_validate(document)
@@ -227,7 +227,7 @@ def test_unfinished_run_is_not_overwritten_without_force(run, tmp_path):
 
 
 def test_paused_run_survives_rejected_settings(run, tmp_path):
-    """Nothing is held out to judge by: refused before the new run takes the old one's place."""
+    """The validation split is empty: rejected before the old run's checkpoint is deleted."""
     with pytest.raises(Paused):
         run(tmp_path / "x.hmn", should_pause=itertools.cycle([False, False, True]).__next__)
     checkpoint = (tmp_path / "x.hmn.ckpt").read_bytes()
@@ -298,7 +298,7 @@ def test_nan_loss_keeps_the_last_checkpoint(run, tmp_path, monkeypatch):
 
 
 def test_nan_weights_keep_the_last_checkpoint(run, tmp_path, monkeypatch):
-    """The loss is that of before the step; what the step made of the weights is worse."""
+    """The loss before the step is finite, but the step makes the weights NaN."""
     from hmnpack.matching import FeatureMatching
 
     real_call = FeatureMatching.loss
@@ -336,9 +336,7 @@ def test_one_class_is_rejected(tmp_path):
 def test_too_long_class_names_are_rejected_before_any_work():
     names = tuple(f"{number:0200}" for number in range(4500))
     black = split_of(torch.zeros(4500, 1, 8, 8, dtype=torch.uint8), torch.arange(4500))
-    with pytest.raises(
-        BadData, match=r"4,500 classes of many take .* a file holds at most 900,000"
-    ):
+    with pytest.raises(BadData, match=r"4,500 classes of many take .* holds at most 900,000"):
         hmnpack.compress(Source("many", names, black, None), 9)
 
 
@@ -348,7 +346,7 @@ def test_unknown_recipe_error_suggests_similar_names():
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"pool": {"network": {"name": "convnett"}}}, "convnett"),
         ({"pool": {"network": {"name": "resnet18"}}}, r"pool\.network\.name 'resnet18' exposes no"),
@@ -358,10 +356,10 @@ def test_unknown_recipe_error_suggests_similar_names():
         ({"prune": {"strategy": "easy", "network": {"name": "convnett"}}}, "convnett"),
     ],
 )
-def test_invalid_stage_settings_are_rejected_before_any_work(run, monkeypatch, settings, said):
+def test_invalid_stage_settings_are_rejected_before_any_work(run, monkeypatch, settings, message):
     config = with_settings(recipe_of("smoke").model_dump(), settings)
     monkeypatch.setattr(
-        "hmnpack.condensing.run.fit_container", lambda *_: pytest.fail("work was begun")
+        "hmnpack.condensing.run.fit_container", lambda *_: pytest.fail("fitting started")
     )
-    with pytest.raises(BadSettings, match=said):
+    with pytest.raises(BadSettings, match=message):
         run(config=CompressConfig.model_validate(config))

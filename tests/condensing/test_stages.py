@@ -1,4 +1,4 @@
-"""The table of stages against what each recipe's stages are, written out."""
+"""The stages of each recipe against explicit lists."""
 
 from math import cos, pi
 
@@ -24,7 +24,7 @@ COSINE = {
     "best": {"warm-up": 0.02, "matching": 0.02},
     "paper": {"warm-up": 0.02},
 }
-"""Rates at the start of half a cosine."""
+"""Initial learning rates of stages with a half-cosine schedule."""
 
 EVERY = {"match.steps": 3, "gradient.networks": 2, "prune.strategy": "double-end"}
 CIFAR = ImageShape(channels=3, height=32, width=32)

@@ -1,4 +1,4 @@
-"""The characteristic-function distance against loops, closed forms, and what must not matter."""
+"""The characteristic-function distance against loops, closed forms and invariances."""
 
 import cmath
 from math import pi, sqrt
@@ -23,7 +23,7 @@ def distance(real, synthetic, frequencies=None, phase=0.5, **unit):
 
 
 def literal(real, synthetic, frequencies, phase):
-    """The distance by its description (B.5: amplitude and phase), number by number."""
+    """Return the distance by explicit loops over points and frequencies (amplitude and phase)."""
     total = 0.0
     for theirs, ours in zip(real.tolist(), synthetic.tolist(), strict=True):
         apart = [
@@ -57,7 +57,7 @@ def test_distance_matches_explicit_loops(phase):
 
 
 def test_function_of_a_shifted_gaussian_matches_closed_form():
-    """Its absolute value is exp(-|t|^2 / 2), its phase t . mu."""
+    """The absolute value is exp(-|t|^2 / 2), the phase t . mu."""
     mean = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
     points, frequencies = drawn(1, 40_000, 3) + mean, 0.7 * drawn(6, 3, seed=1)
     real, imaginary = (part[0] for part in characteristic_function(points, frequencies))
@@ -69,7 +69,7 @@ def test_function_of_a_shifted_gaussian_matches_closed_form():
 
 
 def test_distance_of_two_gaussians_matches_closed_form():
-    """Both of variance 1, means apart by d: the squared difference is 2 a^2 (1 - cos(t . d))."""
+    """Unit variances and means d apart: the squared difference is 2 a^2 (1 - cos(t . d))."""
     count, apart = 20_000, torch.tensor([1.0, -0.5], dtype=torch.float64)
     real, synthetic = drawn(1, count, 2), drawn(1, count, 2, seed=1) + apart
     frequencies = drawn(50, 2, seed=2)
@@ -120,7 +120,7 @@ def test_gradient_passes_gradcheck(phase):
 @pytest.mark.parametrize(
     "real",
     [torch.zeros(1, 3, 4), torch.ones(1, 3, 4), torch.ones(1, 1, 4), 1e-12 * torch.ones(1, 2, 4)],
-    ids=["zeros", "alike", "one", "tiny"],
+    ids=["zeros", "equal", "one", "tiny"],
 )
 @pytest.mark.parametrize("value", [0.0, 1.0, 1e6])
 def test_degenerate_sets_give_finite_values(real, value):

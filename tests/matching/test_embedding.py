@@ -1,4 +1,4 @@
-"""Real images as a network sees them: batch by batch, as if at once."""
+"""Batched computation of a network's features of real images."""
 
 import torch
 

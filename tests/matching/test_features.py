@@ -1,4 +1,4 @@
-"""Feature matching against its description, written image by image and class by class."""
+"""Feature matching against a reference implementation, image by image and class by class."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def container():
 
 
 def literal(match, images, step):
-    """The loss by its description; random numbers in the order that the module documents."""
+    """Return the reference loss; random numbers are drawn in the same order as in the library."""
     config, data, seed = match.config, match.data, match.seed
     generator = stream(seed, "match", step)
     index = int(torch.randint(len(match.pool), (), generator=generator))
@@ -111,12 +111,12 @@ def test_out_of_memory_step_is_repeated_with_smaller_chunks(
     match = Match(real, load_or_train_pool(real, pool_config, 0, tmp_path), CONFIGS["default"], 0)
     whole, found = FeatureMatching._compared, []
 
-    def cramped(self, real, blocks, classes):
+    def limited(self, real, blocks, classes):
         if len(classes) > 1:
             raise RuntimeError("GET was unable to find an engine to execute this computation")
         return whole(self, real, blocks, classes)
 
-    for method in (whole, cramped):
+    for method in (whole, limited):
         monkeypatch.setattr(FeatureMatching, "_compared", method)
         start = container()
         loss = FeatureMatching(match).loss(start, 0)
@@ -132,24 +132,24 @@ def at_once(images, most, *, caches_views=False):
 
 
 def test_chunk_size_follows_the_memory_of_an_accelerator():
-    """By hand: maps of 64, 32 and 16 pixels a side, in float32, of 128 channels.
+    """Hand count for feature maps of 64, 32 and 16 pixels a side, 128 channels, in float32.
 
-    Twice and a quarter they are kept; once and a half the largest is there on the way back.
+    2 1/4 times their size is stored; the backward pass needs 1 1/2 times the largest.
     """
-    kept = 10 * 4 * 128 * 9 * (64**2 + 32**2 + 16**2) // 4
-    one = kept + 10 * 4 * 128 * 3 * 64**2 // 2
+    stored = 10 * 4 * 128 * 9 * (64**2 + 32**2 + 16**2) // 4
+    one = stored + 10 * 4 * 128 * 3 * 64**2 // 2
     assert at_once(10, 3 * one) == 3
     assert at_once(10, 3 * one - 1) == 2
     assert at_once(10, 1) == 1
     assert at_once(10, 300 * one) == 200
-    assert at_once(10, 6 * one, caches_views=True) == 3, "half is for what is kept of views"
+    assert at_once(10, 6 * one, caches_views=True) == 3, "half is reserved for the view cache"
     assert at_once(10, 6 * one) == 6
     assert at_once(10, None) == 200
 
 
 def test_chunk_size_keeps_feature_maps_below_32_bit_indices():
-    of_a_class = 128 * 128 * 64 * 64
-    assert at_once(128, None) == (2**31 - 1) // of_a_class == 31
+    per_class = 128 * 128 * 64 * 64
+    assert at_once(128, None) == (2**31 - 1) // per_class == 31
     assert at_once(5000, None) == 1
 
 

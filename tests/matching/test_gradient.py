@@ -1,4 +1,4 @@
-"""Gradient matching against the literal version: losses, gradients of every tensor, the network."""
+"""Gradient matching against the reference implementation: losses, gradients, network training."""
 
 from types import SimpleNamespace
 
@@ -61,7 +61,7 @@ def new_hmn(norm):
 
 
 def ready(real, config):
-    """An objective whose network has begun, in float64."""
+    """Return an objective whose networks are converted to float64."""
     objective = GradientMatching(Match(real, None, config, 5))
     begin = objective.learner.begin
 
@@ -74,7 +74,7 @@ def ready(real, config):
 
 
 def literal_inputs(real, config, container, step):
-    """Real and synthetic images of a step, and its draws, as the module documents them."""
+    """Return the real and synthetic images of a step, and its augmentation draws."""
     generator = stream(5, "gradient", "step", step)
     draws = draw(config.augment, 3, generator)
     chosen = choose_instances(container.spec, config.synthetic_batch, generator)
@@ -150,7 +150,7 @@ def test_training_epochs_span_several_steps(real):
     objective.learner.begin(0)
     batches = [rows for inner in range(2) for rows in objective.learner._batches(inner)]
     assert [len(rows) for rows in batches] == [8] * 6
-    first_epoch = torch.cat(batches[:5])  # 42 images: five batches of 8, two images are dropped
+    first_epoch = torch.cat(batches[:5])  # 42 images: five batches of 8, two dropped
     assert len(first_epoch.unique()) == 40
 
 
@@ -211,12 +211,12 @@ def test_out_of_memory_step_is_repeated_with_smaller_chunks(real, monkeypatch):
     config, found = changed(SMALL, train_images=0), []
     matched = GradientMatching._matched
 
-    def cramped(self, images, labels, theirs):
+    def limited(self, images, labels, theirs):
         if len(labels) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return matched(self, images, labels, theirs)
 
-    for method in (matched, cramped):
+    for method in (matched, limited):
         monkeypatch.setattr(GradientMatching, "_matched", method)
         container = new_hmn("none")
         loss = ready(real, config).loss(container, 0)
@@ -272,11 +272,11 @@ def test_losses_match_recorded_values(real):
 
 
 GOLDEN = [28.24187, 21.27731, 18.48914, 29.11374]
-"""Losses of four steps, a network's end among them, as first measured."""
+"""Recorded losses of four steps, the last with a new network."""
 
 
 def test_dropout_masks_depend_on_the_seed(real, monkeypatch):
-    """With the process's own generator anywhere."""
+    """The state of the global generator has no effect and is not changed."""
 
     def build(config, *, classes, image, generator):
         network = build_network(config, classes=classes, image=image, generator=generator)

@@ -1,4 +1,4 @@
-"""Feature matching with each of its distances: one literal, many cuts."""
+"""Feature matching with each distance, chunk size and number of ranks, against a reference."""
 
 import copy
 import itertools
@@ -49,7 +49,7 @@ def objective(match):
 
 
 def distances(config, match, step, sizes):
-    """Return one distance for each block, frequencies drawn in the blocks' order."""
+    """Yield one distance per block, with frequencies drawn in the order of the blocks."""
     generator = stream(match.seed, "distance", step)
     for size in sizes:
         if config.objective == "characteristic":
@@ -60,7 +60,7 @@ def distances(config, match, step, sizes):
 
 
 def literal(match, images, step):
-    """The loss by its description: every class by itself, every image at once."""
+    """Return the reference loss, computed class by class."""
     config, data, seed = match.config, match.data, match.seed
     generator = stream(seed, "match", step)
     index = int(torch.randint(len(match.pool), (), generator=generator))
@@ -100,7 +100,7 @@ def literal(match, images, step):
 
 
 def pooled_literally(block, cells):
-    """Average cells of the smallest equal side that leaves at most so many, edges cut off."""
+    """Average the smallest equal cells that give at most ``cells`` per side, clipped at edges."""
     side = block.shape[2]
     if not cells or side <= cells:
         return block
@@ -113,7 +113,7 @@ def pooled_literally(block, cells):
 
 @pytest.fixture
 def match(real, pool_config, tmp_path):
-    """Return a function that makes the inputs of an objective from its settings."""
+    """Return a function that creates an objective's inputs from its settings."""
     return lambda config: Match(real, load_or_train_pool(real, pool_config, 0, tmp_path), config, 5)
 
 
@@ -146,8 +146,8 @@ def test_loss_of_the_real_images_is_near_zero(real, match):
     with torch.no_grad():
         start.pixels.copy_(few.images.float() / 255)
     here = float(objective(inputs).loss(start, 0).detach())
-    assert here < 0.15 * elsewhere  # what is left is the draw of 400 from 4
-    # One image a class, so that the draw cannot differ: nothing but the least distance is left.
+    assert here < 0.15 * elsewhere  # the rest is the sampling error of 400 draws from 4 images
+    # With one image per class there is no sampling error: only the minimal distance remains.
     alike = RealData(few.images[::4], labels[::4], 3, real.normalisation, "alike")
     inputs = Match(alike, inputs.pool, config, 0)
     with torch.no_grad():
@@ -156,7 +156,7 @@ def test_loss_of_the_real_images_is_near_zero(real, match):
 
 
 class Pair(World):
-    """One of two ranks that are threads: what each collects lies in a list that both see."""
+    """One of two ranks in threads, which gather tensors through a shared list."""
 
     def __init__(self, rank, values, barrier):
         super().__init__(rank, 2)

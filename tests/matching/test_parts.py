@@ -1,4 +1,4 @@
-"""Parts of a class: how they are cut, and who belongs to which."""
+"""Partitioning of classes, and matching part by part."""
 
 import pytest
 import torch
@@ -74,7 +74,7 @@ def test_number_of_parts_is_limited_by_the_images(real, pool_config, tmp_path):
     ("most", "instances", "expected"),
     [
         (0, 85, 1),
-        (22, 85, 4),  # 85 in 4 parts are 22 at most
+        (22, 85, 4),  # 4 parts of at most 22
         (21, 85, 5),
         (22, 30, 4),
         (22, 10, 4),
@@ -116,7 +116,7 @@ def test_real_and_synthetic_images_of_a_step_share_a_part(parted):
     for step in range(12):
         view, chosen = views.at(spec(10), step)
         real = view.real
-        assert (real.shape, chosen.shape) == ((3, 6), (3, 3))  # of 10 images 4, 3 and 3
+        assert (real.shape, chosen.shape) == ((3, 6), (3, 3))  # 10 images in parts of 4, 3 and 3
         assert (data.labels[real] == torch.arange(3)[:, None]).all()
         part_of_real, part_of_chosen = data.parts[real], chosen % 10 % 3
         assert (part_of_real == part_of_real[:, :1]).all()
@@ -130,7 +130,7 @@ def test_real_and_synthetic_images_of_a_step_share_a_part(parted):
 
 @pytest.mark.parametrize("views", [0, 2, 7])
 def test_consecutive_views_cover_every_part_once(parted, views):
-    """Also where other numbers were asked for: no part is left out of a run, or seen less."""
+    """The number of views is rounded up to a multiple of the parts, so that all parts recur."""
     data = parted
     found = views_of(data, MatchConfig(steps=1, real_batch=6, views=views))
     assert found.count == {0: 0, 2: 3, 7: 9}[views]

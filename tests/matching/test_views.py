@@ -1,4 +1,4 @@
-"""Views: gone round in turns, each the same whenever it comes, its real side computed once."""
+"""Views: cycled in random order, reproducible, with cached real features."""
 
 import pytest
 import torch
@@ -76,11 +76,11 @@ def test_recurring_view_is_equal_with_other_synthetic_images(real):
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"parts": 2}, {"objective": "characteristic"}])
 def test_caching_views_does_not_change_gradients(matching, changes):
-    """One objective remembers its views; of the other, made anew for each step, none is kept."""
-    kept = matching(views=2, **changes)
+    """One objective caches its views; the other is created anew for each step."""
+    cached = matching(views=2, **changes)
     for step in range(6):
         torch.testing.assert_close(
-            gradient(kept, step), gradient(matching(views=2, **changes), step), rtol=0, atol=0
+            gradient(cached, step), gradient(matching(views=2, **changes), step), rtol=0, atol=0
         )
 
 
@@ -127,7 +127,7 @@ def test_without_views_nothing_is_cached(matching):
 
 
 def test_cross_entropy_of_the_interpolated_network_is_added(matching, pool, real):
-    """Its cross-entropy by hand, weighted by how far it is trained."""
+    """The cross-entropy is weighted by the position from initial to trained weights."""
     with_it, without = (matching(classification=w) for w in (0.4, 0.0))
     for step in range(3):
         images = container()
@@ -144,7 +144,7 @@ def test_cross_entropy_of_the_interpolated_network_is_added(matching, pool, real
 def test_reference_bytes_include_the_frequencies(matching):
     objective = matching(views=2, objective="characteristic")
     objective.loss(container(), 0)
-    (kept,) = objective._cache.values()
-    for reference in kept:
+    (cached,) = objective._cache.values()
+    for reference in cached:
         frequencies = reference.distance.frequencies
         assert reference.bytes == reference.real.nbytes + frequencies.nbytes

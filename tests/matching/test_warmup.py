@@ -22,6 +22,6 @@ def test_targets_support_unequal_counts(real):
 
 def test_small_class_repeats_its_images(real):
     targets = choose_targets(real, 15, 0)
-    small = targets[30:]  # nine images fill fifteen places
+    small = targets[30:]  # fifteen targets from nine images
     assert len({bytes(image.numpy()) for image in small}) == 9
     assert torch.equal(targets, choose_targets(real, 15, 0))
