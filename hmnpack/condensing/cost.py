@@ -260,10 +260,10 @@ def _choosing_beta(run: Run, keep: int) -> tuple[Part, Part]:
     Every beta leaves ``keep`` images per class. Betas that leave the same images share a training.
     """
     prune, profile = run.config.prune, run.profile(run.config.prune.network)
-    kept = run.spec.classes * keep
+    remaining = run.spec.classes * keep
     hardest = {hardest_of(beta, run.spec.each - keep) for beta in prune.betas}
     trainings = len(hardest) * prune.networks
-    shown = schedule_of(prune.train, kept, prune.min_steps).epochs * kept
+    shown = schedule_of(prune.train, remaining, prune.min_steps).epochs * remaining
     training, test = (
         trainings * images * profile.flops(passes)
         for images, passes in ((shown, flops.TRAINING), (run.held_out, flops.LOGITS))

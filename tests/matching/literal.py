@@ -144,7 +144,7 @@ def literal_training_step(network, optimiser, images_NCHW, labels, generator, cu
     CutMix; its box; the partners.
     """
     draws = draw(COLOUR_CROP, len(images_NCHW), generator, device=images_NCHW.device)
-    images, others, kept = apply(images_NCHW, draws), labels, 1.0
+    images, others, share = apply(images_NCHW, draws), labels, 1.0
     if float(torch.rand((), generator=generator)) < cutmix:
         numbers = torch.rand(3, generator=generator).tolist()
         top, bottom, left, right = box_of(*numbers, *images.shape[2:])
@@ -153,9 +153,9 @@ def literal_training_step(network, optimiser, images_NCHW, labels, generator, cu
         images = images.clone()
         images[:, :, top:bottom, left:right] = pasted[:, :, top:bottom, left:right]
         others = labels[partner]
-        kept = 1 - (bottom - top) * (right - left) / (images.shape[2] * images.shape[3])
+        share = 1 - (bottom - top) * (right - left) / (images.shape[2] * images.shape[3])
     logits = network(images)
-    loss = kept * F.cross_entropy(logits, labels) + (1 - kept) * F.cross_entropy(logits, others)
+    loss = share * F.cross_entropy(logits, labels) + (1 - share) * F.cross_entropy(logits, others)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
