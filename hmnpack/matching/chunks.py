@@ -75,7 +75,7 @@ def with_gradient(images: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
     return known
 
 
-def chunked(
+def chunked_loss(
     images: Tensor, classes: range, at_once: int, loss: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
     """Return the sum of the loss over some classes, holding the graph of one chunk at a time.

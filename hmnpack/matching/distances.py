@@ -98,19 +98,19 @@ def spread(means_KD: Tensor, distance: Distance, unit_K: Tensor | None = None) -
     return distance(means_K1D, centre_11D.expand_as(means_K1D), unit_K)
 
 
-def squares(difference: Tensor) -> tuple[Tensor, Tensor]:
+def squared_error(difference: Tensor) -> tuple[Tensor, Tensor]:
     """Return the sum of squares of a difference of gradients, and its derivative (same shape)."""
     return difference.square().sum(), 2 * difference
 
 
-def absolutes(difference: Tensor) -> tuple[Tensor, Tensor]:
+def absolute_error(difference: Tensor) -> tuple[Tensor, Tensor]:
     """Return the sum of absolute values, and its derivative: the signs, 0 at 0."""
     return difference.abs().sum(), difference.sign()
 
 
 GRADIENT_DISTANCES: dict[Literal["mse", "l1"], Callable[[Tensor], tuple[Tensor, Tensor]]] = {
-    "mse": squares,
-    "l1": absolutes,
+    "mse": squared_error,
+    "l1": absolute_error,
 }
 """Setting -> distance of one layer's gradients; it is summed over layers and classes (equation 2 of
 the paper)."""

@@ -15,7 +15,7 @@ _BATCH = 512
 
 
 @torch.no_grad()
-def embedded(network: FeatureNetwork, data: RealData, rows: Tensor) -> Tensor:
+def last_block_features(network: FeatureNetwork, data: RealData, rows: Tensor) -> Tensor:
     """Return the last block's outputs for some real images, without augmentation: [n, D].
 
     Args:

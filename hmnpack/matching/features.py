@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.matching.characteristic import CharacteristicDistance
-from hmnpack.matching.chunks import AdaptiveChunkSize, chunked
+from hmnpack.matching.chunks import AdaptiveChunkSize, chunked_loss
 from hmnpack.matching.distances import Distance, class_features
 from hmnpack.matching.footprint import (
     Memory,
@@ -88,7 +88,7 @@ class FeatureMatching(Objective):
             return loss
 
         images = container.expand(chosen.flatten())
-        return chunked(images, own, self._classes_at_once(shape), loss_of)
+        return chunked_loss(images, own, self._classes_at_once(shape), loss_of)
 
     def _compared(self, real: list[Reference], blocks: list[Tensor], classes: Tensor) -> Tensor:
         """Return the distance from the real features for some classes, summed over blocks."""

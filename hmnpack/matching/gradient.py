@@ -155,7 +155,7 @@ class _Drawn:
     draws: Draws
 
 
-def _precise(gradient: Tensor) -> Tensor:
+def _at_least_float32(gradient: Tensor) -> Tensor:
     """Return a copy in float32 or wider: sums and differences in bfloat16 lose precision."""
     return gradient.to(torch.promote_types(gradient.dtype, torch.float32), copy=True)
 
@@ -165,7 +165,7 @@ def _summed(passes: Iterator[Pass]) -> list[Tensor]:
     total: list[Tensor] | None = None
     for each in passes:
         if total is None:
-            total = [_precise(gradient) for gradient in each.weight_gradients]
+            total = [_at_least_float32(gradient) for gradient in each.weight_gradients]
         else:
             for layer, gradient in zip(total, each.weight_gradients, strict=True):
                 layer.add_(gradient)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.matching.data import RealData
-from hmnpack.matching.embedding import embedded
+from hmnpack.matching.embedding import last_block_features
 from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime.seeds import stream
 
@@ -46,7 +46,7 @@ def partition_classes(
     for label in range(data.classes):
         rows = data.rows_of(label)
         generator = stream(seed, "parts", label)
-        parts[rows] = cut(embedded(network, data, rows), count, generator)
+        parts[rows] = cut(last_block_features(network, data, rows), count, generator)
     return replace(data, parts=parts, parts_each=count)
 
 
@@ -62,14 +62,14 @@ def cut(points_ND: Tensor, count: int, generator: torch.Generator) -> Tensor:
     if count == 1:
         return parts
     more = count - count // 2
-    order = along_spread(points_ND, generator).argsort(stable=True)
+    order = project_on_spread(points_ND, generator).argsort(stable=True)
     first, second = order.tensor_split([round(len(order) * more / count)])
     parts[first] = cut(points_ND[first], more, generator)
     parts[second] = more + cut(points_ND[second], count - more, generator)
     return parts
 
 
-def along_spread(points_ND: Tensor, generator: torch.Generator) -> Tensor:
+def project_on_spread(points_ND: Tensor, generator: torch.Generator) -> Tensor:
     """Return the projection of each centred point onto a direction of high variance: [N].
 
     The direction approximates the first principal component, by a few power iterations.

@@ -63,11 +63,11 @@ def choose_targets(data: RealData, instances: int | Sequence[int], seed: int) ->
             rows = data.rows_of(label, part)
             places = chosen[label][part :: data.parts_each]
             some = torch.randperm(len(rows), generator=generator)[: len(places)].to(rows.device)
-            places.copy_(rows[_repeated(some, len(rows), len(places), generator)])
+            places.copy_(rows[_padded(some, len(rows), len(places), generator)])
     return data.images[torch.cat(chosen)]
 
 
-def _repeated(chosen: Tensor, among: int, wanted: int, generator: torch.Generator) -> Tensor:
+def _padded(chosen: Tensor, among: int, wanted: int, generator: torch.Generator) -> Tensor:
     """Return the chosen positions, padded with random ones to the wanted number."""
     more = torch.randint(among, (wanted - len(chosen),), generator=generator)
     return torch.cat([chosen, more.to(chosen.device)])

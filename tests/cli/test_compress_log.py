@@ -143,5 +143,5 @@ def test_a_command_that_forgets_to_resume_leaves_the_log_as_it_is(run, told, tmp
 
 def test_minutes_are_a_number(run, told, tmp_path):
     words = ("compress", "pets", "--ipc", 1, "-o", tmp_path / "x.hmn", "--max-minutes", "nan")
-    assert "max_minutes nan is not a number" in run(*words).stderr
+    assert "max_minutes must be a number of minutes" in run(*words).stderr
     assert told == []

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hmnpack.matching import Match, choose_targets, load_or_train_pool, partition_classes
-from hmnpack.matching.parts import along_spread, cut
+from hmnpack.matching.parts import cut, project_on_spread
 from hmnpack.matching.views import Views
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import MatchConfig
@@ -40,9 +40,9 @@ def test_cut_separates_distant_clusters():
     assert sorted(parts[:, 0].tolist()) == [0, 1, 2, 3]
 
 
-def test_along_spread_matches_the_first_principal_component():
+def test_projection_matches_the_first_principal_component():
     cloud = torch.randn(200, 5, generator=stream(0, "cloud")) * torch.tensor([1, 9, 2, 3, 1.0])
-    place = along_spread(cloud, stream(0, "cut"))
+    place = project_on_spread(cloud, stream(0, "cut"))
     around = cloud - cloud.mean(0)
     greatest = torch.linalg.svd(around, full_matrices=False).Vh[0]
     expected = around @ greatest
