@@ -1,1 +1,1 @@
-"""A run from a data set to a bundle."""
+"""The compression run: from a dataset to a bundle."""

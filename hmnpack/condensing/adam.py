@@ -1,8 +1,8 @@
-"""Adam over a container whose classes several ranks share.
+"""Adam over a container whose classes are sharded across ranks.
 
-Rows that belong to classes are optimised as views of their parameter: a rank steps on, and keeps
-averages of, its own classes alone. What is saved is the same however the classes were shared, so a
-run can go on with another number of ranks.
+Class-specific rows are optimised as views of their parameter: each rank updates, and stores Adam's
+averages for, its own classes only. The saved state does not depend on the sharding, so a run can
+resume with a different number of ranks.
 """
 
 import torch
@@ -12,16 +12,17 @@ from hmnpack.container import Container
 from hmnpack.runtime.ranks import World
 
 State = dict[str, dict[str, Tensor]]
-"""Parameter name -> ``step`` (a scalar), ``exp_avg`` and ``exp_avg_sq`` (of its shape)."""
+"""Parameter name -> ``step`` (scalar), ``exp_avg`` and ``exp_avg_sq`` (the parameter's shape)."""
 
 
 class ContainerAdam:
-    """Adam steps on a container's parameters, in place.
+    """Optimises a container's parameters in place.
 
     Args:
-        container: On its device; its parameters keep their identity.
-        betas: Decay of the mean gradient and of the squared gradient.
-        world: The ranks that share the classes, whose gradients of shared parameters are added up.
+        container: Already on its device; its parameter objects are not replaced.
+        betas: Decay rates of the running mean of the gradient and of the squared gradient.
+        world: The ranks that share the classes; gradients of shared parameters are summed over
+            them.
     """
 
     def __init__(self, container: Container, betas: tuple[float, float], world: World) -> None:
@@ -39,12 +40,12 @@ class ContainerAdam:
         self.optimiser: torch.optim.Adam = torch.optim.Adam(every, betas=betas)
 
     def set_rate(self, rate: float) -> None:
-        """Set the learning rate of the steps to come."""
+        """Set the learning rate of the following steps."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
     def step(self, loss: Tensor) -> None:
-        """Take one step down a loss of the own classes, and of what is shared."""
+        """Take one step on the loss of the rank's own classes and of the shared parameters."""
         self.container.zero_grad()
         loss.backward()
         self.world.add(
@@ -58,7 +59,7 @@ class ContainerAdam:
 
     @torch.no_grad()
     def state(self) -> State:
-        """Return everything that the next step depends on; every rank calls this together."""
+        """Return everything that the next step depends on (collective: all ranks must call it)."""
         found: State = {}
         for name, parameter in self.container.named_parameters():
             if name in self.shared:
@@ -71,7 +72,7 @@ class ContainerAdam:
 
     @torch.no_grad()
     def restore(self, state: State) -> None:
-        """Take up what :meth:`state` gave, however the classes were shared."""
+        """Restore what :meth:`state` returned, under any sharding of the classes."""
         for name, saved in state.items():
             if name in self.shared:
                 self.optimiser.state[self.shared[name]] = _like(self.shared[name], saved)
@@ -83,18 +84,18 @@ class ContainerAdam:
 
     @torch.no_grad()
     def collect(self) -> None:
-        """Give every rank the rows of all classes; every rank calls this together."""
+        """Gather the rows of all classes on every rank (collective: all ranks must call it)."""
         parameters = self.container.named_parameters()
         rows = [parameter for name, parameter in parameters if name in self.rows]
         self.world.collect(rows, self.container.spec.classes)
 
     def _own(self, values: Tensor) -> Tensor:
-        """Return the own classes' rows of a parameter, or of what has its shape: a view."""
+        """Return a view of the own classes' rows of a parameter or a tensor of its shape."""
         each = len(values) // self.container.spec.classes
         return values[self.own.start * each : self.own.stop * each]
 
     def _collect(self, name: str, parameter: Tensor, found: State) -> None:
-        """Add the averages of all classes' rows of one parameter, if steps were taken."""
+        """Add Adam's averages of one parameter for all classes, if any step was taken."""
         own = self.optimiser.state[self.rows[name]]
         whole = {key: torch.zeros_like(parameter) for key, value in own.items() if value.dim() > 0}
         for key, rows in whole.items():

@@ -1,4 +1,4 @@
-"""The file beside the output that an unfinished run leaves, to go on from."""
+"""The checkpoint beside the output, from which an unfinished run resumes."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from hmnpack.schema.config import CompressConfig
 
 
 class Checkpoint:
-    """The file beside the output that an unfinished run leaves.
+    """The checkpoint file of an unfinished run, beside its output.
 
     Args:
-        path: Where; several ranks on several machines need a folder that all of them see.
-        leader: Whether this rank writes it; every rank reads it.
+        path: Path of the file. Ranks on several machines need a shared folder.
+        leader: Whether this rank writes the file; every rank reads it.
     """
 
     def __init__(self, path: Path, *, leader: bool = True) -> None:
@@ -26,22 +26,22 @@ class Checkpoint:
         self.state: dict[str, Any] | None = None
 
     def check_free(self, *, resume: bool, force: bool) -> None:
-        """Refuse to overwrite an unfinished run that was not asked to go on.
+        """Check that no unfinished run would be overwritten unasked.
 
         Raises:
-            OutputExists: if there is a checkpoint, and neither resume nor force.
+            OutputExists: if there is a checkpoint and neither ``resume`` nor ``force`` is set.
         """
         if self.path.exists() and not (resume or force):
             raise OutputExists(
-                f"{self.path} holds an unfinished run; --resume goes on with it, --force starts "
-                "again"
+                f"{self.path} holds an unfinished run; pass --resume to continue it, or --force to "
+                "start again"
             )
 
     def open(self, key: str, *, resume: bool) -> None:
-        """Name the run, and read its state if it is to be resumed and there is one.
+        """Set the run's key; read the stored state when resuming, else delete it.
 
         Raises:
-            BadSettings: if the checkpoint is of another run.
+            BadSettings: if the checkpoint belongs to another run.
         """
         self.key = key
         if not resume or not self.path.exists():
@@ -50,8 +50,9 @@ class Checkpoint:
         state = read_state(self.path)
         if state.get("key") != key:
             raise BadSettings(
-                f"{self.path} is of a run with other data, ipc, settings or device; repeat those, "
-                "or start again with --force and without --resume"
+                f"{self.path} belongs to a run with other data, ipc, settings, device or torch "
+                "version; repeat that run's arguments, or start again with --force and without "
+                "--resume"
             )
         self.state = state
 
@@ -61,17 +62,17 @@ class Checkpoint:
             write_state(self.path, {"key": self.key, **state})
 
     def clear(self) -> None:
-        """Remove the checkpoint: the run is done, or begins."""
+        """Remove the checkpoint, at the start or the end of a run."""
         if self.leader:
             self.path.unlink(missing_ok=True)
 
 
 def checkpoint_of(output: Path) -> Path:
-    """Return where the checkpoint of a run lies that writes a file."""
+    """Return the checkpoint path of the run that writes ``output``."""
     return output.with_name(output.name + ".ckpt")
 
 
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
-    """Return what tells runs apart whose checkpoints may not be exchanged."""
+    """Return the run's key: runs with different keys cannot share a checkpoint."""
     settings, version = config.model_dump_json(), str(torch.__version__)
     return digest_of(fingerprint, ipc, settings, kind_of(device), version)

@@ -1,11 +1,11 @@
-"""What a run costs, stage by stage: operations, and memory at the peak (pure arithmetic).
+"""The cost of a run, stage by stage: operations and peak memory (pure arithmetic).
 
-Left out, at a few per cent in all: augmentation, normalisation, pooling, parts, the optimisers,
-quick networks that only watch, and the distances of features: that of `characteristic` comes to a
-tenth of feature matching with 64 real and 32 synthetic images of each class.
+Not counted, a few per cent in total: augmentation, normalisation, pooling, partitioning, the
+optimisers, probe networks and feature distances. The largest of these, the `characteristic`
+distance, adds a tenth to feature matching with 64 real and 32 synthetic images per class.
 
-Memory is a model: the images, networks with gradients and momentum, and what they take while they
-work (:mod:`hmnpack.matching.footprint`).
+Memory is modelled: the images, the networks with gradients and momentum, and their activations
+(:mod:`hmnpack.matching.footprint`).
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from typing import Literal
 from hmnpack.container.cost import decode_flops, decoder_bytes
 from hmnpack.matching.footprint import (
     StepShape,
+    bytes_per_view,
+    feature_load,
     feature_step,
+    gradient_load,
     gradient_step,
-    kept_bytes,
-    load_of_features,
-    load_of_gradients,
 )
 from hmnpack.networks import flops
 from hmnpack.networks.flops import FLOAT, Passes
@@ -44,18 +44,18 @@ Work = Literal["training", "features", "gradients", "decoding"]
 
 @dataclass(frozen=True)
 class Run:
-    """What decides the cost of a run.
+    """Everything that determines the cost of a run.
 
     Attributes:
-        config: Its settings.
-        spec: The container that is condensed, with the images that pruning drops.
-        images: Real images that condensing sees.
-        feature_classes: Classes whose maps feature matching keeps at a time; None: all.
-        view_bytes: Most that it keeps of views; None: no bound.
-        gradient_classes: The same of gradient matching.
-        keep: Images of each class that pruning keeps; None: nothing is pruned.
-        held_out: Real images that were held out of train.
-        trained_at_once: Networks of the pool, and of pruning, trained at a time; None: all.
+        config: The run's settings.
+        spec: The condensed container, including the images that pruning will drop.
+        images: Number of real images to condense.
+        feature_classes: Classes per chunk in feature matching; None: all.
+        view_bytes: Size limit of the view cache, in bytes; None: unlimited.
+        gradient_classes: Classes per chunk in gradient matching; None: all.
+        keep: Images per class after pruning; None: nothing is pruned.
+        held_out: Number of real images in the validation split.
+        trained_at_once: Networks of the pool, or of pruning, trained as one batch; None: all.
     """
 
     config: CompressConfig
@@ -69,18 +69,18 @@ class Run:
     trained_at_once: int | None = None
 
     def profile(self, network: NetworkConfig) -> NetworkProfile:
-        """Return what an image of this run's data costs a network."""
+        """Return the cost of one image of this run in a network."""
         return profile_network(network, self.spec.classes, self.spec.image)
 
     @property
     def feature_step(self) -> StepShape:
-        """What a step of feature matching takes through the pool's networks."""
+        """Sizes of a feature matching step through the pool's networks."""
         match, network = self.config.match, self.config.pool.network
         return feature_step(match, network, self.spec, match.parts_of(self.spec.each))
 
     @property
     def gradient_step(self) -> StepShape:
-        """What a step of gradient matching takes through its network."""
+        """Sizes of a gradient matching step through its network."""
         return gradient_step(self.config.gradient, self.spec)
 
 
@@ -89,10 +89,10 @@ class Part:
     """Work of one kind at one precision.
 
     Attributes:
-        work: Its kind.
+        work: Kind of work.
         flops: Floating-point operations.
-        precision: Of the arithmetic.
-        pieces: Equal pieces that ranks share, each of which one rank does; 1: every rank does all.
+        precision: Precision of the arithmetic.
+        pieces: Equal pieces that are distributed over the ranks; 1: every rank does all the work.
     """
 
     work: Work
@@ -103,12 +103,12 @@ class Part:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage of a run costs.
+    """The cost of one stage of a run.
 
     Attributes:
-        name: Of the stage.
-        parts: Its work.
-        bytes: Memory at its peak.
+        name: Name of the stage.
+        parts: Work of the stage, by kind.
+        bytes: Peak memory.
     """
 
     name: StageName
@@ -117,14 +117,14 @@ class StageCost:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of all parts."""
+        """Total floating-point operations."""
         return sum(part.flops for part in self.parts)
 
 
 def costs_of(run: Run) -> tuple[StageCost, ...]:
-    """Return the cost of each stage that a run has, in their order.
+    """Return the cost of each stage of a run, in order.
 
-    Left out is pruning where it trains no networks, or it is not known how many images it keeps.
+    Pruning is omitted if it trains no networks, or if the number of images to keep is unknown.
 
     Raises:
         BadSettings: if a network is unknown, or the images are too small for it.
@@ -139,7 +139,7 @@ def _pool(run: Run) -> StageCost:
     operations = pool.size * epochs * run.images * profile.flops(flops.TRAINING)
     at_once = min(pool.size, run.trained_at_once or pool.size)
     maps = at_once * pool.train.batch * profile.training_bytes
-    # All, untrained and trained; those under way once more, with gradients and momentum.
+    # Initial and final weights of all; those in training also hold weights, gradients, momentum.
     weights = (2 * pool.size + 3 * at_once) * profile.weight_bytes
     part = Part("training", operations, pool.train.precision)
     return StageCost("pool", (part,), _data_bytes(run) + weights + maps)
@@ -154,10 +154,10 @@ def _warm_up(run: Run) -> StageCost:
 def _feature_matching(run: Run) -> StageCost:
     match, step = run.config.match, run.feature_step
     profile, classes, each = step.profile, step.classes, step.synthetic
-    view = kept_bytes(match, step)
+    view = bytes_per_view(match, step)
     views = match.views_of(match.parts_of(run.spec.each))
-    kept, looks = _views(match, views, view, run.view_bytes)
-    real = looks * step.real * profile.flops(flops.FEATURES)
+    cached, computed = _views(match, views, view, run.view_bytes)
+    real = computed * step.real * profile.flops(flops.FEATURES)
     per_image = profile.flops(flops.FEATURES_TO_IMAGES)
     parts = (
         Part(
@@ -165,27 +165,27 @@ def _feature_matching(run: Run) -> StageCost:
         ),
         _decoding(run, match.steps, classes * each, pieces=classes),
     )
-    maps = load_of_features(step).bytes
+    maps = feature_load(step).bytes
     weights = 2 * run.config.pool.size * profile.weight_bytes
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
-    memory += max(1, kept) * view
+    memory += max(1, cached) * view
     return StageCost("matching", parts, memory + (run.feature_classes or classes) * maps)
 
 
 def _views(match: MatchConfig, views: int, size: int, bound: int | None) -> tuple[int, int]:
-    """Return how many views are kept, and how often the real images of one are looked at.
+    """Return the number of cached views, and of computations of a view's real features.
 
     Args:
-        match: Steps.
-        views: How many there are; 0: one for each step.
+        match: Settings; only the number of steps matters.
+        views: Number of distinct views; 0: a new one at each step.
         size: Bytes of a view.
-        bound: Most bytes that are kept; None: no bound.
+        bound: Size limit of the cache, in bytes; None: unlimited.
     """
     if not views:
         return 0, match.steps
     views = min(views, match.steps)
-    kept = views if bound is None or not size else min(views, bound // size)
-    return kept, kept + round(match.steps * (views - kept) / views)
+    cached = views if bound is None or not size else min(views, bound // size)
+    return cached, cached + round(match.steps * (views - cached) / views)
 
 
 def _gradient_matching(run: Run) -> StageCost:
@@ -206,48 +206,48 @@ def _gradient_matching(run: Run) -> StageCost:
 
 
 def _second_derivatives(network: NetworkConfig) -> Passes:
-    """Return the passes of synthetic images: a ConvNet's derivatives are written by hand."""
+    """Return the passes over synthetic images; a ConvNet has hand-written derivatives."""
     if network.name == "convnet":
         return flops.SECOND_DERIVATIVES
     return flops.SECOND_DERIVATIVES_BY_AUTOGRAD
 
 
 def _images_of_training(config: GradientConfig, images: int) -> int:
-    """Return how many images one network is trained on: whole batches, between the steps."""
+    """Return the images that a network is trained on, before and (full batches) between steps."""
     batch = min(config.train.batch, images)
     after_a_step = ceil(config.train_images / batch) * batch
     return config.train.epochs * images + (config.inner_steps - 1) * after_a_step
 
 
 def _pruning(run: Run) -> StageCost | None:
-    """Return what it takes to choose the images that are kept, if networks are trained for it."""
+    """Return the cost of choosing the images to keep, or None if no network is trained for it."""
     prune, image, keep = run.config.prune, run.spec.image, run.keep
     if keep is None or prune.strategy not in BY_MARGIN:
         return None
     margins = _margins(run)
-    pictures, data, parts = run.spec.images, _data_bytes(run), [margins]
+    decoded, data, parts = run.spec.images, _data_bytes(run), [margins]
     networks = [_trained_bytes(run, prune.margins, margins.pieces)]
     if needs_held_out(prune):
         training, test = _choosing_beta(run, keep)
         parts += [training, test]
-        pictures, data = pictures + run.spec.classes * keep, data + run.held_out * image.elements
+        decoded, data = decoded + run.spec.classes * keep, data + run.held_out * image.elements
         batch = min(images_at_a_time(TEST_BATCH, image.height, image.width), run.held_out)
         tested = batch * run.profile(prune.network).testing_bytes
         networks += [_trained_bytes(run, prune.train, training.pieces), tested]
     return StageCost(
-        "pruning", tuple(parts), data + FLOAT * pictures * image.elements + max(networks)
+        "pruning", tuple(parts), data + FLOAT * decoded * image.elements + max(networks)
     )
 
 
 def _trained_bytes(run: Run, train: TrainConfig, networks: int) -> int:
-    """Return what networks of pruning take with gradients and momentum, and the maps of a batch."""
+    """Return the bytes of pruning's networks in training, with the activations of a batch."""
     profile = run.profile(run.config.prune.network)
     one = 3 * profile.weight_bytes + train.batch * profile.training_bytes
     return min(networks, run.trained_at_once or networks) * one
 
 
 def _margins(run: Run) -> Part:
-    """Return the trainings on all images, which tell how hard each is."""
+    """Return the cost of the trainings on all images, which measure the margins."""
     prune = run.config.prune
     per_image = run.profile(prune.network).flops(flops.TRAINING)
     shown = prune.seeds * prune.margin_epochs * run.spec.images
@@ -255,15 +255,15 @@ def _margins(run: Run) -> Part:
 
 
 def _choosing_beta(run: Run, keep: int) -> tuple[Part, Part]:
-    """Return the trainings on what betas leave (once where they leave the same), and their tests.
+    """Return the cost of the trainings that compare betas, and of their evaluation.
 
-    Of each class ``keep`` images are left, by every beta.
+    Every beta leaves ``keep`` images per class. Betas that leave the same images share a training.
     """
     prune, profile = run.config.prune, run.profile(run.config.prune.network)
-    kept = run.spec.classes * keep
+    remaining = run.spec.classes * keep
     hardest = {hardest_of(beta, run.spec.each - keep) for beta in prune.betas}
     trainings = len(hardest) * prune.networks
-    shown = schedule_of(prune.train, kept, prune.min_steps).epochs * kept
+    shown = schedule_of(prune.train, remaining, prune.min_steps).epochs * remaining
     training, test = (
         trainings * images * profile.flops(passes)
         for images, passes in ((shown, flops.TRAINING), (run.held_out, flops.LOGITS))
@@ -285,7 +285,7 @@ _COSTS: dict[StageName, Callable[[Run], StageCost | None]] = {
 
 
 def _decoding(run: Run, steps: int, images: int, *, pieces: int) -> Part:
-    """Forward, and back to the memories and to the weights."""
+    """Return the cost of decoding: forward, backward to the memories, backward to the weights."""
     return Part("decoding", 3 * steps * decode_flops(run.spec, images), "float32", pieces)
 
 
@@ -294,12 +294,12 @@ def _data_bytes(run: Run) -> int:
 
 
 def _gradient_bytes(run: Run) -> int:
-    """Return what the network and one chunk of classes take.
+    """Return the bytes of the network and of one chunk of classes.
 
-    The network has gradients and momentum. The chunk has the maps of its synthetic images, or of
-    its real ones where these are more, and three sets of weight gradients for each class: of real
-    and of synthetic images, and the direction of their difference.
+    The network holds gradients and momentum. The chunk holds the activations of its synthetic
+    images, or of its real ones if these are more, and three sets of weight gradients per class: of
+    the real images, of the synthetic images, and the derivative of the distance between them.
     """
     step = run.gradient_step
-    maps, weights = load_of_gradients(step).bytes, step.profile.weight_bytes
+    maps, weights = gradient_load(step).bytes, step.profile.weight_bytes
     return 3 * weights + (run.gradient_classes or step.classes) * (maps + 3 * weights)

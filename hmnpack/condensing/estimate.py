@@ -1,4 +1,4 @@
-"""What a run will take on this device: its cost over the device's measured rate."""
+"""Time and memory estimates: the cost of a run divided by the device's measured rate."""
 
 from dataclasses import asdict, dataclass, replace
 from math import ceil
@@ -9,7 +9,7 @@ import torch
 from hmnpack.condensing.cost import Run, StageCost, Work, costs_of
 from hmnpack.condensing.rate import measured_rates
 from hmnpack.container.budget import over_budget_instances
-from hmnpack.matching.footprint import Memory, feature_classes, gradient_classes, kept_of_views
+from hmnpack.matching.footprint import Memory, feature_classes, gradient_classes, view_cache_bytes
 from hmnpack.runtime.devices import free_memory, low_precision
 from hmnpack.schema.config import CompressConfig, Precision
 from hmnpack.schema.container import HmnSpec
@@ -22,17 +22,17 @@ EFFICIENCY: dict[Work, float] = {
     "gradients": 0.6,
     "decoding": 0.08,
 }
-"""Rate of each kind of work over the rate of matrix products: of networks of width 128 (features:
-64) on a CPU without bfloat16 (``make bench NAME=step``). On other devices nothing was measured."""
+"""Rate of each kind of work relative to matrix products. Measured (``make bench NAME=step``) for
+networks of width 128 (features: 64) on a CPU without bfloat16; other devices are unmeasured."""
 
-OF_BFLOAT16 = 0.45
-"""Part of these efficiencies that is left in bfloat16 on a CPU, whose products become four times as
-fast, and the rest of the work no faster (0.6 of training at width 128, 0.4 of matching at 64)."""
+BFLOAT16_FACTOR = 0.45
+"""Factor on these efficiencies in bfloat16 on a CPU, where matrix products become four times as
+fast and the rest does not (measured: 0.6 for training at width 128, 0.4 for matching at 64)."""
 
 
 @dataclass(frozen=True)
 class StageEstimate:
-    """One stage: its name, operations, seconds, and bytes of memory at the peak."""
+    """Estimate for one stage: name, operations, seconds and peak memory in bytes."""
 
     stage: StageName
     flops: int
@@ -42,10 +42,10 @@ class StageEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take; times are right to a factor of two or so.
+    """Estimate for a run; times are accurate to about a factor of two.
 
     Attributes:
-        stages: In their order.
+        stages: The stages, in order.
         device: Kind of device.
     """
 
@@ -54,21 +54,21 @@ class Estimate:
 
     @property
     def flops(self) -> int:
-        """Operations of all stages."""
+        """Total operations."""
         return sum(stage.flops for stage in self.stages)
 
     @property
     def seconds(self) -> float:
-        """Time of all stages."""
+        """Total time."""
         return sum(stage.seconds for stage in self.stages)
 
     @property
     def bytes(self) -> int:
-        """Memory at the peak of the stage that needs most."""
+        """Peak memory: that of the stage that needs most."""
         return max((stage.bytes for stage in self.stages), default=0)
 
     def document(self) -> dict[str, Any]:
-        """Return all of it as plain values, for JSON."""
+        """Return the estimate as plain values, ready for JSON."""
         totals = {"flops": self.flops, "seconds": self.seconds, "bytes": self.bytes}
         return {"device": self.device, "stages": [asdict(s) for s in self.stages], **totals}
 
@@ -82,18 +82,19 @@ def estimate(
     *,
     ipc: int,
 ) -> Estimate:
-    """Return what a run will take.
+    """Estimate the operations, time and memory of a run.
 
-    Takes about a second: its networks are counted, and the device's rate is measured now.
+    This call takes about a second, since it measures the device's rate.
 
     Args:
         config: Settings of the run.
-        spec: The container that is stored.
-        images: Real images in train; the part that is held out is not condensed.
-        device: Where it will run.
-        ranks: Processes that share the classes, and the trainings of pruning, each with such a
-            device; operations are counted once, as they are for one.
-        ipc: The budget, in images per class; it says how many more are condensed to be pruned.
+        spec: The stored container.
+        images: Images in the training split; those in the validation split are not condensed.
+        device: Device of the run.
+        ranks: Processes that share the classes and pruning's trainings, each with such a device.
+            Operations are the total over all ranks, counted as for one.
+        ipc: Budget in images per class; it determines how many images are condensed before
+            pruning.
     """
     stages = planned_stages(config, spec, images, device, ipc=ipc)
     rates = _rates(stages, device)
@@ -107,13 +108,13 @@ def estimate(
 
 
 def _rates(stages: tuple[StageCost, ...], device: torch.device) -> dict[Precision, float]:
-    """Return what efficiencies are parts of, for each precision: operations per second."""
+    """Return the rate that efficiencies multiply, for each precision: operations per second."""
     precisions = {part.precision for stage in stages for part in stage.parts}
     rates = measured_rates(device, sorted(precisions))
     if device.type != "cpu":
         return rates
     return {
-        precision: rate * (OF_BFLOAT16 if low_precision(device, precision) else 1)
+        precision: rate * (BFLOAT16_FACTOR if low_precision(device, precision) else 1)
         for precision, rate in rates.items()
     }
 
@@ -121,7 +122,7 @@ def _rates(stages: tuple[StageCost, ...], device: torch.device) -> dict[Precisio
 def planned_stages(
     config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, *, ipc: int
 ) -> tuple[StageCost, ...]:
-    """Return the cost of each stage without measuring anything; see :func:`estimate`."""
+    """Return the cost of each stage, without measuring the device; see :func:`estimate`."""
     condensed, keep = spec, None
     if config.prune.strategy != "none":
         more = {"instances": over_budget_instances(ipc, spec)}
@@ -137,7 +138,7 @@ def _run(
         config=config,
         spec=spec,
         images=seen,
-        view_bytes=kept_of_views(free),
+        view_bytes=view_cache_bytes(free),
         keep=keep,
         held_out=images - seen,
         trained_at_once=at_once_on(device),
@@ -151,7 +152,7 @@ def _run(
 
 
 def _seconds(stage: StageCost, rates: dict[Precision, float], ranks: int) -> float:
-    """Return the time of the rank that has most pieces of each part."""
+    """Return the seconds of the rank with the most pieces of each part."""
     seconds = 0.0
     for part in stage.parts:
         share = ceil(part.pieces / ranks) / part.pieces

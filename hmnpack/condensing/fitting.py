@@ -1,4 +1,4 @@
-"""Fitting a container by Adam to an objective: steps, checkpoints, pauses, no arithmetic else."""
+"""The optimisation loop: fits a container to an objective, with checkpoints, pauses and reports."""
 
 import math
 import time
@@ -21,18 +21,18 @@ from hmnpack.schema.instances import in_words
 from hmnpack.schema.stages import TITLES, Stage, StageName
 
 REPORT_EVERY = 10
-"""Steps between reports: each waits for the device once."""
+"""Steps between reports; each report synchronises with the device once."""
 
 _ORDER = tuple(TITLES)
 
 
 class Clock:
-    """Knows when a run should write a checkpoint, and when it should pause.
+    """Decides when a run writes a checkpoint and when it pauses.
 
     Args:
-        max_minutes: Pause after so many, or None.
-        checkpoint_seconds: Time between checkpoints.
-        should_pause: Asked after every step.
+        max_minutes: Pause after this many minutes; None: no limit.
+        checkpoint_seconds: Seconds between checkpoints.
+        should_pause: Called after every step; True pauses the run.
     """
 
     def __init__(
@@ -47,23 +47,23 @@ class Clock:
         self._should_pause = should_pause
 
     def pausing(self) -> bool:
-        """Return whether the run should stop now."""
+        """Return whether the run should pause now."""
         return self._should_pause() or time.monotonic() >= self._end
 
     def check(self, doing: str) -> None:
-        """Stop the run here if it should stop; for stages that keep their own state.
+        """Raise if the run should pause; for stages that store their own state.
 
         Args:
-            doing: What is done meanwhile: ``"the pool was trained"``.
+            doing: Current activity, for the message: ``"training the pool"``.
 
         Raises:
-            Paused: if the run should stop.
+            Paused: if the run should pause.
         """
         if self.pausing():
             raise paused_while(doing)
 
     def due(self) -> bool:
-        """Return whether a checkpoint should be written, and count from now if so."""
+        """Return whether a checkpoint is due; if so, restart the interval."""
         due = time.monotonic() - self._last >= self._between
         if due:
             self._last = time.monotonic()
@@ -71,19 +71,19 @@ class Clock:
 
 
 def paused_while(doing: str) -> Paused:
-    """Return how a run ends that was stopped in the middle of something."""
-    return Paused(f"paused while {doing}; --resume goes on from here")
+    """Return the exception that pauses a run during an activity."""
+    return Paused(f"paused while {doing}; pass --resume to continue from here")
 
 
 class Fitting:
-    """Runs stages of optimiser steps, each of which can be stopped and resumed.
+    """Runs stages of optimiser steps that can be paused and resumed after any step.
 
     Args:
-        clock: When to save and when to stop.
+        clock: Decides when to save and when to pause.
         checkpoint: Where to save, or None.
-        listener: Hears of the progress.
+        listener: Called with the progress.
         world: The ranks that share the classes.
-        probe: Says now and then how well the images teach, or None.
+        probe: Periodically measures the accuracy of a probe network on the images, or None.
     """
 
     def __init__(
@@ -102,23 +102,23 @@ class Fitting:
         self.probe = probe
 
     def is_past(self, stage: StageName) -> bool:
-        """Return whether the checkpoint is of a later stage than this one."""
+        """Return whether the checkpoint was written in a later stage than this one."""
         state = self.checkpoint.state if self.checkpoint else None
         return state is not None and _ORDER.index(state["stage"]) > _ORDER.index(stage)
 
     def run(self, stage: Stage, container: Container, objective: Objective) -> None:
-        """Take the stage's steps, from the checkpoint's if it is of this stage.
+        """Run a stage, starting from the checkpoint's step if it was written in this stage.
 
-        Every rank calls this together, and ends with the same container.
+        Collective: all ranks must call it, and all end with the same container.
 
         Args:
-            stage: The steps, and Adam's settings.
-            container: What is fitted, in place.
-            objective: What it is fitted to.
+            stage: Number of steps, and Adam's settings.
+            container: The container to fit, in place.
+            objective: The loss to minimise.
 
         Raises:
-            Paused: after a checkpoint was written, if the run should stop.
-            Diverged: if a loss is infinite or not a number; the last checkpoint stays.
+            Paused: if the run should pause, after a checkpoint was written.
+            Diverged: if a loss is infinite or NaN; the last checkpoint is left as it is.
             BadSettings: if classes have unequal numbers of images.
         """
         if self.is_past(stage.name):
@@ -127,14 +127,14 @@ class Fitting:
         world = self.world if objective.is_shared else ALONE
         fit = _Fit(container, objective, ContainerAdam(container, stage.betas, world))
         first = self._restored(stage, fit)
-        # What ranks computed each for itself may differ in last digits from device to device.
+        # Values that each rank computed itself may differ between devices in the last digits.
         self.world.broadcast([*container.parameters(), *container.buffers()])
         self.listener(stage.name, first, stage.steps)
         for step in range(first, stage.steps):
             fit.adam.set_rate(stage.learning_rate(step))
             try:
                 loss = objective.loss(container, step)
-            except Paused:  # by a check before the loss: nothing is changed yet
+            except Paused:  # raised by a check before the loss: nothing has changed yet
                 self._save(_Step(stage, step, torch.zeros(())), fit)
                 self.world.wait()
                 raise
@@ -143,22 +143,22 @@ class Fitting:
         fit.adam.collect()
 
     def check(self, doing: str) -> None:
-        """Stop the run here if it should stop; every rank calls this together.
+        """Raise if the run should pause (collective: all ranks must call it).
 
         Args:
-            doing: What is done meanwhile: ``"a network was trained"``.
+            doing: Current activity, for the message: ``"training a network"``.
 
         Raises:
-            Paused: if the run should stop.
+            Paused: if the run should pause.
         """
         if self.world.any(self.clock.pausing())[0]:
             raise paused_while(doing)
 
     def trainings(self, container: Container) -> dict[str, Tensor]:
-        """Return what the stage ``pruning`` has done before a pause: numbers by a training's name.
+        """Return the results of pruning's trainings before the pause, by name of the training.
 
         Args:
-            container: Gets the values that it had then.
+            container: Overwritten with the checkpoint's values.
         """
         state = self.checkpoint.state if self.checkpoint else None
         if state is None or state["stage"] != "pruning":
@@ -167,10 +167,10 @@ class Fitting:
         return dict(state["trainings"])
 
     def after_trainings(self, container: Container, done: dict[str, Tensor]) -> None:
-        """Save what the stage ``pruning`` has done, and pause if it is time; on every rank.
+        """Save the results of pruning's trainings and pause if due (collective).
 
         Raises:
-            Paused: after a checkpoint was written, if the run should stop.
+            Paused: if the run should pause, after a checkpoint was written.
         """
         if self.checkpoint is not None:
             self.checkpoint.write(
@@ -178,7 +178,9 @@ class Fitting:
             )
         if self.world.any(self.clock.pausing())[0]:
             self.world.wait()
-            raise Paused(f"paused after {len(done)} trainings of pruning; --resume goes on")
+            raise Paused(
+                f"paused after {len(done)} trainings of pruning; pass --resume to continue"
+            )
 
     def _restored(self, stage: Stage, fit: "_Fit") -> int:
         state = self.checkpoint.state if self.checkpoint else None
@@ -188,9 +190,9 @@ class Fitting:
         return int(state["step"])
 
     def _after(self, step: "_Step", fit: "_Fit") -> None:
-        """Save, report and pause, where it is time to; the ranks decide together."""
-        leads = self.world.rank == 0
-        pausing, due = self.world.any(self.clock.pausing(), leads and self.clock.due())
+        """Save, report and pause if due; the ranks decide together."""
+        is_main_rank = self.world.rank == 0
+        pausing, due = self.world.any(self.clock.pausing(), is_main_rank and self.clock.due())
         facts = self._probed(step, fit)
         saving = pausing or due
         reporting = step.done % REPORT_EVERY == 0 or step.done == step.stage.steps
@@ -204,12 +206,12 @@ class Fitting:
         if facts:
             self.listener(step.stage.name, step.done, step.stage.steps, **facts)
         if pausing:
-            self.world.wait()  # or torchrun would end rank 0 while it writes, once others are gone
+            self.world.wait()  # torchrun ends rank 0, even while it writes, once another has exited
             where = f"step {step.done} of {step.stage.steps} of {step.stage.name}"
-            raise Paused(f"paused at {where}; --resume goes on")
+            raise Paused(f"paused at {where}; pass --resume to continue")
 
     def _probed(self, step: "_Step", fit: "_Fit") -> dict[str, float]:
-        """Train the quick network that is due, if one is; return its accuracy."""
+        """Train a probe network if one is due, and return its accuracy."""
         if self.probe is None or not step.stage.is_probed:
             return {}
         if not self.probe.due(step.done, step.stage.steps):
@@ -229,20 +231,20 @@ def _check_equal_counts(container: Container) -> None:
     if container.spec.smallest < container.spec.largest:
         raise BadSettings(
             f"classes of {in_words(container.spec.instances)} images cannot be condensed; give "
-            "every class the same number, and prune the result to other numbers"
+            "every class the same number, then prune the result to unequal numbers"
         )
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """What a stage works with: what is fitted, to what, and by what."""
+    """The container, objective and optimiser of a stage."""
 
     container: Container
     objective: Objective
     adam: ContainerAdam
 
     def state(self) -> dict[str, Any]:
-        """Return all that the next step depends on; every rank calls this together."""
+        """Return everything that the next step depends on (collective: all ranks must call it)."""
         self.adam.collect()
         return {
             "container": self.container.state_dict(),
@@ -251,7 +253,7 @@ class _Fit:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`state` gave."""
+        """Restore what :meth:`state` returned."""
         self.container.load_state_dict(state["container"])
         self.adam.restore(state["adam"])
         self.objective.restore(state["objective"])
@@ -259,7 +261,7 @@ class _Fit:
 
 @dataclass(frozen=True)
 class _Step:
-    """A step that was taken: how many of the stage's are done, and its loss on this rank."""
+    """A finished step: the number of steps done in the stage, and the loss on this rank."""
 
     stage: Stage
     done: int
@@ -274,13 +276,13 @@ def _finite(step: _Step) -> float:
 
 
 def _check_finite(container: Container, step: _Step) -> None:
-    """Check what a checkpoint is to hold: a step's gradient may not be finite where its loss is."""
+    """Check the weights before they are saved: a finite loss can have a non-finite gradient."""
     if not all(bool(tensor.isfinite().all()) for tensor in container.parameters()):
-        raise _diverged("a weight", "infinite or no number", step)
+        raise _diverged("a weight", "infinite or NaN", step)
 
 
 def _diverged(what: str, value: str, step: _Step) -> Diverged:
     return Diverged(
         f"{what} of {step.stage.name} became {value} by step {step.done}; the last checkpoint, "
-        "if any, is from before; use a lower learning rate"
+        "if any, is from an earlier step; use a lower learning rate"
     )

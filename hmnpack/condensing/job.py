@@ -1,4 +1,4 @@
-"""What one run condenses, and the bundle that it becomes."""
+"""The inputs of one run, and the bundle made from them."""
 
 from dataclasses import dataclass
 
@@ -21,14 +21,14 @@ from hmnpack.version import __version__
 
 @dataclass(frozen=True)
 class Job:
-    """What one run condenses.
+    """The inputs of one run.
 
     Attributes:
-        source: The data set.
+        source: The dataset.
         config: Settings of the run.
-        spec: The container that is condensed, with the images that pruning drops.
-        seen: Images of the training split that are condensed.
-        held_out: Those that are not.
+        spec: The condensed container, including the images that pruning will drop.
+        seen: Images of the training split to condense.
+        held_out: The validation split: the rest of the training split.
     """
 
     source: Source
@@ -39,11 +39,11 @@ class Job:
 
     @property
     def is_pruned(self) -> bool:
-        """Whether more is condensed than fits the budget, and pruned back to it."""
+        """Whether the run condenses over budget and then prunes to it."""
         return has_stage(self.config, "pruning")
 
     def real_data(self, device: torch.device) -> RealData:
-        """Return the images that are condensed, on a device."""
+        """Return the images to condense, on a device."""
         return RealData(
             images=self.seen.images.to(device),
             labels=self.seen.labels.to(device),
@@ -53,10 +53,10 @@ class Job:
         )
 
     def probe(self, count: int, real: RealData) -> Probe | None:
-        """Return the quick networks over the run, tested on held-out images; None for 0.
+        """Return the run's probe, tested on the validation split; None if ``count`` is 0.
 
         Raises:
-            BadSettings: if none were held out.
+            BadSettings: if the validation split is empty.
         """
         if not count:
             return None
@@ -69,7 +69,7 @@ class Job:
         )
 
     def bundle(self, container: Container, real: RealData, ipc: int) -> Bundle:
-        """Return the bundle of a fitted container, at a budget in images per class."""
+        """Return the bundle of a fitted container, for a budget in images per class."""
         tensors = container.stored_tensors()
         spec: ContainerSpec = container.spec
         manifest = Manifest(

@@ -1,4 +1,4 @@
-"""A container through all stages that fit it, from random numbers on."""
+"""Fitting a container through all optimisation stages, from its random initialisation."""
 
 from dataclasses import replace
 from functools import partial
@@ -13,15 +13,15 @@ from hmnpack.schema.stages import Stage, stages_of
 
 
 def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
-    """Return the container after all stages that the checkpoint has not done.
+    """Run all stages that the checkpoint has not completed, and return the container.
 
-    Every rank calls this together, and ends with the same container. Where the checkpoint is of
-    pruning, the container is not the one that it holds: see :meth:`Fitting.trainings`.
+    Collective: all ranks must call it, and all end with the same container. If the checkpoint was
+    written during pruning, its container is restored by :meth:`Fitting.trainings`, not here.
 
     Args:
-        inputs: What the stages work on, but for the pool.
-        fitting: Takes the steps.
-        cache: Folder of cached work.
+        inputs: Inputs of the stages, without the pool.
+        fitting: Runs the steps.
+        cache: The cache folder.
     """
     stages = {stage.name: stage for stage in stages_of(inputs.config)}
     if any(stage.uses_pool and not fitting.is_past(stage.name) for stage in stages.values()):
@@ -32,7 +32,7 @@ def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
     if "warm-up" in stages:
         _fit(stages.pop("warm-up"), container, inputs, fitting)
     if isinstance(container, HMN) and not fitting.is_past("warm-up"):
-        container.freeze()  # its norms follow the batch in the warm-up alone
+        container.freeze()  # its norms use batch statistics only in the warm-up
     for stage in stages.values():
         _fit(stage, container, inputs, fitting)
     return container
@@ -44,14 +44,14 @@ def _fit(stage: Stage, container: Container, inputs: Inputs, fitting: Fitting) -
 
 
 def _with_pool(inputs: Inputs, fitting: Fitting, folder: Path) -> Inputs:
-    """Train the pool, or read it; cut classes into parts by its features, if the settings do."""
+    """Train or load the pool; partition the classes by its features, if the settings say so."""
     config, real, each = inputs.config, inputs.real, inputs.spec.each
     parts = config.match.parts_of(each)
     with inputs.world.leader_first():
-        check = partial(fitting.clock.check, "the pool was trained")
+        check = partial(fitting.clock.check, "training the pool")
         pool = load_or_train_pool(real, config.pool, config.seed, folder, fitting.listener, check)
     if parts > 1:
         real = partition_classes(real, pool.trained(0), parts, each, config.seed)
     if real.parts is not None:
-        inputs.world.broadcast([real.parts])  # another rank's arithmetic may cut a little elsewhere
+        inputs.world.broadcast([real.parts])  # rounding may differ between ranks
     return replace(inputs, real=real, pool=pool)

@@ -1,4 +1,4 @@
-"""What each stage fits the container to."""
+"""The objective of each stage."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ from hmnpack.schema.stages import StageName
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the objectives of a run are made from.
+    """Inputs of a run's objectives.
 
     Attributes:
-        real: The real images, and the parts of their classes, if these are cut into some.
-        spec: The container.
+        real: The real images, with the parts of their classes if these are partitioned.
+        spec: The container's spec.
         config: Settings of the run.
-        pool: Networks to match features through, in a run that does.
+        pool: Networks for feature matching, in a run that has it.
         world: The ranks that share the classes.
-        max_memory: Bytes that one chunk of classes, and what is kept of views, may take;
-            None: no bound.
-        check: Called, with what is done meanwhile, by every rank after each epoch of a network
-            that a step needs; it may raise to stop there.
+        max_memory: Memory limit for one chunk of classes plus the view cache, in bytes;
+            None: unlimited.
+        check: Called on every rank after each training epoch of a network that a step needs, with
+            the current activity; it may raise to pause.
     """
 
     real: RealData
@@ -59,7 +59,7 @@ def _matching(inputs: Inputs) -> Objective:
 
 
 def _gradient(inputs: Inputs) -> Objective:
-    config, check = inputs.config, partial(inputs.check, "a network to match through was trained")
+    config, check = inputs.config, partial(inputs.check, "training a matching network")
     most = inputs.max_memory
     return GradientMatching(
         Match(inputs.real, None, config.gradient, config.seed, inputs.world, most, check=check)
@@ -71,4 +71,4 @@ OBJECTIVE_OF: dict[StageName, Callable[[Inputs], Objective]] = {
     "matching": _matching,
     "gradient": _gradient,
 }
-"""Stage -> function that makes its objective; the keys are those of ``stages.FITTED``."""
+"""Stage -> factory of its objective; the keys are those of ``stages.FITTED``."""

@@ -1,4 +1,4 @@
-"""What a run will do, known before its first step: settings, container, budget and cost."""
+"""The plan of a run, made before its first step: settings, container, budget and cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ class Plan:
     Attributes:
         source: The dataset.
         ipc: Budget, in images per class.
-        config: The settings, as they are for this dataset.
-        spec: The container that will be stored.
-        budget: The budget in floats and bytes, which it fits.
-        device: Where the run computes.
-        ranks: Processes that share the work.
+        config: The settings, resolved for this dataset.
+        spec: Spec of the container that will be stored; it fits the budget.
+        budget: The budget, in floats and bytes.
+        device: Device of the run.
+        ranks: Number of processes that share the work.
     """
 
     source: Source
@@ -49,7 +49,7 @@ class Plan:
     def cost(self) -> Estimate:
         """Operations, seconds and bytes of every stage.
 
-        The device's speed is measured when this is first read, in a fraction of a second.
+        The first access measures the device's speed, which takes a fraction of a second.
         """
         return estimate(
             *(self.config, self.spec, len(self.source.train), self.device, self.ranks),
@@ -71,37 +71,37 @@ def plan(  # noqa: PLR0913
 ) -> Plan:
     """Return what ``compress`` would do with the same arguments, without training anything.
 
-    Under ``torchrun`` every rank calls this: rank 0 opens the dataset first, and tells the
-    listener.
+    Under ``torchrun`` all ranks must call it: rank 0 opens the dataset first, and its listener
+    alone is called.
 
     Args:
-        data: What :func:`hmnpack.open_source` takes, or an open source.
+        data: Anything that :func:`hmnpack.open_source` accepts, or an open source.
         ipc: Budget, in images per class.
-        recipe: Name of the settings; None: ``fast`` on a CPU, else ``best``.
-        config: The settings themselves, instead of a recipe.
-        settings: What differs from those, nested or by dotted path: `match.steps`.
-        device: Where the run would compute: ``auto``, ``cpu``, ``cuda``, ...
-        source_options: How the dataset is read.
+        recipe: Name of a recipe; None: ``fast`` on a CPU, otherwise ``best``.
+        config: The settings, instead of a recipe.
+        settings: Overrides, nested or by dotted path: `match.steps`.
+        device: Device of the run: ``auto``, ``cpu``, ``cuda``, ...
+        source_options: How to read the dataset.
         listener: Called with the progress of opening the dataset.
 
     Raises:
-        BadData: if the dataset breaks a rule, or has fewer than two classes.
-        BadSettings: for an unknown setting, a value that it refuses, or settings that do not fit
-            each other, the images or the ranks.
-        BudgetTooSmall: if the budget holds no network.
+        BadData: if the dataset is invalid or has fewer than two classes.
+        BadSettings: for an unknown setting, an invalid value, or settings that are incompatible
+            with each other, the images or the ranks.
+        BudgetTooSmall: if no container fits the budget.
     """
     place = choose_device(device)
     if config is not None and recipe is not None:
-        raise BadSettings("a recipe and a config are two sets of settings; give one of them")
+        raise BadSettings("recipe and config are two sets of settings; give only one of them")
     recipe = recipe or default_recipe(place.type)
-    # What is unknown is refused before minutes of opening.
+    # Reject unknown settings before the dataset is opened, which can take minutes.
     merged(config or recipe_of(recipe), settings or {})
     with joined(place) as world:
         with world.leader_first():
             source = open_source(data, source_options, listener if world.rank == 0 else no_progress)
         check_classes(source)
         config = merged(config or recipe_of(recipe, source.shape), settings or {})
-        settings_to_record(config, source.shape)  # no file holds more
+        settings_to_record(config, source.shape)  # raises if a file cannot hold them
         classes, image = len(source.classes), source.image
         spec = budgets.plan(ipc, classes, image, config.container)
         check_early(config, spec, world)

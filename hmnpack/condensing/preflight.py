@@ -1,4 +1,4 @@
-"""What can be refused before any work: settings that a later stage would stumble over."""
+"""Checks before any work: settings and data on which a later stage would fail."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,36 +16,36 @@ from hmnpack.sources import Source
 
 
 def check_classes(source: Source) -> None:
-    """Check that there are classes to tell apart, and that a file can name them.
+    """Check that there are at least two classes, and that a file can store their names.
 
     Raises:
-        BadData: if there is one, or if their names are longer than a header holds.
+        BadData: if there is one class, or if the names do not fit into a file's header.
     """
     if len(source.classes) < 2:
-        raise BadData(f"{source.name} has one class; condensing needs two or more to tell apart")
+        raise BadData(f"{source.name} has one class; condensing needs two or more")
     size = listed_bytes(storable_class_names(source.classes))
     if size > MAX_LISTED:
         raise BadData(
             f"the names of the {len(source.classes):,} classes of {source.name} take {size:,} "
-            f"bytes, of which a file holds {MAX_LISTED:,}; shorten them"
+            f"bytes, but a file holds at most {MAX_LISTED:,}; shorten them"
         )
 
 
 def check_early(config: CompressConfig, spec: ContainerSpec, world: World) -> None:
-    """Check a run's settings against each other, its data's shape and its ranks.
+    """Check a run's settings against each other, the data's shape and the ranks.
 
     Args:
         config: The settings.
-        spec: The container that is planned.
-        world: Its ranks.
+        spec: The planned container.
+        world: The ranks of the run.
 
     Raises:
-        BadSettings: if some stage could not be done.
+        BadSettings: if some stage could not run.
         MissingExtra: if a network needs a package that is not installed.
     """
     if world.size > spec.classes:
         raise BadSettings(
-            f"{world.size} ranks, but {spec.classes} classes; start at most one rank a class"
+            f"{world.size} ranks for {spec.classes} classes; start at most one rank per class"
         )
     if has_stage(config, "matching"):
         OBJECTIVES[config.match.objective]
@@ -57,8 +57,8 @@ class Used(NamedTuple):
     """A network that a run builds.
 
     Attributes:
-        network: Its architecture.
-        gives_features: Whether it must give features of its blocks.
+        network: Architecture.
+        gives_features: Whether the network must expose the features of its blocks.
     """
 
     network: NetworkConfig
@@ -66,14 +66,14 @@ class Used(NamedTuple):
 
 
 def networks_of(config: CompressConfig) -> Iterator[Used]:
-    """Give each network that a run builds."""
+    """Yield each network that a run builds."""
     for stage in stages_of(config):
         if stage.network is not None:
             yield Used(stage.network, gives_features=stage.name == "pool")
 
 
 def _check_network(used: Used, spec: ContainerSpec) -> None:
-    """Build a network once, without its weights; see :func:`check_early`."""
+    """Check a network by building it on the meta device; see :func:`check_early`."""
     network = network_on_meta(used.network, classes=spec.classes, image=spec.image)
     if used.gives_features:
         feature_network(network, used.network)

@@ -1,7 +1,7 @@
-"""How well a quick network learns from the images that a container decodes while it is learned.
+"""Probe networks: small networks trained on the current synthetic images during a run.
 
-A probe sees held-out real images of the training split, never the test split. It draws from
-streams of its own and changes nothing: a run with probes ends with the bytes of one without.
+A probe is tested on held-out real images of the training split, never on the test split. It uses
+its own random streams and modifies nothing: a run yields the same bytes with and without probes.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -22,20 +22,20 @@ from hmnpack.schema.manifest import Normalisation
 from hmnpack.training import accuracy, train
 
 _ELEMENTS = 2**28
-"""Numbers that are decoded for a probe at most (1 GiB)."""
+"""Maximum number of floats decoded for a probe (1 GiB)."""
 
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """How a quick network is trained and tested.
+    """How a probe network is trained and tested.
 
     Attributes:
-        width: Channels of the ConvNet's layers; its blocks halve the images to 4 pixels or so.
-        steps: Fewest training steps; the last pass over the images is a whole one.
+        width: Channels of the ConvNet's layers; its blocks halve the images to about 4 pixels.
+        steps: Minimum number of training steps; the last epoch is always completed.
         batch: Images per step.
-        lr: Learning rate at the start of the cosine.
-        images: Decoded images that it is trained on, at most.
-        held_out: Real images that it is tested on, at most.
+        lr: Initial learning rate of the cosine schedule.
+        images: Maximum number of decoded images to train on.
+        held_out: Maximum number of held-out images to test on.
     """
 
     width: int = 32
@@ -49,19 +49,19 @@ class ProbeConfig:
 _DEFAULT = ProbeConfig()
 
 
-def quick_network(image: ImageShape, config: ProbeConfig = _DEFAULT) -> NetworkConfig:
-    """Return the architecture of a quick network for images of a shape."""
+def probe_network(image: ImageShape, config: ProbeConfig = _DEFAULT) -> NetworkConfig:
+    """Return the architecture of a probe network for an image shape."""
     depth = max(1, min(image.height, image.width).bit_length() - 3)
     return NetworkConfig(width=config.width, depth=depth)
 
 
-def quick_training(config: ProbeConfig = _DEFAULT) -> TrainConfig:
-    """Return how a quick network is trained, but for its steps."""
-    # A mirrored digit is another sign, and a quick network has no time for CutMix.
+def probe_training(config: ProbeConfig = _DEFAULT) -> TrainConfig:
+    """Return the training settings of a probe network, except for its steps."""
+    # No flips: a mirrored digit is a different symbol. CutMix pays only in longer trainings.
     return TrainConfig(epochs=0, batch=config.batch, lr=config.lr, augment=COLOUR_CROP, cutmix=0)
 
 
-def quick_accuracy(
+def probe_accuracy(
     images: Tensor,
     labels: Tensor,
     held_out: tuple[Tensor, Tensor],
@@ -69,26 +69,26 @@ def quick_accuracy(
     seed: int,
     config: ProbeConfig = _DEFAULT,
 ) -> float:
-    """Train a quick network on some images; return its accuracy on others, in percent.
+    """Train a probe network on some images; return its accuracy on others, in percent.
 
-    The same images give the same figure on the same kind of device: the network's start and the
-    order of its batches depend on the seed alone.
+    The result is reproducible on the same kind of device: the initial weights and the order of the
+    batches depend on the seed only.
 
     Args:
-        images: To train on: uint8, or float32 in [0, 1]; [N, C, H, W], on the device to use.
+        images: Images to train on: uint8, or float32 in [0, 1]; [N, C, H, W], on the device to use.
         labels: int64 [N], each class at least once, on the same device.
-        held_out: Images and labels to test on, likewise.
-        normalisation: Of the images, as the network is to see them.
+        held_out: Images and labels to test on, in the same form.
+        normalisation: Applied to all images.
         seed: Seed of the run.
         config: The network and its training.
 
     Raises:
-        Diverged: if a loss is infinite or not a number.
+        Diverged: if a loss is infinite or NaN.
     """
     channels, height, width = images.shape[1:]
     image = ImageShape(channels=channels, height=height, width=width)
     network = build_network(
-        quick_network(image, config),
+        probe_network(image, config),
         classes=int(labels.max()) + 1,
         image=image,
         generator=stream(seed, "probe", "network"),
@@ -97,7 +97,7 @@ def quick_accuracy(
         network,
         images,
         labels,
-        quick_training(config),
+        probe_training(config),
         normalisation=normalisation,
         seed=seed,
         name="probe",
@@ -107,14 +107,14 @@ def quick_accuracy(
 
 
 class Probe:
-    """Quick networks over a run: when one is due, and what it finds.
+    """Trains probe networks at even intervals of a run.
 
     Args:
         images: Held-out real images: uint8 [N, C, H, W].
         labels: int64 [N].
         normalisation: Mean and standard deviation of the real images.
         seed: Seed of the run.
-        count: Quick networks over the run, 1 or more.
+        count: Probe networks over the run, 1 or more.
         config: The network and its training.
 
     Raises:
@@ -133,8 +133,8 @@ class Probe:
     ) -> None:
         if not len(images):
             raise BadSettings(
-                "probes test on held-out images, and of this data none are held out; give holdout "
-                "a larger part, such as 0.1, or leave the probes out"
+                "probes are tested on held-out images, but this run holds out none; raise holdout, "
+                "for example to 0.1, or omit the probes"
             )
         order = torch.randperm(len(images), generator=stream(seed, "probe", "held-out"))
         rows = order[: config.held_out].to(images.device)
@@ -145,19 +145,18 @@ class Probe:
         self._config = config
 
     def due(self, step: int, total: int) -> bool:
-        """Return whether a probe is due after a step; the last step is followed by one.
+        """Return whether a probe is due after a step; one is always due after the last step.
 
         Args:
-            step: Steps that are done, from 1, counted over all that ``total`` counts.
+            step: Steps done, from 1 to ``total``.
             total: Steps over which the probes are evenly spaced.
         """
         return step * self._count // total > (step - 1) * self._count // total
 
     def __call__(self, container: Container) -> float:
-        """Return the accuracy in percent that the container's images lead to now.
+        """Return the accuracy in percent of a network trained on the container's current images.
 
-        A training that diverges, or finds no memory, gives NaN: what is only watched does not end
-        a run.
+        Returns NaN if the training diverges or runs out of memory: a probe must not end the run.
         """
         with torch.no_grad():
             every = container.labels()
@@ -165,7 +164,7 @@ class Probe:
             images, labels = container.expand(rows), every[rows]
         held_out = self._held_out[0].to(images.device), self._held_out[1].to(images.device)
         try:
-            return quick_accuracy(
+            return probe_accuracy(
                 images, labels, held_out, self._normalisation, self._seed, self._config
             )
         except Diverged:
@@ -177,13 +176,13 @@ class Probe:
 
 
 def _rows(spec: ContainerSpec, most: int, seed: int) -> Tensor:
-    """Return so many images at most, the same of each class: int64, class by class."""
+    """Return indices of at most ``most`` images, equally many per class: int64, class by class."""
     each = torch.randperm(spec.each, generator=stream(seed, "probe", "images"))
     each = each[: _each(spec, most)]
     return (torch.tensor(spec.offsets)[:, None] + each).flatten()
 
 
 def _each(spec: ContainerSpec, most: int) -> int:
-    """Return the images of each class, where there are so many in all at most."""
+    """Return the images to take per class if there may be at most ``most`` in total."""
     most = min(most, _ELEMENTS // spec.image.elements)
     return min(spec.each, max(1, most // spec.classes))

@@ -1,4 +1,4 @@
-"""How fast a device multiplies matrices: the yardstick for what a run will take."""
+"""Matrix multiplication throughput of a device, on which time estimates are based."""
 
 import time
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from hmnpack.schema.config import Precision
 
 _SIDES = {"cpu": 1024, "cuda": 8192}
 _SIDE = 2048
-"""Side of the matrices on other devices; all large enough to keep the device busy."""
+"""Side of the matrices on other devices. All sides are large enough to keep the device busy."""
 
 
 def measured_rates(
@@ -19,9 +19,9 @@ def measured_rates(
     """Return the rate of matrix products at each precision, in operations per second.
 
     Args:
-        device: Where.
-        precisions: Which; those that are the same there are measured once.
-        seconds: Time that each measurement takes, about.
+        device: Device to measure.
+        precisions: Precisions to measure; those that use the same dtype are measured once.
+        seconds: Approximate duration of each measurement.
     """
     found: dict[torch.dtype, float] = {}
     rates: dict[Precision, float] = {}
@@ -36,13 +36,14 @@ def measured_rates(
 def measured_rate(
     device: torch.device, dtype: torch.dtype = torch.float32, seconds: float = 0.2
 ) -> float:
-    """Return operations per second of a large matrix product: the best of several, two a term.
+    """Return the best rate of several large matrix products, in operations per second.
+
+    A multiply-add counts as two operations.
 
     Args:
-        device: Where.
-        dtype: Type of the numbers.
-        seconds: Time to measure for, about; at least one product is measured, after one that
-            is not.
+        device: Device to measure.
+        dtype: Type of the elements.
+        seconds: Approximate duration; at least one product is timed, after one as a warm-up.
     """
     side = _SIDES.get(device.type, _SIDE)
     matrix = torch.full((side, side), 0.5, dtype=dtype, device=device)
@@ -57,12 +58,12 @@ def measured_rate(
 def _product_seconds(matrix: torch.Tensor) -> float:
     begun = time.perf_counter()
     product = matrix @ matrix
-    float(product[0, 0])  # waits for the device
+    float(product[0, 0])  # synchronises with the device
     return time.perf_counter() - begun
 
 
 def _dtype(device: torch.device, precision: Precision) -> torch.dtype:
-    """Return what networks compute in there."""
+    """Return the dtype that networks compute in on a device."""
     with autocast(device, precision):
         reduced = torch.is_autocast_enabled(device.type)
     return torch.bfloat16 if reduced else torch.float32

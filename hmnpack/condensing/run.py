@@ -1,10 +1,10 @@
-"""Compressing: from a data set to a bundle, stage by stage, resumable, no arithmetic of its own.
+"""``compress``: from a dataset to a bundle, stage by stage, resumable.
 
 The stages are those of :mod:`hmnpack.schema.stages`: networks are trained on the real images and
 cached, the container is fitted to one objective after another, and pruned if it is over budget. A
-checkpoint holds all that the next step depends on, and every random number comes from a stream
-that is named by its step: a run that was stopped anywhere ends with the same bytes as one that was
-not (on a CPU; an accelerator adds in no fixed order).
+checkpoint holds everything that the next step depends on, and every random number comes from a
+stream named by its step. On a CPU an interrupted run therefore ends with the same bytes as an
+uninterrupted one; on an accelerator the order of summation varies.
 """
 
 import math
@@ -37,24 +37,24 @@ from hmnpack.sources import Source, SourceOptions, seen_and_held_out
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run behaves; nothing here changes the bundle but the kind of device.
+    """How a run behaves. Only the kind of device affects the bundle.
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ...
-        resume: Go on from the checkpoint beside the output, if there is one.
-        force: Replace an existing output, and forget a checkpoint that is not resumed.
-        max_minutes: Pause after so many minutes, or None.
-        checkpoint_seconds: Time between checkpoints.
-        should_pause: Asked after every step and epoch; True pauses.
-        max_memory: Bytes that the maps of one chunk of classes, and what is kept of views, may take
-            on an accelerator; None: most of what is free there.
-        probes: Quick networks trained in each stage of matching, evenly spaced over its steps, and
-            tested on held-out images; 0: none.
-        unpruned: Where to write the bundle also as it is before it is pruned to the budget, or
-            None. ``force`` or ``resume`` replaces a file there.
+        resume: Resume from the checkpoint beside the output, if there is one.
+        force: Replace an existing output, and discard a checkpoint that is not resumed.
+        max_minutes: Pause after this many minutes; None: no limit.
+        checkpoint_seconds: Seconds between checkpoints.
+        should_pause: Called after every step and epoch; True pauses the run.
+        max_memory: Memory limit on an accelerator for the activations of one chunk of classes plus
+            the view cache, in bytes; None: most of the free memory.
+        probes: Probe networks trained at even intervals of each matching stage and tested on
+            held-out images; 0: none.
+        unpruned: Path at which to also write the bundle before it is pruned to the budget, or
+            None. An existing file is replaced if ``force`` or ``resume`` is set.
 
     Raises:
-        BadSettings: if the minutes are not a number.
+        BadSettings: if ``max_minutes`` is NaN.
     """
 
     device: str | torch.device = "auto"
@@ -69,19 +69,19 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and math.isnan(self.max_minutes):
-            raise BadSettings("max_minutes nan is not a number of minutes; give one, such as 60")
+            raise BadSettings("max_minutes must be a number of minutes, such as 60, got nan")
 
 
 def check_output(output: Path | str, options: RunOptions) -> None:
-    """Check, before any work, that a run may write its output and go on from its checkpoint.
+    """Check, before any work, that a run may write its output and its checkpoint.
 
     Args:
-        output: The file to be.
-        options: Whether to resume, and whether to replace what is there.
+        output: Path of the output.
+        options: Whether to resume, and whether to replace existing files.
 
     Raises:
-        OutputExists: if the output is there already, or an unfinished run is not to be resumed.
-        BadSettings: if nothing can be written there.
+        OutputExists: if the output exists, or an unfinished run would be overwritten.
+        BadSettings: if the output cannot be written.
     """
     check_output_path(output, force=options.force)
     checkpoint = Checkpoint(checkpoint_of(Path(output)))
@@ -102,36 +102,36 @@ def compress(  # noqa: PLR0913
     listener: Listener = no_progress,
     on_plan: Callable[[Plan], object] | None = None,
 ) -> Bundle:
-    """Condense a data set into a bundle.
+    """Condense a dataset into a bundle.
 
-    Under ``torchrun`` every rank calls this, with the same arguments: each takes a share of the
-    classes, rank 0 writes and tells the listener, and all return the bundle.
+    Under ``torchrun`` all ranks must call it with the same arguments. Each handles a share of the
+    classes; rank 0 writes the file and calls the listener; all return the bundle.
 
     Args:
-        data: What :func:`hmnpack.open_source` takes, or an open source.
+        data: Anything that :func:`hmnpack.open_source` accepts, or an open source.
         ipc: Budget, in images per class.
-        recipe: Name of the settings; None: ``fast`` on a CPU, else ``best``.
-        config: The settings themselves, instead of a recipe.
-        settings: What is to be other than in those, nested or by dotted path: `match.steps`.
-        output: Where to write the bundle; its checkpoint lies beside it, as ``<output>.ckpt``.
+        recipe: Name of a recipe; None: ``fast`` on a CPU, otherwise ``best``.
+        config: The settings, instead of a recipe.
+        settings: Overrides, nested or by dotted path: `match.steps`.
+        output: Path of the bundle; the checkpoint is written beside it, as ``<output>.ckpt``.
             None: nothing is written, and the run cannot be resumed.
         options: Device, resuming, limits.
-        source_options: How the data set is read.
-        listener: Hears of the progress.
-        on_plan: Called on rank 0 with the plan, once, after the data set is open and before the
+        source_options: How to read the dataset.
+        listener: Called with the progress.
+        on_plan: Called once on rank 0 with the plan, after the dataset is opened and before the
             first step.
 
     Returns:
-        The bundle, written if an output was named.
+        The bundle; also written to ``output``, if given.
 
     Raises:
         BadData: if there are fewer than two classes.
-        BadSettings: for an unknown setting, or a value that it refuses.
-        BudgetTooSmall: if the budget holds no network.
-        OutputExists: if the output is there already, or cannot be written to.
-        Paused: if the run was stopped; ``resume`` goes on.
-        Diverged: if a loss became infinite or not a number.
-        RankLost: if another rank ended before its time.
+        BadSettings: for an unknown setting, an invalid value, or an output that cannot be written.
+        BudgetTooSmall: if no container fits the budget.
+        OutputExists: if the output exists or an unfinished run would be overwritten.
+        Paused: if the run was paused; continue it with ``resume``.
+        Diverged: if a loss became infinite or NaN.
+        RankLost: if another rank exited early.
     """
     options = options or RunOptions()
     source_options = source_options or SourceOptions()
@@ -164,7 +164,7 @@ def compress(  # noqa: PLR0913
 
 @dataclass(frozen=True)
 class _Run:
-    """What one run of ``compress`` is: budget, options, device, ranks, and who is told."""
+    """Context of one ``compress`` run: budget, options, device, ranks, listener."""
 
     ipc: int
     options: RunOptions
@@ -173,7 +173,7 @@ class _Run:
     listener: Listener
 
     def checkpoint(self, output: Path) -> Checkpoint:
-        """Return the checkpoint beside an output that may be written."""
+        """Check that the output may be written, and return its checkpoint."""
         leader = self.world.rank == 0
         checkpoint = Checkpoint(checkpoint_of(output), leader=leader)
         with self.world.leader_first():
@@ -182,44 +182,44 @@ class _Run:
         return checkpoint
 
     def open(self, checkpoint: Checkpoint, key: str) -> None:
-        """Read the checkpoint on every rank, and see to it that it was the same one."""
+        """Read the checkpoint on every rank, and check that all read the same one."""
         with self.world.leader_first():
             checkpoint.open(key, resume=self.options.resume)
         state = checkpoint.state
         self.agree(
             None if state is None else (state["stage"], state["step"]),
-            f"the ranks see different files as {checkpoint.path}; the output must lie in a folder "
+            f"the ranks see different files as {checkpoint.path}; write the output to a folder "
             "that all machines share",
         )
 
     def agree(self, value: object, otherwise: str) -> None:
-        """Refuse to go on if some rank has another value than rank 0."""
+        """Raise ``BadSettings(otherwise)`` if some rank's value differs from rank 0's."""
         if self.world.any(self.world.of_leader(value) != value)[0]:
             raise BadSettings(otherwise)
 
     def key(self, source: Source, config: CompressConfig) -> str:
-        """Return what tells the run from others whose checkpoint it may not go on with."""
+        """Return the run's key: it can resume only from a checkpoint with the same key."""
         return key_of(source.train.fingerprint, str(self.ipc), config, self.device)
 
     def clock(self) -> Clock:
-        """Return when to save and when to stop, counted from now."""
+        """Return the clock of this run, started now."""
         options = self.options
         return Clock(options.max_minutes, options.checkpoint_seconds, options.should_pause)
 
     def max_memory(self) -> int | None:
-        """Return what a chunk of classes may take, in bytes; None: no bound."""
+        """Return the memory limit of a chunk of classes, in bytes; None: unlimited."""
         if self.options.max_memory is not None:
             return self.options.max_memory
         return free_memory(self.device)
 
 
 def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: Path) -> Bundle:
-    """Return the bundle, after all stages that the checkpoint has not done."""
+    """Run all stages that the checkpoint has not completed, and return the bundle."""
     source, config = planned.source, planned.config
     job = _job(source, config, run)
     real = job.real_data(run.device)
     probe = job.probe(run.options.probes, real)
-    if checkpoint is not None:  # only now, as it may end a paused run
+    if checkpoint is not None:  # after all checks, since it may delete a paused run's checkpoint
         run.open(checkpoint, run.key(source, config))
     fitting = Fitting(run.clock(), checkpoint, run.listener, world=run.world, probe=probe)
     inputs = Inputs(
@@ -242,23 +242,26 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
 
 
 def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
-    """Return what is condensed, if every stage can be done, and all ranks are to do the same."""
+    """Check that every stage can run and that all ranks agree; return the run's inputs."""
     image, classes, over = source.image, len(source.classes), has_stage(config, "pruning")
     if run.options.unpruned is not None and not over:
         raise BadSettings(
-            f"{run.options.unpruned} would be the bundle before pruning, but prune.strategy is "
-            "none; choose a strategy"
+            f"{run.options.unpruned} would hold the bundle before pruning, but prune.strategy is "
+            "none; set a strategy, or omit this output"
         )
     spec = budgets.plan(run.ipc, classes, image, config.container, over_budget=over)
     key = run.key(source, config)
-    run.agree(key, "the ranks have different data, settings, devices or versions of torch")
+    run.agree(
+        key,
+        "the ranks have different data, settings, devices or torch versions; start them all alike",
+    )
     seen, held_out = seen_and_held_out(source.train, config.holdout, config.seed)
     check_prune_settings(config.prune, len(held_out))
     return Job(source, config, spec, seen, held_out)
 
 
 def _pruned(bundle: Bundle, job: Job, run: _Run, trainings: Trainings) -> Bundle:
-    """Return the bundle pruned back to the budget; write it as it is, where that is asked for."""
+    """Return the bundle pruned to the budget; write the unpruned bundle if requested."""
     if run.options.unpruned is not None and run.world.rank == 0:
         bundle.save(run.options.unpruned, force=True)
     return pruned(

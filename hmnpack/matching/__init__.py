@@ -1,4 +1,4 @@
-"""How a container is learned: its start on real images, the network pool, the objectives."""
+"""How a container is optimised: the warm-up on real images, the network pool, the objectives."""
 
 from hmnpack.matching.data import RealData
 from hmnpack.matching.features import FeatureMatching

@@ -1,4 +1,4 @@
-"""The distance of two distributions by their characteristic functions: ``characteristic``.
+"""The distance between characteristic functions: the objective ``characteristic``.
 
 Shapes: K classes, n real and m synthetic images of each, D features, T frequencies.
 """
@@ -14,7 +14,7 @@ from hmnpack.matching.footprint import FREQUENCIES, GRIDS
 from hmnpack.runtime.devices import to_device
 
 _LEAST = 1e-12
-"""Smallest squared difference: the slope of its root stays finite."""
+"""Lower bound of squared differences, so that the gradient of the square root stays finite."""
 
 _ALIKE = 1e-10
 _SMALLEST = 1e-30
@@ -22,21 +22,22 @@ _SMALLEST = 1e-30
 
 @dataclass(frozen=True)
 class CharacteristicDistance(Distance):
-    """The distance of the characteristic functions, summed over classes (as in NCFM).
+    """The distance between the two characteristic functions, summed over classes (as in NCFM).
 
-    For each class the mean over frequencies of
-    ``sqrt((1 - phase) * amplitude + phase * rotation)``, with ``amplitude`` the squared difference
-    of the two functions' absolute values and ``rotation`` the rest of their squared difference,
-    ``2 |f_r| |f_s| (1 - cos angle)``. Frequencies are divided by the unit of length, whereas NCFM
-    scales every feature vector to length 1: neither scale nor shift of the features matters. It is
-    not a square: near its minimum of 1e-6 per class it grows as a length does.
+    For each class it is the mean over frequencies of
+    ``sqrt((1 - phase) * amplitude + phase * rotation)``. Here ``amplitude`` is the squared
+    difference of the two functions' absolute values, and ``rotation`` is the rest of their squared
+    difference, ``2 |f_r| |f_s| (1 - cos angle)``. Frequencies are divided by the unit of length,
+    so the distance is invariant to scale and shift of the features (NCFM normalises each feature
+    vector instead). It is not a squared distance: near its minimum of 1e-6 per class it grows
+    linearly.
 
-    A first block's map of 16 x 16 and 64 channels has 16,384 features, each with a random number
-    for every frequency; so larger maps are averaged over 4 x 4 cells first, the size of a ConvNet's
-    last map for 32 pixels.
+    Larger feature maps are first averaged over a grid of 4 x 4 cells, the size of a ConvNet's last
+    map at 32 pixels: a first block's map of 16 x 16 with 64 channels has 16,384 features, each of
+    which needs one random value per frequency.
 
     Attributes:
-        frequencies: In units of 1 / length, [T, D]; see :func:`draw_frequencies`.
+        frequencies: Frequencies in units of 1 / length, [T, D]; see :func:`draw_frequencies`.
         phase: Weight of the rotation, from 0 to 1.
     """
 
@@ -48,13 +49,13 @@ class CharacteristicDistance(Distance):
 
     @classmethod
     def drawn(cls, real_KnD: Tensor, generator: torch.Generator) -> Self:
-        """Return the distance at new random frequencies; see ``Distance``."""
+        """Return the distance with new random frequencies; see ``Distance``."""
         frequencies = draw_frequencies(FREQUENCIES, real_KnD.shape[2], generator)
         return cls(to_device(frequencies, real_KnD.device))
 
     @property
     def bytes(self) -> int:
-        """Memory of the frequencies."""
+        """Bytes of the frequencies."""
         return self.frequencies.numel() * self.frequencies.element_size()
 
     def __call__(
@@ -65,7 +66,8 @@ class CharacteristicDistance(Distance):
         Its own unit of length is :func:`unit_of` the real features.
         """
         unit_K = unit_of(real_KnD) if unit_K is None else unit_K
-        # A common shift turns both functions alike; about the real mean angles are small and exact.
+        # A common shift multiplies both functions by the same phase. Centring on the real mean
+        # keeps the angles small, hence precise.
         centre, length = real_KnD.mean(1, keepdim=True), unit_K.sqrt()[:, None, None]
         real = characteristic_function((real_KnD - centre) / length, self.frequencies)
         synthetic = characteristic_function((synthetic_KmD - centre) / length, self.frequencies)
@@ -77,18 +79,18 @@ class CharacteristicDistance(Distance):
 
 
 def draw_frequencies(count: int, features: int, generator: torch.Generator) -> Tensor:
-    """Return frequencies [T, D], in units of 1 / length: independent standard normal numbers.
+    """Return frequencies [T, D], in units of 1 / length: independent standard normal values.
 
     Args:
         count: Number of frequencies T.
         features: Number of features D.
-        generator: CPU generator that they are drawn from.
+        generator: CPU generator.
     """
     return torch.randn(count, features, generator=generator)
 
 
 def characteristic_function(features_KnD: Tensor, frequencies_TD: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean of ``exp(i t x)`` over each class's images: its real and imaginary part.
+    """Return the mean of ``exp(i t x)`` over each class's images, as real and imaginary parts.
 
     Args:
         features_KnD: [K, n, D].
@@ -102,10 +104,10 @@ def characteristic_function(features_KnD: Tensor, frequencies_TD: Tensor) -> tup
 
 
 def unit_of(real_KnD: Tensor) -> Tensor:
-    """Return the mean squared distance of two real images of each class: a squared unit of length.
+    """Return the squared unit of length: each class's mean squared distance between real images.
 
-    Where all real images of a class are equal (or there is one) it is their squared length, so
-    that the unit always grows with the square of the features' scale; where they are 0, it is 1.
+    If all real images of a class are equal (or there is only one), the unit is their squared norm,
+    so that it always scales with the square of the features. If that is 0, the unit is 1.
 
     Args:
         real_KnD: Features of each class's real images, [K, n, D].
@@ -115,7 +117,7 @@ def unit_of(real_KnD: Tensor) -> Tensor:
     """
     count = real_KnD.shape[1]
     around = real_KnD - real_KnD.mean(1, keepdim=True)
-    # A norm holds no squares, of which a first block has very many.
+    # The norm does not materialise the squares, which would be large for a first block.
     apart = torch.linalg.vector_norm(around, dim=(1, 2)).square() * 2 / max(1, count - 1)
     size = torch.linalg.vector_norm(real_KnD, dim=(1, 2)).square() / count
     unit = torch.where(apart > _ALIKE * size, apart, size)

@@ -1,4 +1,4 @@
-"""A loss that adds up over classes, done some classes at a time, as if done at once."""
+"""Chunked computation of a loss that is a sum over classes, without changing its result."""
 
 from collections.abc import Callable
 from math import ceil
@@ -11,7 +11,7 @@ from hmnpack.errors import is_out_of_memory
 
 
 class _KnownGradient(torch.autograd.Function):
-    """A number whose gradient with respect to the images is known already."""
+    """A scalar whose gradient with respect to the images is already known."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:  # noqa: ANN401
@@ -24,32 +24,35 @@ class _KnownGradient(torch.autograd.Function):
         return outer * gradient, None, None
 
 
-class AsManyAsFit:
-    """How many classes go at a time, fewer once an accelerator had no memory for as many.
+class AdaptiveChunkSize:
+    """Chunk size in classes, halved after each out-of-memory error of an accelerator.
 
-    What a model says of memory leaves out what libraries take, and what else runs on a device.
+    The memory model ignores libraries' workspaces and other processes on the device, so its
+    prediction can be too large.
 
     Args:
-        repeatable: Whether what failed may be done again: several ranks have talked by then.
+        repeatable: Whether failed work may be repeated; not so with several ranks, which may
+            already have communicated.
     """
 
     def __init__(self, *, repeatable: bool) -> None:
         self.repeatable = repeatable
         self._cuts = self._last = 1
 
-    def of(self, at_once: int) -> int:
-        """Return how many classes go at a time, of so many that the model allows."""
+    def limit(self, at_once: int) -> int:
+        """Return the chunk size to use, given the size that the memory model allows."""
         self._last = ceil(at_once / self._cuts)
         return self._last
 
-    def done(self, work: Callable[[], Tensor]) -> Tensor:
-        """Return what the work gives, done again with half as many classes where memory runs out.
+    def run(self, work: Callable[[], Tensor]) -> Tensor:
+        """Return the result of ``work``, repeated with half the chunk size while memory runs out.
 
         Args:
-            work: Takes :meth:`of` so many at a time; it changes nothing if it fails.
+            work: Uses chunks of the size that :meth:`limit` returns; must have no side effects if
+                it fails.
 
         Raises:
-            RuntimeError: if one class is too many, or for another reason.
+            RuntimeError: if a single class does not fit, or ``work`` fails for another reason.
         """
         while True:
             try:
@@ -57,42 +60,42 @@ class AsManyAsFit:
             except RuntimeError as error:
                 if not self.repeatable or self._last == 1 or not is_out_of_memory(error):
                     raise
-            self._cuts *= 2  # only here, where the failed call's tensors are gone
+            self._cuts *= 2  # outside the handler, where the failed call's tensors are freed
 
 
 def with_gradient(images: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
-    """Return the loss as a function of the images, whose gradient is known.
+    """Return the loss as a function of the images, with a precomputed gradient.
 
     Args:
-        images: Part of a graph.
-        loss: A scalar.
-        gradient: Of the loss with respect to the images.
+        images: Images, part of a graph.
+        loss: Scalar.
+        gradient: Gradient of the loss with respect to the images, of their shape.
     """
     known: Tensor = _KnownGradient.apply(images, loss, gradient)
     return known
 
 
-def chunked(
+def chunked_loss(
     images: Tensor, classes: range, at_once: int, loss: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
     """Return the sum of the loss over some classes, holding the graph of one chunk at a time.
 
-    The images' own graph is kept, and walked once, whatever the number of chunks.
+    The graph that produced the images is retained, and traversed once for all chunks.
 
     Args:
         images: [k * n, C, H, W], class by class.
-        classes: The numbers of these k classes.
+        classes: Indices of these k classes.
         at_once: Classes per chunk.
-        loss: From images of some classes and these classes' numbers (int64) to a scalar; the
-            whole loss is the sum over the classes.
+        loss: Maps the images of some classes and the indices of these classes (int64) to a scalar;
+            the total loss is the sum over the classes.
     """
     every = torch.arange(classes.start, classes.stop, device=images.device)
     leaf = images.detach().requires_grad_()
     total = images.new_zeros(())
-    for some, numbers in zip(
+    for some, labels in zip(
         leaf.unflatten(0, (len(classes), -1)).split(at_once), every.split(at_once), strict=True
     ):
-        part = loss(some.flatten(0, 1), numbers)
+        part = loss(some.flatten(0, 1), labels)
         part.backward()
         total = total + part.detach()
     assert leaf.grad is not None  # noqa: S101 - the loss depends on every image

@@ -1,4 +1,4 @@
-"""The real images that condensing sees."""
+"""The real images to condense."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from hmnpack.schema.manifest import Normalisation
 
 @dataclass(frozen=True)
 class RealData:
-    """The real images that condensing sees, on the device that it runs on.
+    """The real images to condense, on the device of the run.
 
     Attributes:
         images: uint8 [N, C, H, W].
@@ -20,9 +20,9 @@ class RealData:
         classes: Number of classes K.
         normalisation: Mean and standard deviation of the images.
         fingerprint: Identity of the images and labels, for caches.
-        parts: int64 [N], the part of its class that each image belongs to, see
-            :mod:`hmnpack.matching.parts`; None: classes are whole.
-        parts_each: Number of parts of every class; no part is empty.
+        parts: Index of each image's part within its class, int64 [N], see
+            :mod:`hmnpack.matching.parts`; None: classes are not partitioned.
+        parts_each: Number of parts per class; no part is empty.
     """
 
     images: Tensor
@@ -34,7 +34,7 @@ class RealData:
     parts_each: int = 1
 
     def rows_of(self, label: int, part: int | None = None) -> Tensor:
-        """Return which images belong to a class, or to a part of it: int64 [n]."""
+        """Return the indices of the images of a class, or of a part of it: int64 [n]."""
         own = self.labels == label
         if part is not None and self.parts is not None:
             own &= self.parts == part
@@ -48,24 +48,24 @@ class RealData:
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
+        """Device of the images."""
         return self.images.device
 
     def normalised(self, rows: Tensor) -> Tensor:
-        """Return some of the images normalised, not augmented: float32 [n, C, H, W].
+        """Return some of the images, normalised but not augmented: float32 [n, C, H, W].
 
         Args:
-            rows: int64 [n], which of them.
+            rows: Indices of the images, int64 [n].
         """
         return normalise(self.images[rows].float() / 255, self.normalisation)
 
     def prepared(self, images: Tensor, classes: Tensor, draws: Draws) -> Tensor:
-        """Normalise and augment images, with one draw per class for all of its (siamese).
+        """Normalise and augment images; all images of a class share one draw (siamese).
 
         Args:
-            images: In [0, 1], [k * n, C, H, W], class by class; real or synthetic.
-            classes: int64 [k], the numbers of their classes.
-            draws: One for each of all K classes.
+            images: Real or synthetic images in [0, 1], [k * n, C, H, W], class by class.
+            classes: Indices of their classes, int64 [k].
+            draws: One draw for each of all K classes.
         """
         rows = classes.repeat_interleave(len(images) // len(classes))
         return apply(normalise(images, self.normalisation), draws.index(rows))

@@ -11,17 +11,17 @@ from hmnpack.networks import FeatureNetwork
 from hmnpack.training.loop import images_at_a_time
 
 _BATCH = 512
-"""Images at a time, at most."""
+"""Maximum batch size."""
 
 
 @torch.no_grad()
-def embedded(network: FeatureNetwork, data: RealData, rows: Tensor) -> Tensor:
-    """Return the last block's outputs of some real images, without augmentation: [n, D].
+def last_block_features(network: FeatureNetwork, data: RealData, rows: Tensor) -> Tensor:
+    """Return the last block's outputs for some real images, without augmentation: [n, D].
 
     Args:
         network: The network.
         data: The real images.
-        rows: int64 [n], which of them.
+        rows: Indices of the images, int64 [n].
     """
     batch = images_at_a_time(_BATCH, data.shape.height, data.shape.width)
     return torch.cat(

@@ -1,11 +1,11 @@
-"""Feature matching: features of each class, through networks between untrained and trained.
+"""Feature matching through networks interpolated between untrained and trained weights.
 
-A distance of real and synthetic features, over the outputs of every block, through interpolated
-networks, plus these networks' cross-entropy on the synthetic images. All classes make one step
-together, in one batch or, on a CPU, in several small ones.
+The loss is a distance between real and synthetic features, summed over the outputs of all blocks,
+plus the network's cross-entropy on the synthetic images. A step covers all classes, in one batch
+or, on a CPU, in several small ones.
 
-The real side of a view is computed first (:mod:`hmnpack.matching.reference`), then compared with
-the synthetic features by the objective's distance.
+The real features of a view are computed first (:mod:`hmnpack.matching.reference`), then compared
+with the synthetic features by the objective's distance.
 
 Shapes: K classes, n real and m synthetic images per class in a batch, D features of a block.
 """
@@ -19,14 +19,14 @@ from torch.nn import functional as F
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.matching.characteristic import CharacteristicDistance
-from hmnpack.matching.chunks import AsManyAsFit, chunked
+from hmnpack.matching.chunks import AdaptiveChunkSize, chunked_loss
 from hmnpack.matching.distances import Distance, class_features
 from hmnpack.matching.footprint import (
     Memory,
     StepShape,
     feature_classes,
     feature_step,
-    kept_of_views,
+    view_cache_bytes,
 )
 from hmnpack.matching.means import MeanDistance
 from hmnpack.matching.objective import Match, Objective
@@ -41,7 +41,7 @@ DISTANCES: dict[str, type[Distance]] = {
     "features": MeanDistance,
     "characteristic": CharacteristicDistance,
 }
-"""Name of the objective -> what features are compared by."""
+"""Name of the objective -> distance between features."""
 
 
 class FeatureMatching(Objective):
@@ -61,13 +61,13 @@ class FeatureMatching(Objective):
         self.pool: Pool = match.pool
         self.views: Views = Views(match, len(match.pool))
         self.distance: type[Distance] = DISTANCES[match.config.objective]
-        self._kept: dict[int, list[Reference]] = {}
-        self._most: int | None = None
-        self._fitting = AsManyAsFit(repeatable=match.world.size == 1)
+        self._cache: dict[int, list[Reference]] = {}
+        self._cache_size: int | None = None
+        self._chunk_size = AdaptiveChunkSize(repeatable=match.world.size == 1)
 
     def loss(self, container: Container, step: int) -> Tensor:
         """Return the loss of this rank's classes; see ``Objective``."""
-        return self._fitting.done(partial(self._loss, container, step))
+        return self._chunk_size.run(partial(self._loss, container, step))
 
     def _loss(self, container: Container, step: int) -> Tensor:
         view, chosen = self.views.at(container.spec, step)
@@ -77,7 +77,7 @@ class FeatureMatching(Objective):
         chosen = to_device(chosen[own.start : own.stop], self.match.data.device)
         network = self.pool.between(view.network, view.part)
         real = self._references(view, network, shape)
-        # The less a network is trained, the less its cross-entropy says.
+        # The cross-entropy of a less trained network is less informative.
         weight = self.match.config.classification_of(container.spec.each) * (1 - view.part)
 
         def loss_of(images: Tensor, classes: Tensor) -> Tensor:
@@ -88,10 +88,10 @@ class FeatureMatching(Objective):
             return loss
 
         images = container.expand(chosen.flatten())
-        return chunked(images, own, self._classes_at_once(shape), loss_of)
+        return chunked_loss(images, own, self._classes_at_once(shape), loss_of)
 
     def _compared(self, real: list[Reference], blocks: list[Tensor], classes: Tensor) -> Tensor:
-        """Return the distances of some classes' blocks from the real ones, added up."""
+        """Return the distance from the real features for some classes, summed over blocks."""
         places = classes - self.match.world.share(self.match.data.classes).start
         loss = blocks[0].new_zeros((), dtype=torch.float32)
         for reference, block in zip(real, blocks, strict=True):
@@ -100,12 +100,12 @@ class FeatureMatching(Objective):
         return loss
 
     def _cross_entropy(self, network: FeatureNetwork, block: Tensor, classes: Tensor) -> Tensor:
-        """Return the part of the mean cross-entropy over all classes that some have.
+        """Return the contribution of some classes to the mean cross-entropy over all classes.
 
         Args:
-            network: The view's.
+            network: The view's network.
             block: Output of its last block, [k * m, C, h, w].
-            classes: int64 [k], the numbers of these classes.
+            classes: Indices of these classes, int64 [k].
         """
         labels = classes.repeat_interleave(len(block) // len(classes))
         with autocast(block.device, self.match.config.precision):
@@ -113,30 +113,30 @@ class FeatureMatching(Objective):
         return F.cross_entropy(logits, labels) * (len(classes) / self.match.data.classes)
 
     def _references(self, view: View, network: FeatureNetwork, shape: StepShape) -> list[Reference]:
-        """Return the real side of a view, which is kept if the view comes again."""
-        kept = self._kept.get(view.number)
-        if kept is None:
+        """Return the real features of a view, cached if views recur."""
+        real = self._cache.get(view.number)
+        if real is None:
             features = self._real_features(view, network, shape)
-            kept = references(features, self.distance, self.match, view.number)
-            if self.match.config.views and len(self._kept) < self._most_kept(kept):
-                self._kept[view.number] = kept
-        return kept
+            real = references(features, self.distance, self.match, view.number)
+            if self.match.config.views and len(self._cache) < self._max_cached(real):
+                self._cache[view.number] = real
+        return real
 
-    def _most_kept(self, real: list[Reference]) -> int:
-        """Return of how many views the real side may be kept: the same for all ranks.
+    def _max_cached(self, real: list[Reference]) -> int:
+        """Return the number of views that fit into the cache, the same on all ranks.
 
-        They compute it together, so that each must know of every view which the others have.
+        Computing a view's real features is collective, so all ranks must cache the same views.
         """
-        if self._most is None:
-            bound = kept_of_views(self.match.max_memory)
+        if self._cache_size is None:
+            bound = view_cache_bytes(self.match.max_memory)
             size = sum(reference.bytes for reference in real)
-            self._most = self.match.world.of_leader(bound // size)
-        return self._most
+            self._cache_size = self.match.world.of_leader(bound // size)
+        return self._cache_size
 
     def _classes_at_once(self, shape: StepShape, *, real: bool = False) -> int:
-        """Return how many classes to do at a time, of their real or their synthetic images."""
+        """Return the chunk size in classes, for their real or their synthetic images."""
         memory = Memory(self.match.data.device.type == "cpu", self.match.max_memory)
-        return self._fitting.of(feature_classes(shape, memory, real=real))
+        return self._chunk_size.limit(feature_classes(shape, memory, real=real))
 
     def _blocks(
         self, view: View, network: FeatureNetwork, images: Tensor, classes: Tensor
@@ -148,9 +148,9 @@ class FeatureMatching(Objective):
 
     @torch.no_grad()
     def _real_features(self, view: View, network: FeatureNetwork, shape: StepShape) -> list[Tensor]:
-        """Return what the distance needs of each block, of the own classes' real images.
+        """Return the real features of the rank's own classes, for each block.
 
-        [k, n, D] each, n being 1 where the mean will do.
+        Each is [k, n, D], where n is 1 if the distance needs only class means.
         """
         own = self.match.world.share(len(view.real))
         classes = torch.arange(own.start, own.stop, device=view.real.device)

@@ -1,7 +1,7 @@
-"""How much memory matching takes, and how many classes therefore go at a time.
+"""Memory model of matching, and the chunk size in classes that follows from it.
 
-A model: the maps that a pass keeps for the way back, in float32; what libraries take for themselves
-comes on top.
+The model counts the activations stored for the backward pass, in float32. Workspaces of libraries
+are not included.
 """
 
 from dataclasses import dataclass
@@ -13,33 +13,33 @@ from hmnpack.schema.config import GradientConfig, MatchConfig, NetworkConfig
 from hmnpack.schema.container import ContainerSpec, ImageShape
 
 GRIDS = {"characteristic": 4}
-"""By objective, the largest side of a map that it takes as it is; of the others any."""
+"""Objective -> largest side of a feature map that it does not pool; other objectives never pool."""
 
 FREQUENCIES = 512
-"""Random frequencies of `characteristic`, for each step and block."""
+"""Number of random frequencies of `characteristic`, per view and block."""
 
 LARGEST_MAP = 2**31 - 1
-"""Most numbers of a map: some of an accelerator's kernels count them in 32 bits."""
+"""Maximum number of elements of a feature map: some accelerator kernels index with 32 bits."""
 
-KEPT_BYTES = 4 * 2**30
-"""Most that is kept of views where no bound is known; of more views, some are computed again."""
+VIEW_CACHE_BYTES = 4 * 2**30
+"""Size limit of the view cache if free memory is unknown; views beyond it are recomputed."""
 
 CPU_CHUNK = 64 * 32 * 32
-"""Pixels at a time on a CPU: layers then stay in its cache, and memory is used again at once."""
+"""Pixels per chunk on a CPU: activations then stay in the CPU's cache, and memory is reused."""
 
 
 @dataclass(frozen=True)
 class StepShape:
-    """What one step of matching takes through a network.
+    """Sizes of one matching step.
 
     Attributes:
-        network: What is matched through.
+        network: Architecture of the matching network.
         image: Shape of an image.
         classes: Number of classes K.
-        synthetic: Synthetic images of each class.
-        real: Real images of each class.
-        held: Bytes that the step takes beside the classes that go at a time.
-        keeps_views: Whether half of the memory is for the real side of views.
+        synthetic: Synthetic images per class.
+        real: Real images per class.
+        held: Bytes that the step holds besides the chunk of classes.
+        caches_views: Whether half of the memory is reserved for the view cache.
     """
 
     network: NetworkConfig
@@ -48,24 +48,24 @@ class StepShape:
     synthetic: int
     real: int
     held: int = 0
-    keeps_views: bool = False
+    caches_views: bool = False
 
     @property
     def profile(self) -> NetworkProfile:
-        """What an image costs the network."""
+        """Cost of one image in the network."""
         return profile_network(self.network, self.classes, self.image)
 
 
 def feature_step(
     match: MatchConfig, network: NetworkConfig, spec: ContainerSpec, parts: int
 ) -> StepShape:
-    """Return the shape of a step of feature matching: one part of each class.
+    """Return the sizes of a feature matching step, which covers one part of each class.
 
     Args:
         match: Settings.
-        network: What is matched through.
-        spec: The container that is condensed.
-        parts: Parts of each class.
+        network: Architecture of the matching networks.
+        spec: The condensed container.
+        parts: Parts per class.
     """
     return StepShape(
         network=network,
@@ -73,19 +73,19 @@ def feature_step(
         classes=spec.classes,
         synthetic=min(match.synthetic_batch, spec.smallest // parts),
         real=match.real_batch,
-        keeps_views=match.views > 0,
+        caches_views=match.views > 0,
     )
 
 
 def gradient_step(
     gradient: GradientConfig, spec: ContainerSpec, classes: int | None = None
 ) -> StepShape:
-    """Return the shape of a step of gradient matching.
+    """Return the sizes of a gradient matching step.
 
     Args:
         gradient: Settings.
-        spec: The container that is condensed.
-        classes: Number of classes that one rank does; None: all.
+        spec: The condensed container.
+        classes: Number of classes on one rank; None: all.
     """
     classes = spec.classes if classes is None else classes
     synthetic = min(gradient.synthetic_batch, spec.smallest)
@@ -101,11 +101,11 @@ def gradient_step(
 
 @dataclass(frozen=True)
 class Memory:
-    """What there is for the classes that go at a time.
+    """Memory available for one chunk of classes.
 
     Attributes:
-        on_cpu: Whether it is a CPU's, where little at a time is fastest.
-        most: Bytes, elsewhere; None: no bound.
+        on_cpu: Whether the device is a CPU, where small chunks are fastest.
+        most: Limit in bytes on other devices; None: unlimited.
     """
 
     on_cpu: bool
@@ -114,49 +114,50 @@ class Memory:
 
 @dataclass(frozen=True)
 class Load:
-    """What matching one class takes at once.
+    """Memory requirements of matching one class.
 
     Attributes:
-        bytes: Memory of its maps.
-        numbers: In the largest of them.
+        bytes: Bytes of its activations.
+        elements: Number of elements of the largest feature map.
     """
 
     bytes: int
-    numbers: int
+    elements: int
 
 
-def load_of_features(step: StepShape, *, real: bool = False) -> Load:
-    """Return what the images of a class take in feature matching, with the way back.
+def feature_load(step: StepShape, *, real: bool = False) -> Load:
+    """Return the requirements of one class in feature matching, including the backward pass.
 
-    A network keeps its layers' outputs, these normalised, and an eighth of both after pooling; on
-    the way back one and a half of the largest come and go.
+    A network stores its layers' outputs, the normalised outputs, and an eighth of both after
+    pooling. The backward pass temporarily needs one and a half times the largest.
 
     Args:
-        step: A step.
-        real: Whether it is the real images, else the synthetic ones.
+        step: Sizes of the step.
+        real: Whether to count the real images, otherwise the synthetic ones.
     """
     profile, images = step.profile, step.real if real else step.synthetic
     size = FLOAT * (9 * profile.kept // 8 + 3 * profile.largest // 2)
     return Load(images * size, images * profile.largest)
 
 
-def load_of_gradients(step: StepShape) -> Load:
-    """Return what a class takes in gradient matching: its synthetic or its real images.
+def gradient_load(step: StepShape) -> Load:
+    """Return the requirements of one class in gradient matching, for the larger of its two sides.
 
     Args:
-        step: A step; no real image takes more than a synthetic one.
+        step: Sizes of the step. A real image needs no more than a synthetic one.
     """
     images = max(step.synthetic, step.real)
     return Load(images * bytes_per_image(step), images * step.profile.largest)
 
 
 def bytes_per_image(step: StepShape) -> int:
-    """Return the bytes that a network takes for one synthetic image while gradients are matched.
+    """Return the bytes that a network needs per synthetic image in gradient matching.
 
-    For every layer of a ConvNet three and a half maps of the size of its output are kept in
-    float32, of which training keeps two: the normalised map, its derivative, the loss's gradient,
-    and, a quarter each after pooling, the block's output and its gradient. Two more of the largest
-    come and go. Other networks are taken to keep as much, in proportion to training.
+    For every layer, a ConvNet stores three and a half maps of the size of its output in float32
+    (training stores two): the normalised map, its derivative, the loss's gradient, and, at a
+    quarter of the size after pooling, the block's output and its gradient. Two more of the largest
+    size are temporary. Other networks are assumed to need the same multiple of their training
+    memory.
 
     Example:
         >>> image = ImageShape(channels=3, height=32, width=32)
@@ -166,15 +167,15 @@ def bytes_per_image(step: StepShape) -> int:
     return FLOAT * (7 * step.profile.kept // 4 + 2 * step.profile.largest)
 
 
-def kept_bytes(match: MatchConfig, step: StepShape) -> int:
-    """Return what is kept of a view: its real side.
+def bytes_per_view(match: MatchConfig, step: StepShape) -> int:
+    """Return the bytes of a cached view: its real features.
 
-    These are outputs of blocks, which may be averaged over a grid. They are kept of every image
-    where distributions are compared, else only of the images' mean.
+    These are block outputs, possibly pooled to a grid. An objective that compares distributions
+    needs those of every real image; otherwise the class means suffice.
 
     Args:
-        match: What is compared.
-        step: A step.
+        match: Settings.
+        step: Sizes of the step.
     """
     cells = GRIDS.get(match.objective)
     compared = sum(
@@ -187,57 +188,57 @@ def kept_bytes(match: MatchConfig, step: StepShape) -> int:
 
 
 def frequency_bytes(features: int) -> int:
-    """Return what the frequencies of `characteristic` take, for so many features."""
+    """Return the bytes of the frequencies of `characteristic` for a number of features."""
     return FLOAT * FREQUENCIES * features
 
 
 def classes_at_once(classes: int, load: Load, max_memory: int | None) -> int:
-    """Return how many of some classes go in one chunk: at least one, and all that fit.
+    """Return the largest chunk size that fits, at least 1.
 
     Args:
         classes: Number of classes.
-        load: What one class takes.
-        max_memory: Bound, in bytes, or None.
+        load: Requirements of one class.
+        max_memory: Limit in bytes; None: unlimited.
     """
-    fitting = LARGEST_MAP // load.numbers
+    fitting = LARGEST_MAP // load.elements
     if max_memory is not None:
         fitting = min(fitting, max_memory // load.bytes)
     return min(classes, max(1, fitting))
 
 
-def kept_of_views(max_memory: int | None) -> int:
-    """Return the most bytes that are kept of views, where so many are free (None: unknown)."""
-    return KEPT_BYTES if max_memory is None else max_memory // 2
+def view_cache_bytes(max_memory: int | None) -> int:
+    """Return the size limit of the view cache in bytes, given the free memory (None: unknown)."""
+    return VIEW_CACHE_BYTES if max_memory is None else max_memory // 2
 
 
 def feature_classes(step: StepShape, memory: Memory, *, real: bool = False) -> int:
-    """Return how many classes feature matching does at a time, in what kept views leave.
+    """Return the chunk size of feature matching, in the memory that the view cache leaves.
 
     Args:
-        step: A step.
-        memory: Where.
-        real: Whether it is their real images, else the synthetic ones.
+        step: Sizes of the step.
+        memory: Available memory.
+        real: Whether the chunk is of real images, otherwise of synthetic ones.
     """
     if memory.on_cpu:
         pixels = (step.real if real else step.synthetic) * step.image.height * step.image.width
         return min(step.classes, max(1, CPU_CHUNK // pixels))
     most = memory.most
-    if most is not None and step.keeps_views:
-        most -= kept_of_views(most)
-    return classes_at_once(step.classes, load_of_features(step, real=real), most)
+    if most is not None and step.caches_views:
+        most -= view_cache_bytes(most)
+    return classes_at_once(step.classes, feature_load(step, real=real), most)
 
 
 def gradient_classes(step: StepShape, memory: Memory) -> int:
-    """Return how many classes gradient matching does at a time.
+    """Return the chunk size of gradient matching.
 
-    On a CPU one: its slices stay in the cache. Elsewhere as many as the memory allows, of a
-    ConvNet; other networks go class by class anyway.
+    It is 1 on a CPU, where slices of a class stay in the cache, and for networks other than a
+    ConvNet, which are processed class by class anyway. Otherwise memory decides.
 
     Args:
-        step: A step.
-        memory: Where.
+        step: Sizes of the step.
+        memory: Available memory.
     """
     if memory.on_cpu or step.network.name != "convnet":
         return 1
     left = None if memory.most is None else max(0, memory.most - step.held)
-    return classes_at_once(step.classes, load_of_gradients(step), left)
+    return classes_at_once(step.classes, gradient_load(step), left)

@@ -1,9 +1,9 @@
-"""Gradient matching: the objective of the paper (equation 2), with the base code's details (IDC).
+"""Gradient matching: the objective of the paper (equation 2), with details of its code base (IDC).
 
 For each class, the gradient of a network's convolution weights on synthetic images is matched to
-that on real images, both under one augmentation, while the network is trained on real images. The
-classes are processed in chunks; each gives its loss and the gradient of its images, so that memory
-holds one chunk's maps at a time and no result depends on the size of a chunk.
+that on real images under the same augmentation. Between steps the network is trained on real
+images. Classes are processed in chunks, each of which yields its loss and the gradient of its
+images. Memory holds one chunk's activations at a time, and results do not depend on the chunk size.
 
 Shape legend: K classes, k of them in a chunk, n images of each, C H W as usual.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hmnpack.augment import Draws, draw
 from hmnpack.container import Container
-from hmnpack.matching.chunks import AsManyAsFit, with_gradient
+from hmnpack.matching.chunks import AdaptiveChunkSize, with_gradient
 from hmnpack.matching.distances import GRADIENT_DISTANCES
 from hmnpack.matching.footprint import Memory, gradient_classes, gradient_step
 from hmnpack.matching.learner import Learner
@@ -50,10 +50,10 @@ class GradientMatching(Objective):
         self.sampler: EpochSampler = EpochSampler(
             match.data.labels, self.own, match.config.real_batch, match.seed
         )
-        self._fitting = AsManyAsFit(repeatable=match.world.size == 1)
+        self._chunk_size = AdaptiveChunkSize(repeatable=match.world.size == 1)
 
     def loss(self, container: Container, step: int) -> Tensor:
-        """Return the loss of the own classes, after the network's training; see ``Objective``."""
+        """Train the network, then return the loss of this rank's classes; see ``Objective``."""
         config, data = self.match.config, self.match.data
         number, inner = divmod(step, config.inner_steps)
         if inner == 0:
@@ -65,7 +65,7 @@ class GradientMatching(Objective):
         chosen = choose_instances(container.spec, config.synthetic_batch, generator)
         real = to_device(self.sampler.batch(step), data.device)
         drawn = _Drawn(step, chosen, real, draws)
-        return self._fitting.done(partial(self._loss, container, drawn))
+        return self._chunk_size.run(partial(self._loss, container, drawn))
 
     def state(self) -> dict[str, Any]:
         """Return the network's state."""
@@ -83,7 +83,7 @@ class GradientMatching(Objective):
         images = data.prepared(container.expand(some.flatten()), classes, drawn.draws)
         shape = gradient_step(self.match.config, container.spec, len(own))
         memory = Memory(data.device.type == "cpu", self.match.max_memory)
-        at_once = self._fitting.of(gradient_classes(shape, memory))
+        at_once = self._chunk_size.limit(gradient_classes(shape, memory))
         total, gradients = images.new_zeros(()), []
         for label, labels, rows, mine in zip(
             own[::at_once],
@@ -93,7 +93,7 @@ class GradientMatching(Objective):
             strict=True,
         ):
             masks = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
-            with seeded_rng(masks, data.device):  # what a network draws itself: dropout's masks
+            with seeded_rng(masks, data.device):  # for layers that draw themselves, such as dropout
                 theirs = self._gradients_of_real(rows, labels, drawn.draws)
                 loss, gradient = self._matched(mine, labels, theirs)
             total += loss
@@ -105,23 +105,26 @@ class GradientMatching(Objective):
         dtype = next(self.learner.network.parameters()).dtype
         images = self.match.data.images[rows.flatten()].to(dtype) / 255
         images = self.match.data.prepared(images, labels, draws)
-        return _added(self._passes(images, labels, keep=False))
+        return _summed(self._passes(images, labels, keep=False))
 
     @torch.no_grad()
     def _matched(
         self, images: Tensor, labels: Tensor, theirs: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return the distance of a chunk of classes, and its images' gradient [k * n, C, H, W]."""
+        """Return the distance of a chunk of classes, and the gradient of its images.
+
+        The gradient is [k * n, C, H, W].
+        """
         distance = GRADIENT_DISTANCES[self.match.config.distance]
         passes = list(self._passes(images, labels, keep=True))
-        pairs = zip(_added(iter(passes)), theirs, strict=True)
+        pairs = zip(_summed(iter(passes)), theirs, strict=True)
         parts = [distance(mine - real) for mine, real in pairs]
         directions = [derivative.to(passes[0].dtype) for _, derivative in parts]
         gradient = torch.cat([each.along(directions) for each in passes]).to(images)
         return torch.stack([value for value, _ in parts]).sum(), gradient
 
     def _passes(self, images: Tensor, labels: Tensor, *, keep: bool) -> Iterator[Pass]:
-        """Yield the passes of a chunk; more than one only for a single class, cut into slices."""
+        """Yield the passes over a chunk; only a single class is split into several slices."""
         network = self.learner.network
         each = len(images) // len(labels)
         names = labels.repeat_interleave(each)
@@ -137,13 +140,13 @@ class GradientMatching(Objective):
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What was drawn for a step.
+    """The random choices of a step.
 
     Attributes:
-        step: Its number.
-        chosen: Instances of every class, int64 [K, n].
-        real: Real images of the own classes, int64 [own classes, n].
-        draws: Of the augmentation, one for each class.
+        step: Index of the step.
+        chosen: Indices of synthetic images of every class, int64 [K, n].
+        real: Indices of real images of the rank's own classes, int64 [own classes, n].
+        draws: Augmentation, one draw per class.
     """
 
     step: int
@@ -152,17 +155,17 @@ class _Drawn:
     draws: Draws
 
 
-def _precise(gradient: Tensor) -> Tensor:
-    """Return a copy that sums and differences may be taken of: not in bfloat16."""
+def _at_least_float32(gradient: Tensor) -> Tensor:
+    """Return a copy in float32 or wider: sums and differences in bfloat16 lose precision."""
     return gradient.to(torch.promote_types(gradient.dtype, torch.float32), copy=True)
 
 
-def _added(passes: Iterator[Pass]) -> list[Tensor]:
-    """Return the weight gradients of several passes of the same classes, added up."""
+def _summed(passes: Iterator[Pass]) -> list[Tensor]:
+    """Return the weight gradients of the same classes, summed over several passes."""
     total: list[Tensor] | None = None
     for each in passes:
         if total is None:
-            total = [_precise(gradient) for gradient in each.weight_gradients]
+            total = [_at_least_float32(gradient) for gradient in each.weight_gradients]
         else:
             for layer, gradient in zip(total, each.weight_gradients, strict=True):
                 layer.add_(gradient)

@@ -1,7 +1,7 @@
-"""The networks that gradients are matched through: each trained on real images while in use.
+"""The networks of gradient matching, each trained on real images while it is in use.
 
-A network is used for ``inner_steps`` steps, then the next one begins, untrained. Its state is part
-of a checkpoint, so that a paused run resumes with a network that is partly trained.
+A network is used for ``inner_steps`` steps, then replaced by a new, untrained one. Its state is
+part of the checkpoint, so that a paused run resumes with the partly trained network.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from hmnpack.training.loop import TrainState, optimiser_of, sgd_step
 
 
 class Learner:
-    """One network after another.
+    """Creates and trains the networks of gradient matching, one after another.
 
     Args:
         match: Data, settings.
@@ -33,11 +33,11 @@ class Learner:
         self._order: tuple[tuple[int, int], Tensor] | None = None
 
     def begin(self, number: int) -> None:
-        """Make network ``number``, as it is before its first step.
+        """Create network ``number`` and train it for the epochs that precede its first step.
 
-        A training that a check or a pause stopped is resumed.
+        An interrupted training is resumed.
         """
-        self._put(number)
+        self._create(number)
         config = self.match.config
         if config.train.epochs:
             train(
@@ -52,7 +52,7 @@ class Learner:
                 on_epoch=self._after_epoch,
             )
             self._training = None
-        self._same_on_every_rank()
+        self._synchronise_ranks()
 
     def _after_epoch(self, state: TrainState) -> None:
         self._training = state
@@ -63,18 +63,18 @@ class Learner:
         config, data = self.match.config, self.match.data
         if not config.train_images:
             return
-        assert self.optimiser is not None  # noqa: S101 - a network is there after a step
+        assert self.optimiser is not None  # noqa: S101 - set by begin
         self.network.train()
         generator = stream(self.match.seed, "gradient", "train", step)
         with seeded_rng(stream(self.match.seed, "gradient", "train network", step), data.device):
             for rows in self._batches(step % config.inner_steps):
                 batch, target = data.normalised(rows), data.labels[rows]
                 sgd_step(self.network, self.optimiser, batch, target, config.train, generator)
-        self._same_on_every_rank()
+        self._synchronise_ranks()
 
     def state(self) -> dict[str, Any]:
-        """Return the network, the optimiser's averages and the number."""
-        assert self.optimiser is not None  # noqa: S101 - asked for after a step
+        """Return the network's number, its weights, and the states of optimiser and training."""
+        assert self.optimiser is not None  # noqa: S101 - called only after a step
         return {
             "number": self.number,
             "network": self.network.state_dict(),
@@ -84,15 +84,15 @@ class Learner:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state` returned."""
-        self._put(state["number"])
-        assert self.optimiser is not None  # noqa: S101 - just put there
+        self._create(state["number"])
+        assert self.optimiser is not None  # noqa: S101 - set by _create
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         training = state.get("training")
         self._training = None if training is None else TrainState(**training)
 
-    def _put(self, number: int) -> None:
-        """Make network ``number``, as it is before any training, and its optimiser."""
+    def _create(self, number: int) -> None:
+        """Create network ``number``, untrained, and its optimiser."""
         data, config = self.match.data, self.match.config
         generator = stream(self.match.seed, "gradient", "network", number)
         network = build_network(
@@ -103,9 +103,10 @@ class Learner:
         self.optimiser = optimiser_of(self.network, config.train)
 
     def _batches(self, inner: int) -> list[Tensor]:
-        """Return the rows of the batches after inner step ``inner``; epochs continue across steps.
+        """Return the indices of the batches after inner step ``inner``; epochs span several steps.
 
-        As many full batches as hold ``train_images``; what is left of an epoch is dropped.
+        There are enough full batches for ``train_images`` images. The incomplete last batch of an
+        epoch is dropped.
         """
         config, labels = self.match.config, self.match.data.labels
         size = min(config.train.batch, len(labels))
@@ -125,6 +126,6 @@ class Learner:
             self._order = (key, order.to(self.match.data.device))
         return self._order[1]
 
-    def _same_on_every_rank(self) -> None:
-        # Ranks train alike, but sums may differ in their last digit from device to device.
+    def _synchronise_ranks(self) -> None:
+        # All ranks run the same training, but sums may differ between devices in the last digit.
         self.match.world.broadcast(self.network.state_dict().values())

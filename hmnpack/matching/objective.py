@@ -1,4 +1,4 @@
-"""What every objective has: its inputs, the loss of a step, and the state of a checkpoint."""
+"""The interface of objectives: inputs, the loss of a step, and the state in a checkpoint."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,18 +17,18 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Match(Generic[Config]):
-    """What a matching objective is made from.
+    """Inputs of a matching objective.
 
     Attributes:
         data: The real images.
-        pool: Networks to match through; None for gradient matching, which makes its own.
+        pool: Networks for feature matching; None for gradient matching, which creates its own.
         config: The objective's settings.
         seed: Seed of the run.
         world: The ranks that share the classes.
-        max_memory: Bytes that one chunk of classes, and what is kept of views, may take;
-            None: no bound.
-        check: Called by every rank after each epoch of a network that is trained before its first
-            step; it may raise to stop there.
+        max_memory: Memory limit for one chunk of classes plus the view cache, in bytes;
+            None: unlimited.
+        check: Called on every rank after each epoch of a network that is trained before its first
+            step; it may raise to pause.
     """
 
     data: RealData
@@ -41,22 +41,22 @@ class Match(Generic[Config]):
 
 
 class Objective(ABC):
-    """The loss of a container at a step. All randomness of a step is seeded by its number."""
+    """A loss that a container is fitted to. The randomness of a step depends on its index only."""
 
     is_shared: ClassVar[bool] = True
-    """Whether each rank computes the loss of its own classes; otherwise every rank that of all."""
+    """Whether each rank computes the loss of its own classes only, rather than that of all."""
 
     @abstractmethod
     def loss(self, container: Container, step: int) -> Tensor:
         """Return the loss of a step; an optimiser step follows.
 
         Args:
-            container: Decodes the synthetic images; the loss's gradients flow to it.
-            step: Decides every random number, together with the seed.
+            container: Decodes the synthetic images; gradients flow to its parameters.
+            step: Index of the step; with the seed it determines every random number.
         """
 
     def state(self) -> dict[str, Any]:
-        """Return what the next step depends on besides the container: tensors and numbers."""
+        """Return the state that the next step needs besides the container, as plain values."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:  # noqa: B027 - most have no state

@@ -1,8 +1,8 @@
-"""The pool: networks trained once on the real images, stored with their untrained weights.
+"""The pool: networks trained once on the real images, stored with their initial weights.
 
-Matching through weights between the two stands for matching at every stage of a training, without
-any training inside the loop (condensation practice: "middle encoders"). A pool depends on the
-data and its own settings alone, so it serves every budget and every bundle, from a cache.
+Matching through weights interpolated between the two approximates matching at every stage of
+training, without training inside the loop (known as "middle encoders"). A pool depends only on the
+data and its own settings, so one cached pool serves every budget and every bundle.
 """
 
 import copy
@@ -34,16 +34,17 @@ from hmnpack.training.loop import TrainState
 Weights = dict[str, Tensor]
 
 _KIND = "pool-4"
-"""To be raised when training leads to other weights, or their layout changes."""
+"""Kind and version of cache entries; increase it when the trained weights or their layout change.
+"""
 
 
 class Pool:
-    """Trained networks with the weights that they started from, and one to run any mixture.
+    """Trained networks with their initial weights, and one network for interpolated weights.
 
     Args:
-        trained: The networks; on the device.
-        initial: Weights of each before its training.
-        architecture: Of all of them.
+        trained: The trained networks, on the device.
+        initial: Weights of each network before its training.
+        architecture: Architecture of all networks.
     """
 
     def __init__(
@@ -63,22 +64,22 @@ class Pool:
         return Pool(trained, [self._initial[i] for i in indices], self.architecture)
 
     def trained(self, index: int) -> FeatureNetwork:
-        """Return a network as it was after its training."""
+        """Return a trained network."""
         return self._trained[index]
 
     def initial(self, index: int) -> Weights:
-        """Return the weights of a network as they were before its training, by name."""
+        """Return the initial weights of a network, by name."""
         return self._initial[index]
 
     @torch.no_grad()
     def between(self, index: int, part: float) -> FeatureNetwork:
-        """Return a network with weights between a trained one's initial and final ones.
+        """Return a network with weights interpolated between initial and final ones.
 
-        The next call overwrites them.
+        The next call overwrites the weights of the returned network.
 
         Args:
-            index: Which network.
-            part: 0 for the final weights, 1 for the initial ones.
+            index: Index of the network.
+            part: Position from the final weights (0) to the initial ones (1).
         """
         final = self._trained[index].state_dict()
         for name, value in self._runner.state_dict().items():
@@ -99,23 +100,22 @@ def load_or_train_pool(  # noqa: PLR0913
     *,
     at_once: int | None = None,
 ) -> Pool:
-    """Return the pool of a data set, from the cache or trained and cached now.
+    """Load the pool of a dataset from the cache, or train and cache it.
 
-    A network whose training was interrupted resumes at the epoch that it had reached. On an
-    accelerator all that are missing are trained at once, unless one is ahead of the others.
+    An interrupted training resumes at the epoch that it had reached. On an accelerator the missing
+    networks are trained as one batch, unless one is ahead of the others.
 
     Args:
         data: The real images.
         config: Number of networks, architecture, training.
-        seed: Seed of the run; network i has streams of its own.
-        folder: The cache; files are named by what their weights depend on.
+        seed: Seed of the run; network i has its own random streams.
+        folder: The cache; file names are derived from everything that determines the weights.
         listener: Called after every epoch.
-        after_epoch: Called when an epoch's state is safe on disk; it may raise to stop.
-        at_once: Networks that are trained at a time, 1 or more; None: as many as the
-            device takes.
+        after_epoch: Called once an epoch's state is on disk; it may raise to pause.
+        at_once: Networks trained as one batch, 1 or more; None: chosen for the device.
 
     Raises:
-        BadSettings: if a network gives no features, the cache cannot be written, or the state of
+        BadSettings: if a network exposes no features, the cache cannot be written, or the state of
             an unfinished training cannot be read.
     """
     store, facts = Store(folder), _facts(data, config, seed)
@@ -138,24 +138,24 @@ def load_or_train_pool(  # noqa: PLR0913
 
 
 def _untrained(data: RealData, config: NetworkConfig, generator: torch.Generator) -> FeatureNetwork:
-    """Return a new network to match through, on the images' device."""
+    """Return a new matching network, on the images' device."""
     network = build_network(config, classes=data.classes, image=data.shape, generator=generator)
     return feature_network(network, config).to(data.device)
 
 
 def feature_network(network: nn.Module, config: NetworkConfig) -> FeatureNetwork:
-    """Return the network itself, if there are features of it to match.
+    """Check that a network exposes features to match, and return it.
 
     Args:
-        network: Of that architecture.
-        config: Architecture.
+        network: The network.
+        config: Its architecture.
 
     Raises:
-        BadSettings: if the network gives no features.
+        BadSettings: if the network exposes no features.
     """
     if not isinstance(network, FeatureNetwork):
         raise BadSettings(
-            f"pool.network.name {config.name!r} gives no features of its blocks to match; "
+            f"pool.network.name {config.name!r} exposes no block features to match; "
             "use convnet or resnet-ap"
         )
     return network
@@ -166,9 +166,9 @@ class _Member:
     """A network of the pool.
 
     Attributes:
-        index: Its number.
-        network: Untrained at first.
-        entry: Where its trained weights are cached.
+        index: Index in the pool.
+        network: The network, initially untrained.
+        entry: Cache entry of its trained weights.
     """
 
     index: int
@@ -176,7 +176,7 @@ class _Member:
     entry: Entry
 
     def load(self) -> bool:
-        """Give the network its cached weights; return whether there are any."""
+        """Load the cached weights, if there are any; return whether there were."""
         weights = self.entry.value()
         if weights is not None:
             self.network.load_state_dict(weights)
@@ -184,13 +184,13 @@ class _Member:
 
     @property
     def name(self) -> str:
-        """Name of its training and of that training's random streams."""
+        """Name of its training, which also seeds the training's random streams."""
         return f"pool network {self.index + 1}"
 
 
 @dataclass(frozen=True)
 class _Training:
-    """How networks of a pool are trained, and who is told."""
+    """Data, settings and callbacks for training a pool's networks."""
 
     data: RealData
     config: PoolConfig
@@ -199,7 +199,7 @@ class _Training:
     after_epoch: Callable[[], None]
 
     def of(self, members: Sequence[_Member]) -> Sequence[_Member]:
-        """Train some networks from where they are, and cache their weights."""
+        """Train some networks, resuming unfinished trainings, and cache their weights."""
         save = saving([member.entry for member in members], seconds=0)
 
         def on_epoch(which: slice, states: list[TrainState]) -> None:
@@ -229,9 +229,9 @@ def _weights_of(network: nn.Module) -> Weights:
 
 
 def _facts(data: RealData, config: PoolConfig, seed: int) -> tuple[object, ...]:
-    """Return what decides the weights of every network, but its number.
+    """Return everything that determines the weights of a network, except its index.
 
-    The size of the pool is left out: network i is the same in a larger pool.
+    The size of the pool is excluded: network i is the same in a larger pool.
     """
     settings = config.model_copy(update={"size": 1}).model_dump_json()
     return data.fingerprint, settings, seed, kind_of(data.device)

@@ -1,4 +1,4 @@
-"""What a step's synthetic features are compared with: the real side of feature matching.
+"""The reference of feature matching: real features, with a distance and its scale for each block.
 
 Shapes: K classes, of which a rank has k; n real and m synthetic images of each, D features.
 """
@@ -18,13 +18,13 @@ from hmnpack.schema.config import MatchConfig
 
 @dataclass(frozen=True)
 class Reference:
-    """The real side of one block, for the rank's own classes.
+    """The real features of one block for the rank's own classes.
 
     Attributes:
-        real: Features of the real images, [k, n, D]; n is 1 where class means suffice.
-        unit: The squared unit of length of each class, [k], or None.
-        distance: What synthetic features are compared by.
-        scale: What the distance is divided by: a scalar, the same on all ranks.
+        real: Features of the real images, [k, n, D]; n is 1 if class means suffice.
+        unit: Squared unit of length of each class, [k], or None.
+        distance: Distance between real and synthetic features.
+        scale: Divisor of the distance, a scalar that is the same on all ranks.
     """
 
     real: Tensor
@@ -34,11 +34,11 @@ class Reference:
 
     @property
     def bytes(self) -> int:
-        """Memory that it takes."""
+        """Bytes of the features and of the distance."""
         return self.distance.bytes + self.real.numel() * self.real.element_size()
 
     def loss(self, synthetic_KmD: Tensor, places: Tensor) -> Tensor:
-        """Return the loss of the own classes at these places, int64 [K]."""
+        """Return the loss of some of the own classes, given their positions, int64 [K]."""
         real, unit = self.real, self.unit
         if len(places) < len(real):
             real, unit = real[places], None if unit is None else unit[places]
@@ -49,14 +49,14 @@ class Reference:
 def references(
     blocks: list[Tensor], distance: type[Distance], match: Match[MatchConfig], view: int
 ) -> list[Reference]:
-    """Return the real side of each block; all ranks call this together.
+    """Return the reference of each block (collective: all ranks must call it).
 
     Args:
-        blocks: Features of the own classes' real images, or their means as one image: [k, n, D]
-            for each block.
-        distance: What the features are compared by.
+        blocks: For each block, the features of the own classes' real images, [k, n, D]; or their
+            class means, as one image each.
+        distance: Distance between features.
         match: Settings, seed, ranks.
-        view: Its number decides the distances' random numbers, the same on all ranks.
+        view: Index of the view; it determines the distances' random values, the same on all ranks.
     """
     generator = stream(match.seed, "distance", view)
     distances = [distance.drawn(real, generator) for real in blocks]
@@ -79,7 +79,7 @@ def references(
 
 
 def _of_all_classes(rows: list[Tensor], classes: int, world: World) -> list[Tensor]:
-    """Return the rows of every rank's classes, where each rank has those of its own."""
+    """Gather the rows of all classes; each rank contributes those of its own."""
     if world.size == 1:
         return rows
     own = world.share(classes)

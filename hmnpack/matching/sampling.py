@@ -1,4 +1,4 @@
-"""Which images a step takes: the same number of every class."""
+"""Sampling of the images of a step: the same number from every class."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from hmnpack.schema.container import ContainerSpec
 
 
 class ClassSampler:
-    """Draws real images, so many of each class, or of a part of each.
+    """Draws equally many real images of each class, or of one part of each class.
 
     Args:
-        labels: int64 [N]; or, of images in parts, the part's number among all of them.
-        classes: Number of classes K, or of parts; each has an image.
+        labels: Class of each image, int64 [N]; or its part, counted over all classes.
+        classes: Number of classes K, or of parts over all classes; none may be empty.
     """
 
     def __init__(self, labels: Tensor, classes: int) -> None:
@@ -22,12 +22,12 @@ class ClassSampler:
         self.by_class: Tensor = labels.argsort(stable=True)
 
     def draw(self, count: int, generator: torch.Generator, classes: Tensor | None = None) -> Tensor:
-        """Return indices [k, count], each drawn uniformly from its class, with replacement.
+        """Return indices [k, count], drawn uniformly from each class, with replacement.
 
         Args:
-            count: Images of each.
+            count: Images per class.
             generator: CPU generator.
-            classes: int64 [k] on the CPU, which classes; None: all.
+            classes: Classes to draw from, int64 [k] on the CPU; None: all.
         """
         counts, starts = self.counts, self.starts
         if classes is not None:
@@ -40,13 +40,13 @@ class ClassSampler:
 class EpochSampler:
     """Draws batches of each class without replacement, epoch by epoch, as IDC does.
 
-    What is left of an epoch when it does not fill a batch is dropped. A class with fewer images
-    than a batch repeats them. Steps may be asked for in any order: only an epoch's permutation is
-    cached, and it is drawn again if needed.
+    The incomplete last batch of an epoch is dropped. A class with fewer images than a batch repeats
+    them. Steps may be requested in any order: only the permutation of the last epoch used is
+    cached, and any other is recomputed.
 
     Args:
         labels: int64 [N].
-        classes: The classes to draw from; each has an image.
+        classes: Classes to draw from; none may be empty.
         count: Images per class and batch.
         seed: Seed of the run.
     """
@@ -61,7 +61,7 @@ class EpochSampler:
         self._orders: dict[int, tuple[int, Tensor]] = {}
 
     def batch(self, step: int) -> Tensor:
-        """Return the indices of a step's images: int64 [k, count], on the CPU."""
+        """Return the indices of a step's images, int64 [k, count] on the CPU."""
         return torch.stack([self._of_class(label, step) for label in self.rows])
 
     def _of_class(self, label: int, step: int) -> Tensor:
@@ -83,17 +83,17 @@ def choose_instances(
     part_K: Tensor | None = None,
     parts: int = 1,
 ) -> Tensor:
-    """Return indices [K, m] of synthetic images: m = at most ``most`` different ones per class.
+    """Return indices [K, m] of synthetic images, distinct, with m at most ``most``.
 
-    Of every class as many are taken, so that m is at most the images of the smallest class.
+    Every class has the same number, so m is also limited by the smallest class.
 
     Args:
         spec: The container.
-        most: Largest number.
+        most: Maximum number of images per class.
         generator: CPU generator.
-        part_K: int64 [K], from which part of each class; None: from all of it.
-        parts: Parts of a class; its image i is of part ``i % parts``. Of parts with an image more
-            than others one is left out.
+        part_K: Part of each class to choose from, int64 [K]; None: the full class.
+        parts: Number of parts per class; image i belongs to part ``i % parts``. From a part with
+            one image more than the others, one is left out.
     """
     order = torch.rand(spec.classes, spec.largest, generator=generator)
     most = min(most, spec.smallest)

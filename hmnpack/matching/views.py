@@ -1,10 +1,10 @@
-"""Views: the network, augmentation and real images of a step of feature matching.
+"""Views: the network, augmentation and real images of a feature matching step.
 
-The network's weights are interpolated between untrained and trained ones; the real images are of
-each class, or of one part of each. The features of these real images cost about as much as all that
-is done with the synthetic ones, and depend on the view alone: a run that cycles through a fixed
-number of views, in a new order each time, computes them once for each. Where classes are divided
-into P parts, P consecutive views have each part once, so that no synthetic image is left out.
+The network's weights are interpolated between initial and trained ones. The real images come from
+each class, or from one part of each class. Their features cost about as much as the synthetic pass
+and depend on the view alone. A run that cycles through a fixed number of views, in a new order each
+time, therefore computes them once per view. If classes are divided into P parts, P consecutive
+views cover each part once, so that no synthetic image is left out.
 
 Shapes: K classes, n real and m synthetic images of each.
 """
@@ -27,13 +27,13 @@ class View:
     """The network, augmentation and real images of a step.
 
     Attributes:
-        number: Seeds its random numbers, and names what is cached of it.
-        network: Which network of the pool.
-        part: How far its weights are from the trained ones (0) to the untrained ones (1).
-        draws: An augmentation for each class, of real and synthetic images alike.
+        number: Index of the view; it seeds the random choices and is the cache key.
+        network: Index of the network in the pool.
+        part: Position of its weights from the trained (0) to the initial ones (1).
+        draws: One augmentation per class, shared by real and synthetic images.
         real: Indices of real images, int64 [K, n].
-        chosen: The part of each class that they belong to, int64 [K] on the CPU; None: classes
-            are whole.
+        chosen: Part of each class that the real images belong to, int64 [K] on the CPU; None:
+            classes are not partitioned.
     """
 
     number: int
@@ -45,11 +45,11 @@ class View:
 
 
 class Views:
-    """Draws views, and synthetic images for each.
+    """Draws views, and the synthetic images of each step.
 
     Args:
         match: Data, settings, seed.
-        networks: Number of networks to choose from.
+        networks: Number of networks in the pool.
     """
 
     def __init__(self, match: Match[MatchConfig], networks: int) -> None:
@@ -57,17 +57,17 @@ class Views:
         self.match = match
         self.networks = networks
         self.count: int = match.config.views_of(data.parts_each)
-        numbers = data.labels * data.parts_each
+        groups = data.labels * data.parts_each
         if data.parts is not None:
-            numbers = numbers + data.parts
-        self._real = ClassSampler(numbers, data.classes * data.parts_each)
+            groups = groups + data.parts
+        self._real = ClassSampler(groups, data.classes * data.parts_each)
 
     def at(self, spec: ContainerSpec, step: int) -> tuple[View, Tensor]:
         """Return a step's view, and indices of its synthetic images: int64 [K, m] on the CPU.
 
         Args:
             spec: The container.
-            step: Decides every random number, together with the seed.
+            step: Index of the step; with the seed it determines every random choice.
         """
         generator = stream(self.match.seed, "match", step)
         if self.count:
@@ -79,7 +79,7 @@ class Views:
         return view, choose_instances(spec, most, generator, view.chosen, parts)
 
     def _place(self, step: int) -> int:
-        """Return which view a step has; every cycle has all of them, in an order of its own."""
+        """Return the index of a step's view; each cycle visits all views in its own order."""
         turn, place = divmod(step, self.count)
         order = stream(self.match.seed, "views", turn)
         return int(torch.randperm(self.count, generator=order)[place])
@@ -97,9 +97,9 @@ class Views:
         return View(number, network, part, draws, real.to(data.device), chosen)
 
     def _parts(self, number: int) -> Tensor:
-        """Return the part of each class that a view has: int64 [K].
+        """Return the part of each class in a view: int64 [K].
 
-        Each class goes through all its parts, in an order of its own, and then again in another.
+        Each class cycles through all its parts, in its own order, which changes in every cycle.
         """
         data = self.match.data
         turn, place = divmod(number, data.parts_each)

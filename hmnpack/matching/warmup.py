@@ -1,7 +1,7 @@
-"""The warm-up: a container is fitted to random real images before any matching.
+"""The warm-up: fits a container to random real images before any matching.
 
 The paper does not describe the initialisation. Choosing the images by k-means, or by difficulty,
-gave no better results.
+did not improve the results.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class Reconstruction(Objective):
     """The objective of the warm-up: mean squared error of pixels.
 
     Args:
-        targets: uint8 [N, C, H, W], one real image for each synthetic one.
-        config: Images per step.
+        targets: One real image for each synthetic one, uint8 [N, C, H, W].
+        config: Settings; only the number of images per step is used.
         seed: Seed of the run.
     """
 
@@ -42,14 +42,14 @@ class Reconstruction(Objective):
 
 
 def choose_targets(data: RealData, instances: int | Sequence[int], seed: int) -> Tensor:
-    """Choose random real images to initialise from, class by class.
+    """Choose random real images as targets of the warm-up, class by class.
 
-    Of P parts of a class, part p gives images p, p + P, p + 2 P, ... Where a class, or a part of
-    it, has fewer images than are wanted, some are repeated at random.
+    With P parts per class, part p supplies images p, p + P, p + 2 P, ... If a class or part has too
+    few images, random ones are repeated.
 
     Args:
-        data: The real images, and their parts if they have any.
-        instances: Images to choose: per class, or of each class.
+        data: The real images, with their parts if classes are partitioned.
+        instances: Number of images to choose: one for all classes, or one per class.
         seed: Seed of the run.
 
     Returns:
@@ -63,11 +63,11 @@ def choose_targets(data: RealData, instances: int | Sequence[int], seed: int) ->
             rows = data.rows_of(label, part)
             places = chosen[label][part :: data.parts_each]
             some = torch.randperm(len(rows), generator=generator)[: len(places)].to(rows.device)
-            places.copy_(rows[_repeated(some, len(rows), len(places), generator)])
+            places.copy_(rows[_padded(some, len(rows), len(places), generator)])
     return data.images[torch.cat(chosen)]
 
 
-def _repeated(chosen: Tensor, among: int, wanted: int, generator: torch.Generator) -> Tensor:
-    """Return the chosen places, and random ones until there are as many as wanted."""
+def _padded(chosen: Tensor, among: int, wanted: int, generator: torch.Generator) -> Tensor:
+    """Return the chosen positions, padded with random ones to the wanted number."""
     more = torch.randint(among, (wanted - len(chosen),), generator=generator)
     return torch.cat([chosen, more.to(chosen.device)])

@@ -145,5 +145,5 @@ def test_forgotten_resume_leaves_the_log_unchanged(run, calls, tmp_path):
 
 def test_max_minutes_must_be_a_number(run, calls, tmp_path):
     words = ("compress", "pets", "--ipc", 1, "-o", tmp_path / "x.hmn", "--max-minutes", "nan")
-    assert "max_minutes nan is not a number" in run(*words).stderr
+    assert "max_minutes must be a number of minutes" in run(*words).stderr
     assert calls == []

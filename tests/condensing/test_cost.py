@@ -1,4 +1,4 @@
-"""What a run costs, against arithmetic by hand and against torch's counter on a real training."""
+"""The cost of a run against hand counts and against torch's counter on real trainings."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hmnpack.condensing.cost import Run, costs_of
 from hmnpack.container import container_of
 from hmnpack.container.budget import plan
-from hmnpack.matching.footprint import StepShape, bytes_per_image, kept_bytes, load_of_gradients
+from hmnpack.matching.footprint import StepShape, bytes_per_image, bytes_per_view, gradient_load
 from hmnpack.networks import build_network, flops, network_on_meta
 from hmnpack.pruning import pruned
 from hmnpack.runtime.seeds import stream
@@ -29,7 +29,7 @@ from hmnpack.training.loop import schedule_of
 
 CIFAR = ImageShape(channels=3, height=32, width=32)
 FIRST, INNER, LINEAR = 7_077_888, 94_371_840, 40_960
-"""Operations of ConvNet-3, width 128, forward, for one image: 101,490,688 in all."""
+"""Forward operations of ConvNet-3, width 128, per image, by layer: 101,490,688 in total."""
 
 
 def settings(recipe="fast", **parts):
@@ -57,8 +57,8 @@ def step_of(synthetic=85, real=64):
 
 
 class TestGradientMatching:
-    def test_the_papers_run_by_hand(self):
-        """10 classes of 64 real and 85 synthetic images, 32 batches of 64 between two steps."""
+    def test_paper_recipe_matches_hand_count(self):
+        """10 classes of 64 real and 85 synthetic images; 32 batches of 64 between two steps."""
         found = work(stages(settings("paper"))["gradient"])
         real = 2 * FIRST + 3 * INNER + 2 * LINEAR
         synthetic = 5 * FIRST + 7 * INNER + 4 * LINEAR
@@ -67,14 +67,14 @@ class TestGradientMatching:
         assert found["training"] == 1000 * 199 * 32 * 64 * training
         assert found["decoding"] < 0.01 * found["training"]
 
-    def test_it_is_what_condensation_practice_says(self):
-        """3.3e17 for 128 synthetic images of each class; at 1 ipc there are 85."""
+    def test_paper_recipe_matches_published_estimate(self):
+        """3.3e17 operations for 128 synthetic images per class; at 1 ipc there are 85."""
         assert sum(work(stages(settings("paper"), ipc=10)["gradient"]).values()) == (
             pytest.approx(3.3e17, rel=0.05)
         )
         assert stages(settings("paper"))["gradient"].flops == pytest.approx(2.8e17, rel=0.02)
 
-    def test_training_first_is_counted(self):
+    def test_initial_training_epochs_are_counted(self):
         once, twice = (
             work(
                 stages(settings("paper", gradient={"networks": 2, "train": train_of(epochs)}))[
@@ -90,25 +90,25 @@ class TestGradientMatching:
         config = settings("paper", gradient={"train_images": 0})
         assert work(stages(config)["gradient"])["training"] == 0
 
-    def test_memory_grows_with_the_classes_that_are_taken_at_once(self):
-        """By hand: a class has 85 images, and three gradients of 281,088 weights."""
+    def test_memory_grows_with_the_chunk_size(self):
+        """Hand count: a class holds 85 images and three sets of weight gradients."""
         one, two, ten = (
             stages(settings("paper"), gradient_classes=count)["gradient"].bytes
             for count in (1, 2, None)
         )
-        of_a_class = 85 * bytes_per_image(step_of()) + 3 * 4 * (298_368 + 20_480)
-        assert two - one == of_a_class
-        assert ten - one == 9 * of_a_class
+        per_class = 85 * bytes_per_image(step_of()) + 3 * 4 * (298_368 + 20_480)
+        assert two - one == per_class
+        assert ten - one == 9 * per_class
 
-    def test_an_image_takes_what_its_maps_take(self):
+    def test_bytes_per_image_match_the_feature_maps(self):
         maps = [128 * side**2 for side in (32, 16, 8)]
         assert bytes_per_image(step_of()) == 4 * (3.5 * sum(maps) + 2 * maps[0])
 
-    def test_real_images_count_where_they_are_more(self):
+    def test_load_follows_the_larger_side(self):
         per_image = bytes_per_image(step_of())
-        loads = [load_of_gradients(step_of(real=real)) for real in (64, 256)]
+        loads = [gradient_load(step_of(real=real)) for real in (64, 256)]
         assert [load.bytes for load in loads] == [85 * per_image, 256 * per_image]
-        assert [load.numbers for load in loads] == [n * 128 * 32 * 32 for n in (85, 256)]
+        assert [load.elements for load in loads] == [n * 128 * 32 * 32 for n in (85, 256)]
 
 
 def train_of(epochs):
@@ -116,11 +116,11 @@ def train_of(epochs):
 
 
 SIMPLE = {"part_images": 0, "views": 0}
-"""Feature matching of whole classes, each step of images of its own."""
+"""Feature matching without parts and without cached views."""
 
 
 class TestFeatureMatching:
-    def test_by_hand(self):
+    def test_operations_match_hand_count(self):
         config = settings(
             match={"steps": 7, "real_batch": 5, "synthetic_batch": 3} | SIMPLE,
             pool={"network": {"width": 128}},
@@ -128,8 +128,8 @@ class TestFeatureMatching:
         found = work(stages(config)["matching"])
         assert found["features"] == 7 * 10 * (5 + 2 * 3) * (FIRST + INNER)
 
-    def test_distributions_need_the_real_features_of_all_classes(self):
-        """Means need one image's; `characteristic` also 512 frequencies for each feature."""
+    def test_characteristic_stores_features_of_every_real_image(self):
+        """`features` stores class means; `characteristic` all images and 512 frequencies."""
         means, characteristic = (
             stages(settings(match=SIMPLE | {"real_batch": 5} | changes))["matching"].bytes
             for changes in ({}, {"objective": "characteristic"})
@@ -137,8 +137,8 @@ class TestFeatureMatching:
         maps, grids = 64 * (16**2 + 8**2 + 4**2), 64 * 3 * 4**2
         assert characteristic - means == 4 * 10 * (5 * grids - maps) + 4 * 512 * grids
 
-    def test_views_are_looked_at_once_as_far_as_memory_goes(self):
-        """Of 4 views in 12 steps 4, 2 or none are kept: 4, 2 + 6 or 12 looks at real images."""
+    def test_cached_views_are_computed_once(self):
+        """If 4, 2 or 0 of 4 views are cached, 12 steps compute 4, 2 + 6 or 12 views."""
         view = 10 * 4 * 64 * (16**2 + 8**2 + 4**2)
         changes = SIMPLE | {"steps": 12, "real_batch": 5}
         found = [
@@ -146,21 +146,21 @@ class TestFeatureMatching:
             for bound in (None, 2 * view, 0)
         ]
         alone = stages(settings(match=changes))["matching"]
-        real = 5 * 10 * (FIRST // 2 + INNER // 4)  # of width 64
+        real = 5 * 10 * (FIRST // 2 + INNER // 4)  # at width 64
         assert [alone.flops - stage.flops for stage in found] == [8 * real, 4 * real, 0]
         assert [stage.bytes - alone.bytes for stage in found] == [3 * view, view, 0]
 
-    def test_parts_have_a_share_of_the_synthetic_images(self):
+    def test_parts_divide_the_synthetic_images(self):
         whole, parted = (settings(match=SIMPLE | {"part_images": most}) for most in (0, 22))
         each = settings(match=SIMPLE | {"synthetic_batch": 85 // 4})
         assert stages(parted) == stages(each)
         assert stages(parted) != stages(whole)
 
-    def test_no_more_images_are_taken_than_there_are(self):
+    def test_synthetic_batch_is_limited_by_the_class_size(self):
         few, many = (settings(match=SIMPLE | {"synthetic_batch": count}) for count in (85, 200))
         assert stages(few)["matching"] == stages(many)["matching"]
 
-    def test_chunks_take_less_memory(self):
+    def test_smaller_chunks_need_less_memory(self):
         some, every = (
             stages(settings(), feature_classes=count)["matching"].bytes for count in (2, None)
         )
@@ -169,8 +169,8 @@ class TestFeatureMatching:
 
 class TestPool:
     @pytest.mark.parametrize(("epochs", "min_steps"), [(2, 0), (1, 7)])
-    def test_it_is_what_a_training_does(self, epochs, min_steps):
-        """11 images in batches of 4: three steps an epoch, the last of 3 images."""
+    def test_operations_match_a_counted_training(self, epochs, min_steps):
+        """11 images in batches of 4: three steps per epoch, the last with 3 images."""
         image = ImageShape(channels=3, height=16, width=16)
         training = settings("smoke").pool.train.model_dump() | {"epochs": epochs, "batch": 4}
         config = settings("smoke", pool={"train": training, "min_steps": min_steps, "size": 2})
@@ -192,14 +192,14 @@ class TestPool:
         assert pool.name == "pool"
         assert pool.flops == 2 * counter.get_total_flops()
 
-    def test_networks_that_train_at_once_take_their_maps_at_once(self):
+    def test_batched_training_needs_more_memory(self):
         some, every = (stages(settings(), trained_at_once=count)["pool"] for count in (1, None))
         assert some.flops == every.flops
         assert some.bytes < every.bytes == stages(settings(), trained_at_once=2)["pool"].bytes
 
 
 def pruning(prune=(), *, keep=85, held_out=0, at_once=1):
-    """The stage that prunes 93 images of each of 10 classes, by ConvNets of width 128."""
+    """Return the cost of pruning 93 images of each of 10 classes with ConvNets of width 128."""
     config = settings(prune={"strategy": "double-end", **dict(prune)})
     spec = plan(1, 10, CIFAR, over_budget=True)
     assert spec.instances == 93
@@ -211,8 +211,8 @@ def pruning(prune=(), *, keep=85, held_out=0, at_once=1):
 class TestPruning:
     TRAINING = 2 * FIRST + 3 * INNER + 3 * LINEAR
 
-    def test_by_hand(self):
-        """Margins: 3 seeds, 200 epochs of 930 images. Ten betas drop 0 to 7 of 8 as the hardest."""
+    def test_operations_match_hand_count(self):
+        """Margins: 3 seeds, 200 epochs of 930 images. Ten betas drop the 0 to 7 hardest of 8."""
         margins, betas, tests = pruning(held_out=5_000).parts
         assert margins.flops == 3 * 200 * 930 * self.TRAINING
         assert betas.flops == 8 * 300 * 850 * self.TRAINING
@@ -222,19 +222,19 @@ class TestPruning:
     @pytest.mark.parametrize(
         ("betas", "keep", "distinct"),
         [
-            ((0.5, 0.6), 85, 1),  # 4 of 8, both
-            ((0.5, 0.6), 83, 2),  # 5 and 6 of 10
-            ((0.0, 0.5, 0.9), 92, 1),  # of one image none is the hardest part
+            ((0.5, 0.6), 85, 1),  # both drop the 4 hardest of 8
+            ((0.5, 0.6), 83, 2),  # the 5 and 6 hardest of 10
+            ((0.0, 0.5, 0.9), 92, 1),  # one image is dropped, never as one of the hardest
             ((0.0, 1.0), 92, 2),
         ],
     )
-    def test_betas_that_leave_the_same_share_their_trainings(self, betas, keep, distinct):
+    def test_betas_with_equal_selections_share_trainings(self, betas, keep, distinct):
         _, found, _ = pruning({"betas": betas, "networks": 3}, keep=keep).parts
         assert found.flops == distinct * 3 * 300 * 10 * keep * self.TRAINING
         assert found.pieces == distinct * 3
 
-    def test_few_images_get_more_epochs_of_the_networks_that_judge_alone(self):
-        """850 images in batches of 64 are 14 steps, of which 715 times give 10,000."""
+    def test_min_steps_apply_only_to_beta_trainings(self):
+        """850 images in batches of 64 are 14 steps per epoch; 10,000 steps take 715 epochs."""
         plain, more = (pruning({"min_steps": steps}).parts for steps in (0, 10_000))
         assert more[0] == plain[0]
         assert more[1].flops == 8 * 715 * 850 * self.TRAINING
@@ -242,18 +242,19 @@ class TestPruning:
     @pytest.mark.parametrize(
         "changes", [{"beta": 0.3}, {"strategy": "easy"}, {"strategy": "hard"}], ids=str
     )
-    def test_where_beta_is_given_there_are_margins_alone(self, changes):
+    def test_fixed_beta_trains_for_margins_only(self, changes):
         assert pruning(changes, held_out=5_000).parts == pruning().parts[:1]
 
     @pytest.mark.parametrize("changes", [{"strategy": "random"}, {"strategy": "none"}], ids=str)
-    def test_without_trainings_there_is_no_such_stage(self, changes):
+    def test_stage_is_absent_without_trainings(self, changes):
         assert pruning(changes) is None
         assert pruning(keep=None) is None
 
-    def test_memory_by_hand(self):
-        """Data and pictures; networks, each three times its weights and the maps of 64 images.
+    def test_memory_matches_hand_count(self):
+        """Data, decoded images, and either trainings or one evaluation.
 
-        Or the maps of 500 images that one is tested on.
+        A training holds three copies of the weights and the activations of 64 images; an evaluation
+        holds the activations of 500 images.
         """
         weights = 128 * (27 + 2 * 1152) + 128 * 16 * 10
         maps = [128 * side**2 for side in (32, 16, 8)]
@@ -266,8 +267,8 @@ class TestPruning:
         assert pruning({"beta": 0.3}, at_once=None).bytes == fixed + 3 * training
         assert pruning(at_once=None).bytes == fixed + 3072 * 4 * 850 + 8 * training
 
-    def test_it_is_what_pruning_does(self, bundle_of, hmn):
-        """Counted by torch while a bundle is pruned; 3 images of each of 2 classes, to 2."""
+    def test_operations_match_a_counted_pruning(self, bundle_of, hmn):
+        """Counted by torch while a bundle is pruned from 3 to 2 images in each of 2 classes."""
         prune = PruneConfig(
             strategy="double-end",
             betas=(0.0, 0.5, 1.0),
@@ -292,26 +293,26 @@ class TestPruning:
 
 
 class TestStages:
-    def test_there_are_those_that_run(self):
+    def test_stages_follow_the_settings(self):
         assert list(stages(settings())) == ["pool", "warm-up", "matching"]
         assert list(stages(settings("paper"))) == ["warm-up", "gradient"]
         bare = settings("paper", warmup={"images": "none"}, gradient={"networks": 0})
         assert stages(bare) == {}
 
-    def test_the_warm_up_decodes_and_goes_back(self):
-        """By hand, 1 ipc: 8 shared and 2 own channels, 10, 6, 3 on grids of 4, 8, 16, 32."""
+    def test_warm_up_counts_decoding_forward_and_backward(self):
+        """Hand count at 1 ipc: 8 shared and 2 own channels, 10, 6, 3 on grids of 4, 8, 16, 32."""
         config = settings("paper", warmup={"steps": 3, "batch": 100})
         own = 32 * (2 * 10 * 16 + 10 * 6 * 64 + 6 * 3 * 256)
         once = 10 * 32 * 8 * 10 * 16 + 100 * own
         assert work(stages(config)["warm-up"]) == {"decoding": 3 * 3 * once}
 
-    def test_everything_holds_the_data(self):
+    def test_every_stage_holds_the_dataset(self):
         for recipe in ("fast", "paper"):
             for stage in stages(settings(recipe)).values():
                 assert 45_000 * 3072 < stage.bytes < 10**11
 
     @pytest.mark.parametrize("name", ["vgg16", "resnet18", "densenet121", "torchvision:resnet18"])
-    def test_any_network_has_a_cost(self, name):
+    def test_operations_of_any_network_match_torch(self, name):
         """A step of gradient matching against torch's counter on the network."""
         config = settings("paper", gradient={"network": {"name": name}, "train_images": 0})
         pruned = settings(prune={"strategy": "easy", "network": {"name": name}})
@@ -325,8 +326,8 @@ class TestStages:
         margins = costs_of(run)[-1].flops
         assert 0.97 * margins < 3 * 200 * 930 * 3 * forward < 1.03 * margins
 
-    def test_resnet_ap_has_a_cost_as_a_pool(self):
-        """Two maps of every layer are kept of each image of a batch; of blocks their outputs."""
+    def test_resnet_ap_pool_has_a_cost(self):
+        """The operations follow the profile; a view stores the block outputs of class means."""
         image = ImageShape(channels=3, height=64, width=64)
         config = settings(pool={"network": {"name": "resnet-ap"}, "size": 1})
         run = Run(config, plan(1, 10, image), 900)
@@ -336,5 +337,5 @@ class TestStages:
         assert pool.flops == epochs * 900 * profile.flops(flops.TRAINING)
         blocks = [(64, 64), (64, 64), (128, 32), (256, 16), (512, 8)]
         maps = sum(channels * side**2 for channels, side in blocks)
-        assert kept_bytes(MatchConfig(steps=1), run.feature_step) == 4 * 10 * maps
+        assert bytes_per_view(MatchConfig(steps=1), run.feature_step) == 4 * 10 * maps
         assert matching.bytes > 4 * 10 * maps

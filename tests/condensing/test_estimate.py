@@ -1,4 +1,4 @@
-"""What a run will take: cost over rate, with the rate given."""
+"""Estimates of time and memory, with a fixed device rate."""
 
 import json
 from typing import get_args
@@ -8,7 +8,7 @@ import torch
 
 from hmnpack.condensing import estimate as module
 from hmnpack.condensing.cost import Run, Work, costs_of
-from hmnpack.condensing.estimate import EFFICIENCY, OF_BFLOAT16, estimate
+from hmnpack.condensing.estimate import BFLOAT16_FACTOR, EFFICIENCY, estimate
 from hmnpack.container.budget import plan
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
@@ -20,7 +20,7 @@ SPEC = plan(1, 10, ImageShape(channels=3, height=32, width=32))
 
 @pytest.fixture(autouse=True)
 def rates(monkeypatch):
-    """A device of a thousand operations a second, ten thousand in the precision of networks."""
+    """Simulate a device with 1e3 operations per second, or 1e4 at precision "auto"."""
 
     def measured(device, precisions):
         return {name: 1e4 if name == "auto" else 1e3 for name in precisions}
@@ -52,13 +52,13 @@ def test_bfloat16_speeds_up_only_products_on_a_cpu(monkeypatch):
     monkeypatch.setattr("hmnpack.runtime.devices.multiplies_bfloat16", lambda device: True)
     rough = estimate(config, SPEC, 50_000, CPU, ipc=1)
     assert rough.stages[0].stage == "pool"
-    assert rough.stages[0].seconds == pytest.approx(exact.stages[0].seconds / OF_BFLOAT16)
+    assert rough.stages[0].seconds == pytest.approx(exact.stages[0].seconds / BFLOAT16_FACTOR)
     assert rough.stages[1].stage == "warm-up"
     assert rough.stages[1].seconds == exact.stages[1].seconds
 
 
 @pytest.mark.parametrize(("ranks", "share"), [(1, 1), (2, 0.5), (3, 0.4), (10, 0.1)])
-def test_ranks_share_the_matching_and_each_trains_the_networks(ranks, share):
+def test_ranks_share_matching_but_not_training(ranks, share):
     config = recipe_of("paper")
     alone, found = (estimate(config, SPEC, 50_000, CPU, count, ipc=1) for count in (1, ranks))
     _, gradient = costs_of(Run(config, SPEC, 45_000, gradient_classes=1))
@@ -76,8 +76,8 @@ def pruned(**changes):
     return CompressConfig.model_validate(document)
 
 
-def test_what_is_pruned_is_condensed_and_pruned():
-    """93 images of a class instead of 85, and the part of train that is held out to choose by."""
+def test_pruning_includes_the_images_over_budget():
+    """93 images per class are condensed instead of 85; the validation split selects beta."""
     over = plan(1, 10, SPEC.image, over_budget=True)
     expected = costs_of(
         Run(
@@ -101,7 +101,7 @@ def test_what_is_pruned_is_condensed_and_pruned():
     ("ranks", "margins", "betas"), [(1, 3, 8), (2, 2, 4), (3, 1, 3), (8, 1, 1), (64, 1, 1)]
 )
 def test_ranks_share_the_trainings_of_pruning(ranks, margins, betas):
-    """The rank that has most of them has so many: of three for margins, of eight for betas."""
+    """`margins` of 3 and `betas` of 8 trainings are done by the rank with the most."""
     found = estimate(pruned(), SPEC, 50_000, CPU, ranks, ipc=1).stages[-1]
     over = plan(1, 10, SPEC.image, over_budget=True)
     *_, stage = costs_of(Run(pruned(), over, 45_000, keep=85, held_out=5_000))
@@ -112,7 +112,7 @@ def test_ranks_share_the_trainings_of_pruning(ranks, margins, betas):
     assert found.flops == stage.flops
 
 
-def test_totals_are_sums_but_for_memory():
+def test_totals_are_sums_except_peak_memory():
     found = estimate(recipe_of("fast"), SPEC, 50_000, CPU, ipc=1)
     assert found.flops == sum(stage.flops for stage in found.stages)
     assert found.seconds == sum(stage.seconds for stage in found.stages)
@@ -130,7 +130,7 @@ def all_stages():
         yield from costs_of(Run(recipe_of(name), SPEC, 1000))
 
 
-def test_a_gpu_takes_all_classes_at_once_and_a_cpu_few():
+def test_chunks_are_larger_on_a_gpu_than_on_a_cpu():
     for name in ("fast", "paper"):
         few, all_ = (
             estimate(recipe_of(name), SPEC, 50_000, device, ipc=1) for device in (CPU, GPU)
@@ -139,7 +139,7 @@ def test_a_gpu_takes_all_classes_at_once_and_a_cpu_few():
         assert few.flops == all_.flops
 
 
-def test_the_document_is_json():
+def test_document_is_valid_json():
     found = estimate(recipe_of("fast"), SPEC, 50_000, CPU, ipc=1)
     document = json.loads(json.dumps(found.document()))
     assert document["flops"] == found.flops
@@ -154,7 +154,7 @@ def test_the_document_is_json():
         ("fast", "pool", "resnet-ap", "matching"),
     ],
 )
-def test_another_network_costs_more(recipe, part, name, stage):
+def test_larger_network_costs_more(recipe, part, name, stage):
     found = []
     for network in ("convnet", name):
         document = recipe_of(recipe).model_dump()

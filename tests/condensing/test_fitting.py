@@ -1,4 +1,4 @@
-"""Runs with gradient matching: resumed to the same bytes; the optimiser."""
+"""Runs with gradient matching and pruning: resuming and reporting; the sharded optimiser."""
 
 import itertools
 
@@ -78,7 +78,7 @@ def run(tmp_path, source):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("images", [12, 0])
-def test_paused_at_every_step_it_ends_with_the_same_bytes(run, tmp_path, images):
+def test_run_paused_at_every_step_gives_the_same_bytes(run, tmp_path, images):
     gradient = changed(GRADIENT, train_images=images)
     whole, output, pauses = run(gradient).to_bytes(), tmp_path / "x.hmn", 0
     for _ in range(30):
@@ -92,7 +92,7 @@ def test_paused_at_every_step_it_ends_with_the_same_bytes(run, tmp_path, images)
     assert output.read_bytes() == whole
 
 
-def test_every_stage_says_where_it_begins_and_how_far_it_is(run):
+def test_every_stage_reports_its_start_and_progress(run):
     events = []
     run(GRADIENT, listener=lambda stage, done, total, **facts: events.append((stage, done, total)))
     stages = [event for event in events if event[0] in ("warm-up", "matching", "gradient")]
@@ -102,7 +102,7 @@ def test_every_stage_says_where_it_begins_and_how_far_it_is(run):
     ]
 
 
-def test_without_pool_nothing_is_trained_beforehand(run, tmp_path):
+def test_run_without_pool_trains_none(run, tmp_path):
     config = changed(
         recipe_of("smoke"),
         match=MatchConfig(steps=0),
@@ -117,13 +117,13 @@ def test_without_pool_nothing_is_trained_beforehand(run, tmp_path):
 
 @pytest.mark.slow
 def test_probes_report_held_out_accuracy_and_change_no_byte(run, monkeypatch):
-    heard = []
+    events = []
 
     def listener(stage, done, total, **facts):
-        heard.extend([(stage, done)] if "accuracy" in facts else [])
+        events.extend([(stage, done)] if "accuracy" in facts else [])
 
     with_probes = run(GRADIENT, listener=listener, probes=2)
-    assert heard == [("matching", 2), ("matching", 4), ("gradient", 2), ("gradient", 4)]
+    assert events == [("matching", 2), ("matching", 4), ("gradient", 2), ("gradient", 4)]
     assert with_probes.to_bytes() == run(GRADIENT).to_bytes()
 
 
@@ -138,7 +138,7 @@ def loss_of(container, classes, step):
     return (images - 0.1 * step).square().sum()
 
 
-def test_all_classes_together_are_torchs_adam():
+def test_adam_on_one_rank_matches_torch():
     ours, theirs = twin_containers()
     adam = ContainerAdam(ours, (0.9, 0.99), ALONE)
     expected = torch.optim.Adam(theirs.parameters(), 0.03, (0.9, 0.99))
@@ -153,7 +153,7 @@ def test_all_classes_together_are_torchs_adam():
 
 
 class Second(World):
-    """The second of three ranks, to which the others say nothing."""
+    """The second of three ranks, without communication."""
 
     def __init__(self):
         super().__init__(1, 3)
@@ -165,7 +165,7 @@ class Second(World):
         pass
 
 
-def test_a_rank_leaves_the_classes_of_others_alone():
+def test_adam_updates_only_the_ranks_own_classes():
     container, _ = twin_containers()
     adam = ContainerAdam(container, (0.9, 0.99), Second())
     adam.set_rate(0.03)
@@ -181,7 +181,7 @@ def test_a_rank_leaves_the_classes_of_others_alone():
 
 
 @pytest.mark.parametrize("world", [ALONE, Second()], ids=["alone", "second of three"])
-def test_a_saved_state_goes_on_however_classes_are_shared(world):
+def test_adam_state_restores_under_any_sharding(world):
     ours, theirs = twin_containers()
     first = ContainerAdam(ours, (0.9, 0.99), ALONE)
     first.set_rate(0.03)
@@ -214,8 +214,8 @@ PRUNED = PruneConfig(
 
 
 @pytest.mark.slow
-def test_over_budget_and_pruned_back_it_is_within_budget_and_resumes(run, tmp_path):
-    """Paused after every step and every training; the same bytes, and the planned count."""
+def test_pruned_run_fits_the_budget_and_resumes(run, tmp_path):
+    """The run is paused after every step and every training."""
     config = changed(recipe_of("smoke"), prune=PRUNED)
     plain, whole = run(GradientConfig()), run(GradientConfig(), config=config)
     assert whole.manifest.container.instances == plain.manifest.container.instances
@@ -237,7 +237,7 @@ def test_over_budget_and_pruned_back_it_is_within_budget_and_resumes(run, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_bundle_before_pruning_is_written_too_and_prunes_to_the_same(run, source, tmp_path):
+def test_unpruned_output_prunes_to_the_same_bundle(run, source, tmp_path):
     config = changed(recipe_of("smoke"), prune=PRUNED)
     big = tmp_path / "big.hmn"
     whole = run(GradientConfig(), config=config, unpruned=big)
@@ -253,7 +253,7 @@ def test_the_bundle_before_pruning_is_written_too_and_prunes_to_the_same(run, so
         run(GradientConfig(), unpruned=tmp_path / "other.hmn")
 
 
-def test_pruning_that_cannot_be_done_is_refused_before_any_work(run, tmp_path):
+def test_impossible_pruning_is_rejected_before_any_work(run, tmp_path):
     config = changed(recipe_of("smoke"), prune=PRUNED, holdout=0.0)
     with pytest.raises(BadSettings, match="none were held out"):
         run(GradientConfig(), config=config)

@@ -1,4 +1,4 @@
-"""The stages that fit a container against loops that are written out from their settings."""
+"""The stages that fit a container, against explicit optimisation loops."""
 
 import math
 
@@ -38,8 +38,8 @@ def source():
 
 
 @pytest.fixture
-def packed(source, tmp_path):
-    """Return a function that packs in a few steps, and takes single settings."""
+def compressed(source, tmp_path):
+    """Return a function that compresses in a few steps, with overrides of settings."""
     options = {
         "options": RunOptions(device="cpu"),
         "source_options": SourceOptions(cache_dir=tmp_path),
@@ -50,10 +50,10 @@ def packed(source, tmp_path):
 
 
 @pytest.fixture
-def spied(monkeypatch):
-    """Return a function: of a name in a module, what it is called with, and what it gives."""
+def recorded_calls(monkeypatch):
+    """Return a function that records the calls of a module's function, with their results."""
 
-    def spied(module, name):
+    def recorded_calls(module, name):
         calls, called = [], getattr(module, name)
 
         def spy(*given, **named):
@@ -64,12 +64,12 @@ def spied(monkeypatch):
         monkeypatch.setattr(module, name, spy)
         return calls
 
-    return spied
+    return recorded_calls
 
 
-def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spied):
-    calls = spied(objectives, "choose_targets")
-    bundle = packed({})
+def test_warm_up_matches_adam_on_squared_errors(compressed, recorded_calls):
+    calls = recorded_calls(objectives, "choose_targets")
+    bundle = compressed({})
     ((_, _, targets),) = calls
     spec, config = bundle.manifest.container, recorded_settings(bundle.manifest)
     container = new_container(spec, config.container, stream(7, "container"))
@@ -86,14 +86,14 @@ def test_the_warm_up_is_adam_on_the_squares_of_some_images_at_a_time(packed, spi
 
 
 @pytest.mark.parametrize(("images", "times"), [("random", 1), ("none", 0)])
-def test_the_warm_up_has_images_only_if_asked_for(packed, spied, images, times):
-    calls = spied(objectives, "choose_targets")
-    packed({"warmup.images": images})
+def test_warm_up_without_images_chooses_no_targets(compressed, recorded_calls, images, times):
+    calls = recorded_calls(objectives, "choose_targets")
+    compressed({"warmup.images": images})
     assert [given[2] for given, _, _ in calls] == [7] * times
 
 
 class Quadratic(Objective):
-    """How far the images are from grey ones, which get lighter from step to step."""
+    """The squared distance from grey images that get lighter from step to step."""
 
     is_shared = False
 
@@ -101,7 +101,7 @@ class Quadratic(Objective):
         return ((container.expand() - 0.1 * step) ** 2).sum()
 
 
-def test_classes_of_unequal_counts_are_not_condensed(hmn):
+def test_unequal_class_sizes_are_rejected(hmn):
     container = new_container(
         hmn(classes=3, instances=(1, 3, 2)), ContainerConfig(), stream(0, "container")
     )
@@ -110,7 +110,7 @@ def test_classes_of_unequal_counts_are_not_condensed(hmn):
         fitting.run(Stage("matching", steps=1), container, Quadratic())
 
 
-def test_fitting_is_adam_at_the_rates_and_decays_of_the_stage(hmn):
+def test_fitting_uses_the_stages_rates_and_betas(hmn):
     rates, betas = (0.04, 0.01, 0.03, 0.002), (0.8, 0.95)
     stage = Stage("matching", 4, lambda step: rates[step], betas=betas)
     ours, theirs = (
@@ -128,7 +128,7 @@ def test_fitting_is_adam_at_the_rates_and_decays_of_the_stage(hmn):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
+def test_container_initialisation_has_expected_spread(hmn):
     spec = hmn(
         classes=9,
         instances=40,
@@ -141,7 +141,7 @@ def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
     )
     container = new_container(spec, ContainerConfig(), stream(0, "container"))
     spread = {name: float(value.detach().std()) for name, value in container.named_parameters()}
-    # He et al.: of a kernel of 4 x 4 and stride 2, each output adds up 2 x 2 of each channel.
+    # He et al.: with a 4 x 4 kernel and stride 2, each output sums 2 x 2 inputs per channel.
     expected = {
         "dataset": 0.5,
         "classwise": 0.5,
@@ -155,28 +155,28 @@ def test_a_container_starts_with_memories_of_one_spread_and_layers_by_he(hmn):
 
 
 @pytest.mark.slow
-def test_each_objective_has_its_settings_and_the_seed(packed, spied):
-    calls = spied(objectives, "Match")
+def test_each_objective_gets_its_settings_and_the_seed(compressed, recorded_calls):
+    calls = recorded_calls(objectives, "Match")
     few = {"match.steps": 1, "gradient.networks": 1, "gradient.inner_steps": 1}
-    config = recorded_settings(packed(few).manifest)
+    config = recorded_settings(compressed(few).manifest)
     assert [given[2:4] for given, _, _ in calls] == [(config.match, 7), (config.gradient, 7)]
 
 
-def test_the_pool_is_of_the_images_that_are_not_held_out(packed, spied, tmp_path):
-    calls = spied(learning, "load_or_train_pool")
+def test_pool_excludes_held_out_images(compressed, recorded_calls, tmp_path):
+    calls = recorded_calls(learning, "load_or_train_pool")
     for part in (0.1, 0.5):
-        packed({"match.steps": 1, "holdout": part})
+        compressed({"match.steps": 1, "holdout": part})
     assert [len(given[0].labels) for given, _, _ in calls] == [54, 30]
-    kept = len(list((tmp_path / "pool").glob("*.pt")))
-    assert kept == 2 * calls[0][0][1].size
+    cached = len(list((tmp_path / "pool").glob("*.pt")))
+    assert cached == 2 * calls[0][0][1].size
 
 
-def test_channels_are_centred_by_all_of_train(packed, source):
-    assert packed({"holdout": 0.5}).manifest.normalisation == normalisation_of(source.train)
+def test_normalisation_uses_the_full_training_split(compressed, source):
+    assert compressed({"holdout": 0.5}).manifest.normalisation == normalisation_of(source.train)
 
 
 @pytest.mark.parametrize("other", ["data", "ipc"])
-def test_a_checkpoint_of_another_run_is_refused(source, tmp_path, other):
+def test_checkpoint_of_another_run_is_rejected(source, tmp_path, other):
     def run(source, ipc):
         options = RunOptions(device="cpu", resume=True, should_pause=lambda: True)
         places = SourceOptions(cache_dir=tmp_path / "cache")
@@ -184,13 +184,13 @@ def test_a_checkpoint_of_another_run_is_refused(source, tmp_path, other):
         given = {"output": output, "options": options, "source_options": places}
         return hmnpack.compress(source, ipc, recipe="smoke", settings=FEW, **given)
 
-    while not (tmp_path / "x.hmn.ckpt").exists():  # the pool is paused, too
+    while not (tmp_path / "x.hmn.ckpt").exists():  # the pool's training is paused first
         with pytest.raises(hmnpack.HmnError, match="paused"):
             run(source, 8)
     before = (tmp_path / "x.hmn.ckpt").read_bytes()
     mirrored = source.train.images.flip(3), source.train.labels
     changed = (tensor_source(mirrored), 8) if other == "data" else (source, 9)
-    with pytest.raises(hmnpack.HmnError, match="is of a run with other data, ipc"):
+    with pytest.raises(hmnpack.HmnError, match="belongs to a run with other data, ipc"):
         run(*changed)
     assert (tmp_path / "x.hmn.ckpt").read_bytes() == before
     with pytest.raises(hmnpack.HmnError, match="paused at step 2"):

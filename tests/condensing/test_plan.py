@@ -1,4 +1,4 @@
-"""`plan`, and what `compress` says of a run before its first step."""
+"""`plan`, and the plan that `compress` reports before its first step."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from hmnpack.sources import SourceOptions, tensor_source
 
 @pytest.fixture(autouse=True)
 def rates(monkeypatch):
-    """A device of 10^12 operations a second; the list of the times that it was measured."""
+    """Simulate a device with 1e12 operations per second; return the list of measurements."""
     measured = []
 
     def measured_rates(device, precisions):
@@ -37,23 +37,23 @@ def test_plan_follows_the_data_and_the_settings(source):
     found = hmnpack.plan(source, 8, recipe="paper", settings={"seed": 5}, device="cpu")
     assert found.source is source
     assert (found.config.recipe, found.config.seed) == ("paper", 5)
-    assert found.config.gradient.distance == "l1"  # as it is for grey images
+    assert found.config.gradient.distance == "l1"  # the recipe's value for grey images
     assert (found.spec.classes, found.spec.image) == (2, source.image)
     assert found.budget == budget_of(8, 2, source.image)
     assert found.spec.ledger().floats <= found.budget.floats
     assert (found.device, found.ranks) == (torch.device("cpu"), 1)
 
 
-def test_plan_measures_the_device_once_and_only_where_the_cost_is_read(source, rates):
+def test_plan_measures_the_device_once_on_first_access(source, rates):
     found = hmnpack.plan(source, 8, recipe="smoke", device="cpu")
     assert rates == []
     expected = estimate(found.config, found.spec, 40, found.device, ipc=8)
     assert found.cost == found.cost == expected
-    assert len(rates) == 2  # ours, and one of the plan's
+    assert len(rates) == 2  # one by this test, one by the plan
 
 
 @pytest.mark.parametrize("data", ["./missing", "cifra10"])
-def test_plan_checks_settings_before_it_opens_data(data):
+def test_plan_checks_settings_before_opening_data(data):
     with pytest.raises(BadSettings, match=r"did you mean match\.steps"):
         hmnpack.plan(data, 8, settings={"match.stesp": 3})
     with pytest.raises(BadSettings, match="unknown recipe 'papre'"):
@@ -62,7 +62,7 @@ def test_plan_checks_settings_before_it_opens_data(data):
         hmnpack.plan(data, 8, recipe="fast", config=recipe_of("smoke"))
 
 
-def test_plan_refuses_what_compress_would_refuse(source):
+def test_plan_rejects_invalid_data_and_settings(source):
     images, labels = source.train.images, torch.zeros_like(source.train.labels)
     with pytest.raises(BadData, match="one class"):
         hmnpack.plan(tensor_source((images, labels), name="one"), 8)
@@ -72,7 +72,7 @@ def test_plan_refuses_what_compress_would_refuse(source):
         hmnpack.plan(source, 8, recipe="smoke", settings={"pool.network.depth": 9})
 
 
-def test_compress_gives_its_plan_once_before_the_first_step(source, tmp_path):
+def test_compress_calls_on_plan_once_before_the_first_step(source, tmp_path):
     given = {"recipe": "smoke", "settings": {"match.steps": 2, "seed": 3}}
     events = []
     bundle = hmnpack.compress(
@@ -92,9 +92,9 @@ def test_compress_gives_its_plan_once_before_the_first_step(source, tmp_path):
     assert bundle.manifest.budget == plan.budget
 
 
-@pytest.mark.parametrize(("rank", "told"), [(0, 1), (1, 0)])
-def test_compress_gives_its_plan_to_rank_0_alone(source, monkeypatch, rank, told):
-    """Stopped after the plan, where the ranks would begin to work."""
+@pytest.mark.parametrize(("rank", "calls"), [(0, 1), (1, 0)])
+def test_compress_calls_on_plan_on_rank_0_only(source, monkeypatch, rank, calls):
+    """The run is stopped after the plan, before the ranks start to work."""
     import contextlib
 
     from hmnpack.runtime.ranks import World
@@ -114,5 +114,5 @@ def test_compress_gives_its_plan_to_rank_0_alone(source, monkeypatch, rank, told
     plans = []
     with pytest.raises(StopIteration):
         hmnpack.compress(source, 8, recipe="smoke", on_plan=plans.append)
-    assert len(plans) == told
+    assert len(plans) == calls
     assert all(plan.ranks == 2 for plan in plans)

@@ -1,4 +1,4 @@
-"""Probes: what a quick network finds, when it is due, and that it leaves the run alone."""
+"""Probes: accuracy, schedule, and independence from the run."""
 
 import math
 from unittest.mock import Mock
@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from hmnpack.condensing.probe import Probe, ProbeConfig, quick_accuracy
+from hmnpack.condensing.probe import Probe, ProbeConfig, probe_accuracy
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, Diverged
 from hmnpack.networks import build_network
@@ -20,7 +20,7 @@ QUICK = ProbeConfig(width=4, steps=30, batch=16, lr=0.05, images=64, held_out=40
 
 
 def stripes(count, seed, classes=2):
-    """Images [count, 1, 16, 16] whose class is the direction of their stripes, in noise."""
+    """Return noisy images [count, 1, 16, 16] whose class is the direction of their stripes."""
     labels = torch.arange(count) % classes
     wave = torch.arange(16) // 2 % 2 * 150
     upright = wave.expand(16, 16)
@@ -35,8 +35,8 @@ def container(images, **changes):
 
 
 @pytest.fixture
-def taught(images, image_shape):
-    """A container whose images are stripes, class by class."""
+def striped(images, image_shape):
+    """A container with images of stripes, class by class."""
     made = container(images, image=image_shape(1, 16, 16))
     pixels, labels = stripes(48, 1)
     with torch.no_grad():
@@ -48,32 +48,32 @@ def probe(count=1, config=QUICK, seed=0):
     return Probe(*stripes(60, 2), HALF, seed, count, config=config)
 
 
-def test_good_images_teach_and_noise_does_not(taught, images, image_shape):
-    untaught = container(images, image=image_shape(1, 16, 16))
-    assert probe()(taught) > 90
-    assert probe()(untaught) < 75
+def test_accuracy_is_high_for_stripes_and_low_for_noise(striped, images, image_shape):
+    noise = container(images, image=image_shape(1, 16, 16))
+    assert probe()(striped) > 90
+    assert probe()(noise) < 75
 
 
 @pytest.mark.parametrize(
     "error", [Diverged("the loss became nan"), torch.OutOfMemoryError("CUDA out of memory")]
 )
-def test_what_is_only_watched_does_not_end_a_run(taught, monkeypatch, error):
-    monkeypatch.setattr("hmnpack.condensing.probe.quick_accuracy", Mock(side_effect=error))
-    assert math.isnan(probe()(taught))
+def test_failed_training_gives_nan(striped, monkeypatch, error):
+    monkeypatch.setattr("hmnpack.condensing.probe.probe_accuracy", Mock(side_effect=error))
+    assert math.isnan(probe()(striped))
 
 
-def test_a_defect_of_a_probe_is_not_hidden(taught, monkeypatch):
+def test_other_errors_are_raised(striped, monkeypatch):
     monkeypatch.setattr(
-        "hmnpack.condensing.probe.quick_accuracy", Mock(side_effect=RuntimeError("shapes"))
+        "hmnpack.condensing.probe.probe_accuracy", Mock(side_effect=RuntimeError("shapes"))
     )
     with pytest.raises(RuntimeError, match="shapes"):
-        probe()(taught)
+        probe()(striped)
 
 
-def test_it_is_a_training_and_a_test_of_a_small_network(image_shape):
+def test_accuracy_matches_training_a_small_network(image_shape):
     images, labels = stripes(40, 1)
     held_out = stripes(20, 2)
-    found = quick_accuracy(images, labels, held_out, HALF, 3, QUICK)
+    found = probe_accuracy(images, labels, held_out, HALF, 3, QUICK)
     network = build_network(
         NetworkConfig(width=4, depth=2),
         classes=2,
@@ -86,7 +86,7 @@ def test_it_is_a_training_and_a_test_of_a_small_network(image_shape):
 
 
 @pytest.mark.parametrize(("side", "blocks"), [(2, 1), (8, 1), (16, 2), (32, 3), (64, 4)])
-def test_the_network_fits_the_images(monkeypatch, side, blocks):
+def test_network_depth_fits_the_image_size(monkeypatch, side, blocks):
     depths = []
 
     def build(config, **given):
@@ -97,23 +97,23 @@ def test_the_network_fits_the_images(monkeypatch, side, blocks):
     images = torch.rand(4, 1, side, side, generator=stream(0, "pixels"))
     labels = torch.tensor([0, 1, 0, 1])
     once = ProbeConfig(width=2, steps=1, batch=4)
-    assert 0 <= quick_accuracy(images, labels, (images, labels), HALF, 0, once) <= 100
+    assert 0 <= probe_accuracy(images, labels, (images, labels), HALF, 0, once) <= 100
     assert depths == [blocks]
 
 
-def test_the_same_again_and_nothing_is_touched(taught):
-    before = {name: value.clone() for name, value in taught.state_dict().items()}
+def test_probe_is_reproducible_and_modifies_nothing(striped):
+    before = {name: value.clone() for name, value in striped.state_dict().items()}
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    assert probe()(taught) == probe()(taught)
+    assert probe()(striped) == probe()(striped)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.is_grad_enabled()
-    assert all(torch.equal(before[name], value) for name, value in taught.state_dict().items())
-    assert taught.pixels.requires_grad
-    assert taught.pixels.grad is None
+    assert all(torch.equal(before[name], value) for name, value in striped.state_dict().items())
+    assert striped.pixels.requires_grad
+    assert striped.pixels.grad is None
 
 
-def test_a_frozen_memory_network_is_probed(hmn, image_shape):
+def test_frozen_container_is_not_modified(hmn, image_shape):
     spec = hmn(instances=8, image=image_shape(1, 16, 16))
     made = new_container(spec, ContainerConfig(), stream(0, "container"))
     made.freeze()
@@ -123,24 +123,24 @@ def test_a_frozen_memory_network_is_probed(hmn, image_shape):
         assert torch.equal(before[name], torch.as_tensor(value))
 
 
-def test_no_more_images_than_asked_for_are_decoded_or_tested(taught, monkeypatch):
+def test_numbers_of_decoded_and_tested_images_are_limited(striped, monkeypatch):
     seen = []
 
     def counted(images, labels, held_out, *rest):
         seen.append((torch.bincount(labels).tolist(), len(held_out[0]), len(held_out[1])))
-        same = [(taught.pixels == image).flatten(1).all(1).nonzero().item() for image in images]
+        same = [(striped.pixels == image).flatten(1).all(1).nonzero().item() for image in images]
         assert len(set(same)) == len(same)
         assert [row // 24 for row in same] == labels.tolist()
         return 50.0
 
-    monkeypatch.setattr("hmnpack.condensing.probe.quick_accuracy", counted)
+    monkeypatch.setattr("hmnpack.condensing.probe.probe_accuracy", counted)
     for most in (1, 11, 64):
         config = ProbeConfig(images=most, held_out=5 * most)
-        assert probe(config=config)(taught) == 50.0
+        assert probe(config=config)(striped) == 50.0
     assert seen == [([1, 1], 5, 5), ([5, 5], 55, 55), ([24, 24], 60, 60)]
 
 
-def test_the_held_out_images_are_drawn_by_the_seed():
+def test_held_out_images_depend_on_the_seed():
     labels = torch.arange(100)
     images = torch.arange(100, dtype=torch.uint8).view(-1, 1, 1, 1)
     drawn = [Probe(images, labels, HALF, seed, 1, config=QUICK)._held_out for seed in (0, 0, 1)]
@@ -150,22 +150,22 @@ def test_the_held_out_images_are_drawn_by_the_seed():
     assert not torch.equal(drawn[0][1], drawn[2][1])
 
 
-def test_a_probe_that_diverges_does_not_end_the_run(taught):
+def test_diverged_probe_gives_nan(striped):
     with torch.no_grad():
-        taught.pixels[0] = float("nan")
-    assert math.isnan(probe()(taught))
+        striped.pixels[0] = float("nan")
+    assert math.isnan(probe()(striped))
 
 
 @pytest.mark.parametrize(
     ("count", "total", "steps"),
     [(0, 10, []), (1, 10, [10]), (2, 10, [5, 10]), (3, 10, [4, 7, 10]), (20, 3, [1, 2, 3])],
 )
-def test_it_is_due_at_even_distances_and_at_the_end(count, total, steps):
+def test_due_steps_are_even_and_include_the_last(count, total, steps):
     due = probe(count).due
     assert [step for step in range(1, total + 1) if due(step, total)] == steps
 
 
-def test_without_held_out_images_it_is_refused():
+def test_missing_held_out_images_are_rejected():
     images, labels = stripes(0, 0)
-    with pytest.raises(BadSettings, match="held-out images, and of this data none are"):
+    with pytest.raises(BadSettings, match="held-out images, but this run holds out none"):
         Probe(images, labels, HALF, 0, 1)

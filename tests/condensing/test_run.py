@@ -1,4 +1,4 @@
-"""Compressing as a whole: budget, bytes, and what an interruption leaves."""
+"""``compress`` end to end: budget, reproducibility, interruption and errors."""
 
 import itertools
 import signal
@@ -21,7 +21,7 @@ from hmnpack.sources.types import split_of
 
 
 def with_settings(config, settings):
-    """Return settings with some of them changed, at any depth."""
+    """Return a copy of the settings with nested overrides."""
     inner = {
         name: with_settings(config.get(name, {}), value) if isinstance(value, dict) else value
         for name, value in settings.items()
@@ -45,7 +45,7 @@ def source():
 
 @pytest.fixture
 def run(source, tmp_path):
-    """Return a function that compresses the source with the smoke recipe, and its options."""
+    """Return a function that compresses the source with the smoke recipe and given options."""
     cache = SourceOptions(cache_dir=tmp_path / "cache")
     config = recipe_of("smoke")
 
@@ -62,7 +62,7 @@ def run(source, tmp_path):
     return run
 
 
-def test_the_bundle_is_within_budget_and_says_where_it_is_from(run, source, tmp_path):
+def test_bundle_fits_the_budget_and_records_its_source(run, source, tmp_path):
     bundle = run(tmp_path / "x.hmn")
     manifest = bundle.manifest
     assert manifest.ledger.floats <= manifest.budget.floats == 8 * 3 * 256
@@ -76,14 +76,14 @@ def test_the_bundle_is_within_budget_and_says_where_it_is_from(run, source, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "x.hmn"]
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run):
+def test_bytes_depend_on_the_seed_only(run):
     first, second = run().to_bytes(), run().to_bytes()
     assert first == second
     other = recipe_of("smoke").model_copy(update={"seed": 1})
     assert run(config=other).to_bytes() != first
 
 
-def test_single_settings_are_put_over_a_recipe_or_a_config(source, tmp_path):
+def test_settings_override_a_recipe_or_a_config(source, tmp_path):
     options = {
         "options": RunOptions(device="cpu"),
         "source_options": SourceOptions(cache_dir=tmp_path / "cache"),
@@ -104,23 +104,23 @@ def test_single_settings_are_put_over_a_recipe_or_a_config(source, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"recipe": "smoke", "config": recipe_of("smoke")}, "give one of them"),
+        ({"recipe": "smoke", "config": recipe_of("smoke")}, "give only one of them"),
         ({"settings": {"match.step": 2}}, "unknown setting 'match.step'; did you mean match.steps"),
         ({"settings": {"match.steps": -1}}, "setting match.steps = -1: "),
         ({"settings": {"match": 7}}, "unknown setting 'match'"),
         ({"settings": {"match.steps": torch.tensor(2)}}, "is a Tensor, which no setting is"),
     ],
 )
-def test_settings_are_refused_before_data_are_opened(tmp_path, given, message):
+def test_invalid_settings_are_rejected_before_opening_data(tmp_path, given, message):
     with pytest.raises(BadSettings, match=message):
         hmnpack.compress(tmp_path / "nothing here", 1, **given)
 
 
 @pytest.mark.parametrize("every", [1, 3])
-def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(run, tmp_path, every):
+def test_paused_and_resumed_run_gives_the_same_bytes(run, tmp_path, every):
     whole = run().to_bytes()
     for path in (tmp_path / "cache" / "pool").iterdir():
-        path.unlink()  # so that the pool is paused, too
+        path.unlink()  # so that the pool's training is also paused
     output, pauses = tmp_path / "x.hmn", 0
     for _ in range(30):
         asked = itertools.count(1)
@@ -135,8 +135,8 @@ def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(run, tmp_path, ever
     assert not output.with_name("x.hmn.ckpt").exists()
 
 
-def test_paused_while_a_network_is_trained_it_goes_on_with_that_network(run, tmp_path):
-    """Two networks of three epochs each: six pauses in these, whatever the other stages have."""
+def test_run_paused_in_network_training_resumes_that_network(run, tmp_path):
+    """Two networks of three epochs each: six pauses during their training."""
     epochs = {"networks": 2, "inner_steps": 2, "train": {"epochs": 3}, "network": {"width": 4}}
     document = with_settings(recipe_of("smoke").model_dump(), {"gradient": epochs})
     config = CompressConfig.model_validate(document)
@@ -147,11 +147,11 @@ def test_paused_while_a_network_is_trained_it_goes_on_with_that_network(run, tmp
             break
         except Paused as pause:
             reasons.append(str(pause))
-    assert sum("a network to match through was trained" in reason for reason in reasons) == 6
+    assert sum("training a matching network" in reason for reason in reasons) == 6
     assert output.read_bytes() == whole
 
 
-def test_classes_in_parts_are_matched_otherwise_than_whole(run):
+def test_partitioned_classes_change_the_result(run):
     def matched(**parts):
         config = recipe_of("smoke")
         return run(
@@ -163,7 +163,7 @@ def test_classes_in_parts_are_matched_otherwise_than_whole(run):
     assert not torch.equal(four, more)
 
 
-def test_no_time_at_all_still_makes_progress(run, tmp_path):
+def test_zero_minutes_still_makes_progress(run, tmp_path):
     for _ in range(15):
         try:
             run(tmp_path / "x.hmn", resume=True, max_minutes=0)
@@ -174,7 +174,7 @@ def test_no_time_at_all_still_makes_progress(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_a_checkpoint_that_ends_with_the_same_bytes(tmp_path):
+def test_killed_run_resumes_to_the_same_bytes(tmp_path):
     script = """
         import os, signal, sys
         from pathlib import Path
@@ -212,11 +212,11 @@ def test_a_killed_run_leaves_a_checkpoint_that_ends_with_the_same_bytes(tmp_path
     assert (tmp_path / "killed.hmn").read_bytes() == (tmp_path / "whole.hmn").read_bytes()
 
 
-def test_an_unfinished_run_is_not_overwritten_unasked(run, tmp_path):
+def test_unfinished_run_is_not_overwritten_without_force(run, tmp_path):
     with pytest.raises(Paused):
         run(tmp_path / "x.hmn", should_pause=itertools.cycle([False, False, True]).__next__)
     checkpoint = (tmp_path / "x.hmn.ckpt").read_bytes()
-    with pytest.raises(OutputExists, match=r"x\.hmn\.ckpt holds an unfinished run; --resume"):
+    with pytest.raises(OutputExists, match=r"x\.hmn\.ckpt holds an unfinished run; pass --resume"):
         run(tmp_path / "x.hmn")
     other = recipe_of("smoke").model_copy(update={"seed": 1})
     with pytest.raises(BadSettings, match="other data"):
@@ -226,8 +226,8 @@ def test_an_unfinished_run_is_not_overwritten_unasked(run, tmp_path):
     assert (tmp_path / "x.hmn").exists()
 
 
-def test_a_paused_run_outlives_settings_that_are_refused(run, tmp_path):
-    """Nothing is held out to judge by: refused before the new run takes the old one's place."""
+def test_paused_run_survives_rejected_settings(run, tmp_path):
+    """The validation split is empty: rejected before the old run's checkpoint is deleted."""
     with pytest.raises(Paused):
         run(tmp_path / "x.hmn", should_pause=itertools.cycle([False, False, True]).__next__)
     checkpoint = (tmp_path / "x.hmn.ckpt").read_bytes()
@@ -238,7 +238,7 @@ def test_a_paused_run_outlives_settings_that_are_refused(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_trains_no_pool_that_it_has_done_with(run, tmp_path, monkeypatch):
+def test_run_resumed_in_pruning_trains_no_pool(run, tmp_path, monkeypatch):
     settings = {"prune": {"strategy": "easy", "seeds": 2, "margin_epochs": 1}}
     document = with_settings(recipe_of("smoke").model_dump(), settings)
     config = CompressConfig.model_validate(document)
@@ -259,12 +259,12 @@ def test_a_resumed_run_trains_no_pool_that_it_has_done_with(run, tmp_path, monke
 
 
 @pytest.mark.parametrize("name", ["x.hmn", "x.hmn.ckpt"])
-def test_the_bundle_before_pruning_is_a_file_of_its_own(run, tmp_path, name):
+def test_unpruned_output_must_differ_from_the_output(run, tmp_path, name):
     with pytest.raises(OutputExists, match="is the output, or its checkpoint; name another file"):
         run(tmp_path / "x.hmn", unpruned=tmp_path / name)
 
 
-def test_a_damaged_checkpoint_says_what_to_do(run, tmp_path):
+def test_damaged_checkpoint_is_rejected(run, tmp_path):
     (tmp_path / "x.hmn.ckpt").write_bytes(b"nonsense")
     with pytest.raises(BadSettings, match=r"cannot be read; delete it"):
         run(tmp_path / "x.hmn", resume=True)
@@ -273,7 +273,7 @@ def test_a_damaged_checkpoint_says_what_to_do(run, tmp_path):
         run(tmp_path / "x.hmn", resume=True)
 
 
-def test_an_existing_output_is_refused_before_any_work(run, tmp_path):
+def test_existing_output_is_rejected_before_any_work(run, tmp_path):
     (tmp_path / "x.hmn").write_bytes(b"mine")
     with pytest.raises(OutputExists):
         run(tmp_path / "x.hmn")
@@ -281,7 +281,7 @@ def test_an_existing_output_is_refused_before_any_work(run, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(run, tmp_path, monkeypatch):
+def test_nan_loss_keeps_the_last_checkpoint(run, tmp_path, monkeypatch):
     from hmnpack.matching import FeatureMatching
 
     real_call = FeatureMatching.loss
@@ -297,8 +297,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(run, tmp_p
     assert (state["stage"], state["step"]) == ("matching", 2)
 
 
-def test_weights_that_are_no_numbers_do_not_replace_the_last_checkpoint(run, tmp_path, monkeypatch):
-    """The loss is that of before the step; what the step made of the weights is worse."""
+def test_nan_weights_keep_the_last_checkpoint(run, tmp_path, monkeypatch):
+    """The loss before the step is finite, but the step makes the weights NaN."""
     from hmnpack.matching import FeatureMatching
 
     real_call = FeatureMatching.loss
@@ -319,7 +319,7 @@ def test_weights_that_are_no_numbers_do_not_replace_the_last_checkpoint(run, tmp
     assert all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def test_too_small_a_budget_is_refused(tmp_path):
+def test_too_small_a_budget_is_rejected(tmp_path):
     labels = torch.arange(2).repeat_interleave(5)
     tiny = split_of(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), labels)
     source = Source("tiny", ("a", "b"), tiny, None)
@@ -327,39 +327,39 @@ def test_too_small_a_budget_is_refused(tmp_path):
         hmnpack.compress(source, 1, source_options=SourceOptions(cache_dir=tmp_path))
 
 
-def test_one_class_is_refused(tmp_path):
+def test_one_class_is_rejected(tmp_path):
     alone = split_of(torch.zeros(9, 1, 16, 16, dtype=torch.uint8), torch.zeros(9).long())
     with pytest.raises(BadData, match="one class"):
         hmnpack.compress(Source("alone", ("a",), alone, None), 9)
 
 
-def test_names_that_no_header_holds_are_refused_before_any_work():
+def test_too_long_class_names_are_rejected_before_any_work():
     names = tuple(f"{number:0200}" for number in range(4500))
     black = split_of(torch.zeros(4500, 1, 8, 8, dtype=torch.uint8), torch.arange(4500))
-    with pytest.raises(BadData, match=r"4,500 classes of many take .* a file holds 900,000"):
+    with pytest.raises(BadData, match=r"4,500 classes of many take .* holds at most 900,000"):
         hmnpack.compress(Source("many", names, black, None), 9)
 
 
-def test_an_unknown_recipe_is_answered_with_the_near_ones():
+def test_unknown_recipe_error_suggests_similar_names():
     with pytest.raises(BadSettings, match="did you mean fast"):
         recipe_of("fats")
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"pool": {"network": {"name": "convnett"}}}, "convnett"),
-        ({"pool": {"network": {"name": "resnet18"}}}, r"pool\.network\.name 'resnet18' gives no"),
+        ({"pool": {"network": {"name": "resnet18"}}}, r"pool\.network\.name 'resnet18' exposes no"),
         ({"match": {"objective": "feature"}}, r"objective.*feature.*features"),
         ({"gradient": {"networks": 1, "network": {"name": "convnett"}}}, "convnett"),
         ({"gradient": {"networks": 1, "network": {"depth": 6}}}, "6 blocks"),
         ({"prune": {"strategy": "easy", "network": {"name": "convnett"}}}, "convnett"),
     ],
 )
-def test_what_a_later_stage_cannot_do_is_refused_before_any_work(run, monkeypatch, settings, said):
+def test_invalid_stage_settings_are_rejected_before_any_work(run, monkeypatch, settings, message):
     config = with_settings(recipe_of("smoke").model_dump(), settings)
     monkeypatch.setattr(
-        "hmnpack.condensing.run.fit_container", lambda *_: pytest.fail("work was begun")
+        "hmnpack.condensing.run.fit_container", lambda *_: pytest.fail("fitting started")
     )
-    with pytest.raises(BadSettings, match=said):
+    with pytest.raises(BadSettings, match=message):
         run(config=CompressConfig.model_validate(config))

@@ -1,4 +1,4 @@
-"""The table of stages against what each recipe's stages are, written out."""
+"""The stages of each recipe against explicit lists."""
 
 from math import cos, pi
 
@@ -24,7 +24,7 @@ COSINE = {
     "best": {"warm-up": 0.02, "matching": 0.02},
     "paper": {"warm-up": 0.02},
 }
-"""Rates at the start of half a cosine."""
+"""Initial learning rates of stages with a half-cosine schedule."""
 
 EVERY = {"match.steps": 3, "gradient.networks": 2, "prune.strategy": "double-end"}
 CIFAR = ImageShape(channels=3, height=32, width=32)
@@ -67,7 +67,7 @@ def test_learning_rate_of_gradient_matching_falls_between_networks(networks, dro
 
 
 @pytest.mark.parametrize("recipe", STEPS)
-def test_adam_has_the_decays_of_the_paper(recipe):
+def test_adam_uses_the_papers_betas(recipe):
     assert {stage.betas for stage in stages_of(recipe_of(recipe))} == {(0.9, 0.99)}
 
 
@@ -84,13 +84,13 @@ def test_adam_has_the_decays_of_the_paper(recipe):
         (EVERY, ["pool", "warm-up", "matching", "gradient", "pruning"]),
     ],
 )
-def test_stages_that_have_nothing_to_do_are_left_out(changes, names):
+def test_stages_without_work_are_omitted(changes, names):
     config = merged(recipe_of("smoke"), changes)
     assert [stage.name for stage in stages_of(config)] == names
     assert [name for name in TITLES if has_stage(config, name)] == names
 
 
-def test_stages_say_what_they_need():
+def test_stages_declare_pool_probe_title_and_network():
     config = merged(recipe_of("smoke"), EVERY, {"prune.network.width": 3})
     found = stages_of(config)
     assert [stage.name for stage in found if stage.uses_pool] == ["matching"]
@@ -106,7 +106,7 @@ def test_random_pruning_trains_no_network():
     assert stages("smoke", prune__strategy="random")["pruning"].network is None
 
 
-def test_every_stage_is_known_wherever_stages_are_told_apart():
+def test_every_stage_has_a_title_objective_and_cost():
     config = merged(recipe_of("smoke"), EVERY)
     names = [stage.name for stage in stages_of(config)]
     assert names == list(TITLES)

@@ -13,7 +13,7 @@ from hmnpack.schema.manifest import Normalisation
 
 @pytest.fixture
 def real():
-    """Three classes of noise about three colours, of unequal sizes, in mixed order."""
+    """Three classes of unequal size, in random order: noise around one colour each."""
     generator = stream(0, "test data")
     labels = torch.tensor([0] * 20 + [1] * 13 + [2] * 9)
     labels = labels[torch.randperm(len(labels), generator=generator)]
@@ -32,7 +32,7 @@ def pool_config():
 
 @pytest.fixture(scope="session")
 def literal():
-    """The module beside this one that says what gradient matching is, slowly."""
+    """The reference implementation of gradient matching in ``literal.py``."""
     path = Path(__file__).with_name("literal.py")
     spec = importlib.util.spec_from_file_location("literal", path)
     module = sys.modules["literal"] = importlib.util.module_from_spec(spec)

@@ -1,10 +1,10 @@
-"""Gradient matching by its description alone: plain, slow, one class after another, any dtype.
+"""Reference implementation of gradient matching: plain, slow, class by class, in any dtype.
 
-Written from equation 2 of the paper and from what its base code (IDC) fixes: gradients of the mean
-cross-entropy with respect to the convolutions' weights, for real and synthetic images of one class
-under one augmentation draw; their squared or absolute differences added up over elements, layers
-and classes; and a network that is trained on real images in between. What ``hmnpack`` computes
-fast is tested against this.
+Written from equation 2 of the paper and the details of its code base (IDC). For each class, it
+takes gradients of the mean cross-entropy with respect to the convolution weights, for real and
+synthetic images under one augmentation draw. Their squared or absolute differences are summed over
+elements, layers and classes. Between steps the network is trained on real images. The fast
+implementation in ``hmnpack`` is tested against this module.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -21,7 +21,7 @@ EPSILON = 1e-5
 
 
 class PlainConvNet:
-    """The ConvNet of condensation by one library call per operation, on a ConvNet's own weights.
+    """The ConvNet written with one library call per operation, using another ConvNet's weights.
 
     Args:
         network: A ``hmnpack.networks.convnet.ConvNet``; its parameters are read at every call.
@@ -45,25 +45,25 @@ class PlainConvNet:
 
 
 def convolution_weights(network):
-    """The parameters whose gradients are matched: 4-D ones; no bias, norm or classifier."""
+    """Return the matched parameters: the 4-D ones, without biases, norms and classifier."""
     return [parameter for parameter in network.parameters() if parameter.dim() == 4]
 
 
 def class_gradients(network, images_NCHW, labels, *, create_graph=False):
-    """Gradients of the mean cross-entropy with respect to each convolution's weights.
+    """Return the gradients of the mean cross-entropy with respect to each convolution's weights.
 
     Args:
-        network: Called with the images for logits [N, K]; has ``parameters()``.
-        images_NCHW: Normalised and augmented.
+        network: Maps images to logits [N, K]; has ``parameters()``.
+        images_NCHW: Normalised and augmented images.
         labels: int64 [N].
-        create_graph: Make the gradients differentiable in their turn.
+        create_graph: Whether to make the gradients differentiable.
     """
     loss = F.cross_entropy(network(images_NCHW), labels)
     return torch.autograd.grad(loss, convolution_weights(network), create_graph=create_graph)
 
 
 def gradient_distance(real, synthetic, distance="mse"):
-    """``mse``: sum of squared differences over elements and layers; ``l1``: of absolute ones."""
+    """Return the sum over elements and layers of squared (``mse``) or absolute differences."""
     total = 0.0
     for ours, theirs in zip(synthetic, real, strict=True):
         difference = ours - theirs
@@ -72,36 +72,36 @@ def gradient_distance(real, synthetic, distance="mse"):
 
 
 def of_class(number, images_NCHW):
-    """Labels of images that are all of one class."""
+    """Return the labels of images that all belong to one class."""
     return torch.full((len(images_NCHW),), number, device=images_NCHW.device)
 
 
 def real_gradients(network, number, images_NCHW, draws, normalisation):
-    """What the synthetic images of a class are to match: gradients that are constants."""
+    """Return the gradients on a class's real images, as constants."""
     images = apply(normalise(images_NCHW, normalisation), draws)
     found = class_gradients(network, images, of_class(number, images))
     return [gradient.detach() for gradient in found]
 
 
 def synthetic_gradients(network, number, images_NCHW, draws, normalisation):
-    """The same of synthetic images, differentiable with respect to them."""
+    """Return the gradients on a class's synthetic images, differentiable in the images."""
     images = apply(normalise(images_NCHW, normalisation), draws)
     return class_gradients(network, images, of_class(number, images), create_graph=True)
 
 
 def literal_loss(network, real_KNCHW, synthetic_KNCHW, draws, normalisation, distance="mse"):
-    """The loss of one step: the classes' distances, added up.
+    """Return the loss of one step: the sum of the classes' distances.
 
     Args:
-        network: Called with images for logits; has ``parameters()``.
+        network: Maps images to logits; has ``parameters()``.
         real_KNCHW: Real images in [0, 1].
-        synthetic_KNCHW: Synthetic images; their N may be another.
-        draws: n = K draws of the augmentations, one for all images of a class (siamese).
-        normalisation: Comes before the augmentations.
+        synthetic_KNCHW: Synthetic images; their N may differ.
+        draws: K augmentation draws, one shared by all images of a class (siamese).
+        normalisation: Applied before the augmentations.
         distance: ``mse`` or ``l1``.
 
     Returns:
-        A scalar; gradients flow to the synthetic images, and not through the real gradients.
+        A scalar. Gradients flow to the synthetic images, but not through the real gradients.
     """
     total = 0.0
     for number in range(len(real_KNCHW)):
@@ -113,24 +113,24 @@ def literal_loss(network, real_KNCHW, synthetic_KNCHW, draws, normalisation, dis
 
 
 def new_optimiser(network):
-    """What a network is trained by between steps; a new network gets a new one."""
+    """Return the optimiser for a network's training between steps."""
     return torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
 
 
 def literal_training(
     network, optimiser, images_NCHW, labels, *, normalisation, generator, batch=64, cutmix=0.5
 ):
-    """The network's own steps on real images, in the order in which they are given.
+    """Train the network on real images, in the given order.
 
     Args:
         network: Trained in place.
-        optimiser: Of its parameters; goes on from call to call.
+        optimiser: Optimiser of the network's parameters; its state persists between calls.
         images_NCHW: Real images in [0, 1].
         labels: int64 [N].
-        normalisation: Of the images.
-        generator: Decides every random number, batch by batch.
-        batch: Images per step; the last step takes what is left.
-        cutmix: Probability that a batch is cut-mixed.
+        normalisation: Normalisation of the images.
+        generator: Source of all random numbers, batch by batch.
+        batch: Images per step; the last batch may be smaller.
+        cutmix: Probability of applying CutMix to a batch.
     """
     for images, target in zip(images_NCHW.split(batch), labels.split(batch), strict=True):
         normal = normalise(images, normalisation)
@@ -138,13 +138,13 @@ def literal_training(
 
 
 def literal_training_step(network, optimiser, images_NCHW, labels, generator, cutmix=0.5):
-    """One step on normalised images.
+    """Take one step on normalised images.
 
-    The generator's numbers go, in this order, to: the augmentations, one draw per image; whether
-    the batch is cut-mixed; the box; the partners.
+    Random numbers are drawn in this order: the augmentations, one draw per image; whether to apply
+    CutMix; its box; the partners.
     """
     draws = draw(COLOUR_CROP, len(images_NCHW), generator, device=images_NCHW.device)
-    images, others, kept = apply(images_NCHW, draws), labels, 1.0
+    images, others, share = apply(images_NCHW, draws), labels, 1.0
     if float(torch.rand((), generator=generator)) < cutmix:
         numbers = torch.rand(3, generator=generator).tolist()
         top, bottom, left, right = box_of(*numbers, *images.shape[2:])
@@ -153,26 +153,26 @@ def literal_training_step(network, optimiser, images_NCHW, labels, generator, cu
         images = images.clone()
         images[:, :, top:bottom, left:right] = pasted[:, :, top:bottom, left:right]
         others = labels[partner]
-        kept = 1 - (bottom - top) * (right - left) / (images.shape[2] * images.shape[3])
+        share = 1 - (bottom - top) * (right - left) / (images.shape[2] * images.shape[3])
     logits = network(images)
-    loss = kept * F.cross_entropy(logits, labels) + (1 - kept) * F.cross_entropy(logits, others)
+    loss = share * F.cross_entropy(logits, labels) + (1 - share) * F.cross_entropy(logits, others)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
 
 
 def box_of(lam, down, across, height, width):
-    """A box of the area 1 - ``lam`` about a pixel, less what is over the border.
+    """Return a box with fraction 1 - ``lam`` of the area around a pixel, clipped to the image.
 
     Args:
-        lam: Part of the image that is kept, in [0, 1].
-        down: Place of the centre, as a part of the height.
-        across: The same of the width.
-        height: Of the image, in pixels.
-        width: Likewise.
+        lam: Fraction of the image to keep, in [0, 1].
+        down: Vertical position of the centre, as a fraction of the height.
+        across: Horizontal position of the centre, as a fraction of the width.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
 
     Returns:
-        First row and the one after the last, first column and the one after the last.
+        Top, bottom (exclusive), left and right (exclusive).
     """
     side = math.sqrt(1 - lam)
     row, column = int(down * height), int(across * width)

@@ -1,4 +1,4 @@
-"""The characteristic-function distance against loops, closed forms, and what must not matter."""
+"""The characteristic-function distance against loops, closed forms and invariances."""
 
 import cmath
 from math import pi, sqrt
@@ -23,7 +23,7 @@ def distance(real, synthetic, frequencies=None, phase=0.5, **unit):
 
 
 def literal(real, synthetic, frequencies, phase):
-    """The distance by its description (B.5: amplitude and phase), number by number."""
+    """Return the distance by explicit loops over points and frequencies (amplitude and phase)."""
     total = 0.0
     for theirs, ours in zip(real.tolist(), synthetic.tolist(), strict=True):
         apart = [
@@ -46,7 +46,7 @@ def literal(real, synthetic, frequencies, phase):
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.3, 0.5, 1.0])
-def test_it_is_what_the_loops_say(phase):
+def test_distance_matches_explicit_loops(phase):
     real, synthetic, frequencies = drawn(3, 6, 4), drawn(3, 5, 4, seed=1) + 0.5, drawn(7, 4, seed=2)
     expected = literal(real, synthetic, frequencies, phase)
     found = distance(real, synthetic, frequencies, phase=phase)
@@ -56,8 +56,8 @@ def test_it_is_what_the_loops_say(phase):
     assert float(in_float32) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_function_of_a_shifted_gaussian_is_the_closed_form():
-    """Its absolute value is exp(-|t|^2 / 2), its phase t . mu."""
+def test_function_of_a_shifted_gaussian_matches_closed_form():
+    """The absolute value is exp(-|t|^2 / 2), the phase t . mu."""
     mean = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
     points, frequencies = drawn(1, 40_000, 3) + mean, 0.7 * drawn(6, 3, seed=1)
     real, imaginary = (part[0] for part in characteristic_function(points, frequencies))
@@ -68,8 +68,8 @@ def test_the_function_of_a_shifted_gaussian_is_the_closed_form():
     torch.testing.assert_close(angle * amplitude, 0 * angle, atol=0.02, rtol=0)
 
 
-def test_of_two_gaussians_it_is_the_closed_form():
-    """Both of variance 1, means apart by d: the squared difference is 2 a^2 (1 - cos(t . d))."""
+def test_distance_of_two_gaussians_matches_closed_form():
+    """Unit variances and means d apart: the squared difference is 2 a^2 (1 - cos(t . d))."""
     count, apart = 20_000, torch.tensor([1.0, -0.5], dtype=torch.float64)
     real, synthetic = drawn(1, count, 2), drawn(1, count, 2, seed=1) + apart
     frequencies = drawn(50, 2, seed=2)
@@ -79,40 +79,40 @@ def test_of_two_gaussians_it_is_the_closed_form():
     torch.testing.assert_close(found, expected, rtol=0.03, atol=0)
 
 
-def test_equal_sets_are_at_the_least_distance():
+def test_distance_of_equal_sets_is_minimal():
     real = drawn(3, 7, 5) + 100
     assert float(distance(real, real[:, torch.randperm(7)])) == pytest.approx(3e-6)
     assert float(distance(real.float(), real.float())) < 1e-4
 
 
-def test_it_grows_with_a_small_shift():
+def test_distance_grows_with_a_small_shift():
     real = drawn(2, 30, 6)
     found = [float(distance(real, real + shift)) for shift in (0, 0.05, 0.1, 0.2, 0.4)]
     assert found == sorted(found)
     assert float(distance(real, real + 1e6)) <= 2 * 2
 
 
-def test_the_amplitude_alone_does_not_see_a_shift_and_the_rotation_does():
+def test_amplitude_ignores_a_shift_and_rotation_detects_it():
     real = drawn(2, 30, 6)
     assert float(distance(real, real + 1, phase=0.0)) == pytest.approx(2e-6, rel=0.1)
     assert float(distance(real, real + 1, phase=1.0)) > 0.1
 
 
-def test_neither_order_nor_scale_nor_shift_matters():
+def test_distance_is_invariant_to_order_scale_and_shift():
     real, synthetic = drawn(2, 6, 4), drawn(2, 5, 4, seed=1)
     expected = distance(real, synthetic)
     torch.testing.assert_close(distance(real.flip(1), synthetic[:, [3, 1, 0, 4, 2]]), expected)
     torch.testing.assert_close(distance(30 * real - 7, 30 * synthetic - 7), expected)
 
 
-def test_classes_add_up():
+def test_distance_is_a_sum_over_classes():
     real, synthetic = drawn(3, 6, 4), drawn(3, 5, 4, seed=1)
     parts = [distance(real[[label]], synthetic[[label]]) for label in range(3)]
     torch.testing.assert_close(distance(real, synthetic), sum(parts))
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.5, 0.8])
-def test_its_gradient_is_right(phase):
+def test_gradient_passes_gradcheck(phase):
     real, synthetic = drawn(2, 4, 3), drawn(2, 3, 3, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda ours: distance(real, ours, phase=phase), synthetic)
 
@@ -120,10 +120,10 @@ def test_its_gradient_is_right(phase):
 @pytest.mark.parametrize(
     "real",
     [torch.zeros(1, 3, 4), torch.ones(1, 3, 4), torch.ones(1, 1, 4), 1e-12 * torch.ones(1, 2, 4)],
-    ids=["zeros", "alike", "one", "tiny"],
+    ids=["zeros", "equal", "one", "tiny"],
 )
 @pytest.mark.parametrize("value", [0.0, 1.0, 1e6])
-def test_degenerate_sets_give_finite_numbers(real, value):
+def test_degenerate_sets_give_finite_values(real, value):
     synthetic = torch.full((1, 2, 4), value, requires_grad=True)
     loss = distance(real, synthetic)
     loss.backward()
@@ -138,7 +138,7 @@ def test_equal_points_have_a_finite_gradient():
     assert synthetic.grad.isfinite().all()
 
 
-def test_frequencies_are_standard_normal_and_come_from_the_generator():
+def test_frequencies_are_standard_normal_and_reproducible():
     first, again = (draw_frequencies(300, 40, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, again)
     assert first.shape == (300, 40)

@@ -1,4 +1,4 @@
-"""Feature matching against its description, written image by image and class by class."""
+"""Feature matching against a reference implementation, image by image and class by class."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def container():
 
 
 def literal(match, images, step):
-    """The loss by its description; random numbers in the order that the module documents."""
+    """Return the reference loss; random numbers are drawn in the same order as in the library."""
     config, data, seed = match.config, match.data, match.seed
     generator = stream(seed, "match", step)
     index = int(torch.randint(len(match.pool), (), generator=generator))
@@ -74,7 +74,7 @@ def literal(match, images, step):
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("chunk", [1, 6 * 256, 1000 * 256])
-def test_loss_and_gradient_are_those_of_the_description(
+def test_loss_and_gradient_match_the_reference(
     real, pool_config, tmp_path, monkeypatch, name, chunk
 ):
     monkeypatch.setattr("hmnpack.matching.footprint.CPU_CHUNK", chunk)
@@ -91,7 +91,7 @@ def test_loss_and_gradient_are_those_of_the_description(
     assert ours.pixels.grad.abs().sum() > 0
 
 
-def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_path):
+def test_loss_of_the_real_images_is_zero(real, pool_config, tmp_path):
     config = CONFIGS["plain"].model_copy(update={"augment": (), "precision": "float32"})
     twelve = [int((real.labels == label).nonzero()[0]) for label in range(3) for _ in range(4)]
     alike = RealData(
@@ -104,19 +104,19 @@ def test_the_real_images_themselves_are_at_distance_zero(real, pool_config, tmp_
     assert float(FeatureMatching(match).loss(start, 0).detach()) < 1e-10
 
 
-def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
+def test_out_of_memory_step_is_repeated_with_smaller_chunks(
     real, pool_config, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(module, "feature_classes", lambda *_, **__: 3)
     match = Match(real, load_or_train_pool(real, pool_config, 0, tmp_path), CONFIGS["default"], 0)
     whole, found = FeatureMatching._compared, []
 
-    def cramped(self, real, blocks, classes):
+    def limited(self, real, blocks, classes):
         if len(classes) > 1:
             raise RuntimeError("GET was unable to find an engine to execute this computation")
         return whole(self, real, blocks, classes)
 
-    for method in (whole, cramped):
+    for method in (whole, limited):
         monkeypatch.setattr(FeatureMatching, "_compared", method)
         start = container()
         loss = FeatureMatching(match).loss(start, 0)
@@ -125,35 +125,35 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-7)
 
 
-def at_once(images, most, *, keeps_views=False):
+def at_once(images, most, *, caches_views=False):
     image = ImageShape(channels=3, height=64, width=64)
-    step = StepShape(NetworkConfig(), image, 200, images, images, keeps_views=keeps_views)
+    step = StepShape(NetworkConfig(), image, 200, images, images, caches_views=caches_views)
     return feature_classes(step, Memory(on_cpu=False, most=most))
 
 
-def test_an_accelerator_takes_the_classes_that_its_memory_holds():
-    """By hand: maps of 64, 32 and 16 pixels a side, in float32, of 128 channels.
+def test_chunk_size_follows_the_memory_of_an_accelerator():
+    """Hand count for feature maps of 64, 32 and 16 pixels a side, 128 channels, in float32.
 
-    Twice and a quarter they are kept; once and a half the largest is there on the way back.
+    2 1/4 times their size is stored; the backward pass needs 1 1/2 times the largest.
     """
-    kept = 10 * 4 * 128 * 9 * (64**2 + 32**2 + 16**2) // 4
-    one = kept + 10 * 4 * 128 * 3 * 64**2 // 2
+    stored = 10 * 4 * 128 * 9 * (64**2 + 32**2 + 16**2) // 4
+    one = stored + 10 * 4 * 128 * 3 * 64**2 // 2
     assert at_once(10, 3 * one) == 3
     assert at_once(10, 3 * one - 1) == 2
     assert at_once(10, 1) == 1
     assert at_once(10, 300 * one) == 200
-    assert at_once(10, 6 * one, keeps_views=True) == 3, "half is for what is kept of views"
+    assert at_once(10, 6 * one, caches_views=True) == 3, "half is reserved for the view cache"
     assert at_once(10, 6 * one) == 6
     assert at_once(10, None) == 200
 
 
-def test_no_map_has_more_numbers_than_fit_into_32_bits():
-    of_a_class = 128 * 128 * 64 * 64
-    assert at_once(128, None) == (2**31 - 1) // of_a_class == 31
+def test_chunk_size_keeps_feature_maps_below_32_bit_indices():
+    per_class = 128 * 128 * 64 * 64
+    assert at_once(128, None) == (2**31 - 1) // per_class == 31
     assert at_once(5000, None) == 1
 
 
-def test_real_images_decide_where_it_is_they_that_are_looked_at():
+def test_chunk_size_of_real_images_uses_their_number():
     image = ImageShape(channels=3, height=64, width=64)
     step = StepShape(NetworkConfig(), image, classes=200, synthetic=2, real=5)
     memory = Memory(on_cpu=False, most=2**28)

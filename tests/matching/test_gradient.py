@@ -1,4 +1,4 @@
-"""Gradient matching against the literal version: losses, gradients of every tensor, the network."""
+"""Gradient matching against the reference implementation: losses, gradients, network training."""
 
 from types import SimpleNamespace
 
@@ -9,7 +9,7 @@ from hmnpack.augment import draw
 from hmnpack.container import HMN, new_container
 from hmnpack.matching import GradientMatching, Match
 from hmnpack.matching.distances import GRADIENT_DISTANCES
-from hmnpack.matching.gradient import _added
+from hmnpack.matching.gradient import _summed
 from hmnpack.matching.sampling import EpochSampler, choose_instances
 from hmnpack.networks import build_network
 from hmnpack.networks import derivatives as derivatives_module
@@ -61,7 +61,7 @@ def new_hmn(norm):
 
 
 def ready(real, config):
-    """An objective whose network has begun, in float64."""
+    """Return an objective whose networks are converted to float64."""
     objective = GradientMatching(Match(real, None, config, 5))
     begin = objective.learner.begin
 
@@ -74,7 +74,7 @@ def ready(real, config):
 
 
 def literal_inputs(real, config, container, step):
-    """Real and synthetic images of a step, and its draws, as the module documents them."""
+    """Return the real and synthetic images of a step, and its augmentation draws."""
     generator = stream(5, "gradient", "step", step)
     draws = draw(config.augment, 3, generator)
     chosen = choose_instances(container.spec, config.synthetic_batch, generator)
@@ -93,7 +93,7 @@ def literal_inputs(real, config, container, step):
     ],
 )
 @pytest.mark.slow
-def test_loss_and_every_gradient_are_the_literal_ones(real, literal, name, distance, norm):
+def test_loss_and_gradients_match_the_reference(real, literal, name, distance, norm):
     network = NetworkConfig(name=name, width=4, depth=2)
     counts = {"real_batch": 2, "synthetic_batch": 2} if name == "resnet-ap" else {}
     config = changed(SMALL, network=network, distance=distance, train_images=0, **counts)
@@ -116,7 +116,7 @@ def test_loss_and_every_gradient_are_the_literal_ones(real, literal, name, dista
 
 
 @pytest.mark.parametrize("distance", ["mse", "l1"])
-def test_the_distances_derivative(distance):
+def test_derivative_of_each_distance_passes_gradcheck(distance):
     difference = torch.randn(2, 3, 4, dtype=torch.float64, generator=stream(0, "d"))
     difference.requires_grad_()
     value, derivative = GRADIENT_DISTANCES[distance](difference)
@@ -124,7 +124,7 @@ def test_the_distances_derivative(distance):
     torch.testing.assert_close(torch.autograd.grad(value, difference)[0], derivative)
 
 
-def test_the_network_trains_as_the_literal_one(real, literal):
+def test_network_training_matches_the_reference(real, literal):
     objective = GradientMatching(Match(real, None, SMALL, 5))
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
     losses_of(objective, container, 2)
@@ -145,12 +145,12 @@ def test_the_network_trains_as_the_literal_one(real, literal):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
-def test_the_real_epochs_go_on_from_step_to_step(real):
+def test_training_epochs_span_several_steps(real):
     objective = GradientMatching(Match(real, None, SMALL, 5))
     objective.learner.begin(0)
     batches = [rows for inner in range(2) for rows in objective.learner._batches(inner)]
     assert [len(rows) for rows in batches] == [8] * 6
-    first_epoch = torch.cat(batches[:5])  # 42 images: five batches of 8, two images are dropped
+    first_epoch = torch.cat(batches[:5])  # 42 images: five batches of 8, two dropped
     assert len(first_epoch.unique()) == 40
 
 
@@ -158,7 +158,7 @@ def losses_of(objective, container, steps=4):
     return [float(objective.loss(container, step).detach()) for step in range(steps)]
 
 
-def test_a_new_network_begins_after_the_inner_steps(real):
+def test_new_network_starts_after_the_inner_steps(real):
     objective = GradientMatching(Match(real, None, SMALL, 5))
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
     losses_of(objective, container, 3)
@@ -168,7 +168,7 @@ def test_a_new_network_begins_after_the_inner_steps(real):
     assert objective.learner.network is not old
 
 
-def test_a_state_taken_inside_a_networks_life_goes_on_alike(real):
+def test_restored_state_gives_the_same_losses(real):
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
     whole = GradientMatching(Match(real, None, SMALL, 5))
     expected = losses_of(whole, container, 5)
@@ -181,7 +181,7 @@ def test_a_state_taken_inside_a_networks_life_goes_on_alike(real):
 
 
 @pytest.mark.parametrize("size", [1, 2 * 4 * 256, 10**9])
-def test_slices_change_nothing(real, monkeypatch, size):
+def test_slice_size_does_not_change_results(real, monkeypatch, size):
     config, found = changed(SMALL, train_images=0), []
     for slice_ in (derivatives_module._SLICE, size):
         monkeypatch.setattr(derivatives_module, "_SLICE", slice_)
@@ -193,7 +193,7 @@ def test_slices_change_nothing(real, monkeypatch, size):
 
 
 @pytest.mark.parametrize("at_once", [2, 3])
-def test_chunks_of_classes_change_nothing(real, monkeypatch, at_once):
+def test_chunk_size_does_not_change_results(real, monkeypatch, at_once):
     config, found = changed(SMALL, train_images=0), []
     for count in (1, at_once):
         monkeypatch.setattr(
@@ -206,17 +206,17 @@ def test_chunks_of_classes_change_nothing(real, monkeypatch, at_once):
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
 
 
-def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(real, monkeypatch):
+def test_out_of_memory_step_is_repeated_with_smaller_chunks(real, monkeypatch):
     monkeypatch.setattr("hmnpack.matching.gradient.gradient_classes", lambda *_, **__: 3)
     config, found = changed(SMALL, train_images=0), []
     matched = GradientMatching._matched
 
-    def cramped(self, images, labels, theirs):
+    def limited(self, images, labels, theirs):
         if len(labels) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return matched(self, images, labels, theirs)
 
-    for method in (matched, cramped):
+    for method in (matched, limited):
         monkeypatch.setattr(GradientMatching, "_matched", method)
         container = new_hmn("none")
         loss = ready(real, config).loss(container, 0)
@@ -225,7 +225,7 @@ def test_a_step_that_found_no_memory_is_taken_with_fewer_classes_at_a_time(real,
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-14)
 
 
-def test_a_network_is_trained_before_its_first_step(real):
+def test_network_is_trained_before_its_first_step(real):
     train_config = changed(SMALL.train, epochs=1)
     objective = GradientMatching(Match(real, None, changed(SMALL, train=train_config), 5))
     objective.learner.begin(2)
@@ -244,13 +244,13 @@ def test_a_network_is_trained_before_its_first_step(real):
         torch.testing.assert_close(value, network.state_dict()[name], rtol=1e-4, atol=1e-6)
 
 
-def test_gradients_of_slices_are_not_added_up_in_bfloat16():
+def test_gradients_of_slices_are_summed_in_float32():
     parts = torch.randn(8, 100, generator=stream(0, "slices")).bfloat16()
-    (found,) = _added(iter([SimpleNamespace(weight_gradients=[part]) for part in parts]))
+    (found,) = _summed(iter([SimpleNamespace(weight_gradients=[part]) for part in parts]))
     torch.testing.assert_close(found.double(), parts.double().sum(0), rtol=1e-5, atol=1e-6)
 
 
-def test_epochs_without_replacement(real):
+def test_epochs_are_sampled_without_replacement(real):
     sampler = EpochSampler(real.labels, range(3), 5, seed=0)
     steps = [sampler.batch(step) for step in range(8)]
     for label, count in enumerate((20, 13, 9)):
@@ -265,18 +265,18 @@ def test_epochs_without_replacement(real):
     assert len(few[2].unique()) == 9
 
 
-def test_golden_losses(real):
+def test_losses_match_recorded_values(real):
     container = new_container(IMAGES, ContainerConfig(), stream(0, "container"))
     found = losses_of(GradientMatching(Match(real, None, SMALL, 5)), container, 4)
     torch.testing.assert_close(torch.tensor(found), torch.tensor(GOLDEN), rtol=1e-4, atol=0)
 
 
 GOLDEN = [28.24187, 21.27731, 18.48914, 29.11374]
-"""Losses of four steps, a network's end among them, as first measured."""
+"""Recorded losses of four steps, the last with a new network."""
 
 
-def test_masks_of_dropout_go_by_the_seed(real, monkeypatch):
-    """With the process's own generator anywhere."""
+def test_dropout_masks_depend_on_the_seed(real, monkeypatch):
+    """The state of the global generator has no effect and is not changed."""
 
     def build(config, *, classes, image, generator):
         network = build_network(config, classes=classes, image=image, generator=generator)

@@ -1,4 +1,4 @@
-"""The literal gradient matching against sums done by hand, and against differences."""
+"""The reference implementation of gradient matching against hand computation and gradcheck."""
 
 import copy
 import math
@@ -29,7 +29,7 @@ BRIGHTNESS = (0.2, 0.9)
 
 
 class OneWeightPerClass(nn.Module):
-    """Images of one pixel, two classes: the logits are the pixel times a weight each."""
+    """A network for one-pixel images and two classes: each logit is a weight times the pixel."""
 
     def __init__(self, first, second):
         super().__init__()
@@ -41,7 +41,7 @@ class OneWeightPerClass(nn.Module):
 
 
 class SameLogits(nn.Module):
-    """Logits that do not depend on the images, which it keeps."""
+    """A network with constant logits that records its input."""
 
     def __init__(self):
         super().__init__()
@@ -57,7 +57,7 @@ def pixels(values):
 
 
 def by_hand(first, second, label, values):
-    """Gradients of the mean cross-entropy: the mean of (softmax - one-hot) times the pixel."""
+    """Return gradients of the mean cross-entropy: the mean of (softmax - one-hot) * pixel."""
     total = [0.0, 0.0]
     for value in values:
         second_part = 1 / (1 + math.exp((first - second) * value))
@@ -68,7 +68,7 @@ def by_hand(first, second, label, values):
 
 
 def seen(value, label):
-    """A pixel after normalisation and its class's draw of brightness."""
+    """Return a pixel after normalisation and its class's brightness augmentation."""
     return (value - 0.25) / 0.5 + BRIGHTNESS[label] - 0.5
 
 
@@ -85,7 +85,7 @@ def images_of(*shape, name="images"):
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (0.7, -1.1)])
 @pytest.mark.parametrize("distance", ["mse", "l1"])
-def test_the_loss_is_the_sum_done_by_hand(literal, weights, distance):
+def test_loss_matches_hand_computed_sum(literal, weights, distance):
     expected = 0.0
     for label in range(2):
         real = by_hand(*weights, label, [seen(value, label) for value in REAL[label]])
@@ -98,8 +98,8 @@ def test_the_loss_is_the_sum_done_by_hand(literal, weights, distance):
     assert found.item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_of_zero_weights_the_means_alone_are_compared(literal):
-    """Both parts of the softmax are a half, so a gradient is half the mean pixel."""
+def test_zero_weights_compare_only_the_means(literal):
+    """Both softmax outputs are 1/2, so a gradient is half the mean pixel."""
     network = OneWeightPerClass(0.0, 0.0)
     batch = pixels([1.0, 2.0, 6.0])
     (gradient,) = literal.class_gradients(network, batch, literal.of_class(0, batch))
@@ -123,7 +123,7 @@ def test_only_convolution_weights_are_matched(literal):
 
 
 @pytest.mark.parametrize(("side", "channels", "depth"), [(16, 3, 3), (28, 1, 2)])
-def test_the_plain_network_computes_what_the_real_one_does(literal, side, channels, depth):
+def test_plain_network_matches_the_library_network(literal, side, channels, depth):
     network = convnet(width=5, depth=depth, side=side, channels=channels, classes=4)
     batch = images_of(6, channels, side, side)
     labels = torch.tensor([0, 1, 2, 3, 0, 1])
@@ -138,7 +138,7 @@ def test_the_plain_network_computes_what_the_real_one_does(literal, side, channe
 
 
 @pytest.mark.parametrize("distance", ["mse", "l1"])
-def test_the_gradient_is_that_of_small_differences(literal, distance):
+def test_gradient_passes_gradcheck(literal, distance):
     network = literal.PlainConvNet(convnet())
     real, synthetic = images_of(2, 3, 3, 8, 8, name="real"), images_of(2, 2, 3, 8, 8)
     draws = draw(MATCHING_AUGMENTATIONS, 2, stream(0, "draws"))
@@ -149,7 +149,7 @@ def test_the_gradient_is_that_of_small_differences(literal, distance):
     assert torch.autograd.gradcheck(loss, synthetic.requires_grad_(), fast_mode=True)
 
 
-def test_real_gradients_are_constants_and_equal_images_have_no_distance(literal):
+def test_real_gradients_are_constant_and_equal_images_have_zero_loss(literal):
     network = literal.PlainConvNet(convnet())
     real = images_of(2, 3, 3, 8, 8).requires_grad_()
     draws = draw(MATCHING_AUGMENTATIONS, 2, stream(0, "draws"))
@@ -161,7 +161,7 @@ def test_real_gradients_are_constants_and_equal_images_have_no_distance(literal)
     assert same.grad.abs().max() < 1e-12
 
 
-def test_a_class_adds_its_own_distance_alone(literal):
+def test_loss_is_a_sum_over_classes(literal):
     network = literal.PlainConvNet(convnet())
     real, synthetic = images_of(2, 3, 3, 8, 8, name="real"), images_of(2, 2, 3, 8, 8)
     draws = draw(MATCHING_AUGMENTATIONS, 2, stream(0, "draws"))
@@ -182,7 +182,7 @@ def test_a_class_adds_its_own_distance_alone(literal):
     )
 
 
-def test_the_gradient_reaches_every_tensor_of_a_container(literal, hmn):
+def test_gradient_reaches_every_container_tensor(literal, hmn):
     container = new_container(hmn(), ContainerConfig(), stream(0, "container"))
     container.freeze()
     synthetic = container.expand().double().unflatten(0, (2, 3))
@@ -194,8 +194,8 @@ def test_the_gradient_reaches_every_tensor_of_a_container(literal, hmn):
 
 class TestTraining:
     @pytest.mark.parametrize("cutmix", [0.0, 0.5, 1.0])
-    def test_it_ends_with_the_weights_of_our_training(self, literal, cutmix):
-        """One pass of constant rate, from the same random numbers."""
+    def test_final_weights_match_the_library_training(self, literal, cutmix):
+        """One epoch at a constant rate, with the same random numbers."""
         images, labels = images_of(150, 3, 8, 8), torch.arange(150) % 2
         ours = convnet(dtype=torch.float32)
         theirs = copy.deepcopy(ours)
@@ -222,14 +222,14 @@ class TestTraining:
         for mine, other in zip(theirs.parameters(), ours.parameters(), strict=True):
             assert torch.allclose(mine, other, atol=1e-5)
 
-    def test_two_steps_are_the_descent_that_they_say(self, literal, monkeypatch):
-        """Momentum 0.9, decay 5e-4, rate 0.01; images as they are."""
+    def test_two_steps_match_hand_computed_sgd(self, literal, monkeypatch):
+        """Momentum 0.9, weight decay 5e-4, learning rate 0.01; no augmentation."""
         monkeypatch.setattr(literal, "draw", lambda *_, **__: Draws())
         network, images = OneWeightPerClass(0.4, -0.2), pixels([0.5, -1.0, 2.0])
         literal.literal_training(
             network,
             literal.new_optimiser(network),
-            torch.cat([images, images]) / 2 + 0.25,  # as COLOUR is taken off again
+            torch.cat([images, images]) / 2 + 0.25,  # the normalisation below undoes this
             torch.tensor([0] * 6),
             normalisation=Normalisation(mean=(0.25,), std=(0.5,)),
             generator=stream(0, "train"),
@@ -245,8 +245,8 @@ class TestTraining:
             weights = [w - 0.01 * v for w, v in zip(weights, speeds, strict=True)]
         assert network.conv.weight.flatten().tolist() == pytest.approx(weights, rel=1e-12)
 
-    def test_pixels_and_labels_are_mixed_alike(self, literal, monkeypatch):
-        """A quarter of every image is its partner's, and so is a quarter of its label."""
+    def test_cutmix_mixes_pixels_and_labels_equally(self, literal, monkeypatch):
+        """A quarter of every image and of its label comes from its partner."""
         monkeypatch.setattr(literal, "draw", lambda *_, **__: Draws())
         monkeypatch.setattr(literal, "box_of", lambda *_: (0, 4, 0, 4))
         same = stream(0, "train")
@@ -269,12 +269,12 @@ class TestTraining:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "box"),
+    ("draws", "box"),
     [
-        ((0.75, 0.5, 0.5), (4, 12, 8, 24)),  # half of either side, in the middle
-        ((0.0, 0.0, 0.999), (0, 8, 15, 32)),  # all of it, in a corner: a quarter is left
-        ((1.0, 0.3, 0.3), (4, 4, 9, 9)),  # nothing
+        ((0.75, 0.5, 0.5), (4, 12, 8, 24)),  # half of each side, centred
+        ((0.0, 0.0, 0.999), (0, 8, 15, 32)),  # full size, centred on a corner: clipped to a quarter
+        ((1.0, 0.3, 0.3), (4, 4, 9, 9)),  # empty
     ],
 )
-def test_boxes_are_as_large_as_their_number_says(literal, numbers, box):
-    assert literal.box_of(*numbers, 16, 32) == box
+def test_cutmix_boxes_have_the_expected_bounds(literal, draws, box):
+    assert literal.box_of(*draws, 16, 32) == box

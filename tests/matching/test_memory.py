@@ -1,6 +1,6 @@
-"""What matching is said to take of an accelerator's memory is what torch holds there.
+"""The memory model of matching against the tensors that torch holds on an accelerator.
 
-Tensors are counted on torch's device without numbers, where blocks are computed as on a GPU.
+Tensors are counted on the meta device, which computes blocks by the same operations as a GPU.
 """
 
 import weakref
@@ -11,14 +11,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hmnpack.matching.chunks import AsManyAsFit
+from hmnpack.matching.chunks import AdaptiveChunkSize
 from hmnpack.matching.footprint import (
     Memory,
     StepShape,
+    feature_load,
     feature_step,
     gradient_classes,
     gradient_step,
-    load_of_features,
 )
 from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import stream
@@ -28,8 +28,8 @@ from hmnpack.schema.container import ImageShape
 CIFAR = ImageShape(channels=3, height=32, width=32)
 
 
-class Held(TorchDispatchMode):
-    """Counts the bytes of the tensors that operations made, as long as they are alive."""
+class HeldMemory(TorchDispatchMode):
+    """Counts the bytes of all live tensors created by operations."""
 
     def __init__(self):
         super().__init__()
@@ -54,44 +54,44 @@ def storages(values):
     return [leaf.untyped_storage() for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
-def most_held(network, image, images):
-    """Return the most bytes at once, of a pass through all blocks and of the way back."""
+def peak_bytes(network, image, images):
+    """Return the peak bytes of a forward and backward pass through all blocks."""
     made = build_network(network, classes=3, image=image, generator=stream(0, "made"))
     made = made.to("meta").requires_grad_(False)
     batch = torch.empty(images, image.channels, image.height, image.width, device="meta")
-    with Held() as held:
+    with HeldMemory() as held:
         sum(block.sum() for block in made.features(batch.requires_grad_())).backward()
     return held.most
 
 
-def said_of(network, image, images):
-    return load_of_features(StepShape(network, image, 3, synthetic=images, real=1)).bytes
+def predicted_bytes(network, image, images):
+    return feature_load(StepShape(network, image, 3, synthetic=images, real=1)).bytes
 
 
 @pytest.mark.parametrize("side", [32, 64])
-def test_a_step_of_feature_matching_holds_what_is_said(side):
+def test_feature_matching_memory_matches_the_model(side):
     image, network = ImageShape(channels=3, height=side, width=side), NetworkConfig(width=32)
-    said = said_of(network, image, 8)
-    assert 0.85 * said < most_held(network, image, 8) <= said
+    predicted = predicted_bytes(network, image, 8)
+    assert 0.85 * predicted < peak_bytes(network, image, 8) <= predicted
 
 
-def test_no_block_of_a_residual_network_holds_more_than_is_said():
+def test_residual_network_memory_stays_within_the_model():
     image, network = ImageShape(channels=3, height=64, width=64), NetworkConfig(name="resnet-ap")
-    said = said_of(network, image, 2)
-    assert most_held(network, image, 2) <= said
+    predicted = predicted_bytes(network, image, 2)
+    assert peak_bytes(network, image, 2) <= predicted
 
 
-def test_gradient_matching_leaves_room_for_the_images_of_all_classes(hmn):
+def test_gradient_chunks_leave_memory_for_all_images(hmn):
     spec = hmn(classes=10, instances=20, image=CIFAR, decoder_channels=(10, 6))
-    # By hand: maps of 8, 16 and 32 pixels a side and the image, with their gradients; five images.
+    # Hand count: maps of 8, 16 and 32 pixels a side and the image, with gradients; five images.
     maps = 10 * 8**2 + 6 * 16**2 + 3 * 32**2
-    of_an_image = 4 * (2 * (maps + 3 * 32**2) + 5 * 3 * 32**2)
+    per_image = 4 * (2 * (maps + 3 * 32**2) + 5 * 3 * 32**2)
     step = gradient_step(GradientConfig(real_batch=8), spec)
-    assert (step.synthetic, step.held) == (20, 200 * of_an_image)
-    assert gradient_step(GradientConfig(), spec, classes=4).held == 80 * of_an_image
+    assert (step.synthetic, step.held) == (20, 200 * per_image)
+    assert gradient_step(GradientConfig(), spec, classes=4).held == 80 * per_image
 
     def at_once(bytes_held):
-        # Of an image: footprint.bytes_per_image.
+        # 3457024 is footprint.bytes_per_image for this network.
         return gradient_classes(
             replace(step, held=bytes_held), Memory(on_cpu=False, most=10 * 20 * 3457024)
         )
@@ -102,7 +102,7 @@ def test_gradient_matching_leaves_room_for_the_images_of_all_classes(hmn):
     assert gradient_classes(step, Memory(on_cpu=True)) == 1
 
 
-def test_a_step_of_feature_matching_takes_a_part_of_each_class(hmn):
+def test_feature_step_covers_one_part_per_class(hmn):
     spec = hmn(instances=7, image=CIFAR)
     match = MatchConfig(steps=1, synthetic_batch=5, real_batch=6)
     for parts, synthetic in ((1, 5), (2, 3), (7, 1)):
@@ -110,37 +110,37 @@ def test_a_step_of_feature_matching_takes_a_part_of_each_class(hmn):
         assert (step.classes, step.synthetic, step.real) == (2, synthetic, 6)
 
 
-class Cramped:
-    """Work that finds memory for so many classes at a time."""
+class LimitedMemoryWork:
+    """Work that runs out of memory with more than ``fits`` classes per chunk."""
 
     def __init__(self, fits, allowed=12, repeatable=True):
-        self.fits, self.allowed, self.asked = fits, allowed, []
-        self.fitting = AsManyAsFit(repeatable=repeatable)
+        self.fits, self.allowed, self.tried = fits, allowed, []
+        self.chunk_size = AdaptiveChunkSize(repeatable=repeatable)
 
     def __call__(self):
-        self.asked.append(self.fitting.of(self.allowed))
-        if self.asked[-1] > self.fits:
+        self.tried.append(self.chunk_size.limit(self.allowed))
+        if self.tried[-1] > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return torch.tensor(1.0)
 
 
-def test_fewer_classes_go_at_a_time_once_memory_ran_out():
-    work = Cramped(fits=4)
-    assert work.fitting.done(work) == 1
-    assert work.asked == [12, 6, 3]
-    work.fitting.done(work)
-    assert work.asked[3:] == [3], "what did not fit is not tried again"
+def test_chunk_size_is_halved_after_out_of_memory():
+    work = LimitedMemoryWork(fits=4)
+    assert work.chunk_size.run(work) == 1
+    assert work.tried == [12, 6, 3]
+    work.chunk_size.run(work)
+    assert work.tried[3:] == [3], "sizes that failed are not tried again"
 
 
-def test_one_class_that_does_not_fit_is_an_error():
-    work = Cramped(fits=0, allowed=3)
+def test_single_class_out_of_memory_is_raised():
+    work = LimitedMemoryWork(fits=0, allowed=3)
     with pytest.raises(torch.OutOfMemoryError):
-        work.fitting.done(work)
-    assert work.asked == [3, 2, 1]
+        work.chunk_size.run(work)
+    assert work.tried == [3, 2, 1]
 
 
-def test_several_ranks_do_not_repeat_what_they_talked_about():
-    work = Cramped(fits=4, repeatable=False)
+def test_several_ranks_do_not_repeat_failed_work():
+    work = LimitedMemoryWork(fits=4, repeatable=False)
     with pytest.raises(torch.OutOfMemoryError):
-        work.fitting.done(work)
-    assert work.asked == [12]
+        work.chunk_size.run(work)
+    assert work.tried == [12]

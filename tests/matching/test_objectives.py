@@ -1,4 +1,4 @@
-"""Feature matching with each of its distances: one literal, many cuts."""
+"""Feature matching with each distance, chunk size and number of ranks, against a reference."""
 
 import copy
 import itertools
@@ -49,7 +49,7 @@ def objective(match):
 
 
 def distances(config, match, step, sizes):
-    """Return one distance for each block, frequencies drawn in the blocks' order."""
+    """Yield one distance per block, with frequencies drawn in the order of the blocks."""
     generator = stream(match.seed, "distance", step)
     for size in sizes:
         if config.objective == "characteristic":
@@ -60,7 +60,7 @@ def distances(config, match, step, sizes):
 
 
 def literal(match, images, step):
-    """The loss by its description: every class by itself, every image at once."""
+    """Return the reference loss, computed class by class."""
     config, data, seed = match.config, match.data, match.seed
     generator = stream(seed, "match", step)
     index = int(torch.randint(len(match.pool), (), generator=generator))
@@ -100,7 +100,7 @@ def literal(match, images, step):
 
 
 def pooled_literally(block, cells):
-    """Average cells of the smallest equal side that leaves at most so many, edges cut off."""
+    """Average the smallest equal cells that give at most ``cells`` per side, clipped at edges."""
     side = block.shape[2]
     if not cells or side <= cells:
         return block
@@ -113,14 +113,14 @@ def pooled_literally(block, cells):
 
 @pytest.fixture
 def match(real, pool_config, tmp_path):
-    """Return a function that makes the inputs of an objective from its settings."""
+    """Return a function that creates an objective's inputs from its settings."""
     return lambda config: Match(real, load_or_train_pool(real, pool_config, 0, tmp_path), config, 5)
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("chunk", [1, 6 * 256, 1000 * 256])
 @pytest.mark.slow
-def test_loss_and_gradient_are_those_of_the_description(match, monkeypatch, name, chunk):
+def test_loss_and_gradient_match_the_reference(match, monkeypatch, name, chunk):
     monkeypatch.setattr("hmnpack.matching.footprint.CPU_CHUNK", chunk)
     ours, theirs, inputs = container(), container(), match(settings(name))
     for step in range(2):
@@ -133,7 +133,7 @@ def test_loss_and_gradient_are_those_of_the_description(match, monkeypatch, name
     assert ours.pixels.grad.abs().sum() > 0
 
 
-def test_the_real_images_themselves_are_near_distance_zero(real, match):
+def test_loss_of_the_real_images_is_near_zero(real, match):
     twelve = [int((real.labels == label).nonzero()[i]) for label in range(3) for i in range(4)]
     labels = torch.arange(3).repeat_interleave(4)
     few = RealData(real.images[twelve], labels, 3, real.normalisation, "few")
@@ -146,8 +146,8 @@ def test_the_real_images_themselves_are_near_distance_zero(real, match):
     with torch.no_grad():
         start.pixels.copy_(few.images.float() / 255)
     here = float(objective(inputs).loss(start, 0).detach())
-    assert here < 0.15 * elsewhere  # what is left is the draw of 400 from 4
-    # One image a class, so that the draw cannot differ: nothing but the least distance is left.
+    assert here < 0.15 * elsewhere  # the rest is the sampling error of 400 draws from 4 images
+    # With one image per class there is no sampling error: only the minimal distance remains.
     alike = RealData(few.images[::4], labels[::4], 3, real.normalisation, "alike")
     inputs = Match(alike, inputs.pool, config, 0)
     with torch.no_grad():
@@ -156,7 +156,7 @@ def test_the_real_images_themselves_are_near_distance_zero(real, match):
 
 
 class Pair(World):
-    """One of two ranks that are threads: what each collects lies in a list that both see."""
+    """One of two ranks in threads, which gather tensors through a shared list."""
 
     def __init__(self, rank, values, barrier):
         super().__init__(rank, 2)
@@ -173,7 +173,7 @@ class Pair(World):
 
 
 @pytest.mark.parametrize("name", ["features", "characteristic"])
-def test_two_ranks_have_the_loss_of_one_between_them(match, name):
+def test_losses_of_two_ranks_sum_to_that_of_one(match, name):
     alone, inputs = container(), match(settings(name))
     expected = objective(inputs).loss(alone, 0)
     expected.backward()
@@ -208,7 +208,7 @@ def test_bfloat16_changes_little(match):
 
 
 @pytest.mark.parametrize(("side", "cells"), [(16, 4), (16, 5), (7, 4), (5, 4), (4, 4), (3, 0)])
-def test_cells_are_averages_of_the_map(side, cells):
+def test_class_features_average_grid_cells(side, cells):
     block = torch.randn(6, 2, side, side, generator=stream(0, "block"))
     expected = pooled_literally(block, cells)
     found = class_features(block, 3, cells)
@@ -217,7 +217,7 @@ def test_cells_are_averages_of_the_map(side, cells):
     torch.testing.assert_close(found, expected.flatten(1).unflatten(0, (3, 2)))
 
 
-def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(tmp_path):
+def test_paused_and_resumed_run_gives_the_same_bytes(tmp_path):
     labels = torch.arange(3).repeat_interleave(20)
     noise = torch.randint(0, 120, (60, 1, 16, 16), generator=stream(0, "pixels"))
     split = split_of((noise + 60 * labels[:, None, None, None]).to(torch.uint8), labels)
@@ -249,7 +249,7 @@ def test_paused_anywhere_and_resumed_it_gives_the_same_bytes(tmp_path):
     assert output.read_bytes() == whole
 
 
-def test_the_objectives_by_name(match):
+def test_objectives_are_registered_by_name(match):
     assert list(OBJECTIVES) == ["characteristic", "features"]
     config = settings("characteristic")
     without = Match(match(config).data, None, config, 5)

@@ -1,10 +1,10 @@
-"""Parts of a class: how they are cut, and who belongs to which."""
+"""Partitioning of classes, and matching part by part."""
 
 import pytest
 import torch
 
 from hmnpack.matching import Match, choose_targets, load_or_train_pool, partition_classes
-from hmnpack.matching.parts import along_spread, cut
+from hmnpack.matching.parts import cut, project_on_spread
 from hmnpack.matching.views import Views
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import MatchConfig
@@ -24,7 +24,7 @@ def parted(real, pool_config, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8])
 @pytest.mark.parametrize("points", [8, 37, 100])
-def test_parts_are_of_equal_size_but_for_one_at_each_cut(count, points):
+def test_cut_gives_parts_of_nearly_equal_size(count, points):
     cloud = torch.randn(points, 6, generator=stream(0, "cloud"))
     sizes = torch.bincount(cut(cloud, count, stream(0, "cut")), minlength=count)
     assert sizes.sum() == points
@@ -32,7 +32,7 @@ def test_parts_are_of_equal_size_but_for_one_at_each_cut(count, points):
     assert (sizes - points / count).abs().max() <= 2
 
 
-def test_a_cut_parts_clouds_that_lie_apart():
+def test_cut_separates_distant_clusters():
     centres = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 20.0], [50.0, 20.0]])
     noise = torch.randn(4, 25, 2, generator=stream(0, "noise"))
     parts = cut((centres[:, None] + noise).flatten(0, 1), 4, stream(0, "cut")).view(4, 25)
@@ -40,21 +40,21 @@ def test_a_cut_parts_clouds_that_lie_apart():
     assert sorted(parts[:, 0].tolist()) == [0, 1, 2, 3]
 
 
-def test_the_direction_is_that_of_the_greatest_spread():
+def test_projection_matches_the_first_principal_component():
     cloud = torch.randn(200, 5, generator=stream(0, "cloud")) * torch.tensor([1, 9, 2, 3, 1.0])
-    place = along_spread(cloud, stream(0, "cut"))
+    place = project_on_spread(cloud, stream(0, "cut"))
     around = cloud - cloud.mean(0)
     greatest = torch.linalg.svd(around, full_matrices=False).Vh[0]
     expected = around @ greatest
     assert torch.allclose(place.abs(), expected.abs(), atol=1e-3)
 
 
-def test_points_that_are_all_alike_are_cut_too():
+def test_cut_divides_identical_points():
     parts = cut(torch.ones(7, 3), 3, stream(0, "cut"))
     assert torch.bincount(parts).min() >= 2
 
 
-def test_every_class_is_cut_by_itself(parted, real):
+def test_each_class_is_partitioned_separately(parted, real):
     data = parted
     assert data.parts_each == 3
     for label in range(3):
@@ -62,7 +62,7 @@ def test_every_class_is_cut_by_itself(parted, real):
         assert torch.equal(torch.cat(rows).sort().values, real.rows_of(label))
 
 
-def test_a_class_has_no_more_parts_than_images(real, pool_config, tmp_path):
+def test_number_of_parts_is_limited_by_the_images(real, pool_config, tmp_path):
     network = load_or_train_pool(real, pool_config, 0, tmp_path).trained(0)
     smallest = int(torch.bincount(real.labels).min())
     assert partition_classes(real, network, 999, 999, 0).parts_each == smallest
@@ -74,7 +74,7 @@ def test_a_class_has_no_more_parts_than_images(real, pool_config, tmp_path):
     ("most", "instances", "expected"),
     [
         (0, 85, 1),
-        (22, 85, 4),  # 85 in 4 parts are 22 at most
+        (22, 85, 4),  # 4 parts of at most 22
         (21, 85, 5),
         (22, 30, 4),
         (22, 10, 4),
@@ -83,7 +83,7 @@ def test_a_class_has_no_more_parts_than_images(real, pool_config, tmp_path):
         (1, 7, 7),
     ],
 )
-def test_a_class_with_many_images_has_many_parts(most, instances, expected):
+def test_number_of_parts_grows_with_the_class_size(most, instances, expected):
     config = MatchConfig(steps=1, part_images=most)
     assert config.parts_of(instances) == expected
     assert not most or -(-instances // expected) <= most
@@ -93,12 +93,12 @@ def test_a_class_with_many_images_has_many_parts(most, instances, expected):
     ("whole", "instances", "expected"),
     [(0, 5000, 0.3), (100, 85, 0.3), (100, 100, 0.3), (100, 200, 0.15), (100, 3000, 0.01)],
 )
-def test_a_class_with_many_images_has_less_of_the_cross_entropy(whole, instances, expected):
+def test_cross_entropy_weight_falls_with_the_class_size(whole, instances, expected):
     config = MatchConfig(steps=1, classification=0.3, classification_images=whole)
     assert config.classification_of(instances) == pytest.approx(expected)
 
 
-def test_a_start_is_chosen_part_by_part(parted):
+def test_targets_are_chosen_part_by_part(parted):
     for place, image in enumerate(choose_targets(parted, 7, 0)):
         rows = (parted.images == image).flatten(1).all(1).nonzero().flatten()
         label, part = place // 7, place % 7 % 3
@@ -109,14 +109,14 @@ def views_of(data, config):
     return Views(Match(data, None, config, 0), networks=2)
 
 
-def test_a_step_compares_a_part_with_its_own_images(parted):
+def test_real_and_synthetic_images_of_a_step_share_a_part(parted):
     data = parted
     views = views_of(data, MatchConfig(steps=1, real_batch=6, synthetic_batch=4))
     seen = set()
     for step in range(12):
         view, chosen = views.at(spec(10), step)
         real = view.real
-        assert (real.shape, chosen.shape) == ((3, 6), (3, 3))  # of 10 images 4, 3 and 3
+        assert (real.shape, chosen.shape) == ((3, 6), (3, 3))  # 10 images in parts of 4, 3 and 3
         assert (data.labels[real] == torch.arange(3)[:, None]).all()
         part_of_real, part_of_chosen = data.parts[real], chosen % 10 % 3
         assert (part_of_real == part_of_real[:, :1]).all()
@@ -129,8 +129,8 @@ def test_a_step_compares_a_part_with_its_own_images(parted):
 
 
 @pytest.mark.parametrize("views", [0, 2, 7])
-def test_so_many_views_as_there_are_parts_have_every_part_once(parted, views):
-    """Also where other numbers were asked for: no part is left out of a run, or seen less."""
+def test_consecutive_views_cover_every_part_once(parted, views):
+    """The number of views is rounded up to a multiple of the parts, so that all parts recur."""
     data = parted
     found = views_of(data, MatchConfig(steps=1, real_batch=6, views=views))
     assert found.count == {0: 0, 2: 3, 7: 9}[views]

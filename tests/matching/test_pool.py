@@ -28,7 +28,7 @@ def same(first, second):
     )
 
 
-def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_path):
+def test_networks_differ_and_are_loaded_from_the_cache(real, pool_config, tmp_path):
     epochs = []
     first = load_or_train_pool(
         real, pool_config, 0, tmp_path, lambda *facts, **_: epochs.append(facts)
@@ -42,8 +42,8 @@ def test_networks_differ_and_come_back_from_the_cache(real, pool_config, tmp_pat
     )
 
 
-def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_config, tmp_path):
-    config = pool_config.model_copy(update={"min_steps": 13})  # of 6 an epoch
+def test_networks_are_initialised_and_trained_by_the_settings(real, pool_config, tmp_path):
+    config = pool_config.model_copy(update={"min_steps": 13})  # 6 per epoch
     pool = load_or_train_pool(real, config, 5, tmp_path)
     assert not torch.equal(*(start["classifier.weight"] for start in initial(pool)))
     for index, (start, found) in enumerate(zip(initial(pool), final(pool), strict=True)):
@@ -68,7 +68,7 @@ def test_networks_start_anew_and_are_trained_as_the_settings_say(real, pool_conf
             torch.testing.assert_close(value, found[name], rtol=1e-4, atol=1e-6)
 
 
-def test_what_decides_a_network_decides_its_file(real, pool_config, tmp_path):
+def test_cache_key_covers_data_settings_and_seed(real, pool_config, tmp_path):
     wider = pool_config.model_copy(
         update={"network": pool_config.network.model_copy(update={"width": 5})}
     )
@@ -80,80 +80,85 @@ def test_what_decides_a_network_decides_its_file(real, pool_config, tmp_path):
         assert len(list(tmp_path.glob("*.pt"))) == 2 * (number + 1)
 
 
-def test_a_larger_pool_keeps_the_networks_of_a_smaller(real, pool_config, tmp_path):
+def test_larger_pool_reuses_cached_networks(real, pool_config, tmp_path):
     load_or_train_pool(real, pool_config.model_copy(update={"size": 1}), 0, tmp_path)
-    heard = set()
-    load_or_train_pool(real, pool_config, 0, tmp_path, lambda stage, *_, **__: heard.add(stage))
-    assert heard == {"pool network 2"}
+    events = set()
+    load_or_train_pool(real, pool_config, 0, tmp_path, lambda stage, *_, **__: events.add(stage))
+    assert events == {"pool network 2"}
 
 
-def test_an_interrupted_network_goes_on_where_it_was(real, pool_config, tmp_path):
+def test_interrupted_training_resumes(real, pool_config, tmp_path):
     def stop():
         raise Paused("now")
 
-    whole = load_or_train_pool(real, pool_config, 0, tmp_path / "whole")
+    uninterrupted = load_or_train_pool(real, pool_config, 0, tmp_path / "uninterrupted")
     for _ in range(4):
         with pytest.raises(Paused):
-            load_or_train_pool(real, pool_config, 0, tmp_path / "pieces", after_epoch=stop)
-    pieces = load_or_train_pool(real, pool_config, 0, tmp_path / "pieces", after_epoch=stop)
-    assert same(whole, pieces)
-    assert not list((tmp_path / "pieces").glob("*.part"))
+            load_or_train_pool(real, pool_config, 0, tmp_path / "resumed", after_epoch=stop)
+    resumed = load_or_train_pool(real, pool_config, 0, tmp_path / "resumed", after_epoch=stop)
+    assert same(uninterrupted, resumed)
+    assert not list((tmp_path / "resumed").glob("*.part"))
 
 
-def alike(first, second):
-    """Up to the rounding of sums that are added in another order."""
+def assert_close_pools(first, second):
+    """Assert equal weights up to rounding (sums in a different order)."""
     for one, other in zip(final(first), final(second), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
-def test_trained_at_once_they_are_those_of_each_alone(real, pool_config, tmp_path):
+def test_batched_training_matches_separate_training(real, pool_config, tmp_path):
     alone = load_or_train_pool(real, pool_config, 0, tmp_path / "alone")
-    heard = []
-    together = load_or_train_pool(
-        real, pool_config, 0, tmp_path / "x", lambda *said, **_: heard.append(said), at_once=2
+    events = []
+    batched = load_or_train_pool(
+        real, pool_config, 0, tmp_path / "x", lambda *event, **_: events.append(event), at_once=2
     )
-    assert heard == [("pool network 1", 2, 4), ("pool network 1", 4, 4)]
-    alike(alone, together)
-    assert same(together, load_or_train_pool(real, pool_config, 0, tmp_path / "x"))
+    assert events == [("pool network 1", 2, 4), ("pool network 1", 4, 4)]
+    assert_close_pools(alone, batched)
+    assert same(batched, load_or_train_pool(real, pool_config, 0, tmp_path / "x"))
 
 
-def test_interrupted_at_once_they_go_on_at_once_or_alone(real, pool_config, tmp_path):
+def test_interrupted_batched_training_resumes_batched_or_separately(real, pool_config, tmp_path):
     def stop():
         raise Paused("now")
 
-    whole = load_or_train_pool(real, pool_config, 0, tmp_path / "whole", at_once=2)
+    uninterrupted = load_or_train_pool(real, pool_config, 0, tmp_path / "uninterrupted", at_once=2)
     for then in (2, 1):
-        folder, heard = tmp_path / str(then), []
+        folder, events = tmp_path / str(then), []
         with pytest.raises(Paused):
             load_or_train_pool(real, pool_config, 0, folder, after_epoch=stop, at_once=2)
         assert len(list(folder.glob("*.part"))) == 2
-        pieces = load_or_train_pool(
-            real, pool_config, 0, folder, lambda *said, h=heard, **_: h.append(said), at_once=then
+        resumed = load_or_train_pool(
+            real,
+            pool_config,
+            0,
+            folder,
+            lambda *event, log=events, **_: log.append(event),
+            at_once=then,
         )
-        assert len(heard) == (1 if then == 2 else 2)
-        alike(whole, pieces)
+        assert len(events) == (1 if then == 2 else 2)
+        assert_close_pools(uninterrupted, resumed)
         assert not list(folder.glob("*.part"))
 
 
-def test_one_that_is_ahead_is_trained_by_itself(real, pool_config, tmp_path):
-    asked = []
+def test_network_ahead_of_the_others_is_trained_separately(real, pool_config, tmp_path):
+    calls = []
 
     def stop():
-        asked.append(1)
-        if len(asked) == 1:
+        calls.append(1)
+        if len(calls) == 1:
             raise Paused("now")
 
     with pytest.raises(Paused):
         load_or_train_pool(real, pool_config, 0, tmp_path, after_epoch=stop)
-    heard = []
+    events = []
     pool = load_or_train_pool(
-        real, pool_config, 0, tmp_path, lambda *s, **_: heard.append(s), at_once=2
+        real, pool_config, 0, tmp_path, lambda *event, **_: events.append(event), at_once=2
     )
-    assert heard == [("pool network 1", done, 4) for done in (2, 3, 4)]
+    assert events == [("pool network 1", done, 4) for done in (2, 3, 4)]
     assert same(pool, load_or_train_pool(real, pool_config, 0, tmp_path / "alone"))
 
 
-def test_mixtures_of_weights(real, pool_config, tmp_path):
+def test_between_interpolates_weights(real, pool_config, tmp_path):
     pool = load_or_train_pool(real, pool_config, 0, tmp_path)
     for part, expected in ((0.0, final(pool)[1]), (1.0, pool.initial(1))):
         mixed = pool.between(1, part).state_dict()
@@ -163,15 +168,17 @@ def test_mixtures_of_weights(real, pool_config, tmp_path):
     torch.testing.assert_close(quarter, 0.75 * end + 0.25 * start)
 
 
-def test_a_network_without_features_is_refused_before_any_training(real, pool_config, tmp_path):
+def test_network_without_features_is_rejected_before_training(real, pool_config, tmp_path):
     network = pool_config.network.model_copy(update={"name": "torchvision:resnet18"})
     config = pool_config.model_copy(update={"network": network})
-    with pytest.raises(BadSettings, match=r"resnet18' gives no features.*convnet or resnet-ap"):
+    with pytest.raises(
+        BadSettings, match=r"resnet18' exposes no block features.*convnet or resnet-ap"
+    ):
         load_or_train_pool(real, config, 0, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_resnet_can_be_matched_through(real, pool_config, tmp_path):
+def test_resnet_ap_pool_exposes_features(real, pool_config, tmp_path):
     network = pool_config.network.model_copy(update={"name": "resnet-ap"})
     train = pool_config.train.model_copy(update={"epochs": 1, "batch": 42})
     config = pool_config.model_copy(update={"network": network, "train": train, "size": 1})
@@ -179,20 +186,20 @@ def test_a_resnet_can_be_matched_through(real, pool_config, tmp_path):
     assert len(pool.trained(0).features(real.images[:2].float())) > 1
 
 
-def test_a_damaged_network_in_the_cache_is_made_again(real, pool_config, tmp_path):
-    whole = load_or_train_pool(real, pool_config, 3, tmp_path)
+def test_damaged_cached_network_is_retrained(real, pool_config, tmp_path):
+    original = load_or_train_pool(real, pool_config, 3, tmp_path)
     path = min(tmp_path.glob("*.pt"))
     before = path.read_bytes()
     path.write_bytes(before[:99])
     again = load_or_train_pool(real, pool_config, 3, tmp_path)
     for index in range(2):
-        for name, value in whole.trained(index).state_dict().items():
+        for name, value in original.trained(index).state_dict().items():
             assert torch.equal(again.trained(index).state_dict()[name], value)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_damaged_training_is_named(real, pool_config, tmp_path):
+def test_damaged_training_state_is_named_in_the_error(real, pool_config, tmp_path):
     def stop():
         raise Paused("now")
 
@@ -204,9 +211,11 @@ def test_a_damaged_training_is_named(real, pool_config, tmp_path):
         load_or_train_pool(real, pool_config, 0, tmp_path)
 
 
-def test_a_cache_that_cannot_be_written_is_refused_before_any_training(real, pool_config, tmp_path):
+def test_unwritable_cache_is_rejected_before_training(real, pool_config, tmp_path):
     (tmp_path / "file").touch()
-    heard = []
+    events = []
     with pytest.raises(BadSettings, match="cannot write to the work directory"):
-        load_or_train_pool(real, pool_config, 3, tmp_path / "file", lambda *a, **_: heard.append(a))
-    assert heard == []
+        load_or_train_pool(
+            real, pool_config, 3, tmp_path / "file", lambda *event, **_: events.append(event)
+        )
+    assert events == []

@@ -5,7 +5,7 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ImageShape, ImagesSpec
 
 
-def test_real_images_are_of_their_class_and_uniform():
+def test_class_sampler_is_uniform_within_each_class():
     labels = torch.tensor([1, 0, 1, 2, 1, 0])
     drawn = ClassSampler(labels, 3).draw(6000, stream(0, "draw"))
     assert drawn.shape == (3, 6000)
@@ -14,7 +14,7 @@ def test_real_images_are_of_their_class_and_uniform():
     assert (counts - 2000).abs().max() < 200
 
 
-def test_of_classes_of_unequal_counts_as_many_are_drawn_of_each_and_every_image_can_be():
+def test_unequal_classes_give_equally_many_instances():
     image = ImageShape(channels=1, height=2, width=2)
     spec = ImagesSpec(classes=3, instances=(5, 2, 3), image=image)
     classes = [range(5), range(5, 7), range(7, 10)]
@@ -30,7 +30,7 @@ def test_of_classes_of_unequal_counts_as_many_are_drawn_of_each_and_every_image_
     assert first in (0, 2, 4) and (second, third) == (5, 8)
 
 
-def test_synthetic_images_are_different_and_of_their_class():
+def test_chosen_instances_are_distinct_and_of_their_class():
     spec = ImagesSpec(classes=3, instances=5, image=ImageShape(channels=1, height=2, width=2))
     chosen = choose_instances(spec, 3, stream(0, "choose"))
     assert chosen.shape == (3, 3)

@@ -1,4 +1,4 @@
-"""Views: gone round in turns, each the same whenever it comes, its real side computed once."""
+"""Views: cycled in random order, reproducible, with cached real features."""
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ def gradient(objective, step):
     return images.pixels.grad
 
 
-def test_every_round_has_every_view_in_an_order_of_its_own(real):
+def test_every_cycle_visits_every_view_in_a_new_order(real):
     views = Views(Match(real, None, config(views=4), 0), networks=2)
     steps = [views.at(SPEC, step) for step in range(12)]
     rounds = [[view.number for view, _ in steps[start : start + 4]] for start in (0, 4, 8)]
@@ -55,7 +55,7 @@ def test_every_round_has_every_view_in_an_order_of_its_own(real):
     assert len({tuple(numbers) for numbers in rounds}) > 1
 
 
-def test_a_view_that_comes_again_is_the_same_with_other_synthetic_images(real):
+def test_recurring_view_is_equal_with_other_synthetic_images(real):
     views = Views(Match(real, None, config(views=2), 0), networks=2)
     by_number = {}
     for step in range(8):
@@ -75,16 +75,16 @@ def test_a_view_that_comes_again_is_the_same_with_other_synthetic_images(real):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"parts": 2}, {"objective": "characteristic"}])
-def test_what_is_kept_changes_no_loss(matching, changes):
-    """One objective remembers its views; of the other, made anew for each step, none is kept."""
-    kept = matching(views=2, **changes)
+def test_caching_views_does_not_change_gradients(matching, changes):
+    """One objective caches its views; the other is created anew for each step."""
+    cached = matching(views=2, **changes)
     for step in range(6):
         torch.testing.assert_close(
-            gradient(kept, step), gradient(matching(views=2, **changes), step), rtol=0, atol=0
+            gradient(cached, step), gradient(matching(views=2, **changes), step), rtol=0, atol=0
         )
 
 
-def test_real_features_are_computed_once_for_each_view(matching, monkeypatch):
+def test_real_features_are_computed_once_per_view(matching, monkeypatch):
     calls = []
     compute = FeatureMatching._real_features
     monkeypatch.setattr(
@@ -98,18 +98,18 @@ def test_real_features_are_computed_once_for_each_view(matching, monkeypatch):
     assert sorted(calls) == [0, 1, 2]
 
 
-def test_views_that_do_not_fit_into_memory_are_computed_again(matching):
+def test_views_beyond_the_cache_size_are_recomputed(matching):
     roomy = matching(views=4)
     wanted = [gradient(roomy, step) for step in range(8)]
-    size = sum(reference.bytes for reference in next(iter(roomy._kept.values())))
+    size = sum(reference.bytes for reference in next(iter(roomy._cache.values())))
     narrow = matching(max_memory=2 * 3 * size, views=4)
     found = [gradient(narrow, step) for step in range(8)]
-    assert (len(roomy._kept), len(narrow._kept)) == (4, 3)
+    assert (len(roomy._cache), len(narrow._cache)) == (4, 3)
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_weights_go_as_far_as_they_may(real):
+def test_interpolation_stays_within_the_farthest_setting(real):
     def parts(**changes):
         views = Views(Match(real, None, config(**changes), 0), networks=2)
         return torch.tensor([views.at(SPEC, step)[0].part for step in range(200)])
@@ -120,14 +120,14 @@ def test_weights_go_as_far_as_they_may(real):
     assert not parts(farthest=0.0).any()
 
 
-def test_without_views_nothing_is_kept(matching):
+def test_without_views_nothing_is_cached(matching):
     objective = matching()
     objective.loss(container(), 0)
-    assert not objective._kept
+    assert not objective._cache
 
 
-def test_the_network_between_classifies(matching, pool, real):
-    """Its cross-entropy by hand, weighted by how far it is trained."""
+def test_cross_entropy_of_the_interpolated_network_is_added(matching, pool, real):
+    """The cross-entropy is weighted by the position from initial to trained weights."""
     with_it, without = (matching(classification=w) for w in (0.4, 0.0))
     for step in range(3):
         images = container()
@@ -141,10 +141,10 @@ def test_the_network_between_classifies(matching, pool, real):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_what_is_kept_counts_the_frequencies_too(matching):
+def test_reference_bytes_include_the_frequencies(matching):
     objective = matching(views=2, objective="characteristic")
     objective.loss(container(), 0)
-    (kept,) = objective._kept.values()
-    for reference in kept:
+    (cached,) = objective._cache.values()
+    for reference in cached:
         frequencies = reference.distance.frequencies
         assert reference.bytes == reference.real.nbytes + frequencies.nbytes

@@ -12,7 +12,7 @@ def test_targets_are_real_images_class_by_class(real):
     assert len({bytes(image.numpy()) for image in targets}) == 18
 
 
-def test_targets_of_unequal_counts_are_those_of_each_class(real):
+def test_targets_support_unequal_counts(real):
     counts = (2, 6, 4)
     whole = choose_targets(real, 6, 0).split(6)
     found = choose_targets(real, counts, 0).split(counts)
@@ -20,8 +20,8 @@ def test_targets_of_unequal_counts_are_those_of_each_class(real):
         assert torch.equal(some, most[: counts[label]])
 
 
-def test_a_small_class_repeats_its_images(real):
+def test_small_class_repeats_its_images(real):
     targets = choose_targets(real, 15, 0)
-    small = targets[30:]  # nine images fill fifteen places
+    small = targets[30:]  # fifteen targets from nine images
     assert len({bytes(image.numpy()) for image in small}) == 9
     assert torch.equal(targets, choose_targets(real, 15, 0))

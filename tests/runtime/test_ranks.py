@@ -176,7 +176,8 @@ def two(real_torchrun, start, place, whole):
     `torchrun` is started first: it takes longest, and is not waited for yet.
     """
     paused = compressed(place / "alone", FRESH, output=place / "from-1.hmn", pause_at=13)
-    assert paused["error"] == ("Paused", "paused at step 4 of 6 of gradient; --resume goes on")
+    text = "paused at step 4 of 6 of gradient; pass --resume to continue"
+    assert paused["error"] == ("Paused", text)
     (place / "seen-by-0.hmn.ckpt").write_bytes((place / "from-1.hmn.ckpt").read_bytes())
     run = {"cache": str(place / "two"), "gradient": FRESH}
 
@@ -253,7 +254,7 @@ def test_two_ranks_go_on_with_the_checkpoint_of_one(two, whole):
 
 
 def test_a_wish_to_pause_on_one_rank_pauses_all(two):
-    text = "paused at step 3 of 6 of gradient; --resume goes on"
+    text = "paused at step 3 of 6 of gradient; pass --resume to continue"
     assert [two.found(rank)["paused"]["error"] for rank in (0, 1)] == [("Paused", text)] * 2
 
 
@@ -293,11 +294,11 @@ def test_one_rank_and_three_go_on_with_the_checkpoint_of_two(two, start, place, 
         assert_same_container(run, whole["fresh"])
     for rank in range(3):
         error = three.found(rank)["two classes"]["error"]
-        assert error == ("BadSettings", "3 ranks, but 2 classes; start at most one rank a class")
+        assert error == ("BadSettings", "3 ranks for 2 classes; start at most one rank per class")
 
 
 def test_one_rank_goes_on_with_the_matching_of_two(two, place, whole):
-    text = "paused at step 3 of 4 of matching; --resume goes on"
+    text = "paused at step 3 of 4 of matching; pass --resume to continue"
     assert two.found(0)["matching"]["error"] == ("Paused", text)
     output = place / "matching.hmn"
     one = compressed(place / "two", output=output, resume=True, **RUNS["views"])
