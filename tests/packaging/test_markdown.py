@@ -9,8 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = 100
-TO_WRAP = ("CONTRIBUTING.md",)
-"""Pages that are not wrapped yet."""
 
 FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1 *$", re.M | re.S)
 LINK = re.compile(r"(?<!\\)\]\(\s*<?([^)\s>]+)>?[^)]*\)")
@@ -76,10 +74,7 @@ def broken_links(page: str) -> list[str]:
 
 @pytest.mark.parametrize("page", pages())
 def test_lines_are_wrapped(page):
-    if page in TO_WRAP:
-        assert long_lines(text_of(page)), f"{page} is wrapped: take it off the list"
-    else:
-        assert long_lines(text_of(page)) == []
+    assert long_lines(text_of(page)) == []
 
 
 @pytest.mark.parametrize("page", pages())
