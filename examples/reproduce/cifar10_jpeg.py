@@ -27,13 +27,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("images", type=Path, help="the clone: train/ and test/, a folder a class")
     parser.add_argument("out", type=Path, help="where to write train.parquet and test.parquet")
-    typed = parser.parse_args()
-    tables = [(split, table(typed.images, split)) for split in SPLITS]
-    typed.out.mkdir(parents=True, exist_ok=True)
+    args = parser.parse_args()
+    tables = [(split, table(args.images, split)) for split in SPLITS]
+    args.out.mkdir(parents=True, exist_ok=True)
     for split, rows in tables:
-        parquet.write_table(rows, typed.out / f"{split}.parquet")
-        print(f"{typed.out / split}.parquet: {len(rows):,} images")
-    found = open_source(typed.out).train.fingerprint
+        parquet.write_table(rows, args.out / f"{split}.parquet")
+        print(f"{args.out / split}.parquet: {len(rows):,} images")
+    found = open_source(args.out).train.fingerprint
     if found != FINGERPRINT:
         raise SystemExit(f"its fingerprint is {found}, not {FINGERPRINT}: take the named commit")
 

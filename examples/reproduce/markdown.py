@@ -37,7 +37,7 @@ def accuracy(
     return shown if (networks or 1) < 2 else f"{shown} &plusmn; {std or 0:.1f}"
 
 
-def control(rows: Iterable[Row], words: str) -> str:
+def baseline(rows: Iterable[Row], words: str) -> str:
     """Return the accuracy of the first row that has some words in its name, or a dash."""
     for row in rows:
         if words in row.name:

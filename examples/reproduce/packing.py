@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minutes import Minutes, Spent, Timed
-from record import said
+from record import print_progress
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.condensing.run import RunOptions, compress
@@ -40,7 +40,7 @@ class Packing:
     config: CompressConfig
     output: Path
     device: str
-    listener: Listener = said
+    listener: Listener = print_progress
     unpruned: Path | None = None
 
     def bundle(self, max_minutes: float | None) -> Bundle:

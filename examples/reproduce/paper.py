@@ -20,7 +20,7 @@ from ablations import figure5, figure6, figure7, table2, table4, table5, table6
 from ablations.scale import Scale, scale_of
 from ablations.study import Ablation, Findings, Study
 from minutes import Minutes, Timed
-from record import RESULTS, said, write_result
+from record import RESULTS, print_progress, write_result
 
 from hmnpack.bundle import read
 from hmnpack.errors import BadSettings, HmnError
@@ -31,18 +31,18 @@ ABLATIONS: Mapping[str, Ablation] = {
     module.__name__.rpartition(".")[2]: module.ABLATION
     for module in (table2, table4, table5, table6, figure5, figure6, figure7)
 }
-"""By the name that is typed."""
+"""By the name that is args."""
 
 
 def main() -> int:
     """Measure what the command line asks for; return the exit code."""
-    typed = _arguments()
-    if typed.name is None:
+    args = _arguments()
+    if args.name is None:
         for name, ablation in ABLATIONS.items():
             print(f"{name}: {ablation.title}\n  varies {ablation.varies}")
         return 0
     try:
-        _measure(typed, ABLATIONS[typed.name], scale_of(typed.scale))
+        _measure(args, ABLATIONS[args.name], scale_of(args.scale))
     except HmnError as error:
         print(f"paper: {error}", file=sys.stderr)
         return error.exit_code
@@ -81,12 +81,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tag", help="ends the result's name: paper-table6-TAG")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for what is made")
-    typed = parser.parse_args()
-    if typed.name is not None and typed.data is None:
-        parser.error(f"{typed.name} needs --data")
-    if typed.networks and typed.name != "table4":
-        parser.error(f"--networks is of table4, not of {typed.name}")
-    return typed
+    args = parser.parse_args()
+    if args.name is not None and args.data is None:
+        parser.error(f"{args.name} needs --data")
+    if args.networks and args.name != "table4":
+        parser.error(f"--networks is of table4, not of {args.name}")
+    return args
 
 
 def _budget(text: str) -> int:
@@ -95,47 +95,47 @@ def _budget(text: str) -> int:
     return int(text)
 
 
-def _measure(typed: argparse.Namespace, ablation: Ablation, scale: Scale) -> None:
+def _measure(args: argparse.Namespace, ablation: Ablation, scale: Scale) -> None:
     """Measure, record, and book the minutes, also of a run that is interrupted."""
-    typed.work.mkdir(parents=True, exist_ok=True)
-    name = "-".join(["paper", typed.name, *([typed.tag] if typed.tag else [])])
-    minutes = Minutes(typed.work / f"{name}.minutes.json")
-    with Timed(lambda stage: minutes, said) as timed:
-        study = _study(typed, ablation, scale, timed)
+    args.work.mkdir(parents=True, exist_ok=True)
+    name = "-".join(["paper", args.name, *([args.tag] if args.tag else [])])
+    minutes = Minutes(args.work / f"{name}.minutes.json")
+    with Timed(lambda stage: minutes, print_progress) as timed:
+        study = _study(args, ablation, scale, timed)
         findings = ablation.measure(study)
-    _record(typed, name, study, findings, minutes)
+    _record(args, name, study, findings, minutes)
 
 
-def _study(typed: argparse.Namespace, ablation: Ablation, scale: Scale, timed: Timed) -> Study:
-    if typed.bundle and not ablation.takes_bundles:
-        raise BadSettings(f"{typed.name} condenses its own bundles; leave out --bundle")
-    source = open_source(typed.data, SourceOptions(size=typed.size), timed)
+def _study(args: argparse.Namespace, ablation: Ablation, scale: Scale, timed: Timed) -> Study:
+    if args.bundle and not ablation.takes_bundles:
+        raise BadSettings(f"{args.name} condenses its own bundles; leave out --bundle")
+    source = open_source(args.data, SourceOptions(size=args.size), timed)
     return Study(
         source=source,
-        label=typed.label or source.name,
+        label=args.label or source.name,
         scale=scale,
-        recipe=typed.recipe or scale.recipe,
-        assignments=tuple(typed.set),
-        seed=typed.seed,
-        seeds=tuple(typed.seeds or range(scale.networks)),
-        ipcs=tuple(typed.ipc or ablation.ipcs[: scale.ipcs]),
-        networks=tuple(typed.networks or table4.NETWORKS),
-        on=typed.on,
-        given=tuple(read(path) for path in typed.bundle),
-        work=typed.work,
-        device=typed.device,
+        recipe=args.recipe or scale.recipe,
+        assignments=tuple(args.set),
+        seed=args.seed,
+        seeds=tuple(args.seeds or range(scale.networks)),
+        ipcs=tuple(args.ipc or ablation.ipcs[: scale.ipcs]),
+        networks=tuple(args.networks or table4.NETWORKS),
+        on=args.on,
+        given=tuple(read(path) for path in args.bundle),
+        work=args.work,
+        device=args.device,
         listener=timed,
     )
 
 
 def _record(
-    typed: argparse.Namespace, name: str, study: Study, findings: Findings, minutes: Minutes
+    args: argparse.Namespace, name: str, study: Study, findings: Findings, minutes: Minutes
 ) -> None:
     spent = minutes.of(minutes.stages)
     write_result(
         RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
+        device=args.device,
+        typed_data=args.data,
         name=name,
         recipe=None if study.given else study.recipe,
         seed=study.seed,
@@ -143,7 +143,7 @@ def _record(
         minutes=round(spent.clock, 2),
         baselines=findings.rows,
         figures={
-            **_facts(ABLATIONS[typed.name], study),
+            **_facts(ABLATIONS[args.name], study),
             "processor_minutes": round(spent.processor, 2),
             **findings.figures,
         },

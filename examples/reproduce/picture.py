@@ -42,14 +42,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the PNG to be")
     parser.add_argument("--each", type=int, default=3, help="pictures of each class, of each kind")
     parser.add_argument("--classes", type=int, default=10, help="how many classes, the first ones")
-    typed = parser.parse_args()
-    bundle, source = read(typed.bundle), open_source(typed.data)
+    args = parser.parse_args()
+    bundle, source = read(args.bundle), open_source(args.data)
     if source.train.fingerprint != bundle.manifest.source.fingerprint:
-        raise BadData(f"{typed.bundle} was not made from {typed.data}; name the same data")
-    names = bundle.manifest.classes[: typed.classes]
-    sheet = drawn(names, blocks(typed.bundle.stat().st_size, bundle, source, typed.each))
-    write_atomically(typed.output, png(sheet), force=True)
-    print(f"{typed.output}: {sheet.width} x {sheet.height}, {typed.output.stat().st_size:,} bytes")
+        raise BadData(f"{args.bundle} was not made from {args.data}; name the same data")
+    names = bundle.manifest.classes[: args.classes]
+    sheet = draw_sheet(names, blocks(args.bundle.stat().st_size, bundle, source, args.each))
+    write_atomically(args.output, png(sheet), force=True)
+    print(f"{args.output}: {sheet.width} x {sheet.height}, {args.output.stat().st_size:,} bytes")
 
 
 def blocks(size: int, bundle: Bundle, source: Source, each: int) -> dict[str, Grid]:
@@ -82,7 +82,7 @@ def real(source: Source, each: int) -> Grid:
     return [[to_pil_image(image) for image in split.images[chosen]] for chosen in rows]
 
 
-def drawn(names: Sequence[str], grids: dict[str, Grid]) -> Image.Image:
+def draw_sheet(names: Sequence[str], grids: dict[str, Grid]) -> Image.Image:
     """Return blocks of pictures, each under its caption; a column is a class.
 
     Args:

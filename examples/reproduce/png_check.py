@@ -34,31 +34,31 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="auto")
-    typed = parser.parse_args()
-    source = open_source(typed.data)
+    args = parser.parse_args()
+    source = open_source(args.data)
     defaults = EvaluateConfig()
     config = defaults.model_copy(
         update={
-            "network": defaults.network.model_copy(update={"width": typed.width}),
-            "train": defaults.train.model_copy(update={"epochs": typed.epochs}),
-            "repeats": typed.repeats,
+            "network": defaults.network.model_copy(update={"width": args.width}),
+            "train": defaults.train.model_copy(update={"epochs": args.epochs}),
+            "repeats": args.repeats,
             "baselines": False,
         }
     )
-    bundle = read(typed.bundle)
+    bundle = read(args.bundle)
     with tempfile.TemporaryDirectory() as folder:
         pictures = through_pngs(bundle, Path(folder) / "images")
     rows = [
-        hmnpack.evaluate(each, source, config, device=typed.device).rows[0]
+        hmnpack.evaluate(each, source, config, device=args.device).rows[0]
         for each in (bundle, pictures)
     ]
     write_result(
         RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
-        name=typed.name,
+        device=args.device,
+        typed_data=args.data,
+        name=args.name,
         seed=config.seed,
-        data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
+        data=DataFacts(name=args.label, fingerprint=source.train.fingerprint),
         baselines=(
             rows[0].model_copy(update={"name": "tensors"}),
             rows[1].model_copy(update={"name": "PNGs of expand"}),

@@ -20,7 +20,7 @@ from statistics import mean, stdev
 
 from minutes import NOTHING, Spent
 from packing import Packing
-from record import RESULTS, over_seeds, said, write_result
+from record import RESULTS, over_seeds, print_progress, write_result
 from scoring import Scoring
 
 from hmnpack.bundle import Bundle, read
@@ -81,9 +81,9 @@ PROXIES = {
 
 def main() -> int:
     """Measure what the command line asks for; return the exit code."""
-    typed = _arguments()
+    args = _arguments()
     try:
-        _measure(typed, PROXIES[typed.name])
+        _measure(args, PROXIES[args.name])
     except Paused as pause:
         reason = str(pause).partition(";")[0]
         print(f"{reason}; nothing is scored yet, the same command goes on", file=sys.stderr)
@@ -120,16 +120,16 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for the bundles")
-    typed = parser.parse_args()
-    proxy = PROXIES[typed.name]
-    if typed.bundle and (typed.recipe or typed.set or typed.seed):
+    args = parser.parse_args()
+    proxy = PROXIES[args.name]
+    if args.bundle and (args.recipe or args.set or args.seed):
         parser.error("--bundle is scored as it is; leave out --recipe, --set and --seed")
-    typed.data = typed.data or proxy.data
-    typed.seed = typed.seed or list(range(1 if typed.bundle else proxy.bundles))
-    typed.seeds = typed.seeds or list(range(proxy.networks))
-    if typed.data is None:
-        parser.error(f"{typed.name} needs --data: {proxy.label}")
-    return typed
+    args.data = args.data or proxy.data
+    args.seed = args.seed or list(range(1 if args.bundle else proxy.bundles))
+    args.seeds = args.seeds or list(range(proxy.networks))
+    if args.data is None:
+        parser.error(f"{args.name} needs --data: {proxy.label}")
+    return args
 
 
 @dataclass(frozen=True)
@@ -147,48 +147,48 @@ class _Run:
     minutes: dict[str, Spent]
 
 
-def _measure(typed: argparse.Namespace, proxy: Proxy) -> None:
+def _measure(args: argparse.Namespace, proxy: Proxy) -> None:
     """Pack, score, record."""
-    typed.work.mkdir(parents=True, exist_ok=True)
-    name = f"{typed.name}-{typed.tag}" if typed.tag else typed.name
-    source = open_source(typed.data, SourceOptions(size=typed.size or proxy.size), said)
-    runs = [_run(typed, proxy, source, name, seed) for seed in typed.seed]
+    args.work.mkdir(parents=True, exist_ok=True)
+    name = f"{args.name}-{args.tag}" if args.tag else args.name
+    source = open_source(args.data, SourceOptions(size=args.size or proxy.size), print_progress)
+    runs = [_run(args, proxy, source, name, seed) for seed in args.seed]
     schedule = runs[0].scoring.schedule
     print(
-        f"scoring: {len(runs) * len(typed.seeds)} x {schedule.total:,} steps ({schedule.epochs} "
+        f"scoring: {len(runs) * len(args.seeds)} x {schedule.total:,} steps ({schedule.epochs} "
         f"epochs of {schedule.steps})",
         file=sys.stderr,
     )
-    _record(typed, name, runs)
+    _record(args, name, runs)
 
 
-def _run(typed: argparse.Namespace, proxy: Proxy, source: Source, name: str, seed: int) -> _Run:
+def _run(args: argparse.Namespace, proxy: Proxy, source: Source, name: str, seed: int) -> _Run:
     """Pack the bundle of a seed, or read the one that was given."""
     minutes: dict[str, Spent] = {}
-    if typed.bundle:
-        bundle = read(typed.bundle)
+    if args.bundle:
+        bundle = read(args.bundle)
     else:
-        config = _settings(typed, proxy, source, seed)
-        output = typed.work / (f"{name}.bundle-{seed}.hmn" if seed else f"{name}.hmn")
-        packing = Packing(source, proxy.ipc, config, output, typed.device)
-        bundle = packing.bundle(typed.stop_after_minutes)
+        config = _settings(args, proxy, source, seed)
+        output = args.work / (f"{name}.bundle-{seed}.hmn" if seed else f"{name}.hmn")
+        packing = Packing(source, proxy.ipc, config, output, args.device)
+        bundle = packing.bundle(args.stop_after_minutes)
         minutes = packing.minutes()
     network = NetworkConfig(width=proxy.width)
-    scoring = Scoring(bundle, source, network, proxy.steps, proxy.batch, typed.device)
-    files = {seed: _rows_file(typed.work, name, bundle, seed) for seed in typed.seeds}
+    scoring = Scoring(bundle, source, network, proxy.steps, proxy.batch, args.device)
+    files = {seed: _rows_file(args.work, name, bundle, seed) for seed in args.seeds}
     return _Run(scoring, files, minutes)
 
 
-def _settings(typed: argparse.Namespace, proxy: Proxy, source: Source, seed: int) -> CompressConfig:
-    """Return the recipe's settings at the proxy's width, under what was typed."""
+def _settings(args: argparse.Namespace, proxy: Proxy, source: Source, seed: int) -> CompressConfig:
+    """Return the recipe's settings at the proxy's width, under what was args."""
     own = [f"{stage}.network.width={proxy.width}" for stage in ("pool", "gradient")]
     if proxy.holdout is not None:
         own.append(f"holdout={proxy.holdout}")
-    recipe, options = typed.recipe or proxy.recipe, {"seed": seed}
-    return CompressSettings(recipe, None, [*own, *typed.set], options).config(source.shape)
+    recipe, options = args.recipe or proxy.recipe, {"seed": seed}
+    return CompressSettings(recipe, None, [*own, *args.set], options).config(source.shape)
 
 
-def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
+def _record(args: argparse.Namespace, name: str, runs: list[_Run]) -> None:
     """Train the networks that are missing, and write the result of all."""
     rows = [run.scoring.row(run.files) for run in runs]
     means = [row.accuracy_mean for row in rows]
@@ -198,20 +198,20 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
     minutes = _minutes_each(runs)
     write_result(
         RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
+        device=args.device,
+        typed_data=args.data,
         name=name,
         recipe=manifest.recipe,
         seed=manifest.seed,
-        data=DataFacts(name=_label(typed), fingerprint=manifest.source.fingerprint),
+        data=DataFacts(name=_label(args), fingerprint=manifest.source.fingerprint),
         minutes=round(sum(minutes.values(), NOTHING).clock, 3) if minutes else None,
         accuracy_mean=mean(means),
         accuracy_std=std,
         networks=sum(row.networks for row in rows),
         figures={
-            "proxy": typed.name,
+            "proxy": args.name,
             "tested_on": f"{manifest.source.held_out} images held out of train",
-            "settings": " ".join(typed.set),
+            "settings": " ".join(args.set),
             "ipc": manifest.budget.ipc,
             "images": rows[0].images,
             "floats": manifest.ledger.floats,
@@ -223,8 +223,8 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
             "bundles": len(runs),
             **{f"minutes_{part}": round(spent.clock, 3) for part, spent in minutes.items()},
             **{f"processor_minutes_{p}": round(spent.processor, 3) for p, spent in minutes.items()},
-            **_arithmetic(typed, runs[0], minutes),
-            **_accuracies(typed.seed, runs),
+            **_arithmetic(args, runs[0], minutes),
+            **_accuracies(args.seed, runs),
         },
     )
     print(f"{mean(means):.1f} +- {std:.1f}")
@@ -238,15 +238,13 @@ def _minutes_each(runs: list[_Run]) -> dict[str, Spent]:
     }
 
 
-def _arithmetic(
-    typed: argparse.Namespace, run: _Run, minutes: dict[str, Spent]
-) -> dict[str, float]:
+def _arithmetic(args: argparse.Namespace, run: _Run, minutes: dict[str, Spent]) -> dict[str, float]:
     """Return the operations of packing one bundle, the pool's included, and the most memory."""
     manifest = run.scoring.bundle.manifest
     config = recorded_settings(manifest)
     if not minutes or config is None or not isinstance(manifest.container, HmnSpec):
         return {}
-    images, device = manifest.source.train_images, choose_device(typed.device)
+    images, device = manifest.source.train_images, choose_device(args.device)
     ipc = manifest.nearest_ipc
     stages = planned_stages(config, manifest.container, images, device, ipc=ipc)
     figures = {"peak_gb": round(sum(minutes.values(), NOTHING).peak_gb, 2)}
@@ -267,9 +265,9 @@ def _rows_file(work: Path, name: str, bundle: Bundle, seed: int) -> Path:
     return work / f"{name}-{bundle.manifest.data_sha256[:8]}.seed-{seed}.json"
 
 
-def _label(typed: argparse.Namespace) -> str:
+def _label(args: argparse.Namespace) -> str:
     """Return the data's name in tables: what it was meant to be, where a path says nothing."""
-    return str(typed.label or PROXIES[typed.name].label)
+    return str(args.label or PROXIES[args.name].label)
 
 
 def _accuracy(path: Path) -> float:

@@ -22,7 +22,7 @@ COMMIT = commit()
 """Of the code that runs: by the end of a measurement the tree may be another."""
 
 
-def said(stage: str, done: int, total: int, **facts: float) -> None:
+def print_progress(stage: str, done: int, total: int, **facts: float) -> None:
     """Print a line at about every twentieth of a stage; a listener."""
     every = max(1, total // 20)
     if every > REPORT_EVERY:  # other steps are not told of
@@ -32,7 +32,7 @@ def said(stage: str, done: int, total: int, **facts: float) -> None:
         print(f"{stage}: {done}/{total}  {figures}", file=sys.stderr, flush=True)
 
 
-def kept_rows(path: Path, make: Callable[[], Iterable[Row]]) -> None:
+def cached_rows(path: Path, make: Callable[[], Iterable[Row]]) -> None:
     """Write the rows of one seed to a file, unless it is there already.
 
     Args:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from record import RESULTS, said, write_result
+from record import RESULTS, print_progress, write_result
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.evaluation import BUNDLE_ROW, Evaluation, evaluate
@@ -39,21 +39,21 @@ from hmnpack.sources import Source, SourceOptions, open_source
 
 def main() -> None:
     """Train, and unless only some networks are asked for record, what the command line says."""
-    typed = _arguments()
-    check_recordable(typed.bundle)
-    bundle, source = read(typed.bundle), open_source(typed.data, SourceOptions(), said)
-    config = _protocol(typed, bundle.manifest)
-    if typed.only:
-        _train(typed, bundle, source, config)
+    args = _arguments()
+    check_recordable(args.bundle)
+    bundle, source = read(args.bundle), open_source(args.data, SourceOptions(), print_progress)
+    config = _protocol(args, bundle.manifest)
+    if args.only:
+        _train(args, bundle, source, config)
         return
     evaluation = evaluate(
-        bundle, source, config, device=typed.device, work=typed.work, listener=said
+        bundle, source, config, device=args.device, work=args.work, listener=print_progress
     )
-    scores = record(typed.bundle, bundle, evaluation, device=typed.device).scores
+    scores = record(args.bundle, bundle, evaluation, device=args.device).scores
     mean, count = fmean(scores[-1].accuracies), len(scores[-1].accuracies)
-    print(f"{typed.bundle}: {mean:.2f} % of {count} networks is recorded")
-    if typed.name:
-        _write(typed, bundle.manifest, source, evaluation)
+    print(f"{args.bundle}: {mean:.2f} % of {count} networks is recorded")
+    if args.name:
+        _write(args, bundle.manifest, source, evaluation)
 
 
 def _arguments() -> argparse.Namespace:
@@ -73,52 +73,52 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--name", help="also write a result of this name")
     parser.add_argument("--label", help="name of the data in tables")
     parser.add_argument("--packed", type=Path, help="result of the proxy that packed the file")
-    typed = parser.parse_args()
-    if any(not 0 <= index < typed.networks for index in typed.only or ()):
-        parser.error(f"--only {typed.only}: networks are numbered 0 to {typed.networks - 1}")
-    return typed
+    args = parser.parse_args()
+    if any(not 0 <= index < args.networks for index in args.only or ()):
+        parser.error(f"--only {args.only}: networks are numbered 0 to {args.networks - 1}")
+    return args
 
 
-def _protocol(typed: argparse.Namespace, manifest: Manifest) -> EvaluateConfig:
+def _protocol(args: argparse.Namespace, manifest: Manifest) -> EvaluateConfig:
     """Return how the bundle is judged, as `hmnpack evaluate` would with the same words."""
-    base = protocol_of(typed.protocol, manifest)
-    options = {"network.name": typed.net, "repeats": typed.networks, "seed": typed.seed}
-    return evaluate_config(typed.set, options, base)
+    base = protocol_of(args.protocol, manifest)
+    options = {"network.name": args.net, "repeats": args.networks, "seed": args.seed}
+    return evaluate_config(args.set, options, base)
 
 
 def _train(
-    typed: argparse.Namespace, bundle: Bundle, source: Source, config: EvaluateConfig
+    args: argparse.Namespace, bundle: Bundle, source: Source, config: EvaluateConfig
 ) -> None:
     """Train the networks that were asked for, which the work folder then has."""
-    bench = bench_of(bundle.manifest, source, config, choose_device(typed.device), said)
-    store = Store(typed.work)
+    bench = bench_of(bundle.manifest, source, config, choose_device(args.device), print_progress)
+    store = Store(args.work)
     store.check_writable()
     sets = [bundle_set(bundle)] * config.repeats
-    train_row(replace(bench, store=store), BUNDLE_ROW, sets, typed.only)
+    train_row(replace(bench, store=store), BUNDLE_ROW, sets, args.only)
 
 
 def _write(
-    typed: argparse.Namespace, manifest: Manifest, source: Source, evaluation: Evaluation
+    args: argparse.Namespace, manifest: Manifest, source: Source, evaluation: Evaluation
 ) -> None:
     """Write the result of the evaluation, and what the front page's table says beside it."""
     network, made_from = evaluation.config.network, manifest.source
     result = result_of(
-        {network.name: evaluation}, manifest, source, choose_device(typed.device), None, ""
+        {network.name: evaluation}, manifest, source, choose_device(args.device), None, ""
     )
     figures = {
         "budget_floats": manifest.budget.floats,
         "held_out_of_packing": made_from.held_out,
-        "protocol": typed.protocol,
+        "protocol": args.protocol,
         **_operations(manifest, network, evaluation.rows[0]),
-        **_packing(typed.packed),
+        **_packing(args.packed),
         **_of_paper(manifest),
     }
     own = {
-        "name": typed.name,
-        "data": DataFacts(name=typed.label or made_from.name, fingerprint=made_from.fingerprint),
+        "name": args.name,
+        "data": DataFacts(name=args.label or made_from.name, fingerprint=made_from.fingerprint),
         "figures": result.figures | figures,
     }
-    write_result(RESULTS, device=typed.device, typed_data=typed.data, **dict(result) | own)
+    write_result(RESULTS, device=args.device, typed_data=args.data, **dict(result) | own)
 
 
 def _packing(path: Path | None) -> dict[str, Figure]:

@@ -67,7 +67,7 @@ def _cells(name: str, result: Result) -> tuple[str, ...]:
         markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold=True),
         markdown.interval(result.accuracy_ci95),
         str(figures.get("paper_accuracy", "-")),
-        *(markdown.control(result.baselines, words) for words in BASELINES),
+        *(markdown.baseline(result.baselines, words) for words in BASELINES),
         f"`{result.commit}`",
         notes().get(name, "-"),
     )

@@ -38,11 +38,11 @@ def _kind(name: str) -> str:
 
 def _section(kind: str, found: Mapping[str, Result]) -> str:
     remarks = f"{paragraph(notes()[kind])}\n" if kind in notes() else ""
-    said = "".join(paragraph(f"- {_said(name, result)}") for name, result in found.items())
-    return f"### {kind}\n\n{remarks}{said}\n{_shown(found)}"
+    summary = "".join(paragraph(f"- {_summary(name, result)}") for name, result in found.items())
+    return f"### {kind}\n\n{remarks}{summary}\n{_shown(found)}"
 
 
-def _said(name: str, result: Result) -> str:
+def _summary(name: str, result: Result) -> str:
     machine = result.machine
     parts = [machine.processor, f"{machine.cores} cores"]
     parts += [machine.device] if machine.device != "cpu" else []

@@ -59,7 +59,7 @@ def _cells(name: str, found: Mapping[str, Result]) -> tuple[str, ...]:
         _linked(name, result, bold=True),
         _linked(longer, found[longer]) if longer in found else "-",
         str(result.figures.get("paper_accuracy", "-")),
-        *(markdown.control(rows, words) for words in ("same floats", "same bytes")),
+        *(markdown.baseline(rows, words) for words in ("same floats", "same bytes")),
         packed_in(result),
     )
 

@@ -30,12 +30,12 @@ def sections(found: Mapping[str, Result]) -> str:
 
 def _section(name: str, result: Result) -> str:
     shown = _accuracies(result.baselines) if result.baselines else _figures(result)
-    said = paragraph(f"{_said(result)} ({linked(name)}, commit `{result.commit}`).")
+    summary = paragraph(f"{_summary(result)} ({linked(name)}, commit `{result.commit}`).")
     remarks = f"{paragraph(notes()[name])}\n" if name in notes() else ""
-    return f"### {result.figures['title']}\n\n{said}\n{remarks}{shown}"
+    return f"### {result.figures['title']}\n\n{summary}\n{remarks}{shown}"
 
 
-def _said(result: Result) -> str:
+def _summary(result: Result) -> str:
     figures = result.figures
     data = result.data.name if result.data else "-"
     parts = [data, f"scale `{figures['scale']}`"]

@@ -89,5 +89,5 @@ Accuracy in percent on images held out of the training split, by `proxy.py`;
 def page(folder: Path) -> str:
     """Return the page in Markdown, for the result files in a folder."""
     found = load(folder)
-    parts = [f"## {title}\n\n{said}\n{shown(found)}" for title, said, shown in SECTIONS]
+    parts = [f"## {title}\n\n{summary}\n{shown(found)}" for title, summary, shown in SECTIONS]
     return "\n".join((BEGINNING, *parts))

@@ -29,23 +29,23 @@ def main() -> None:
     parser.add_argument("--dtype", choices=get_args(Dtype), default="I8", help="container.dtype")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     parser.add_argument("--name", required=True, help="name of the result file")
-    typed = parser.parse_args()
-    whole = read(typed.bundle)
+    args = parser.parse_args()
+    whole = read(args.bundle)
     if whole.manifest.container.dtype != "F32":
-        parser.error(f"{typed.bundle} is rounded already; give a file of container.dtype=F32")
-    rounded = stored_as(whole, typed.dtype)
-    rounded.save(typed.out)
+        parser.error(f"{args.bundle} is rounded already; give a file of container.dtype=F32")
+    rounded = stored_as(whole, args.dtype)
+    rounded.save(args.out)
     moved = 255 * (_images(rounded) - _images(whole)).abs()
     source = whole.manifest.source
     write_result(
         RESULTS,
         device="cpu",
         typed_data=source.name,
-        name=typed.name,
+        name=args.name,
         seed=None,
         data=DataFacts(name=source.name, fingerprint=source.fingerprint),
         figures={
-            "dtype": typed.dtype,
+            "dtype": args.dtype,
             "bytes_before": whole.manifest.ledger.bytes,
             "bytes": rounded.manifest.ledger.bytes,
             "mean_difference_of_255": moved.mean().item(),

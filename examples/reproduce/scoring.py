@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from record import kept_rows, over_seeds, said
+from record import cached_rows, over_seeds, print_progress
 
 from hmnpack.bundle import Bundle
 from hmnpack.evaluation import evaluate
@@ -49,13 +49,15 @@ class Scoring:
             files: Where the row of each seed's network is kept.
         """
         for seed, path in files.items():
-            kept_rows(path, partial(self._trained, seed))
+            cached_rows(path, partial(self._trained, seed))
         (row,) = over_seeds(files.values())
         return row
 
     def _trained(self, seed: int) -> tuple[Row, ...]:
         config = self._protocol(seed)
-        return evaluate(self.bundle, self.source, config, device=self.device, listener=said).rows
+        return evaluate(
+            self.bundle, self.source, config, device=self.device, listener=print_progress
+        ).rows
 
     def _protocol(self, seed: int) -> EvaluateConfig:
         """Return the protocol of one network; ``evaluate`` leaves out flips where they mislead."""

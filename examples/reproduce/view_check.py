@@ -1,4 +1,4 @@
-"""Whether feature matching learns by heart what it saw: its loss through other eyes.
+"""Whether feature matching learns by heart what it saw: its loss through other check.
 
     python examples/reproduce/view_check.py --bundle runs/p1-fast.hmn --data DATA \
         --label 'CIFAR-10 (JPEG)' --name views-p1-fast
@@ -14,7 +14,7 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from record import RESULTS, said, write_result
+from record import RESULTS, print_progress, write_result
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.container import Container, container_of
@@ -47,39 +47,39 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=24, help="views of each kind")
     parser.add_argument("--real-batch", type=int, help="real images of each [default: the run's]")
     parser.add_argument("--device", default="cpu")
-    typed = parser.parse_args()
+    args = parser.parse_args()
     options = SourceOptions()
-    source = open_source(typed.data, options, said)
-    eyes = eyes_of(read(typed.bundle), source, typed.device, options.cache_root / "pool")
-    if typed.real_batch:
-        eyes = eyes.with_real_batch(typed.real_batch)
+    source = open_source(args.data, options, print_progress)
+    check = open_view_check(read(args.bundle), source, args.device, options.cache_root / "pool")
+    if args.real_batch:
+        check = check.with_real_batch(args.real_batch)
     losses = {
-        "loss_own_views": eyes.loss(eyes.seen, typed.views, own=True),
-        "loss_new_views": eyes.loss(eyes.seen, typed.views, own=False),
-        "loss_other_networks": eyes.loss(eyes.others, typed.views, own=False),
+        "loss_own_views": check.loss(check.seen, args.views, own=True),
+        "loss_new_views": check.loss(check.seen, args.views, own=False),
+        "loss_other_networks": check.loss(check.others, args.views, own=False),
     }
     write_result(
         RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
-        name=typed.name,
-        recipe=eyes.config.recipe,
-        seed=eyes.config.seed,
-        data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
+        device=args.device,
+        typed_data=args.data,
+        name=args.name,
+        recipe=check.config.recipe,
+        seed=check.config.seed,
+        data=DataFacts(name=args.label, fingerprint=source.train.fingerprint),
         figures={
             **losses,
-            "views_of_each": typed.views,
-            "real_batch": eyes.config.match.real_batch,
-            "views_of_the_run": eyes.config.match.views,
-            "networks_of_the_run": eyes.config.pool.size,
-            "steps_of_the_run": eyes.config.match.steps,
+            "views_of_each": args.views,
+            "real_batch": check.config.match.real_batch,
+            "views_of_the_run": check.config.match.views,
+            "networks_of_the_run": check.config.pool.size,
+            "steps_of_the_run": check.config.match.steps,
         },
     )
     print(*(f"{name} {loss:.4f}" for name, loss in losses.items()))
 
 
 @dataclass(frozen=True)
-class Eyes:
+class ViewCheck:
     """A packed file, and what it can be looked at through.
 
     Attributes:
@@ -96,7 +96,7 @@ class Eyes:
     seen: Pool
     others: Pool
 
-    def with_real_batch(self, count: int) -> "Eyes":
+    def with_real_batch(self, count: int) -> "ViewCheck":
         """Return the same with so many real images of each class, or part, in a view."""
         match = self.config.match.model_copy(update={"real_batch": count})
         return replace(self, config=self.config.model_copy(update={"match": match}))
@@ -117,7 +117,7 @@ class Eyes:
         return sum(losses) / views
 
 
-def eyes_of(bundle: Bundle, source: Source, device: str, folder: Path) -> Eyes:
+def open_view_check(bundle: Bundle, source: Source, device: str, folder: Path) -> ViewCheck:
     """Return a file with its networks and others.
 
     Args:
@@ -143,12 +143,12 @@ def eyes_of(bundle: Bundle, source: Source, device: str, folder: Path) -> Eyes:
     )
     count = config.pool.size
     twice = config.pool.model_copy(update={"size": 2 * count})
-    pool = load_or_train_pool(data, twice, config.seed, folder, said)
+    pool = load_or_train_pool(data, twice, config.seed, folder, print_progress)
     parts = config.match.parts_of(spec.each)
     data = partition_classes(data, pool.trained(0), parts, spec.each, config.seed)
     container = container_of(spec, bundle.tensors).to(place)
     seen, others = pool.some(range(count)), pool.some(range(count, 2 * count))
-    return Eyes(container, data, config, seen, others)
+    return ViewCheck(container, data, config, seen, others)
 
 
 if __name__ == "__main__":

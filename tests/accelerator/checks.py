@@ -52,7 +52,7 @@ PRUNE = {
     **{"network.depth": 2, "betas": [0.0, 0.5]},
     "train.precision": "float32",
 }
-JUDGE = {
+EVALUATE = {
     **{"network.width": 4, "network.depth": 2, "train.epochs": 2, "min_steps": 2, "repeats": 2},
     "train.precision": "float32",
 }
@@ -164,7 +164,7 @@ def check_a_paused_run_goes_on():
 
 def check_networks_are_judged_alike():
     bundle = packed("cpu", "judged")
-    settings = JUDGE | {"rows": ["floats", "whole"]}
+    settings = EVALUATE | {"rows": ["floats", "whole"]}
     found = []
     for place, at_once in (("cpu", 1), (PLACE, None), (PLACE, 1)):
         kept = Path(f"judged-{place[:3]}-{at_once}")
@@ -186,7 +186,7 @@ def check_networks_are_judged_alike():
 @there
 def check_scores_are_recorded_and_verified():
     bundle = packed(PLACE, "scored")
-    settings = JUDGE | {"repeats": 4, "held_out": True, "baselines": False}
+    settings = EVALUATE | {"repeats": 4, "held_out": True, "baselines": False}
     result = hmnpack.evaluate(bundle, SOURCE, settings=settings, device=PLACE)
     hmnpack.record("scored.hmn", bundle, result, device=PLACE)
     assert hmnpack.verify("scored.hmn", SOURCE, device=PLACE).holds

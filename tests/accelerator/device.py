@@ -5,7 +5,7 @@ runs all the same, with real numbers, and what a GPU refuses is refused: tensors
 one operation, a generator of the CPU for numbers drawn there. What makes a program wait for a GPU
 is counted. What only a GPU has (its kernels, its memory, its streams) is not shown.
 
-``install()`` makes it known to torch as ``pretended``, for the rest of the process; it has to come
+``install()`` makes it known to torch as ``simulated``, for the rest of the process; it has to come
 before the first backward pass.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-NAME = "pretended"
+NAME = "simulated"
 WAITS: Counter[str] = Counter()
 """How often the program waited for the device, by why."""
 
@@ -153,7 +153,7 @@ def _run(func, args, kwargs):
     target = None if kwargs.get("device") is None else torch.device(kwargs["device"]).type
     if not there and target != NAME:
         return func(*args, **kwargs)
-    _refuse_mixed(func, args, leaves)
+    _check_devices(func, args, leaves)
     why = _wait(func, args, target)
     if why:
         WAITS[why] += 1
@@ -165,18 +165,18 @@ def _run(func, args, kwargs):
         return found
     if func is _ATEN.copy_.default and not isinstance(args[0], OnDevice):
         return args[0]
-    return return_and_correct_aliasing(func, args, kwargs, tree_map(_sent, found))
+    return return_and_correct_aliasing(func, args, kwargs, tree_map(_to_simulated, found))
 
 
 def _held(value):
     return value.held if isinstance(value, OnDevice) else value
 
 
-def _sent(value):
+def _to_simulated(value):
     return OnDevice(value) if isinstance(value, Tensor) else value
 
 
-def _refuse_mixed(func, args, leaves) -> None:
+def _check_devices(func, args, leaves) -> None:
     """Refuse what a GPU refuses: the CPU's tensors, but for single numbers where these may be."""
     if any(isinstance(leaf, torch.Generator) for leaf in leaves):
         raise RuntimeError(f"{func}: a generator of the CPU, for numbers of the {NAME} device")

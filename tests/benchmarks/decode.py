@@ -55,8 +55,8 @@ def multiplications(container: HMN) -> int:
 
 def main() -> None:
     """Measure and report."""
-    typed = arguments()
-    device = choose_device(typed.device)
+    args = arguments()
+    device = choose_device(args.device)
     spec = plan(50, 10, ImageShape(channels=3, height=32, width=32))
     fresh = new_container(spec, ContainerConfig(norm="none"), stream(0, "decode"))
     container = container_of(spec, fresh.stored_tensors()).to(device)
@@ -90,7 +90,7 @@ def main() -> None:
         "largest_difference": gap,
         "threads": torch.get_num_threads(),
     }
-    report(figures, device=typed.device, seed=0, save=typed.save)
+    report(figures, device=args.device, seed=0, save=args.save)
 
 
 if __name__ == "__main__":

@@ -175,21 +175,21 @@ def main() -> None:
     options.add_argument("--width", type=int, default=128, help="channels of the network")
     options.add_argument("--images", type=int, default=2048, help="images of an epoch")
     options.add_argument("--rounds", type=int, default=5, help="timed epochs of each")
-    typed = options.parse_args()
-    device = choose_device(typed.device)
-    setting = setting_of(typed.data, typed.width, device)
-    count = min(typed.images, len(setting.data.labels))
+    args = options.parse_args()
+    device = choose_device(args.device)
+    setting = setting_of(args.data, args.width, device)
+    count = min(args.images, len(setting.data.labels))
     loader = loader_of(setting, count)
     every: dict[str, Callable[[], object]] = {
         "ours": Ours(setting, count, "float32"),
-        "plain": PlainLoop(plain_network(typed.width), loader, device, "float32"),
+        "plain": PlainLoop(plain_network(args.width), loader, device, "float32"),
         "plain_same_network": PlainLoop(setting.network(), loader, device, "float32"),
         "loader": lambda: sum(len(labels) for _, labels in loader),
     }
     if multiplies_bfloat16(device):
         every["ours_bf16"] = Ours(setting, count, "bfloat16")
-        every["plain_bf16"] = PlainLoop(plain_network(typed.width), loader, device, "bfloat16")
-    seconds = timed(every, typed.rounds, device)
+        every["plain_bf16"] = PlainLoop(plain_network(args.width), loader, device, "bfloat16")
+    seconds = timed(every, args.rounds, device)
     figures: dict[str, Figure] = {
         "ratio": seconds["plain"] / seconds["ours"],
         "ratio_same_network": seconds["plain_same_network"] / seconds["ours"],
@@ -197,12 +197,12 @@ def main() -> None:
         **{f"images_per_second_{name}": count / taken for name, taken in seconds.items()},
         "images": count,
         "batch": BATCH,
-        "width": typed.width,
+        "width": args.width,
         "workers": WORKERS,
-        "rounds": typed.rounds,
+        "rounds": args.rounds,
         "threads": torch.get_num_threads(),
     }
-    report(figures, data=setting.facts, device=typed.device, seed=0, save=typed.save)
+    report(figures, data=setting.facts, device=args.device, seed=0, save=args.save)
 
 
 def _in_bfloat16(seconds: dict[str, float]) -> dict[str, Figure]:

@@ -57,7 +57,7 @@ def measure(sizes: Sizes, device: torch.device) -> dict[str, float]:
     objective = GradientMatching(Match(data, None, config, 0))
     adam = ContainerAdam(container, (0.9, 0.99), ALONE)
     objective.learner.begin(0)
-    before = _held(device)
+    before = _allocated_mb(device)
     for step in range(2):
         adam.step(objective.loss(container, step))
     return {"peak": peak_memory(device) / 1e6 - before, "before": before}
@@ -72,7 +72,7 @@ def _random_data(classes: int, image: ImageShape, device: torch.device) -> RealD
     return RealData(images.to(device), labels.to(device), classes, normalisation, "random")
 
 
-def _held(device: torch.device) -> float:
+def _allocated_mb(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device) / 1e6
@@ -85,22 +85,22 @@ def _held(device: torch.device) -> float:
 
 def main() -> None:
     """Measure each preset in a process of its own, and report; or one budget, here."""
-    typed = _arguments()
-    if typed.ipc is not None:
-        image = ImageShape(channels=typed.channels, height=typed.height, width=typed.width)
-        sizes = Sizes(typed.ipc, typed.classes, image, typed.network_width)
-        print(json.dumps(measure(sizes, choose_device(typed.device))))
+    args = _arguments()
+    if args.ipc is not None:
+        image = ImageShape(channels=args.channels, height=args.height, width=args.width)
+        sizes = Sizes(args.ipc, args.classes, image, args.network_width)
+        print(json.dumps(measure(sizes, choose_device(args.device))))
         return
     figures: dict[str, float] = {}
     for ipc, paper in PAPER.items():
-        command = [sys.executable, __file__, "--device", typed.device, "--ipc", str(ipc)]
+        command = [sys.executable, __file__, "--device", args.device, "--ipc", str(ipc)]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found = json.loads(answer)
         figures[f"mb_ipc{ipc}"] = found["peak"]
         figures[f"mb_before_ipc{ipc}"] = found["before"]
         figures[f"mb_paper_ipc{ipc}"] = paper
         figures[f"part_of_paper_ipc{ipc}"] = found["peak"] / paper
-    report(figures, device=typed.device, seed=0, save=typed.save)
+    report(figures, device=args.device, seed=0, save=args.save)
 
 
 def _arguments() -> argparse.Namespace:

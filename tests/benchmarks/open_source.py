@@ -17,8 +17,8 @@ from hmnpack.sources.types import split_of
 
 
 def main() -> None:
-    typed = arguments()
-    spec = typed.data or "digits"
+    args = arguments()
+    spec = args.data or "digits"
     with tempfile.TemporaryDirectory() as folder:
         options = SourceOptions(cache_dir=Path(folder))
         begun = time.perf_counter()
@@ -36,7 +36,7 @@ def main() -> None:
         }
         | order_figures(),
         data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
-        save=typed.save,
+        save=args.save,
     )
 
 

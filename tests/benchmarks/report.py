@@ -94,7 +94,7 @@ def open_page(browser: Any, address: str) -> tuple[float, int]:
 
 def main() -> None:
     """Measure and report."""
-    typed = arguments()
+    args = arguments()
     chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -124,7 +124,7 @@ def main() -> None:
         "page_bar_megabytes": 3,
         "open_bar_seconds": 2,
     }
-    report(figures, device=typed.device, seed=SEED, save=typed.save)
+    report(figures, device=args.device, seed=SEED, save=args.save)
 
 
 if __name__ == "__main__":

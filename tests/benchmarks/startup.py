@@ -38,7 +38,7 @@ def save_bundle(path: Path) -> None:
 
 
 def main() -> None:
-    typed = arguments()
+    args = arguments()
     command = str(Path(sys.executable).with_name("hmnpack"))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "noise.hmn")
@@ -56,7 +56,7 @@ def main() -> None:
             for name, line in lines.items()
         }
     bars = {"help_bar_seconds": 0.2, "inspect_bar_seconds": 0.3}
-    report({**figures, **bars}, save=typed.save)
+    report({**figures, **bars}, save=args.save)
 
 
 if __name__ == "__main__":

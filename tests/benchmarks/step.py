@@ -127,15 +127,15 @@ def main() -> None:
     options = parser()
     options.add_argument("--width", type=int, default=128, help="channels of the network")
     options.add_argument("--repeats", type=int, default=3, help="timed steps of each")
-    typed = options.parse_args()
-    device = choose_device(typed.device)
+    args = options.parse_args()
+    device = choose_device(args.device)
     # So that the product's limit is that of the convolutions, which may use TF32.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
-    setting = setting_of(typed.data, typed.width, device)
-    plain, figures = figures_of(setting, "float32", typed.repeats)
+    setting = setting_of(args.data, args.width, device)
+    plain, figures = figures_of(setting, "float32", args.repeats)
     ratios: dict[str, Figure] = {"ratio_fp32": plain["literal"] / plain["ours"]}
     if multiplies_bfloat16(device):
-        short, more = figures_of(setting, "bfloat16", typed.repeats)
+        short, more = figures_of(setting, "bfloat16", args.repeats)
         figures |= more
         ratios["ratio_bf16"] = plain["literal"] / short["ours"]
         ratios["ratio_bf16_alike"] = short["literal"] / short["ours"]
@@ -143,8 +143,8 @@ def main() -> None:
         ratios["bf16"] = "not measured: this device does not multiply bfloat16 natively"
     work = flops(setting.network(), setting.container())
     facts: dict[str, Figure] = {
-        "width": typed.width,
-        "repeats": typed.repeats,
+        "width": args.width,
+        "repeats": args.repeats,
         "threads": torch.get_num_threads(),
         "tf32": device.type == "cuda" and torch.backends.cudnn.allow_tf32,
         **{f"gflop_{part}": work[part] / 1e9 for part in PARTS},
@@ -152,9 +152,9 @@ def main() -> None:
     report(
         ratios | facts | figures,
         data=setting.facts,
-        device=typed.device,
+        device=args.device,
         seed=0,
-        save=typed.save,
+        save=args.save,
     )
 
 

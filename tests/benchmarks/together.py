@@ -111,16 +111,16 @@ class Bench:
         return float((ends[0] - ends[1]).abs().max() / ends[1].abs().max())
 
 
-def bench_of(typed: Namespace, device: torch.device) -> Bench:
-    setting = setting_of(typed.data, typed.width, device)
+def bench_of(args: Namespace, device: torch.device) -> Bench:
+    setting = setting_of(args.data, args.width, device)
     data, sets = setting.data, []
-    for index in range(typed.networks):
-        order = torch.randperm(len(data.labels), generator=stream(0, "set", index * typed.own))
-        rows = order[: typed.images].to(device)
+    for index in range(args.networks):
+        order = torch.randperm(len(data.labels), generator=stream(0, "set", index * args.own))
+        rows = order[: args.images].to(device)
         sets.append((data.images[rows], data.labels[rows]))
-    sets = sets if typed.own else sets[:1] * typed.networks
-    network = NetworkConfig(name=typed.net, width=typed.width)
-    return Bench(setting, network, sets, typed.epochs)
+    sets = sets if args.own else sets[:1] * args.networks
+    network = NetworkConfig(name=args.net, width=args.width)
+    return Bench(setting, network, sets, args.epochs)
 
 
 def timed(
@@ -171,19 +171,19 @@ def main() -> None:
     options.add_argument("--own", action="store_true", help="each network has its own images")
     options.add_argument("--epochs", type=int, default=4, help="epochs of a training")
     options.add_argument("--rounds", type=int, default=3, help="timed trainings of each way")
-    typed = options.parse_args()
-    device = choose_device(typed.device)
-    bench = bench_of(typed, device)
+    args = options.parse_args()
+    device = choose_device(args.device)
+    bench = bench_of(args, device)
     figures = {
-        **figures_of(bench, typed.rounds),
-        "networks": typed.networks,
+        **figures_of(bench, args.rounds),
+        "networks": args.networks,
         "images": len(bench.sets[0][1]),
-        "epochs": typed.epochs,
-        "width": typed.width,
-        "rounds": typed.rounds,
+        "epochs": args.epochs,
+        "width": args.width,
+        "rounds": args.rounds,
         "threads": torch.get_num_threads(),
     }
-    report(figures, data=bench.setting.facts, device=str(device), seed=0, save=typed.save)
+    report(figures, data=bench.setting.facts, device=str(device), seed=0, save=args.save)
 
 
 if __name__ == "__main__":

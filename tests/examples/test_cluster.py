@@ -36,7 +36,7 @@ def test_the_operations_are_those_of_the_package(scaling):
 
     shape = ImageShape(channels=3, height=32, width=32)
     run = scaling._run(DataShape(name="cifar10", classes=10, image=shape), 50_000, 1)
-    profile, counted = run.profile(run.config.gradient.network), scaling.counted(run)
+    profile, counted = run.profile(run.config.gradient.network), scaling.count_operations(run)
     # Eight batches of 256 after every step of a network but the last.
     assert counted.training == 2048 * profile.flops(TRAINING) * 199 / 200
     gradients = 640 * profile.flops(WEIGHT_GRADIENTS)

@@ -420,7 +420,7 @@ def test_rows_over_seeds_have_the_facts_of_all(tmp_path):
             networks=1,
             figures=figures,
         )
-        record.kept_rows(tmp_path / f"{seed}.json", lambda row=row: [row])
+        record.cached_rows(tmp_path / f"{seed}.json", lambda row=row: [row])
     (found,) = record.over_seeds(sorted(tmp_path.iterdir()))
     assert (found.images, found.networks, found.accuracy_mean) == (450, 2, 40.5)
     assert found.accuracy_std == pytest.approx(0.5**0.5)

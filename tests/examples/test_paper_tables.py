@@ -310,7 +310,7 @@ class TestScale:
             scale = paper.scale_of(name)
             assert (scale.recipe, scale.protocol, scale.networks) == ("paper", "paper", 10)
             assert scale.condensed(recipe_of("paper")) == {}
-            assert scale.judged(PROTOCOLS["paper"](CIFAR10, 1)) == {}
+            assert scale.evaluated(PROTOCOLS["paper"](CIFAR10, 1)) == {}
 
     def test_a_part_shrinks_steps_epochs_networks_and_widths(self, paper):
         from hmnpack.registry import PROTOCOLS
@@ -325,7 +325,7 @@ class TestScale:
         assert changes["prune.margin_epochs"] == 50
         assert "gradient.inner_steps" not in changes
         assert "match.steps" not in changes  # of none, none are left
-        judged = scale.judged(PROTOCOLS["paper"](CIFAR10, 1))
+        judged = scale.evaluated(PROTOCOLS["paper"](CIFAR10, 1))
         assert judged == {"network.width": 64, "train.epochs": 500}
 
     def test_less_than_one_network_is_fewer_steps_with_it(self, paper):
@@ -408,7 +408,7 @@ class TestNumbers:
             Like.classes = tuple(range(classes))
             study = object.__new__(Study)
             vars(study).update(label=label, source=Like)
-            return study.papers(numbers, "easy", 1)
+            return study.paper_value(numbers, "easy", 1)
 
         for label in ("CIFAR-10", "CIFAR-10 (JPEG)", "cifar10"):
             assert found(label) == 65.3
