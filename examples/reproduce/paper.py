@@ -1,14 +1,14 @@
-"""Measure a table or figure of the paper: one command each, at any size.
+"""Reproduce a table or figure of the paper, at any scale.
 
     python examples/reproduce/paper.py table6 --data DATA --scale cpu --work runs/
     make reproduce-table6 DATA=DATA SCALE=cpu
 
-Without a name, the tables and figures are listed. `--scale full` (the default) is the paper's own
-size, for a GPU; `cpu` takes an hour or so of a processor; `smoke` takes seconds; a number above 0
-and up to 1 is a part of the paper's size. What is chosen (beta, a JPEG quality) is chosen on images
-held out of train. What is found in the work folder is not made again, whichever table it was made
-for: an interrupted command goes on where it was, and several processes can each train some of the
-networks (`--seeds 1`) before one puts them together.
+Without a name, lists the tables and figures. `--scale full` (the default) is the paper's size, for
+a GPU; `cpu` takes about one CPU hour; `smoke` takes seconds; a number above 0 and at most 1 is a
+fraction of the paper's size. Choices (beta, a JPEG quality) are made on held-out images.
+
+The work directory caches everything, for all tables: rerun an interrupted command to resume it. To
+use several processes, let each train some of the networks (`--seeds 1`), then run the full command.
 """
 
 import argparse
@@ -31,11 +31,11 @@ ABLATIONS: Mapping[str, Ablation] = {
     module.__name__.rpartition(".")[2]: module.ABLATION
     for module in (table2, table4, table5, table6, figure5, figure6, figure7)
 }
-"""By the name that is args."""
+"""Tables and figures, by name on the command line."""
 
 
 def main() -> int:
-    """Measure what the command line asks for; return the exit code."""
+    """Run the study given on the command line; return the exit code."""
     args = _arguments()
     if args.name is None:
         for name, ablation in ABLATIONS.items():
@@ -51,52 +51,56 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("name", nargs="?", choices=ABLATIONS, help="which table or figure")
-    parser.add_argument("--data", help="what `hmnpack compress` takes")
-    parser.add_argument("--label", help="name of the data in tables [default: the data's own]")
-    parser.add_argument("--size", type=int, help="side of the images, in pixels")
+    parser.add_argument("name", nargs="?", choices=ABLATIONS, help="table or figure")
+    parser.add_argument("--data", help="dataset name or path, as for `hmnpack compress`")
+    parser.add_argument("--label", help="dataset name in tables [default: its own name]")
+    parser.add_argument("--size", type=int, help="image side in pixels")
     parser.add_argument(
-        "--scale", default="full", help="full, cpu, smoke, or a part of the paper's"
+        "--scale", default="full", help="full, cpu, smoke, or a fraction of the paper's size"
     )
-    parser.add_argument(
-        "--recipe", help="settings of condensing to start from [default: the scale's]"
-    )
+    parser.add_argument("--recipe", help="base recipe for condensing [default: the scale's]")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="any setting of condensing, or, with evaluate. before it, of judging; repeatable",
+        help="condensing setting, or evaluation setting with prefix evaluate.; repeatable",
     )
     parser.add_argument(
-        "--bundle", type=Path, nargs="+", default=[], help="use these files; condense nothing"
+        "--bundle", type=Path, nargs="+", default=[], help="use these existing bundles"
     )
     parser.add_argument("--ipc", type=_budget, nargs="+", help="budgets [default: the paper's]")
-    parser.add_argument("--networks", nargs="+", help="architectures of table4 [default: all four]")
     parser.add_argument(
-        "--on", choices=("test", "held-out"), default="test", help="what networks are tested on"
+        "--networks", nargs="+", help="architectures for table4 [default: all four]"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of condensing and pruning")
-    parser.add_argument("--seeds", type=int, nargs="+", help="one network of each row for each")
-    parser.add_argument("--tag", help="ends the result's name: paper-table6-TAG")
+    parser.add_argument(
+        "--on", choices=("test", "held-out"), default="test", help="images to test on"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of condensing and pruning")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="network seeds, one network per row each"
+    )
+    parser.add_argument("--tag", help="suffix of the result's name: paper-table6-TAG")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for what is made")
+    parser.add_argument("--work", type=Path, default=Path("runs"), help="work directory")
     args = parser.parse_args()
     if args.name is not None and args.data is None:
         parser.error(f"{args.name} needs --data")
     if args.networks and args.name != "table4":
-        parser.error(f"--networks is of table4, not of {args.name}")
+        parser.error(f"--networks applies to table4, not to {args.name}")
     return args
 
 
 def _budget(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of images; give 1 or more")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a valid budget; give an integer of 1 or more"
+        )
     return int(text)
 
 
 def _measure(args: argparse.Namespace, ablation: Ablation, scale: Scale) -> None:
-    """Measure, record, and book the minutes, also of a run that is interrupted."""
+    """Run the study and write its result; minutes of interrupted runs are counted."""
     args.work.mkdir(parents=True, exist_ok=True)
     name = "-".join(["paper", args.name, *([args.tag] if args.tag else [])])
     minutes = Minutes(args.work / f"{name}.minutes.json")
@@ -155,7 +159,7 @@ def _record(
 
 
 def _facts(ablation: Ablation, study: Study) -> dict[str, Figure]:
-    """Return what decides the figures, but for what the result has fields for."""
+    """Return the inputs of the study for which a result has no field of its own."""
     return {
         "title": ablation.title,
         "scale": study.scale.name,

@@ -48,8 +48,9 @@ def _planned(study: Study, ipc: int, channels: int | None) -> HmnSpec:
 ABLATION = Ablation(
     title="Figure 5: memory per image and number of images",
     varies="the channels of each image's memory, and thereby how many images fit the budget",
-    measures="accuracy of ConvNets trained on bundles condensed within the budget (the paper's text "
-    "gives two points: 85 and 13 images per class, which correspond to 2 and 12 channels)",
+    measures="accuracy of ConvNets trained on bundles condensed within the budget (the paper's "
+    "text gives two points: 85 and 13 images per class, which correspond to 2 and 12 "
+    "channels)",
     paper={("2 channels", 1): 65.1, ("12 channels", 1): 48.2},
     ipcs=(1, 10),
     measure=measure,

@@ -66,8 +66,8 @@ def _steps(config: CompressConfig) -> int:
 ABLATION = Ablation(
     title="Figure 6: steps of training on a bundle and of condensing it",
     varies="the training steps of networks, on a bundle condensed within the budget and on real "
-    "images within the same float budget (the paper: on IDC's images); and the steps of condensing, "
-    "which the paper does not show",
+    "images within the same float budget (the paper: on IDC's images); and the steps of "
+    "condensing, which the paper does not show",
     measures="accuracy of ConvNets; each point is a separate training or condensing run with a "
     "complete schedule (the paper's curve follows a single training)",
     paper={(f"bundle: {PAPER_STEP} steps of training", 1): 60.1},

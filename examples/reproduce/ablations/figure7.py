@@ -46,9 +46,9 @@ def _row(study: Study, bundle: Bundle, name: str, ipc: int) -> Row:
 ABLATION = Ablation(
     title="Figure 7: how many images are pruned",
     varies="the fraction of an over-budget bundle's images that is pruned, double-end or at random",
-    measures="accuracy of ConvNets trained on the remaining images; beta is chosen on held-out images "
-    "for each rate (the paper's text gives two points for two budgets, which are assumed to be "
-    "double-end pruning)",
+    measures="accuracy of ConvNets trained on the remaining images; beta is chosen on held-out "
+    "images for each rate (the paper's text gives two points for two budgets, which are "
+    "assumed to be double-end pruning)",
     paper={
         (UNPRUNED, 1): 66.2,
         ("double-end, 30 %", 1): 62.2,

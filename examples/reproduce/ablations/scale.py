@@ -20,18 +20,18 @@ class Scale:
     """Size of a study.
 
     Attributes:
-        name: As it is args.
-        recipe: Settings of condensing to start from, where none are named.
-        protocol: Settings of judging to start from.
-        condensing: Part of the steps and epochs of condensing, above 0 and at most 1.
-        training: The same of networks that are trained on condensed images, to judge or to prune.
-        large: A further part, where networks are among them that take thirty times the work.
-        width: Most channels of a ConvNet.
-        networks: Networks of each row, where no seeds are named.
-        betas: Hard pruning rates that are tried.
-        points: Most points of a curve.
+        name: Name on the command line.
+        recipe: Default recipe for condensing.
+        protocol: Base protocol for evaluation.
+        condensing: Fraction of the steps and epochs of condensing, in (0, 1].
+        training: Fraction of the training epochs in evaluation and pruning, in (0, 1].
+        large: Further factor on `training` where some networks need thirty times the FLOPs.
+        width: Maximum ConvNet width (channels).
+        networks: Default number of networks per row.
+        betas: Hard pruning rates to try.
+        points: Maximum number of points of a curve.
         rows: Baselines of Table 2.
-        ipcs: Most budgets, where none are named: the smallest of the paper's.
+        ipcs: Default number of budgets, starting from the paper's smallest.
     """
 
     name: str
@@ -172,7 +172,8 @@ def scale_of(text: str) -> Scale:
         part = 0.0
     if not 0 < part <= 1:
         raise BadSettings(
-            f"unknown scale {text!r}; give one of {', '.join(SCALES)}, or a number above 0 and at most 1"
+            f"unknown scale {text!r}; give a number above 0 and at most 1, or one of "
+            f"{', '.join(SCALES)}"
         )
     return replace(
         _FULL,

@@ -24,7 +24,7 @@ EVALUATION_PREFIX = "evaluate."
 """Prefix of evaluation settings on the command line; the others are condensing settings."""
 
 PaperValues = Mapping[tuple[str, int], float]
-"""PaperValues of the paper for CIFAR-10, by the name of a row and its budget."""
+"""Values in the paper for CIFAR-10, by row name and budget."""
 
 _CIFAR10 = ImageShape(channels=3, height=32, width=32)
 
@@ -102,7 +102,7 @@ class Study:
         return evaluate_config([*scaled, *typed], options, base)
 
     def tested(self, bundle: Bundle) -> Source:
-        """Return the dataset, its test split replaced by the images that rows of a bundle are tested on.
+        """Return the dataset with the images that rows of a bundle are tested on as test split.
 
         Raises:
             BadData: if rows are tested on held-out images and the bundle does not identify them.

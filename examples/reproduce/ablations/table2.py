@@ -33,9 +33,9 @@ def _paper_values(study: Study, bundle: Bundle) -> dict[str, float]:
 ABLATION = Ablation(
     title="Table 2: condensed and real images",
     varies="the budget, for one of the paper's datasets or your own",
-    measures="accuracy of ConvNets trained on a bundle condensed over budget and double-end pruned; "
-    "and on real images: random ones within the same float budget, JPEG files within the same bytes, "
-    "as many as the bundle decodes to, and the full dataset",
+    measures="accuracy of ConvNets trained on a bundle condensed over budget and double-end "
+    "pruned; and on real images: random ones within the same float budget, JPEG files "
+    "within the same bytes, as many as the bundle decodes to, and the full dataset",
     paper={},  # hmnpack.page.paper has the values for five datasets
     ipcs=(1, 10, 50),
     measure=measure,

@@ -71,9 +71,9 @@ def _seconds(study: Study, ipc: int) -> float:
 ABLATION = Ablation(
     title="Table 5 and appendix B: memory of condensing, seconds of decoding",
     varies="the budget",
-    measures="the peak memory that a step of gradient matching adds, in MB (the paper: of a whole run, "
-    "on a GPU), and the median time of decoding all images (the paper: on an RTX 2080 Ti); nothing is "
-    "condensed, so the network's width is the only relevant setting",
+    measures="the peak memory that a step of gradient matching adds, in MB (the paper: of a whole "
+    "run, on a GPU), and the median time of decoding all images (the paper: on an RTX "
+    "2080 Ti); nothing is condensed, so the network's width is the only relevant setting",
     paper={
         (MEGABYTES, 1): 2680,
         (MEGABYTES, 10): 4540,
