@@ -1,7 +1,7 @@
 """Decoding all 11,680 images of the CIFAR-10 50-IPC container, against torch's own layers.
 
-Three times in one run, in turn: the container, an ``nn.Sequential`` of ``ConvTranspose2d`` with
-the same weights, and a large matrix product, whose rate is the machine's limit.
+Alternates three variants: the container, an ``nn.Sequential`` of ``ConvTranspose2d`` with the same
+weights, and a large matrix product, whose rate is taken as the machine's limit.
 """
 
 import time
@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 def sequential(container: HMN) -> nn.Sequential:
-    """Return the same decoder as torch's layers."""
+    """Return the same decoder built from torch's layers."""
     layers: list[nn.Module] = []
     for weight, bias in zip(container.weights, container.biases, strict=True):
         layer = nn.ConvTranspose2d(weight.shape[0], weight.shape[1], 4, 2, 1)
@@ -33,7 +33,7 @@ def sequential(container: HMN) -> nn.Sequential:
 
 
 def literal(container: HMN, decoder: nn.Sequential) -> Tensor:
-    """Decode by equation 1 as it is written: concatenate, then every layer on all images."""
+    """Decode literally by equation 1: concatenate, then apply every layer to all images."""
     spec = container.spec
     features = torch.einsum("koc,cij->koij", container.extractor_weight, container.dataset)
     features = features + container.extractor_bias[:, :, None, None]

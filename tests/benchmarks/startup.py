@@ -1,4 +1,4 @@
-"""How long a user waits for `hmnpack --help`, `--version` and `inspect`, beside a bare Python."""
+"""Start-up time of `hmnpack --help`, `--version` and `inspect`, against a bare Python."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from hmnpack.schema.manifest import Manifest, Normalisation, Provenance, SourceF
 
 
 def save_bundle(path: Path) -> None:
-    """Write the CIFAR-10 container of 50 ipc with random tensors: the largest header we plan."""
+    """Write a CIFAR-10 50-IPC container with random tensors: the largest header of any preset."""
     image = ImageShape(channels=3, height=32, width=32)
     spec = plan(50, 10, image)
     generator = torch.Generator().manual_seed(0)
