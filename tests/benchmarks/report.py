@@ -1,7 +1,8 @@
 """Size of the report on the CIFAR-10 50-IPC preset (11,680 images), and how long it takes to open.
 
 Container and margins are random, so the images do not compress. Opening lasts from the call until
-everything is loaded, every image is decoded and a frame is drawn, in a new window each time. Needs Chromium and `pip install -e '.[browser]'`.
+everything is loaded, every image is decoded and a frame is drawn, in a new window each time. Needs
+Chromium and `pip install -e '.[browser]'`.
 """
 
 import shutil

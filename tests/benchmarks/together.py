@@ -100,7 +100,7 @@ class Bench:
         return [accuracy(one, *test, normalisation=data.normalisation) for one in networks]
 
     def difference(self) -> float:
-        """Return the largest weight difference between both ways, relative to the largest weight."""
+        """Return the largest weight difference between the ways, relative to the largest weight."""
         ends = []
         for way in (self.at_once, self.in_turns):
             networks = self.networks()

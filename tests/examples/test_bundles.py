@@ -12,7 +12,7 @@ from hmnpack.settings import CompressSettings, leaves
 
 BUNDLES = Path(__file__).resolve().parents[2] / "examples" / "bundles"
 
-pytestmark = pytest.mark.skipif(not BUNDLES.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not BUNDLES.is_dir(), reason="no source tree")
 
 
 def test_folder_holds_bundles_and_pages_only():

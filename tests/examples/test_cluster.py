@@ -11,7 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "cluster"
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no source tree")
 
 
 @pytest.fixture(scope="module")

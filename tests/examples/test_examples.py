@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SHIPPED = EXAMPLES / "bundles" / "fashion-mnist-ipc1.hmn"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree")
 
 
 def script(name):
@@ -268,7 +268,7 @@ def test_rounding_equals_a_run_with_that_dtype(tmp_path, monkeypatch):
 class TestProxy:
     @pytest.fixture
     def run(self, tmp_path, monkeypatch):
-        """Return a function that runs proxy `smoke` with extra options and returns its exit code."""
+        """Return a function that runs proxy `smoke` with options and returns its exit code."""
         pytest.importorskip("sklearn")
         proxy = script("reproduce/proxy.py")
         monkeypatch.setattr(proxy, "RESULTS", tmp_path / "results")

@@ -10,7 +10,7 @@ from hmnpack.schema.result import DataFacts, Result, Row
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree")
 
 
 @pytest.fixture

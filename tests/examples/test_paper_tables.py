@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 REPRODUCE = ROOT / "examples" / "reproduce"
 
-pytestmark = pytest.mark.skipif(not REPRODUCE.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not REPRODUCE.is_dir(), reason="no source tree")
 
 
 def script(name):
