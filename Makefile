@@ -6,12 +6,12 @@ STAMP := $(VENV)/.installed
 OUT := demo-output
 SMALL := --set pool.network.width=32 --set match.steps=400
 
-# Words for a single command, not what a shell happens to have under such names.
-TYPED := NAME DATA LABEL SIZE SCALE RECIPE SETTINGS BUNDLE IPC NETWORKS ON SEED SEEDS TAG DEVICE WORK MINUTES SAVE
-$(foreach word,$(TYPED),$(if $(filter environment,$(origin $(word))),$(eval $(word) :=)))
+# Options of a single command; environment variables of the same name are ignored.
+OPTIONS := NAME DATA LABEL SIZE SCALE RECIPE SETTINGS BUNDLE IPC NETWORKS ON SEED SEEDS TAG DEVICE WORK MINUTES SAVE
+$(foreach word,$(OPTIONS),$(if $(filter environment,$(origin $(word))),$(eval $(word) :=)))
 
-# The demo and the tests are of tiny images: threads would wait for each other longer than they
-# work, and many times as long on a machine that is busy with something else.
+# The demo and the tests use tiny images, for which thread synchronisation costs more than the
+# computation, especially on a busy machine.
 demo test test-fast test-random coverage check: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
@@ -20,7 +20,7 @@ demo test test-fast test-random coverage check: export OMP_NUM_THREADS ?= 1
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(STAMP) ## create .venv and install hmnpack with what its tests need
+venv: $(STAMP) ## create .venv with hmnpack (editable) and all development tools
 
 $(STAMP): pyproject.toml
 	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -38,43 +38,43 @@ demo: $(STAMP) ## compress, inspect, expand and evaluate real handwritten digits
 	@echo "contact sheet:"
 	@$(BIN)/hmnpack expand $(OUT)/digits.hmn --out $(OUT)/digits.png --format sheet --force
 
-# Files are shared out between as many processes as there are processors.
+# Distributes test files over one process per core, at most eight.
 PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 8 --dist loadfile
 
-test: $(STAMP) ## run the test suite
+test: $(STAMP) ## run all tests
 	$(PYTEST)
 
-test-fast: $(STAMP) ## run the tests that are not marked slow: under a minute
+test-fast: $(STAMP) ## run the tests that are not marked slow (under a minute)
 	$(PYTEST) -m 'not slow'
 
-test-random: $(STAMP) ## run the test suite in a random order (SEED=1234 repeats one)
+test-random: $(STAMP) ## run all tests in random order (SEED=1234 repeats an order)
 	$(PYTEST) -p randomly --randomly-seed '$(or $(SEED),$(shell date +%s))'
 
-coverage: $(STAMP) ## run the test suite and print how much of the code it runs
+coverage: $(STAMP) ## run all tests and print the code coverage
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
-check: $(STAMP) verify-bundles types docs ## lint, formatting, types, docs, packaging, JSON schemas, bundles
+check: $(STAMP) verify-bundles types docs ## check lint, formatting, types, docs, packaging, JSON schemas and shipped bundles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest -q tests/packaging tests/packaging/test_house_rules.py
+	$(BIN)/pytest -q tests/packaging
 
-types: $(STAMP) ## check the types: mypy on all of it, pyright on what is public
+types: $(STAMP) ## check types: mypy on everything, pyright on the public names
 	$(BIN)/mypy
 	$(BIN)/python tests/typing/complete.py
 
-docs: $(STAMP) ## make the documentation site in docs/site; a broken link is an error
+docs: $(STAMP) ## build the documentation site in docs/site; broken links are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/site
 
-# The bundles that are shipped, or those whose name fits NAME='cifar10-*'.
+# The shipped bundles, or those that match NAME='cifar10-*'.
 BUNDLES = $(wildcard examples/bundles/$(or $(NAME),*).hmn)
 REPORTS = $(BUNDLES:.hmn=.html)
 
-verify-bundles: $(STAMP) ## check the shipped bundles; NAME='cifar10-*' DATA=path trains again (NETWORKS, DEVICE)
+verify-bundles: $(STAMP) ## verify the shipped bundles; with NAME='cifar10-*' DATA=path, reproduce a score (NETWORKS, DEVICE)
 	$(BIN)/hmnpack verify $(BUNDLES) $(if $(DATA),--data '$(DATA)') \
 		$(if $(NETWORKS),--networks '$(NETWORKS)') $(if $(DEVICE),--device '$(DEVICE)')
 
-# Each page also has the evaluation of that name, where one is recorded beside the bundle.
-reports: $(REPORTS) ## write a web page beside each shipped bundle (NAME='cifar10-*')
+# Each page includes the result of the same name, if there is one.
+reports: $(REPORTS) ## write the report page beside each shipped bundle (NAME='cifar10-*')
 .PHONY: $(REPORTS)
 $(REPORTS): %.html: %.hmn $(STAMP)
 	$(BIN)/hmnpack report $< -o $@ --force \
@@ -92,10 +92,10 @@ proxy: $(STAMP) ## measure an accuracy proxy: NAME=p1 DATA=path (RECIPE, SETTING
 		$(if $(RECIPE),--recipe '$(RECIPE)') $(foreach setting,$(SETTINGS),--set '$(setting)') \
 		$(if $(MINUTES),--stop-after-minutes '$(MINUTES)') $(if $(TAG),--tag '$(TAG)')
 
-reproduce: $(STAMP) ## list the paper's tables; reproduce-table6 DATA=path measures one (SCALE, RECIPE, IPC, SEEDS, ON, ...)
+reproduce: $(STAMP) ## list the paper's tables; reproduce-table6 DATA=path runs one (SCALE, RECIPE, IPC, SEEDS, ON, ...)
 	@$(BIN)/python examples/reproduce/paper.py
 
-# Of each variable the option that it stands for; DATA, LABEL and WORK may have spaces in them.
+# Each variable is passed as the option of that name; DATA, LABEL and WORK may contain spaces.
 REPRODUCED := $(addprefix reproduce-,table2 table4 table5 table6 figure5 figure6 figure7)
 .PHONY: $(REPRODUCED)
 $(REPRODUCED): reproduce-%: $(STAMP)
@@ -107,13 +107,13 @@ $(REPRODUCED): reproduce-%: $(STAMP)
 		$(if $(SEED),--seed '$(SEED)') $(if $(SEEDS),--seeds $(SEEDS)) $(if $(TAG),--tag '$(TAG)') \
 		$(if $(DEVICE),--device '$(DEVICE)') $(if $(WORK),--work '$(WORK)')
 
-schema: $(STAMP) ## write schema/*.json from the models again
+schema: $(STAMP) ## regenerate schema/*.json from the models
 	$(BIN)/python -m hmnpack.schema.export manifest > schema/manifest-1.json.new
 	$(BIN)/python -m hmnpack.schema.export result > schema/result-1.json.new
 	mv schema/manifest-1.json.new schema/manifest-1.json
 	mv schema/result-1.json.new schema/result-1.json
 
-format: $(STAMP) ## format the code and sort the imports
+format: $(STAMP) ## format the code and sort imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -1,8 +1,8 @@
-"""How Sphinx makes the documentation site: `make docs`.
+"""Sphinx configuration of the documentation site: `make docs`.
 
-The pages are the Markdown files of the repository, read where they stand, so that a link works on
-the site and on GitHub. What a page links to that is no page of the site (a script, a file of
-results, a folder) leads to the repository. Nothing is fetched, neither to build nor to read it.
+The pages are the Markdown files of the repository, read in place, so that links work on the site
+and on GitHub. Links to files that are not pages (scripts, result files, folders) point to the
+repository. Neither building nor reading the site needs the network.
 """
 
 import shutil
@@ -56,11 +56,11 @@ python_display_short_literal_types = True
 
 nitpicky = True
 nitpick_ignore_regex = [
-    # Of other libraries, whose indices would have to be fetched.
+    # Names of other libraries, whose indices would have to be downloaded.
     ("py:class", r"(torch|pathlib|os|collections|pydantic)\..*|NoneType|Tensor"),
-    # What `CondensedDataset.loader` returns is iterated over.
+    # Returned by `CondensedDataset.loader`; users only iterate over it.
     ("py:class", r"hmnpack\.dataset\.DeviceLoader"),
-    # Parts of the settings: the whole lists them by dotted names.
+    # Nested settings models: the top-level models list their fields by dotted name.
     ("py:class", r"hmnpack\.schema\.\w+\.\w+(Config|Spec|Shape)"),
 ]
 
@@ -71,13 +71,13 @@ html_permalinks_icon = "#"
 
 
 def with_contents(app: Sphinx, page: str, source: list[str]) -> None:
-    """Add the list of all pages to the first, where GitHub would show it as code."""
+    """Add the table of contents to the first page; in README.md GitHub would show it as code."""
     if page == app.config.root_doc:
         source[0] += TOCTREE
 
 
 def to_repository(app: Sphinx, tree: nodes.document) -> None:
-    """Turn links to files and folders that are no pages into links to the repository."""
+    """Point links to files and folders that are not pages to the repository."""
     here = (ROOT / app.env.docname).parent
     for node in list(tree.findall(addnodes.pending_xref)) + list(
         tree.findall(addnodes.download_reference)
@@ -96,20 +96,20 @@ def to_repository(app: Sphinx, tree: nodes.document) -> None:
 def with_settings(
     app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
-    """Add the settings of a model to its docstring, those of its parts by dotted names."""
+    """Add a model's settings to its docstring, nested ones by dotted name."""
     if isinstance(thing, type) and issubclass(thing, BaseModel):
         lines += ["", *settings_of(thing)]
 
 
-def without_fields(  # their list in the docstring says more than a signature of all of them
+def without_fields(  # the docstring lists them
     app: Sphinx, what: str, name: str, thing: object, *details: object
 ) -> tuple[str, None] | None:
-    """Leave out the signature of a model."""
+    """Omit the signature of a model."""
     return ("", None) if isinstance(thing, type) and issubclass(thing, BaseModel) else None
 
 
 def settings_of(model: type[BaseModel], before: str = "") -> list[str]:
-    """Return a line for each leaf of a model: its dotted name, and its description."""
+    """Return a line per leaf setting of a model: dotted name and description."""
     lines = []
     for name, field in model.model_fields.items():
         kind = field.annotation
@@ -121,13 +121,13 @@ def settings_of(model: type[BaseModel], before: str = "") -> list[str]:
 
 
 def with_front_page(app: Sphinx, error: Exception | None) -> None:
-    """Let the folder of the site open with the first page."""
+    """Make the first page the site's index."""
     if error is None:
         shutil.copy(app.outdir / "README.html", app.outdir / "index.html")
 
 
 def setup(app: Sphinx) -> None:
-    """Register what is above."""
+    """Register the hooks above."""
     app.connect("source-read", with_contents)
     app.connect("doctree-read", to_repository)
     app.connect("autodoc-process-docstring", with_settings)

@@ -1,10 +1,10 @@
-"""Pack the images of another method into a .hmn file, and look at what it stores.
+"""Pack the images of another method into a .hmn file and print what it stores.
 
 python examples/pack_images.py images.pt images.hmn 10     # 10 images per class
 
-The file holds `images`, floats in [0, 1] or uint8 [N, C, H, W], and `labels`, integers [N]: in a
-dictionary that `torch.save` wrote, or in an `.npz` archive. Yours holds them otherwise? Change the
-two lines of `read`.
+The input holds `images` [N, C, H, W], floats in [0, 1] or uint8, and `labels`, integers [N]. It is
+a dictionary saved by `torch.save`, or an `.npz` archive. For another layout, change the two lines
+of `read`.
 """
 
 import sys
@@ -24,7 +24,7 @@ def read(path: Path) -> tuple[Any, Any]:
 
 
 def main(images: str, output: str, ipc: str) -> None:
-    """Pack a file of images within a budget of so many images per class."""
+    """Pack a file of images within a budget of `ipc` images per class."""
     hmnpack.pack(*read(Path(images)), ipc=int(ipc), name=Path(images).name, output=output)
     manifest = hmnpack.inspect(output)
     stored, budget = manifest.ledger, manifest.budget

@@ -1,4 +1,4 @@
-"""Pack a data set from Python: settings of your own, and your own view of the progress.
+"""Compress a dataset from Python, with your own settings and progress callback.
 
 python examples/pack_in_python.py digits digits.hmn
 """
@@ -9,20 +9,20 @@ from pathlib import Path
 import hmnpack
 
 
-def say(stage: str, done: int, total: int, **facts: float) -> None:
+def print_finished(stage: str, done: int, total: int, **facts: float) -> None:
     """Print one line when a stage ends."""
     if done == total:
         print(stage, *(f"{name} {value:.3f}" for name, value in facts.items()))
 
 
 def main(data: str, output: str, recipe: str = "fast") -> None:
-    """Condense a data set at 10 images per class, with fewer matching steps than the recipe has."""
+    """Condense a dataset at 10 images per class, with fewer matching steps than the recipe."""
     changes = {"match.steps": 1000, "seed": 1}
     bundle = hmnpack.compress(
-        data, 10, recipe=recipe, settings=changes, output=Path(output), listener=say
+        data, 10, recipe=recipe, settings=changes, output=Path(output), listener=print_finished
     )
     manifest = bundle.manifest
-    print(f"{manifest.container.images} images in {manifest.ledger.floats} numbers")
+    print(f"{manifest.container.images} images in {manifest.ledger.floats} floats")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Train a ConvNet on a `.hmn` file in plain PyTorch; with --data, test it on the real images.
+"""Train a ConvNet on a `.hmn` file in plain PyTorch; with --data, test it on real images.
 
     python examples/train_on_bundle.py examples/bundles/cifar10-jpeg-ipc1.hmn --data cifar10
 
-Any network and any loop will do: the file is an ordinary data set.
+Any network and any training loop works: `hmnpack.load` returns an ordinary PyTorch dataset.
 """
 
 import argparse
@@ -31,7 +31,9 @@ def main(file: str, data: str | None = None, epochs: int = 100) -> nn.Module:
     train = hmnpack.load(file, device="cuda" if torch.cuda.is_available() else "cpu")
     network = convnet(train[0][0].shape, len(train.classes)).to(train.device)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    batches = train.loader(64, augment=("crop", "rotate"))  # and "flip", if left may be right
+    batches = train.loader(
+        64, augment=("crop", "rotate")
+    )  # add "flip" if mirrored images keep their class
     for _ in range(epochs):
         for images, labels in batches:
             optimiser.zero_grad()
@@ -40,14 +42,14 @@ def main(file: str, data: str | None = None, epochs: int = 100) -> nn.Module:
     test = hmnpack.open_source(data).test if data else None
     if test:
         images, labels = test.images.to(train.device), test.labels.to(train.device)
-        right = accuracy(network, images, labels, normalisation=train.normalisation)
-        print(f"{right:.2f} % of the real test images are right")
+        percent = accuracy(network, images, labels, normalisation=train.normalisation)
+        print(f"test accuracy on real images: {percent:.2f} %")
     return network
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", help="the .hmn file")
-    parser.add_argument("--data", help="a name, a folder: what `hmnpack evaluate` takes")
+    parser.add_argument("--data", help="dataset name or path, as for `hmnpack evaluate`")
     parser.add_argument("--epochs", type=int, default=100)
     main(**vars(parser.parse_args()))

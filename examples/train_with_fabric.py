@@ -1,9 +1,9 @@
-"""Train on a `.hmn` file with Lightning Fabric: any accelerator, precision and number of devices.
+"""Train on a `.hmn` file with Lightning Fabric, on any accelerator and number of devices.
 
     pip install -e '.[examples]'
     python examples/train_with_fabric.py examples/bundles/cifar10-jpeg-ipc1.hmn --data cifar10
 
-With --devices 2 there are two processes, each with half of the images of every epoch.
+With --devices 2, two processes each train on half of the images of every epoch.
 """
 
 import argparse
@@ -47,19 +47,19 @@ def main(file: str, data: str | None = None, epochs: int = 100, devices: int = 1
             fabric.backward(cross_entropy(network(images), labels))
             optimiser.step()
 
-    with fabric.rank_zero_first():  # which may download
+    with fabric.rank_zero_first():  # opening the dataset may download it
         test = hmnpack.open_source(data).test if data else None
     if test:
         images, labels = fabric.to_device((test.images, test.labels))
-        right = accuracy(network, images, labels, normalisation=norm)
-        fabric.print(f"{right:.2f} % of the real test images are right")
+        percent = accuracy(network, images, labels, normalisation=norm)
+        fabric.print(f"test accuracy on real images: {percent:.2f} %")
     return network
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", help="the .hmn file")
-    parser.add_argument("--data", help="a name, a folder: what `hmnpack evaluate` takes")
+    parser.add_argument("--data", help="dataset name or path, as for `hmnpack evaluate`")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--devices", type=int, default=1)
     main(**vars(parser.parse_args()))

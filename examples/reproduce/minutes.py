@@ -1,8 +1,7 @@
-"""The minutes of a run by stage, in a file, so that those of interrupted runs add up.
+"""Minutes and peak memory of a run by stage, in files, so that interrupted runs add up.
 
-Both kinds are kept: those by the clock, and those that the process had processors for, which on a
-machine that does other work at the same time are fewer, and with several threads more. So is the
-most memory that was taken.
+Both wall-clock and CPU minutes are recorded. CPU time is lower than wall-clock time on a machine
+with other load, and higher with several threads.
 """
 
 import json
@@ -23,12 +22,12 @@ from hmnpack.runtime.progress import Listener
 
 @dataclass(frozen=True)
 class Spent:
-    """What a part of a run took.
+    """Resources used by a part of a run.
 
     Attributes:
-        clock: Minutes by the clock.
-        processor: Minutes of processor time.
-        peak_gb: Most memory by then, in 10^9 bytes: the accelerator's, without one the process's.
+        clock: Wall-clock minutes.
+        processor: CPU minutes.
+        peak_gb: Peak memory so far, in 10^9 bytes, of the accelerator or else of the process.
     """
 
     clock: float = 0.0
@@ -47,28 +46,28 @@ NOTHING = Spent()
 
 
 class Minutes:
-    """Minutes by stage, of all processes that book on the same path, now or before.
+    """Minutes by stage of all processes, past and present, that record on the same path.
 
     Args:
-        path: Where they are kept. Each process has a file of its own beside it, so that none
-            loses what another books; what is there already is counted.
+        path: Base path. Each process writes its own file beside it, so that no process overwrites
+            another's minutes. Existing files are counted.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._own = path.with_name(f"{path.stem}.{os.getpid()}{path.suffix}")
-        self._booked = _read(self._own)
+        self._recorded = _read(self._own)
 
     def add(self, stage: str, spent: Spent) -> None:
-        """Book minutes on a stage; a kill leaves the old file or the new."""
-        self._booked[stage] = self._booked.get(stage, NOTHING) + spent
+        """Add minutes to a stage. The file is replaced atomically."""
+        self._recorded[stage] = self._recorded.get(stage, NOTHING) + spent
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        booked = {name: asdict(spent) for name, spent in self._booked.items()}
-        write_atomically(self._own, json.dumps(booked).encode(), force=True)
+        recorded = {name: asdict(spent) for name, spent in self._recorded.items()}
+        write_atomically(self._own, json.dumps(recorded).encode(), force=True)
 
     @property
     def stages(self) -> dict[str, Spent]:
-        """What was booked on each stage, by every process."""
+        """Total of each stage over all processes."""
         found: dict[str, Spent] = {}
         folder, pattern = self.path.parent, f"{escape(self.path.stem)}.*{self.path.suffix}"
         for file in (self.path, *sorted(folder.glob(pattern))):
@@ -77,33 +76,33 @@ class Minutes:
         return found
 
     def of(self, stages: Iterable[str]) -> Spent:
-        """Return the minutes of some stages, together."""
+        """Return the total of some stages."""
         found = self.stages
         return sum((found.get(stage, NOTHING) for stage in stages), NOTHING)
 
 
 def _read(file: Path) -> dict[str, Spent]:
-    kept = json.loads(file.read_text()) if file.exists() else {}
-    return {stage: Spent(**spent) for stage, spent in kept.items()}
+    stages = json.loads(file.read_text()) if file.exists() else {}
+    return {stage: Spent(**spent) for stage, spent in stages.items()}
 
 
 class Timed:
-    """A listener that books the time between two events on the stage that reports the second.
+    """A listener that adds the time between two events to the stage that reports the second.
 
-    Use it as a context around the run: what is left at the end is booked on ``rest``.
+    Use it as a context manager around the run. Time after the last event is added to ``rest``.
 
     Args:
-        book: From a stage's name to where its minutes go.
-        then: A listener that hears of everything too.
+        minutes_of: Maps a stage's name to the `Minutes` that record it.
+        then: Listener that is called with every event too.
     """
 
-    def __init__(self, book: Callable[[str], Minutes], then: Listener) -> None:
-        self.book, self.then = book, then
+    def __init__(self, minutes_of: Callable[[str], Minutes], then: Listener) -> None:
+        self.minutes_of, self.then = minutes_of, then
         self._since = _now()
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
-        """Hear of progress."""
-        self._booked(stage)
+        """Record the time and pass the event on."""
+        self._add(stage)
         self.then(stage, done, total, **facts)
 
     def __enter__(self) -> Self:
@@ -111,16 +110,16 @@ class Timed:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._booked("rest")
+        self._add("rest")
 
-    def _booked(self, stage: str) -> None:
+    def _add(self, stage: str) -> None:
         now = _now()
         since, self._since = self._since, now
         spent = Spent(now.clock - since.clock, now.processor - since.processor, now.peak_gb)
-        self.book(stage).add(stage, spent)
+        self.minutes_of(stage).add(stage, spent)
 
 
 def _now() -> Spent:
-    """Return the minutes since times that do not matter, and the most memory so far."""
+    """Return minutes since an arbitrary origin, and the peak memory so far."""
     device = torch.device("cuda" if torch.cuda.is_initialized() else "cpu")
     return Spent(time.monotonic() / 60, time.process_time() / 60, peak_memory(device) / 1e9)

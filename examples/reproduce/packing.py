@@ -1,10 +1,10 @@
-"""Packing a data set once, in as many pieces as it takes, with its minutes counted."""
+"""Condense a dataset once, resuming interrupted runs, and record the minutes."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from minutes import Minutes, Spent, Timed
-from record import said
+from record import print_progress
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.condensing.run import RunOptions, compress
@@ -18,21 +18,21 @@ from hmnpack.settings import recorded_settings
 from hmnpack.sources import Source, SourceOptions
 
 POOL_STAGE = "pool network"
-"""How the names of the stages begin in which networks are trained that later runs find made."""
+"""Prefix of the stages that train pool networks, which later runs reuse."""
 
 
 @dataclass(frozen=True)
 class Packing:
-    """A bundle to be made, or found.
+    """A bundle to condense, or to read if it exists.
 
     Attributes:
-        source: The data.
+        source: The dataset.
         ipc: Budget, in images per class.
-        config: Every setting.
-        output: The file to be; checkpoint, minutes and pool lie beside it.
-        device: Where to compute.
-        listener: Hears of the progress.
-        unpruned: Where the bundle also goes as it is before it is pruned, or None.
+        config: All settings.
+        output: File to write; the checkpoint, minutes and pool lie beside it.
+        device: Device to compute on.
+        listener: Called with the progress.
+        unpruned: Second file, for the bundle before pruning; None: not written.
     """
 
     source: Source
@@ -40,27 +40,27 @@ class Packing:
     config: CompressConfig
     output: Path
     device: str
-    listener: Listener = said
+    listener: Listener = print_progress
     unpruned: Path | None = None
 
     def bundle(self, max_minutes: float | None) -> Bundle:
-        """Return the bundle, made now or found; an unfinished run is gone on with.
+        """Return the bundle: read it if it exists, else condense it, resuming an unfinished run.
 
         Args:
-            max_minutes: Pause after so many, or None.
+            max_minutes: Pause after this many minutes; None: no limit.
 
         Raises:
-            OutputExists: if the file is there, but of other data or settings.
-            Paused: if the run is not done; the next call goes on.
+            OutputExists: if the file exists with other data or settings.
+            Paused: if the run is unfinished; the next call resumes it.
         """
         if self.output.exists():
-            return self._found()
+            return self._existing()
         own, pool = self.own_minutes(), self.pool_minutes()
 
-        def book(stage: str) -> Minutes:
+        def minutes_of(stage: str) -> Minutes:
             return pool if stage.startswith(POOL_STAGE) else own
 
-        with Timed(book, self.listener) as timed:
+        with Timed(minutes_of, self.listener) as timed:
             return compress(
                 self.source,
                 self.ipc,
@@ -72,34 +72,34 @@ class Packing:
                     max_minutes=max_minutes,
                     unpruned=self.unpruned,
                 ),
-                # A pool in the common cache may have been trained by who knows what, and when.
+                # Not the user's cache: minutes of a pool trained elsewhere would be unknown.
                 source_options=SourceOptions(cache_dir=self.output.parent),
                 listener=timed,
             )
 
-    def _found(self) -> Bundle:
+    def _existing(self) -> Bundle:
         bundle = read(self.output)
         facts = (bundle.manifest.source.fingerprint, recorded_settings(bundle.manifest))
         if facts != (self.source.train.fingerprint, self.config):
             raise OutputExists(
-                f"{self.output} was packed from other data or by other settings; use another name "
-                "(--tag), or delete the file"
+                f"{self.output} has other data or other settings; use another name (--tag), or "
+                "delete the file"
             )
         return bundle
 
     def own_minutes(self) -> Minutes:
-        """Return the minutes of this run alone."""
+        """Return the minutes of this run, without the pool."""
         return Minutes(self.output.with_suffix(".minutes.json"))
 
     def pool_minutes(self) -> Minutes:
-        """Return the minutes of each network of the pool, whichever run trained it."""
+        """Return the minutes of the pool's networks, whichever run trained them."""
         settings = self.config.pool.model_copy(update={"size": 1}).model_dump_json()
         seen = (self.source.train.fingerprint, self.config.holdout, self.config.seed)
         name = entry_name("minutes", *seen, settings, kind_of(choose_device(self.device)))
         return Minutes(self.output.parent / "pool" / f"{name}.json")
 
     def minutes(self) -> dict[str, Spent]:
-        """Return what packing took: the pool that it needs, and all else."""
+        """Return the resources used by the pool and by everything after it."""
         names = [f"{POOL_STAGE} {index + 1}" for index in range(self.config.pool.size)]
         own = self.own_minutes()
         return {

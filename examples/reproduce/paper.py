@@ -1,14 +1,14 @@
-"""Measure a table or figure of the paper: one command each, at any size.
+"""Reproduce a table or figure of the paper, at any scale.
 
     python examples/reproduce/paper.py table6 --data DATA --scale cpu --work runs/
     make reproduce-table6 DATA=DATA SCALE=cpu
 
-Without a name, the tables and figures are listed. `--scale full` (the default) is the paper's own
-size, for a GPU; `cpu` takes an hour or so of a processor; `smoke` takes seconds; a number above 0
-and up to 1 is a part of the paper's size. What is chosen (beta, a JPEG quality) is chosen on images
-held out of train. What is found in the work folder is not made again, whichever table it was made
-for: an interrupted command goes on where it was, and several processes can each train some of the
-networks (`--seeds 1`) before one puts them together.
+Without a name, lists the tables and figures. `--scale full` (the default) is the paper's size, for
+a GPU; `cpu` takes about one CPU hour; `smoke` takes seconds; a number above 0 and at most 1 is a
+fraction of the paper's size. Choices (beta, a JPEG quality) are made on held-out images.
+
+The work directory caches everything, for all tables: rerun an interrupted command to resume it. To
+use several processes, let each train some of the networks (`--seeds 1`), then run the full command.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from ablations import figure5, figure6, figure7, table2, table4, table5, table6
 from ablations.scale import Scale, scale_of
 from ablations.study import Ablation, Findings, Study
 from minutes import Minutes, Timed
-from record import RESULTS, said, write_result
+from record import RESULTS, print_progress, write_result
 
 from hmnpack.bundle import read
 from hmnpack.errors import BadSettings, HmnError
@@ -31,18 +31,18 @@ ABLATIONS: Mapping[str, Ablation] = {
     module.__name__.rpartition(".")[2]: module.ABLATION
     for module in (table2, table4, table5, table6, figure5, figure6, figure7)
 }
-"""By the name that is typed."""
+"""Tables and figures, by name on the command line."""
 
 
 def main() -> int:
-    """Measure what the command line asks for; return the exit code."""
-    typed = _arguments()
-    if typed.name is None:
+    """Run the study given on the command line; return the exit code."""
+    args = _arguments()
+    if args.name is None:
         for name, ablation in ABLATIONS.items():
             print(f"{name}: {ablation.title}\n  varies {ablation.varies}")
         return 0
     try:
-        _measure(typed, ABLATIONS[typed.name], scale_of(typed.scale))
+        _measure(args, ABLATIONS[args.name], scale_of(args.scale))
     except HmnError as error:
         print(f"paper: {error}", file=sys.stderr)
         return error.exit_code
@@ -51,91 +51,95 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("name", nargs="?", choices=ABLATIONS, help="which table or figure")
-    parser.add_argument("--data", help="what `hmnpack compress` takes")
-    parser.add_argument("--label", help="name of the data in tables [default: the data's own]")
-    parser.add_argument("--size", type=int, help="side of the images, in pixels")
+    parser.add_argument("name", nargs="?", choices=ABLATIONS, help="table or figure")
+    parser.add_argument("--data", help="dataset name or path, as for `hmnpack compress`")
+    parser.add_argument("--label", help="dataset name in tables [default: its own name]")
+    parser.add_argument("--size", type=int, help="image side in pixels")
     parser.add_argument(
-        "--scale", default="full", help="full, cpu, smoke, or a part of the paper's"
+        "--scale", default="full", help="full, cpu, smoke, or a fraction of the paper's size"
     )
-    parser.add_argument(
-        "--recipe", help="settings of condensing to start from [default: the scale's]"
-    )
+    parser.add_argument("--recipe", help="base recipe for condensing [default: the scale's]")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="any setting of condensing, or, with evaluate. before it, of judging; repeatable",
+        help="condensing setting, or evaluation setting with prefix evaluate.; repeatable",
     )
     parser.add_argument(
-        "--bundle", type=Path, nargs="+", default=[], help="use these files; condense nothing"
+        "--bundle", type=Path, nargs="+", default=[], help="use these existing bundles"
     )
     parser.add_argument("--ipc", type=_budget, nargs="+", help="budgets [default: the paper's]")
-    parser.add_argument("--networks", nargs="+", help="architectures of table4 [default: all four]")
     parser.add_argument(
-        "--on", choices=("test", "held-out"), default="test", help="what networks are tested on"
+        "--networks", nargs="+", help="architectures for table4 [default: all four]"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of condensing and pruning")
-    parser.add_argument("--seeds", type=int, nargs="+", help="one network of each row for each")
-    parser.add_argument("--tag", help="ends the result's name: paper-table6-TAG")
+    parser.add_argument(
+        "--on", choices=("test", "held-out"), default="test", help="images to test on"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of condensing and pruning")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="network seeds, one network per row each"
+    )
+    parser.add_argument("--tag", help="suffix of the result's name: paper-table6-TAG")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for what is made")
-    typed = parser.parse_args()
-    if typed.name is not None and typed.data is None:
-        parser.error(f"{typed.name} needs --data")
-    if typed.networks and typed.name != "table4":
-        parser.error(f"--networks is of table4, not of {typed.name}")
-    return typed
+    parser.add_argument("--work", type=Path, default=Path("runs"), help="work directory")
+    args = parser.parse_args()
+    if args.name is not None and args.data is None:
+        parser.error(f"{args.name} needs --data")
+    if args.networks and args.name != "table4":
+        parser.error(f"--networks applies to table4, not to {args.name}")
+    return args
 
 
 def _budget(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of images; give 1 or more")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a valid budget; give an integer of 1 or more"
+        )
     return int(text)
 
 
-def _measure(typed: argparse.Namespace, ablation: Ablation, scale: Scale) -> None:
-    """Measure, record, and book the minutes, also of a run that is interrupted."""
-    typed.work.mkdir(parents=True, exist_ok=True)
-    name = "-".join(["paper", typed.name, *([typed.tag] if typed.tag else [])])
-    minutes = Minutes(typed.work / f"{name}.minutes.json")
-    with Timed(lambda stage: minutes, said) as timed:
-        study = _study(typed, ablation, scale, timed)
+def _measure(args: argparse.Namespace, ablation: Ablation, scale: Scale) -> None:
+    """Run the study and write its result; minutes of interrupted runs are counted."""
+    args.work.mkdir(parents=True, exist_ok=True)
+    name = "-".join(["paper", args.name, *([args.tag] if args.tag else [])])
+    minutes = Minutes(args.work / f"{name}.minutes.json")
+    with Timed(lambda stage: minutes, print_progress) as timed:
+        study = _study(args, ablation, scale, timed)
         findings = ablation.measure(study)
-    _record(typed, name, study, findings, minutes)
+    _record(args, name, study, findings, minutes)
 
 
-def _study(typed: argparse.Namespace, ablation: Ablation, scale: Scale, timed: Timed) -> Study:
-    if typed.bundle and not ablation.takes_bundles:
-        raise BadSettings(f"{typed.name} condenses its own bundles; leave out --bundle")
-    source = open_source(typed.data, SourceOptions(size=typed.size), timed)
+def _study(args: argparse.Namespace, ablation: Ablation, scale: Scale, timed: Timed) -> Study:
+    if args.bundle and not ablation.takes_bundles:
+        raise BadSettings(f"{args.name} condenses its own bundles; leave out --bundle")
+    source = open_source(args.data, SourceOptions(size=args.size), timed)
     return Study(
         source=source,
-        label=typed.label or source.name,
+        label=args.label or source.name,
         scale=scale,
-        recipe=typed.recipe or scale.recipe,
-        assignments=tuple(typed.set),
-        seed=typed.seed,
-        seeds=tuple(typed.seeds or range(scale.networks)),
-        ipcs=tuple(typed.ipc or ablation.ipcs[: scale.ipcs]),
-        networks=tuple(typed.networks or table4.NETWORKS),
-        on=typed.on,
-        given=tuple(read(path) for path in typed.bundle),
-        work=typed.work,
-        device=typed.device,
+        recipe=args.recipe or scale.recipe,
+        assignments=tuple(args.set),
+        seed=args.seed,
+        seeds=tuple(args.seeds or range(scale.networks)),
+        ipcs=tuple(args.ipc or ablation.ipcs[: scale.ipcs]),
+        networks=tuple(args.networks or table4.NETWORKS),
+        on=args.on,
+        given=tuple(read(path) for path in args.bundle),
+        work=args.work,
+        device=args.device,
         listener=timed,
     )
 
 
 def _record(
-    typed: argparse.Namespace, name: str, study: Study, findings: Findings, minutes: Minutes
+    args: argparse.Namespace, name: str, study: Study, findings: Findings, minutes: Minutes
 ) -> None:
     spent = minutes.of(minutes.stages)
     write_result(
         RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
+        device=args.device,
+        typed_data=args.data,
         name=name,
         recipe=None if study.given else study.recipe,
         seed=study.seed,
@@ -143,7 +147,7 @@ def _record(
         minutes=round(spent.clock, 2),
         baselines=findings.rows,
         figures={
-            **_facts(ABLATIONS[typed.name], study),
+            **_facts(ABLATIONS[args.name], study),
             "processor_minutes": round(spent.processor, 2),
             **findings.figures,
         },
@@ -155,7 +159,7 @@ def _record(
 
 
 def _facts(ablation: Ablation, study: Study) -> dict[str, Figure]:
-    """Return what decides the figures, but for what the result has fields for."""
+    """Return the inputs of the study for which a result has no field of its own."""
     return {
         "title": ablation.title,
         "scale": study.scale.name,

@@ -1,9 +1,9 @@
-"""Draw the front page's picture: a file's images above as many real ones of the same classes.
+"""Draw the README's image: condensed images of a file above real ones of the same classes.
 
     python examples/reproduce/picture.py --bundle examples/bundles/cifar10-jpeg-ipc1.hmn \
         --data DATA --output examples/pictures/cifar10-jpeg-ipc1.png
 
-Nothing is picked: they are the first of each class, in the order of the file and of the data.
+The images are not hand-picked: they are the first of each class, in file and dataset order.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from hmnpack.sources import Source, open_source
 from hmnpack.writers.base import Album
 
 SIDE = 64
-"""About how wide each picture is drawn, in pixels; small ones are enlarged by a whole factor."""
+"""Approximate size of a drawn image in pixels; small images are enlarged by an integer factor."""
 
 GAP = 3
 BAND = 22
@@ -31,35 +31,37 @@ BAND = 22
 FONT = ImageFont.load_default(12)
 NEAREST = Image.Resampling.NEAREST
 Grid = list[list[Image.Image]]
-"""Pictures of each class."""
+"""Images by class."""
 
 
 def main() -> None:
-    """Draw what the command line asks for."""
+    """Draw and write the sheet."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--bundle", type=Path, required=True, help="the .hmn file")
-    parser.add_argument("--data", required=True, help="the real images it was made from")
-    parser.add_argument("--output", type=Path, required=True, help="the PNG to be")
-    parser.add_argument("--each", type=int, default=3, help="pictures of each class, of each kind")
-    parser.add_argument("--classes", type=int, default=10, help="how many classes, the first ones")
-    typed = parser.parse_args()
-    bundle, source = read(typed.bundle), open_source(typed.data)
+    parser.add_argument("--data", required=True, help="the dataset that the file was made from")
+    parser.add_argument("--output", type=Path, required=True, help="PNG file to write")
+    parser.add_argument("--each", type=int, default=3, help="condensed, and real, images per class")
+    parser.add_argument("--classes", type=int, default=10, help="number of classes to show")
+    args = parser.parse_args()
+    bundle, source = read(args.bundle), open_source(args.data)
     if source.train.fingerprint != bundle.manifest.source.fingerprint:
-        raise BadData(f"{typed.bundle} was not made from {typed.data}; name the same data")
-    names = bundle.manifest.classes[: typed.classes]
-    sheet = drawn(names, blocks(typed.bundle.stat().st_size, bundle, source, typed.each))
-    write_atomically(typed.output, png(sheet), force=True)
-    print(f"{typed.output}: {sheet.width} x {sheet.height}, {typed.output.stat().st_size:,} bytes")
+        raise BadData(
+            f"{args.bundle} was not made from {args.data}; give the dataset it was made from"
+        )
+    names = bundle.manifest.classes[: args.classes]
+    sheet = draw_sheet(names, blocks(args.bundle.stat().st_size, bundle, source, args.each))
+    write_atomically(args.output, png(sheet), force=True)
+    print(f"{args.output}: {sheet.width} x {sheet.height}, {args.output.stat().st_size:,} bytes")
 
 
 def blocks(size: int, bundle: Bundle, source: Source, each: int) -> dict[str, Grid]:
-    """Return the first pictures of each class by caption: the file's, then real ones.
+    """Return the first images of each class by caption: condensed ones, then real ones.
 
     Args:
-        size: Of the file, in bytes.
-        bundle: What is in it.
-        source: The data set that it was made from.
-        each: How many of each class.
+        size: File size in bytes.
+        bundle: The file's content.
+        source: The dataset that it was made from.
+        each: Images per class.
     """
     there = in_words(bundle.manifest.container.instances)
     ours = f"condensed: {each} of {there} images per class; all are in {size / 1000:,.0f} kB"
@@ -68,26 +70,26 @@ def blocks(size: int, bundle: Bundle, source: Source, each: int) -> dict[str, Gr
 
 
 def condensed(bundle: Bundle, each: int) -> Grid:
-    """Return the first pictures of each class of a bundle."""
+    """Return the first images of each class of a bundle."""
     grid: Grid = [[] for _ in bundle.manifest.classes]
-    for label, _, picture in Album(bundle, each):
-        grid[label].append(picture)
+    for label, _, image in Album(bundle, each):
+        grid[label].append(image)
     return grid
 
 
 def real(source: Source, each: int) -> Grid:
-    """Return the first training images of each class of a data set."""
+    """Return the first training images of each class of a dataset."""
     split = source.train
     rows = [(split.labels == label).nonzero()[:each, 0] for label in range(len(source.classes))]
     return [[to_pil_image(image) for image in split.images[chosen]] for chosen in rows]
 
 
-def drawn(names: Sequence[str], grids: dict[str, Grid]) -> Image.Image:
-    """Return blocks of pictures, each under its caption; a column is a class.
+def draw_sheet(names: Sequence[str], grids: dict[str, Grid]) -> Image.Image:
+    """Return blocks of images under captions; each column is a class.
 
     Args:
-        names: Of the classes that are shown, the first ones; written above their columns.
-        grids: By caption; the pictures of each class.
+        names: Names of the first classes, which are drawn as column headings.
+        grids: Images of each class, by caption.
     """
     tile = next(iter(grids.values()))[0][0]
     factor = max(1, SIDE // max(tile.size))
@@ -102,15 +104,15 @@ def drawn(names: Sequence[str], grids: dict[str, Grid]) -> Image.Image:
     for number, (caption, grid) in enumerate(grids.items()):
         top = BAND + number * block
         draw.text((GAP, top + BAND // 2), caption, fill="dimgrey", font=FONT, anchor="lm")
-        for column, pictures in enumerate(grid[: len(names)]):
-            for row, picture in enumerate(pictures):
+        for column, images in enumerate(grid[: len(names)]):
+            for row, image in enumerate(images):
                 place = (GAP + column * width, top + BAND + row * height)
-                sheet.paste(picture.resize((width - GAP, height - GAP), NEAREST), place)
+                sheet.paste(image.resize((width - GAP, height - GAP), NEAREST), place)
     return sheet
 
 
 def _fitted(name: str, width: int) -> str:
-    """Return as much of a name as a column has room for."""
+    """Return a name, truncated to the width of a column."""
     shown = name
     while FONT.getlength(shown) > width and name:
         name = name[:-1]

@@ -1,9 +1,9 @@
-"""Train on a bundle's PNGs and on its tensors, by the same seeds, and record both.
+"""Train on a bundle's PNGs and on its tensors with the same seeds, and record both accuracies.
 
     python examples/reproduce/png_check.py --bundle digits.hmn --data digits --label digits \
         --name digits-png --width 32 --epochs 100 --repeats 5
 
-The PNGs are written by `hmnpack expand` and read by torchvision's ImageFolder, as a user would.
+The PNGs are written by `hmnpack expand` and read by torchvision's ImageFolder, as users do.
 """
 
 import argparse
@@ -24,41 +24,41 @@ from hmnpack.sources import open_source
 
 
 def main() -> None:
-    """Measure and record what the command line asks for."""
+    """Measure, and write the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--bundle", type=Path, required=True, help="the .hmn file")
-    parser.add_argument("--data", required=True, help="the data set to test on")
-    parser.add_argument("--label", required=True, help="name of the data in tables")
+    parser.add_argument("--data", required=True, help="dataset to test on")
+    parser.add_argument("--label", required=True, help="dataset name in tables")
     parser.add_argument("--name", required=True, help="name of the result file")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="auto")
-    typed = parser.parse_args()
-    source = open_source(typed.data)
+    args = parser.parse_args()
+    source = open_source(args.data)
     defaults = EvaluateConfig()
     config = defaults.model_copy(
         update={
-            "network": defaults.network.model_copy(update={"width": typed.width}),
-            "train": defaults.train.model_copy(update={"epochs": typed.epochs}),
-            "repeats": typed.repeats,
+            "network": defaults.network.model_copy(update={"width": args.width}),
+            "train": defaults.train.model_copy(update={"epochs": args.epochs}),
+            "repeats": args.repeats,
             "baselines": False,
         }
     )
-    bundle = read(typed.bundle)
+    bundle = read(args.bundle)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = through_pngs(bundle, Path(folder) / "images")
+        from_pngs = through_pngs(bundle, Path(folder) / "images")
     rows = [
-        hmnpack.evaluate(each, source, config, device=typed.device).rows[0]
-        for each in (bundle, pictures)
+        hmnpack.evaluate(each, source, config, device=args.device).rows[0]
+        for each in (bundle, from_pngs)
     ]
     write_result(
         RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
-        name=typed.name,
+        device=args.device,
+        typed_data=args.data,
+        name=args.name,
         seed=config.seed,
-        data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
+        data=DataFacts(name=args.label, fingerprint=source.train.fingerprint),
         baselines=(
             rows[0].model_copy(update={"name": "tensors"}),
             rows[1].model_copy(update={"name": "PNGs of expand"}),
@@ -69,20 +69,20 @@ def main() -> None:
 
 
 def through_pngs(bundle: Bundle, folder: Path) -> Bundle:
-    """Return a bundle in memory whose pixels are those of the PNGs that the bundle expands to.
+    """Return an in-memory bundle with the pixels of the PNGs that `bundle` expands to.
 
-    It holds plain pixels, far over the budget, and so could not be written to a file.
+    It contains plain pixels far over the budget, so it cannot be written to a file.
     """
     hmnpack.expand(bundle, folder)
-    files = ImageFolder(str(folder), loader=_picture)
-    pixels = torch.stack([pil_to_tensor(picture) for picture, _ in files]).float() / 255
+    files = ImageFolder(str(folder), loader=_load_image)
+    pixels = torch.stack([pil_to_tensor(image) for image, _ in files]).float() / 255
     spec = bundle.manifest.container
     plain = ImagesSpec(classes=spec.classes, instances=spec.instances, image=spec.image)
     facts = {"container": plain, "ledger": plain.ledger()}
     return Bundle(bundle.manifest.model_copy(update=facts), {"pixels": pixels})
 
 
-def _picture(path: str):  # noqa: ANN202 - Pillow's image, in the mode that the file has
+def _load_image(path: str):  # noqa: ANN202 - a Pillow image in the file's mode
     from PIL import Image  # noqa: PLC0415
 
     return Image.open(path)

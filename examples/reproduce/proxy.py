@@ -1,15 +1,16 @@
-"""Measure how good a recipe is without the test split: the accuracy proxies, one command each.
+"""Measure a recipe's accuracy without the test split, by one of the accuracy proxies.
 
     python examples/reproduce/proxy.py --name p1 --data DATA --work runs/
     make proxy NAME=p1 DATA=DATA RECIPE=fast SETTINGS='match.steps=400' TAG=400-steps
 
-The data set is packed by a recipe and settings, as `hmnpack compress` would (or `--bundle` names a
-file); then networks are trained from scratch on all decoded images by the paper's training recipe,
-for 2,000 steps or as few more as make whole epochs, and tested on the part of train that was held
-out of the packing. `q2` packs three times, `q0` five times, with other seeds: how much a choice
-matters beside chance. What is found in the work folder is not made again: an interrupted or paused
-run goes on where it was, and several processes can each make some of the bundles (`--seed 1`) or
-train some of the networks (`--seeds 1`) before one puts them together.
+The dataset is condensed with a recipe and settings as by `hmnpack compress`, or `--bundle` gives a
+file. Networks are then trained from scratch on all decoded images with the paper's training recipe,
+for 2,000 steps rounded up to whole epochs, and tested on held-out images. `q2` condenses with three
+seeds and `q0` with five, to separate effects from chance.
+
+The work directory caches everything: rerun an interrupted or paused command to resume it. To use
+several processes, let each make some of the bundles (`--seed 1`) or train some of the networks
+(`--seeds 1`), then run the full command.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from statistics import mean, stdev
 
 from minutes import NOTHING, Spent
 from packing import Packing
-from record import RESULTS, over_seeds, said, write_result
+from record import RESULTS, over_seeds, print_progress, write_result
 from scoring import Scoring
 
 from hmnpack.bundle import Bundle, read
@@ -36,20 +37,20 @@ from hmnpack.sources import Source, SourceOptions, open_source
 
 @dataclass(frozen=True)
 class Proxy:
-    """A measurement that stands for a longer one.
+    """A short measurement that predicts the outcome of a longer one.
 
     Attributes:
-        label: Name in tables of the data that it is meant for.
-        width: Channels of every ConvNet: those matched through, and those that are tested.
-        data: The data set, where a name is enough for it.
-        size: Side that images are brought to, or None.
-        recipe: Settings to start from, where none are named.
-        steps: Fewest training steps of each network.
+        label: Name of the intended dataset in tables.
+        width: ConvNet width (channels), for matching and for testing.
+        data: The dataset, if it has a name.
+        size: Image side in pixels; None: unchanged.
+        recipe: Default recipe.
+        steps: Minimum training steps of each network.
         batch: Images per step.
-        networks: How many are trained on each bundle, where no seeds are named.
-        bundles: How many are packed, where no seed is named.
+        networks: Default number of networks per bundle.
+        bundles: Default number of bundles.
         ipc: Budget, in images per class.
-        holdout: Part of train that is held out, where it is not the recipe's.
+        holdout: Fraction of the training split to hold out; None: the recipe's.
     """
 
     label: str
@@ -76,17 +77,17 @@ PROXIES = {
     "p5": Proxy("CIFAR-10 (JPEG)", width=64, ipc=10),
     "smoke": Proxy("digits", width=4, data="digits", recipe="smoke", steps=20, batch=64),
 }
-"""By name; `smoke` takes seconds, and shows that the command works."""
+"""Proxies by name; `smoke` takes seconds and only checks that the command works."""
 
 
 def main() -> int:
-    """Measure what the command line asks for; return the exit code."""
-    typed = _arguments()
+    """Run the proxy given on the command line; return the exit code."""
+    args = _arguments()
     try:
-        _measure(typed, PROXIES[typed.name])
+        _measure(args, PROXIES[args.name])
     except Paused as pause:
         reason = str(pause).partition(";")[0]
-        print(f"{reason}; nothing is scored yet, the same command goes on", file=sys.stderr)
+        print(f"{reason}; not evaluated yet, rerun the command to resume", file=sys.stderr)
         return pause.exit_code
     except HmnError as error:
         print(f"proxy: {error}", file=sys.stderr)
@@ -96,50 +97,55 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--name", required=True, choices=PROXIES, help="which proxy")
-    parser.add_argument("--tag", help="ends the result's name: p1-TAG")
-    parser.add_argument("--data", help="what `hmnpack compress` takes")
-    parser.add_argument("--label", help="name of the data in tables")
-    parser.add_argument("--size", type=int, help="side of the images, in pixels")
-    parser.add_argument("--recipe", help="settings to start from")
+    parser.add_argument("--name", required=True, choices=PROXIES, help="proxy to measure")
+    parser.add_argument("--tag", help="suffix of the result's name: p1-TAG")
+    parser.add_argument("--data", help="dataset name or path, as for `hmnpack compress`")
+    parser.add_argument("--label", help="dataset name in tables")
+    parser.add_argument("--size", type=int, help="image side in pixels")
+    parser.add_argument("--recipe", help="base recipe")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; repeatable"
     )
-    parser.add_argument("--bundle", type=Path, help="score this file; pack nothing")
+    parser.add_argument("--bundle", type=Path, help="evaluate this existing file")
     parser.add_argument(
         "--seed",
         type=int,
         nargs="+",
-        help="one bundle for each [default: 0; q2: 0 1 2; q0: 0 to 4]",
+        help="seeds of the bundles [default: 0; q2: 0 1 2; q0: 0 to 4]",
     )
     parser.add_argument(
-        "--seeds", type=int, nargs="+", help="one network for each [default: 0 1 2; q1: 0 1; q2: 0]"
+        "--seeds",
+        type=int,
+        nargs="+",
+        help="seeds of the networks [default: 0 1 2; q1: 0 1; q2: 0]",
     )
     parser.add_argument(
-        "--stop-after-minutes", type=float, help="pause packing after so many; go on next time"
+        "--stop-after-minutes",
+        type=float,
+        help="pause condensing after this many minutes; rerun to resume",
     )
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for the bundles")
-    typed = parser.parse_args()
-    proxy = PROXIES[typed.name]
-    if typed.bundle and (typed.recipe or typed.set or typed.seed):
-        parser.error("--bundle is scored as it is; leave out --recipe, --set and --seed")
-    typed.data = typed.data or proxy.data
-    typed.seed = typed.seed or list(range(1 if typed.bundle else proxy.bundles))
-    typed.seeds = typed.seeds or list(range(proxy.networks))
-    if typed.data is None:
-        parser.error(f"{typed.name} needs --data: {proxy.label}")
-    return typed
+    parser.add_argument("--work", type=Path, default=Path("runs"), help="work directory")
+    args = parser.parse_args()
+    proxy = PROXIES[args.name]
+    if args.bundle and (args.recipe or args.set or args.seed):
+        parser.error("--bundle is evaluated as it is; omit --recipe, --set and --seed")
+    args.data = args.data or proxy.data
+    args.seed = args.seed or list(range(1 if args.bundle else proxy.bundles))
+    args.seeds = args.seeds or list(range(proxy.networks))
+    if args.data is None:
+        parser.error(f"{args.name} needs --data: {proxy.label}")
+    return args
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A bundle and what it took, with a place for the row of each network trained on it.
+    """A bundle, the resources it took, and the files of the networks trained on it.
 
     Attributes:
-        scoring: How it is judged.
-        files: The places, by the network's seed.
-        minutes: By part of the packing; none for a file that was given.
+        scoring: How the bundle is evaluated.
+        files: Result file of each network, by seed.
+        minutes: Resources by part of condensing; empty for a given file.
     """
 
     scoring: Scoring
@@ -147,49 +153,49 @@ class _Run:
     minutes: dict[str, Spent]
 
 
-def _measure(typed: argparse.Namespace, proxy: Proxy) -> None:
-    """Pack, score, record."""
-    typed.work.mkdir(parents=True, exist_ok=True)
-    name = f"{typed.name}-{typed.tag}" if typed.tag else typed.name
-    source = open_source(typed.data, SourceOptions(size=typed.size or proxy.size), said)
-    runs = [_run(typed, proxy, source, name, seed) for seed in typed.seed]
+def _measure(args: argparse.Namespace, proxy: Proxy) -> None:
+    """Condense, evaluate, and write the result."""
+    args.work.mkdir(parents=True, exist_ok=True)
+    name = f"{args.name}-{args.tag}" if args.tag else args.name
+    source = open_source(args.data, SourceOptions(size=args.size or proxy.size), print_progress)
+    runs = [_run(args, proxy, source, name, seed) for seed in args.seed]
     schedule = runs[0].scoring.schedule
     print(
-        f"scoring: {len(runs) * len(typed.seeds)} x {schedule.total:,} steps ({schedule.epochs} "
+        f"scoring: {len(runs) * len(args.seeds)} x {schedule.total:,} steps ({schedule.epochs} "
         f"epochs of {schedule.steps})",
         file=sys.stderr,
     )
-    _record(typed, name, runs)
+    _record(args, name, runs)
 
 
-def _run(typed: argparse.Namespace, proxy: Proxy, source: Source, name: str, seed: int) -> _Run:
-    """Pack the bundle of a seed, or read the one that was given."""
+def _run(args: argparse.Namespace, proxy: Proxy, source: Source, name: str, seed: int) -> _Run:
+    """Condense the bundle of a seed, or read the given one."""
     minutes: dict[str, Spent] = {}
-    if typed.bundle:
-        bundle = read(typed.bundle)
+    if args.bundle:
+        bundle = read(args.bundle)
     else:
-        config = _settings(typed, proxy, source, seed)
-        output = typed.work / (f"{name}.bundle-{seed}.hmn" if seed else f"{name}.hmn")
-        packing = Packing(source, proxy.ipc, config, output, typed.device)
-        bundle = packing.bundle(typed.stop_after_minutes)
+        config = _settings(args, proxy, source, seed)
+        output = args.work / (f"{name}.bundle-{seed}.hmn" if seed else f"{name}.hmn")
+        packing = Packing(source, proxy.ipc, config, output, args.device)
+        bundle = packing.bundle(args.stop_after_minutes)
         minutes = packing.minutes()
     network = NetworkConfig(width=proxy.width)
-    scoring = Scoring(bundle, source, network, proxy.steps, proxy.batch, typed.device)
-    files = {seed: _rows_file(typed.work, name, bundle, seed) for seed in typed.seeds}
+    scoring = Scoring(bundle, source, network, proxy.steps, proxy.batch, args.device)
+    files = {seed: _rows_file(args.work, name, bundle, seed) for seed in args.seeds}
     return _Run(scoring, files, minutes)
 
 
-def _settings(typed: argparse.Namespace, proxy: Proxy, source: Source, seed: int) -> CompressConfig:
-    """Return the recipe's settings at the proxy's width, under what was typed."""
+def _settings(args: argparse.Namespace, proxy: Proxy, source: Source, seed: int) -> CompressConfig:
+    """Return the settings: the recipe's, the proxy's width, then the command line's."""
     own = [f"{stage}.network.width={proxy.width}" for stage in ("pool", "gradient")]
     if proxy.holdout is not None:
         own.append(f"holdout={proxy.holdout}")
-    recipe, options = typed.recipe or proxy.recipe, {"seed": seed}
-    return CompressSettings(recipe, None, [*own, *typed.set], options).config(source.shape)
+    recipe, options = args.recipe or proxy.recipe, {"seed": seed}
+    return CompressSettings(recipe, None, [*own, *args.set], options).config(source.shape)
 
 
-def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
-    """Train the networks that are missing, and write the result of all."""
+def _record(args: argparse.Namespace, name: str, runs: list[_Run]) -> None:
+    """Train the networks without a result file, and write the combined result."""
     rows = [run.scoring.row(run.files) for run in runs]
     means = [row.accuracy_mean for row in rows]
     std = stdev(means) if len(means) > 1 else rows[0].accuracy_std
@@ -198,20 +204,20 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
     minutes = _minutes_each(runs)
     write_result(
         RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
+        device=args.device,
+        typed_data=args.data,
         name=name,
         recipe=manifest.recipe,
         seed=manifest.seed,
-        data=DataFacts(name=_label(typed), fingerprint=manifest.source.fingerprint),
+        data=DataFacts(name=_label(args), fingerprint=manifest.source.fingerprint),
         minutes=round(sum(minutes.values(), NOTHING).clock, 3) if minutes else None,
         accuracy_mean=mean(means),
         accuracy_std=std,
         networks=sum(row.networks for row in rows),
         figures={
-            "proxy": typed.name,
-            "tested_on": f"{manifest.source.held_out} images held out of train",
-            "settings": " ".join(typed.set),
+            "proxy": args.name,
+            "tested_on": f"{manifest.source.held_out} held-out images of the training split",
+            "settings": " ".join(args.set),
             "ipc": manifest.budget.ipc,
             "images": rows[0].images,
             "floats": manifest.ledger.floats,
@@ -223,30 +229,28 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
             "bundles": len(runs),
             **{f"minutes_{part}": round(spent.clock, 3) for part, spent in minutes.items()},
             **{f"processor_minutes_{p}": round(spent.processor, 3) for p, spent in minutes.items()},
-            **_arithmetic(typed, runs[0], minutes),
-            **_accuracies(typed.seed, runs),
+            **_arithmetic(args, runs[0], minutes),
+            **_accuracies(args.seed, runs),
         },
     )
     print(f"{mean(means):.1f} +- {std:.1f}")
 
 
 def _minutes_each(runs: list[_Run]) -> dict[str, Spent]:
-    """Return what packing one bundle took, in the mean, by part."""
+    """Return the mean resources used to condense one bundle, by part."""
     return {
         part: sum((run.minutes[part] for run in runs), NOTHING) / len(runs)
         for part in runs[0].minutes
     }
 
 
-def _arithmetic(
-    typed: argparse.Namespace, run: _Run, minutes: dict[str, Spent]
-) -> dict[str, float]:
-    """Return the operations of packing one bundle, the pool's included, and the most memory."""
+def _arithmetic(args: argparse.Namespace, run: _Run, minutes: dict[str, Spent]) -> dict[str, float]:
+    """Return the FLOPs of condensing one bundle, including the pool, and the peak memory."""
     manifest = run.scoring.bundle.manifest
     config = recorded_settings(manifest)
     if not minutes or config is None or not isinstance(manifest.container, HmnSpec):
         return {}
-    images, device = manifest.source.train_images, choose_device(typed.device)
+    images, device = manifest.source.train_images, choose_device(args.device)
     ipc = manifest.nearest_ipc
     stages = planned_stages(config, manifest.container, images, device, ipc=ipc)
     figures = {"peak_gb": round(sum(minutes.values(), NOTHING).peak_gb, 2)}
@@ -254,7 +258,7 @@ def _arithmetic(
 
 
 def _accuracies(seeds: list[int], runs: list[_Run]) -> dict[str, float]:
-    """Return the accuracy of every network, by its seed and, of several bundles, theirs."""
+    """Return the accuracy of every network, by its seed and, for several bundles, theirs."""
     found = {}
     for bundle, run in zip(seeds, runs, strict=True):
         of_bundle = f"_bundle_{bundle}" if len(runs) > 1 else ""
@@ -267,9 +271,9 @@ def _rows_file(work: Path, name: str, bundle: Bundle, seed: int) -> Path:
     return work / f"{name}-{bundle.manifest.data_sha256[:8]}.seed-{seed}.json"
 
 
-def _label(typed: argparse.Namespace) -> str:
-    """Return the data's name in tables: what it was meant to be, where a path says nothing."""
-    return str(typed.label or PROXIES[typed.name].label)
+def _label(args: argparse.Namespace) -> str:
+    """Return the dataset name in tables, by default that of the intended dataset."""
+    return str(args.label or PROXIES[args.name].label)
 
 
 def _accuracy(path: Path) -> float:

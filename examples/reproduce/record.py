@@ -1,4 +1,4 @@
-"""What measuring scripts share: progress, rows of trained networks, the result's file."""
+"""Shared by measurement scripts: progress, rows of trained networks, result files."""
 
 import json
 import shlex
@@ -19,24 +19,24 @@ from hmnpack.schema.result import Figure, Result, Row
 RESULTS = Path(__file__).parent / "results"
 
 COMMIT = commit()
-"""Of the code that runs: by the end of a measurement the tree may be another."""
+"""Commit of the running code, read at import: the tree may change during a measurement."""
 
 
-def said(stage: str, done: int, total: int, **facts: float) -> None:
-    """Print a line at about every twentieth of a stage; a listener."""
+def print_progress(stage: str, done: int, total: int, **facts: float) -> None:
+    """Print progress about twenty times per stage; a listener."""
     every = max(1, total // 20)
-    if every > REPORT_EVERY:  # other steps are not told of
+    if every > REPORT_EVERY:  # other steps are not reported
         every -= every % REPORT_EVERY
     if done == total or done % every == 0:
         figures = "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
         print(f"{stage}: {done}/{total}  {figures}", file=sys.stderr, flush=True)
 
 
-def kept_rows(path: Path, make: Callable[[], Iterable[Row]]) -> None:
-    """Write the rows of one seed to a file, unless it is there already.
+def cached_rows(path: Path, make: Callable[[], Iterable[Row]]) -> None:
+    """Write the rows of one seed to a file, unless the file exists.
 
     Args:
-        path: JSON, a list of rows; a kill leaves no part of it.
+        path: JSON file with a list of rows; written atomically.
         make: Trains and tests one network per row.
     """
     if not path.exists():
@@ -45,7 +45,7 @@ def kept_rows(path: Path, make: Callable[[], Iterable[Row]]) -> None:
 
 
 def over_seeds(paths: Iterable[Path]) -> list[Row]:
-    """Return each row's mean, deviation and interval over the seeds whose files are there."""
+    """Return each row's mean, standard deviation and interval over the seeds with a file."""
     runs = [json.loads(path.read_text()) for path in paths if path.exists()]
     rows = []
     for same in zip(*runs, strict=True):
@@ -64,7 +64,7 @@ def over_seeds(paths: Iterable[Path]) -> list[Row]:
 
 
 def _common(figures: list[dict[str, Figure]]) -> dict[str, Figure]:
-    """Return the figures that are the same for every seed, and the mean of the bytes."""
+    """Return the metrics that are equal for all seeds, and the mean of the bytes."""
     first, *others = figures
     found = {
         name: value
@@ -76,18 +76,18 @@ def _common(figures: list[dict[str, Figure]]) -> dict[str, Figure]:
 
 
 def write_result(folder: Path, *, device: str, typed_data: str, **facts: object) -> Path:
-    """Fill in what every result has, write it, and print where.
+    """Add the command, commit and machine to a result, write it, and print its path.
 
-    A result of fewer networks, as of one process of several, does not replace one of more.
+    A result with fewer networks, as from one process of several, does not replace one with more.
 
     Args:
-        folder: Where; the file has the result's name.
-        device: Where it was measured.
-        typed_data: The data set as it was typed; see :func:`command_line`.
-        facts: Fields of ``Result`` but the command, the commit and the machine.
+        folder: Folder to write to; the file is named after the result.
+        device: Device of the measurement.
+        typed_data: The dataset as given on the command line; see :func:`command_line`.
+        facts: Fields of ``Result`` except the command, the commit and the machine.
 
     Raises:
-        BadSettings: if there is a result of that name on other data.
+        BadSettings: if a result of that name exists for other data.
     """
     known = {
         "command": command_line(sys.argv, typed_data),
@@ -100,12 +100,12 @@ def write_result(folder: Path, *, device: str, typed_data: str, **facts: object)
     there = Result.model_validate_json(path.read_bytes()) if path.exists() else None
     if there and there.data and result.data and there.data.fingerprint != result.data.fingerprint:
         raise BadSettings(
-            f"{path} is of {there.data.name}, this of {result.data.name}; name this one (--tag, or "
-            "--name): what was trained is kept"
+            f"{path} was measured on {there.data.name}, this result on {result.data.name}; use "
+            "another name (--tag or --name); trained networks are cached"
         )
     if there and _networks(there) > _networks(result):
-        more = f"{path} stays, as it is of more networks than this; delete it to replace it"
-        print(more, file=sys.stderr)
+        message = f"{path} has more networks than this result; delete it to replace it"
+        print(message, file=sys.stderr)
         return path
     path.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
     print(path)
@@ -113,22 +113,22 @@ def write_result(folder: Path, *, device: str, typed_data: str, **facts: object)
 
 
 def _networks(result: Result) -> int:
-    """Return of how many networks a result's headline is, or of a table all rows."""
+    """Return the number of networks behind a result's headline, or behind all rows of a table."""
     return result.networks or sum(row.networks for row in result.baselines)
 
 
 def command_line(words: list[str], data: str) -> str:
-    """Return a command line that says nothing of this machine's folders.
+    """Return the command line without this machine's folders.
 
     Args:
-        words: The script, and what was typed after it.
-        data: The data set among them: a path becomes ``DATA``. Of other absolute paths the last
-            part is kept.
+        words: The script and its arguments.
+        data: The dataset among the arguments: a path becomes ``DATA``. Other absolute paths are
+            shortened to their last part.
     """
-    script, *typed = words
+    script, *options = words
     place = data not in DATA_SETS and Path(data).exists()
     if place:
         hidden = {data: "DATA", f"--data={data}": "--data=DATA"}
-        typed = [hidden.get(word, word) for word in typed]
-    shown = without_folders(typed)
+        options = [hidden.get(word, word) for word in options]
+    shown = without_folders(options)
     return shlex.join(["python", f"examples/reproduce/{Path(script).name}", *shown])

@@ -1,13 +1,12 @@
-"""Train networks on a file, also in several processes, and write their score into it.
+"""Train networks on a file, optionally in several processes, and record their score in it.
 
     python examples/reproduce/record_scores.py --bundle examples/bundles/fashion-mnist-ipc1.hmn \
         --data fashion-mnist --protocol paper --networks 5 --work runs/
 
-The score is that of `hmnpack evaluate --record --work runs/`. Here several processes can each train
-some of the networks (`--only 3 4`, which records nothing) before one puts them together. An
-interrupted command goes on where it was. With `--name` it also writes a result, which is a row of
-the front page's table; `--packed` names the proxy's result that says how long the file took to
-pack.
+The score equals that of `hmnpack evaluate --record --work runs/`. Here several processes can each
+train some of the networks (`--only 3 4`, which records nothing) before one combines them. Rerun an
+interrupted command to resume it. `--name` also writes a result, which becomes a row of the README's
+table; `--packed` gives the proxy's result with the resources used to condense the file.
 """
 
 import argparse
@@ -15,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from record import RESULTS, said, write_result
+from record import RESULTS, print_progress, write_result
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.evaluation import BUNDLE_ROW, Evaluation, evaluate
@@ -38,91 +37,99 @@ from hmnpack.sources import Source, SourceOptions, open_source
 
 
 def main() -> None:
-    """Train, and unless only some networks are asked for record, what the command line says."""
-    typed = _arguments()
-    check_recordable(typed.bundle)
-    bundle, source = read(typed.bundle), open_source(typed.data, SourceOptions(), said)
-    config = _protocol(typed, bundle.manifest)
-    if typed.only:
-        _train(typed, bundle, source, config)
+    """Train the networks, and record the score unless `--only` is given."""
+    args = _arguments()
+    check_recordable(args.bundle)
+    bundle, source = read(args.bundle), open_source(args.data, SourceOptions(), print_progress)
+    config = _protocol(args, bundle.manifest)
+    if args.only:
+        _train(args, bundle, source, config)
         return
     evaluation = evaluate(
-        bundle, source, config, device=typed.device, work=typed.work, listener=said
+        bundle, source, config, device=args.device, work=args.work, listener=print_progress
     )
-    scores = record(typed.bundle, bundle, evaluation, device=typed.device).scores
+    scores = record(args.bundle, bundle, evaluation, device=args.device).scores
     mean, count = fmean(scores[-1].accuracies), len(scores[-1].accuracies)
-    print(f"{typed.bundle}: {mean:.2f} % of {count} networks is recorded")
-    if typed.name:
-        _write(typed, bundle.manifest, source, evaluation)
+    print(f"{args.bundle}: {mean:.2f} % of {count} networks recorded")
+    if args.name:
+        _write(args, bundle.manifest, source, evaluation)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--bundle", type=Path, required=True, help="the .hmn file")
-    parser.add_argument("--data", required=True, help="what `hmnpack evaluate` takes")
-    parser.add_argument("--protocol", default="paper", choices=PROTOCOLS, help="to start from")
-    parser.add_argument("--net", help="a network's name [default: the protocol's]")
-    parser.add_argument("--networks", type=int, default=5, help="how many")
-    parser.add_argument("--only", type=int, nargs="+", metavar="I", help="train these, from 0 on")
+    parser.add_argument(
+        "--data", required=True, help="dataset name or path, as for `hmnpack evaluate`"
+    )
+    parser.add_argument("--protocol", default="paper", choices=PROTOCOLS, help="base protocol")
+    parser.add_argument("--net", help="network name [default: the protocol's]")
+    parser.add_argument("--networks", type=int, default=5, help="number of networks")
+    parser.add_argument(
+        "--only",
+        type=int,
+        nargs="+",
+        metavar="I",
+        help="only train these networks, numbered from 0",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting; repeatable"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--work", type=Path, default=Path("runs"), help="folder of what is done")
+    parser.add_argument("--work", type=Path, default=Path("runs"), help="work directory")
     parser.add_argument("--name", help="also write a result of this name")
-    parser.add_argument("--label", help="name of the data in tables")
-    parser.add_argument("--packed", type=Path, help="result of the proxy that packed the file")
-    typed = parser.parse_args()
-    if any(not 0 <= index < typed.networks for index in typed.only or ()):
-        parser.error(f"--only {typed.only}: networks are numbered 0 to {typed.networks - 1}")
-    return typed
+    parser.add_argument("--label", help="dataset name in tables")
+    parser.add_argument("--packed", type=Path, help="result of the proxy run that made the file")
+    args = parser.parse_args()
+    if any(not 0 <= index < args.networks for index in args.only or ()):
+        parser.error(f"--only {args.only}: networks are numbered 0 to {args.networks - 1}")
+    return args
 
 
-def _protocol(typed: argparse.Namespace, manifest: Manifest) -> EvaluateConfig:
-    """Return how the bundle is judged, as `hmnpack evaluate` would with the same words."""
-    base = protocol_of(typed.protocol, manifest)
-    options = {"network.name": typed.net, "repeats": typed.networks, "seed": typed.seed}
-    return evaluate_config(typed.set, options, base)
+def _protocol(args: argparse.Namespace, manifest: Manifest) -> EvaluateConfig:
+    """Return the evaluation settings, as `hmnpack evaluate` with the same options."""
+    base = protocol_of(args.protocol, manifest)
+    options = {"network.name": args.net, "repeats": args.networks, "seed": args.seed}
+    return evaluate_config(args.set, options, base)
 
 
 def _train(
-    typed: argparse.Namespace, bundle: Bundle, source: Source, config: EvaluateConfig
+    args: argparse.Namespace, bundle: Bundle, source: Source, config: EvaluateConfig
 ) -> None:
-    """Train the networks that were asked for, which the work folder then has."""
-    bench = bench_of(bundle.manifest, source, config, choose_device(typed.device), said)
-    store = Store(typed.work)
+    """Train the networks given by `--only`; their results go to the work directory."""
+    bench = bench_of(bundle.manifest, source, config, choose_device(args.device), print_progress)
+    store = Store(args.work)
     store.check_writable()
     sets = [bundle_set(bundle)] * config.repeats
-    train_row(replace(bench, store=store), BUNDLE_ROW, sets, typed.only)
+    train_row(replace(bench, store=store), BUNDLE_ROW, sets, args.only)
 
 
 def _write(
-    typed: argparse.Namespace, manifest: Manifest, source: Source, evaluation: Evaluation
+    args: argparse.Namespace, manifest: Manifest, source: Source, evaluation: Evaluation
 ) -> None:
-    """Write the result of the evaluation, and what the front page's table says beside it."""
+    """Write the evaluation's result, with the other values of the README's table."""
     network, made_from = evaluation.config.network, manifest.source
     result = result_of(
-        {network.name: evaluation}, manifest, source, choose_device(typed.device), None, ""
+        {network.name: evaluation}, manifest, source, choose_device(args.device), None, ""
     )
     figures = {
         "budget_floats": manifest.budget.floats,
         "held_out_of_packing": made_from.held_out,
-        "protocol": typed.protocol,
+        "protocol": args.protocol,
         **_operations(manifest, network, evaluation.rows[0]),
-        **_packing(typed.packed),
+        **_packing(args.packed),
         **_of_paper(manifest),
     }
     own = {
-        "name": typed.name,
-        "data": DataFacts(name=typed.label or made_from.name, fingerprint=made_from.fingerprint),
+        "name": args.name,
+        "data": DataFacts(name=args.label or made_from.name, fingerprint=made_from.fingerprint),
         "figures": result.figures | figures,
     }
-    write_result(RESULTS, device=typed.device, typed_data=typed.data, **dict(result) | own)
+    write_result(RESULTS, device=args.device, typed_data=args.data, **dict(result) | own)
 
 
 def _packing(path: Path | None) -> dict[str, Figure]:
-    """Return what a proxy says of packing: what it took, the pool's included."""
+    """Return the resources used to condense the file, including the pool, from a proxy's result."""
     if path is None:
         return {}
     figures = Result.model_validate_json(path.read_text(encoding="utf-8")).figures
@@ -133,7 +140,7 @@ def _packing(path: Path | None) -> dict[str, Figure]:
 
 
 def _operations(manifest: Manifest, network: NetworkConfig, row: Row) -> dict[str, Figure]:
-    """Return the operations of training one network of a row."""
+    """Return the FLOPs of training one network of a row."""
     epochs = row.figures.get("epochs")
     if not isinstance(epochs, int):
         return {}

@@ -1,4 +1,4 @@
-"""Tables of test accuracies: one for each data set, a row for each evaluated file."""
+"""Tables of test accuracies: one per dataset, one row per evaluated file."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -10,7 +10,7 @@ from render_front import packed_in
 from hmnpack.schema.result import Result
 
 BASELINES = ("same floats", "same bytes", "warm-up alone", "whole data")
-"""What the names of rows beside the headline contain; each is a column."""
+"""Column of each baseline: a substring of its row's name."""
 
 COLUMNS = (
     *("file", "ipc", "recipe", "compression time", "images", "protocol", "networks", "condensed"),
@@ -19,17 +19,17 @@ COLUMNS = (
 
 
 def is_accuracy(result: Result) -> bool:
-    """Return whether a result has an accuracy on a test split, which those of proxies have not."""
+    """Return whether a result has an accuracy on a test split; results of proxies do not."""
     return result.accuracy_mean is not None and "proxy" not in result.figures
 
 
 def accuracies(found: Mapping[str, Result]) -> dict[str, Result]:
-    """Return the results that have an accuracy on a test split."""
+    """Return the results with an accuracy on a test split."""
     return {name: result for name, result in found.items() if is_accuracy(result)}
 
 
 def sections(found: Mapping[str, Result]) -> str:
-    """Return a heading and a Markdown table for each data set, the smallest budget first."""
+    """Return a heading and a Markdown table per dataset, sorted by budget."""
 
     def place(name: str) -> tuple[str, int, str]:
         result = found[name]
@@ -43,7 +43,7 @@ def sections(found: Mapping[str, Result]) -> str:
 
 
 def table(found: Mapping[str, Result]) -> str:
-    """Return a Markdown table with a row for each result, without columns that would be empty."""
+    """Return a Markdown table with a row per result, without empty columns."""
     rows = [_cells(name, result) for name, result in found.items()]
     used = [place for place in range(len(COLUMNS)) if any(row[place] != "-" for row in rows)]
     lines = [[row[place] for place in used] for row in (COLUMNS, *rows)]
@@ -67,7 +67,7 @@ def _cells(name: str, result: Result) -> tuple[str, ...]:
         markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold=True),
         markdown.interval(result.accuracy_ci95),
         str(figures.get("paper_accuracy", "-")),
-        *(markdown.control(result.baselines, words) for words in BASELINES),
+        *(markdown.baseline(result.baselines, words) for words in BASELINES),
         f"`{result.commit}`",
         notes().get(name, "-"),
     )

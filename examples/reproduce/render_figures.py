@@ -1,4 +1,4 @@
-"""Tables of the results without an accuracy of their own: comparisons, storage, benchmarks."""
+"""Tables of results without a headline accuracy: comparisons, storage, benchmarks."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -14,35 +14,34 @@ COLUMNS = ("networks trained on", "images", "accuracy", "95 %", "networks")
 
 
 def sections(found: Mapping[str, Result]) -> str:
-    """Return a heading and a Markdown table for each kind of measurement.
+    """Return a heading and a Markdown table per kind of measurement.
 
-    Results with the same figures, such as those of several files, share a table.
+    Results with the same metrics, such as those of several files, share a table.
     """
-    left = {name: result for name, result in found.items() if _is_left(name, result)}
+    others = {name: result for name, result in found.items() if _is_other(name, result)}
     kinds = [
-        (kind, {name: left[name] for name in names})
-        for kind, names in groupby(sorted(left, key=_kind), key=_kind)
+        (kind, {name: others[name] for name in names})
+        for kind, names in groupby(sorted(others, key=_kind), key=_kind)
     ]
     return "\n".join(_section(kind, same) for kind, same in kinds)
 
 
-def _is_left(name: str, result: Result) -> bool:
-    has_a_place = is_accuracy(result) or "proxy" in result.figures or name.startswith(STUDY)
-    return not has_a_place
+def _is_other(name: str, result: Result) -> bool:
+    return not (is_accuracy(result) or "proxy" in result.figures or name.startswith(STUDY))
 
 
 def _kind(name: str) -> str:
-    """Return what kind of measurement a result is: the word that such results begin or end with."""
+    """Return the kind of a measurement: the first word of the result's name, or `png`."""
     return "png" if name.endswith("-png") else name.partition("-")[0]
 
 
 def _section(kind: str, found: Mapping[str, Result]) -> str:
     remarks = f"{paragraph(notes()[kind])}\n" if kind in notes() else ""
-    said = "".join(paragraph(f"- {_said(name, result)}") for name, result in found.items())
-    return f"### {kind}\n\n{remarks}{said}\n{_shown(found)}"
+    summary = "".join(paragraph(f"- {_summary(name, result)}") for name, result in found.items())
+    return f"### {kind}\n\n{remarks}{summary}\n{_shown(found)}"
 
 
-def _said(name: str, result: Result) -> str:
+def _summary(name: str, result: Result) -> str:
     machine = result.machine
     parts = [machine.processor, f"{machine.cores} cores"]
     parts += [machine.device] if machine.device != "cpu" else []

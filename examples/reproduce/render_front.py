@@ -1,4 +1,4 @@
-"""The front page's table: a row for each file that is shipped, beside real images of its budget."""
+"""The README's table: a row per shipped file, with real images of the same budget as baselines."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -12,10 +12,10 @@ from hmnpack.schema.result import Figure, Result, Row
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 RESULTS_LINK, BUNDLES_LINK = "examples/reproduce/results", "examples/bundles"
-"""The folders, as seen from the front page."""
+"""Folders, relative to the README."""
 
 BY_PAPER = "-paper"
-"""What ends the name of a shipped file's result by protocol `paper`."""
+"""Suffix of a shipped file's result under protocol `paper`."""
 
 COLUMNS = (
     *("data", "IPC", "stored", "images"),
@@ -28,19 +28,19 @@ def table(found: Mapping[str, Result]) -> str:
     """Return the table in Markdown.
 
     Args:
-        found: All results of test accuracy, by the name of their file without its ending.
+        found: All results with a test accuracy, by file stem.
     """
     return markdown.table(COLUMNS, (_cells(name, found) for name in shipped(found)))
 
 
 def shipped(found: Mapping[str, Result]) -> list[str]:
-    """Return the names of the results of shipped files, which have the files' names."""
+    """Return the names of the results that are named like a shipped file."""
     files = {path.stem for path in BUNDLES.glob("*.hmn")}
     return [name for name in found if name in files]
 
 
 def packed_in(result: Result) -> str:
-    """Return how long one core took to pack the file, the pool's networks included."""
+    """Return the single-core CPU time of condensing the file, including the pool."""
     minutes = result.figures.get("processor_minutes_packing")
     if minutes is None:
         return "-"
@@ -59,25 +59,25 @@ def _cells(name: str, found: Mapping[str, Result]) -> tuple[str, ...]:
         _linked(name, result, bold=True),
         _linked(longer, found[longer]) if longer in found else "-",
         str(result.figures.get("paper_accuracy", "-")),
-        *(markdown.control(rows, words) for words in ("same floats", "same bytes")),
+        *(markdown.baseline(rows, words) for words in ("same floats", "same bytes")),
         packed_in(result),
     )
 
 
 def _linked(name: str, result: Result, bold: bool = False) -> str:
-    """Return an accuracy that leads to its result, and of how many networks it is."""
+    """Return an accuracy that links to its result, and the number of networks."""
     shown = markdown.accuracy(result.accuracy_mean, result.accuracy_std, result.networks, bold)
     return f"[{shown}]({RESULTS_LINK}/{name}.json) ({result.networks})"
 
 
 def _comparable(result: Result) -> list[Row]:
-    """Return the rows of real images that were trained for as many steps as the file's, or more."""
+    """Return the baseline rows trained for at least as many steps as the file's networks."""
     least = _steps(result.figures)
     return [row for row in result.baselines if _steps(row.figures) >= least]
 
 
 def _steps(figures: Mapping[str, Figure]) -> int:
-    """Return the steps of a network; where a result does not say, its batches were of 64."""
+    """Return a network's training steps; results that do not record them used batches of 64."""
     steps, epochs, images = (figures.get(name) for name in ("steps", "epochs", "images"))
     if isinstance(steps, int):
         return steps

@@ -1,4 +1,4 @@
-"""Tables of the measurements that repeat a table or figure of the paper."""
+"""Tables of the measurements that reproduce a table or figure of the paper."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from recorded import linked, notes
 from hmnpack.schema.result import Figure, Result, Row
 
 STUDY = "paper-"
-"""How the names of these results begin."""
+"""Prefix of these results' names."""
 
 COLUMNS = ("ipc", "row", "images", "here", "95 %", "paper")
 FIGURES = {
@@ -18,11 +18,11 @@ FIGURES = {
     "decode_seconds": "decoding, s",
     "decode_seconds_paper": "paper",
 }
-"""Figures of Table 5 by the beginning of their names, which end in a budget."""
+"""Columns of Table 5 by metric prefix; metric names end in a budget."""
 
 
 def sections(found: Mapping[str, Result]) -> str:
-    """Return a heading, what was measured and a Markdown table for each: tables, then figures."""
+    """Return a heading, a description and a Markdown table for each: tables, then figures."""
     names = [name for name in found if name.startswith(STUDY)]
     names.sort(key=lambda name: (not name.startswith(f"{STUDY}table"), name))
     return "\n".join(_section(name, found[name]) for name in names)
@@ -30,12 +30,12 @@ def sections(found: Mapping[str, Result]) -> str:
 
 def _section(name: str, result: Result) -> str:
     shown = _accuracies(result.baselines) if result.baselines else _figures(result)
-    said = paragraph(f"{_said(result)} ({linked(name)}, commit `{result.commit}`).")
+    summary = paragraph(f"{_summary(result)} ({linked(name)}, commit `{result.commit}`).")
     remarks = f"{paragraph(notes()[name])}\n" if name in notes() else ""
-    return f"### {result.figures['title']}\n\n{said}\n{remarks}{shown}"
+    return f"### {result.figures['title']}\n\n{summary}\n{remarks}{shown}"
 
 
-def _said(result: Result) -> str:
+def _summary(result: Result) -> str:
     figures = result.figures
     data = result.data.name if result.data else "-"
     parts = [data, f"scale `{figures['scale']}`"]
@@ -65,7 +65,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _figures(result: Result) -> str:
-    """Return the table of a study without accuracies, Table 5: a line for each budget."""
+    """Return the table of a study without accuracies (Table 5): a row per budget."""
     rows = []
     for name in result.figures:
         begin, _, ipc = name.partition("_ipc")

@@ -1,4 +1,4 @@
-"""Tables of the proxies: accuracies on held-out images, one table for each proxy."""
+"""Tables of the proxies: accuracies on held-out images, one table per proxy."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -15,7 +15,7 @@ COLUMNS = (
 
 
 def sections(found: Mapping[str, Result]) -> str:
-    """Return a heading and a Markdown table for each proxy, the most accurate run first."""
+    """Return a heading and a Markdown table per proxy, sorted by decreasing accuracy."""
     runs = [(name, result) for name, result in found.items() if "proxy" in result.figures]
     runs.sort(key=lambda run: (str(run[1].figures["proxy"]), -(run[1].accuracy_mean or 0), run[0]))
     parts = []
@@ -42,19 +42,19 @@ def _cells(name: str, result: Result) -> tuple[str, ...]:
 
 
 def _settings(result: Result) -> list[str]:
-    """Return each setting as code; behind the code, a mark where it no longer exists."""
+    """Return each setting as code, with a mark if it no longer exists."""
     settings = str(result.figures["settings"]).split()
     return [f"`{setting}`{REMOVED if is_removed(setting) else ''}" for setting in settings]
 
 
 def _networks(result: Result) -> str:
-    """Return how many networks, and on how many bundles if not one."""
+    """Return the number of networks, and of bundles if there are several."""
     bundles = int(result.figures.get("bundles", 1))
     return str(result.networks) if bundles == 1 else f"{result.networks} on {bundles} bundles"
 
 
 def _minutes(result: Result, part: str) -> str:
-    """Return processor minutes, or those by the clock where no others were counted."""
+    """Return CPU minutes, or wall-clock minutes if CPU minutes were not recorded."""
     figures = result.figures
     minutes = figures.get(f"processor_minutes_{part}", figures.get(f"minutes_{part}"))
     return "-" if minutes is None else f"{minutes:.1f}"

@@ -21,15 +21,16 @@ those, not this page. -->
 
 Every file in [results](results) is one measurement, with its command, commit, seed, machine,
 library versions and the fingerprint of its data. This page lists all of them.
-[README.md](README.md) says how to repeat one, [DECISIONS.md](DECISIONS.md) what follows from them.
+[README.md](README.md) explains how to repeat one, [DECISIONS.md](DECISIONS.md) what follows from
+them.
 
-- [Test accuracy](#test-accuracy): evaluated bundles, beside real images of the same budget
+- [Test accuracy](#test-accuracy): evaluated bundles and real images of the same budget
 - [The paper's tables and figures](#the-papers-tables-and-figures)
-- [Proxies](#proxies): how settings were compared, on held-out images
+- [Proxies](#proxies): comparisons of settings, on held-out images
 - [Other measurements](#other-measurements): PNG files, 8-bit storage, overfitting, benchmarks
 
 "Mean &plusmn; std": sample standard deviation over networks, in points; a single network has none.
-A `-` means: not measured, or not recorded. A recipe is what it was at the row's commit.
+A `-` means not measured or not recorded. Recipes are as of the row's commit.
 """
 
 SECTIONS: tuple[tuple[str, str, Callable[[Mapping[str, Result]], str]], ...] = (
@@ -40,36 +41,36 @@ Accuracy in percent on the test split after the last epoch.
 
 - *95 %*: half the width of the 95 % interval of the mean (Student's t), in points.
 - *Paper*: accuracy in the paper's Table 2, on the original CIFAR-10.
-- *Packed in*: CPU time of one core, including the matching networks.
+- *Packed in*: single-core CPU time, including training the matching networks.
 - *Same floats*, *same bytes*: random real images within the same float budget; random real images
   as JPEG, within the bytes of the file's tensors. Both are trained for as many steps as the file.
-- *Warm-up alone*: the same container fitted to real images, with no matching after it.
-- *Whole data*: the full training split.
+- *Warm-up alone*: the same container after the warm-up on real images, without matching.
+- *Whole data*: the full dataset (training split).
 
 The baselines changed twice, so rows of different commits are not always comparable:
 
-- Before b5c22e8, *same bytes* counted whole JPEG files, tables included, of which only a quarter to
-  a half as many fit (CIFAR-10 at 1 IPC: 290). Baselines had as many epochs as the file, not as many
-  steps. Remarks mark these rows with "older baselines".
-- In b5c22e8 the bytes are those of the budget; since then, of the file's tensors (0.3 to 1.6 %
-  fewer).
+- Before b5c22e8, *same bytes* counted complete JPEG files including their tables, so only a quarter
+  to a half as many images fit (CIFAR-10 at 1 IPC: 290). Baselines were trained for the same epochs
+  as the file, not the same steps. Remarks mark these rows with "older baselines".
+- In b5c22e8 the bytes are those of the budget; since then, those of the file's tensors (0.3 to
+  1.6 % fewer).
 """,
         render_accuracies.sections,
     ),
     (
         "The paper's tables and figures",
-        "Small versions of the paper's measurements, by `paper.py`.\n",
+        "Smaller versions of the paper's measurements, by `paper.py`.\n",
         render_paper.sections,
     ),
     (
         "Proxies",
         """\
-Accuracy in percent on images held out of the training split, by `proxy.py`;
-[README.md](README.md#proxies) describes each proxy. They are not test accuracies.
+Accuracy in percent on held-out images of the training split, by `proxy.py`. These are not test
+accuracies. [README.md](README.md#proxies) describes each proxy.
 
 - *Images*: decoded images, of all classes. *Steps*: training steps of each network.
-- *Minutes*: CPU minutes of packing one bundle: training the pool's networks, then the rest. Runs
-  that recorded no CPU minutes show minutes by the clock.
+- *Minutes*: CPU minutes of condensing one bundle: training the pool's networks, then the rest. Runs
+  that recorded no CPU minutes show wall-clock minutes.
 - Settings are relative to the recipe at the row's commit. &dagger;: this setting, or this value of
   it, was removed later; it still exists at that commit.
 - Runs before commit b8419d3 ran in float32 on a CPU without bfloat16 instructions, later ones in
@@ -79,7 +80,7 @@ Accuracy in percent on images held out of the training split, by `proxy.py`;
     ),
     (
         "Other measurements",
-        "Names of figures end in their unit.\n",
+        "Names of metrics end in their unit.\n",
         render_figures.sections,
     ),
 )
@@ -89,5 +90,5 @@ Accuracy in percent on images held out of the training split, by `proxy.py`;
 def page(folder: Path) -> str:
     """Return the page in Markdown, for the result files in a folder."""
     found = load(folder)
-    parts = [f"## {title}\n\n{said}\n{shown(found)}" for title, said, shown in SECTIONS]
+    parts = [f"## {title}\n\n{summary}\n{shown(found)}" for title, summary, shown in SECTIONS]
     return "\n".join((BEGINNING, *parts))

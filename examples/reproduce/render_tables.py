@@ -1,7 +1,7 @@
-"""Write the tables of measurements from the result files, so that the two cannot differ.
+"""Render the tables of measurements from the result files.
 
 python examples/reproduce/render_tables.py           # writes README.md's table and RESULTS.md
-python examples/reproduce/render_tables.py --check   # fails if one would change
+python examples/reproduce/render_tables.py --check   # fails if a page is out of date
 """
 
 import sys
@@ -18,23 +18,23 @@ END = "<!-- end of results -->"
 
 
 def rendered(page: str, begin: str, end: str, text: str) -> str:
-    """Return a page with a text between its marks."""
+    """Return a page with `text` between its markers."""
     before, found_begin, rest = page.partition(begin)
     _, found_end, after = rest.partition(end)
     if not (found_begin and found_end):
-        raise SystemExit(f"a page has lost its mark {begin.strip()} or {end}")
+        raise SystemExit(f"a page lacks the marker {begin.strip()} or {end}; restore it")
     return before + begin + text + end + after
 
 
 def pages(folder: Path) -> dict[Path, str]:
-    """Return the pages that have tables, as the results in a folder make them."""
+    """Return the rendered pages, by path."""
     front = render_front.table(accuracies(load(folder)))
     readme = rendered(README.read_text(encoding="utf-8"), BEGIN, END, front)
     return {README: readme, render_results.PAGE: render_results.page(folder)}
 
 
 def main(check: bool) -> int:
-    """Rewrite the pages, or say whether one would change; return the exit code."""
+    """Rewrite the pages, or check that they are up to date; return the exit code."""
     new = pages(HERE / RESULTS)
     if check:
         return int(any(text != path.read_text(encoding="utf-8") for path, text in new.items()))

@@ -1,11 +1,11 @@
-"""Store a bundle of 32 bits in fewer, and measure how far that moves its pixels.
+"""Store a 32-bit bundle at lower precision, and measure the change of its pixels.
 
     hmnpack compress digits --ipc 1 -o whole.hmn --set container.dtype=F32
     python examples/reproduce/rounding.py --bundle whole.hmn --dtype I8 --out digits.hmn \
         --name rounding-digits
 
-What is written is what the same `compress` writes with `container.dtype=I8`: numbers are rounded
-when a file is written, and at no other time. Scores are left out, as they are of other images.
+The output equals that of the same `compress` with `container.dtype=I8`: floats are rounded only
+when a file is written. Scores are omitted, because they were measured on other images.
 """
 
 import argparse
@@ -23,29 +23,29 @@ from hmnpack.settings import merged, recorded_settings, settings_to_record, shap
 
 
 def main() -> None:
-    """Store and measure what the command line asks for."""
+    """Round, measure, and write the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--bundle", type=Path, required=True, help="a .hmn file of 32 bits")
+    parser.add_argument("--bundle", type=Path, required=True, help="a 32-bit .hmn file")
     parser.add_argument("--dtype", choices=get_args(Dtype), default="I8", help="container.dtype")
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
     parser.add_argument("--name", required=True, help="name of the result file")
-    typed = parser.parse_args()
-    whole = read(typed.bundle)
+    args = parser.parse_args()
+    whole = read(args.bundle)
     if whole.manifest.container.dtype != "F32":
-        parser.error(f"{typed.bundle} is rounded already; give a file of container.dtype=F32")
-    rounded = stored_as(whole, typed.dtype)
-    rounded.save(typed.out)
+        parser.error(f"{args.bundle} is already rounded; give a file with container.dtype=F32")
+    rounded = stored_as(whole, args.dtype)
+    rounded.save(args.out)
     moved = 255 * (_images(rounded) - _images(whole)).abs()
     source = whole.manifest.source
     write_result(
         RESULTS,
         device="cpu",
         typed_data=source.name,
-        name=typed.name,
+        name=args.name,
         seed=None,
         data=DataFacts(name=source.name, fingerprint=source.fingerprint),
         figures={
-            "dtype": typed.dtype,
+            "dtype": args.dtype,
             "bytes_before": whole.manifest.ledger.bytes,
             "bytes": rounded.manifest.ledger.bytes,
             "mean_difference_of_255": moved.mean().item(),
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def stored_as(bundle: Bundle, dtype: Dtype) -> Bundle:
-    """Return the bundle that the run which made this one makes with another `container.dtype`."""
+    """Return the bundle that the same run would make with another `container.dtype`."""
     old = bundle.manifest
     container = container_of(old.container, bundle.tensors)
     container.spec = old.container.model_copy(update={"dtype": dtype})

@@ -1,10 +1,10 @@
-"""How good a bundle is, by the images that were held out of train: the test split is not used."""
+"""Accuracy of a bundle on held-out images; the test split is not used."""
 
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from record import kept_rows, over_seeds, said
+from record import cached_rows, over_seeds, print_progress
 
 from hmnpack.bundle import Bundle
 from hmnpack.evaluation import evaluate
@@ -17,15 +17,15 @@ from hmnpack.training.loop import Schedule, schedule_of
 
 @dataclass(frozen=True)
 class Scoring:
-    """Networks trained from scratch on all images of a bundle, by the paper's training recipe.
+    """Networks trained from scratch on all images of a bundle, with the paper's training recipe.
 
     Attributes:
         bundle: The bundle.
-        source: The data that it was made from.
-        network: What is trained.
-        steps: Fewest training steps of each; whole epochs are made of them.
+        source: The dataset that it was made from.
+        network: Architecture to train.
+        steps: Minimum training steps of each network, rounded up to whole epochs.
         batch: Images per step.
-        device: Where to compute.
+        device: Device to compute on.
     """
 
     bundle: Bundle
@@ -43,22 +43,24 @@ class Scoring:
         return schedule_of(config.train, images, config.min_steps)
 
     def row(self, files: dict[int, Path]) -> Row:
-        """Return the mean over networks; train those whose files are not there.
+        """Return the mean over networks, after training those without a file.
 
         Args:
-            files: Where the row of each seed's network is kept.
+            files: Result file of each network, by seed.
         """
         for seed, path in files.items():
-            kept_rows(path, partial(self._trained, seed))
+            cached_rows(path, partial(self._trained, seed))
         (row,) = over_seeds(files.values())
         return row
 
     def _trained(self, seed: int) -> tuple[Row, ...]:
         config = self._protocol(seed)
-        return evaluate(self.bundle, self.source, config, device=self.device, listener=said).rows
+        return evaluate(
+            self.bundle, self.source, config, device=self.device, listener=print_progress
+        ).rows
 
     def _protocol(self, seed: int) -> EvaluateConfig:
-        """Return the protocol of one network; ``evaluate`` leaves out flips where they mislead."""
+        """Return the settings of one network; ``evaluate`` disables flips of digits and letters."""
         return EvaluateConfig(
             network=self.network,
             train=TrainConfig(epochs=0, batch=self.batch, weight_decay=0.0002),

@@ -1,20 +1,19 @@
-"""Whether feature matching learns by heart what it saw: its loss through other eyes.
+"""Check whether feature matching overfits to the views it was matched through.
 
     python examples/reproduce/view_check.py --bundle runs/p1-fast.hmn --data DATA \
         --label 'CIFAR-10 (JPEG)' --name views-p1-fast
 
-The loss of a packed file, without the cross-entropy, through the views that it was matched
-through; through new ones of the same networks (other augmentations, real images, mixtures of
-weights); and through networks of the same training that it never saw. With `--real-batch`, means
-of so many real images of each class: what is left of the loss then is less the noise of small
-batches. Networks that are not in the cache are trained first.
+Computes the matching loss of a file, without the cross-entropy, for three kinds of views: the views
+of its run; new views of the same networks (other augmentations, real images, weight mixtures); and
+views of networks that the run did not use. `--real-batch` averages more real images per class,
+which reduces the noise of small batches. Networks that are not cached are trained first.
 """
 
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from record import RESULTS, said, write_result
+from record import RESULTS, print_progress, write_result
 
 from hmnpack.bundle import Bundle, read
 from hmnpack.container import Container, container_of
@@ -34,60 +33,62 @@ from hmnpack.settings import recorded_settings
 from hmnpack.sources import Source, SourceOptions, open_source, seen_and_held_out_by
 
 NEW = 1_000_003
-"""Added to the seed, it names views that the run did not have."""
+"""Offset of the seed, for views that the run did not have."""
 
 
 def main() -> None:
-    """Measure and record what the command line asks for."""
+    """Measure, and write the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--bundle", type=Path, required=True, help="the .hmn file")
-    parser.add_argument("--data", required=True, help="the data set that was packed")
-    parser.add_argument("--label", required=True, help="name of the data in tables")
+    parser.add_argument("--data", required=True, help="the dataset that the file was made from")
+    parser.add_argument("--label", required=True, help="dataset name in tables")
     parser.add_argument("--name", required=True, help="name of the result file")
-    parser.add_argument("--views", type=int, default=24, help="views of each kind")
-    parser.add_argument("--real-batch", type=int, help="real images of each [default: the run's]")
+    parser.add_argument("--views", type=int, default=24, help="views per kind")
+    parser.add_argument(
+        "--real-batch", type=int, help="real images per class and view [default: the run's]"
+    )
     parser.add_argument("--device", default="cpu")
-    typed = parser.parse_args()
+    args = parser.parse_args()
     options = SourceOptions()
-    source = open_source(typed.data, options, said)
-    eyes = eyes_of(read(typed.bundle), source, typed.device, options.cache_root / "pool")
-    if typed.real_batch:
-        eyes = eyes.with_real_batch(typed.real_batch)
+    source = open_source(args.data, options, print_progress)
+    check = open_view_check(read(args.bundle), source, args.device, options.cache_root / "pool")
+    if args.real_batch:
+        check = check.with_real_batch(args.real_batch)
     losses = {
-        "loss_own_views": eyes.loss(eyes.seen, typed.views, own=True),
-        "loss_new_views": eyes.loss(eyes.seen, typed.views, own=False),
-        "loss_other_networks": eyes.loss(eyes.others, typed.views, own=False),
+        "loss_own_views": check.loss(check.seen, args.views, own=True),
+        "loss_new_views": check.loss(check.seen, args.views, own=False),
+        "loss_other_networks": check.loss(check.others, args.views, own=False),
     }
     write_result(
         RESULTS,
-        device=typed.device,
-        typed_data=typed.data,
-        name=typed.name,
-        recipe=eyes.config.recipe,
-        seed=eyes.config.seed,
-        data=DataFacts(name=typed.label, fingerprint=source.train.fingerprint),
+        device=args.device,
+        typed_data=args.data,
+        name=args.name,
+        recipe=check.config.recipe,
+        seed=check.config.seed,
+        data=DataFacts(name=args.label, fingerprint=source.train.fingerprint),
         figures={
             **losses,
-            "views_of_each": typed.views,
-            "real_batch": eyes.config.match.real_batch,
-            "views_of_the_run": eyes.config.match.views,
-            "networks_of_the_run": eyes.config.pool.size,
-            "steps_of_the_run": eyes.config.match.steps,
+            "views_of_each": args.views,
+            "real_batch": check.config.match.real_batch,
+            "views_of_the_run": check.config.match.views,
+            "networks_of_the_run": check.config.pool.size,
+            "steps_of_the_run": check.config.match.steps,
         },
     )
     print(*(f"{name} {loss:.4f}" for name, loss in losses.items()))
 
 
 @dataclass(frozen=True)
-class Eyes:
-    """A packed file, and what it can be looked at through.
+class ViewCheck:
+    """A file and the networks to compute its matching loss with.
 
     Attributes:
-        container: The file's.
-        data: The real images that packing saw, in parts.
+        container: The file's container.
+        data: The real images of the run, partitioned as in the run.
         config: Settings of the run.
-        seen: The networks that it was matched through.
-        others: As many that it was not.
+        seen: Networks that the run matched through.
+        others: The same number of networks that it did not use.
     """
 
     container: Container
@@ -96,18 +97,18 @@ class Eyes:
     seen: Pool
     others: Pool
 
-    def with_real_batch(self, count: int) -> "Eyes":
-        """Return the same with so many real images of each class, or part, in a view."""
+    def with_real_batch(self, count: int) -> "ViewCheck":
+        """Return a copy with `count` real images per class, or part, in a view."""
         match = self.config.match.model_copy(update={"real_batch": count})
         return replace(self, config=self.config.model_copy(update={"match": match}))
 
     def loss(self, networks: Pool, views: int, *, own: bool) -> float:
-        """Return the mean loss of some views.
+        """Return the mean loss over views.
 
         Args:
-            networks: To look through.
-            views: How many.
-            own: Whether they are the run's own, as far as its networks are.
+            networks: Networks to match through.
+            views: Number of views.
+            own: Whether to use the run's views (random draws) rather than new ones.
         """
         changes = {"classification": 0.0} if own else {"classification": 0.0, "views": 0}
         config = self.config.match.model_copy(update=changes)
@@ -117,38 +118,41 @@ class Eyes:
         return sum(losses) / views
 
 
-def eyes_of(bundle: Bundle, source: Source, device: str, folder: Path) -> Eyes:
-    """Return a file with its networks and others.
+def open_view_check(bundle: Bundle, source: Source, device: str, folder: Path) -> ViewCheck:
+    """Return a file with the networks of its run and others.
 
     Args:
-        bundle: Packed from the source with views that are gone round.
-        source: The data set.
-        device: Where to compute.
-        folder: The cache of trained networks.
+        bundle: Condensed from the source with cached views.
+        source: The dataset.
+        device: Device to compute on.
+        folder: Cache folder of trained networks.
 
     Raises:
-        BadSettings: if the run had no such views.
+        BadSettings: if the run had no cached views.
     """
     manifest, config = bundle.manifest, recorded_settings(bundle.manifest)
     if config is None or not config.match.views or config.match.objective != "features":
-        raise BadSettings("the file was not made by matching mean features through kept views")
-    kept, _ = seen_and_held_out_by(manifest, source)
+        raise BadSettings(
+            "the file was not made by matching mean features through cached views; give one of "
+            "match.objective=features with match.views above 0"
+        )
+    used, _ = seen_and_held_out_by(manifest, source)
     place, spec = choose_device(device), manifest.container
     data = RealData(
-        kept.images.to(place),
-        kept.labels.to(place),
+        used.images.to(place),
+        used.labels.to(place),
         len(source.classes),
         manifest.normalisation,
-        kept.fingerprint,
+        used.fingerprint,
     )
     count = config.pool.size
     twice = config.pool.model_copy(update={"size": 2 * count})
-    pool = load_or_train_pool(data, twice, config.seed, folder, said)
+    pool = load_or_train_pool(data, twice, config.seed, folder, print_progress)
     parts = config.match.parts_of(spec.each)
     data = partition_classes(data, pool.trained(0), parts, spec.each, config.seed)
     container = container_of(spec, bundle.tensors).to(place)
     seen, others = pool.some(range(count)), pool.some(range(count, 2 * count))
-    return Eyes(container, data, config, seen, others)
+    return ViewCheck(container, data, config, seen, others)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What is asked of the pretended accelerator; started as a program in a process of its own.
+"""Checks that run on the simulated device, as a program in a separate process.
 
     python checks.py FOLDER
 
-runs every function here whose name begins with ``check_`` in FOLDER, and writes a JSON object into
-FOLDER/found.json: by name what went wrong, empty where nothing did.
+runs every function here whose name starts with ``check_`` in FOLDER, and writes a JSON object to
+FOLDER/found.json: check name -> traceback, empty if the check passed.
 """
 
 import itertools
@@ -52,7 +52,7 @@ PRUNE = {
     **{"network.depth": 2, "betas": [0.0, 0.5]},
     "train.precision": "float32",
 }
-JUDGE = {
+EVALUATE = {
     **{"network.width": 4, "network.depth": 2, "train.epochs": 2, "min_steps": 2, "repeats": 2},
     "train.precision": "float32",
 }
@@ -66,12 +66,12 @@ RUNS = {
     "gradient_l1": GRADIENT | {"gradient.distance": "l1"},
     "gradient_of_resnet": GRADIENT
     | {"gradient.network.name": "resnet-ap", "gradient.networks": 1, "gradient.inner_steps": 1},
-    # By seed 0 two margins are so near to each other that rounding decides which image goes.
+    # With seed 0 two margins are so close that rounding decides which image is pruned.
     "pruned": {"prune.strategy": "double-end", "seed": 1}
     | {f"prune.{name}": value for name, value in PRUNE.items()},
 }
 DIFFERENCE = 1e-2
-"""Of pixels, that rounding makes in so few steps; where a step is another it is tenths."""
+"""Tolerance of pixels: rounding over these few steps stays below it, a wrong step exceeds it."""
 
 
 def stripes(seed=0):
@@ -98,12 +98,12 @@ def packed(place, name="x", *, options=None, **settings):
 
 
 def within(place):
-    """Return the context in which tensors can be made in a place."""
+    """Return a context in which tensors can be created on a device."""
     return device.in_reach() if place == PLACE else nullcontext()
 
 
-def there(check):
-    """Make tensors of the device possible in all of a check."""
+def on_device(check):
+    """Decorate a check that creates tensors on the simulated device."""
 
     @wraps(check)
     def within_reach():
@@ -117,8 +117,8 @@ def pixels(bundle):
     return container_of(bundle.manifest.container, bundle.tensors).expand()
 
 
-@there
-def check_what_mixes_devices_is_refused():
+@on_device
+def check_mixed_devices_raise():
     held, here = torch.zeros(3, device=PLACE), torch.zeros(3)
     for mixed in (
         lambda: held + here,
@@ -132,24 +132,24 @@ def check_what_mixes_devices_is_refused():
         except (RuntimeError, TypeError):
             continue
         raise AssertionError("two devices in one operation")
-    assert (held + torch.tensor(1.0)).sum().item() == 3  # as a GPU takes single numbers
+    assert (held + torch.tensor(1.0)).sum().item() == 3  # a GPU accepts CPU scalars too
 
 
-def check_packing(name):
-    alone, found = (pixels(packed(place, name, **RUNS[name])) for place in ("cpu", PLACE))
-    assert alone.shape == found.shape
-    worst = float((alone - found).abs().max())
+def check_compression(name):
+    on_cpu, found = (pixels(packed(place, name, **RUNS[name])) for place in ("cpu", PLACE))
+    assert on_cpu.shape == found.shape
+    worst = float((on_cpu - found).abs().max())
     assert worst <= DIFFERENCE, f"pixels differ by {worst}"
 
 
 def check_bfloat16_and_probes_run():
     low = {"match.precision": "bfloat16", "pool.train.precision": "bfloat16"}
-    object.__setattr__(probe._DEFAULT, "steps", 2)  # quick networks have 300
+    object.__setattr__(probe._DEFAULT, "steps", 2)  # the default is 300
     options = RunOptions(device=PLACE, force=True, probes=1)
     assert pixels(packed(PLACE, options=options, **low)).isfinite().all()
 
 
-def check_a_paused_run_goes_on():
+def check_paused_run_resumes():
     whole = pixels(packed(PLACE, "whole"))
     asked = itertools.count(1)
     pause = RunOptions(device=PLACE, should_pause=lambda: next(asked) == 5)
@@ -159,16 +159,16 @@ def check_a_paused_run_goes_on():
         found = packed(PLACE, "parts", options=RunOptions(device=PLACE, resume=True))
         assert float((pixels(found) - whole).abs().max()) <= DIFFERENCE
         return
-    raise AssertionError("nothing was paused")
+    raise AssertionError("the run did not pause")
 
 
-def check_networks_are_judged_alike():
-    bundle = packed("cpu", "judged")
-    settings = JUDGE | {"rows": ["floats", "whole"]}
+def check_evaluation_matches_the_cpu():
+    bundle = packed("cpu", "evaluated")
+    settings = EVALUATE | {"rows": ["floats", "whole"]}
     found = []
     for place, at_once in (("cpu", 1), (PLACE, None), (PLACE, 1)):
-        kept = Path(f"judged-{place[:3]}-{at_once}")
-        options = SourceOptions(cache_dir=kept / "cache")
+        work = Path(f"evaluated-{place[:3]}-{at_once}")
+        options = SourceOptions(cache_dir=work / "cache")
         with within(place):
             rows = hmnpack.evaluate(
                 bundle,
@@ -176,17 +176,17 @@ def check_networks_are_judged_alike():
                 settings=settings,
                 device=place,
                 at_once=at_once,
-                work=kept,
+                work=work,
                 source_options=options,
             ).rows
         found.append([(row.name, row.accuracies) for row in rows])
     assert found[0] == found[1] == found[2], found
 
 
-@there
+@on_device
 def check_scores_are_recorded_and_verified():
     bundle = packed(PLACE, "scored")
-    settings = JUDGE | {"repeats": 4, "held_out": True, "baselines": False}
+    settings = EVALUATE | {"repeats": 4, "held_out": True, "baselines": False}
     result = hmnpack.evaluate(bundle, SOURCE, settings=settings, device=PLACE)
     hmnpack.record("scored.hmn", bundle, result, device=PLACE)
     assert hmnpack.verify("scored.hmn", SOURCE, device=PLACE).holds
@@ -201,8 +201,8 @@ def check_pruning_keeps_the_same_images():
     assert torch.equal(*map(pixels, found))
 
 
-@there
-def check_a_data_set_decodes_there():
+@on_device
+def check_dataset_decodes_on_the_device():
     packed("cpu", "loaded")
     here, moved = hmnpack.load("loaded.hmn"), hmnpack.load("loaded.hmn", device=PLACE)
     images, labels = here.tensors(PLACE)
@@ -213,8 +213,8 @@ def check_a_data_set_decodes_there():
     assert batch.device == targets.device == torch.device(PLACE)
 
 
-@there
-def check_networks_with_batch_norm_go_side_by_side():
+@on_device
+def check_batched_training_supports_batch_norm():
     images, labels = stripes()
     config = TrainConfig(epochs=1, batch=30, precision="float32", cutmix=0.5)
     found = []
@@ -241,18 +241,18 @@ def check_networks_with_batch_norm_go_side_by_side():
     assert worst < 1e-2, worst
 
 
-@there
+@on_device
 def check_costs_are_estimated():
     manifest = packed("cpu", "planned").manifest
     place = choose_device(PLACE)
     assert planned_stages(recorded_settings(manifest), manifest.container, 60, place, ipc=4)
 
 
-def check_steps_do_not_wait_for_the_device():
-    """Losses are read now and then, not at every step."""
-    packed(PLACE, "x")  # which leaves the pool in the cache
+def check_steps_do_not_synchronise():
+    """Losses are read at intervals, not at every step."""
+    packed(PLACE, "x")  # caches the pool
     for name, steps, settings in (
-        ("kept views", "match.steps", {}),
+        ("cached views", "match.steps", {}),
         ("new views", "match.steps", {"match.views": 0}),
         ("warm-up", "warmup.steps", {}),
         ("gradient", "gradient.inner_steps", GRADIENT),
@@ -263,11 +263,11 @@ def check_steps_do_not_wait_for_the_device():
             packed(PLACE, "x", **settings | {steps: count})
             waits.append(sum(WAITS.values()))
         more = waits[1] - waits[0]
-        assert more <= 2, f"{name}: {more} more waits of 5 more steps"
+        assert more <= 2, f"{name}: {more} more waits in 5 more steps"
 
 
-@there
-def check_an_epoch_waits_once():
+@on_device
+def check_epoch_synchronises_once():
     network = build_network(
         NetworkConfig(width=4, depth=2),
         classes=3,
@@ -296,10 +296,10 @@ def _outcome(check, *words):
 
 
 def every_check():
-    """Give each check's name with the function and what it is called with."""
+    """Yield each check's name, function and arguments."""
     for name, check in list(globals().items()):
-        if name == "check_packing":
-            yield from ((f"packing_{run}", check, run) for run in RUNS)
+        if name == "check_compression":
+            yield from ((f"compression_{run}", check, run) for run in RUNS)
         elif name.startswith("check_"):
             yield name.removeprefix("check_"), check
 

@@ -1,11 +1,11 @@
-"""An accelerator that is none: its tensors say that they lie on one, and hold numbers of the CPU.
+"""A simulated accelerator: its tensors report another device and hold their values on the CPU.
 
-Machines that run the tests rarely have a GPU. On this device everything that is written for one
-runs all the same, with real numbers, and what a GPU refuses is refused: tensors of two devices in
-one operation, a generator of the CPU for numbers drawn there. What makes a program wait for a GPU
-is counted. What only a GPU has (its kernels, its memory, its streams) is not shown.
+Machines that run the tests rarely have a GPU. On this device code paths for GPUs compute real
+values. Operations that fail on a GPU fail here too: tensors of two devices in one operation, a CPU
+generator for random numbers on the device. Synchronisations are counted. GPU kernels, memory and
+streams are not simulated.
 
-``install()`` makes it known to torch as ``pretended``, for the rest of the process; it has to come
+``install()`` registers the device with torch as ``simulated`` for the rest of the process. Call it
 before the first backward pass.
 """
 
@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-NAME = "pretended"
+NAME = "simulated"
 WAITS: Counter[str] = Counter()
-"""How often the program waited for the device, by why."""
+"""Number of synchronisations with the device, by reason."""
 
 _ATEN = torch.ops.aten
 _COPIES = {_ATEN.copy_.default, _ATEN._to_copy.default}
@@ -30,11 +30,11 @@ _INDEXING = {
     _ATEN.index_put_.default,
     _ATEN._index_put_impl_.default,
 }
-"""Operations whose indices may lie on the CPU."""
+"""Operations that accept indices on the CPU."""
 
 _MASKS = (torch.bool, torch.uint8)
 _LOWERED = ("conv2d", "linear", "matmul", "mm", "bmm", "addmm", "baddbmm")
-"""What autocast computes in low precision."""
+"""Operations that autocast runs in low precision."""
 
 _MADE_WITHOUT_MODES = {
     "empty_strided": _ATEN.empty_strided.default,
@@ -42,13 +42,13 @@ _MADE_WITHOUT_MODES = {
     "copy_": _ATEN.copy_.default,
     "_to_copy": _ATEN._to_copy.default,
 }
-"""What ``torch.tensor(numbers, device=...)`` calls, past any mode."""
+"""Operations that ``torch.tensor(values, device=...)`` calls outside any dispatch mode."""
 
 _libraries: list[torch.library.Library] = []
 
 
 class OnDevice(Tensor):
-    """A tensor of the device; ``held`` has its numbers."""
+    """A tensor on the device; ``held`` has its values."""
 
     held: Tensor
 
@@ -67,7 +67,7 @@ class OnDevice(Tensor):
         return made
 
     def __reduce_ex__(self, protocol):
-        """Saved as the numbers of any tensor are; :func:`_load` takes them to the device."""
+        """Pickle as a CPU tensor; :func:`_load` moves it back to the device."""
         return self.held.__reduce_ex__(protocol)
 
     @classmethod
@@ -76,7 +76,7 @@ class OnDevice(Tensor):
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        if func is Tensor.tolist:  # which torch refuses for tensors of any kind of one's own
+        if func is Tensor.tolist:  # torch does not support it for tensor subclasses
             WAITS["read"] += 1
             return args[0].held.tolist()
         with torch._C.DisableTorchFunctionSubclass():
@@ -87,7 +87,7 @@ class OnDevice(Tensor):
 
 
 class _Everywhere(TorchDispatchMode):
-    """Sees what makes tensors of the device from none."""
+    """Intercepts operations that create tensors on the device from no such tensor."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         return _run(func, args, kwargs or {})
@@ -95,13 +95,13 @@ class _Everywhere(TorchDispatchMode):
 
 @contextmanager
 def in_reach() -> Iterator[torch.device]:
-    """Let tensors be made on the device, which this gives."""
+    """Enable creating tensors on the device; yields the device."""
     with _Everywhere():
         yield torch.device(NAME, 0)
 
 
 def install() -> None:
-    """Make the device known to torch, if it is one (2.9 or later) that takes devices in Python."""
+    """Register the device with torch, which must support devices in Python (2.9 or later)."""
     from torch.utils import backend_registration as registration
 
     class Module(registration._DummyBackendModule):
@@ -120,7 +120,7 @@ def install() -> None:
 
 
 def _load(*args, map_location=None, _load=torch.load, **kwargs):
-    """Load as torch does, which knows no memory of this device."""
+    """Load as torch does, to the CPU first, because torch cannot allocate on this device."""
     if map_location is None or torch.device(map_location).type != NAME:
         return _load(*args, map_location=map_location, **kwargs)
     found = _load(*args, map_location="cpu", **kwargs)
@@ -147,13 +147,13 @@ def _past_modes(operation):
 
 
 def _run(func, args, kwargs):
-    """Do one operation of torch, as the device would."""
+    """Run one torch operation as the device would."""
     leaves = tree_leaves((args, kwargs))
     there = any(isinstance(leaf, OnDevice) for leaf in leaves)
     target = None if kwargs.get("device") is None else torch.device(kwargs["device"]).type
     if not there and target != NAME:
         return func(*args, **kwargs)
-    _refuse_mixed(func, args, leaves)
+    _check_devices(func, args, leaves)
     why = _wait(func, args, target)
     if why:
         WAITS[why] += 1
@@ -165,37 +165,37 @@ def _run(func, args, kwargs):
         return found
     if func is _ATEN.copy_.default and not isinstance(args[0], OnDevice):
         return args[0]
-    return return_and_correct_aliasing(func, args, kwargs, tree_map(_sent, found))
+    return return_and_correct_aliasing(func, args, kwargs, tree_map(_to_simulated, found))
 
 
 def _held(value):
     return value.held if isinstance(value, OnDevice) else value
 
 
-def _sent(value):
+def _to_simulated(value):
     return OnDevice(value) if isinstance(value, Tensor) else value
 
 
-def _refuse_mixed(func, args, leaves) -> None:
-    """Refuse what a GPU refuses: the CPU's tensors, but for single numbers where these may be."""
+def _check_devices(func, args, leaves) -> None:
+    """Raise if devices are mixed, as a GPU would; CPU scalars are accepted where a GPU does."""
     if any(isinstance(leaf, torch.Generator) for leaf in leaves):
-        raise RuntimeError(f"{func}: a generator of the CPU, for numbers of the {NAME} device")
+        raise RuntimeError(f"{func}: a CPU generator for random numbers on the {NAME} device")
     if func in _COPIES:
         return
     single = torch.Tag.pointwise in func.tags
     if func in _INDEXING:
         if not isinstance(args[0], OnDevice):
-            raise RuntimeError(f"{func}: indices of the {NAME} device into a tensor of the CPU")
+            raise RuntimeError(f"{func}: indices on the {NAME} device into a CPU tensor")
         leaves, single = tree_leaves((args[0], args[2:])), True
     for leaf in leaves:
         of_cpu = isinstance(leaf, Tensor) and not isinstance(leaf, OnDevice)
         if of_cpu and (leaf.dim() or not single):
             shape = tuple(leaf.shape)
-            raise RuntimeError(f"{func}: a tensor {shape} of the CPU among the {NAME} ones")
+            raise RuntimeError(f"{func}: a CPU tensor {shape} among tensors on the {NAME} device")
 
 
 def _wait(func, args, target) -> str | None:
-    """Return why the program waits for the device here, if it does."""
+    """Return why this operation synchronises with the device, or None if it does not."""
     if func is _ATEN._local_scalar_dense.default:
         return "read"
     if func in (_ATEN.nonzero.default, _ATEN.masked_select.default):

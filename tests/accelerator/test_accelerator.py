@@ -1,7 +1,7 @@
-"""What is written for a GPU runs on a device that is not the CPU, with the numbers of the CPU.
+"""GPU code paths run on a simulated device and match the CPU.
 
-The checks are in `checks.py`. They run in a process of their own, as torch takes a new device only
-before its first backward pass, and keeps it.
+The checks are in `checks.py`. They run in a separate process, because torch accepts a new device
+only before the first backward pass, and for the rest of the process.
 """
 
 import json
@@ -15,11 +15,11 @@ import pytest
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).resolve().parent
-PATIENCE = 600
+TIMEOUT_SECONDS = 600
 
 
 def names():
-    """Return the checks' names, as the program gives them."""
+    """Return the names of all checks."""
     sys.path.insert(0, str(HERE))
     try:
         import checks
@@ -30,11 +30,11 @@ def names():
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What went wrong in each check."""
+    """Traceback of each check, by name; empty if it passed."""
     from torch.utils import backend_registration
 
     if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
-        pytest.skip("this torch takes no device in Python")
+        pytest.skip("this torch version does not support devices in Python")
     folder = tmp_path_factory.mktemp("accelerator")
     environment = os.environ | {"HMNPACK_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -43,12 +43,12 @@ def found(tmp_path_factory):
         capture_output=True,
         check=False,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_SECONDS,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((folder / "found.json").read_text())
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_check_holds(found, name):
+def test_check_passes(found, name):
     assert not found[name], found[name]

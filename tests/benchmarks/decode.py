@@ -1,7 +1,7 @@
 """Decoding all 11,680 images of the CIFAR-10 50-IPC container, against torch's own layers.
 
-Three times in one run, in turn: the container, an ``nn.Sequential`` of ``ConvTranspose2d`` with
-the same weights, and a large matrix product, whose rate is the machine's limit.
+Alternates three variants: the container, an ``nn.Sequential`` of ``ConvTranspose2d`` with the same
+weights, and a large matrix product, whose rate is taken as the machine's limit.
 """
 
 import time
@@ -23,7 +23,7 @@ ROUNDS = 7
 
 
 def sequential(container: HMN) -> nn.Sequential:
-    """Return the same decoder as torch's layers."""
+    """Return the same decoder built from torch's layers."""
     layers: list[nn.Module] = []
     for weight, bias in zip(container.weights, container.biases, strict=True):
         layer = nn.ConvTranspose2d(weight.shape[0], weight.shape[1], 4, 2, 1)
@@ -33,7 +33,7 @@ def sequential(container: HMN) -> nn.Sequential:
 
 
 def literal(container: HMN, decoder: nn.Sequential) -> Tensor:
-    """Decode by equation 1 as it is written: concatenate, then every layer on all images."""
+    """Decode literally by equation 1: concatenate, then apply every layer to all images."""
     spec = container.spec
     features = torch.einsum("koc,cij->koij", container.extractor_weight, container.dataset)
     features = features + container.extractor_bias[:, :, None, None]
@@ -55,8 +55,8 @@ def multiplications(container: HMN) -> int:
 
 def main() -> None:
     """Measure and report."""
-    typed = arguments()
-    device = choose_device(typed.device)
+    args = arguments()
+    device = choose_device(args.device)
     spec = plan(50, 10, ImageShape(channels=3, height=32, width=32))
     fresh = new_container(spec, ContainerConfig(norm="none"), stream(0, "decode"))
     container = container_of(spec, fresh.stored_tensors()).to(device)
@@ -90,7 +90,7 @@ def main() -> None:
         "largest_difference": gap,
         "threads": torch.get_num_threads(),
     }
-    report(figures, device=typed.device, seed=0, save=typed.save)
+    report(figures, device=args.device, seed=0, save=args.save)
 
 
 if __name__ == "__main__":

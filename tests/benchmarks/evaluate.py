@@ -1,16 +1,15 @@
-"""Training a classifier on images in memory, against the loop that a researcher would write.
+"""Training a classifier on images in memory, against a typical research loop.
 
-The plain loop is a DataLoader with two workers over a Dataset of arrays, torchvision's transforms
-for each image (flip, colour jitter, one of crop, scale and rotation; then tensor and mean), CutMix
-on half of the batches, SGD with momentum and a cosine. Ours is `hmnpack.training.train` with the
-settings of an evaluation. Both train a ConvNet-3 in batches of 64 in float32, and where the device
-multiplies bfloat16 natively also by autocast, in turns, an epoch at a time; workers live on between
-epochs.
+The plain loop is a DataLoader with two persistent workers over a Dataset of arrays, with per-image
+torchvision transforms (flip, colour jitter, one of crop, scale and rotation, to tensor, normalise),
+CutMix on half of the batches, and SGD with momentum and a cosine schedule. Ours is
+`hmnpack.training.train` with evaluation settings. Both train a ConvNet-3 in batches of 64,
+alternating by epoch, in float32 and, if the device supports bfloat16 natively, under autocast.
 
-`ratio` is our images per second over those of the plain loop, whose ConvNet is of torch's own
-layers; in `ratio_same_network` both have our network. `ratio_bf16` is that of our training in
-bfloat16, its default there, over the plain loop in float32; in `ratio_bf16_alike` both are in
-bfloat16. `images_per_second_loader` is the loader alone, with nothing trained.
+`ratio` is our images per second over the plain loop's, whose ConvNet uses torch's layers; in
+`ratio_same_network` both use our network. `ratio_bf16` compares our training in bfloat16, the
+default on such devices, with the plain loop in float32; in `ratio_bf16_alike` both use bfloat16.
+`images_per_second_loader` is the loader alone, without training.
 """
 
 import time
@@ -41,7 +40,7 @@ CONFIG = EvaluateConfig().train.model_copy(update={"epochs": 1, "batch": BATCH})
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """Images of an array, each opened, transformed and turned into a tensor when asked for."""
+    """Images of an array, each opened, transformed and converted to a tensor on access."""
 
     def __init__(self, images: Tensor, labels: Tensor, normalisation: Normalisation) -> None:
         self.arrays = images.permute(0, 2, 3, 1).cpu().numpy()
@@ -69,7 +68,7 @@ class Images(Dataset[tuple[Tensor, int]]):
 
 
 def loader_of(setting: Setting, count: int, workers: int = WORKERS) -> DataLoader:
-    """Return the plain loop's batches of the first images."""
+    """Return the plain loop's loader over the first `count` images."""
     data = setting.data
     images = Images(data.images[:count], data.labels[:count], data.normalisation)
     return DataLoader(
@@ -83,7 +82,7 @@ def loader_of(setting: Setting, count: int, workers: int = WORKERS) -> DataLoade
 
 
 def plain_network(width: int) -> nn.Sequential:
-    """Return the ConvNet-3 of condensation as its base code writes it."""
+    """Return the ConvNet-3 as written in the code that condensation papers build on."""
     layers: list[nn.Module] = []
     for index in range(3):
         layers += [nn.Conv2d(width if index else IMAGE.channels, width, 3, padding=1)]
@@ -93,7 +92,7 @@ def plain_network(width: int) -> nn.Sequential:
 
 
 class PlainLoop:
-    """A network, its optimiser and schedule, and the loop over a loader."""
+    """A network with optimiser, schedule and a loop over a loader."""
 
     def __init__(
         self, network: nn.Module, loader: DataLoader, device: torch.device, precision: Precision
@@ -120,7 +119,7 @@ class PlainLoop:
             self.schedule.step()
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of a batch, half of the time cut-mixed."""
+        """Return the loss of a batch, with CutMix on half of the batches."""
         if float(torch.rand((), generator=self.generator)) >= CONFIG.cutmix:
             return F.cross_entropy(self.logits(images), labels)
         images, partner, kept = cutmix(images, self.generator)
@@ -129,13 +128,13 @@ class PlainLoop:
         return kept * own + (1 - kept) * other
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return what the network says of a batch."""
+        """Return the network's logits of a batch."""
         with autocast(self.device, self.precision):
             return full_precision(self.network(images))
 
 
 class Ours:
-    """Our training, for one epoch at a call."""
+    """Our training, one epoch per call."""
 
     def __init__(self, setting: Setting, count: int, precision: Precision) -> None:
         self.data, self.count, self.network = setting.data, count, setting.network()
@@ -157,7 +156,7 @@ class Ours:
 def timed(
     every: dict[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, float]:
-    """Return the median seconds of each; they take turns, after one each to warm up."""
+    """Return the median seconds of each, alternating, after one warm-up call each."""
     taken: dict[str, list[float]] = {name: [] for name in every}
     for _ in range(1 + rounds):
         for name, run in every.items():
@@ -172,24 +171,24 @@ def timed(
 def main() -> None:
     """Measure and report."""
     options = parser()
-    options.add_argument("--width", type=int, default=128, help="channels of the network")
-    options.add_argument("--images", type=int, default=2048, help="images of an epoch")
-    options.add_argument("--rounds", type=int, default=5, help="timed epochs of each")
-    typed = options.parse_args()
-    device = choose_device(typed.device)
-    setting = setting_of(typed.data, typed.width, device)
-    count = min(typed.images, len(setting.data.labels))
+    options.add_argument("--width", type=int, default=128, help="network width (channels)")
+    options.add_argument("--images", type=int, default=2048, help="images per epoch")
+    options.add_argument("--rounds", type=int, default=5, help="timed epochs per variant")
+    args = options.parse_args()
+    device = choose_device(args.device)
+    setting = setting_of(args.data, args.width, device)
+    count = min(args.images, len(setting.data.labels))
     loader = loader_of(setting, count)
     every: dict[str, Callable[[], object]] = {
         "ours": Ours(setting, count, "float32"),
-        "plain": PlainLoop(plain_network(typed.width), loader, device, "float32"),
+        "plain": PlainLoop(plain_network(args.width), loader, device, "float32"),
         "plain_same_network": PlainLoop(setting.network(), loader, device, "float32"),
         "loader": lambda: sum(len(labels) for _, labels in loader),
     }
     if multiplies_bfloat16(device):
         every["ours_bf16"] = Ours(setting, count, "bfloat16")
-        every["plain_bf16"] = PlainLoop(plain_network(typed.width), loader, device, "bfloat16")
-    seconds = timed(every, typed.rounds, device)
+        every["plain_bf16"] = PlainLoop(plain_network(args.width), loader, device, "bfloat16")
+    seconds = timed(every, args.rounds, device)
     figures: dict[str, Figure] = {
         "ratio": seconds["plain"] / seconds["ours"],
         "ratio_same_network": seconds["plain_same_network"] / seconds["ours"],
@@ -197,12 +196,12 @@ def main() -> None:
         **{f"images_per_second_{name}": count / taken for name, taken in seconds.items()},
         "images": count,
         "batch": BATCH,
-        "width": typed.width,
+        "width": args.width,
         "workers": WORKERS,
-        "rounds": typed.rounds,
+        "rounds": args.rounds,
         "threads": torch.get_num_threads(),
     }
-    report(figures, data=setting.facts, device=typed.device, seed=0, save=typed.save)
+    report(figures, data=setting.facts, device=args.device, seed=0, save=args.save)
 
 
 def _in_bfloat16(seconds: dict[str, float]) -> dict[str, Figure]:

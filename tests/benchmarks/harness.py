@@ -1,7 +1,7 @@
-"""What every benchmark shares: a command line, timing, a table, and one line of JSON at the end.
+"""Shared by all benchmarks: command line, timing, a table, and a final line of JSON.
 
-A benchmark is a file beside this one that calls `report` once. Its docstring's first line is what
-`make bench` lists. Run as a script, this file prints that list.
+A benchmark is a file beside this one that calls `report` once. `make bench` lists the first line
+of its docstring. Run as a script, this file prints that list.
 """
 
 import argparse
@@ -23,25 +23,25 @@ from hmnpack.schema.result import DataFacts, Figure, Result
 
 FOLDER = Path(__file__).parent
 COMMIT = commit()
-"""Of the code that runs: by the end of a measurement the tree may be another."""
+"""Commit of the running code, read at import: the tree may change during a measurement."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the options that every benchmark has, for one that adds its own."""
+    """Return a parser with the options of every benchmark, to which one may add its own."""
     options = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    options.add_argument("--data", help="data set to measure on")
+    options.add_argument("--data", help="dataset to measure on")
     options.add_argument("--save", type=Path, help="result file to write")
     options.add_argument("--device", default="cpu", help="device to measure on")
     return options
 
 
 def arguments() -> argparse.Namespace:
-    """Return what was typed: `--data SPEC`, `--save FILE`, `--device NAME`."""
+    """Return the parsed options: `--data SPEC`, `--save FILE`, `--device NAME`."""
     return parser().parse_args()
 
 
 def median_seconds(function: Callable[[], object], repeats: int = 7, warm_up: int = 1) -> float:
-    """Return the median wall time of a call, in seconds, after calls that are not counted."""
+    """Return the median wall-clock time of a call, in seconds, after warm-up calls."""
     taken = []
     for _ in range(warm_up + repeats):
         begun = time.perf_counter()
@@ -58,29 +58,29 @@ def report(
     seed: int | None = None,
     save: Path | None = None,
 ) -> None:
-    """Print the figures as a table, then as the last line everything as one JSON object.
+    """Print the metrics as a table, then everything as one JSON object on the last line.
 
-    The object is a `hmnpack.schema.result.Result` with the figures and the versions once more at
-    its top, where a script that watches one `ratio` finds them.
+    The object is a `hmnpack.schema.result.Result` whose metrics and versions are repeated at the
+    top level, where a script that monitors `ratio` finds them.
 
     Args:
-        figures: Name (with its unit) -> figure; `ratio` is the headline, `ratio_<variant>` more.
-        data: What was measured on, if anything.
-        device: Where it was measured.
+        figures: Metrics by name (with its unit); `ratio` is the headline, `ratio_<variant>` others.
+        data: Dataset that was measured on, if any.
+        device: Device of the measurement.
         seed: Seed, if anything was random.
-        save: Where to write the `Result` too.
+        save: File to write the `Result` to.
     """
-    name, typed = Path(sys.argv[0]).stem, without_folders(sys.argv[1:])
+    name, options = Path(sys.argv[0]).stem, without_folders(sys.argv[1:])
     result = Result(
         name=name,
-        command=shlex.join(["python", f"tests/benchmarks/{name}.py", *typed]),
+        command=shlex.join(["python", f"tests/benchmarks/{name}.py", *options]),
         commit=COMMIT,
         seed=seed,
         machine=machine_facts(choose_device(device)),
         data=data,
         figures=dict(figures),
     )
-    table = Table("figure", "value", title=name, title_justify="left", box=None)
+    table = Table("metric", "value", title=name, title_justify="left", box=None)
     for key, value in figures.items():
         table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
     Console(highlight=False).print(table)
@@ -91,7 +91,7 @@ def report(
 
 
 def benchmarks() -> dict[str, str]:
-    """Return the name of every benchmark, and the first line of its docstring."""
+    """Return the first line of every benchmark's docstring, by name."""
     found = {}
     for path in sorted(FOLDER.glob("*.py")):
         if path.stem not in ("harness", "conftest") and not path.stem.startswith("test_"):

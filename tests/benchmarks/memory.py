@@ -1,8 +1,8 @@
-"""Peak memory of a gradient-matching step, CIFAR-10 presets, beside the paper's Table 5.
+"""Peak memory of a gradient-matching step, CIFAR-10 presets, against the paper's Table 5.
 
-Each preset runs in a process of its own: what a step adds at its peak to what was there before it
-(data of 5,000 random images, container, network), in MB of 10^6 bytes. With ``--ipc`` this process
-measures one budget, of images of any shape, and prints a line of JSON.
+Measures the memory that a step adds at its peak to the data (5,000 random images), container and
+network, in MB of 10^6 bytes. Each preset runs in a separate process. With ``--ipc`` this process
+measures one budget, for images of any shape, and prints a line of JSON.
 """
 
 import argparse
@@ -36,7 +36,7 @@ IMAGES = 5000
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: a budget in images per class, the data's shape, channels of the network."""
+    """Budget in images per class, shape of the data, and network width (channels)."""
 
     ipc: int
     classes: int
@@ -45,7 +45,7 @@ class Sizes:
 
 
 def measure(sizes: Sizes, device: torch.device) -> dict[str, float]:
-    """Return the peak of two steps, and what was held before, in MB."""
+    """Return the peak that two steps add, and the memory allocated before, in MB."""
     classes, image = sizes.classes, sizes.image
     data = _random_data(classes, image, device)
     network = NetworkConfig(width=sizes.width)
@@ -57,7 +57,7 @@ def measure(sizes: Sizes, device: torch.device) -> dict[str, float]:
     objective = GradientMatching(Match(data, None, config, 0))
     adam = ContainerAdam(container, (0.9, 0.99), ALONE)
     objective.learner.begin(0)
-    before = _held(device)
+    before = _allocated_mb(device)
     for step in range(2):
         adam.step(objective.loss(container, step))
     return {"peak": peak_memory(device) / 1e6 - before, "before": before}
@@ -72,45 +72,45 @@ def _random_data(classes: int, image: ImageShape, device: torch.device) -> RealD
     return RealData(images.to(device), labels.to(device), classes, normalisation, "random")
 
 
-def _held(device: torch.device) -> float:
+def _allocated_mb(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device) / 1e6
-    held = Path("/proc/self/statm")
-    if not held.is_file():
+    statm = Path("/proc/self/statm")
+    if not statm.is_file():
         return peak_memory(device) / 1e6
-    pages = int(held.read_text().split()[1])
+    pages = int(statm.read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
 
 def main() -> None:
-    """Measure each preset in a process of its own, and report; or one budget, here."""
-    typed = _arguments()
-    if typed.ipc is not None:
-        image = ImageShape(channels=typed.channels, height=typed.height, width=typed.width)
-        sizes = Sizes(typed.ipc, typed.classes, image, typed.network_width)
-        print(json.dumps(measure(sizes, choose_device(typed.device))))
+    """Measure each preset in a separate process and report; with `--ipc`, one budget here."""
+    args = _arguments()
+    if args.ipc is not None:
+        image = ImageShape(channels=args.channels, height=args.height, width=args.width)
+        sizes = Sizes(args.ipc, args.classes, image, args.network_width)
+        print(json.dumps(measure(sizes, choose_device(args.device))))
         return
     figures: dict[str, float] = {}
     for ipc, paper in PAPER.items():
-        command = [sys.executable, __file__, "--device", typed.device, "--ipc", str(ipc)]
+        command = [sys.executable, __file__, "--device", args.device, "--ipc", str(ipc)]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found = json.loads(answer)
         figures[f"mb_ipc{ipc}"] = found["peak"]
         figures[f"mb_before_ipc{ipc}"] = found["before"]
         figures[f"mb_paper_ipc{ipc}"] = paper
         figures[f"part_of_paper_ipc{ipc}"] = found["peak"] / paper
-    report(figures, device=typed.device, seed=0, save=typed.save)
+    report(figures, device=args.device, seed=0, save=args.save)
 
 
 def _arguments() -> argparse.Namespace:
     options = parser()
-    options.add_argument("--ipc", type=int, help="measure this budget, and print it as JSON")
-    options.add_argument("--classes", type=int, default=10, help="of the data")
-    options.add_argument("--channels", type=int, default=3, help="of an image")
-    options.add_argument("--height", type=int, default=32, help="of an image, in pixels")
-    options.add_argument("--width", type=int, default=32, help="of an image, in pixels")
-    options.add_argument("--network-width", type=int, default=128, help="channels of the ConvNet")
+    options.add_argument("--ipc", type=int, help="only measure this budget, and print JSON")
+    options.add_argument("--classes", type=int, default=10, help="number of classes")
+    options.add_argument("--channels", type=int, default=3, help="channels of an image")
+    options.add_argument("--height", type=int, default=32, help="image height in pixels")
+    options.add_argument("--width", type=int, default=32, help="image width in pixels")
+    options.add_argument("--network-width", type=int, default=128, help="ConvNet width (channels)")
     return options.parse_args()
 
 

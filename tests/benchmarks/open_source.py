@@ -1,4 +1,4 @@
-"""How long a data set takes to open: for the first time, from the cache, and the order's part."""
+"""Time to open a dataset: first time, from the cache, and the share of canonical ordering."""
 
 import hashlib
 import tempfile
@@ -17,8 +17,8 @@ from hmnpack.sources.types import split_of
 
 
 def main() -> None:
-    typed = arguments()
-    spec = typed.data or "digits"
+    args = arguments()
+    spec = args.data or "digits"
     with tempfile.TemporaryDirectory() as folder:
         options = SourceOptions(cache_dir=Path(folder))
         begun = time.perf_counter()
@@ -36,21 +36,21 @@ def main() -> None:
         }
         | order_figures(),
         data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
-        save=typed.save,
+        save=args.save,
     )
 
 
 def order_figures() -> dict[str, float]:
-    """Compare the canonical order and fingerprint of 50,000 images of 32 px with one hash of all.
+    """Compare canonical ordering and fingerprint of 50,000 images of 32 px with one hash of all.
 
-    In turn, so that both see the same machine.
+    The two alternate, so that both see the same machine load.
     """
     generator = stream(0, "pixels")
     images = torch.randint(256, (50_000, 3, 32, 32), generator=generator, dtype=torch.uint8)
     labels = torch.randint(10, (50_000,), generator=generator)
     ordered, hashed = [], []
     for _ in range(7):
-        mixed = images.clone()  # what is in order already would not be moved
+        mixed = images.clone()  # images in canonical order would not be moved
         order = partial(split_of, mixed, labels, owned=True)
         ordered.append(median_seconds(order, repeats=1, warm_up=0))
         hashed.append(median_seconds(partial(hashlib.sha256, images.numpy().data), 1, 0))

@@ -1,8 +1,8 @@
 """Size of the report on the CIFAR-10 50-IPC preset (11,680 images), and how long it takes to open.
 
-The container is a random one, whose pictures do not compress, and its margins are random. To open
-is from the call until everything is loaded, every image decoded and a frame drawn, each time in a
-window of its own. Needs Chromium and `pip install -e '.[browser]'`.
+Container and margins are random, so the images do not compress. Opening lasts from the call until
+everything is loaded, every image is decoded and a frame is drawn, in a new window each time. Needs
+Chromium and `pip install -e '.[browser]'`.
 """
 
 import shutil
@@ -27,7 +27,7 @@ from hmnpack.schema.score import Score
 SEED = 0
 ROUNDS = 7
 SPREAD = 0.25
-"""Of the random numbers. The pictures are then noise, with as many bytes as it has numbers."""
+"""Standard deviation of the random tensors, for which the images are incompressible noise."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -41,7 +41,7 @@ async () => {
 
 
 def random_bundle() -> hmnpack.Bundle:
-    """Return the container of 50 ipc with random tensors, margins and a score."""
+    """Return a 50-IPC container with random tensors, margins and a score."""
     image = ImageShape(channels=3, height=32, width=32)
     spec, generator = plan(50, 10, image), stream(SEED, "report")
     tensors = {
@@ -81,7 +81,7 @@ def random_bundle() -> hmnpack.Bundle:
 
 
 def open_page(browser: Any, address: str) -> tuple[float, int]:
-    """Open the page in a new window; return the seconds that it took, and its images."""
+    """Open the page in a new window; return the seconds taken and the number of images."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     begun = time.perf_counter()
@@ -94,7 +94,7 @@ def open_page(browser: Any, address: str) -> tuple[float, int]:
 
 def main() -> None:
     """Measure and report."""
-    typed = arguments()
+    args = arguments()
     chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -111,7 +111,7 @@ def main() -> None:
         version = browser.version
         browser.close()
         size = page.stat().st_size
-    seconds = sorted(taken for taken, _ in opened[1:])  # the first one starts processes
+    seconds = sorted(taken for taken, _ in opened[1:])  # the first includes starting processes
     figures = {
         "page_megabytes": size / 1e6,
         "open_seconds": seconds[len(seconds) // 2],
@@ -124,7 +124,7 @@ def main() -> None:
         "page_bar_megabytes": 3,
         "open_bar_seconds": 2,
     }
-    report(figures, device=typed.device, seed=SEED, save=typed.save)
+    report(figures, device=args.device, seed=SEED, save=args.save)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long a user waits for `hmnpack --help`, `--version` and `inspect`, beside a bare Python."""
+"""Start-up time of `hmnpack --help`, `--version` and `inspect`, against a bare Python."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from hmnpack.schema.manifest import Manifest, Normalisation, Provenance, SourceF
 
 
 def save_bundle(path: Path) -> None:
-    """Write the CIFAR-10 container of 50 ipc with random tensors: the largest header we plan."""
+    """Write a CIFAR-10 50-IPC container with random tensors: the largest header of any preset."""
     image = ImageShape(channels=3, height=32, width=32)
     spec = plan(50, 10, image)
     generator = torch.Generator().manual_seed(0)
@@ -38,7 +38,7 @@ def save_bundle(path: Path) -> None:
 
 
 def main() -> None:
-    typed = arguments()
+    args = arguments()
     command = str(Path(sys.executable).with_name("hmnpack"))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "noise.hmn")
@@ -56,7 +56,7 @@ def main() -> None:
             for name, line in lines.items()
         }
     bars = {"help_bar_seconds": 0.2, "inspect_bar_seconds": 0.3}
-    report({**figures, **bars}, save=typed.save)
+    report({**figures, **bars}, save=args.save)
 
 
 if __name__ == "__main__":

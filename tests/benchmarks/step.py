@@ -1,18 +1,18 @@
-"""One inner step of gradient matching, class by class as it is described, against ours.
+"""One inner step of gradient matching: ours against a literal loop over classes.
 
-The paper's recipe on CIFAR-10 at 1 IPC: of 10 classes 64 real and 85 synthetic images each, the
-container's Adam steps, and 2,000 images of the network's own training. The literal step is
-`tests/matching/literal.py` with library calls alone: for each class in turn real gradients,
-synthetic ones, `loss.backward()` and an Adam step; then the training. Both decode by the same
-container. Repeats of both alternate in one run.
+The paper's recipe on CIFAR-10 at 1 IPC: 64 real and 85 synthetic images for each of 10 classes, the
+container's Adam steps, and 2,000 training images for the network. The literal step
+(`tests/matching/literal.py`) uses library calls only: for each class it computes real gradients,
+synthetic gradients, `loss.backward()` and an Adam step; then it trains the network. Both decode
+with the same container. Repeats of both alternate.
 
-`ratio_fp32` and `ratio_bf16` are the literal step in float32 over ours in either precision;
-`ratio_bf16_alike` has bfloat16 on both sides. Where the device multiplies no bfloat16 natively,
-those two are absent and `bf16` says so. The parts of the literal step are timed in a step of their
-own; ours are differences: a step without training, and one with a single synthetic image a class.
+`ratio_fp32` and `ratio_bf16` are the time of the literal step in float32 over ours in either
+precision; `ratio_bf16_alike` uses bfloat16 for both. On a device without native bfloat16 these two
+are absent, and `bf16` says so. Parts of the literal step are timed in a separate step. Ours are
+differences to a step without training and to one with a single synthetic image per class.
 
-FLOPs are those of the convolutions that the gradients need; `part_of_product_*` is their rate over
-that of a large matrix product in the same precision.
+FLOPs count the convolutions that the gradients need; `part_of_product_*` is their rate over that
+of a large matrix product in the same precision.
 """
 
 import time
@@ -35,7 +35,7 @@ SHORT: dict[Precision, str] = {"float32": "fp32", "bfloat16": "bf16"}
 
 
 def runners(setting: Setting, precision: Precision) -> dict[str, Runner]:
-    """Return what is timed in turn at a precision, by name."""
+    """Return the timed variants at a precision, by name."""
     config = setting.config(precision)
     still = config.model_copy(update={"train_images": 0})
     return {
@@ -49,7 +49,7 @@ def runners(setting: Setting, precision: Precision) -> dict[str, Runner]:
 
 
 def timed(every: dict[str, Runner], repeats: int, device: torch.device) -> dict[str, float]:
-    """Return each runner's median seconds a step; they take turns, after a step each to warm up."""
+    """Return each runner's median seconds per step, alternating, after one warm-up step each."""
     taken: dict[str, list[float]] = {name: [] for name in every}
     for step in range(1 + repeats):
         for name, run in every.items():
@@ -62,12 +62,12 @@ def timed(every: dict[str, Runner], repeats: int, device: torch.device) -> dict[
 
 
 def flops(network: ConvNet, container: HMN) -> dict[str, float]:
-    """Return the floating-point operations of a step's parts: what the gradients need, no more.
+    """Return the FLOPs of a step's parts, counting only what the gradients need.
 
-    With F for one image's convolutions and G for the first one's: forward F, to the weights F, to
-    the maps before F - G. Twice differentiated, forward F, back 2F - G, and back again through
-    each: 2F from the weights' gradients, F - G from the maps', F to the images. The classifier is
-    left out: a thousandth.
+    Let F be the FLOPs of one image's convolutions and G those of the first one. Forward pass: F;
+    weight gradients: F; gradients of feature maps: F - G. Second derivatives: forward pass F,
+    backward pass 2F - G, and backward through both: 2F from the weight gradients, F - G from the
+    map gradients, F to the images. The classifier is neglected (a thousandth).
     """
     layers, side = [], IMAGE.height
     for block in network.blocks:
@@ -86,7 +86,7 @@ def flops(network: ConvNet, container: HMN) -> dict[str, float]:
 
 
 def own_parts(seconds: dict[str, float]) -> dict[str, float]:
-    """Return our parts from the steps that leave some out; noise can make one less than 0."""
+    """Return our parts as differences of partial steps; noise can make one negative."""
     matching = seconds["ours_matching"] - seconds["decode"]
     real = min(seconds["ours_real"], matching)
     return {
@@ -100,7 +100,7 @@ def own_parts(seconds: dict[str, float]) -> dict[str, float]:
 def figures_of(
     setting: Setting, precision: Precision, repeats: int
 ) -> tuple[dict[str, float], dict[str, Figure]]:
-    """Return the seconds of every runner at a precision, and the figures of the parts."""
+    """Return the seconds of every runner at a precision, and the metrics of the parts."""
     every, short = runners(setting, precision), SHORT[precision]
     seconds = timed(every, repeats, setting.data.device)
     watch = Watch(setting.data.device)
@@ -125,17 +125,17 @@ def figures_of(
 def main() -> None:
     """Measure and report."""
     options = parser()
-    options.add_argument("--width", type=int, default=128, help="channels of the network")
-    options.add_argument("--repeats", type=int, default=3, help="timed steps of each")
-    typed = options.parse_args()
-    device = choose_device(typed.device)
-    # So that the product's limit is that of the convolutions, which may use TF32.
+    options.add_argument("--width", type=int, default=128, help="network width (channels)")
+    options.add_argument("--repeats", type=int, default=3, help="timed steps per variant")
+    args = options.parse_args()
+    device = choose_device(args.device)
+    # The matrix product must have the same limit as the convolutions, which may use TF32.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
-    setting = setting_of(typed.data, typed.width, device)
-    plain, figures = figures_of(setting, "float32", typed.repeats)
+    setting = setting_of(args.data, args.width, device)
+    plain, figures = figures_of(setting, "float32", args.repeats)
     ratios: dict[str, Figure] = {"ratio_fp32": plain["literal"] / plain["ours"]}
     if multiplies_bfloat16(device):
-        short, more = figures_of(setting, "bfloat16", typed.repeats)
+        short, more = figures_of(setting, "bfloat16", args.repeats)
         figures |= more
         ratios["ratio_bf16"] = plain["literal"] / short["ours"]
         ratios["ratio_bf16_alike"] = short["literal"] / short["ours"]
@@ -143,8 +143,8 @@ def main() -> None:
         ratios["bf16"] = "not measured: this device does not multiply bfloat16 natively"
     work = flops(setting.network(), setting.container())
     facts: dict[str, Figure] = {
-        "width": typed.width,
-        "repeats": typed.repeats,
+        "width": args.width,
+        "repeats": args.repeats,
         "threads": torch.get_num_threads(),
         "tf32": device.type == "cuda" and torch.backends.cudnn.allow_tf32,
         **{f"gflop_{part}": work[part] / 1e9 for part in PARTS},
@@ -152,9 +152,9 @@ def main() -> None:
     report(
         ratios | facts | figures,
         data=setting.facts,
-        device=typed.device,
+        device=args.device,
         seed=0,
-        save=typed.save,
+        save=args.save,
     )
 
 

@@ -1,4 +1,4 @@
-"""The benchmark of training: its plain loop trains the same network on the same kind of images."""
+"""Training benchmark: the plain loop trains the same network on equivalent images."""
 
 import importlib
 from pathlib import Path
@@ -18,7 +18,7 @@ def setting(bench):
     return bench.setting_of(None, 4, torch.device("cpu"))
 
 
-def test_the_plain_network_is_ours(bench, setting):
+def test_plain_network_equals_ours(bench, setting):
     ours, plain = setting.network(), bench.plain_network(4)
     with torch.no_grad():
         for mine, other in zip(ours.parameters(), plain.parameters(), strict=True):
@@ -27,7 +27,7 @@ def test_the_plain_network_is_ours(bench, setting):
     torch.testing.assert_close(plain(images), ours(images), atol=1e-5, rtol=1e-4)
 
 
-def test_the_loader_gives_normalised_images(bench, setting):
+def test_loader_yields_normalised_images(bench, setting):
     images, labels = next(iter(bench.loader_of(setting, 70, workers=0)))
     assert (images.shape, images.dtype) == ((64, 3, 32, 32), torch.float32)
     assert labels.dtype == torch.int64
@@ -35,7 +35,7 @@ def test_the_loader_gives_normalised_images(bench, setting):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_both_loops_train(bench, setting, precision):
+def test_both_loops_update_the_weights(bench, setting, precision):
     device, loader = torch.device("cpu"), bench.loader_of(setting, 70, workers=0)
     plain = bench.PlainLoop(setting.network(), loader, device, precision)
     assert plain.logits(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
@@ -46,7 +46,7 @@ def test_both_loops_train(bench, setting, precision):
         assert sum(not torch.equal(*pair) for pair in changed) >= 8
 
 
-def test_figures_are_medians_of_turns(bench):
+def test_timed_calls_alternate(bench):
     calls = []
     every = {name: lambda name=name: calls.append(name) for name in ("a", "b")}
     assert set(bench.timed(every, 2, torch.device("cpu"))) == {"a", "b"}

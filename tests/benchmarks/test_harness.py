@@ -1,4 +1,4 @@
-"""The harness: what it lists, and the last line that it prints."""
+"""The harness: its list of benchmarks and the final line of JSON."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def run(script, *arguments):
 
 
 @pytest.mark.slow
-def test_every_benchmark_is_listed_with_what_it_measures():
+def test_every_benchmark_is_listed_with_a_description():
     lines = run(FOLDER / "harness.py")
     listed = {line.split()[0]: line.split(maxsplit=1)[1:] for line in lines}
     files = {path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("test_")}
@@ -28,7 +28,7 @@ def test_every_benchmark_is_listed_with_what_it_measures():
 
 
 @pytest.mark.slow
-def test_the_last_line_and_the_saved_file_are_the_result(tmp_path):
+def test_last_line_and_saved_file_are_the_result(tmp_path):
     script, saved = tmp_path / "nothing.py", tmp_path / "nothing.json"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"

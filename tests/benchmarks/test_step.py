@@ -1,4 +1,4 @@
-"""The step's benchmark: its sums of operations, and that the literal step is a whole one."""
+"""Step benchmark: its FLOP counts, and that the literal step is complete."""
 
 import importlib
 from pathlib import Path
@@ -25,14 +25,14 @@ def setting(bench):
 
 
 def convolutions(function):
-    """Operations of the convolutions in a call, both ways."""
+    """Return the FLOPs of the convolutions in a call, forward and backward."""
     with FlopCounterMode(display=False) as counter:
         function()
     counts = counter.get_flop_counts()["Global"]
     return sum(count for name, count in counts.items() if "convolution" in str(name))
 
 
-def test_the_operations_are_those_that_torch_counts(bench, steps, setting):
+def test_flops_match_torchs_counter(bench, steps, setting):
     plain = steps.PlainConvNet(setting.network())
     images = torch.rand(2, 3, 32, 32, requires_grad=True)
     normalisation, none = setting.data.normalisation, steps.draw((), 1, torch.Generator())
@@ -48,7 +48,7 @@ def test_the_operations_are_those_that_torch_counts(bench, steps, setting):
     container = setting.container()
     work = bench.flops(setting.network(), container)
     assert convolutions(real) == 2 * work["real"] / (10 * 64)
-    # torch also makes the weights' second gradients, by way of the maps', which nobody asked for.
+    # torch also computes second gradients of the weights, through the maps, which are not needed.
     sides = {1: 16, 2: 8}
     weights = {layer: setting.network().blocks[layer].conv.weight for layer in sides}
     wasted = sum(2 * weights[layer].numel() * side**2 for layer, side in sides.items())
@@ -57,7 +57,7 @@ def test_the_operations_are_those_that_torch_counts(bench, steps, setting):
 
 
 @pytest.mark.slow
-def test_the_literal_step_changes_container_and_network(bench, steps, setting, monkeypatch):
+def test_literal_step_updates_container_and_network(bench, steps, setting, monkeypatch):
     monkeypatch.setattr(steps, "REAL", 2)
     monkeypatch.setattr(steps, "TRAINING", 70)
     literal = bench.Literal(setting, "float32")

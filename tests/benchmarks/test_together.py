@@ -1,4 +1,4 @@
-"""The benchmark of networks at once: both ways train the same, and all figures are there."""
+"""Batched training benchmark: both variants train the same networks, all metrics are present."""
 
 import importlib
 from argparse import Namespace
@@ -16,7 +16,7 @@ def bench(monkeypatch):
 
 @pytest.fixture
 def small(bench):
-    """The function that makes a benchmark of two networks, from whether each has its own images."""
+    """Return a function that makes a benchmark of two networks, with own or shared images."""
 
     def make(own):
         sizes = {"networks": 2, "net": "convnet", "width": 4, "images": 70, "epochs": 1}
@@ -25,7 +25,7 @@ def small(bench):
     return make
 
 
-def test_networks_share_their_images_or_do_not(small):
+def test_networks_share_images_unless_own_is_set(small):
     shared, own = small(False).sets, small(True).sets
     assert shared[0][0] is shared[1][0]
     assert not torch.equal(own[0][0], own[1][0])
@@ -33,7 +33,7 @@ def test_networks_share_their_images_or_do_not(small):
 
 
 @pytest.mark.slow
-def test_both_ways_train_the_same_networks(bench, small, monkeypatch):
+def test_batched_and_sequential_training_agree(bench, small, monkeypatch):
     monkeypatch.setattr(bench, "TEST_IMAGES", 150)
     given = small(True)
     figures = bench.figures_of(given, 1)

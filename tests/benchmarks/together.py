@@ -1,14 +1,13 @@
-"""Networks that are trained at once on one device, against one after another.
+"""Batched training of several networks on one device, against training them sequentially.
 
-Fresh ConvNet-3s with the settings of an evaluation, each with an order and an augmentation of its
-own, are trained for a few epochs on images that are one set or, with --own, one of each network's
-own: by `train_together` all at once, and by `train` in turns. They begin with the same weights.
+New ConvNet-3s with evaluation settings, each with its own order and augmentation, are trained for a
+few epochs on shared images or, with --own, on separate images: in one batch by `train_together`,
+and one after another by `train`. Both start from the same weights.
 
-`ratio` is the time of one after another over that of all at once. `ratio_tested` is that of testing
-them on 5,000 images, or as many as there are. `seconds_*` and `images_per_second_*` are of all
-networks together.
+`ratio` is the sequential time over the batched time. `ratio_tested` is the same for testing on
+5,000 images, or as many as there are. `seconds_*` and `images_per_second_*` cover all networks.
 `difference_float32` is the largest difference between the weights of the two after one epoch in
-float32, as a part of the largest weight: what rounding does, if nothing is wrong.
+float32, relative to the largest weight; it should be of the order of rounding errors.
 """
 
 import time
@@ -35,13 +34,13 @@ TEST_IMAGES = 5000
 
 @dataclass(frozen=True)
 class Bench:
-    """What is trained, and how it is trained both ways.
+    """Networks and data, and both ways to train them.
 
     Attributes:
-        setting: Images.
+        setting: Data.
         network: Architecture.
         sets: Images and labels of each network.
-        epochs: Epochs of a training.
+        epochs: Training epochs.
     """
 
     setting: Setting
@@ -101,7 +100,7 @@ class Bench:
         return [accuracy(one, *test, normalisation=data.normalisation) for one in networks]
 
     def difference(self) -> float:
-        """Return how far apart the two ways end, as a part of the largest weight."""
+        """Return the largest weight difference between the ways, relative to the largest weight."""
         ends = []
         for way in (self.at_once, self.in_turns):
             networks = self.networks()
@@ -111,22 +110,22 @@ class Bench:
         return float((ends[0] - ends[1]).abs().max() / ends[1].abs().max())
 
 
-def bench_of(typed: Namespace, device: torch.device) -> Bench:
-    setting = setting_of(typed.data, typed.width, device)
+def bench_of(args: Namespace, device: torch.device) -> Bench:
+    setting = setting_of(args.data, args.width, device)
     data, sets = setting.data, []
-    for index in range(typed.networks):
-        order = torch.randperm(len(data.labels), generator=stream(0, "set", index * typed.own))
-        rows = order[: typed.images].to(device)
+    for index in range(args.networks):
+        order = torch.randperm(len(data.labels), generator=stream(0, "set", index * args.own))
+        rows = order[: args.images].to(device)
         sets.append((data.images[rows], data.labels[rows]))
-    sets = sets if typed.own else sets[:1] * typed.networks
-    network = NetworkConfig(name=typed.net, width=typed.width)
-    return Bench(setting, network, sets, typed.epochs)
+    sets = sets if args.own else sets[:1] * args.networks
+    network = NetworkConfig(name=args.net, width=args.width)
+    return Bench(setting, network, sets, args.epochs)
 
 
 def timed(
     bench: Bench, ways: dict[str, Callable[[list[nn.Module]], object]], rounds: int
 ) -> dict[str, float]:
-    """Return the median seconds of each way on fresh networks; they take turns, one to warm up."""
+    """Return the median seconds of each way on new networks, alternating, after one warm-up."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     device = bench.setting.data.device
     for _ in range(1 + rounds):
@@ -141,7 +140,7 @@ def timed(
 
 
 def figures_of(bench: Bench, rounds: int) -> dict[str, Figure]:
-    """Return all that is measured."""
+    """Return all metrics."""
     ways: dict[str, Callable[[list[nn.Module]], object]] = {
         "at_once": bench.at_once,
         "in_turns": bench.in_turns,
@@ -164,26 +163,26 @@ def main() -> None:
     """Measure and report."""
     options = parser()
     options.set_defaults(device="auto")
-    options.add_argument("--networks", type=int, default=10, help="networks at once")
+    options.add_argument("--networks", type=int, default=10, help="number of networks")
     options.add_argument("--net", default="convnet", help="architecture")
-    options.add_argument("--width", type=int, default=128, help="channels of a ConvNet")
-    options.add_argument("--images", type=int, default=832, help="images of each network")
+    options.add_argument("--width", type=int, default=128, help="ConvNet width (channels)")
+    options.add_argument("--images", type=int, default=832, help="images per network")
     options.add_argument("--own", action="store_true", help="each network has its own images")
-    options.add_argument("--epochs", type=int, default=4, help="epochs of a training")
-    options.add_argument("--rounds", type=int, default=3, help="timed trainings of each way")
-    typed = options.parse_args()
-    device = choose_device(typed.device)
-    bench = bench_of(typed, device)
+    options.add_argument("--epochs", type=int, default=4, help="training epochs")
+    options.add_argument("--rounds", type=int, default=3, help="timed trainings per variant")
+    args = options.parse_args()
+    device = choose_device(args.device)
+    bench = bench_of(args, device)
     figures = {
-        **figures_of(bench, typed.rounds),
-        "networks": typed.networks,
+        **figures_of(bench, args.rounds),
+        "networks": args.networks,
         "images": len(bench.sets[0][1]),
-        "epochs": typed.epochs,
-        "width": typed.width,
-        "rounds": typed.rounds,
+        "epochs": args.epochs,
+        "width": args.width,
+        "rounds": args.rounds,
         "threads": torch.get_num_threads(),
     }
-    report(figures, data=bench.setting.facts, device=str(device), seed=0, save=typed.save)
+    report(figures, data=bench.setting.facts, device=str(device), seed=0, save=args.save)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The files of examples/bundles are whole, and there is nothing else."""
+"""examples/bundles holds intact files and their report pages, and nothing else."""
 
 import json
 import re
@@ -12,10 +12,10 @@ from hmnpack.settings import CompressSettings, leaves
 
 BUNDLES = Path(__file__).resolve().parents[2] / "examples" / "bundles"
 
-pytestmark = pytest.mark.skipif(not BUNDLES.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not BUNDLES.is_dir(), reason="no source tree")
 
 
-def test_there_are_bundles_and_their_pages_and_nothing_else():
+def test_folder_holds_bundles_and_pages_only():
     names = {path.stem for path in BUNDLES.glob("*.hmn")}
     assert names
     files = {f"{name}.{ending}" for name in names for ending in ("hmn", "html")}
@@ -23,7 +23,7 @@ def test_there_are_bundles_and_their_pages_and_nothing_else():
 
 
 @pytest.mark.parametrize("path", sorted(BUNDLES.glob("*.hmn")), ids=lambda path: path.stem)
-def test_each_is_whole_and_named_by_its_data_and_budget(path):
+def test_bundle_is_intact_and_named_by_its_data_and_budget(path):
     manifest = hmnpack.verify(path).manifest
     name, _, budget = path.stem.partition("-ipc")
     assert name == manifest.source.name
@@ -31,25 +31,25 @@ def test_each_is_whole_and_named_by_its_data_and_budget(path):
 
 
 def settings_of_the_page():
-    """Give each file's name with the settings that the page beside it says it was made by."""
+    """Yield each file's name and the settings listed for it in README.md."""
     page = BUNDLES / "README.md"
     text = page.read_text(encoding="utf-8").partition("| file | settings |\n")[2]
     text = text.partition("\n\n")[0]
     for name, cell in re.findall(r"^\| `([\w-]+)` \| (.*) \|$", text, re.MULTILINE):
-        typed = re.match("`(.*?)`", cell)
-        yield name, typed[1].split() if typed else []
+        listed = re.match("`(.*?)`", cell)
+        yield name, listed[1].split() if listed else []
 
 
-def test_the_page_beside_them_has_the_settings_of_each():
+def test_readme_lists_the_settings_of_each_bundle():
     found = dict(settings_of_the_page())
     assert set(found) == {path.stem for path in BUNDLES.glob("*.hmn")}
-    for name, typed in found.items():
+    for name, listed in found.items():
         manifest = hmnpack.inspect(BUNDLES / f"{name}.hmn")
         shape = manifest.budget.ipc, len(manifest.classes), manifest.container.image
-        said = CompressSettings("fast", None, typed, {}).config()
-        assert plan(*shape, said.container) == manifest.container, name
+        config = CompressSettings("fast", None, listed, {}).config()
+        assert plan(*shape, config.container) == manifest.container, name
         recorded = dict(leaves(manifest.config or {}))
-        pairs = [word.split("=") for word in typed]
+        pairs = [word.split("=") for word in listed]
         assert {path: recorded.get(path) for path, _ in pairs} == {
             path: json.loads(value) for path, value in pairs
         }

@@ -1,4 +1,4 @@
-"""What examples/cluster says and does: the model of time, its measurement, the SLURM script."""
+"""examples/cluster: the scaling model, its table and the SLURM script."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "cluster"
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no source tree")
 
 
 @pytest.fixture(scope="module")
@@ -22,29 +22,29 @@ def scaling():
     return module
 
 
-def test_the_time_is_training_and_the_largest_share_and_messages(scaling):
+def test_step_time_is_training_plus_largest_share_plus_messages(scaling):
     step = scaling.Step(classes=10, training=3.0, matching=20.0, messages=0.5)
     times = {ranks: step.of_ranks(ranks) for ranks in (1, 2, 3, 10)}
     assert times == pytest.approx({1: 23.0, 2: 13.5, 3: 11.5, 10: 5.5})
     assert step.speed_up(2) == pytest.approx(23 / 13.5)
 
 
-def test_the_operations_are_those_of_the_package(scaling):
+def test_flops_match_the_package(scaling):
     from hmnpack.networks.flops import SECOND_DERIVATIVES, TRAINING, WEIGHT_GRADIENTS
     from hmnpack.schema.container import ImageShape
     from hmnpack.schema.recipes import DataShape
 
     shape = ImageShape(channels=3, height=32, width=32)
     run = scaling._run(DataShape(name="cifar10", classes=10, image=shape), 50_000, 1)
-    profile, counted = run.profile(run.config.gradient.network), scaling.counted(run)
-    # Eight batches of 256 after every step of a network but the last.
-    assert counted.training == 2048 * profile.flops(TRAINING) * 199 / 200
+    profile, step = run.profile(run.config.gradient.network), scaling.count_operations(run)
+    # Eight batches of 256 after every step of a network except the last.
+    assert step.training == 2048 * profile.flops(TRAINING) * 199 / 200
     gradients = 640 * profile.flops(WEIGHT_GRADIENTS)
     gradients += 850 * profile.flops(SECOND_DERIVATIVES)
-    assert 1 < counted.matching / gradients < 1.01  # and the decoder
+    assert 1 < step.matching / gradients < 1.01  # the rest is the decoder
 
 
-def test_the_page_has_the_table_that_the_script_prints(scaling):
+def test_readme_table_matches_the_script(scaling):
     page = (FOLDER / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"<!-- scaling: [^\n]*-->\n(.*?)<!-- end", page, flags=re.DOTALL)
     assert shown == scaling.table(1) + "\n", "run python examples/cluster/scaling.py"
@@ -52,7 +52,7 @@ def test_the_page_has_the_table_that_the_script_prints(scaling):
 
 @pytest.fixture
 def slurm(tmp_path):
-    """Return a function that runs the script where `srun` does what is told."""
+    """Return a function that runs the script with a stub `srun` that executes `does`."""
     folder = tmp_path / "bin"
     folder.mkdir()
     stubs = {
@@ -99,15 +99,15 @@ class TestSlurm:
         ],
         ids=["done", "paused", "diverged", "failed before the log"],
     )
-    def test_only_a_pause_puts_the_job_back(self, slurm, does, expected):
+    def test_job_is_requeued_after_a_pause_only(self, slurm, does, expected):
         assert slurm(does) == expected
 
-    def test_an_older_pause_does_not_count(self, slurm, tmp_path):
+    def test_pause_of_an_earlier_job_is_ignored(self, slurm, tmp_path):
         assert slurm(f"{PAUSED}; exit 1") == (0, True)
         (tmp_path / "requeued").unlink()
         assert slurm("exit 1") == (1, False)
 
-    def test_torchrun_starts_the_command_on_every_node(self, slurm, tmp_path):
+    def test_srun_launches_compress_by_torchrun_on_every_node(self, slurm, tmp_path):
         from hmnpack.cli import main
 
         slurm("exit 1")
@@ -116,11 +116,11 @@ class TestSlurm:
         assert "--nnodes 2 --nproc-per-node 8" in " ".join(launch)
         assert "--rdzv-endpoint n7:29500 --rdzv-id 42-0 -m" in " ".join(launch)
         compress = main.get_command(None, command[0])
-        typed = compress.make_context("compress", command[1:]).params
-        assert (typed["data"], typed["resume"], typed["max_minutes"]) == ("cifar10", True, 220)
-        assert typed["output"] == tmp_path / "bundle.hmn"
+        params = compress.make_context("compress", command[1:]).params
+        assert (params["data"], params["resume"], params["max_minutes"]) == ("cifar10", True, 220)
+        assert params["output"] == tmp_path / "bundle.hmn"
 
-    def test_what_is_done_is_not_done_again(self, slurm, tmp_path):
+    def test_finished_bundle_is_not_condensed_again(self, slurm, tmp_path):
         (tmp_path / "bundle.hmn").touch()
         assert slurm("exit 1") == (0, False)
         assert not (tmp_path / "srun").exists()

@@ -1,4 +1,4 @@
-"""Every script in examples/ runs, on a bundle or a data set that is as small as can be."""
+"""Every script in examples/ runs, on a tiny bundle or dataset."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SHIPPED = EXAMPLES / "bundles" / "fashion-mnist-ipc1.hmn"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree")
 
 
 def script(name):
@@ -24,28 +24,28 @@ def script(name):
 
 
 @pytest.fixture(autouse=True)
-def caches_of_its_own(tmp_path, monkeypatch):
+def separate_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("HMNPACK_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(autouse=True)
-def scripts_find_each_other(monkeypatch):
-    """As they do where Python runs one: its folder comes first."""
+def scripts_import_each_other(monkeypatch):
+    """As when Python runs a script: its folder is first on the path."""
     monkeypatch.syspath_prepend(str(EXAMPLES / "reproduce"))
 
 
 @pytest.mark.slow
-def test_packing_and_training(tmp_path, capsys):
+def test_compressed_file_can_be_trained_on(tmp_path, capsys):
     pytest.importorskip("sklearn")
     file = tmp_path / "digits.hmn"
     script("pack_in_python.py").main("digits", str(file), "smoke")
     assert "images in" in capsys.readouterr().out
     script("train_on_bundle.py").main(str(file), "digits", epochs=1)
-    assert "% of the real test images are right" in capsys.readouterr().out
+    assert "test accuracy on real images: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ending", ["pt", "npz"])
-def test_images_of_another_method_are_packed(tmp_path, capsys, ending):
+def test_pack_images_packs_images_of_another_method(tmp_path, capsys, ending):
     import numpy as np
     import torch
 
@@ -67,7 +67,7 @@ def test_images_of_another_method_are_packed(tmp_path, capsys, ending):
 
 @pytest.fixture(scope="module")
 def shipped_images(tmp_path_factory):
-    """A folder to test on where there is no download: the first pictures of a shipped bundle."""
+    """A dataset that needs no download: the first images of a shipped bundle."""
     import hmnpack
 
     folder = tmp_path_factory.mktemp("shipped")
@@ -85,18 +85,20 @@ def shipped_images(tmp_path_factory):
     ],
 )
 @pytest.mark.slow
-def test_a_stranger_trains_on_a_shipped_bundle(name, package, options, shipped_images, capsys):
+def test_training_script_learns_from_a_shipped_bundle(
+    name, package, options, shipped_images, capsys
+):
     from hmnpack.runtime.seeds import seeded_rng, stream
 
     pytest.importorskip(package)
     with seeded_rng(stream(0, "example")):
         network = script(name).main(str(SHIPPED), str(shipped_images), **options)
     assert sum(parameter.numel() for parameter in network.parameters()) > 1000
-    (accuracy,) = re.findall(r"^([\d.]+) % of the real", capsys.readouterr().out, re.MULTILINE)
+    (accuracy,) = re.findall(r"on real images: ([\d.]+) %$", capsys.readouterr().out, re.MULTILINE)
     assert float(accuracy) > 30, "a tenth is chance"
 
 
-def test_a_picture_has_the_files_images_above_real_ones(tmp_path, monkeypatch, capsys):
+def test_picture_draws_condensed_above_real_images(tmp_path, monkeypatch, capsys):
     pytest.importorskip("sklearn")
     import numpy as np
     from PIL import Image
@@ -113,7 +115,7 @@ def test_a_picture_has_the_files_images_above_real_ones(tmp_path, monkeypatch, c
     picture.main()
     assert str(out) in capsys.readouterr().out
     sheet = np.array(Image.open(out))
-    # Pictures of 8 x 8 pixels, each drawn as 8 x 8; a line of names, two captions.
+    # Each image of 8 x 8 pixels is enlarged by 8; one line of names, two captions.
     step, band = 64 + 3, 22
     assert sheet.shape == (band + 2 * (band + 2 * step) + 3, 3 * step + 3, 3)
     loaded, source = hmnpack.load(file, per_class=2), hmnpack.open_source("digits").train
@@ -130,17 +132,17 @@ def test_a_picture_has_the_files_images_above_real_ones(tmp_path, monkeypatch, c
 @pytest.mark.parametrize(
     ("total", "reported_every", "lines"), [(1150, 10, 23), (2300, 10, 21), (286, 1, 29), (8, 1, 8)]
 )
-def test_progress_is_told_evenly(capsys, total, reported_every, lines):
-    said = script("reproduce/record.py").said
+def test_progress_is_printed_at_even_intervals(capsys, total, reported_every, lines):
+    print_progress = script("reproduce/record.py").print_progress
     for done in [*range(reported_every, total, reported_every), total]:
-        said("stage", done, total, loss=1.0)
-    told = [int(line.split()[1].split("/")[0]) for line in capsys.readouterr().err.splitlines()]
-    assert len(told) == lines
-    assert told[-1] == total
-    assert len({after - before for before, after in pairwise(told[:-1])}) <= 1
+        print_progress("stage", done, total, loss=1.0)
+    printed = [int(line.split()[1].split("/")[0]) for line in capsys.readouterr().err.splitlines()]
+    assert len(printed) == lines
+    assert printed[-1] == total
+    assert len({after - before for before, after in pairwise(printed[:-1])}) <= 1
 
 
-def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
+def test_record_scores_combines_separate_processes(tmp_path, monkeypatch, capsys):
     pytest.importorskip("sklearn")
     import hmnpack
     from hmnpack.schema.config import NetworkConfig, TrainConfig
@@ -166,8 +168,8 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pieces, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(sys, "argv", [*words, "--name", "made", "--label", "Digits", *packed])
     pieces.main()
-    assert "of 2 networks is recorded" in capsys.readouterr().out
-    assert len(list(work.iterdir())) == 4  # and two of the baseline
+    assert "of 2 networks recorded" in capsys.readouterr().out
+    assert len(list(work.iterdir())) == 4  # plus two of the baseline
 
     config = EvaluateConfig(
         network=NetworkConfig(width=4),
@@ -199,7 +201,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     spent = json.loads((shipped / "p1-fast.json").read_text())["figures"]
     minutes = spent["processor_minutes_pool"] + spent["processor_minutes_after_pool"]
     assert result.figures["processor_minutes_packing"] == round(minutes, 1)
-    # By hand: layers of 1 and 4 channels on 8, 4 and 2 pixels; forward and back to the weights.
+    # By hand: layers of 1 and 4 channels on 8, 4 and 2 pixels; forward pass and weight gradients.
     forward = 2 * 9 * 4 * 8 * 8, 2 * 9 * 4 * 4 * (4 * 4 + 2 * 2), 2 * 4 * 10
     training = 2 * forward[0] + 3 * forward[1] + 3 * forward[2]
     assert result.figures["flops_network"] == 2 * 100 * training
@@ -210,7 +212,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     hmnpack.compress("digits", 1, config=other).save(file, force=True)
     monkeypatch.setattr(sys, "argv", words)
     pieces.main()
-    assert len(list(work.iterdir())) == 6  # its networks are new, the baseline is not
+    assert len(list(work.iterdir())) == 6  # new networks for the bundle, the baseline is cached
 
     monkeypatch.setattr(sys, "argv", [*words, "--only", "2"])
     with pytest.raises(SystemExit):
@@ -218,7 +220,7 @@ def test_a_score_is_recorded_piece_by_piece(tmp_path, monkeypatch, capsys):
     assert "numbered 0 to 1" in capsys.readouterr().err
 
 
-def test_pngs_are_compared_with_tensors(tmp_path, monkeypatch):
+def test_png_check_compares_pngs_with_tensors(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     import hmnpack
     from hmnpack.schema.result import Result
@@ -238,7 +240,7 @@ def test_pngs_are_compared_with_tensors(tmp_path, monkeypatch):
     assert result.figures["difference_points"] == pngs.accuracy_mean - tensors.accuracy_mean
 
 
-def test_rounding_gives_the_file_of_the_run_itself(tmp_path, monkeypatch):
+def test_rounding_equals_a_run_with_that_dtype(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     import hmnpack
     from hmnpack.schema.result import Result
@@ -266,7 +268,7 @@ def test_rounding_gives_the_file_of_the_run_itself(tmp_path, monkeypatch):
 class TestProxy:
     @pytest.fixture
     def run(self, tmp_path, monkeypatch):
-        """The function that runs the proxy `smoke` with more words, for its exit code."""
+        """Return a function that runs proxy `smoke` with options and returns its exit code."""
         pytest.importorskip("sklearn")
         proxy = script("reproduce/proxy.py")
         monkeypatch.setattr(proxy, "RESULTS", tmp_path / "results")
@@ -287,7 +289,7 @@ class TestProxy:
 
         return result
 
-    def test_a_result_on_other_data_is_not_replaced(self, tmp_path):
+    def test_result_on_other_data_is_not_replaced(self, tmp_path):
         from hmnpack.errors import BadSettings
         from hmnpack.schema.result import DataFacts
 
@@ -296,15 +298,19 @@ class TestProxy:
         first = DataFacts(name="CIFAR-10", fingerprint="1")
         path = write(tmp_path, data=first, **facts)
         before = path.read_text()
-        with pytest.raises(BadSettings, match=r"is of CIFAR-10, this of digits; name this one"):
+        with pytest.raises(
+            BadSettings, match=r"on CIFAR-10, this result on digits; use another name"
+        ):
             write(tmp_path, data=DataFacts(name="digits", fingerprint="2"), **facts)
         assert path.read_text() == before
 
-    def test_it_is_paused_then_scored_by_several_processes(self, run, result, tmp_path, capsys):
+    def test_paused_run_is_resumed_and_evaluated_by_several_processes(
+        self, run, result, tmp_path, capsys
+    ):
         from hmnpack.bundle import read
 
         assert run("--stop-after-minutes", "0") == 5
-        assert "nothing is scored yet" in capsys.readouterr().err
+        assert "not evaluated yet" in capsys.readouterr().err
         assert not (tmp_path / "results").exists()
         assert run("--seeds", "1") == 0
         one = result("smoke.json")
@@ -314,7 +320,7 @@ class TestProxy:
         assert (tmp_path / "runs" / "smoke.hmn").stat().st_mtime_ns == bundle
         assert (one.networks, both.networks) == (1, 2)
         assert run("--seeds", "0") == 0
-        assert "stays, as it is of more networks" in capsys.readouterr().err
+        assert "has more networks than this result" in capsys.readouterr().err
         assert result("smoke.json") == both
         assert both.figures["accuracy_seed_1"] == one.accuracy_mean
         mean = (both.figures["accuracy_seed_0"] + both.figures["accuracy_seed_1"]) / 2
@@ -326,11 +332,11 @@ class TestProxy:
         assert both.figures["processor_minutes_after_pool"] >= 0.001
         assert 0.1 < both.figures["peak_gb"] < 100
         held_out = read(tmp_path / "runs" / "smoke.hmn").manifest.source.held_out
-        assert both.figures["tested_on"] == f"{held_out} images held out of train"
+        assert both.figures["tested_on"] == f"{held_out} held-out images of the training split"
         text = script("reproduce/render_proxies.py").sections({"smoke": both})
         assert f"| [smoke](results/smoke.json) | {both.accuracy_mean:.1f} &plusmn;" in text
 
-    def test_settings_make_another_bundle_of_another_name(self, run, result, capsys):
+    def test_other_settings_need_another_name(self, run, result, capsys):
         words = ["--seeds", "0", "--set", "match.steps=1", "--set", "pool.network.width=4"]
         assert run("--seeds", "0") == 0
         assert run(*words) == 2
@@ -339,15 +345,17 @@ class TestProxy:
         short = result("smoke-short.json")
         assert short.figures["settings"] == "match.steps=1 pool.network.width=4"
         assert 0 < short.figures["flops_packing"] < result("smoke.json").figures["flops_packing"]
-        # The same pool as that of the first run, which trained it.
+        # Same pool as the first run, which trained it.
         assert short.figures["minutes_pool"] == result("smoke.json").figures["minutes_pool"]
 
-    def test_several_bundles_are_one_result(self, run, result, tmp_path):
+    def test_several_bundles_are_combined(self, run, result, tmp_path):
         packed = "--seeds", "0", "--set", "match.steps=1", "--seed"
         assert run(*packed, "0") == run(*packed, "3") == 0
         files = sorted((tmp_path / "runs").glob("smoke-*.seed-0.json"))
         assert len(files) == 2
-        for file, accuracy in zip(files, (20, 30), strict=True):  # so short a training ends at 10
+        for file, accuracy in zip(
+            files, (20, 30), strict=True
+        ):  # such short trainings end at chance
             (row,) = json.loads(file.read_text())
             file.write_text(json.dumps([{**row, "accuracy_mean": accuracy}]))
         assert run(*packed, "0", "3") == 0
@@ -360,7 +368,9 @@ class TestProxy:
         text = script("reproduce/render_proxies.py").sections({"smoke": both})
         assert "| 2 on 2 bundles |" in text
 
-    def test_a_file_is_scored_if_it_says_what_it_has_not_seen(self, run, result, tmp_path, capsys):
+    def test_existing_file_is_evaluated_if_it_has_held_out_images(
+        self, run, result, tmp_path, capsys
+    ):
         import hmnpack
         from hmnpack.settings import RECIPES
 
@@ -374,18 +384,18 @@ class TestProxy:
         found = result("smoke.json")
         assert found.minutes is None
         assert "--bundle 0.2.hmn" in found.command
-        assert found.figures["tested_on"].startswith(f"{held_out[0]} images")
+        assert found.figures["tested_on"].startswith(f"{held_out[0]} held-out images")
         assert run("--bundle", str(tmp_path / "0.0.hmn")) == 3
         assert "no held-out images" in capsys.readouterr().err
 
-    def test_bad_words_are_refused(self, run):
+    def test_conflicting_options_are_rejected(self, run):
         with pytest.raises(SystemExit):
             run("--bundle", "x.hmn", "--set", "match.steps=1")
         with pytest.raises(SystemExit):
             run("--name", "p1")
 
 
-def test_commands_are_recorded_without_the_folders_of_a_machine(tmp_path):
+def test_recorded_command_omits_local_folders(tmp_path):
     command_line = script("reproduce/record.py").command_line
     words = ["x/y.py", "--data", str(tmp_path), "--work", "/a/b/runs", "--seeds", "0"]
     line = command_line(words, str(tmp_path))
@@ -406,7 +416,7 @@ def test_minutes_of_several_processes_add_up(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_rows_over_seeds_have_the_facts_of_all(tmp_path):
+def test_rows_over_seeds_are_aggregated(tmp_path):
     from hmnpack.schema.result import Row
 
     record = script("reproduce/record.py")
@@ -420,7 +430,7 @@ def test_rows_over_seeds_have_the_facts_of_all(tmp_path):
             networks=1,
             figures=figures,
         )
-        record.kept_rows(tmp_path / f"{seed}.json", lambda row=row: [row])
+        record.cached_rows(tmp_path / f"{seed}.json", lambda row=row: [row])
     (found,) = record.over_seeds(sorted(tmp_path.iterdir()))
     assert (found.images, found.networks, found.accuracy_mean) == (450, 2, 40.5)
     assert found.accuracy_std == pytest.approx(0.5**0.5)
@@ -529,7 +539,7 @@ class TestTables:
         assert "| views-a | 0.1235 | 2,000 |\n| views-b | 1,234 | 7 |" in text
 
 
-def test_steps_are_measured_and_recorded(tmp_path, monkeypatch, capsys):
+def test_scaling_is_measured_and_recorded(tmp_path, monkeypatch, capsys):
     from hmnpack.schema.result import Result
 
     words = "--measure --classes 2 --width 4 --images 2 --train-images 4 --repeats 1 --device cpu"
@@ -540,7 +550,7 @@ def test_steps_are_measured_and_recorded(tmp_path, monkeypatch, capsys):
     assert (result.figures["ranks"], result.figures["speed_up_predicted"]) == (1, 1.0)
 
 
-def test_a_file_is_looked_at_through_other_eyes(tmp_path, monkeypatch):
+def test_view_check_measures_three_kinds_of_views(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     import hmnpack
     from hmnpack.errors import HmnError
@@ -548,16 +558,16 @@ def test_a_file_is_looked_at_through_other_eyes(tmp_path, monkeypatch):
     from hmnpack.settings import RECIPES
 
     monkeypatch.setenv("HMNPACK_CACHE", str(tmp_path / "cache"))
-    smoke, told, losses = RECIPES["smoke"], [], []
-    # A step so small that the file is what its one loss was taken of.
+    smoke, reported, losses = RECIPES["smoke"], [], []
+    # A step so small that the single loss is that of the file.
     few = {"steps": 1, "lr": 1e-9, "classification": 0.0, "part_images": 9, "views": 1}
     config = smoke.model_copy(update={"match": smoke.match.model_copy(update=few)})
 
-    def hear(stage, done, total, **facts):
-        told.extend([facts["loss"]] if (stage, done) == ("matching", 1) else [])
+    def record_loss(stage, done, total, **facts):
+        reported.extend([facts["loss"]] if (stage, done) == ("matching", 1) else [])
 
     file = tmp_path / "digits.hmn"
-    hmnpack.compress("digits", 1, config=config, output=file, listener=hear)
+    hmnpack.compress("digits", 1, config=config, output=file, listener=record_loss)
     views = script("reproduce/view_check.py")
     monkeypatch.setattr(views, "RESULTS", tmp_path)
     words = [
@@ -573,14 +583,14 @@ def test_a_file_is_looked_at_through_other_eyes(tmp_path, monkeypatch):
         losses.append(
             [result.figures[f"loss_{x}"] for x in ["own_views", "new_views", "other_networks"]]
         )
-    assert losses[0][0] == pytest.approx(told[-1], rel=1e-4)
+    assert losses[0][0] == pytest.approx(reported[-1], rel=1e-4)
     assert len({round(loss, 6) for loss in losses[0] + losses[1]}) == 6
     hmnpack.compress("digits", 1, config=smoke).save(file, force=True)
     with pytest.raises(HmnError, match="not made by matching mean features"):
         views.main()
 
 
-def test_the_copy_of_cifar10_is_made_from_its_folders(tmp_path, monkeypatch, capsys):
+def test_cifar10_jpeg_is_made_from_its_folders(tmp_path, monkeypatch, capsys):
     pytest.importorskip("pyarrow")
     import torch
     from PIL import Image
@@ -596,7 +606,7 @@ def test_the_copy_of_cifar10_is_made_from_its_folders(tmp_path, monkeypatch, cap
                 image = Image.new("RGB", (32, 32), (90 * shade, 20 * number, 0))
                 image.save(folder / f"{number:04}.jpg")
     monkeypatch.setattr(sys, "argv", ["x", str(tmp_path / "clone"), str(tmp_path / "made")])
-    with pytest.raises(SystemExit, match="take the named commit"):
+    with pytest.raises(SystemExit, match="check out the commit"):
         copy.main()
     assert "train.parquet: 12 images" in capsys.readouterr().out
     made = hmnpack.open_source(tmp_path / "made")
@@ -606,15 +616,15 @@ def test_the_copy_of_cifar10_is_made_from_its_folders(tmp_path, monkeypatch, cap
     assert made.train.fingerprint == folders.train.fingerprint
     monkeypatch.setattr(copy, "FINGERPRINT", made.train.fingerprint)
     copy.main()
-    with pytest.raises(SystemExit, match="name the clone"):
+    with pytest.raises(SystemExit, match="give the path of the clone"):
         copy.table(tmp_path, "train")
 
 
-def test_every_script_is_run_here():
+def test_every_script_is_tested():
     tested = {"pack_images.py", "pack_in_python.py", "train_on_bundle.py"}
     tested |= {"train_with_fabric.py", "train_timm_network.py", "picture.py", "record_scores.py"}
     tested |= {"render_tables.py", "png_check.py", "view_check.py", "proxy.py"}
-    tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # by those above
+    tested |= {"record.py", "packing.py", "minutes.py", "scoring.py"}  # run by those above
     tested |= {
         "cifar10_jpeg.py",
         "rounding.py",
@@ -629,5 +639,5 @@ def test_every_script_is_run_here():
         "markdown.py",
     }
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}
-    tested |= {"paper.py", *ablations}  # by test_paper_tables.py
+    tested |= {"paper.py", *ablations}  # run by test_paper_tables.py
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

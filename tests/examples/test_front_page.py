@@ -1,4 +1,4 @@
-"""The front page's table is what the result files of the shipped files say."""
+"""The README's table is rendered from the results of the shipped files."""
 
 import importlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from hmnpack.schema.result import DataFacts, Result, Row
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
-pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="no source tree")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def cells(front, found):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_a_shipped_file_has_a_row(front):
+def test_shipped_file_has_a_row(front):
     rows = (row("random real, same floats", 20, 700), row("JPEG real, same bytes", 30, 701))
     assert cells(front, {"digits": result(baselines=rows)}) == [
         "CIFAR-10 (JPEG)",
@@ -63,24 +63,24 @@ def test_a_shipped_file_has_a_row(front):
     ]
 
 
-def test_the_longer_protocol_stands_beside_it(front):
+def test_paper_protocol_has_a_column(front):
     longer = result(accuracy_mean=51.0, networks=1)
     found = {"digits": result(), "digits-paper": longer, "other-paper": longer}
     assert cells(front, found)[5] == "[51.0](examples/reproduce/results/digits-paper.json) (1)"
 
 
-def test_real_images_of_fewer_steps_are_left_out(front):
+def test_baselines_with_fewer_steps_are_omitted(front):
     rows = (row("random real, same floats", 20, 699), row("JPEG real, same bytes", 30, 700))
     assert cells(front, {"digits": result(baselines=rows)})[7:9] == ["-", "30.0 &plusmn; 1.0"]
 
 
-def test_short_times_are_in_seconds(front):
+def test_times_below_two_minutes_are_in_seconds(front):
     quick = result(figures={"processor_minutes_packing": 0.5})
     assert front.packed_in(quick) == "30 s"
     assert front.packed_in(result(figures={})) == "-"
 
 
-def test_only_files_that_are_shipped_have_rows(front, monkeypatch, tmp_path):
+def test_results_of_unshipped_files_have_no_row(front, monkeypatch, tmp_path):
     monkeypatch.setattr(front, "BUNDLES", tmp_path)
     (tmp_path / "one.hmn").touch()
     assert front.shipped({"one": 1, "one-fast": 2, "two": 3}) == ["one"]

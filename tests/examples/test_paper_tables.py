@@ -1,4 +1,4 @@
-"""The paper's tables and figures as commands: each at scale `smoke` on digits, in one folder."""
+"""The commands for the paper's tables and figures, each at scale `smoke` on digits."""
 
 import importlib.util
 import re
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 REPRODUCE = ROOT / "examples" / "reproduce"
 
-pytestmark = pytest.mark.skipif(not REPRODUCE.is_dir(), reason="no source tree in reach")
+pytestmark = pytest.mark.skipif(not REPRODUCE.is_dir(), reason="no source tree")
 
 
 def script(name):
@@ -23,7 +23,7 @@ def script(name):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What all tests have in common: what one has condensed, others find."""
+    """Work directory shared by all tests, so that they reuse bundles."""
     return tmp_path_factory.mktemp("paper")
 
 
@@ -39,7 +39,7 @@ def paper(monkeypatch, folder):
 
 @pytest.fixture
 def run(paper, monkeypatch, folder):
-    """The function that measures a table of digits, for its exit code."""
+    """Return a function that runs a study on digits and returns its exit code."""
 
     def run(name, *words, work="runs", scale="smoke"):
         common = ["--data", "digits", "--scale", scale, "--device", "cpu"]
@@ -77,7 +77,7 @@ class TestCommands:
         assert (found.recipe, found.figures["scale"], found.seed) == ("smoke", "smoke", 0)
         assert found.command.startswith("python examples/reproduce/paper.py table6 --data digits")
         assert str(folder) not in found.model_dump_json()
-        assert found.accuracy_mean is None  # it is no row of the front page
+        assert found.accuracy_mean is None  # not a row of the README
         first, random = found.baselines[0], found.baselines[3]
         assert first.figures["beta"] in (0.0, 0.5)
         above = first.accuracy_mean - random.accuracy_mean
@@ -140,14 +140,14 @@ class TestCommands:
         counts = [row.figures["images_per_class"] for row in found.baselines]
         assert counts == [11, 10, 10, 3, 3]
 
-    def test_without_a_name_they_are_listed(self, paper, monkeypatch, capsys):
+    def test_studies_are_listed_without_a_name(self, paper, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["paper.py"])
         assert paper.main() == 0
         shown = capsys.readouterr().out
         for name, ablation in paper.ABLATIONS.items():
             assert f"{name}: {ablation.title}" in shown
 
-    def test_each_is_a_target_of_make(self, paper):
+    def test_each_study_has_a_make_target(self, paper):
         text = (ROOT / "Makefile").read_text()
         line = re.search(r"^REPRODUCED := \$\(addprefix reproduce-,(.*)\)$", text, re.M)
         assert line[1].split() == list(paper.ABLATIONS)
@@ -155,8 +155,8 @@ class TestCommands:
         assert used <= set(paper.ABLATIONS)
 
 
-class TestWork:
-    def test_what_is_found_is_not_made_again(self, run, result, monkeypatch, folder):
+class TestWorkDirectory:
+    def test_cached_bundles_and_networks_are_reused(self, run, result, monkeypatch, folder):
         assert run("table6") == 0
         before = result("paper-table6")
         calls = []
@@ -177,33 +177,35 @@ class TestWork:
         assert len(calls) == 1
         assert result("paper-table6").baselines == before.baselines
 
-    def test_a_choice_that_was_interrupted_goes_on_and_margins_serve_all(self, run, monkeypatch):
+    def test_interrupted_choice_resumes_and_margins_are_shared(self, run, monkeypatch):
         from hmnpack.pruning import margins, search
 
         calls, limit = [], 3
 
-        def counted(module, name):
+        def count_calls(module, name):
             real = getattr(module, name)
 
-            def once_more(*arguments):
+            def count_call(*arguments):
                 calls.append(name)
                 if len(calls) > limit:
                     raise KeyboardInterrupt
                 return real(*arguments)
 
-            monkeypatch.setattr(module, name, once_more)
+            monkeypatch.setattr(module, name, count_call)
 
-        counted(margins, "areas_under_margins")
-        counted(search, "_accuracies")
-        words = ["--seeds", "0", "--set", "prune.network.width=3"]  # of pruning alone
+        count_calls(margins, "areas_under_margins")
+        count_calls(search, "_accuracies")
+        words = ["--seeds", "0", "--set", "prune.network.width=3"]  # affects pruning only
         with pytest.raises(KeyboardInterrupt):
             run("figure7", *words)
         assert calls == ["areas_under_margins"] * 2 + ["_accuracies"] * 2
         calls.clear()
         assert run("figure7", *words) == 0
-        assert calls == ["_accuracies"] * 2  # of three, where the betas 0 and 0.5 of one are alike
+        assert (
+            calls == ["_accuracies"] * 2
+        )  # of three: at one rate betas 0 and 0.5 select the same images
 
-    def test_networks_of_several_processes_are_put_together(self, run, result):
+    def test_networks_of_several_processes_are_combined(self, run, result):
         for seeds in (["7"], ["8"], ["7", "8"]):
             assert run("table6", "--seeds", *seeds, "--tag", "-".join(seeds)) == 0
         one, other, both = (result(f"paper-table6-{tag}").baselines for tag in ("7", "8", "7-8"))
@@ -213,7 +215,7 @@ class TestWork:
             assert together.accuracy_mean == pytest.approx(mean)
             assert together.accuracy_ci95 is not None
 
-    def test_files_are_pruned_and_judged_as_they_are(self, run, result, folder, monkeypatch):
+    def test_existing_files_are_pruned_and_evaluated(self, run, result, folder, monkeypatch):
         assert run("table6") == 0
         monkeypatch.setattr("packing.compress", None)
         over = next((folder / "runs").glob("*.over.hmn"))
@@ -226,18 +228,18 @@ class TestWork:
         assert run("table2", "--bundle", str(over)) == 2
 
 
-class TestTheTestSplit:
-    def test_it_may_stay_unopened(self, run, result, paper, monkeypatch):
+class TestHeldOut:
+    def test_test_split_is_not_needed(self, run, result, paper, monkeypatch):
         real = paper.open_source
         monkeypatch.setattr(paper, "open_source", lambda *a: replace(real(*a), test=None))
         for name in ("table2", "table6", "figure6", "figure7"):
             assert run(name, "--on", "held-out", "--seeds", "0", "--tag", "held-out") == 0
         found = result("paper-table6-held-out")
-        assert found.figures["tested_on"].startswith("half of the images held out of train")
+        assert found.figures["tested_on"].startswith("half of the held-out images")
         assert run("table6", "--seeds", "0") == 3
 
-    def test_held_out_images_that_choose_do_not_test(self, paper, monkeypatch, folder):
-        """Every held-out image does one of the two, or, with a test split, all of them choose."""
+    def test_choices_and_tests_use_disjoint_held_out_images(self, paper, monkeypatch, folder):
+        """Each held-out image is used for one of the two; with a test split all are for choices."""
         from hmnpack.bundle import read
 
         studies = []
@@ -265,10 +267,10 @@ class TestTheTestSplit:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["table6", "--scale", "huge"], "scale 'huge' is neither a number"),
-        (["table6", "--scale", "0"], "up to 1 nor one of full, cpu, smoke"),
+        (["table6", "--scale", "huge"], "unknown scale 'huge'; give a number"),
+        (["table6", "--scale", "0"], "at most 1, or one of full, cpu, smoke"),
         (["table6", "--scale", "1.5"], "scale '1.5'"),
         (["table6", "--scale", "nan"], "scale 'nan'"),
         (["table6", "--set", "match.step=1"], "match.steps"),
@@ -279,29 +281,29 @@ class TestTheTestSplit:
     ],
     ids=" ".join,
 )
-def test_bad_words_are_refused(run, capsys, words, said):
+def test_invalid_settings_are_one_line_errors(run, capsys, words, message):
     assert run(*words) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("paper: ")
-    assert said in error
+    assert message in error
 
 
-def test_words_that_make_no_command_are_refused(paper, monkeypatch, capsys):
-    for words, said in (
+def test_usage_errors_exit(paper, monkeypatch, capsys):
+    for words, message in (
         (["table7", "--data", "digits"], "invalid choice"),
         (["table6"], "needs --data"),
-        (["table6", "--data", "digits", "--networks", "vgg16"], "of table4"),
+        (["table6", "--data", "digits", "--networks", "vgg16"], "applies to table4"),
         (["table6", "--data", "digits", "--on", "train"], "invalid choice"),
-        (["table6", "--data", "digits", "--ipc", "0"], "'0' is not a number of images"),
+        (["table6", "--data", "digits", "--ipc", "0"], "'0' is not a valid budget"),
     ):
         monkeypatch.setattr(sys, "argv", ["paper.py", *words])
         with pytest.raises(SystemExit):
             paper.main()
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
 class TestScale:
-    def test_the_whole_is_the_papers_own(self, paper):
+    def test_full_scale_is_the_papers(self, paper):
         from hmnpack.registry import PROTOCOLS
         from hmnpack.schema.recipes import CIFAR10
         from hmnpack.settings import recipe_of
@@ -310,9 +312,9 @@ class TestScale:
             scale = paper.scale_of(name)
             assert (scale.recipe, scale.protocol, scale.networks) == ("paper", "paper", 10)
             assert scale.condensed(recipe_of("paper")) == {}
-            assert scale.judged(PROTOCOLS["paper"](CIFAR10, 1)) == {}
+            assert scale.evaluated(PROTOCOLS["paper"](CIFAR10, 1)) == {}
 
-    def test_a_part_shrinks_steps_epochs_networks_and_widths(self, paper):
+    def test_fraction_scales_steps_epochs_networks_and_widths(self, paper):
         from hmnpack.registry import PROTOCOLS
         from hmnpack.schema.recipes import CIFAR10
         from hmnpack.settings import recipe_of
@@ -324,11 +326,11 @@ class TestScale:
         assert changes["gradient.network.width"] == 64
         assert changes["prune.margin_epochs"] == 50
         assert "gradient.inner_steps" not in changes
-        assert "match.steps" not in changes  # of none, none are left
-        judged = scale.judged(PROTOCOLS["paper"](CIFAR10, 1))
-        assert judged == {"network.width": 64, "train.epochs": 500}
+        assert "match.steps" not in changes  # a fraction of 0 is 0
+        evaluation = scale.evaluated(PROTOCOLS["paper"](CIFAR10, 1))
+        assert evaluation == {"network.width": 64, "train.epochs": 500}
 
-    def test_less_than_one_network_is_fewer_steps_with_it(self, paper):
+    def test_fraction_of_one_network_reduces_its_steps(self, paper):
         from ablations.scale import part_of, part_of_gradient
 
         from hmnpack.schema.config import GradientConfig
@@ -345,7 +347,7 @@ class TestScale:
         assert part(0, 0.5) == (0, 200)
         assert [part_of(0, 0.5), part_of(3, 0.01), part_of(1000, 0.3)] == [0, 1, 300]
 
-    def test_a_curve_is_thinned_between_its_ends(self, paper):
+    def test_thinned_curve_keeps_both_ends(self, paper):
         points = (0, 1, 2, 3, 4, 5)
         assert paper.scale_of("full").thinned(points) == points
         assert paper.scale_of("cpu").thinned(points) == (0, 2, 3, 5)
@@ -371,12 +373,12 @@ TEXTS = {
         in-budget  65.1 73.2 75.4
     """,
 }
-"""Rows of the paper's tables at 1, 10 and 50 images per class, read from its text by hand."""
+"""Rows of the paper's tables at 1, 10 and 50 images per class, transcribed by hand."""
 
 
-class TestNumbers:
+class TestPaperValues:
     @pytest.mark.parametrize("name", TEXTS)
-    def test_tables_have_what_the_paper_prints(self, paper, name):
+    def test_tables_have_the_printed_values(self, paper, name):
         rows = [line.split() for line in TEXTS[name].strip().splitlines()]
         printed = {
             (row[0], ipc): float(value)
@@ -386,8 +388,8 @@ class TestNumbers:
         assert paper.ABLATIONS[name].paper == printed
         assert paper.ABLATIONS[name].ipcs == (1, 10, 50)
 
-    def test_figures_have_what_the_text_tells_of_them(self, paper):
-        """Of the points of the figures alone those are known that the text has in words."""
+    def test_figures_have_the_values_in_the_text(self, paper):
+        """Only points of the figures that the paper's text states are known."""
         numbers = {name: paper.ABLATIONS[f"figure{name}"].paper for name in (5, 6, 7)}
         # "a decrease in GIPC from 85 to 13, results in an accuracy drop from 65.1% to 48.2%"
         assert list(numbers[5].values()) == [65.1, 48.2]
@@ -396,7 +398,7 @@ class TestNumbers:
         # "from 66.2% to 62.2% ... from 76.7% to 76.5% with the same increase in pruning rate"
         assert list(numbers[7].values()) == [66.2, 62.2, 76.7, 76.5]
 
-    def test_they_stand_beside_the_papers_data_alone(self, paper, image_shape):
+    def test_values_apply_to_cifar10_only(self, paper, image_shape):
         from ablations.study import Study
 
         numbers = paper.ABLATIONS["table6"].paper
@@ -408,7 +410,7 @@ class TestNumbers:
             Like.classes = tuple(range(classes))
             study = object.__new__(Study)
             vars(study).update(label=label, source=Like)
-            return study.papers(numbers, "easy", 1)
+            return study.paper_value(numbers, "easy", 1)
 
         for label in ("CIFAR-10", "CIFAR-10 (JPEG)", "cifar10"):
             assert found(label) == 65.3
@@ -422,7 +424,7 @@ class TestPage:
         return script("render_paper")
 
     @pytest.mark.slow
-    def test_results_become_tables_beside_the_papers_numbers(self, render, run, result, folder):
+    def test_results_are_rendered_with_the_papers_values(self, render, run, result, folder):
         assert render.sections({}) == ""
         assert run("table5", "--ipc", "1") == run("table6") == 0
         six, five = result("paper-table6"), result("paper-table5")
@@ -443,8 +445,8 @@ class TestPage:
         assert "digits, scale `smoke`, recipe `smoke`, 2 networks a row" in " ".join(text.split())
         assert "([paper-table6](results/paper-table6.json), commit" in " ".join(text.split())
 
-    def test_a_page_without_marks_is_not_written_over(self, paper):
+    def test_page_without_markers_is_not_overwritten(self, paper):
         tables = script("render_tables")
         assert tables.rendered("a<x>old<y>b", "<x>", "<y>", "new") == "a<x>new<y>b"
-        with pytest.raises(SystemExit, match="lost its mark"):
+        with pytest.raises(SystemExit, match="lacks the marker"):
             tables.rendered("a<x>b", "<x>", "<y>", "new")

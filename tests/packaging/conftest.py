@@ -1,4 +1,4 @@
-"""The source tree, where there is one."""
+"""Fixtures for the source tree."""
 
 import ast
 from pathlib import Path
@@ -10,15 +10,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The source tree; tests of it are skipped where only the tests were copied."""
+    """Root of the source tree; skips the test where only the tests were copied."""
     if not (ROOT / "pyproject.toml").is_file():
-        pytest.skip("no source tree in reach")
+        pytest.skip("no source tree")
     return ROOT
 
 
 @pytest.fixture(scope="session")
 def modules(root: Path) -> dict[str, ast.Module]:
-    """Every module of the package by its imported name, parsed."""
+    """Parsed modules of the package, by import name."""
     found = {}
     for folder, prefix in (("hmnpack", ""), ("cli", "hmnpack."), ("schema", "hmnpack.")):
         for path in sorted((root / folder).rglob("*.py")):

@@ -1,4 +1,4 @@
-"""The examples in docstrings, run as they stand, in the repository's folder."""
+"""Runs the examples in docstrings, in the repository root."""
 
 import doctest
 import importlib
@@ -13,7 +13,7 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def examples_of(name: str) -> list[doctest.DocTest]:
-    """Return the docstrings of a module that have an example."""
+    """Return the docstrings of a module that contain an example."""
     found = doctest.DocTestFinder().find(importlib.import_module(name), name)
     return [docstring for docstring in found if docstring.examples]
 
@@ -26,14 +26,14 @@ EXAMPLES = [
 ]
 
 
-def test_there_are_examples():
+def test_docstrings_have_examples():
     assert len(EXAMPLES) >= 5
 
 
 @pytest.mark.parametrize("docstring", EXAMPLES)
-def test_an_example_is_true(root, monkeypatch, docstring):
+def test_example_prints_what_it_shows(root, monkeypatch, docstring):
     monkeypatch.chdir(root)
-    said: list[str] = []
+    output: list[str] = []
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
-    failed = runner.run(docstring, out=said.append).failed
-    assert not failed, "".join(said)
+    failed = runner.run(docstring, out=output.append).failed
+    assert not failed, "".join(output)

@@ -1,4 +1,4 @@
-"""Sizes that keep the code readable: files, functions, arguments; and words that stay out of it."""
+"""Limits on files, functions and arguments, and calls that are not allowed."""
 
 import ast
 import re
@@ -13,9 +13,7 @@ FUNCTION_LINES = 60
 ARGUMENTS = 6
 FOLDERS = ("hmnpack", "cli", "schema", "examples")
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "pyproject.toml").is_file(), reason="no source tree in reach"
-)
+pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="no source tree")
 
 
 def sources():
@@ -29,11 +27,11 @@ def functions(path):
 
 
 def length(function):
-    """Lines of a function without its docstring."""
+    """Return the lines of a function without its docstring."""
     first = function.body[0]
-    has_text = ast.get_docstring(function, clean=False) is not None
-    text = first.end_lineno - first.lineno + 1 if has_text else 0
-    return function.end_lineno - function.lineno + 1 - text
+    has_docstring = ast.get_docstring(function, clean=False) is not None
+    docstring = first.end_lineno - first.lineno + 1 if has_docstring else 0
+    return function.end_lineno - function.lineno + 1 - docstring
 
 
 def positional(function):
@@ -68,7 +66,7 @@ def test_functions_take_few_arguments():
     assert many == []
 
 
-def test_the_library_does_not_print():
+def test_library_does_not_print():
     printing = [
         f"{path}:{node.lineno}"
         for folder in ("hmnpack", "schema")
@@ -91,7 +89,7 @@ def test_global_seeds_are_set_in_one_place():
     assert found <= {"hmnpack/runtime/seeds.py"}
 
 
-def test_nothing_is_left_to_do_later():
+def test_code_has_no_unfinished_work_marks():
     marks = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
     found = [str(path) for path in sources() if marks.search(path.read_text(encoding="utf-8"))]
     assert found == []

@@ -1,4 +1,4 @@
-"""The package's list, the direction of its imports, and that every module can be imported."""
+"""Package list, import directions, model descriptions and JSON Schemas."""
 
 import ast
 import importlib
@@ -12,7 +12,7 @@ ORDER = (
     *("training", "container", "matching", "bundle", "pruning", "condensing", "dataset"),
     *("writers", "evaluation", "page"),
 )
-"""What all share, then the way of the data: a module imports from those before it alone."""
+"""Rooms and top-level modules in order; a module imports only from those that precede it."""
 
 
 MODELS = (
@@ -33,7 +33,7 @@ def room(module):
 
 
 def imported(module, tree):
-    """Give the hmnpack modules that a module imports at run time."""
+    """Yield the hmnpack modules that a module imports at run time."""
     skipped = {
         inner
         for node in ast.walk(tree)
@@ -44,7 +44,7 @@ def imported(module, tree):
         if node in skipped:
             continue
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: write imports in full"
+            assert node.level == 0, f"{module}: use absolute imports"
             if node.module == "hmnpack":
                 yield from (f"hmnpack.{alias.name}" for alias in node.names)
             elif node.module.startswith("hmnpack."):
@@ -53,7 +53,7 @@ def imported(module, tree):
             yield from (alias.name for alias in node.names if alias.name.startswith("hmnpack."))
 
 
-def test_the_list_of_packages_is_that_of_the_disk(root):
+def test_package_list_matches_the_folders(root):
     project = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
     found = {"hmnpack", "hmnpack.cli", "hmnpack.schema"}
     for path in (root / "hmnpack").rglob("__init__.py"):
@@ -63,25 +63,25 @@ def test_the_list_of_packages_is_that_of_the_disk(root):
     assert {path.parent for path in nested} == {root / "cli", root / "schema"}
 
 
-def test_every_room_has_its_place_in_the_order(modules):
+def test_order_lists_every_room(modules):
     inside = {room(name) for name in modules} - {"", "cli", "schema", "__main__"}
     assert inside <= set(ORDER)
 
 
-def test_the_top_of_the_package_stays_small(root):
-    """Twelve rooms and nine files: what is new goes into a room."""
+def test_top_level_has_few_entries(root):
+    """Twelve rooms and nine files; put new modules into a room."""
     found = {path.name for path in (root / "hmnpack").iterdir()} - {"__pycache__"}
     assert len(found) <= 21, sorted(found)
 
 
-def test_schema_imports_schema_alone(modules):
+def test_schema_imports_only_schema(modules):
     for name, tree in modules.items():
         if room(name) == "schema":
             for other in imported(name, tree):
                 assert room(other) == "schema", f"{name} imports {other}"
 
 
-def test_rooms_import_from_those_before_them(modules):
+def test_rooms_import_only_preceding_rooms(modules):
     wrong = []
     for name, tree in modules.items():
         here = room(name)
@@ -92,7 +92,7 @@ def test_rooms_import_from_those_before_them(modules):
     assert wrong == []
 
 
-def test_schema_and_start_up_modules_need_no_torch(modules):
+def test_schema_and_start_up_modules_import_no_torch(modules):
     for name, tree in modules.items():
         if room(name) == "schema" or name in ("hmnpack", "hmnpack.errors", "hmnpack.registry"):
             tops = {
@@ -115,31 +115,31 @@ def test_every_module_can_be_imported(modules):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_field_is_described(name):
+def test_every_field_has_a_description(name):
     module = importlib.import_module(f"hmnpack.schema.{name}")
     models = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, BaseModel)
     ]
-    silent = [
+    undescribed = [
         f"{model.__name__}.{field}"
         for model in models
         for field, facts in model.model_fields.items()
         if not facts.description
     ]
-    assert silent == []
+    assert undescribed == []
 
 
 @pytest.mark.parametrize("name", ["manifest", "result"])
-def test_the_json_schemas_are_up_to_date(root, name):
-    """`make schema` writes them again."""
+def test_json_schemas_are_up_to_date(root, name):
+    """`make schema` regenerates them."""
     from hmnpack.schema.export import text_of
 
     assert (root / "schema" / f"{name}-1.json").read_text() == text_of(name)
 
 
-def test_the_front_door_opens():
+def test_public_names_can_be_imported():
     import hmnpack
 
     for name in hmnpack.__all__:

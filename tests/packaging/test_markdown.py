@@ -1,4 +1,4 @@
-"""Every Markdown page: short lines, and links that lead somewhere."""
+"""Markdown pages: line length and links."""
 
 import re
 import subprocess
@@ -9,8 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = 100
-TO_WRAP = ("CONTRIBUTING.md",)
-"""Pages that are not wrapped yet."""
 
 FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1 *$", re.M | re.S)
 LINK = re.compile(r"(?<!\\)\]\(\s*<?([^)\s>]+)>?[^)]*\)")
@@ -18,7 +16,7 @@ LONE_LINK = re.compile(r"^\s*([-*] |\d+\. |> )?!?\[.*\]\(\S+\)[.,;:]?$")
 
 
 def pages() -> list[str]:
-    """Return the pages that git has or would take."""
+    """Return the pages that git tracks or would add."""
     if not (ROOT / "pyproject.toml").is_file():
         return []
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
@@ -31,12 +29,12 @@ def text_of(page: str) -> str:
 
 
 def without_code(text: str) -> str:
-    """Return the text with as many empty lines where blocks of code were."""
+    """Return the text with code blocks replaced by empty lines."""
     return FENCED.sub(lambda block: "\n" * block[0].count("\n"), text)
 
 
 def long_lines(text: str) -> list[int]:
-    """Return the numbers of the lines that should be wrapped and are not."""
+    """Return the numbers of lines that are too long and could be wrapped."""
     lines = enumerate(without_code(text).splitlines(), 1)
     return [
         number
@@ -49,7 +47,7 @@ def long_lines(text: str) -> list[int]:
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives to the headings of a text."""
+    """Return the anchors that GitHub generates for the headings of a text."""
     found: set[str] = set()
     for heading in re.findall(r"^#{1,6} +(.*?)(?: +#+)? *$", without_code(text), re.M):
         words = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)
@@ -60,40 +58,37 @@ def anchors(text: str) -> set[str]:
 
 
 def broken_links(page: str) -> list[str]:
-    """Return the links of a page that lead to no file, or to no heading of a page."""
+    """Return the links of a page whose file or heading does not exist."""
     broken = []
     for link in LINK.findall(re.sub(r"(`+).*?\1", "", without_code(text_of(page)))):
         if re.match(r"[a-z]+:", link):
             continue
         name, _, anchor = unquote(link).partition("#")
         target = (ROOT / page).parent / name if name else ROOT / page
-        whole = target.exists() and (
+        resolves = target.exists() and (
             not anchor or (target.suffix == ".md" and anchor in anchors(target.read_text("utf-8")))
         )
-        broken += [] if whole else [link]
+        broken += [] if resolves else [link]
     return broken
 
 
 @pytest.mark.parametrize("page", pages())
-def test_lines_are_wrapped(page):
-    if page in TO_WRAP:
-        assert long_lines(text_of(page)), f"{page} is wrapped: take it off the list"
-    else:
-        assert long_lines(text_of(page)) == []
+def test_page_is_wrapped(page):
+    assert long_lines(text_of(page)) == []
 
 
 @pytest.mark.parametrize("page", pages())
-def test_links_lead_somewhere(page):
+def test_links_of_page_resolve(page):
     assert broken_links(page) == []
 
 
-def test_long_lines_are_found_where_they_are():
+def test_long_lines_finds_prose_only():
     long = "word " * 30
     text = f"{long}\n| {long} |\n```\n{long}\n```\n- [{long}](x.md)\n\n{long}\n{'x' * 200}\n"
     assert long_lines(text) == [1, 8]
 
 
-def test_broken_links_are_found(tmp_path, monkeypatch):
+def test_broken_links_finds_missing_files_and_headings(tmp_path, monkeypatch):
     monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
     (tmp_path / "a.md").write_text("# One `two`: three\n## Same\n## Same\n")
     good = "[x](a.md#one-two-three) [x](a.md#same-1) [y](#here) [z](https://x.org/no) `[c](no.md)`"

@@ -1,4 +1,4 @@
-"""What stands beside the code: extras, the hosted workflow, the citation."""
+"""Project files: extras, the hosted workflow, the citation."""
 
 import ast
 import re
@@ -15,8 +15,8 @@ def project(root) -> dict:
     return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def test_a_missing_extra_is_one_that_the_project_has(modules, project):
-    """Each is installed by the command that the error names."""
+def test_missing_extra_errors_name_existing_extras(modules, project):
+    """The error names the command that installs the extra."""
     named = {
         node.args[1].value
         for tree in modules.values()
@@ -27,17 +27,17 @@ def test_a_missing_extra_is_one_that_the_project_has(modules, project):
     }
     assert {"parquet", "digits", "hub", "timm"} <= named
     assert named <= set(project["optional-dependencies"])
-    said = str(MissingExtra.of("reading parquet", "parquet"))
-    assert said.endswith("in hmnpack's repository, run pip install -e '.[parquet]'")
-    assert "\n" not in said
+    message = str(MissingExtra.of("reading parquet", "parquet"))
+    assert message.endswith("in hmnpack's repository, run pip install -e '.[parquet]'")
+    assert "\n" not in message
 
 
-def test_the_workflow_runs_the_lowest_and_the_newest(root, project):
+def test_workflow_runs_lowest_and_newest_versions(root, project):
     text = (root / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     lowest = project["requires-python"].removeprefix(">=")
     newest = max(re.findall(r":: (3\.\d+)$", "\n".join(project["classifiers"]), re.M), key=minor)
     assert re.findall(r"python: \"(.+?)\"", text) == [lowest, newest]
-    bounds = dict(wish.split(">=") for wish in project["dependencies"])
+    bounds = dict(requirement.split(">=") for requirement in project["dependencies"])
     for library in ("torch", "torchvision"):
         assert f"{library}=={bounds[library]}.*" in text
 
@@ -46,7 +46,7 @@ def minor(version: str) -> int:
     return int(version.partition(".")[2])
 
 
-def test_actions_are_pinned_by_commit(root):
+def test_workflow_actions_are_pinned_by_commit(root):
     for path in (root / ".github" / "workflows").glob("*.yml"):
         used = re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8"))
         assert used
@@ -54,7 +54,7 @@ def test_actions_are_pinned_by_commit(root):
             assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
 
 
-def test_the_citation_has_the_version_and_the_paper(root):
+def test_citation_has_the_version_and_the_paper(root):
     text = (root / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {__version__}\n" in text
     assert "Leveraging Hierarchical Feature Sharing for Efficient Dataset Condensation" in text

@@ -1,4 +1,4 @@
-"""The public names: declared once, documented, and shown to a reader."""
+"""Public names: declared consistently, documented, and listed in the reference."""
 
 import ast
 import inspect
@@ -14,7 +14,7 @@ NAMES = sorted(set(hmnpack.__all__) - {"__version__"})
 
 @pytest.fixture(scope="module")
 def for_type_checkers(root) -> dict[str, str]:
-    """The names that type checkers are told of, and their modules."""
+    """Names declared for type checkers, and their modules."""
     tree = ast.parse((root / "hmnpack" / "__init__.py").read_text(encoding="utf-8"))
     return {
         alias.asname: node.module.removeprefix("hmnpack.")
@@ -26,25 +26,25 @@ def for_type_checkers(root) -> dict[str, str]:
     }
 
 
-def test_type_checkers_are_told_the_same_names_and_modules(for_type_checkers):
+def test_names_for_type_checkers_match(for_type_checkers):
     assert for_type_checkers == hmnpack._HOMES
 
 
-def test_all_and_dir_have_every_name():
+def test_all_and_dir_list_every_name():
     assert set(hmnpack.__all__) == {"__version__", *hmnpack._HOMES}
     assert len(hmnpack.__all__) == len(set(hmnpack.__all__))
     assert set(hmnpack.__all__) <= set(dir(hmnpack))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_has_a_docstring_of_its_own(name):
+def test_name_has_its_own_docstring(name):
     thing = getattr(hmnpack, name)
     inherited = inspect.getdoc(thing.__base__) if isinstance(thing, type) else None
     assert inspect.getdoc(thing) not in (None, "", inherited)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_function_says_what_its_arguments_are(name):
+def test_function_documents_its_arguments(name):
     thing = getattr(hmnpack, name)
     if isinstance(thing, type):
         return
@@ -54,18 +54,18 @@ def test_a_function_says_what_its_arguments_are(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_in_the_reference(root, name):
+def test_name_is_in_the_reference(root, name):
     text = (root / "docs" / "api.md").read_text(encoding="utf-8")
     assert re.search(rf"^\.\. auto\w+:: hmnpack\.(errors\.)?{name}$|`hmnpack\.{name}`", text, re.M)
 
 
 @pytest.mark.parametrize("page", ["README.md", "GUIDE.md"])
-def test_readers_are_led_to_the_reference(root, page):
+def test_page_links_to_the_reference(root, page):
     assert "](docs/api.md)" in (root / page).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", ["README.md", "GUIDE.md", "docs/api.md"])
-def test_a_name_that_is_shown_exists(root, page):
+def test_names_on_page_exist(root, page):
     text = (root / page).read_text(encoding="utf-8")
     shown = set(re.findall(r"(?<![\w./-])hmnpack((?:\.[A-Za-z_]\w*)+)(?![\w/])", text))
     assert shown

@@ -1,4 +1,4 @@
-"""What the README and the guide tell a user to type exists, and their Python runs."""
+"""Commands, make targets and Python code in the documentation are valid."""
 
 import os
 import re
@@ -21,9 +21,7 @@ PAGES = (
     *(f"examples/reproduce/{name}.md" for name in ("README", "RESULTS", "DECISIONS")),
 )
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "pyproject.toml").is_file(), reason="no source tree in reach"
-)
+pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="no source tree")
 
 
 def blocks(language, page):
@@ -38,7 +36,7 @@ def shell_lines(pages=FOR_USERS):
     return [line[: line.index(">")] if ">" in line else line for line in words]
 
 
-def test_there_is_something_to_type():
+def test_pages_contain_commands_and_code():
     assert len(shell_lines()) >= 8
     assert len(blocks("python", "README.md")) == 1
     assert len(blocks("python", "GUIDE.md")) >= 2
@@ -47,17 +45,17 @@ def test_there_is_something_to_type():
 @pytest.mark.parametrize(
     "words", [w[w.index("hmnpack") :] for w in shell_lines(PAGES) if "hmnpack" in w], ids=" ".join
 )
-def test_every_command_line_is_understood(words):
+def test_command_lines_parse(words):
     context = main.make_context("hmnpack", [], resilient_parsing=True)
     command = main.get_command(context, words[1])
     command.make_context(words[1], words[2:], parent=context)
 
 
-def test_every_command_is_shown():
+def test_every_command_is_documented():
     assert {words[1] for words in shell_lines() if words[0] == "hmnpack"} == set(COMMANDS)
 
 
-def test_every_target_of_make_exists():
+def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
@@ -69,11 +67,11 @@ def test_every_target_of_make_exists():
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
-def test_make_takes_no_words_from_the_environment():
-    """Some systems have a NAME of their own, which is no bundle's."""
+def test_make_ignores_environment_variables():
+    """Some systems set NAME, which is not a bundle's name."""
 
-    def printed(*words, **variables):
-        made = subprocess.run(
+    def dry_run(*words, **variables):
+        done = subprocess.run(
             ["make", "-n", "verify-bundles", *words],
             cwd=ROOT,
             env=os.environ | variables,
@@ -81,14 +79,14 @@ def test_make_takes_no_words_from_the_environment():
             text=True,
             check=True,
         )
-        return made.stdout
+        return done.stdout
 
-    assert printed(NAME="DESKTOP-ABC", DATA="/srv/data") == printed()
-    digits = printed("NAME=digits", "DATA=digits")
+    assert dry_run(NAME="DESKTOP-ABC", DATA="/srv/data") == dry_run()
+    digits = dry_run("NAME=digits", "DATA=digits")
     assert "verify examples/bundles/digits.hmn --data 'digits'" in digits
 
 
-def test_the_first_python_runs_as_it_stands(monkeypatch):
+def test_readme_python_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
     (first,) = blocks("python", "README.md")
     names = {}
@@ -98,7 +96,7 @@ def test_the_first_python_runs_as_it_stands(monkeypatch):
     assert f"float32 {list(names['image'].shape)}" in first
 
 
-def test_the_python_of_the_guide_runs(monkeypatch, tmp_path, bundle_of, hmn):
+def test_guide_python_runs(monkeypatch, tmp_path, bundle_of, hmn):
     monkeypatch.chdir(tmp_path)
     bundle_of(hmn()).save("c10.hmn")
     using, making = blocks("python", "GUIDE.md")[:2]
@@ -108,7 +106,7 @@ def test_the_python_of_the_guide_runs(monkeypatch, tmp_path, bundle_of, hmn):
     compile(making, "GUIDE.md", "exec")
 
 
-def test_every_exit_code_is_explained():
+def test_every_exit_code_is_documented():
     from hmnpack import errors
 
     text = (ROOT / "GUIDE.md").read_text(encoding="utf-8")
@@ -120,14 +118,14 @@ def test_every_exit_code_is_explained():
 
 
 def anchors(page):
-    """The anchors of a page's headings, as hosts of repositories make them."""
+    """Return the anchors of a page's headings, as GitHub generates them."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_links_lead_somewhere(name):
+def test_links_resolve(name):
     page = ROOT / name
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         if link.startswith("https://"):

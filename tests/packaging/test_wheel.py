@@ -1,8 +1,8 @@
-"""The wheel, installed in an environment of its own, with no source tree in reach.
+"""The wheel, installed in a separate environment without access to the source tree.
 
-Its libraries are those of the environment that runs the tests (a `.pth` file names their folder):
-to install torch again would take 5 GB. An editable hmnpack there is not seen, since Python does not
-run the `.pth` files of a folder that a `.pth` file named.
+A `.pth` file adds the libraries of the environment that runs the tests, because installing torch
+again would take 5 GB. An editable hmnpack there is not found: Python does not process `.pth` files
+in a folder that was added by a `.pth` file.
 """
 
 import os
@@ -18,7 +18,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 CARRIED = ("conftest.py", "bundle", "cli", "golden", "sources", "writers")
-"""What of tests/ runs against the wheel."""
+"""Parts of tests/ that run against the wheel."""
 
 
 def call(*command, cwd):
@@ -38,7 +38,7 @@ def call(*command, cwd):
 
 @pytest.fixture(scope="module")
 def wheel(root, tmp_path_factory) -> Path:
-    """The wheel, built from a copy of the tree so that no build folder is left in it."""
+    """The wheel, built from a copy of the tree so that the tree gets no build folder."""
     folder = tmp_path_factory.mktemp("wheel")
     tree = folder / "tree"
     tree.mkdir()
@@ -49,13 +49,13 @@ def wheel(root, tmp_path_factory) -> Path:
         shutil.copy(root / name, tree / name)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet")
     call(*pip, "--no-build-isolation", "--no-deps", "-w", folder, tree, cwd=folder)
-    (made,) = folder.glob("*.whl")
-    return made
+    (built,) = folder.glob("*.whl")
+    return built
 
 
 @pytest.fixture(scope="module")
 def fresh(wheel, tmp_path_factory) -> Path:
-    """A new environment with the wheel in it."""
+    """A new environment with the wheel installed."""
     folder = tmp_path_factory.mktemp("fresh")
     call(sys.executable, "-m", "venv", "--without-pip", folder / "env", cwd=folder)
     python = folder / "env" / "bin" / "python"
@@ -67,7 +67,7 @@ def fresh(wheel, tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_wheel_holds_the_package_and_its_data_and_nothing_beside_it(wheel, root):
+def test_wheel_contains_the_package_and_its_data_only(wheel, root):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"hmnpack"}
     for name in ("py.typed", "schema/py.typed", "schema/manifest-1.json", "schema/result-1.json"):
@@ -82,7 +82,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_beside_it(wheel, r
     assert {name for name in names if name.endswith(".py")} == on_disk
 
 
-def test_it_is_imported_from_its_own_environment_and_leaks_no_names(fresh):
+def test_wheel_is_imported_from_its_environment_and_leaks_no_names(fresh):
     code = (
         "import importlib.util, hmnpack, hmnpack.cli, hmnpack.schema, sys\n"
         "assert hmnpack.__file__.startswith(sys.prefix), hmnpack.__file__\n"
@@ -91,11 +91,11 @@ def test_it_is_imported_from_its_own_environment_and_leaks_no_names(fresh):
         "print(hmnpack.__version__)\n"
     )
     version = call(fresh / "env/bin/python", "-I", "-c", code, cwd=fresh).strip()
-    said = call(fresh / "env/bin/hmnpack", "--version", cwd=fresh).strip()
-    assert said == f"hmnpack {version}"
+    printed = call(fresh / "env/bin/hmnpack", "--version", cwd=fresh).strip()
+    assert printed == f"hmnpack {version}"
 
 
-def test_the_tests_pass_against_it_with_no_source_tree_in_reach(fresh, root):
+def test_tests_pass_against_the_wheel_without_a_source_tree(fresh, root):
     tests = fresh / "tests"
     tests.mkdir()
     for name in CARRIED:

@@ -1,5 +1,5 @@
-"""The paper's tables and figures that vary one thing, each a module: what varies, what is measured.
+"""Ablation studies: each module reproduces a table or figure of the paper that varies one factor.
 
-``scale`` says how much smaller than the paper's a study is, ``study`` what one has to work with,
-``bundles`` and ``judging`` make what is compared and compare it.
+``scale`` defines how much smaller than the paper's a study is, and ``study`` its inputs.
+``bundles`` condenses and prunes the bundles under comparison; ``judging`` evaluates them.
 """

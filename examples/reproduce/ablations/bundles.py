@@ -1,4 +1,4 @@
-"""Bundles that a study compares: condensed once for all studies in a work folder, and pruned."""
+"""Bundles compared by a study: condensed once per work directory, then pruned."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,15 +17,15 @@ from hmnpack.schema.config import PruneConfig, PruneStrategy
 
 
 def in_budget(study: Study, ipc: int, changes: Mapping[str, object] | None = None) -> Bundle:
-    """Return a bundle that was condensed within the budget; nothing of it is pruned.
+    """Return a bundle condensed within the budget, without pruning.
 
     Args:
         study: The study.
         ipc: The budget, in images per class.
-        changes: Settings of condensing, by dotted path.
+        changes: Condensing settings, by dotted path.
 
     Raises:
-        BadSettings: if bundles were given, and none of them is one.
+        BadSettings: if bundles were given and none of them has this budget.
     """
     if study.given:
         return _given(study, ipc, over=False)
@@ -33,19 +33,23 @@ def in_budget(study: Study, ipc: int, changes: Mapping[str, object] | None = Non
 
 
 def over_budget(study: Study, ipc: int) -> Bundle:
-    """Return a bundle with more images than the budget holds, to be pruned; likewise."""
+    """Return a bundle with more images than the budget holds, to be pruned.
+
+    Raises:
+        BadSettings: if bundles were given and none of them is over the budget.
+    """
     if study.given:
         return _given(study, ipc, over=True)
-    packing = _packing(study, ipc, PruneConfig(strategy="random"), {})  # which costs nothing
+    packing = _packing(study, ipc, PruneConfig(strategy="random"), {})  # the cheapest strategy
     packing.bundle(None)
     assert packing.unpruned is not None
     return read(packing.unpruned)
 
 
 def finished(study: Study, ipc: int) -> Bundle:
-    """Return the bundle that the paper's tables show: condensed over budget, pruned at both ends.
+    """Return the bundle reported in the paper's tables: condensed over budget, double-end pruned.
 
-    Of bundles that were given, one that is within the budget.
+    If bundles were given, return the one within the budget.
     """
     if study.given:
         return _given(study, ipc, over=False)
@@ -55,16 +59,16 @@ def finished(study: Study, ipc: int) -> Bundle:
 def pruned_to(
     study: Study, big: Bundle, ipc: int, strategy: PruneStrategy, keep: int | None = None
 ) -> Bundle:
-    """Return what a strategy leaves of a bundle, pruned now or found.
+    """Return a bundle pruned by a strategy, from the work directory if it exists there.
 
-    Beta is chosen on held-out images that no row is tested on.
+    Beta is chosen on held-out images that are disjoint from the images rows are tested on.
 
     Args:
         study: The study.
-        big: All images.
+        big: The unpruned bundle.
         ipc: The budget, in images per class.
-        strategy: Which images go.
-        keep: Images per class to keep; None: as many as the budget holds.
+        strategy: How to choose the images to prune.
+        keep: Images per class to keep; None: the number that fits the budget.
     """
     config = _prune_config(study, strategy)
     facts = big.manifest.data_sha256, study.seed, config.model_dump_json(), ipc, keep, study.on
@@ -79,7 +83,7 @@ def pruned_to(
         seed=study.seed,
         device=choose_device(study.device),
         held_out=study.chosen_by(big) if needs_held_out(config) else None,
-        trainings=_kept_trainings(study, f"{margins}.pt", f"{path.stem}.pt"),
+        trainings=_cached_trainings(study, f"{margins}.pt", f"{path.stem}.pt"),
         keep=keep,
     )
     bundle.save(path)
@@ -87,7 +91,7 @@ def pruned_to(
 
 
 def _packing(study: Study, ipc: int, prune: PruneConfig, changes: Mapping[str, object]) -> Packing:
-    """Return the condensing of a bundle, which no setting of later pruning has a part in."""
+    """Return the condensing run of a bundle; settings of later pruning do not affect its name."""
     config = study.config(changes).model_copy(update={"prune": prune})
     facts = study.source.train.fingerprint, ipc, config.model_dump_json()
     output = study.work / f"{study.name(f'ipc{ipc}', *facts)}.hmn"
@@ -104,14 +108,14 @@ def _packing(study: Study, ipc: int, prune: PruneConfig, changes: Mapping[str, o
 
 
 def _prune_config(study: Study, strategy: PruneStrategy) -> PruneConfig:
-    """Return how is pruned; a beta that was typed is for double-end alone."""
+    """Return the pruning settings; a given beta applies to double-end only."""
     config = study.config({}).prune
     beta = config.beta if strategy == "double-end" else None
     return config.model_copy(update={"strategy": strategy, "beta": beta})
 
 
-def _kept_trainings(study: Study, margins: str, betas: str) -> Trainings:
-    """Return trainings that are kept in files as they end: margins serve all strategies."""
+def _cached_trainings(study: Study, margins: str, betas: str) -> Trainings:
+    """Return trainings that are cached in files as they finish; all strategies share margins."""
     files = {"margins/": study.work / margins, "beta/": study.work / betas}
     done = {name: value for path in files.values() for name, value in _read(path).items()}
 

@@ -1,7 +1,7 @@
-"""Figure 5: many images of little memory each, or few of much, in the same budget."""
+"""Figure 5: memory per image against number of images, at the same budget."""
 
 from ablations.bundles import in_budget
-from ablations.judging import judged
+from ablations.judging import evaluate_rows
 from ablations.study import Ablation, Findings, Study, named
 from hmnpack.container.budget import plan
 from hmnpack.errors import BudgetTooSmall
@@ -9,19 +9,19 @@ from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import HmnSpec
 
 CHANNELS = (1, 2, 4, 8, 12)
-"""Besides what the planner takes."""
+"""Instance channels to try, in addition to the planner's choice."""
 
 
 def measure(study: Study) -> Findings:
-    """Return a row for every budget and number of channels that leaves it enough images."""
+    """Return a row for every budget and number of channels that fits it."""
     rows = []
     for ipc in study.ipcs:
         for channels in _channels(study, ipc):
             bundle = in_budget(study, ipc, {"container.instance_channels": channels})
             spec = bundle.manifest.container
-            (row,) = judged(study, bundle, study.protocol(ipc))
+            (row,) = evaluate_rows(study, bundle, study.protocol(ipc))
             name = f"{channels} channels" if channels > 1 else "1 channel"
-            paper = study.papers(ABLATION.paper, name, ipc)
+            paper = study.paper_value(ABLATION.paper, name, ipc)
             rows.append(named(row, name, ipc, paper, images_per_class=spec.each))
     return Findings(tuple(rows))
 
@@ -46,10 +46,11 @@ def _planned(study: Study, ipc: int, channels: int | None) -> HmnSpec:
 
 
 ABLATION = Ablation(
-    title="Figure 5: memory of each image, and number of images",
-    varies="the channels of each image's memory, and with them how many images fit the budget",
-    measures="accuracy of ConvNets trained on bundles that were condensed within the budget (the "
-    "paper's text gives two points: 85 and 13 images of each class, which 2 and 12 channels leave)",
+    title="Figure 5: memory per image and number of images",
+    varies="the channels of each image's memory, and thereby how many images fit the budget",
+    measures="accuracy of ConvNets trained on bundles condensed within the budget (the paper's "
+    "text gives two points: 85 and 13 images per class, which correspond to 2 and 12 "
+    "channels)",
     paper={("2 channels", 1): 65.1, ("12 channels", 1): 48.2},
     ipcs=(1, 10),
     measure=measure,

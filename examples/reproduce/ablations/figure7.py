@@ -1,7 +1,7 @@
-"""Figure 7: accuracy by how many images are pruned of a bundle that was condensed over budget."""
+"""Figure 7: accuracy against the pruning rate of a bundle condensed over budget."""
 
 from ablations.bundles import over_budget, pruned_to
-from ablations.judging import judged
+from ablations.judging import evaluate_rows
 from ablations.study import Ablation, Findings, Study, named
 from hmnpack.bundle import Bundle
 from hmnpack.container.budget import ipc_of
@@ -9,14 +9,14 @@ from hmnpack.schema.config import PruneStrategy
 from hmnpack.schema.result import Row
 
 RATES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
-"""Parts of the images of each class that are pruned."""
+"""Fractions of each class's images to prune."""
 
 STRATEGIES: tuple[PruneStrategy, ...] = ("double-end", "random")
 UNPRUNED = "unpruned"
 
 
 def measure(study: Study) -> Findings:
-    """Return a row of all images of every budget, and one for each rate and strategy."""
+    """Return, for every budget, a row without pruning and one per rate and strategy."""
     rows = []
     for ipc in study.ipcs:
         big = over_budget(study, ipc)
@@ -29,7 +29,7 @@ def measure(study: Study) -> Findings:
 
 
 def _left(study: Study, big: Bundle, rate: float, strategy: PruneStrategy) -> Bundle:
-    """Return what is left of the images, at least one of each class and fewer than all."""
+    """Return the pruned bundle, with at least one image per class and fewer than all."""
     spec = big.manifest.container
     keep = min(spec.each - 1, max(1, round((1 - rate) * spec.each)))
     budget = ipc_of(spec.model_copy(update={"instances": keep}))
@@ -37,18 +37,18 @@ def _left(study: Study, big: Bundle, rate: float, strategy: PruneStrategy) -> Bu
 
 
 def _row(study: Study, bundle: Bundle, name: str, ipc: int) -> Row:
-    (row,) = judged(study, bundle, study.protocol(ipc))
+    (row,) = evaluate_rows(study, bundle, study.protocol(ipc))
     each = bundle.manifest.container.each
-    paper = study.papers(ABLATION.paper, name, ipc)
+    paper = study.paper_value(ABLATION.paper, name, ipc)
     return named(row, name, ipc, paper, images_per_class=each)
 
 
 ABLATION = Ablation(
     title="Figure 7: how many images are pruned",
-    varies="the part of an over-budget bundle's images that is pruned, at both ends or at random",
-    measures="accuracy of ConvNets trained on what is left; beta is chosen on held-out images for "
-    "each part (the paper's text gives two points of two budgets, which are taken to be of "
-    "double-end pruning)",
+    varies="the fraction of an over-budget bundle's images that is pruned, double-end or at random",
+    measures="accuracy of ConvNets trained on the remaining images; beta is chosen on held-out "
+    "images for each rate (the paper's text gives two points for two budgets, which are "
+    "assumed to be double-end pruning)",
     paper={
         (UNPRUNED, 1): 66.2,
         ("double-end, 30 %", 1): 62.2,

@@ -1,8 +1,8 @@
-"""Rows of a study's table: networks trained on a bundle, one for each seed, kept in files."""
+"""Rows of a study's table: networks trained on a bundle, one per seed, cached in files."""
 
 from functools import partial
 
-from record import kept_rows, over_seeds
+from record import cached_rows, over_seeds
 
 from ablations.study import Study
 from hmnpack.bundle import Bundle
@@ -12,15 +12,15 @@ from hmnpack.schema.result import Row
 from hmnpack.sources import SourceOptions
 
 
-def judged(study: Study, bundle: Bundle, protocol: EvaluateConfig) -> list[Row]:
+def evaluate_rows(study: Study, bundle: Bundle, protocol: EvaluateConfig) -> list[Row]:
     """Return the rows of a bundle over the study's seeds, with each seed's accuracy.
 
-    Networks that are trained already are found in the work folder.
+    Results of networks that were trained before are read from the work directory.
 
     Args:
         study: The study.
-        bundle: What networks are trained on.
-        protocol: How, with the baselines that are wanted; its seed and repeats do not matter.
+        bundle: Training data of the networks.
+        protocol: Evaluation settings, baselines included; its seed and repeats are ignored.
     """
     source = study.tested(bundle)
     tested_on = source.test.fingerprint if source.test else ""
@@ -41,7 +41,7 @@ def judged(study: Study, bundle: Bundle, protocol: EvaluateConfig) -> list[Row]:
         ).rows
 
     for seed, path in files.items():
-        kept_rows(path, partial(trained, seed))
+        cached_rows(path, partial(trained, seed))
     each = zip(*(over_seeds([path]) for path in files.values()), strict=True)
     return [
         _with_seeds(row, dict(zip(files, ones, strict=True)))

@@ -1,4 +1,4 @@
-"""How large a study is: the paper's own size, one for a CPU, one for a test, or any part."""
+"""Size of a study: the paper's, one for a CPU, one for tests, or any fraction."""
 
 from dataclasses import dataclass, replace
 from math import ceil, sqrt
@@ -17,21 +17,21 @@ PAPER_WIDTH = 128
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes of a study.
+    """Size of a study.
 
     Attributes:
-        name: As it is typed.
-        recipe: Settings of condensing to start from, where none are named.
-        protocol: Settings of judging to start from.
-        condensing: Part of the steps and epochs of condensing, above 0 and at most 1.
-        training: The same of networks that are trained on condensed images, to judge or to prune.
-        large: A further part, where networks are among them that take thirty times the work.
-        width: Most channels of a ConvNet.
-        networks: Networks of each row, where no seeds are named.
-        betas: Hard pruning rates that are tried.
-        points: Most points of a curve.
+        name: Name on the command line.
+        recipe: Default recipe for condensing.
+        protocol: Base protocol for evaluation.
+        condensing: Fraction of the steps and epochs of condensing, in (0, 1].
+        training: Fraction of the training epochs in evaluation and pruning, in (0, 1].
+        large: Further factor on `training` where some networks need thirty times the FLOPs.
+        width: Maximum ConvNet width (channels).
+        networks: Default number of networks per row.
+        betas: Hard pruning rates to try.
+        points: Maximum number of points of a curve.
         rows: Baselines of Table 2.
-        ipcs: Most budgets, where none are named: the smallest of the paper's.
+        ipcs: Default number of budgets, starting from the paper's smallest.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Scale:
     ipcs: int
 
     def condensed(self, config: CompressConfig) -> dict[str, object]:
-        """Return the settings of condensing that this size changes, by dotted path."""
+        """Return the condensing settings that this scale changes, by dotted path."""
         warmup, pool, match, prune = config.warmup, config.pool, config.match, config.prune
         wanted: dict[str, object] = {
             "warmup.steps": part_of(warmup.steps, self.condensing),
@@ -67,8 +67,8 @@ class Scale:
         }
         return {path: value for path, value in wanted.items() if value != _at(config, path)}
 
-    def judged(self, config: EvaluateConfig) -> dict[str, object]:
-        """Return the settings of judging that this size changes, by dotted path."""
+    def evaluated(self, config: EvaluateConfig) -> dict[str, object]:
+        """Return the evaluation settings that this scale changes, by dotted path."""
         wanted: dict[str, object] = {
             "network.width": min(config.network.width, self.width),
             "train.epochs": part_of(config.train.epochs, self.training),
@@ -77,18 +77,21 @@ class Scale:
         return {path: value for path, value in wanted.items() if value != _at(config, path)}
 
     def thinned(self, points: tuple[Point, ...]) -> tuple[Point, ...]:
-        """Return so many of a curve's points as this size has, evenly, with both ends."""
+        """Return at most `self.points` evenly spaced points of a curve, both ends included."""
         count, last = min(self.points, len(points)), len(points) - 1
         return tuple(points[round(index * last / max(1, count - 1))] for index in range(count))
 
 
 def part_of(count: int, part: float) -> int:
-    """Return a part of a number of steps or epochs, rounded up: none only of none."""
+    """Return a fraction of a number of steps or epochs, rounded up; 0 only for 0."""
     return ceil(round(count * part, 6))
 
 
 def part_of_gradient(config: GradientConfig, part: float) -> dict[str, object]:
-    """Return a part of gradient matching's networks; of less than one network, fewer steps."""
+    """Return settings for a fraction of gradient matching's networks.
+
+    If the fraction is less than one network, use one network with fewer steps.
+    """
     networks = max(1, round(config.networks * part)) if config.networks else 0
     steps = config.inner_steps
     if networks == 1:
@@ -149,17 +152,17 @@ SCALES = {
         ipcs=1,
     ),
 }
-"""By name: the paper's own size, for a GPU; about an hour of one CPU; seconds, for tests."""
+"""`full`: the paper's size, for a GPU. `cpu`: about one CPU hour. `smoke`: seconds, for tests."""
 
 
 def scale_of(text: str) -> Scale:
-    """Return a size by its name, or the part of the paper's own that a number says.
+    """Return a scale by name, or the fraction of the paper's scale given as a number.
 
-    Of the paper's own, a number shrinks steps, epochs and networks; the work of a ConvNet goes
-    with the square of its width, which is shrunk by the number's root.
+    A fraction scales steps, epochs and the number of networks. ConvNet FLOPs grow with the square
+    of the width, so the width is scaled by the fraction's square root.
 
     Raises:
-        BadSettings: if it is neither.
+        BadSettings: if the text is neither.
     """
     if text in SCALES:
         return SCALES[text]
@@ -169,7 +172,8 @@ def scale_of(text: str) -> Scale:
         part = 0.0
     if not 0 < part <= 1:
         raise BadSettings(
-            f"scale {text!r} is neither a number above 0 and up to 1 nor one of {', '.join(SCALES)}"
+            f"unknown scale {text!r}; give a number above 0 and at most 1, or one of "
+            f"{', '.join(SCALES)}"
         )
     return replace(
         _FULL,

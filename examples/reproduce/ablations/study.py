@@ -1,4 +1,4 @@
-"""What a table or figure is, and what it is measured with: data, size, settings, seeds, folder."""
+"""Inputs of a study (data, scale, settings, seeds, work directory) and what an ablation is."""
 
 import json
 import re
@@ -20,35 +20,35 @@ from hmnpack.schema.result import Figure, Row
 from hmnpack.settings import CompressSettings, evaluate_config, recipe_of
 from hmnpack.sources import Source, Split, as_seen, hold_out
 
-JUDGING = "evaluate."
-"""How the names of settings begin that are of judging; the others are of condensing."""
+EVALUATION_PREFIX = "evaluate."
+"""Prefix of evaluation settings on the command line; the others are condensing settings."""
 
-Numbers = Mapping[tuple[str, int], float]
-"""Numbers of the paper for CIFAR-10, by the name of a row and its budget."""
+PaperValues = Mapping[tuple[str, int], float]
+"""Values in the paper for CIFAR-10, by row name and budget."""
 
 _CIFAR10 = ImageShape(channels=3, height=32, width=32)
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that was asked for, with the data open.
+    """Parsed command line, with the dataset opened.
 
     Attributes:
-        source: The data.
+        source: The dataset.
         label: Its name in tables.
-        scale: How large the study is.
-        recipe: Settings of condensing to start from.
-        assignments: Settings that were typed, such as ``match.steps=100``; those that begin with
-            ``evaluate.`` are of judging.
-        seed: Of condensing and pruning.
-        seeds: One network of each row for each.
+        scale: Size of the study.
+        recipe: Base recipe for condensing.
+        assignments: Settings from the command line, such as ``match.steps=100``. A prefix
+            ``evaluate.`` marks evaluation settings.
+        seed: Seed of condensing and pruning.
+        seeds: Seeds of the networks; each row has one network per seed.
         ipcs: Budgets, in images per class.
-        networks: Architectures, where the study is about them.
-        on: ``test``, or ``held-out``: what rows are tested on.
-        given: Bundles that are used as they are; where there are any, none is condensed.
-        work: Folder of all that is made, and found by a later run.
-        device: Where to compute.
-        listener: Hears of everything.
+        networks: Architectures, for a study that varies them.
+        on: Split that rows are tested on: ``test`` or ``held-out``.
+        given: Existing bundles to use; if there are any, none is condensed.
+        work: Work directory, where later runs find what this one made.
+        device: Device to compute on.
+        listener: Called with all progress.
     """
 
     source: Source
@@ -67,43 +67,45 @@ class Study:
     listener: Listener
 
     def name(self, kind: str, *facts: object) -> str:
-        """Return the name of a file of the study: other facts, device or versions, another."""
+        """Return a file name that is unique to the facts, the device kind and library versions."""
         return entry_name(kind, kind_of(choose_device(self.device)), *facts)
 
     def config(self, changes: Mapping[str, object]) -> CompressConfig:
-        """Return the settings of condensing: the study's own over those typed, scaled, the recipe.
+        """Return the condensing settings.
+
+        Precedence, highest first: the study's changes, the command line, the scale, the recipe.
 
         Args:
-            changes: The study's own, by dotted path.
+            changes: The study's own settings, by dotted path.
 
         Raises:
-            BadSettings: for an unknown recipe or setting, or a value that its setting refuses.
+            BadSettings: for an unknown recipe or setting, or an invalid value.
         """
         shape = self.source.shape
         scaled = _texts(self.scale.condensed(recipe_of(self.recipe, shape)))
-        typed = [text for text in self.assignments if not text.startswith(JUDGING)]
+        typed = [text for text in self.assignments if not text.startswith(EVALUATION_PREFIX)]
         options = {"seed": self.seed, **changes}
         return CompressSettings(self.recipe, None, [*scaled, *typed], options).config(shape)
 
     def protocol(self, ipc: int, changes: Mapping[str, object] | None = None) -> EvaluateConfig:
-        """Return how networks are judged, without baselines; likewise.
+        """Return the evaluation settings, by default without baselines; precedence as in `config`.
 
         Args:
-            ipc: The budget of what is judged.
-            changes: The study's own, by dotted path.
+            ipc: Budget of the evaluated bundle.
+            changes: The study's own settings, by dotted path.
         """
         base = PROTOCOLS[self.scale.protocol](self.source.shape, ipc)
-        scaled = _texts(self.scale.judged(base))
-        judging = (text for text in self.assignments if text.startswith(JUDGING))
-        typed = [text.removeprefix(JUDGING) for text in judging]
+        scaled = _texts(self.scale.evaluated(base))
+        evaluation = (text for text in self.assignments if text.startswith(EVALUATION_PREFIX))
+        typed = [text.removeprefix(EVALUATION_PREFIX) for text in evaluation]
         options = {"repeats": 1, "baselines": False, **(changes or {})}
         return evaluate_config([*scaled, *typed], options, base)
 
     def tested(self, bundle: Bundle) -> Source:
-        """Return the data with the split that rows of a bundle are tested on as its test split.
+        """Return the dataset with the images that rows of a bundle are tested on as test split.
 
         Raises:
-            BadData: if that is to be held-out images, and which these are is not known.
+            BadData: if rows are tested on held-out images and the bundle does not identify them.
         """
         if self.on == "test":
             return self.source
@@ -111,15 +113,15 @@ class Study:
         return replace(seen, test=self._halves(bundle)[1])
 
     def chosen_by(self, bundle: Bundle) -> Split:
-        """Return the held-out images that choices about a bundle are made by: no row's own test.
+        """Return the held-out images for choices about a bundle, disjoint from the test images.
 
         Raises:
-            BadData: if it is not known which images were held out.
+            BadData: if the bundle does not identify its held-out images.
         """
         return self._halves(bundle)[0]
 
     def _halves(self, bundle: Bundle) -> tuple[Split, Split]:
-        """Return what chooses and what tests: all that was held out and nothing, or halves."""
+        """Return held-out images for choices and for testing: all and none, or half each."""
         held = as_seen(bundle.manifest, self.source).test
         assert held is not None
         part = 0.0 if self.on == "test" else 0.5
@@ -127,15 +129,15 @@ class Study:
 
     @property
     def tested_on(self) -> str:
-        """What rows are tested on, in words."""
+        """Description of the images that rows are tested on."""
         if self.on == "test":
             return f"{len(self.source.test) if self.source.test else 0} images of the test split"
-        return "half of the images held out of train, while the other half chooses"
+        return "half of the held-out images; choices use the other half"
 
-    def papers(self, numbers: Numbers, row: str, ipc: int) -> float | None:
-        """Return what the paper has beside a row, or None, as for other data than CIFAR-10.
+    def paper_value(self, numbers: PaperValues, row: str, ipc: int) -> float | None:
+        """Return the paper's value for a row; None if there is none or the dataset is not CIFAR-10.
 
-        A JPEG copy counts as CIFAR-10, by its name in tables.
+        The label decides, so a JPEG copy counts as CIFAR-10.
         """
         named = re.search(r"cifar[-_ ]?10(?!\d)", self.label.lower()) is not None
         alike = self.source.image == _CIFAR10 and len(self.source.classes) == 10
@@ -144,11 +146,11 @@ class Study:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a study found.
+    """Results of a study.
 
     Attributes:
-        rows: Lines of its table; their figures have ``ipc``, and ``paper`` where it has a number.
-        figures: What is no accuracy, with units in the names.
+        rows: Rows of its table; their figures have ``ipc``, and ``paper`` if the paper has a value.
+        figures: Metrics other than accuracies, with units in their names.
     """
 
     rows: tuple[Row, ...] = ()
@@ -157,36 +159,36 @@ class Findings:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A table or figure of the paper, as it is measured here.
+    """A table or figure of the paper, as measured here.
 
     Attributes:
-        title: As a heading.
-        varies: What is varied.
-        measures: What is measured, and what may not be compared.
-        paper: The paper's accuracies in percent.
+        title: Heading.
+        varies: The varied factor.
+        measures: What is measured, and limits of comparing it with the paper.
+        paper: The paper's values; accuracies in percent.
         ipcs: The paper's budgets, in images per class.
-        measure: Measures it.
-        takes_bundles: Whether it may be measured with bundles that are there already.
+        measure: Function that runs the study.
+        takes_bundles: Whether it can use existing bundles.
     """
 
     title: str
     varies: str
     measures: str
-    paper: Numbers
+    paper: PaperValues
     ipcs: tuple[int, ...]
     measure: Callable[[Study], Findings]
     takes_bundles: bool = True
 
 
 def named(row: Row, name: str, ipc: int, paper: float | None = None, **figures: Figure) -> Row:
-    """Return a row under the name that it has in a study's table.
+    """Return a row renamed for a study's table.
 
     Args:
-        row: As judging made it.
-        name: What tells it from the others of its budget.
+        row: Row as evaluated.
+        name: Name that is unique among the rows of its budget.
         ipc: The budget, in images per class.
         paper: The paper's accuracy in percent, if it has one.
-        figures: Further ones.
+        figures: Additional metrics.
     """
     found = {"ipc": ipc, **({} if paper is None else {"paper": paper}), **figures}
     return row.model_copy(update={"name": name, "figures": {**found, **row.figures}})

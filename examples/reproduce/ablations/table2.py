@@ -1,7 +1,7 @@
-"""Table 2: condensed images beside real ones, at each budget, for one data set."""
+"""Table 2: condensed against real images at each budget, for one dataset."""
 
 from ablations.bundles import finished
-from ablations.judging import judged
+from ablations.judging import evaluate_rows
 from ablations.study import Ablation, Findings, Study, named
 from hmnpack.bundle import Bundle
 from hmnpack.evaluation import BUNDLE_ROW, WHOLE_ROW
@@ -14,16 +14,16 @@ def measure(study: Study) -> Findings:
     for ipc in study.ipcs:
         bundle = finished(study, ipc)
         protocol = study.protocol(ipc, {"baselines": True, "rows": study.scale.rows})
-        numbers = _numbers(study, bundle)
+        numbers = _paper_values(study, bundle)
         rows += [
             named(row, row.name, ipc, numbers.get(row.name))
-            for row in judged(study, bundle, protocol)
+            for row in evaluate_rows(study, bundle, protocol)
         ]
     return Findings(tuple(rows))
 
 
-def _numbers(study: Study, bundle: Bundle) -> dict[str, float]:
-    """Return what the paper has for the data, by their name in tables, and the budget."""
+def _paper_values(study: Study, bundle: Bundle) -> dict[str, float]:
+    """Return the paper's accuracies for the dataset, identified by its label, and the budget."""
     manifest = bundle.manifest
     facts = manifest.source.model_copy(update={"name": study.label})
     score = paper_score(manifest.model_copy(update={"source": facts}))
@@ -31,12 +31,12 @@ def _numbers(study: Study, bundle: Bundle) -> dict[str, float]:
 
 
 ABLATION = Ablation(
-    title="Table 2: condensed images beside real ones",
-    varies="the budget, for a data set of your own or one of the paper's",
-    measures="accuracy of ConvNets trained on a bundle that was condensed over budget and pruned "
-    "at both ends; and on real images: random ones of as many floats, JPEG files of as many bytes, "
-    "as many as the bundle decodes to, and all of them",
-    paper={},  # of five data sets: hmnpack.page.paper has them
+    title="Table 2: condensed and real images",
+    varies="the budget, for one of the paper's datasets or your own",
+    measures="accuracy of ConvNets trained on a bundle condensed over budget and double-end "
+    "pruned; and on real images: random ones within the same float budget, JPEG files "
+    "within the same bytes, as many as the bundle decodes to, and the full dataset",
+    paper={},  # hmnpack.page.paper has the values for five datasets
     ipcs=(1, 10, 50),
     measure=measure,
 )

@@ -1,9 +1,9 @@
-"""Table 4: networks of other architectures than the one that was condensed with."""
+"""Table 4: cross-architecture generalisation."""
 
 from dataclasses import replace
 
 from ablations.bundles import finished
-from ablations.judging import judged
+from ablations.judging import evaluate_rows
 from ablations.study import Ablation, Findings, Study, named
 
 NETWORKS = ("convnet", "vgg16", "resnet18", "densenet121")
@@ -17,17 +17,16 @@ def measure(study: Study) -> Findings:
     for ipc in study.ipcs:
         bundle = finished(study, ipc)
         for network in study.networks:
-            (row,) = judged(study, bundle, short.protocol(ipc, {"network.name": network}))
-            paper = study.papers(ABLATION.paper, network, ipc)
+            (row,) = evaluate_rows(study, bundle, short.protocol(ipc, {"network.name": network}))
+            paper = study.paper_value(ABLATION.paper, network, ipc)
             rows.append(named(row, network, ipc, paper))
     return Findings(tuple(rows))
 
 
 ABLATION = Ablation(
     title="Table 4: other architectures",
-    varies="the network that is trained, in its form for 32 pixels (`--networks`), and the budget",
-    measures="accuracy of networks trained on one bundle of each budget, which was condensed with "
-    "ConvNets",
+    varies="the trained architecture, in its variant for 32 pixels (`--networks`), and the budget",
+    measures="accuracy of networks trained on one bundle per budget, condensed with ConvNets",
     paper={
         ("convnet", 1): 65.7,
         ("convnet", 10): 73.7,

@@ -1,4 +1,4 @@
-"""Table 5: peak memory of condensing; and appendix B: seconds that decoding takes."""
+"""Table 5: peak memory of condensing; appendix B: decoding time."""
 
 import json
 import subprocess
@@ -24,19 +24,19 @@ _TIMES = 7
 
 
 def measure(study: Study) -> Findings:
-    """Return the memory, the time and the number of images of every budget, as figures."""
+    """Return peak memory, decoding time and number of images for every budget."""
     found: dict[str, Figure] = {}
     for ipc in study.ipcs:
         classes, image = len(study.source.classes), study.source.image
         found[f"images_ipc{ipc}"] = plan(ipc, classes, image).images
         for name, value in ((MEGABYTES, _megabytes(study, ipc)), (SECONDS, _seconds(study, ipc))):
             found[f"{name}_ipc{ipc}"] = value
-            found[f"{name}_paper_ipc{ipc}"] = study.papers(ABLATION.paper, name, ipc)
+            found[f"{name}_paper_ipc{ipc}"] = study.paper_value(ABLATION.paper, name, ipc)
     return Findings(figures=found)
 
 
 def _megabytes(study: Study, ipc: int) -> float:
-    """Return what a step adds at its peak, in 10^6 bytes: measured in a process of its own."""
+    """Return the peak memory that a step adds, in 10^6 bytes, measured in a separate process."""
     image = study.source.image
     sizes = {
         "ipc": ipc,
@@ -53,7 +53,7 @@ def _megabytes(study: Study, ipc: int) -> float:
 
 
 def _seconds(study: Study, ipc: int) -> float:
-    """Return the median time of decoding all images, after one that is not counted."""
+    """Return the median time of decoding all images, after one warm-up pass, in seconds."""
     device = choose_device(study.device)
     spec = plan(ipc, len(study.source.classes), study.source.image)
     fresh = new_container(spec, ContainerConfig(norm="none"), stream(study.seed, "container"))
@@ -71,9 +71,9 @@ def _seconds(study: Study, ipc: int) -> float:
 ABLATION = Ablation(
     title="Table 5 and appendix B: memory of condensing, seconds of decoding",
     varies="the budget",
-    measures="what a step of gradient matching adds at its peak to what was there before it, in MB "
-    "(the paper: of a whole run, on a GPU), and the median time of decoding all images (the paper: "
-    "on an RTX 2080 Ti); nothing is condensed, so no settings but the network's width matter",
+    measures="the peak memory that a step of gradient matching adds, in MB (the paper: of a whole "
+    "run, on a GPU), and the median time of decoding all images (the paper: on an RTX "
+    "2080 Ti); nothing is condensed, so the network's width is the only relevant setting",
     paper={
         (MEGABYTES, 1): 2680,
         (MEGABYTES, 10): 4540,

@@ -1,9 +1,9 @@
-"""Table 6: which images are pruned of a bundle that was condensed over budget."""
+"""Table 6: pruning strategies for a bundle condensed over budget."""
 
 from statistics import mean
 
 from ablations.bundles import in_budget, over_budget, pruned_to
-from ablations.judging import judged
+from ablations.judging import evaluate_rows
 from ablations.study import Ablation, Findings, Study, named
 from hmnpack.bundle import Bundle
 from hmnpack.evaluation.rows import half_interval
@@ -15,7 +15,7 @@ IN_BUDGET = "in-budget"
 
 
 def measure(study: Study) -> Findings:
-    """Return a row for every budget and strategy, and by how much double-end is above random."""
+    """Return a row for every budget and strategy, and the margin of double-end over random."""
     rows: list[Row] = []
     figures: dict[str, Figure] = {}
     for ipc in study.ipcs:
@@ -30,14 +30,14 @@ def measure(study: Study) -> Findings:
 
 
 def _row(study: Study, bundle: Bundle, name: str, ipc: int) -> Row:
-    (row,) = judged(study, bundle, study.protocol(ipc))
+    (row,) = evaluate_rows(study, bundle, study.protocol(ipc))
     prunings = bundle.manifest.provenance.prunings
     beta = {"beta": prunings[-1].beta} if name == "double-end" else {}
-    return named(row, name, ipc, study.papers(ABLATION.paper, name, ipc), **beta)
+    return named(row, name, ipc, study.paper_value(ABLATION.paper, name, ipc), **beta)
 
 
 def _above_random(study: Study, row: Row, random: Row, ipc: int) -> dict[str, Figure]:
-    """Return the mean of the differences of each seed, in points, and half its 95 % interval."""
+    """Return the mean per-seed difference in points, and half the width of its 95 % interval."""
     names = [f"accuracy_seed_{seed}" for seed in study.seeds]
     differences = [_number(row, name) - _number(random, name) for name in names]
     return {
@@ -51,10 +51,10 @@ def _number(row: Row, name: str) -> float:
 
 
 ABLATION = Ablation(
-    title="Table 6: which images are pruned",
-    varies="the strategy: one over-budget bundle is pruned by each; `in-budget` was condensed "
-    "within the budget",
-    measures="accuracy of ConvNets trained on what is left, with the same seeds for all; "
+    title="Table 6: pruning strategies",
+    varies="the strategy, applied to one over-budget bundle; `in-budget` was condensed within the "
+    "budget",
+    measures="accuracy of ConvNets trained on the remaining images, with the same seeds; "
     "`double-end` chooses its beta on held-out images (the paper: on the test split)",
     paper={
         ("double-end", 1): 65.7,

@@ -1,4 +1,4 @@
-"""What the literal step and ours have in common: data, container, network, settings."""
+"""Inputs shared by the literal step and ours: data, container, network, settings."""
 
 from dataclasses import dataclass
 
@@ -17,21 +17,21 @@ from hmnpack.schema.result import DataFacts
 from hmnpack.sources import normalisation_of, open_source
 
 CLASSES, REAL, TRAINING = 10, 64, 2000
-"""Of the paper's recipe on CIFAR-10: classes, real images of each, images of the training."""
+"""The paper's recipe on CIFAR-10: classes, real images per class, training images per step."""
 
 IMAGE = ImageShape(channels=3, height=32, width=32)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What both steps have in common."""
+    """Inputs shared by both steps."""
 
     data: RealData
     width: int
     facts: DataFacts | None
 
     def container(self) -> HMN:
-        """Return the container as it is after a warm-up: its norms are frozen."""
+        """Return a container as after the warm-up, with frozen norms."""
         config = ContainerConfig()
         container = new_container(plan(1, CLASSES, IMAGE, config), config, stream(0, "container"))
         assert isinstance(container, HMN)
@@ -51,7 +51,7 @@ class Setting:
     def config(self, precision: Precision) -> GradientConfig:
         return GradientConfig(
             networks=1,
-            inner_steps=10_000,  # so that no step here begins with a new network
+            inner_steps=10_000,  # no measured step starts a new network
             network=NetworkConfig(width=self.width),
             real_batch=REAL,
             train_images=TRAINING,
@@ -60,11 +60,13 @@ class Setting:
 
 
 def setting_of(spec: str | None, width: int, device: torch.device) -> Setting:
-    """Return the setting on the data that was asked for, else on noise."""
+    """Return the setting on a dataset, or on noise if `spec` is None."""
     if spec:
         source = open_source(spec)
         if (source.image, len(source.classes)) != (IMAGE, CLASSES):
-            raise SystemExit(f"{source.name}: not {CLASSES} classes of 3x32x32, as CIFAR-10 is")
+            raise SystemExit(
+                f"{source.name}: expected {CLASSES} classes of 3x32x32 images, as in CIFAR-10"
+            )
         images, labels = source.train.images, source.train.labels
         normalisation = normalisation_of(source.train)
         facts = DataFacts(name=source.name, fingerprint=source.train.fingerprint)

@@ -1,4 +1,4 @@
-"""What is timed: the literal step and ours, and beside them decoding alone and a matrix product."""
+"""Timed variants: the literal step, ours, decoding alone, and a matrix product."""
 
 import contextlib
 import sys
@@ -37,7 +37,7 @@ def adam(container: HMN) -> torch.optim.Adam:
 
 
 class Watch:
-    """Adds up the seconds of a step's parts, waiting for the device at both ends of each."""
+    """Accumulates the seconds of a step's parts, synchronising before and after each part."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -53,7 +53,7 @@ class Watch:
 
 
 class NoWatch:
-    """Lets the parts run into each other, as they do where nobody looks."""
+    """Does not synchronise between parts, as in an actual run."""
 
     def part(self, name: str) -> contextlib.AbstractContextManager[None]:
         del name
@@ -76,7 +76,7 @@ class Cast:
 
 
 class Literal:
-    """The step as it is described: classes in turn, then the network's training."""
+    """The literal step: a loop over classes, then the network's training."""
 
     def __init__(self, setting: Setting, precision: Precision) -> None:
         self.data, self.container = setting.data, setting.container()
@@ -140,7 +140,7 @@ class Ours:
 
 
 class Decode:
-    """Decoding all images at once, the way back, and one Adam step."""
+    """Decoding all images at once, the backward pass, and one Adam step."""
 
     def __init__(self, setting: Setting) -> None:
         self.container = setting.container()
@@ -156,7 +156,7 @@ class Decode:
 
 
 class Product:
-    """A large matrix product: what the machine can do at most."""
+    """A large matrix product, as the machine's peak rate."""
 
     def __init__(self, device: torch.device, precision: Precision) -> None:
         self.side = 8192 if device.type == "cuda" else 2048
@@ -171,4 +171,4 @@ class Product:
 
 
 Runner = Callable[[int, Watch | NoWatch], None]
-"""Takes the step of that number; its parts are told to the watch."""
+"""Runs the step of the given index and reports its parts to the watch."""
