@@ -1,4 +1,4 @@
-"""A bundle as a torch data set, as tensors, and as batches on a device."""
+"""A bundle as a torch dataset, as tensors, and as batches on a device."""
 
 import base64
 import io

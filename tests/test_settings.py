@@ -37,7 +37,7 @@ def paper(*sizes, **named):
 
 
 PAPERS = {
-    # data set: network, Adam's rate, distance, images of training, epochs first, CutMix
+    # dataset: network, Adam's rate, distance, images of training, epochs first, CutMix
     ("cifar10", 10, 32): ("convnet", 0.01, "mse", 2000, 0, 0.5),
     ("cifar100", 100, 32): ("convnet", 0.02, "l1", 2000, 0, 0.5),
     ("svhn", 10, 32): ("convnet", 0.01, "mse", 500, 0, 0.5),

@@ -28,7 +28,7 @@ _STEP = timedelta(minutes=30)
 """How far apart in time ranks may come to the same step."""
 
 _LEADER = timedelta(days=7)
-"""How long ranks wait for rank 0, which may open a data set or train a pool meanwhile."""
+"""How long ranks wait for rank 0, which may open a dataset or train a pool meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The last steps of every kind of source: decode, check the rules of a data set, order canonically.
+"""The last steps of every kind of source: decode, check the rules of a dataset, order canonically.
 
 Shape legend: N images, K classes, C channels, H height, W width, S side of a square image.
 """
@@ -26,7 +26,7 @@ def decode_source(
     options: SourceOptions,
     listener: Listener,
 ) -> Source:
-    """Decode and check a data set of encoded images.
+    """Decode and check a dataset of encoded images.
 
     Args:
         name: Name that a bundle records.
@@ -53,7 +53,7 @@ def array_source(
     test: tuple[Tensor, Tensor],
     options: SourceOptions,
 ) -> Source:
-    """Check a data set that is in memory already.
+    """Check a dataset that is in memory already.
 
     Args:
         name: Name that a bundle records.

@@ -1,6 +1,6 @@
-"""Decoded data sets on disk: a convenience that may be deleted at any time.
+"""Decoded datasets on disk: a convenience that may be deleted at any time.
 
-One safetensors file a data set, with its class names and fingerprints beside the tensors. Tensors
+One safetensors file a dataset, with its class names and fingerprints beside the tensors. Tensors
 are mapped, not read, so opening costs no more than the first use of each page.
 """
 
@@ -69,15 +69,15 @@ def _facts(path: Path) -> str:
 def through_cache(
     name: str, key: str, options: SourceOptions, make: Callable[[], Source]
 ) -> Source:
-    """Return the data set with this key from the cache, or make it and keep it there.
+    """Return the dataset with this key from the cache, or make it and keep it there.
 
     A cache that cannot be read or written never stops the work.
 
     Args:
-        name: Name of the data set; it is not part of the key.
+        name: Name of the dataset; it is not part of the key.
         key: Identity of the encoded files.
         options: The decoding options, which are part of the identity, and the cache's place.
-        make: Decodes the data set.
+        make: Decodes the dataset.
     """
     identity = json.dumps([_LAYOUT, key, options.size, options.skip_bad])
     digest = hashlib.sha256(identity.encode()).hexdigest()

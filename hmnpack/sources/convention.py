@@ -56,7 +56,7 @@ def integer_labels(
     """Return a column of labels.
 
     Args:
-        where: What messages call the file or data set.
+        where: What messages call the file or dataset.
         column: Name of the column.
         kind: Name of its type, such as `int64`.
         values: The labels.

@@ -25,7 +25,7 @@ def open_digits(spec: str, options: SourceOptions, listener: Listener) -> Source
     try:
         from sklearn.datasets import load_digits  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise MissingExtra.of("the data set 'digits'", "digits") from error
+        raise MissingExtra.of("the dataset 'digits'", "digits") from error
     raw = load_digits()
     images = torch.from_numpy(raw.images * 255 / _WHITE).round().to(torch.uint8)[:, None]
     labels = torch.from_numpy(raw.target).long()

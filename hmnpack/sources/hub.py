@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub: `hf:owner/name`, with `:config` where there are several."""
+"""Datasets of the Hugging Face Hub: `hf:owner/name`, with `:config` where there are several."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ def is_hub_address(spec: str) -> bool:
 
 
 def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
-    """Open a data set of the Hub with the `datasets` library, which keeps its own copy.
+    """Open a dataset of the Hub with the `datasets` library, which keeps its own copy.
 
     Raises:
         MissingExtra: if `datasets` is not installed.
@@ -40,7 +40,7 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     repository, _, config = spec.removeprefix(_PREFIX).partition(":")
     if not repository:
         raise BadSettings(
-            f"{spec!r} names no data set: write hf:owner/name or hf:owner/name:config"
+            f"{spec!r} names no dataset: write hf:owner/name or hf:owner/name:config"
         )
     splits = _load(spec, repository, config or None)
     if TRAIN not in splits:

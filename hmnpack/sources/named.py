@@ -1,4 +1,4 @@
-"""Data sets that torchvision knows by name, held as arrays.
+"""Datasets that torchvision knows by name, held as arrays.
 
 Shape legend: N images, C channels, H height, W width.
 """
@@ -43,14 +43,14 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A data set of torchvision.
+    """A dataset of torchvision.
 
     Attributes:
         factory: Name of its class in `torchvision.datasets`.
         splits: Keyword arguments of that class for the training and the test split.
         files: Where its files lie below the data folder, for messages.
         package: Package that torchvision needs beside its own, or None; the extra that brings it
-            has the data set's name.
+            has the dataset's name.
         idx_folder: Folder of its compressed idx files, or None if it has other files.
     """
 
@@ -68,7 +68,7 @@ class NamedSet:
             MissingExtra: if a package is not installed.
         """
         if self.package and importlib.util.find_spec(self.package) is None:
-            raise MissingExtra.of(f"the data set {spec!r}", spec)
+            raise MissingExtra.of(f"the dataset {spec!r}", spec)
         with self._readable(options.data_root) as root:
             find = partial(self._split, spec, root, options.data_root)
             train, test = (find(dict(split)) for split in self.splits)
@@ -90,7 +90,7 @@ class NamedSet:
             yield Path(folder)
 
     def _split(self, spec: str, root: Path, given: Path, split: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Return torchvision's data set, from the data folder or what was unpacked of it."""
+        """Return torchvision's dataset, from the data folder or what was unpacked of it."""
         import torchvision  # noqa: PLC0415 - slow to import
 
         factory = getattr(torchvision.datasets, self.factory)
@@ -111,7 +111,7 @@ def obtain(make: Callable[[bool], T], spec: str, root: Path, files: str) -> T:
 
     Args:
         make: Calls torchvision; its argument is whether it may download.
-        spec: The data set's name, for the message.
+        spec: The dataset's name, for the message.
         root: The data folder.
         files: Where the set's files lie below it, for the message.
 

@@ -1,4 +1,4 @@
-"""The front door of the room: from what the user typed to a data set."""
+"""The front door of the room: from what the user typed to a dataset."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ def open_source(
     options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
 ) -> Source:
-    r"""Open a labelled image data set.
+    r"""Open a labelled image dataset.
 
     Args:
         spec: A name (`cifar10`, `digits`, ...; it wins over a path that is text, which `./digits`
@@ -40,7 +40,7 @@ def open_source(
         listener: Told of stage `decode`, in images of one split.
 
     Raises:
-        BadSettings: if no data set has that name.
+        BadSettings: if no dataset has that name.
         BadData: if the path does not exist or the data break a rule: no classes, a class without
             images, a label that is not an integer in range, a class in test that train lacks,
             sizes that differ where none is asked for.
@@ -54,7 +54,7 @@ def open_source(
 
 
 def _path_text(path: PathLike[str]) -> str:
-    """Return what is typed for a path, which is never the name of a data set."""
+    """Return what is typed for a path, which is never the name of a dataset."""
     return str(path_of(path).absolute())
 
 

@@ -1,4 +1,4 @@
-"""Data sets that a program has in memory: tensors or arrays of its own."""
+"""Datasets that a program has in memory: tensors or arrays of its own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ MAX_CHANNELS = 16
 """Most channels of an image, as in the schema."""
 
 MAX_NAME = 1000
-"""Longest name of a data set, in characters, as in the schema."""
+"""Longest name of a dataset, in characters, as in the schema."""
 
 _AXES = 4
 
@@ -29,14 +29,14 @@ def tensor_source(
     classes: Sequence[str] | None = None,
     name: str = "tensors",
 ) -> Source:
-    """Return a data set of images and labels that are in memory.
+    """Return a dataset of images and labels that are in memory.
 
     Args:
         train: Pixels from 0 to 255, uint8 [N, C, H, W], and labels, integers [N] from 0: tensors of
             any device, or arrays. They are copied.
         test: The same of the test split, which is what networks are tested on; None: there is none.
         classes: Class names; the index is the label. None: the labels' numbers.
-        name: Of the data set, which bundles record; scores tell data apart by their fingerprint.
+        name: Of the dataset, which bundles record; scores tell data apart by their fingerprint.
 
     Example:
         >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
@@ -81,7 +81,7 @@ def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # n
 
 
 def check_name(name: str) -> None:
-    """Check that a bundle can record a data set's name.
+    """Check that a bundle can record a dataset's name.
 
     Raises:
         BadData: if it is empty or too long.

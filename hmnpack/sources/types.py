@@ -1,4 +1,4 @@
-"""What a data set is, once it is open.
+"""What a dataset is, once it is open.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -33,7 +33,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set, in memory on the CPU.
+    """One part of a dataset, in memory on the CPU.
 
     :func:`split_of` makes one, in canonical order.
 
@@ -123,7 +123,7 @@ def _fingerprint(
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A labelled image data set.
+    """A labelled image dataset.
 
     Attributes:
         name: Name that a bundle records.
@@ -160,7 +160,7 @@ class SourceOptions:
     Attributes:
         size: Side in pixels that images are brought to: the shorter side is resized to it and
             the centre is cut out. None leaves them as they are.
-        data_dir: Where data sets are kept and downloaded to. None: the environment variable
+        data_dir: Where datasets are kept and downloaded to. None: the environment variable
             `HMNPACK_DATA`, else `~/.cache/hmnpack/data`.
         skip_bad: Leave out images that cannot be read, and count them, instead of stopping.
         cache_dir: Where decoded images are kept. None: the environment variable
@@ -181,7 +181,7 @@ class SourceOptions:
 
     @property
     def data_root(self) -> Path:
-        """Folder of the data sets that go by name."""
+        """Folder of the datasets that go by name."""
         return _folder(self.data_dir, "HMNPACK_DATA", "data")
 
     @property

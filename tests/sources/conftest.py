@@ -1,4 +1,4 @@
-"""Small images and data sets on disk."""
+"""Small images and datasets on disk."""
 
 import io
 import json

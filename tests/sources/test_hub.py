@@ -139,7 +139,7 @@ def test_what_cannot_be_fetched_gives_one_line(hub, options, error):
 
 
 def test_no_name_is_refused(options):
-    with pytest.raises(BadSettings, match="names no data set: write hf:owner/name"):
+    with pytest.raises(BadSettings, match="names no dataset: write hf:owner/name"):
         open_source("hf:", options)
 
 

@@ -8,7 +8,7 @@ from hmnpack.sources import open_source
 
 def test_a_name_that_is_nearly_right_is_answered_with_the_near_ones(options):
     with pytest.raises(
-        BadSettings, match="unknown data set 'cifar'; did you mean cifar10"
+        BadSettings, match="unknown dataset 'cifar'; did you mean cifar10"
     ) as caught:
         open_source("cifar", options)
     assert "no file or folder is called that either" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Data sets of tensors and arrays that a program has."""
+"""Datasets of tensors and arrays that a program has."""
 
 import numpy as np
 import pytest
