@@ -218,7 +218,7 @@ def brightness(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
 
 
 def saturation(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
-    """Scale by ``2u`` about each pixel's mean over channels, for u of [n]; greyscale is unchanged."""
+    """Scale by ``2u`` about each pixel's mean over channels, for u of [n]; skips greyscale."""
     if images_NCHW.shape[1] == 1:
         return images_NCHW
     return torch.lerp(

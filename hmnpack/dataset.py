@@ -203,7 +203,9 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         if not isinstance(batch_size, int) or batch_size < 1:
             raise BadSettings(f"batch_size is {batch_size}; it must be a positive integer")
         if unknown:
-            raise BadSettings(f"unknown augmentation {unknown[0]!r}; choose from {', '.join(known)}")
+            raise BadSettings(
+                f"unknown augmentation {unknown[0]!r}; choose from {', '.join(known)}"
+            )
         images, labels = self.tensors(device)
         batches = Batches(batch_size, augment, shuffle, normalise)
         return DeviceLoader(images, labels, self.normalisation, batches, generator)
