@@ -128,7 +128,7 @@ def test_tensors(dataset, hmn_bundle):
     images.requires_grad_().sum().backward()
     images.data.zero_()
     assert dataset[0][0].any()
-    with pytest.raises(BadSettings, match=r"torch\.uint8; ask for a floating type"):
+    with pytest.raises(BadSettings, match=r"torch\.uint8; use a floating-point dtype"):
         dataset.tensors(dtype=torch.uint8)
 
 
@@ -215,7 +215,7 @@ def test_loader_refuses(dataset):
     with pytest.raises(BadSettings, match=r"batch_size is 2\.5"):
         dataset.loader(2.5)
     for names in (("flip", "mirror"), "mirror"):
-        with pytest.raises(BadSettings, match="unknown augmentation 'mirror'; there are flip"):
+        with pytest.raises(BadSettings, match="unknown augmentation 'mirror'; choose from flip"):
             dataset.loader(2, names)
 
 

@@ -198,7 +198,7 @@ class TestRecorded:
     )
     def test_what_cannot_be_followed_is_said_in_one_line(self, bundle_of, images, facts, why):
         manifest = bundle_of(images(), **facts).manifest
-        with pytest.raises(BadSettings, match=rf"cannot follow the settings of the file \({why}\)"):
+        with pytest.raises(BadSettings, match=rf"does not support the settings of the file \({why}\)"):
             recorded_settings(manifest)
 
     def test_more_than_a_file_holds_is_refused_before_any_work(self, tmp_path):

@@ -108,7 +108,7 @@ def test_single_settings_are_put_over_a_recipe_or_a_config(source, tmp_path):
         ({"settings": {"match.step": 2}}, "unknown setting 'match.step'; did you mean match.steps"),
         ({"settings": {"match.steps": -1}}, "setting match.steps = -1: "),
         ({"settings": {"match": 7}}, "unknown setting 'match'"),
-        ({"settings": {"match.steps": torch.tensor(2)}}, "is a Tensor, which no setting is"),
+        ({"settings": {"match.steps": torch.tensor(2)}}, "is a Tensor, a type that no setting has"),
     ],
 )
 def test_settings_are_refused_before_data_are_opened(tmp_path, given, message):
@@ -266,10 +266,10 @@ def test_the_bundle_before_pruning_is_a_file_of_its_own(run, tmp_path, name):
 
 def test_a_damaged_checkpoint_says_what_to_do(run, tmp_path):
     (tmp_path / "x.hmn.ckpt").write_bytes(b"nonsense")
-    with pytest.raises(BadSettings, match=r"cannot be read; delete it"):
+    with pytest.raises(BadSettings, match=r"cannot read .*; delete it"):
         run(tmp_path / "x.hmn", resume=True)
     torch.save([1], tmp_path / "x.hmn.ckpt")
-    with pytest.raises(BadSettings, match=r"holds no state of ours; delete it"):
+    with pytest.raises(BadSettings, match=r"does not contain a saved state; delete it"):
         run(tmp_path / "x.hmn", resume=True)
 
 

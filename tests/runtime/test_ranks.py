@@ -378,7 +378,7 @@ class TestUnderTorchrun:
         assert job.codes() == [1]
         assert job.events()[-1]["why"].startswith("RankLost: ")  # rank 0 ended by itself
         (lost,) = [line for line in job.said() if "pausing after" not in line]
-        assert lost.startswith("hmnpack: another rank ended or cannot be reached")
+        assert lost.startswith("hmnpack: another rank ended or is unreachable")
         assert "--resume" in lost
         saved = torch.load(job.folder / "x.hmn.ckpt", weights_only=True)
         assert (saved["stage"], saved["step"] >= 10) == ("matching", True)
@@ -436,7 +436,7 @@ class TestWorld:
             joined(torch.device("cpu")),
         ):
             pass
-        with pytest.raises(BadSettings, match="on mps; try cpu"), joined(torch.device("mps")):
+        with pytest.raises(BadSettings, match="mps does not support 2 ranks; use --device cpu"), joined(torch.device("mps")):
             pass
 
 
@@ -457,7 +457,7 @@ class TestDevice:
         assert choose_device("cpu") == torch.device("cpu")
 
     def test_a_device_that_computes_nothing_is_refused(self):
-        with pytest.raises(BadSettings, match=r"'meta' cannot be used .it computes nothing.; try"):
+        with pytest.raises(BadSettings, match=r"'meta' cannot be used .it does not compute.; try"):
             choose_device("meta")
 
     def test_too_few_accelerators_are_refused(self, chosen, monkeypatch):
@@ -467,5 +467,5 @@ class TestDevice:
 
     def test_one_accelerator_for_several_processes_is_refused(self, chosen, monkeypatch):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-        with pytest.raises(BadSettings, match="cuda:1 is one device for 2 processes"):
+        with pytest.raises(BadSettings, match="2 processes would share cuda:1"):
             choose_device("cuda:1")

@@ -32,8 +32,8 @@ def test_no_size_and_the_same_size_change_nothing():
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        (labels(0, 1, 2), None, "label 2 of train names no class: labels go from 0 to 1"),
-        (labels(0, 1), labels(-1), "label -1 of test names no class: labels go from 0 to 1"),
+        (labels(0, 1, 2), None, "label 2 of train is not a class: labels range from 0 to 1"),
+        (labels(0, 1), labels(-1), "label -1 of test is not a class: labels range from 0 to 1"),
         (labels(0, 0), None, "class 'bee' has no images in train: add some, or drop the class"),
         (labels(0, 0), labels(1), "class 'bee' is in test but not in train: give it training"),
         (labels(), None, "class 'ant' has no images in train"),

@@ -60,5 +60,5 @@ def test_labels_without_names_are_their_own_names():
 
 
 def test_an_absurd_label_is_refused_before_its_names_are_made():
-    with pytest.raises(BadData, match=f"labels go up to {2**60} with 2 images in train"):
+    with pytest.raises(BadData, match=f"the highest label is {2**60} with 2 images in train"):
         convention.class_names(None, torch.tensor([0, 2**60]))

@@ -49,13 +49,13 @@ def test_a_test_split_is_not_needed(make_folder, options):
 def test_no_class_folders_are_refused(make_folder, options):
     root = make_folder(train={})
     (root / "train").mkdir()
-    refused(root, options, f"{root}/train has no classes: make a folder in it for each class")
+    refused(root, options, f"{root}/train has no classes: create a subfolder for each class")
 
 
 def test_an_empty_folder_is_refused(tmp_path, options):
     root = tmp_path / "empty"
     root.mkdir()
-    refused(root, options, f"{root} has no classes: arrange the images as {root}/train/<class>/")
+    refused(root, options, f"{root} has no class folders: arrange the images as {root}/train/<class>/")
 
 
 def test_classes_without_a_train_folder_are_refused_with_the_layout(make_folder, options):
@@ -93,7 +93,7 @@ def test_a_truncated_image_is_named_or_skipped(make_folder, options):
     root = make_folder(train={"cat": 2, "dog": 2})
     bad = root / "train" / "dog" / "000.png"
     bad.write_bytes(bad.read_bytes()[:40])
-    refused(root, options, f"{Path('train', 'dog', '000.png')} cannot be read", BadImage)
+    refused(root, options, f"cannot read {Path('train', 'dog', '000.png')}", BadImage)
     skipping = SourceOptions(cache_dir=options.cache_dir, skip_bad=True)
     source = open_source(str(root), skipping)
     assert (source.skipped, source.train.labels.tolist()) == (1, [0, 0, 1])
@@ -109,7 +109,7 @@ def test_a_class_that_only_had_bad_images_is_refused(make_folder, options):
 def test_sizes_that_differ_need_a_size(make_folder, options, image_of):
     root = make_folder(train={"cat": 1, "dog": 1})
     image_of(size=(9, 9)).save(root / "train" / "dog" / "000.png")
-    refused(root, options, "is 9x9 pixels where train/cat/000.png is 6x4: bring all to one size")
+    refused(root, options, "is 9x9 pixels but train/cat/000.png is 6x4: resize all to one size")
     sized = SourceOptions(cache_dir=options.cache_dir, size=4)
     assert open_source(str(root), sized).train.images.shape == (2, 3, 4, 4)
 
@@ -174,7 +174,7 @@ def test_a_link_to_a_folder_that_it_lies_in_is_not_followed(make_folder, options
 def test_a_link_to_nothing_is_a_bad_image(make_folder, options):
     root = make_folder(train={"a": 2, "b": 2})
     (root / "train/a/lost.png").symlink_to(root / "nowhere")
-    refused(root, options, "train/a/lost.png cannot be read", BadImage)
+    refused(root, options, "cannot read train/a/lost.png", BadImage)
     assert open_source(root, replace(options, skip_bad=True)).skipped == 1
 
 
@@ -188,7 +188,7 @@ def test_a_path_is_never_a_name(tmp_path, options, monkeypatch):
 def test_a_folder_that_may_not_be_read_is_named(make_folder, options):
     root = make_folder(train={"a": 2, "b": 3})
     (root / "train/a/sub").mkdir(mode=0)
-    refused(root, options, f"{root / 'train/a/sub'} cannot be read (Permission denied)")
+    refused(root, options, f"cannot read {root / 'train/a/sub'} (Permission denied)")
 
 
 def test_a_failure_of_listing_is_named(make_folder, options, monkeypatch):
@@ -198,7 +198,7 @@ def test_a_failure_of_listing_is_named(make_folder, options, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("hmnpack.sources.folder.os.scandir", denied)
-    refused(root, options, f"{root / 'train/a'} cannot be read (Permission denied)")
+    refused(root, options, f"cannot read {root / 'train/a'} (Permission denied)")
 
 
 def test_links_that_lead_into_each_other_are_followed_once(make_folder, options):

@@ -99,7 +99,7 @@ def test_the_order_of_rows_changes_nothing(hub, options):
 def test_a_row_without_an_image_is_named(hub, options):
     hub.add("train", [0, 1])
     hub.splits["train"].cells[1] = {"bytes": None, "path": None}
-    with pytest.raises(BadData, match=r"row 1 of hf:me/bugs \(train\) cannot be read"):
+    with pytest.raises(BadData, match=r"cannot read row 1 of hf:me/bugs \(train\)"):
         open_source("hf:me/bugs", options)
 
 
@@ -116,7 +116,7 @@ def test_labels_that_are_not_integers_are_refused(hub, options):
 
 def test_a_set_without_a_training_split_is_refused(hub, options):
     hub.add("test", [0, 1])
-    with pytest.raises(BadData, match="has no split called train: its splits are test"):
+    with pytest.raises(BadData, match="has no split named train: its splits are test"):
         open_source("hf:me/bugs", options)
 
 
@@ -132,14 +132,14 @@ def test_the_second_opening_comes_from_the_cache(hub, options, monkeypatch):
 )
 def test_what_cannot_be_fetched_gives_one_line(hub, options, error):
     hub.splits = error
-    with pytest.raises(BadData, match="hf:me/bugs cannot be fetched") as caught:
+    with pytest.raises(BadData, match="cannot fetch hf:me/bugs") as caught:
         open_source("hf:me/bugs", options)
     assert "\n" not in str(caught.value)
     assert str(error).splitlines()[0] in str(caught.value)
 
 
 def test_no_name_is_refused(options):
-    with pytest.raises(BadSettings, match="names no dataset: write hf:owner/name"):
+    with pytest.raises(BadSettings, match="does not name a dataset: use hf:owner/name"):
         open_source("hf:", options)
 
 

@@ -77,7 +77,7 @@ def test_a_damaged_packed_copy_is_refused_by_name(options):
     write_idx(raw, packed=True)
     path = raw / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(BadData, match=re.escape(f"{path} cannot be unpacked (")):
+    with pytest.raises(BadData, match=re.escape(f"cannot unpack {path} (")):
         open_source("mnist", options)
 
 
@@ -180,7 +180,7 @@ def test_imagenette_is_read_from_the_smallest_copy_that_is_large_enough(
 
 
 def test_imagenette_needs_a_size(options):
-    with pytest.raises(BadSettings, match="imagenette differ in size: choose one, such as --size"):
+    with pytest.raises(BadSettings, match="imagenette's images vary in size: choose a size, such as --size"):
         open_source("imagenette", options)
 
 

@@ -11,7 +11,7 @@ def test_a_name_that_is_nearly_right_is_answered_with_the_near_ones(options):
         BadSettings, match="unknown dataset 'cifar'; did you mean cifar10"
     ) as caught:
         open_source("cifar", options)
-    assert "no file or folder is called that either" in str(caught.value)
+    assert "there is no file or folder of that name either" in str(caught.value)
 
 
 @pytest.mark.parametrize("spec", ["./missing", "/no/such/place", "train.parquet", "~/x", ""])

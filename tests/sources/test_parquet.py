@@ -62,7 +62,7 @@ def test_files_that_name_no_split_or_no_training_split_are_refused(
     path = make_parquet(tmp_path / "set" / "test.parquet", payloads, [0] * 5)
     refused(path.parent, options, "has no training split: put train into the name of a file")
     other = make_parquet(tmp_path / "set" / "more.parquet", payloads, [0] * 5)
-    refused(path.parent, options, f"{other} names no split: put train or test into its name")
+    refused(path.parent, options, f"{other} has no split in its name: put train or test into it")
 
 
 @pytest.mark.parametrize("labels", [["cat"] * 5, [0.5] * 5])
@@ -78,8 +78,8 @@ def test_labels_that_are_not_integers_are_refused(
     ("labels", "message"),
     [
         ([0, 1, None, 0, 1], "row 2 of"),
-        ([0, 1, 2, 0, 1], "label 2 of train names no class: labels go from 0 to 1"),
-        ([0, 1, -1, 0, 1], "label -1 of train names no class"),
+        ([0, 1, 2, 0, 1], "label 2 of train is not a class: labels range from 0 to 1"),
+        ([0, 1, -1, 0, 1], "label -1 of train is not a class"),
         ([0] * 5, "class 'b' has no images in train"),
     ],
 )
@@ -120,7 +120,7 @@ def test_images_that_are_no_structs_are_refused(tmp_path, options):
 def test_a_file_that_is_no_parquet_is_refused(tmp_path, options):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1 but no more")
-    refused(path, options, f"{path} cannot be read (")
+    refused(path, options, f"cannot read {path} (")
 
 
 @pytest.mark.parametrize("bad", [b"\xff\xd8 cut", None])
@@ -130,7 +130,7 @@ def test_a_bad_image_is_named_by_row_and_file_or_skipped(
     data = tmp_path / "set"
     make_parquet(data / "train-0.parquet", payloads[:2], [0, 1])
     make_parquet(data / "train-1.parquet", [payloads[2], bad, payloads[3]], [0, 1, 0])
-    refused(data, options, "row 1 of train-1.parquet cannot be read", BadImage)
+    refused(data, options, "cannot read row 1 of train-1.parquet", BadImage)
     source = open_source(str(data), SourceOptions(cache_dir=options.cache_dir, skip_bad=True))
     assert (source.skipped, source.train.labels.tolist()) == (1, [0, 0, 0, 1])
 
@@ -188,10 +188,10 @@ def test_classes_that_are_no_text_and_labels_beyond_counting_are_refused(
     tmp_path, make_parquet, payloads, options
 ):
     path = make_parquet(tmp_path / "a.parquet", payloads[:2], [0, 1], [1, 2])
-    refused(path, options, "a class is named 1, which is no text")
+    refused(path, options, "class name 1 is not a string")
     pyarrow = pytest.importorskip("pyarrow")
     path = make_parquet(tmp_path / "b.parquet", payloads[:2], pyarrow.array([0, 2**63], "uint64"))
-    refused(path, options, f"has the label {2**63}: number the classes from 0")
+    refused(path, options, f"has label {2**63}, too large: number the classes from 0")
 
 
 def test_hidden_files_and_folders_are_no_parquet_files(tmp_path, make_parquet, payloads, options):
@@ -208,7 +208,7 @@ def test_a_link_to_nothing_is_refused(tmp_path, make_parquet, payloads, options)
     folder = tmp_path / "set"
     make_parquet(folder / "train-0.parquet", payloads[:3], [0, 1, 0])
     (folder / "train-1.parquet").symlink_to("gone")
-    refused(folder, options, "train-1.parquet cannot be read")
+    refused(folder, options, f"cannot read {folder / 'train-1.parquet'}")
 
 
 def test_a_row_without_a_label_is_named_in_its_own_file(tmp_path, make_parquet, payloads, options):

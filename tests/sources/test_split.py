@@ -67,7 +67,7 @@ def test_choose_per_class_is_class_by_class_without_repeats():
 
 
 def test_fewer_images_in_a_class_than_asked_for_are_refused_by_name():
-    with pytest.raises(BadData, match="class 'cat' has 2 images, fewer than the 3 asked for"):
+    with pytest.raises(BadData, match="class 'cat' has 2 images; 3 were requested"):
         choose_per_class(split_with((5, 2)), 3, generator(), ("ant", "cat"))
     with pytest.raises(BadData, match="class '1' has 2 images"):
         choose_per_class(split_with((5, 2)), 3, generator())

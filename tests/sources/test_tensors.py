@@ -58,12 +58,12 @@ def test_what_the_caller_does_later_changes_nothing():
         ((images_of(2, 1, 4097, 1), [0, 1]), None, None, "sides from 1 to 4096"),
         ((TRAIN[0], TRAIN[1][:8]), None, None, r"int64 \[8\]; give one .* of the 9 images"),
         ((TRAIN[0], TRAIN[1].float()), None, None, r"labels of train are torch\.float32 \[9\]"),
-        ((TRAIN[0], TRAIN[1] - 1), None, None, "label -1 of train names no class"),
-        ((TRAIN[0], TRAIN[1]), None, ("a", "b"), "label 2 of train names no class"),
+        ((TRAIN[0], TRAIN[1] - 1), None, None, "label -1 of train is not a class"),
+        ((TRAIN[0], TRAIN[1]), None, ("a", "b"), "label 2 of train is not a class"),
         ((TRAIN[0], TRAIN[1] * 2), None, None, "class '1' has no images in train"),
-        ((TRAIN[0], TRAIN[1] * 10**10), None, None, "labels go up to 20000000000 with 9 images"),
-        (TRAIN, (TEST[0], TEST[1] + 1), None, "label 3 of test names no class"),
-        (TRAIN, (TEST[0][:, :, :5], TEST[1]), None, r"\[3, 6, 8\] and of test \[3, 5, 8\]"),
+        ((TRAIN[0], TRAIN[1] * 10**10), None, None, "the highest label is 20000000000 with 9 images"),
+        (TRAIN, (TEST[0], TEST[1] + 1), None, "label 3 of test is not a class"),
+        (TRAIN, (TEST[0][:, :, :5], TEST[1]), None, r"\[3, 6, 8\], of test \[3, 5, 8\]"),
         (TRAIN, (TEST[0].float(), TEST[1]), None, r"images of test are torch\.float32"),
     ],
 )
@@ -74,13 +74,13 @@ def test_what_is_no_data_set(train, test, classes, match):
 
 def test_names_in_an_array_are_names_and_none_are_not():
     assert tensor_source(TRAIN, classes=np.array(["a", "b", "c"])).classes == ("a", "b", "c")
-    with pytest.raises(BadData, match="no class is named"):
+    with pytest.raises(BadData, match="classes is empty"):
         tensor_source(TRAIN, classes=[])
 
 
 @pytest.mark.parametrize("name", ["", "x" * 1001])
 def test_a_name_that_no_bundle_could_record(name):
-    with pytest.raises(BadData, match=f"name has {len(name)} characters; give it 1 to 1,000"):
+    with pytest.raises(BadData, match=f"name has {len(name)} characters; use 1 to 1,000"):
         tensor_source(TRAIN, name=name)
 
 

@@ -11,7 +11,7 @@ from hmnpack.sources.types import split_of
 
 @pytest.mark.parametrize("size", [0, -1, 4097])
 def test_a_size_out_of_range_is_refused(size):
-    with pytest.raises(BadSettings, match=f"size {size} is not a side from 1 to 4096"):
+    with pytest.raises(BadSettings, match=f"size is {size}; it must be from 1 to 4096"):
         SourceOptions(size=size)
 
 
@@ -34,7 +34,7 @@ def test_a_source_knows_the_shape_of_its_images():
 
 
 def test_a_home_that_nobody_has_is_bad_data_or_a_bad_setting(monkeypatch):
-    with pytest.raises(BadData, match="'~nosuchuser/x' does not exist: there is no such home"):
+    with pytest.raises(BadData, match="'~nosuchuser/x' does not exist: no such home folder"):
         open_source("~nosuchuser/x")
     monkeypatch.setenv("HMNPACK_CACHE", "~nosuchuser/cache")
     with pytest.raises(BadSettings, match="set HMNPACK_CACHE to a folder"):
