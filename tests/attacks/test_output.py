@@ -68,7 +68,7 @@ def test_folders_pipes_and_missing_parents(tmp_path, force):
         check_output_path(tmp_path, force=force)
     with pytest.raises(OutputExists, match="not a regular file"):
         check_output_path(tmp_path / "pipe", force=force)
-    with pytest.raises(BadSettings, match="the folder .* does not exist; create it"):
+    with pytest.raises(BadSettings, match=r"the folder .* does not exist; create it"):
         check_output_path(tmp_path / "none" / "a", force=force)
 
 

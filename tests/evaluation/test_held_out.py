@@ -102,7 +102,9 @@ def test_a_score_says_so_and_is_verified_so(source, bundle, config, tmp_path):
 def test_nothing_was_held_out(source, bundle, judged):
     facts = bundle.manifest.source.model_copy(update={"held_out": 0})
     manifest = bundle.manifest.model_copy(update={"source": facts, "holdout": 0.0})
-    with pytest.raises(BadData, match=r"made from the full training split.*condense with a holdout"):
+    with pytest.raises(
+        BadData, match=r"made from the full training split.*condense with a holdout"
+    ):
         evaluate(replace(bundle, manifest=manifest), source, judged, device="cpu")
 
 
