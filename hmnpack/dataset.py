@@ -120,7 +120,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
 
     @property
     def targets(self) -> tuple[int, ...]:
-        """Label of each image, in the order of the items."""
+        """Label of each image; use ``torch.utils.data.Subset`` to select some of the images."""
         return self._targets
 
     @property
@@ -240,8 +240,8 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
     def _figures(self) -> Iterator[str]:
         """Yield the first images of each class as HTML, at most :data:`THUMBNAILS`."""
         shown = max(1, THUMBNAILS // len(self.classes))
-        numbers = numbers_within_class(self.manifest.container, self._positions)
-        chosen = (numbers < shown).nonzero().flatten()[:THUMBNAILS]
+        index_in_class = numbers_within_class(self.manifest.container, self._positions)
+        chosen = (index_in_class < shown).nonzero().flatten()[:THUMBNAILS]
         images = pictures(self.bundle, self._positions[chosen])
         for index, image in zip(chosen.tolist(), images, strict=True):
             yield _figure(png(image), self.classes[self.targets[index]])

@@ -33,7 +33,7 @@ _LEADER = timedelta(days=7)
 
 @dataclass(frozen=True)
 class World:
-    """This process's rank among the processes of a run; a single process does no communication.
+    """This process's place among the processes of a run; every method is a no-op for one process.
 
     All ranks must call every method except :meth:`share`, in the same order.
 

@@ -142,16 +142,16 @@ def decode(
     """
     total = len(encoded.labels)
     images = np.empty((total, 1, reference.height, reference.width), np.uint8)
-    kept = torch.zeros(total, dtype=torch.bool)
+    readable = torch.zeros(total, dtype=torch.bool)
     written = 0
     for start, rows, pixels in _chunks(encoded, reference, options):
         if pixels.shape[1] > images.shape[1]:
             images = np.repeat(images, 3, axis=1)
         images[written : written + len(rows)] = pixels
         written += len(rows)
-        kept[rows] = True
+        readable[rows] = True
         listener("decode", min(start + reference.chunk, total), total)
-    labels = encoded.labels[kept]
+    labels = encoded.labels[readable]
     return Decoded(torch.from_numpy(images[:written]), labels, total - written)
 
 

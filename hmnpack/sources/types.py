@@ -116,8 +116,8 @@ def _fingerprint(
 ) -> str:
     """Return the fingerprint of images [N, C, H, W] in canonical order."""
     sides = ",".join(str(side) for side in shape)
-    numbers = labels.astype("<i8")[:, None].view(np.uint8)
-    records = np.concatenate([numbers, digests], axis=1)
+    label_bytes = labels.astype("<i8")[:, None].view(np.uint8)
+    records = np.concatenate([label_bytes, digests], axis=1)
     return hashlib.sha256(f"{SCHEME} [{sides}]".encode() + records.tobytes()).hexdigest()
 
 
