@@ -88,9 +88,9 @@ def rotation_matrix(v, height, width):
 def test_augmentation_matches_its_formula(name, channels):
     x = images(count=40, channels=channels)
     draws = draw((name,), len(x), stream(2, name))
-    numbers = getattr(draws, name).double()
-    found = apply(x, Draws(**{name: numbers}))
-    torch.testing.assert_close(found, reference(name, x, numbers), rtol=0, atol=1e-7)
+    uniform = getattr(draws, name).double()
+    found = apply(x, Draws(**{name: uniform}))
+    torch.testing.assert_close(found, reference(name, x, uniform), rtol=0, atol=1e-7)
 
 
 def test_rotation_preserves_distances_in_non_square_images():
@@ -116,8 +116,8 @@ def test_apply_uses_the_order_of_idc():
 @pytest.mark.parametrize("name", ALL)
 def test_augmentation_passes_gradcheck(name):
     x = images(count=2, channels=2, height=5, width=4).requires_grad_()
-    numbers = getattr(draw((name,), 2, stream(4, name)), name).double()
-    assert torch.autograd.gradcheck(lambda im: apply(im, Draws(**{name: numbers})), [x])
+    uniform = getattr(draw((name,), 2, stream(4, name)), name).double()
+    assert torch.autograd.gradcheck(lambda im: apply(im, Draws(**{name: uniform})), [x])
 
 
 def test_shared_draws_augment_equal_images_equally():

@@ -112,15 +112,15 @@ def forbidden(*args, **options):
 def communicate(request, rank):
     """Call each method of the world; then rank 1 leaves while rank 0 waits for it."""
     with joined(CPU) as world:
-        whole = torch.arange(6.0).view(3, 2)
+        full = torch.arange(6.0).view(3, 2)
         rows, own = torch.full((3, 2), 9.0), world.share(3)
-        rows[own.start : own.stop] = whole[own.start : own.stop]
+        rows[own.start : own.stop] = full[own.start : own.stop]
         counts = torch.tensor([rank + 1])
         mine = torch.tensor(float(rank)), torch.full((2,), float(rank))
         world.collect([rows], 3)
         world.add([counts])
         world.broadcast(mine)
-        assert torch.equal(rows, whole)
+        assert torch.equal(rows, full)
         assert counts.item() == 3
         assert [value.tolist() for value in mine] == [0, [0, 0]]
         assert world.any(rank == 1, False, True) == (True, False, True)
@@ -216,8 +216,8 @@ def serve(request):
     folder = Path(request["folder"])
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    numbers = range(request["ranks"])
-    pids = [fork(partial(as_rank, request, rank, port)) for rank in numbers]
+    ranks = range(request["ranks"])
+    pids = [fork(partial(as_rank, request, rank, port)) for rank in ranks]
     write(folder / "pids.json", pids)
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     write(folder / "codes.json", codes)

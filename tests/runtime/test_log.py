@@ -135,9 +135,9 @@ def test_truncated_line_loses_only_that_line(path, clock, eighths):
     log("matching", 10, 20)
     log("matching", 20, 20)
     log.close()
-    whole = path.read_bytes()
-    last = whole.rstrip(b"\n").rfind(b"\n") + 1
-    path.write_bytes(whole[: last + eighths * (len(whole) - last - 1) // 7])
+    content = path.read_bytes()
+    last = content.rstrip(b"\n").rfind(b"\n") + 1
+    path.write_bytes(content[: last + eighths * (len(content) - last - 1) // 7])
     with JsonLines(path, resumed=True):
         pass
     found = events(path)

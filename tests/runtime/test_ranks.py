@@ -143,7 +143,7 @@ def data(place):
 
 
 @pytest.fixture(scope="module")
-def whole(place):
+def single_rank(place):
     """The results of a single rank."""
     return {
         name: compressed(place / "alone", output=place / f"{name}.hmn", **run)
@@ -170,7 +170,7 @@ def real_torchrun(place, data):
 
 
 @pytest.fixture(scope="module")
-def two(real_torchrun, start, place, whole):
+def two(real_torchrun, start, place, single_rank):
     """All runs of two ranks, by name.
 
     `torchrun` is started first because it takes longest; it runs in the background.
@@ -225,8 +225,8 @@ def assert_same_container(ours, theirs):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_two_ranks_match_a_single_rank(two, whole, name):
-    assert_same(two.found(0)[name], whole[name])
+def test_two_ranks_match_a_single_rank(two, single_rank, name):
+    assert_same(two.found(0)[name], single_rank[name])
 
 
 def test_every_rank_returns_the_same_container(two):
@@ -246,10 +246,10 @@ def test_rank_0_writes_the_bundle_and_leaves_no_checkpoint(two, place):
     assert not (place / "written.hmn.ckpt").exists()
 
 
-def test_two_ranks_resume_the_checkpoint_of_one(two, whole):
+def test_two_ranks_resume_the_checkpoint_of_one(two, single_rank):
     run = two.found(0)["from-1"]
     assert [event[:2] for event in run["events"]] == [("gradient", 4), ("gradient", 6)]
-    assert_same_container(run, whole["fresh"])
+    assert_same_container(run, single_rank["fresh"])
 
 
 def test_pause_on_one_rank_pauses_all(two):
@@ -275,7 +275,7 @@ def test_every_rank_raises_the_same_error(two, name, kind, text):
         assert found["events"] == []
 
 
-def test_one_rank_and_three_resume_the_checkpoint_of_two(two, start, place, whole):
+def test_one_rank_and_three_resume_the_checkpoint_of_two(two, start, place, single_rank):
     two.codes()
     shutil.copy(place / "from-2.hmn.ckpt", place / "for-3.hmn.ckpt")
     run = {"cache": str(place / "two"), "gradient": FRESH}
@@ -290,19 +290,19 @@ def test_one_rank_and_three_resume_the_checkpoint_of_two(two, start, place, whol
     one = compressed(place / "two", FRESH, output=place / "from-2.hmn", resume=True)
     for run in (one, three.found(0)["three ranks"]):
         assert [event[:2] for event in run["events"]] == [("gradient", 3), ("gradient", 6)]
-        assert_same_container(run, whole["fresh"])
+        assert_same_container(run, single_rank["fresh"])
     for rank in range(3):
         error = three.found(rank)["two classes"]["error"]
         assert error == ("BadSettings", "3 ranks, but 2 classes; start at most one rank a class")
 
 
-def test_one_rank_resumes_the_matching_of_two(two, place, whole):
+def test_one_rank_resumes_the_matching_of_two(two, place, single_rank):
     text = "paused at step 3 of 4 of matching; --resume goes on"
     assert two.found(0)["matching"]["error"] == ("Paused", text)
     output = place / "matching.hmn"
     one = compressed(place / "two", output=output, resume=True, **RUNS["views"])
     assert [event[:2] for event in one["events"]][-2:] == [("matching", 3), ("matching", 4)]
-    assert_same_container(one, whole["views"])
+    assert_same_container(one, single_rank["views"])
 
 
 def test_ranks_communicate_and_detect_a_lost_rank(start):

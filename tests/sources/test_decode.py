@@ -107,8 +107,8 @@ def test_exif_orientation_is_applied(image_of, encode):
 def test_size_resizes_the_shorter_side_and_crops_the_centre(image_of, encode, side):
     image = image_of(size=(12, 4))
     found = decoded([encode(image)], SourceOptions(size=side)).images[0]
-    whole = image.resize((3 * side, side), Image.Resampling.BILINEAR)
-    assert torch.equal(found, as_tensor(whole.crop((side, 0, 2 * side, side))))
+    resized = image.resize((3 * side, side), Image.Resampling.BILINEAR)
+    assert torch.equal(found, as_tensor(resized.crop((side, 0, 2 * side, side))))
 
 
 def test_large_jpeg_is_resized_like_its_full_decoding(encode):
@@ -130,8 +130,8 @@ def test_different_sizes_are_rejected_without_size(image_of, encode):
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM"])
 def test_truncated_image_is_rejected_by_name(image_of, encode, form):
-    whole = encode(image_of(size=(40, 30)), form)
-    payloads = [whole, whole, whole[: len(whole) // 2]]
+    complete = encode(image_of(size=(40, 30)), form)
+    payloads = [complete, complete, complete[: len(complete) // 2]]
     with pytest.raises(BadImage, match=r"^cannot read image 2 \(.+\): repair it, or .*--skip-bad"):
         decoded(payloads)
 
