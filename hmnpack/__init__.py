@@ -1,7 +1,7 @@
-"""Pack a labelled image data set into one small file, and unpack it into training images.
+"""Compress a labelled image dataset into one small file, and expand it into training images.
 
-The front door. Everything here is imported on first use, so that ``import hmnpack`` is quick and
-needs no torch until a tensor is wanted.
+The public interface. Names are imported on first use, so ``import hmnpack`` is fast and does not
+import torch.
 """
 
 import importlib
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hmnpack.version import __version__ as __version__
 
-if TYPE_CHECKING:  # the table below in the form that type checkers read; a test compares the two
+if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares the two
     from hmnpack.bundle import Bundle as Bundle
     from hmnpack.bundle import inspect as inspect
     from hmnpack.bundle.pack import pack as pack
@@ -59,7 +59,7 @@ _HOMES = {
     "tensor_source": "sources",
     "verify": "evaluation.verification",
 }
-"""The public names, and the module of each."""
+"""Public names, each with the module that defines it."""
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 

@@ -1,4 +1,4 @@
-"""``python -m hmnpack``: the same as the ``hmnpack`` command."""
+"""Run the ``hmnpack`` command as ``python -m hmnpack``."""
 
 from hmnpack.cli import main
 

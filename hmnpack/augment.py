@@ -1,10 +1,10 @@
-"""Augmentations as pure functions of normalised images and of numbers drawn beforehand.
+"""Augmentations as pure functions of normalised images and random parameters.
 
-``draw`` makes the numbers, ``apply`` uses them: one draw can thus be shared by real and synthetic
-images (siamese augmentation), and everything is differentiable with respect to the images.
-Formulas, ranges and order are those of the base code of the paper (IDC, ``misc/augment.py``):
-flip, brightness, saturation, contrast, crop, scale, rotate, cutout. What leaves the image, and
-what is cut out, becomes 0, which in normalised images is the mean colour.
+``draw`` samples the parameters and ``apply`` uses them. Real and synthetic images can therefore
+share one draw (siamese augmentation), and the result is differentiable with respect to the images.
+Formulas, ranges and order follow the code base of the paper (IDC, ``misc/augment.py``): flip,
+brightness, saturation, contrast, crop, scale, rotate, cutout. Pixels from outside the image and
+cut-out pixels are 0, the mean colour of normalised images.
 
 Shape legend: N images, C channels, H height, W width, n draws.
 """
@@ -25,13 +25,13 @@ from hmnpack.schema.config import TRAINING_AUGMENTATIONS, Augmentation
 from hmnpack.schema.manifest import Normalisation
 
 CROP = 0.125
-"""Largest shift of a crop, as a part of the side."""
+"""Largest shift of a crop, as a fraction of the side."""
 SCALE = 1.2
-"""Largest factor of a scaling; the smallest is its inverse."""
+"""Largest scale factor; the smallest is its inverse."""
 DEGREES = 15.0
-"""Largest angle of a rotation, either way."""
+"""Largest rotation in either direction, in degrees."""
 CUTOUT = 0.5
-"""Side of the cut-out square, as a part of the image's side."""
+"""Side of the cut-out square, as a fraction of the image's side."""
 
 _COLUMNS: dict[Augmentation, tuple[int, ...]] = {
     "flip": (0,),
@@ -44,21 +44,22 @@ _COLUMNS: dict[Augmentation, tuple[int, ...]] = {
     "cutout": (9, 10),
 }
 _SPATIAL: tuple[Augmentation, ...] = ("crop", "scale", "rotate", "cutout")
-_MIRROR_MATTERS = {"digits", "emnist", "kmnist", "mnist", "qmnist", "svhn", "usps"}
+_CHARACTER_DATASETS = {"digits", "emnist", "kmnist", "mnist", "qmnist", "svhn", "usps"}
 
 
 def flips_where_alike(
     augment: tuple[Augmentation, ...], names: tuple[str, ...]
 ) -> tuple[Augmentation, ...]:
-    """Return the default's augmentations without ``flip`` where a mirrored image is another class.
+    """Remove ``flip`` from the default augmentations for datasets of digits or letters.
 
-    That is so for digits and letters (IDC leaves flips out for SVHN and MNIST), which are known by
-    a word of the data set's name: ``mnist``, ``svhn``, ``digits``, ...; not for ``fashion-mnist``.
-    A set of augmentations that is not the default was chosen by somebody, and stays as it is.
+    A mirrored character may belong to another class; IDC does not flip SVHN and MNIST either.
+    Such datasets are recognised by a word in their name: ``mnist``, ``svhn``, ``digits``, ..., but
+    not ``fashion-mnist``. Augmentations other than the default are an explicit choice and are
+    returned unchanged.
 
     Args:
-        augment: The augmentations that were asked for.
-        names: Names of the data set, any of which decides.
+        augment: The requested augmentations.
+        names: Names of the dataset; one that matches suffices.
     """
     if augment != TRAINING_AUGMENTATIONS or not any(_is_of_characters(name) for name in names):
         return augment
@@ -67,24 +68,24 @@ def flips_where_alike(
 
 def _is_of_characters(name: str) -> bool:
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    return bool(words & _MIRROR_MATTERS) and "fashion" not in words
+    return bool(words & _CHARACTER_DATASETS) and "fashion" not in words
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Uniform numbers in [0, 1) that decide augmentations; None where one is not applied.
+    """Uniform samples u in [0, 1) that parametrise augmentations; None disables one.
 
-    They say nothing about the image size: ``apply`` turns them into pixels.
+    They are independent of the image size: ``apply`` converts them to pixels.
 
     Attributes:
-        flip: [n], mirrored left to right where below 0.5.
+        flip: [n], mirrored left to right if below 0.5.
         brightness: [n], ``x + (u - 0.5)``.
         saturation: [n], factor ``2u`` about each pixel's mean over channels.
         contrast: [n], factor ``u + 0.5`` about the image's mean.
-        crop: [n, 2], shift by whole pixels (down, right), at most floor(side / 8 + 0.5).
-        scale: [n, 2], factors of width and height, from 1 / 1.2 to 1.2 (above 1 shows more).
+        crop: [n, 2], integer shift in pixels (down, right), at most floor(side / 8 + 0.5).
+        scale: [n, 2], factors of width and height, from 1 / 1.2 to 1.2 (above 1 zooms out).
         rotate: [n], angle from -15 to 15 degrees.
-        cutout: [n, 2], centre (row, column) of a square of half the side.
+        cutout: [n, 2], centre (row, column) of a square with half the image's side.
     """
 
     flip: Tensor | None = None
@@ -97,14 +98,14 @@ class Draws:
     cutout: Tensor | None = None
 
     def index(self, rows: Tensor) -> "Draws":
-        """Return the draws of these rows (int64 [m]), for instance one per class repeated."""
-        return self._each(lambda numbers: numbers[rows])
+        """Return the draws at these indices (int64 [m]), for example to repeat one per class."""
+        return self._map(lambda uniform: uniform[rows])
 
     def to(self, device: torch.device | str) -> "Draws":
-        """Return the draws on that device."""
-        return self._each(lambda numbers: numbers.to(device))
+        """Return the draws on a device."""
+        return self._map(lambda uniform: uniform.to(device))
 
-    def _each(self, function: Callable[[Tensor], Tensor]) -> "Draws":
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Draws":
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return Draws(**{name: function(u) for name, u in values.items() if u is not None})
 
@@ -117,20 +118,20 @@ def draw(
     one_spatial: bool = False,
     device: torch.device | str = "cpu",
 ) -> Draws:
-    """Draw the numbers of some augmentations.
+    """Draw the random parameters of some augmentations.
 
-    Every kind has its own numbers of the stream: leaving one out changes no other.
+    Each augmentation has its own columns of the random stream, so omitting one changes no other.
 
     Args:
-        names: Which augmentations.
+        names: The augmentations.
         count: Number of draws n.
         generator: CPU generator.
-        one_spatial: Keep just one of crop, scale, rotate and cutout, chosen at random for the
-            whole call (the training protocol), instead of all that are named (matching).
-        device: Where the numbers are wanted.
+        one_spatial: Use only one of crop, scale, rotate and cutout, chosen at random for the
+            whole call (as in training), instead of all that are named (as in matching).
+        device: Device of the result.
     """
-    uniform, kept = draw_numbers(names, count, generator, one_spatial=one_spatial)
-    return draws_of(to_device(uniform, device), kept)
+    uniform, selected = draw_numbers(names, count, generator, one_spatial=one_spatial)
+    return draws_of(to_device(uniform, device), selected)
 
 
 def draw_numbers(
@@ -140,49 +141,51 @@ def draw_numbers(
     *,
     one_spatial: bool = False,
 ) -> tuple[Tensor, frozenset[Augmentation]]:
-    """Return what ``draw`` draws: numbers [n, 11] of all kinds, on the CPU, and the kinds to use.
+    """Return the samples of ``draw``, [n, 11] on the CPU, and the augmentations to apply.
+
+    The columns cover all augmentations, whether they are applied or not.
 
     Args:
-        names: Which augmentations.
+        names: The augmentations.
         count: Number of draws n.
         generator: CPU generator.
         one_spatial: See ``draw``.
     """
     uniform = torch.rand(count, 11, generator=generator)
     choice = float(torch.rand((), generator=generator))
-    kept = set(names)
+    selected = set(names)
     if one_spatial:
-        spatial = [name for name in _SPATIAL if name in kept]
-        kept -= set(spatial) - {spatial[int(choice * len(spatial))]} if spatial else set()
-    return uniform, frozenset(kept)
+        spatial = [name for name in _SPATIAL if name in selected]
+        selected -= set(spatial) - {spatial[int(choice * len(spatial))]} if spatial else set()
+    return uniform, frozenset(selected)
 
 
 def draws_of(uniform: Tensor, names: Iterable[Augmentation]) -> Draws:
-    """Return the draws of some kinds among numbers of all kinds, [n, 11]."""
+    """Return the draws of some augmentations from the samples of all, [n, 11]."""
     columns = {name: slice(_COLUMNS[name][0], _COLUMNS[name][-1] + 1) for name in names}
-    return Draws(**{name: uniform[:, places].squeeze(1) for name, places in columns.items()})
+    return Draws(**{name: uniform[:, column].squeeze(1) for name, column in columns.items()})
 
 
 def normalise(images_NCHW: Tensor, normalisation: Normalisation) -> Tensor:
     """Return ``(x - mean) / std`` per channel.
 
     Args:
-        images_NCHW: In [0, 1], of a floating type; or one image [C, H, W].
-        normalisation: Mean and deviation of each channel.
+        images_NCHW: Floating point, in [0, 1]; also a single image [C, H, W].
+        normalisation: Mean and standard deviation of each channel.
 
     Example:
         >>> normalise(torch.ones(1, 1, 1), Normalisation(mean=(0.5,), std=(0.25,))).item()
         2.0
 
     Raises:
-        BadSettings: if they are integers, such as pixels from 0 to 255.
+        BadSettings: if the images are integers, such as pixels from 0 to 255.
     """
     if not images_NCHW.is_floating_point():
-        raise BadSettings(f"images are {images_NCHW.dtype}; bring pixels to [0, 1] by images / 255")
+        raise BadSettings(f"images are {images_NCHW.dtype}; scale pixels to [0, 1]: images / 255")
     factors = [1 / std for std in normalisation.std]
     rows = [normalisation.mean, factors]
-    numbers = torch.tensor(rows, dtype=images_NCHW.dtype, device="cpu")
-    mean, scale = to_device(numbers, images_NCHW.device).view(2, -1, 1, 1).unbind()
+    parameters = torch.tensor(rows, dtype=images_NCHW.dtype, device="cpu")
+    mean, scale = to_device(parameters, images_NCHW.device).view(2, -1, 1, 1).unbind()
     return (images_NCHW - mean) * scale
 
 
@@ -191,101 +194,101 @@ def apply(images_NCHW: Tensor, draws: Draws) -> Tensor:
 
     Args:
         images_NCHW: Normalised images, float.
-        draws: n = N draws (one per image), or n = 1 (the same for all), on the images' device.
+        draws: n = N draws (one per image) or n = 1 (shared by all), on the images' device.
     """
     for name, function in _FUNCTIONS.items():
-        numbers = getattr(draws, name)
-        if numbers is not None:
-            images_NCHW = function(images_NCHW, numbers)
+        uniform = getattr(draws, name)
+        if uniform is not None:
+            images_NCHW = function(images_NCHW, uniform)
     return images_NCHW
 
 
-def _column(numbers: Tensor, images_NCHW: Tensor) -> Tensor:
-    return numbers.to(images_NCHW.dtype).view(-1, 1, 1, 1)
+def _column(uniform: Tensor, images_NCHW: Tensor) -> Tensor:
+    return uniform.to(images_NCHW.dtype).view(-1, 1, 1, 1)
 
 
-def flip(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
-    """Mirror the images whose number (of [n]) is below 0.5 left to right."""
-    return torch.where(_column(numbers, images_NCHW) < 0.5, images_NCHW.flip(3), images_NCHW)
+def flip(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
+    """Mirror left to right if u < 0.5, for u of [n]."""
+    return torch.where(_column(uniform, images_NCHW) < 0.5, images_NCHW.flip(3), images_NCHW)
 
 
-def brightness(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
+def brightness(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
     """Add ``u - 0.5``, for u of [n]."""
-    return images_NCHW + (_column(numbers, images_NCHW) - 0.5)
+    return images_NCHW + (_column(uniform, images_NCHW) - 0.5)
 
 
-def saturation(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
-    """Scale by ``2u`` about each pixel's mean over channels (one channel: no change)."""
+def saturation(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
+    """Scale by ``2u`` about each pixel's mean over channels, for u of [n]; skips greyscale."""
     if images_NCHW.shape[1] == 1:
         return images_NCHW
     return torch.lerp(
-        images_NCHW.mean(1, keepdim=True), images_NCHW, _column(numbers, images_NCHW) * 2
+        images_NCHW.mean(1, keepdim=True), images_NCHW, _column(uniform, images_NCHW) * 2
     )
 
 
-def contrast(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
-    """Scale by ``u + 0.5`` about each image's mean over channels and pixels."""
+def contrast(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
+    """Scale by ``u + 0.5`` about each image's mean over channels and pixels, for u of [n]."""
     mean = images_NCHW.mean((1, 2, 3), keepdim=True)
-    return torch.lerp(mean, images_NCHW, _column(numbers, images_NCHW) + 0.5)
+    return torch.lerp(mean, images_NCHW, _column(uniform, images_NCHW) + 0.5)
 
 
-def crop(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
-    """Shift by whole pixels, for u of [n, 2] (rows, columns); zeros come in at the border."""
+def crop(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
+    """Shift by whole pixels with zero padding, for u of [n, 2] (rows, columns)."""
     height, width = images_NCHW.shape[2:]
-    rows = _shifted(numbers[:, 0], height)
-    columns = _shifted(numbers[:, 1], width)
+    rows = _shifted(uniform[:, 0], height)
+    columns = _shifted(uniform[:, 1], width)
     inside = ((rows >= 0) & (rows < height))[:, :, None]
     inside = inside & ((columns >= 0) & (columns < width))[:, None, :]
-    places = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
+    index = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
     flat = images_NCHW.flatten(2)
-    moved = flat.gather(2, places.view(-1, 1, height * width).expand_as(flat))
+    moved = flat.gather(2, index.view(-1, 1, height * width).expand_as(flat))
     return moved.view_as(images_NCHW) * inside[:, None].to(images_NCHW.dtype)
 
 
-def _shifted(numbers: Tensor, side: int) -> Tensor:
-    """Return int64 [n, side]: where each output row is read, outside the image or in it."""
+def _shifted(uniform: Tensor, side: int) -> Tensor:
+    """Return the source index of each output row, int64 [n, side]; may lie outside the image."""
     most = math.floor(side * CROP + 0.5)
-    shift = (numbers * (2 * most + 1)).long() - most
-    return torch.arange(side, device=numbers.device)[None] + shift[:, None]
+    shift = (uniform * (2 * most + 1)).long() - most
+    return torch.arange(side, device=uniform.device)[None] + shift[:, None]
 
 
-def scale(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
+def scale(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
     """Resize about the centre by factors from 1 / 1.2 to 1.2, for u of [n, 2] (width, height)."""
-    factors = numbers * (SCALE - 1 / SCALE) + 1 / SCALE
+    factors = uniform * (SCALE - 1 / SCALE) + 1 / SCALE
     return _sample(images_NCHW, torch.diag_embed(factors))
 
 
-def rotate(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
-    """Turn about the centre by ``(2u - 1) * 15`` degrees, for u of [n]."""
-    angle = (numbers - 0.5) * (2 * DEGREES / 180 * math.pi)
+def rotate(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
+    """Rotate about the centre by ``(2u - 1) * 15`` degrees, for u of [n]."""
+    angle = (uniform - 0.5) * (2 * DEGREES / 180 * math.pi)
     cosine, sine = angle.cos(), angle.sin()
-    # Places are in halves of each side, in which a turn of an image that is no square is skewed.
-    flat = images_NCHW.shape[2] / images_NCHW.shape[3]
-    turns = torch.stack([cosine, -sine * flat, sine / flat, cosine], 1).view(-1, 2, 2)
-    return _sample(images_NCHW, turns)
+    # grid_sample's coordinates are scaled by each side, which would skew non-square images.
+    aspect = images_NCHW.shape[2] / images_NCHW.shape[3]
+    rotations = torch.stack([cosine, -sine * aspect, sine / aspect, cosine], 1).view(-1, 2, 2)
+    return _sample(images_NCHW, rotations)
 
 
 def _sample(images_NCHW: Tensor, matrices: Tensor) -> Tensor:
-    """Return bilinear samples of the images at linearly mapped places; matrices are [n, 2, 2]."""
+    """Return the images resampled bilinearly under linear maps [n, 2, 2]."""
     theta = F.pad(matrices.to(images_NCHW.dtype), (0, 1)).expand(len(images_NCHW), 2, 3)
     grid = F.affine_grid(theta, list(images_NCHW.shape), align_corners=False)
     return F.grid_sample(images_NCHW, grid, align_corners=False)
 
 
-def cutout(images_NCHW: Tensor, numbers: Tensor) -> Tensor:
+def cutout(images_NCHW: Tensor, uniform: Tensor) -> Tensor:
     """Zero a square of half the side, centred anywhere, for u of [n, 2] (row, column)."""
     height, width = images_NCHW.shape[2:]
-    rows = _covered(numbers[:, 0], height)[:, None, :, None]
-    columns = _covered(numbers[:, 1], width)[:, None, None, :]
+    rows = _covered(uniform[:, 0], height)[:, None, :, None]
+    columns = _covered(uniform[:, 1], width)[:, None, None, :]
     return images_NCHW * (~(rows & columns)).to(images_NCHW.dtype)
 
 
-def _covered(numbers: Tensor, side: int) -> Tensor:
-    """Return bool [n, side]: which rows (or columns) a square covers."""
+def _covered(uniform: Tensor, side: int) -> Tensor:
+    """Return a mask of the rows (or columns) that the square covers, bool [n, side]."""
     size = math.floor(side * CUTOUT + 0.5)
-    first = (numbers * (side + 1 - size % 2)).long() - size // 2
-    places = torch.arange(side, device=numbers.device)[None]
-    return (places >= first[:, None]) & (places < first[:, None] + size)
+    first = (uniform * (side + 1 - size % 2)).long() - size // 2
+    index = torch.arange(side, device=uniform.device)[None]
+    return (index >= first[:, None]) & (index < first[:, None] + size)
 
 
 _FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -301,32 +304,32 @@ _FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Mixed(NamedTuple):
-    """A cut-mixed batch: image i is part ``kept`` of i and the rest of ``partner[i]``."""
+    """A CutMix batch: a fraction ``kept`` of image i is its own, the rest from ``partner[i]``."""
 
     images: Tensor
     partner: Tensor
     """int64 [N], a permutation."""
     kept: float
-    """Part of the area that is the image's own, in [0, 1]: the weight of its own label."""
+    """Fraction of the area that is the image's own, in [0, 1]: the weight of its own label."""
 
 
 class Cut(NamedTuple):
-    """How a batch is to be cut-mixed: which box of which partner is pasted into each image."""
+    """CutMix parameters of a batch: the box, and the partner that it is pasted from."""
 
     rows: slice
     columns: slice
     partner: Tensor
     """int64 [N], a permutation, on the CPU."""
     kept: float
-    """Part of the area that is the image's own, in [0, 1]."""
+    """Fraction of the area that is the image's own, in [0, 1]."""
 
 
 def cutmix(images_NCHW: Tensor, generator: torch.Generator) -> Mixed:
-    """Paste one box of each image's partner into it, the same box for the whole batch.
+    """Apply CutMix: paste a box of each image's partner into it, the same box for the whole batch.
 
     Args:
         images_NCHW: A batch.
-        generator: CPU generator: the box never waits for the device.
+        generator: CPU generator, so that drawing the box does not synchronise with the device.
     """
     cut = draw_cut(len(images_NCHW), images_NCHW.shape[2], images_NCHW.shape[3], generator)
     partner = to_device(cut.partner, images_NCHW.device)
@@ -336,15 +339,15 @@ def cutmix(images_NCHW: Tensor, generator: torch.Generator) -> Mixed:
 
 
 def draw_cut(count: int, height: int, width: int, generator: torch.Generator) -> Cut:
-    """Draw what ``cutmix`` pastes.
+    """Draw the parameters of ``cutmix``.
 
-    The box has the area 1 - lambda before it is cut off at the border, lambda ~ Beta(1, 1); the
-    labels are to be mixed by the exact area (IDC ``train.py``, ``rand_bbox``).
+    Before it is clipped at the border, the box covers a fraction 1 - lambda of the image, with
+    lambda ~ Beta(1, 1). Labels are mixed by the exact area (IDC ``train.py``, ``rand_bbox``).
 
     Args:
-        count: Images of the batch.
-        height: Of an image, in pixels.
-        width: Of an image, in pixels.
+        count: Number of images in the batch.
+        height: Image height in pixels.
+        width: Image width in pixels.
         generator: CPU generator.
     """
     lam, row, column = torch.rand(3, generator=generator).tolist()
@@ -356,7 +359,7 @@ def draw_cut(count: int, height: int, width: int, generator: torch.Generator) ->
     return Cut(slice(top, bottom), slice(left, right), partner, kept)
 
 
-def _span(number: float, size: int, side: int) -> tuple[int, int]:
-    """Return first and last + 1 of ``size`` places about a random one, cut off at the border."""
-    centre = int(number * side)
+def _span(uniform: float, size: int, side: int) -> tuple[int, int]:
+    """Return start and stop of ``size`` pixels about a random centre, clipped at the border."""
+    centre = int(uniform * side)
     return max(centre - size // 2, 0), min(centre + size // 2, side)

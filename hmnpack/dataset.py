@@ -1,4 +1,4 @@
-"""A bundle as a `torch.utils.data.Dataset`, or as tensors and batches on a device.
+"""A bundle as a `torch.utils.data.Dataset`, as tensors, or as batches on a device.
 
 Shape legend: N images, C channels, H height, W width.
 """
@@ -25,7 +25,7 @@ from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Manifest, Normalisation
 
 THUMBNAILS = 50
-"""Most pictures that a notebook is shown."""
+"""Maximum number of images in a notebook's output."""
 
 Transform = Callable[[Any], Any]
 
@@ -38,15 +38,14 @@ def load(
     per_class: int | None = None,
     device: torch.device | str = "cpu",
 ) -> "CondensedDataset":
-    """Return the data set that a bundle decodes to.
+    """Load a bundle as a dataset of its decoded images.
 
     Args:
         path_or_bundle: A `.hmn` file, fully verified on reading, or a bundle.
-        transform: Applied to each image as it is taken.
-        target_transform: Applied to each label as it is taken.
-        per_class: Take the first so many images of each class only, or all of a class that has
-            fewer.
-        device: Where images are decoded and kept.
+        transform: Applied to each image on access.
+        target_transform: Applied to each label on access.
+        per_class: Use only the first `per_class` images of each class (all of a smaller class).
+        device: Device on which images are decoded and stored.
 
     Example:
         >>> dataset = load("examples/bundles/digits.hmn")
@@ -55,8 +54,8 @@ def load(
         (100, torch.Size([1, 8, 8]), '0')
 
     Raises:
-        BadBundle: if the file breaks a rule of FORMAT.md.
-        BadSettings: if no class has as many images as ``per_class``.
+        BadBundle: if the file violates FORMAT.md.
+        BadSettings: if every class has fewer than ``per_class`` images.
     """
     root = "memory"
     if not isinstance(path_or_bundle, Bundle):
@@ -72,22 +71,21 @@ def load(
 
 
 class CondensedDataset(Dataset[tuple[Any, Any]]):
-    """Decoded images, as torchvision's data sets give real ones.
+    """Decoded images with the interface of torchvision's datasets.
 
-    Item i is ``(image, label)``: float32 [C, H, W] in [0, 1], and an int. All images are decoded at
-    the first item and kept. A pickle holds the stored numbers, not the images, so that workers of a
-    loader decode for themselves, and again in each epoch if they are started anew
-    (``persistent_workers=True`` keeps them; after a first ``ds[0]``, workers that are forked have
-    the images already).
+    Item i is ``(image, label)``: float32 [C, H, W] in [0, 1], and an int. The first access decodes
+    all images and caches them. Pickling saves the stored floats, not the images, so every worker
+    of a data loader decodes for itself, and does so in each epoch unless
+    ``persistent_workers=True``. Forked workers inherit the images if ``ds[0]`` was accessed before.
 
     Args:
-        bundle: What to decode.
-        transform: Applied to each image as it is taken.
-        target_transform: Applied to each label as it is taken.
-        per_class: Take the first so many images of each class only, or all of a class that has
-            fewer; None for all.
-        device: Where images are decoded and kept.
-        root: Where the bundle came from, to be shown.
+        bundle: The bundle to decode.
+        transform: Applied to each image on access.
+        target_transform: Applied to each label on access.
+        per_class: Use only the first `per_class` images of each class (all of a smaller class);
+            None for all.
+        device: Device on which images are decoded and stored.
+        root: Origin of the bundle, for display.
 
     Attributes:
         classes: Class names; the index is the label.
@@ -122,12 +120,12 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
 
     @property
     def targets(self) -> tuple[int, ...]:
-        """Label of each image; for some of the images there is ``torch.utils.data.Subset``."""
+        """Label of each image; use ``torch.utils.data.Subset`` to select some of the images."""
         return self._targets
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle says about itself."""
+        """The bundle's manifest."""
         return self.bundle.manifest
 
     @property
@@ -141,7 +139,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if self._images is None:
             self._images, _ = self.tensors()
-        image: Any = self._images[index].clone()  # what is done to an item is not done to the set
+        image: Any = self._images[index].clone()  # in-place changes must not reach the cache
         label: Any = self.targets[index]
         if self.transform is not None:
             image = self.transform(image)
@@ -153,20 +151,20 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
     def tensors(
         self, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> tuple[Tensor, Tensor]:
-        """Decode every image on a device; ``transform`` is not applied.
+        """Decode all images on a device, without ``transform``.
 
         Args:
-            device: Where; None for the data set's own.
-            dtype: Of the images, a floating type.
+            device: Device of the result; None for the dataset's own.
+            dtype: Floating-point dtype of the images.
 
         Returns:
             Images [N, C, H, W], and labels, int64 [N].
 
         Raises:
-            BadSettings: if the type is not a floating one.
+            BadSettings: if the dtype is not a floating-point type.
         """
         if not dtype.is_floating_point:
-            raise BadSettings(f"images cannot be {dtype}; ask for a floating type")
+            raise BadSettings(f"images cannot be {dtype}; use a floating-point dtype")
         target = self.device if device is None else _place(device)
         container = container_of(self.manifest.container, self.bundle.tensors).to(target)
         images = decode(container, self._positions.to(target)).to(dtype)
@@ -182,30 +180,32 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         normalise: bool = True,
         device: torch.device | str | None = None,
     ) -> "DeviceLoader":
-        """Return batches that are made on the device, without workers or copies.
+        """Return an iterable of batches built on the device, without workers or copies.
 
-        ``transform`` and ``target_transform``, which are for single items, are not applied.
+        ``transform`` and ``target_transform`` apply to single items and are not used.
 
         Args:
-            batch_size: Images per batch; the last may have fewer.
-            augment: Augmentations, drawn anew for each image; of crop, scale, rotate and cutout
-                one is taken for each batch.
-            generator: CPU generator of the order and the augmentations; None for torch's own.
-            shuffle: Take the images in a new order each time, or in their own.
-            normalise: Give images centred by :attr:`normalisation`, as networks expect them (and
-                as test images must then be: ``hmnpack.augment.normalise``), or around [0, 1].
-            device: Where; None for the data set's own.
+            batch_size: Images per batch; the last batch may be smaller.
+            augment: Augmentations, drawn per image; one of crop, scale, rotate and cutout is
+                chosen per batch.
+            generator: CPU generator for order and augmentations; None for torch's default.
+            shuffle: Reshuffle the images in every epoch.
+            normalise: Normalise images by :attr:`normalisation`; test images must then be
+                normalised too (``hmnpack.augment.normalise``). False: images stay around [0, 1].
+            device: Device of the batches; None for the dataset's own.
 
         Raises:
-            BadSettings: if the batch size is no integer from 1, or there is no such augmentation.
+            BadSettings: if the batch size is not a positive integer, or an augmentation is unknown.
         """
         known = get_args(Augmentation)
         augment = (augment,) if isinstance(augment, str) else tuple(augment)
         unknown = [name for name in augment if name not in known]
         if not isinstance(batch_size, int) or batch_size < 1:
-            raise BadSettings(f"batch_size is {batch_size}; it must be an integer from 1")
+            raise BadSettings(f"batch_size is {batch_size}; it must be a positive integer")
         if unknown:
-            raise BadSettings(f"unknown augmentation {unknown[0]!r}; there are {', '.join(known)}")
+            raise BadSettings(
+                f"unknown augmentation {unknown[0]!r}; choose from {', '.join(known)}"
+            )
         images, labels = self.tensors(device)
         batches = Batches(batch_size, augment, shuffle, normalise)
         return DeviceLoader(images, labels, self.normalisation, batches, generator)
@@ -231,31 +231,31 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
 
     @default_on_cpu
     def _repr_html_(self) -> str:
-        """Return the text and some pictures, for a notebook; every name is escaped."""
+        """Return the text and some images as HTML for a notebook; names are escaped."""
         figures = ""
         if self.manifest.container.image.channels in PNG_CHANNELS:
             figures = "".join(self._figures())
         return f"<pre>{html.escape(repr(self))}</pre><div>{figures}</div>"
 
     def _figures(self) -> Iterator[str]:
-        """Give the first images of each class as HTML, :data:`THUMBNAILS` at most."""
+        """Yield the first images of each class as HTML, at most :data:`THUMBNAILS`."""
         shown = max(1, THUMBNAILS // len(self.classes))
-        numbers = numbers_within_class(self.manifest.container, self._positions)
-        chosen = (numbers < shown).nonzero().flatten()[:THUMBNAILS]
-        found = pictures(self.bundle, self._positions[chosen])
-        for index, picture in zip(chosen.tolist(), found, strict=True):
-            yield _figure(png(picture), self.classes[self.targets[index]])
+        index_in_class = numbers_within_class(self.manifest.container, self._positions)
+        chosen = (index_in_class < shown).nonzero().flatten()[:THUMBNAILS]
+        images = pictures(self.bundle, self._positions[chosen])
+        for index, image in zip(chosen.tolist(), images, strict=True):
+            yield _figure(png(image), self.classes[self.targets[index]])
 
 
 @dataclass(frozen=True)
 class Batches:
-    """How a loader makes its batches; see :meth:`CondensedDataset.loader`.
+    """Settings of a loader's batches; see :meth:`CondensedDataset.loader`.
 
     Attributes:
         size: Images per batch.
-        augment: Augmentations, drawn anew for each image.
-        shuffle: A new order each time, or the images' own.
-        normalise: Centred images, or images around [0, 1].
+        augment: Augmentations, drawn per image.
+        shuffle: Reshuffle the images in every epoch.
+        normalise: Return normalised images rather than images around [0, 1].
     """
 
     size: int
@@ -265,14 +265,14 @@ class Batches:
 
 
 class DeviceLoader:
-    """An iterable of batches ``(images, labels)``, made where the images are.
+    """An iterable of batches ``(images, labels)`` on the images' device.
 
     Args:
         images: float32 [N, C, H, W] in [0, 1].
         labels: int64 [N], on the same device.
         normalisation: Applied before the augmentations.
-        batches: How the batches are made.
-        generator: CPU generator of the order and the augmentations; None for torch's own.
+        batches: Settings of the batches.
+        generator: CPU generator for order and augmentations; None for torch's default.
     """
 
     def __init__(
@@ -298,7 +298,7 @@ class DeviceLoader:
 
     @default_on_cpu
     def _order(self) -> Tensor:
-        """Return the order of all images, on their device."""
+        """Return the image indices in the order of this epoch, on the images' device."""
         order = torch.arange(len(self._labels))
         if self._batches.shuffle:
             order = torch.randperm(len(self._labels), generator=self._generator)
@@ -322,12 +322,12 @@ class DeviceLoader:
 
 
 def _place(device: torch.device | str) -> torch.device:
-    """Return a device that is there: a process of several names its own as it likes."""
+    """Return an available device; a process of a distributed program may name any."""
     return choose_device() if device == "auto" else usable_device(device)
 
 
-def _figure(picture: bytes, name: str) -> str:
+def _figure(image: bytes, name: str) -> str:
     label = html.escape(name, quote=True)
     style = "min-width:48px;image-rendering:pixelated"
-    source = f"data:image/png;base64,{b64encode(picture).decode()}"
+    source = f"data:image/png;base64,{b64encode(image).decode()}"
     return f'<img src="{source}" alt="{label}" title="{label}" style="{style}">'

@@ -1,9 +1,10 @@
-"""Names that select an implementation: one table of all of them, of text until a name is used.
+"""Tables of the names that select an implementation.
 
-The library looks a name up in the same table that the command line offers it from. Nothing is
-imported for the list of names, so ``--help`` and completion need not wait for torch. Where an entry
-is of a room above this one its type is that of the variable that it is assigned to. Only what
-stands here is ever imported: a name out of a file or a command selects a row, or is refused.
+The library and the command line use the same tables. An entry is text until its name is looked
+up, so listing names imports nothing, and ``--help`` and completion need not wait for torch. The
+table imports no other package for its types: an entry has the type of the variable it is assigned
+to. Only entries of these tables are ever imported: a name from a file or a command selects an
+entry or is an error.
 """
 
 import importlib
@@ -23,10 +24,10 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Implementations by name, in the order of the table; each is imported when it is looked up.
+    """Implementations by name, in the order of the table, imported on lookup.
 
     Args:
-        kind: What the entries are, for messages, such as ``"recipe"``.
+        kind: Kind of the entries, for messages, such as ``"recipe"``.
         places: Name -> ``"module:attribute"``.
     """
 
@@ -49,12 +50,12 @@ class Registry(Generic[T]):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadSettings:
-    """Return the error for a name that is not known, which suggests the nearest ones.
+    """Return the error for an unknown name, with the closest known names as suggestions.
 
     Args:
-        kind: What it should name, such as ``"recipe"``.
-        name: The name.
-        known: The names that there are.
+        kind: Kind of the name, such as ``"recipe"``.
+        name: The unknown name.
+        known: The known names.
     """
     names = sorted(known)
     near = get_close_matches(name, names, n=3, cutoff=0.5) or names
@@ -62,7 +63,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadSettings:
 
 
 DATA_SETS: Registry[Any] = Registry(
-    "data set",
+    "dataset",
     {
         "cifar10": "hmnpack.sources.named:CIFAR10",
         "cifar100": "hmnpack.sources.named:CIFAR100",
@@ -74,9 +75,9 @@ DATA_SETS: Registry[Any] = Registry(
         "svhn": "hmnpack.sources.named:SVHN",
     },
 )
-"""Readers of the datasets that have a name (:class:`hmnpack.sources.types.Reader`).
+"""Readers of named datasets (:class:`hmnpack.sources.types.Reader`).
 
-The others have a path or an address, see ``sources/open.py``.
+Datasets given by a path or an `hf:` address are opened in ``sources/open.py``.
 """
 
 NETWORKS: Registry[Any] = Registry(
@@ -89,7 +90,7 @@ NETWORKS: Registry[Any] = Registry(
         "densenet121": "hmnpack.networks.small:densenet121",
     },
 )
-"""Networks of our own (:data:`hmnpack.networks.build.Builder`)."""
+"""Built-in networks (:data:`hmnpack.networks.build.Builder`)."""
 
 NETWORK_LIBRARIES: Registry[Any] = Registry(
     "network library",
@@ -98,7 +99,7 @@ NETWORK_LIBRARIES: Registry[Any] = Registry(
         "timm": "hmnpack.networks.libraries:timm_network",
     },
 )
-"""Libraries whose networks have a name of the form ``library:name``."""
+"""Libraries whose networks are named ``library:name``."""
 
 CONTAINERS: Registry[Any] = Registry(
     "container",
@@ -107,7 +108,7 @@ CONTAINERS: Registry[Any] = Registry(
         "images/1": "hmnpack.container.images:Images",
     },
 )
-"""Containers (:class:`hmnpack.container.Container`), by their kind in a manifest."""
+"""Containers (:class:`hmnpack.container.Container`), by their ``kind`` in a manifest."""
 
 OBJECTIVES: Registry[Any] = Registry(
     "objective",
@@ -116,8 +117,10 @@ OBJECTIVES: Registry[Any] = Registry(
         "features": "hmnpack.matching:FeatureMatching",
     },
 )
-"""Objectives of feature matching (:class:`hmnpack.matching.Objective`): each is made from a
-:class:`hmnpack.matching.Match`, which has the data, the pool and the settings."""
+"""Objectives of feature matching (:class:`hmnpack.matching.Objective`).
+
+Each is constructed from a :class:`hmnpack.matching.Match`: the data, the pool and the settings.
+"""
 
 RECIPES: "Registry[CompressConfig]" = Registry(
     "recipe",
@@ -128,12 +131,12 @@ RECIPES: "Registry[CompressConfig]" = Registry(
         "smoke": "hmnpack.schema.recipes:SMOKE",
     },
 )
-"""Recipes, each as it is for CIFAR-10."""
+"""Recipes, with their settings for CIFAR-10."""
 
 PROTOCOLS: "Registry[Callable[[DataShape, int], EvaluateConfig]]" = Registry(
     "protocol", {name: f"hmnpack.schema.protocols:{name}" for name in get_args(Protocol)}
 )
-"""Protocols, the default first: from a dataset and a budget (ipc) to settings of an evaluation."""
+"""Evaluation protocols, the default first: functions of a dataset's shape and a budget (ipc)."""
 
 WRITERS: Registry[Any] = Registry(
     "format",
@@ -144,4 +147,4 @@ WRITERS: Registry[Any] = Registry(
         "sheet": "hmnpack.writers.sheet:write_sheet",
     },
 )
-"""Forms that images are written in (:class:`hmnpack.writers.base.Writer`), the default first."""
+"""Output formats for images (:class:`hmnpack.writers.base.Writer`), the default first."""

@@ -1,6 +1,6 @@
-"""Settings by name (recipes), by file and by dotted path, later ones over earlier ones.
+"""Settings from recipes, files and dotted paths; later layers override earlier ones.
 
-A path is such as ``match.steps``; what comes out is checked as a whole.
+A dotted path looks like ``match.steps``. The merged settings are validated as a whole.
 """
 
 import json
@@ -28,20 +28,20 @@ CPU_RECIPE = "fast"
 ACCELERATOR_RECIPE = "best"
 
 KEYS = frozenset({"recipe", "seed", "holdout"})
-"""Settings that are keys of a manifest, as readers use them."""
+"""Settings that are manifest keys of their own because readers use them."""
 
 FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {"paper": recipes.paper}
-"""The recipes whose settings depend on the data set."""
+"""Recipes whose settings depend on the dataset."""
 
 DEFAULT_PROTOCOL = EvaluateConfig()
 
 
 def merged(base: Model, *layers: Mapping[str, object]) -> Model:
-    """Return the model with each layer's values over those before, checked again as a whole.
+    """Return the model with the layers applied in order, validated as a whole.
 
     Args:
         base: The settings to start from.
-        layers: Values by dotted path or nested.
+        layers: Values by dotted path, or nested.
 
     Example:
         >>> from hmnpack.schema.config import PruneConfig
@@ -49,7 +49,7 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
         7
 
     Raises:
-        BadSettings: for an unknown setting, or a value that its setting refuses.
+        BadSettings: for an unknown setting, or an invalid value.
     """
     kind = type(base)
     known = list(setting_names(kind))
@@ -62,11 +62,11 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
     for path, value in leaves(document):
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
             raise BadSettings(
-                f"setting {path} = {value}: no file may hold more than {MAX_INTEGER:,}"
+                f"setting {path} = {value}: the largest integer in a file is {MAX_INTEGER:,}"
             )
     try:
-        # As JSON, whose strict reading takes a list for a tuple, but neither true nor "1" for 1.
-        return kind.model_validate_json(json.dumps(document, default=_refused), strict=True)
+        # Strict JSON mode accepts a list as a tuple, but neither true nor "1" as 1.
+        return kind.model_validate_json(json.dumps(document, default=_not_json), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
@@ -74,11 +74,11 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
 
 
 def difference(model: Model, base: Model) -> dict[str, JsonValue]:
-    """Return what differs in a model from another, nested: ``merged(base, it)`` is the model.
+    """Return the nested settings that differ, so that ``merged(base, difference)`` is the model.
 
     Args:
         model: The settings.
-        base: What they are compared with.
+        base: The settings to compare with.
     """
     changes: dict[str, JsonValue] = {}
     for name, value in model:
@@ -97,15 +97,15 @@ def whole(model: BaseModel) -> dict[str, JsonValue]:
     return document
 
 
-def _refused(value: object) -> str:
-    """Refuse what JSON has not, such as TOML's dates."""
+def _not_json(value: object) -> str:
+    """Raise for a value that JSON does not support, such as a TOML date."""
     raise BadSettings(
-        f"{value} is a {type(value).__name__}, which no setting is; set text in quotes"
+        f"{value} is a {type(value).__name__}, a type that no setting has; quote it if it is text"
     )
 
 
 def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Give the dotted path of every single setting of a model, such as ``"match.steps"``."""
+    """Yield the dotted path of every setting of a model, such as ``"match.steps"``."""
     for name, field in kind.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from setting_names(field.annotation, f"{prefix}{name}.")
@@ -114,7 +114,7 @@ def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Give the dotted path and the value of every single setting of nested ones."""
+    """Yield the dotted path and the value of every setting in nested ones."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{prefix}{name}.")
@@ -123,7 +123,7 @@ def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str
 
 
 def _document(model: BaseModel) -> dict[str, Any]:
-    """Return every setting of a model, nested, values as they are."""
+    """Return every setting of a model, nested, without converting values to JSON."""
     return {
         name: _document(value) if isinstance(value, BaseModel) else value for name, value in model
     }
@@ -147,10 +147,10 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def default_recipe(device: str) -> str:
-    """Return the name of the recipe to take where none is named.
+    """Return the name of the default recipe.
 
     Args:
-        device: Kind of device: ``cpu``, ``cuda``, ...
+        device: Device type: ``cpu``, ``cuda``, ...
     """
     return CPU_RECIPE if device == "cpu" else ACCELERATOR_RECIPE
 
@@ -159,65 +159,64 @@ def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
     """Return the settings of a recipe.
 
     Args:
-        name: Its name.
-        data: The data set that it is for, see ``Source.shape``; None: CIFAR-10.
+        name: Name of the recipe.
+        data: Shape of the dataset, see ``Source.shape``; None: CIFAR-10.
 
     Raises:
-        BadSettings: if there is none of that name.
+        BadSettings: if the recipe is unknown.
     """
     found = RECIPES[name]
     return FITTED[name](data) if data is not None and name in FITTED else found
 
 
 def shape_of_file(manifest: Manifest) -> DataShape:
-    """Return what a recipe may depend on, of the data that a file was made from."""
+    """Return the shape of the dataset that a file was made from."""
     return DataShape(
         name=manifest.source.name, classes=len(manifest.classes), image=manifest.container.image
     )
 
 
 def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
-    """Return the settings of a protocol for a bundle, by the dataset that it was made from.
+    """Return the settings of a protocol for a bundle's dataset and budget.
 
     Args:
-        name: Its name.
-        manifest: Of the bundle.
+        name: Name of the protocol.
+        manifest: Manifest of the bundle.
 
     Raises:
-        BadSettings: if there is none of that name.
+        BadSettings: if the protocol is unknown.
     """
     return PROTOCOLS[name](shape_of_file(manifest), manifest.nearest_ipc)
 
 
 def settings_to_record(config: CompressConfig, data: DataShape) -> Opaque | None:
-    """Return what a manifest says of the settings, beside their recipe, seed and holdout.
+    """Return the settings that a manifest records besides recipe, seed and holdout.
 
     Args:
         config: The settings of a run.
-        data: The data set that they are for.
+        data: Shape of the dataset.
 
     Returns:
-        What differs from the recipe's settings for such data, nested, or None where nothing does;
-        every setting where there is no recipe of that name.
+        The nested differences from the recipe's settings for such data, None if there are none;
+        every setting if no recipe has that name.
 
     Raises:
-        BadSettings: if it is more than a file holds.
+        BadSettings: if a file cannot hold them.
     """
     if config.recipe in RECIPES:
         changes = difference(config, recipe_of(config.recipe, data))
     else:
         changes = whole(config)
-    kept = {name: value for name, value in changes.items() if name not in KEYS}
-    return recordable(kept)
+    return recordable({name: value for name, value in changes.items() if name not in KEYS})
 
 
 def recorded_settings(manifest: Manifest) -> CompressConfig | None:
-    """Return the settings that a file was made by, or None where it was made by hand.
+    """Return the settings that a file was made with, or None if it records no recipe.
 
-    Readers need none of them; this is for what looks into a run.
+    Decoding does not need them; they document the run.
 
     Raises:
-        BadSettings: if this version has no such recipe or settings.
+        BadSettings: if this version does not know the recipe or a setting.
     """
     name, config = manifest.recipe, manifest.config or {}
     if name is None:
@@ -226,46 +225,46 @@ def recorded_settings(manifest: Manifest) -> CompressConfig | None:
     keys = {key: value for key, value in given.items() if value is not None}
     data = shape_of_file(manifest)
     try:
-        # A name of one's own has every setting beside it, which leaves nothing of this base.
+        # A custom recipe name comes with every setting, so that nothing of the base remains.
         is_own = {path for path, _ in leaves(config)} == set(setting_names(CompressConfig)) - KEYS
         return merged(recipe_of(CPU_RECIPE if is_own else name, data), config, keys)
     except BadSettings as error:
         reason = str(error).partition("; ")[0]
         raise BadSettings(
-            f"this version of hmnpack cannot follow the settings of the file ({reason})"
+            f"this version of hmnpack does not support the settings of the file ({reason})"
         ) from error
 
 
 def recordable(changes: Opaque) -> Opaque | None:
-    """Return settings as a file has them: None where there are none.
+    """Return settings as a file stores them: None if there are none.
 
     Raises:
-        BadSettings: if they are more than a file holds.
+        BadSettings: if a file cannot hold them.
     """
     fault = opaque_fault(changes)
     if fault:
-        raise BadSettings(f"these settings are more than a file holds: what is changed {fault}")
+        raise BadSettings(f"a file cannot hold these settings: the changed part {fault}")
     return changes or None
 
 
 class CompressSettings:
-    """The settings of a run as they were typed: options over assignments, the file, the recipe.
+    """The settings of a run as given: options override assignments, the file and the recipe.
 
-    They are read and checked at once, before any data. The recipe's own values may depend on the
-    data, so ``compress`` and ``plan`` take its name and what differs from it.
+    They are validated at once, before any data is read. The recipe's own values may depend on the
+    data, so ``compress`` and ``plan`` take its name and the differences from it.
 
     Args:
-        recipe: Name of a recipe; None takes the file's `recipe`, else the device's.
+        recipe: Name of a recipe; None: the file's `recipe`, else the device's default.
         file: TOML file of settings, or None.
         assignments: Texts such as ``"match.steps=100"``.
-        options: Values by dotted path; those that are None were not given.
+        options: Values by dotted path; None means not given.
 
     Attributes:
-        recipe: Name of the recipe; None: nobody named one.
-        settings: What differs from the recipe, by dotted path.
+        recipe: Name of the recipe; None if none was given.
+        settings: Differences from the recipe, by dotted path.
 
     Raises:
-        BadSettings: for an unknown recipe or setting, or a value that its setting refuses.
+        BadSettings: for an unknown recipe or setting, or an invalid value.
     """
 
     def __init__(
@@ -278,10 +277,10 @@ class CompressSettings:
         stored = _stored(file)
         assigned = _assigned(assignments)
         if "recipe" in assigned:
-            raise BadSettings("a recipe is what settings start from; name it by --recipe")
+            raise BadSettings("the recipe cannot be changed by --set; use --recipe")
         named = stored.pop("recipe", None)
         if named is not None and not (isinstance(named, str) and named):
-            raise BadSettings(f"setting recipe = {named!r}: give the name of a recipe")
+            raise BadSettings(f"setting recipe = {named!r}: must be the name of a recipe")
         layers = (stored, assigned, _given(options))
         self.recipe: str | None = recipe or named
         self.settings: dict[str, object] = {
@@ -293,8 +292,8 @@ class CompressSettings:
         """Return the settings.
 
         Args:
-            data: The data set; None: as the recipe is without one.
-            default: Recipe to take if none was named: see :func:`default_recipe`.
+            data: Shape of the dataset; None: CIFAR-10.
+            default: Recipe to use if none was given, see :func:`default_recipe`.
         """
         return merged(recipe_of(self.recipe or default, data), self.settings)
 
@@ -305,25 +304,30 @@ def evaluate_config(
     protocol: EvaluateConfig = DEFAULT_PROTOCOL,
     file: Path | None = None,
 ) -> EvaluateConfig:
-    """Return how a bundle is judged: the options over the assignments, the file, the protocol.
+    """Return the settings of an evaluation.
+
+    Options override assignments, which override the file, which overrides the protocol.
 
     Raises:
-        BadSettings: for an unknown setting, or a value that its setting refuses.
+        BadSettings: for an unknown setting, or an invalid value.
     """
     stored, assigned = _stored(file), _assigned(assignments)
     own = stored.pop("protocol", protocol.protocol)
     if "protocol" in assigned or own != protocol.protocol:
-        raise BadSettings("a protocol is what settings start from; name it by --protocol")
+        raise BadSettings("the protocol cannot be changed by --set or a file; use --protocol")
     return merged(protocol, stored, assigned, _given(options))
 
 
 def prune_config(
     assignments: Iterable[str], options: Mapping[str, object], file: Path | None = None
 ) -> PruneConfig:
-    """Return how a bundle is pruned: the options over the assignments, the file, `double-end`.
+    """Return the settings of pruning.
+
+    Options override assignments, which override the file, which overrides the `double-end`
+    strategy's defaults.
 
     Raises:
-        BadSettings: for an unknown setting, or a value that its setting refuses.
+        BadSettings: for an unknown setting, or an invalid value.
     """
     base = PruneConfig(strategy="double-end")
     return merged(base, _stored(file), _assigned(assignments), _given(options))
@@ -352,7 +356,7 @@ def _value(text: str) -> object:
 
 
 def _stored(path: Path | None) -> dict[str, object]:
-    """Return what a TOML file holds, or nothing where there is none."""
+    """Return the content of a TOML file; empty if no file is given."""
     if path is None:
         return {}
     try:

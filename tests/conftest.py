@@ -1,4 +1,4 @@
-"""Bundles small enough to look at, for every room that reads one."""
+"""Small bundles, and fixtures for all tests."""
 
 from collections.abc import Callable
 
@@ -14,22 +14,22 @@ MakeBundle = Callable[..., Bundle]
 
 
 @pytest.fixture(autouse=True)
-def _no_width_of_a_terminal(monkeypatch):
-    """Lines break where they do in a pipe; pytest's parallel workers are told 80 columns."""
+def _no_terminal_width(monkeypatch):
+    """Wrap lines as in a pipe: pytest's parallel workers set COLUMNS to 80."""
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _cache_of_its_own(tmp_path_factory):
-    """What was kept by an older program, or for the user, is not to be found."""
+def _own_cache(tmp_path_factory):
+    """Use an empty cache, not the user's or one of an older version."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HMNPACK_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _precision_of_any_processor():
-    """Numbers to compare with are of float32: "auto" is that here, also where bfloat16 is fast."""
+def _float32_precision():
+    """Let precision "auto" be float32, as the expected values are, even if bfloat16 is fast."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hmnpack.runtime.devices.multiplies_bfloat16", lambda device: False)
         yield
@@ -63,7 +63,7 @@ def images_spec(**changes: object) -> ImagesSpec:
 def make_bundle(spec: ContainerSpec, draw_seed: int = 0, **facts: object) -> Bundle:
     generator = torch.Generator().manual_seed(draw_seed)
     draw = torch.rand if isinstance(spec, ImagesSpec) else torch.randn
-    # Small enough for decoded values around 1, where an absolute tolerance means something.
+    # Small enough for decoded values around 1, so that absolute tolerances are meaningful.
     scale = 1.0 if isinstance(spec, ImagesSpec) else 0.4
     rows = spec.ledger().rows
     drawn = {row.name: draw(row.shape, generator=generator) * scale for row in rows}
@@ -92,7 +92,7 @@ def make_bundle(spec: ContainerSpec, draw_seed: int = 0, **facts: object) -> Bun
 
 @pytest.fixture
 def bundle_of() -> MakeBundle:
-    """The function that makes a bundle with random tensors for a specification."""
+    """Function that makes a bundle with random tensors for a specification."""
     return make_bundle
 
 
@@ -108,17 +108,17 @@ def images_bundle() -> Bundle:
 
 @pytest.fixture
 def hmn() -> Callable[..., HmnSpec]:
-    """The function that makes a small HMN specification, with changes by name."""
+    """Function that makes a small HMN specification, with changes by name."""
     return hmn_spec
 
 
 @pytest.fixture
 def images() -> Callable[..., ImagesSpec]:
-    """The function that makes a small specification of stored images, with changes by name."""
+    """Function that makes a small specification of stored images, with changes by name."""
     return images_spec
 
 
 @pytest.fixture
 def image_shape() -> Callable[[int, int, int], ImageShape]:
-    """The function that makes an image shape from channels, height and width."""
+    """Function that makes an image shape from channels, height and width."""
     return lambda channels, height, width: ImageShape(channels=channels, height=height, width=width)

@@ -1,4 +1,4 @@
-"""Augmentations against the formulas as condensation code writes them, image by image."""
+"""Augmentations against the formulas of the reference code, image by image."""
 
 import math
 
@@ -21,7 +21,7 @@ def images(count=5, channels=3, height=9, width=8, dtype=torch.float64):
     return torch.randn(shape, generator=stream(1, "images"), dtype=dtype)
 
 
-def one_by_one(x, function):
+def per_image(x, function):
     return torch.stack([function(i, image) for i, image in enumerate(x)])
 
 
@@ -36,23 +36,23 @@ def shift_with_zeros(image, down, right):
     return out
 
 
-def literal(name, x, u):
-    """The formula of each augmentation, for numbers u in [0, 1)."""
+def reference(name, x, u):
+    """The formula of each augmentation, for samples u in [0, 1)."""
     if name == "flip":
-        return one_by_one(x, lambda i, im: im.flip(2) if u[i] < 0.5 else im)
+        return per_image(x, lambda i, im: im.flip(2) if u[i] < 0.5 else im)
     if name == "brightness":
-        return one_by_one(x, lambda i, im: im + (u[i] - 0.5))
+        return per_image(x, lambda i, im: im + (u[i] - 0.5))
     if name == "saturation":
-        return one_by_one(x, lambda i, im: (im - im.mean(0)) * (u[i] * 2) + im.mean(0))
+        return per_image(x, lambda i, im: (im - im.mean(0)) * (u[i] * 2) + im.mean(0))
     if name == "contrast":
-        return one_by_one(x, lambda i, im: (im - im.mean()) * (u[i] + 0.5) + im.mean())
+        return per_image(x, lambda i, im: (im - im.mean()) * (u[i] + 0.5) + im.mean())
     if name == "crop":
         most = [math.floor(0.125 * side + 0.5) for side in x.shape[2:]]
         shifts = [[int(a * (2 * m + 1)) - m for a, m in zip(row, most, strict=True)] for row in u]
-        return one_by_one(x, lambda i, im: shift_with_zeros(im, *shifts[i]))
+        return per_image(x, lambda i, im: shift_with_zeros(im, *shifts[i]))
     if name == "cutout":
-        return one_by_one(x, lambda i, im: cut_out(im, u[i]))
-    thetas = [scaling(v) if name == "scale" else rotation(v, *x.shape[2:]) for v in u]
+        return per_image(x, lambda i, im: cut_out(im, u[i]))
+    thetas = [scale_matrix(v) if name == "scale" else rotation_matrix(v, *x.shape[2:]) for v in u]
     grid = F.affine_grid(torch.tensor(thetas, dtype=x.dtype), x.shape, align_corners=False)
     return F.grid_sample(x, grid, align_corners=False)
 
@@ -69,13 +69,13 @@ def cut_out(image, u):
     return image
 
 
-def scaling(v):
+def scale_matrix(v):
     across, down = (float(a) * (1.2 - 1 / 1.2) + 1 / 1.2 for a in v)
     return [[across, 0, 0], [0, down, 0]]
 
 
-def rotation(v, height, width):
-    """A turn between pixels, for a grid whose unit is half of each side."""
+def rotation_matrix(v, height, width):
+    """A rotation in pixels, for a grid whose unit is half of each side."""
     angle = (float(v) - 0.5) * 2 * 15 / 180 * math.pi
     turn = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     sides = torch.tensor([[width, 0], [0, height]], dtype=torch.float64)
@@ -85,16 +85,16 @@ def rotation(v, height, width):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", ALL)
-def test_literal_formula(name, channels):
+def test_augmentation_matches_its_formula(name, channels):
     x = images(count=40, channels=channels)
     draws = draw((name,), len(x), stream(2, name))
-    numbers = getattr(draws, name).double()
-    found = apply(x, Draws(**{name: numbers}))
-    torch.testing.assert_close(found, literal(name, x, numbers), rtol=0, atol=1e-7)
+    uniform = getattr(draws, name).double()
+    found = apply(x, Draws(**{name: uniform}))
+    torch.testing.assert_close(found, reference(name, x, uniform), rtol=0, atol=1e-7)
 
 
-def test_a_turn_keeps_distances_in_images_that_are_no_squares():
-    """A spot 24 pixels right of the centre is turned by 15 degrees: 6.2 rows up, 0.8 columns in."""
+def test_rotation_preserves_distances_in_non_square_images():
+    """A point 24 pixels right of the centre, rotated by 15 degrees: 6.2 rows up, 0.8 columns in."""
     x = torch.zeros(1, 1, 33, 65)
     x[..., 16, 56] = 1
     found = augment.rotate(x, torch.ones(1))[0, 0]
@@ -103,24 +103,24 @@ def test_a_turn_keeps_distances_in_images_that_are_no_squares():
     assert (abs(float(down) - 16), float(right) - 32) == pytest.approx((6.21, 23.18), abs=0.1)
 
 
-def test_the_order_is_that_of_the_base_code():
+def test_apply_uses_the_order_of_idc():
     x = images()
     draws = draw(ALL, len(x), stream(3, "order"))
     expected = x
     for name in ALL:
-        expected = literal(name, expected, getattr(draws, name).double())
+        expected = reference(name, expected, getattr(draws, name).double())
     found = apply(x, Draws(**{name: getattr(draws, name).double() for name in ALL}))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_gradcheck(name):
+def test_augmentation_passes_gradcheck(name):
     x = images(count=2, channels=2, height=5, width=4).requires_grad_()
-    numbers = getattr(draw((name,), 2, stream(4, name)), name).double()
-    assert torch.autograd.gradcheck(lambda im: apply(im, Draws(**{name: numbers})), [x])
+    uniform = getattr(draw((name,), 2, stream(4, name)), name).double()
+    assert torch.autograd.gradcheck(lambda im: apply(im, Draws(**{name: uniform})), [x])
 
 
-def test_siamese_draws_do_the_same_to_equal_images():
+def test_shared_draws_augment_equal_images_equally():
     real, synthetic = images(count=6), images(count=6)
     per_class = draw(MATCHING_AUGMENTATIONS, 2, stream(5, "siamese"))
     rows = torch.tensor([0, 1]).repeat_interleave(3)
@@ -130,19 +130,19 @@ def test_siamese_draws_do_the_same_to_equal_images():
     assert torch.equal(both[:6], both[6:])
 
 
-def test_a_single_draw_is_for_all_images():
+def test_single_draw_applies_to_all_images():
     x = images()
     single = draw(ALL, 1, stream(6, "one"))
     repeated = single.index(torch.zeros(len(x), dtype=torch.int64))
     torch.testing.assert_close(apply(x, single), apply(x, repeated), rtol=0, atol=1e-12)
 
 
-def test_saturation_of_grey_is_the_identity():
+def test_saturation_of_greyscale_is_the_identity():
     x = images(channels=1)
     assert augment.saturation(x, torch.rand(len(x), generator=stream(0, "u"))) is x
 
 
-def test_exactly_one_spatial_augmentation_in_training():
+def test_draw_one_spatial_selects_exactly_one():
     seen = set()
     for index in range(40):
         names = (*TRAINING_AUGMENTATIONS, "cutout")
@@ -157,39 +157,39 @@ def test_exactly_one_spatial_augmentation_in_training():
     assert draw(("flip",), 2, stream(7), one_spatial=True).crop is None
 
 
-def test_leaving_one_out_changes_no_other():
+def test_draw_without_one_augmentation_leaves_the_others_unchanged():
     every, few = draw(ALL, 3, stream(8)), draw(("contrast", "cutout"), 3, stream(8))
     assert torch.equal(every.contrast, few.contrast)
     assert torch.equal(every.cutout, few.cutout)
     assert few.flip is None
 
 
-def test_nothing_drawn_changes_nothing():
+def test_apply_without_draws_is_the_identity():
     x = images()
     assert apply(x, draw((), len(x), stream(9))) is x
 
 
-def test_normalise():
+def test_normalise_scales_each_channel():
     x = torch.rand(2, 2, 3, 3, generator=stream(10))
     found = normalise(x, Normalisation(mean=(0.25, 0.5), std=(0.5, 2.0)))
     expected = torch.stack([(x[:, 0] - 0.25) / 0.5, (x[:, 1] - 0.5) / 2], 1)
     torch.testing.assert_close(found, expected)
 
 
-def test_one_image_stays_one_image():
+def test_normalise_accepts_a_single_image():
     x = torch.rand(2, 3, 4)
     how = Normalisation(mean=(0.25, 0.5), std=(0.5, 2.0))
     assert torch.equal(normalise(x, how), normalise(x[None], how)[0])
 
 
-def test_whole_numbers_are_not_normalised():
-    """They would come out as whole numbers, wrapped around: pixels of a source are such."""
+def test_normalise_rejects_integers():
+    """The result would be integers that wrapped around; a source's pixels are integers."""
     pixels = torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
     with pytest.raises(BadSettings, match=r"torch\.uint8.* / 255"):
         normalise(pixels, Normalisation(mean=(0.25,), std=(0.5,)))
 
 
-def test_cutmix_mixes_by_the_exact_area():
+def test_cutmix_weights_labels_by_the_exact_area():
     x = torch.arange(7.0).view(7, 1, 1, 1).expand(7, 1, 10, 12).contiguous()
     before = x.clone()
     kept = []

@@ -1,4 +1,4 @@
-"""A bundle as a torch data set, as tensors, and as batches on a device."""
+"""A bundle as a torch dataset, as tensors, and as batches on a device."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ def halved(image):
     return image / 2
 
 
-def test_looks_like_torchvision(dataset, hmn_bundle):
+def test_dataset_has_the_interface_of_torchvision(dataset, hmn_bundle):
     assert isinstance(dataset, Dataset)
     assert len(dataset) == 6
     assert dataset.classes == ["ant", "bee"]
@@ -51,7 +51,7 @@ def test_looks_like_torchvision(dataset, hmn_bundle):
     assert dataset.manifest == hmn_bundle.manifest
 
 
-def test_is_loaded_from_a_file(hmn_bundle, tmp_path):
+def test_load_from_a_file(hmn_bundle, tmp_path):
     path = tmp_path / "a.hmn"
     hmn_bundle.save(path)
     dataset = hmnpack.load(str(path), transform=halved, target_transform=plus_ten)
@@ -69,7 +69,7 @@ def test_is_loaded_from_a_file(hmn_bundle, tmp_path):
         hmnpack.load(tmp_path / "none.hmn")
 
 
-def test_decodes_once_and_lazily(dataset, monkeypatch):
+def test_dataset_decodes_once_and_lazily(dataset, monkeypatch):
     calls = []
     decode = dataset_module.decode
     monkeypatch.setattr(dataset_module, "decode", lambda *a: calls.append(1) or decode(*a))
@@ -78,19 +78,19 @@ def test_decodes_once_and_lazily(dataset, monkeypatch):
     assert calls == [1]
 
 
-def test_a_prefix_of_each_class(hmn_bundle):
+def test_per_class_selects_a_prefix_of_each_class(hmn_bundle):
     dataset = hmnpack.load(hmn_bundle, per_class=2)
     assert dataset.targets == (0, 0, 1, 1)
     images, labels = dataset.tensors()
     torch.testing.assert_close(images, expected(hmn_bundle)[[0, 1, 3, 4]])
     assert tuple(labels.tolist()) == dataset.targets
     for count in (0, -1, 4, 1.5):
-        said = f"per_class is {count}; a class has 3 images: give .* 1 to 3"
-        with pytest.raises(BadSettings, match=said):
+        message = f"per_class is {count}; a class has 3 images: give .* 1 to 3"
+        with pytest.raises(BadSettings, match=message):
             hmnpack.load(hmn_bundle, per_class=count)
 
 
-def test_classes_of_unequal_counts(bundle_of, hmn):
+def test_dataset_with_unequal_class_sizes(bundle_of, hmn):
     bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
     dataset = hmnpack.load(bundle)
     assert len(dataset) == 7
@@ -107,7 +107,7 @@ def test_classes_of_unequal_counts(bundle_of, hmn):
     ("count", "rows"),
     [(1, [0, 1, 5]), (2, [0, 1, 2, 5, 6]), (3, [0, 1, 2, 3, 5, 6]), (4, [0, 1, 2, 3, 4, 5, 6])],
 )
-def test_a_prefix_of_classes_is_all_of_those_that_have_fewer(bundle_of, hmn, count, rows):
+def test_per_class_selects_all_images_of_smaller_classes(bundle_of, hmn, count, rows):
     bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
     dataset = hmnpack.load(bundle, per_class=count)
     torch.testing.assert_close(dataset.tensors()[0], expected(bundle)[rows])
@@ -115,30 +115,30 @@ def test_a_prefix_of_classes_is_all_of_those_that_have_fewer(bundle_of, hmn, cou
     assert dataset.targets == tuple(labels[row] for row in rows)
 
 
-def test_a_prefix_that_no_class_has_is_refused(bundle_of, hmn):
+def test_per_class_above_every_class_size_is_rejected(bundle_of, hmn):
     bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
     with pytest.raises(BadSettings, match=r"per_class is 5; a class has 1 to 4 images: give .* 4"):
         hmnpack.load(bundle, per_class=5)
 
 
-def test_tensors(dataset, hmn_bundle):
+def test_tensors_are_the_decoded_images(dataset, hmn_bundle):
     images, labels = dataset.tensors("cpu", torch.float64)
     assert images.dtype == torch.float64 and labels.dtype == torch.int64
     torch.testing.assert_close(images.float(), expected(hmn_bundle))
     images.requires_grad_().sum().backward()
     images.data.zero_()
     assert dataset[0][0].any()
-    with pytest.raises(BadSettings, match=r"torch\.uint8; ask for a floating type"):
+    with pytest.raises(BadSettings, match=r"torch\.uint8; use a floating-point dtype"):
         dataset.tensors(dtype=torch.uint8)
 
 
-def test_chunks_are_put_together(hmn_bundle, monkeypatch):
+def test_tensors_joins_decoded_chunks(hmn_bundle, monkeypatch):
     monkeypatch.setattr("hmnpack.container.chunks.CHUNK_ELEMENTS", 4 * 7 * 64)
     images, _ = hmnpack.load(hmn_bundle).tensors()
     torch.testing.assert_close(images, expected(hmn_bundle))
 
 
-def test_is_pickled_without_its_images(dataset, hmn_bundle):
+def test_pickle_excludes_decoded_images(dataset, hmn_bundle):
     empty = len(pickle.dumps(dataset))
     image, _ = dataset[0]
     data = pickle.dumps(dataset)
@@ -150,7 +150,7 @@ def test_is_pickled_without_its_images(dataset, hmn_bundle):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.slow
-def test_workers_of_a_loader(images_bundle, method):
+def test_dataset_works_in_data_loader_workers(images_bundle, method):
     dataset = hmnpack.load(images_bundle)
     loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=method)
     batches = list(loader)
@@ -158,7 +158,7 @@ def test_workers_of_a_loader(images_bundle, method):
     assert torch.cat([labels for _, labels in batches]).tolist() == [*dataset.targets]
 
 
-def test_loader_gives_every_image_once(dataset):
+def test_loader_yields_every_image_once(dataset):
     loader = dataset.loader(4, shuffle=False, normalise=False)
     assert len(loader) == 2
     for _ in range(2):
@@ -209,17 +209,17 @@ def test_loader_augments(dataset):
     torch.testing.assert_close(batch(False), augment.apply(plain, draws) * 0.25 + 0.5)
 
 
-def test_loader_refuses(dataset):
+def test_loader_rejects_invalid_arguments(dataset):
     with pytest.raises(BadSettings, match="batch_size is 0"):
         dataset.loader(0)
     with pytest.raises(BadSettings, match=r"batch_size is 2\.5"):
         dataset.loader(2.5)
     for names in (("flip", "mirror"), "mirror"):
-        with pytest.raises(BadSettings, match="unknown augmentation 'mirror'; there are flip"):
+        with pytest.raises(BadSettings, match="unknown augmentation 'mirror'; choose from flip"):
             dataset.loader(2, names)
 
 
-def test_one_augmentation_needs_no_tuple(dataset):
+def test_loader_accepts_a_single_augmentation(dataset):
     def batch(names):
         generator = torch.Generator().manual_seed(3)
         return next(iter(dataset.loader(6, names, generator=generator)))[0]
@@ -227,7 +227,7 @@ def test_one_augmentation_needs_no_tuple(dataset):
     assert torch.equal(batch("crop"), batch(("crop",)))
 
 
-def test_labels_and_images_cannot_be_taken_apart(dataset):
+def test_targets_are_immutable(dataset):
     with pytest.raises(AttributeError):
         dataset.targets = [0]
     with pytest.raises(AttributeError):
@@ -236,8 +236,8 @@ def test_labels_and_images_cannot_be_taken_apart(dataset):
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", torch.device("cuda:99")])
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_device_that_is_not_there(hmn_bundle, dataset, device, processes, monkeypatch):
-    """A training on several devices names each process's own, which compress would not take."""
+def test_missing_device_is_rejected(hmn_bundle, dataset, device, processes, monkeypatch):
+    """Unlike `compress`, a distributed training may name each process's own device."""
     monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     with pytest.raises(BadSettings, match=r"device .* cannot be used"):
         hmnpack.load(hmn_bundle, device=device)
@@ -245,7 +245,7 @@ def test_a_device_that_is_not_there(hmn_bundle, dataset, device, processes, monk
         dataset.tensors(device)
 
 
-def test_devices_by_torch_and_by_name(hmn_bundle, monkeypatch):
+def test_device_may_be_a_name_or_a_torch_device(hmn_bundle, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for device in ("auto", "cpu", torch.device("cpu")):
         data = hmnpack.load(hmn_bundle, device=device)
@@ -257,29 +257,29 @@ def test_devices_by_torch_and_by_name(hmn_bundle, monkeypatch):
     ("classes", "instances", "shown"),
     [(2, 3, 6), (2, 40, 50), (12, 9, 48), (1, 90, 50), (2, (3, 40), 28), (3, (20, 1, 9), 26)],
 )
-def test_html_shows_some_pictures(bundle_of, images, classes, instances, shown):
+def test_html_shows_some_images(bundle_of, images, classes, instances, shown):
     bundle = bundle_of(images(classes=classes, instances=instances))
     page = hmnpack.load(bundle)._repr_html_()
-    pictures = re.findall(r"data:image/png;base64,([^\"]+)", page)
-    assert len(pictures) == shown
+    pngs = re.findall(r"data:image/png;base64,([^\"]+)", page)
+    assert len(pngs) == shown
     assert page.startswith("<pre>Dataset CondensedDataset\n")
-    with Image.open(io.BytesIO(base64.b64decode(pictures[-1]))) as picture:
-        assert picture.size == (3, 2) and picture.mode == "L"
+    with Image.open(io.BytesIO(base64.b64decode(pngs[-1]))) as image:
+        assert image.size == (3, 2) and image.mode == "L"
 
 
-def test_html_without_pictures(bundle_of, images, image_shape):
+def test_html_without_images_for_unsupported_channels(bundle_of, images, image_shape):
     bundle = bundle_of(images(image=image_shape(5, 2, 2)))
     assert "<img" not in hmnpack.load(bundle)._repr_html_()
 
 
-def test_a_transform_that_changes_its_image_leaves_the_data_as_they_are(hmn_bundle):
+def test_in_place_transform_does_not_change_the_dataset(hmn_bundle):
     plain = dataset_module.CondensedDataset(hmn_bundle)
     darker = dataset_module.CondensedDataset(hmn_bundle, transform=lambda image: image.mul_(0.5))
     for _ in range(2):
         assert torch.equal(darker[0][0], plain[0][0] * 0.5)
 
 
-def test_what_is_done_to_an_item_is_not_done_to_the_set(dataset):
+def test_changing_an_item_does_not_change_the_dataset(dataset):
     before = dataset[0][0].clone()
     dataset[0][0].sub_(0.5)
     assert torch.equal(dataset[0][0], before)

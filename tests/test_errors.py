@@ -1,4 +1,4 @@
-"""What errors of machines and libraries mean."""
+"""Classification of errors from hardware and libraries."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from hmnpack.errors import BadSettings, is_out_of_memory
 from hmnpack.runtime.ranks import _others_alive
 from hmnpack.training import within_memory
 
-NO_MEMORY = [
+OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("MPS backend out of memory (MPS allocated: 17.97 GB)"),
     RuntimeError("GET was unable to find an engine to execute this computation"),
@@ -16,48 +16,48 @@ NO_MEMORY = [
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     MemoryError(),
 ]
-ELSE = [
+OTHER = [
     RuntimeError("Given groups=2, weight of size [16, 16, 3, 3]"),
     ValueError("out of memory"),
     BadSettings("out of memory"),
 ]
 
 
-@pytest.mark.parametrize("error", NO_MEMORY, ids=str)
-def test_memory_that_is_missing_is_no_defect(error):
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
+def test_out_of_memory_is_explained(error):
     assert is_out_of_memory(error)
     said = f" ({error})" if str(error) else ""
     assert explain(error).startswith(f"out of memory{said}; try smaller batches")
 
 
-@pytest.mark.parametrize("error", ELSE, ids=repr)
-def test_other_errors_are_what_they_are(error):
+@pytest.mark.parametrize("error", OTHER, ids=repr)
+def test_other_errors_are_not_out_of_memory(error):
     assert not is_out_of_memory(error)
     assert "try smaller batches" not in explain(error)
 
 
-@pytest.mark.parametrize("error", NO_MEMORY[:-1], ids=str)
-def test_what_does_not_fit_at_once_is_done_in_halves(error):
-    asked = []
+@pytest.mark.parametrize("error", OUT_OF_MEMORY[:-1], ids=str)
+def test_within_memory_halves_the_work_after_an_error(error):
+    calls = []
 
     def work(items):
-        asked.append(items)
+        calls.append(items)
         if len(items) > 1:
             raise error
         return items.upper()
 
     assert within_memory("abc", work) == ["A", "B", "C"]
-    assert asked == ["abc", "a", "bc", "b", "c"]
+    assert calls == ["abc", "a", "bc", "b", "c"]
 
 
-def test_an_error_of_another_kind_is_not_tried_again():
+def test_within_memory_does_not_retry_other_errors():
     def work(items):
-        raise ELSE[0]
+        raise OTHER[0]
 
     with pytest.raises(RuntimeError, match="groups=2"):
         within_memory("abc", work)
 
 
-def test_a_rank_without_memory_is_not_told_that_another_is_lost():
+def test_out_of_memory_on_a_rank_is_not_a_lost_rank():
     with pytest.raises(RuntimeError, match="out of memory"), _others_alive():
         raise RuntimeError("NCCL error: unhandled cuda error 'out of memory'")

@@ -1,4 +1,4 @@
-"""Every setting of a run is one that a recipe uses, a user must choose, or a measurement keeps."""
+"""Every setting of a run is used by a recipe, chosen by the user, or justified by a measurement."""
 
 from functools import cache
 from pathlib import Path
@@ -14,22 +14,22 @@ from hmnpack.settings import RECIPES, recipe_of, setting_names
 
 RESULTS = Path(__file__).parents[1] / "examples" / "reproduce" / "results"
 SHARED = (NetworkConfig, TrainConfig)
-"""Models that several stages, and `evaluate`, have: a field of theirs is kept for all or none."""
+"""Models shared by several stages and `evaluate`: each field is justified for all of them."""
 
 CHOSEN = {
     "seed": "there is no best one",
-    "holdout": "how many images a user can spare for choices",
-    "match.augment": "what leaves an image its class, which depends on the data",
+    "holdout": "how many images a user can spare for validation",
+    "match.augment": "which augmentations preserve the class depends on the data",
     "gradient.augment": "the same",
-    "match.precision": "what the device multiplies natively",
+    "match.precision": "depends on what the device multiplies natively",
     "gradient.precision": "the same",
     "TrainConfig.precision": "the same",
-    "warmup.lr": "a run that diverged asks for a lower one",
-    "prune.beta": "a choice without real images (`hmnpack prune --beta`)",
-    "prune.seeds": "how much time a choice may take",
+    "warmup.lr": "a run that diverged needs a lower one",
+    "prune.beta": "selection without real images (`hmnpack prune --beta`)",
+    "prune.seeds": "how much time the selection may take",
     "prune.networks": "the same",
 }
-"""Settings that a user must choose, and why."""
+"""Settings that the user must choose, with the reason."""
 
 MEASURED = {
     "container.norm": ("p1-norm-none.json", "container.norm=none"),
@@ -41,17 +41,17 @@ MEASURED = {
     "gradient.inner_steps": ("q1-gradient-fresh.json", "gradient.inner_steps=87"),
     "gradient.synthetic_batch": ("q1-gradient-fresh.json", "gradient.synthetic_batch=32"),
     "gradient.real_batch": ("p1-gradient-finish.json", "gradient.real_batch=32"),
-    "prune.margin_epochs": ("paper-table6.json", "prune.margins.epochs=40"),  # its name of then
-    "prune.betas": ("paper-table6.json", '"scale": "cpu"'),  # a size that tries five
-    "prune.min_steps": ("paper-table6.json", '"scale": "cpu"'),  # and takes a quarter
+    "prune.margin_epochs": ("paper-table6.json", "prune.margins.epochs=40"),  # its former name
+    "prune.betas": ("paper-table6.json", '"scale": "cpu"'),  # a scale that tries five betas
+    "prune.min_steps": ("paper-table6.json", '"scale": "cpu"'),  # and uses a quarter of the steps
     "TrainConfig.batch": ("p1-fast.json", '"batch": 128'),
     "TrainConfig.momentum": ("digits.json", '"momentum": 0.9'),  # every recorded score has it
 }
-"""Settings that a measurement keeps: its file, and what stands there."""
+"""Settings justified by a measurement: the result file, and a text in it."""
 
 
 def values(config, prefix=""):
-    """Give every setting's name and value, and the model that it is a field of."""
+    """Yield every setting's name, value and model."""
     for name, value in config:
         if isinstance(value, BaseModel):
             yield from values(value, f"{prefix}{name}.")
@@ -60,7 +60,7 @@ def values(config, prefix=""):
 
 
 def defaults(kind, prefix="", given=None):
-    """Give every setting's name and default; one that must be given has a default of its own."""
+    """Yield every setting's name and default; a required setting gets a unique object."""
     for name, field in kind.model_fields.items():
         if given is not None:
             default = getattr(given, name)
@@ -75,7 +75,7 @@ def defaults(kind, prefix="", given=None):
 
 
 def shipped():
-    """Give the settings of every recipe, for every kind of data that one of them looks at."""
+    """Yield the settings of every recipe, for every preset dataset."""
     for preset in PRESETS:
         shape = DataShape(name=preset.dataset, classes=preset.classes, image=preset.image)
         for name in RECIPES:
@@ -84,7 +84,7 @@ def shipped():
 
 @cache
 def used_of_shared():
-    """Return the fields of shared models that something shipped has away from the model's own."""
+    """Return the fields of shared models that a recipe or protocol changes from the default."""
     protocols = [
         make(DataShape(name=each.dataset, classes=each.classes, image=each.image), each.ipc)
         for each in PRESETS
@@ -101,7 +101,7 @@ def used_of_shared():
 
 @cache
 def used():
-    """Return the settings that a recipe has away from their default."""
+    """Return the settings that a recipe changes from the default."""
     default = dict(defaults(CompressConfig))
     return {
         path for config in shipped() for path, value, _ in values(config) if value != default[path]
@@ -109,7 +109,7 @@ def used():
 
 
 def name_of(path, kind):
-    """Return what a setting is listed as: a shared model's field by the model's name."""
+    """Return the listed name of a setting; a shared model's field goes by the model's name."""
     return f"{kind.__name__}.{path.rpartition('.')[2]}" if kind in SHARED else path
 
 
@@ -117,19 +117,19 @@ NAMES = sorted({name_of(path, kind) for path, _, kind in values(recipe_of("fast"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_setting_is_used_chosen_or_measured(name):
+def test_setting_is_used_chosen_or_measured(name):
     reasons = [name in used() | used_of_shared(), name in CHOSEN, name in MEASURED]
-    assert any(reasons), f"nothing keeps {name}: delete it, or list here what does"
+    assert any(reasons), f"nothing justifies {name}: delete it, or list the reason here"
     assert sum(reasons) == 1, f"{name} is listed though a recipe uses it, or twice"
 
 
-def test_what_is_listed_is_a_setting():
+def test_listed_names_are_settings():
     assert {*CHOSEN, *MEASURED} <= set(NAMES)
     assert len(list(setting_names(CompressConfig))) < 90
 
 
-@pytest.mark.skipif(not RESULTS.is_dir(), reason="no source tree in reach")
+@pytest.mark.skipif(not RESULTS.is_dir(), reason="needs the source tree")
 @pytest.mark.parametrize("name", MEASURED)
-def test_a_measurement_that_keeps_a_setting_is_there(name):
+def test_measurement_of_a_setting_exists(name):
     file, text = MEASURED[name]
     assert text in (RESULTS / file).read_text(encoding="utf-8").replace('\\"', '"')

@@ -1,4 +1,4 @@
-"""The table of names: every name leads to what it says, and nothing else is ever imported."""
+"""The registry: every name has an implementation, and nothing else is imported."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def test_registry_imports_an_entry_when_it_is_looked_up(letters):
 
 
 @pytest.mark.parametrize("name", ["alhpa", "string:ascii_letters", "os:system", ""])
-def test_registry_refuses_an_unknown_name(letters, name):
+def test_registry_rejects_an_unknown_name(letters, name):
     with pytest.raises(BadSettings, match=r"unknown letter .*; did you mean alpha"):
         letters[name]
 

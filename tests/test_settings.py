@@ -1,4 +1,4 @@
-"""Recipe `paper` against values typed from the paper's appendix C.2 and from IDC's settings."""
+"""Recipe `paper` against values copied from the paper's appendix C.2 and from IDC's settings."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def paper(*sizes, **named):
 
 
 PAPERS = {
-    # data set: network, Adam's rate, distance, images of training, epochs first, CutMix
+    # dataset: network, Adam's rate, distance, training images, initial epochs, CutMix
     ("cifar10", 10, 32): ("convnet", 0.01, "mse", 2000, 0, 0.5),
     ("cifar100", 100, 32): ("convnet", 0.02, "l1", 2000, 0, 0.5),
     ("svhn", 10, 32): ("convnet", 0.01, "mse", 500, 0, 0.5),
@@ -46,7 +46,7 @@ PAPERS = {
 }
 
 
-def own_settings(config):
+def dataset_settings(config):
     gradient = config.gradient
     first, cutmix = gradient.train.epochs, gradient.train.cutmix
     rate, distance = gradient.lr, gradient.distance
@@ -54,12 +54,12 @@ def own_settings(config):
 
 
 @pytest.mark.parametrize(("data", "expected"), PAPERS.items(), ids=lambda case: str(case[0]))
-def test_each_data_set_of_the_paper_has_its_own_settings(data, expected):
-    assert own_settings(paper(*data)) == expected
+def test_paper_has_the_settings_of_each_dataset(data, expected):
+    assert dataset_settings(paper(*data)) == expected
 
 
 @pytest.mark.parametrize("data", PAPERS, ids=lambda case: case[0])
-def test_what_all_data_sets_of_the_paper_share(data):
+def test_paper_has_the_shared_settings(data):
     config = paper(*data)
     gradient, train = config.gradient, config.gradient.train
     assert config.recipe == "paper"
@@ -74,29 +74,29 @@ def test_what_all_data_sets_of_the_paper_share(data):
 
 
 @pytest.mark.parametrize("side", [32, 64])
-def test_the_convnet_has_three_layers_of_128(side):
+def test_paper_convnet_has_three_layers_of_128(side):
     network = paper(side=side, classes=200).gradient.network
     assert (network.name, network.width, network.depth) == ("convnet", 128, 3)
 
 
-def test_without_data_it_is_cifar10():
+def test_paper_without_data_is_for_cifar10():
     assert recipe_of("paper") == RECIPES["paper"] == paper("cifar10", 10, 32)
 
 
 @pytest.mark.parametrize("name", ["svhn", "SVHN", "hf:ufldl-stanford/svhn"])
-def test_the_name_tells_svhn_from_cifar10(name):
+def test_paper_recognises_svhn_by_name(name):
     assert paper(name, 10, 32).gradient.train_images == 500
     assert paper("photos", 10, 32) == paper("cifar10", 10, 32)
 
 
 @pytest.mark.parametrize(("name", "side"), [("mnist", 28), ("fashion-mnist", 28), ("digits", 8)])
-def test_grey_images_have_idcs_settings_for_mnist(name, side):
+def test_paper_uses_mnist_settings_for_greyscale(name, side):
     config = paper(name, 10, side, channels=1)
-    assert own_settings(config) == ("convnet", 0.01, "l1", 500, 0, 0.5)
+    assert dataset_settings(config) == ("convnet", 0.01, "l1", 500, 0, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("classes", "side", "like"),
+    ("classes", "side", "nearest"),
     [
         (3, 48, "cifar10"),
         (20, 64, "cifar10"),
@@ -108,12 +108,12 @@ def test_grey_images_have_idcs_settings_for_mnist(name, side):
         (2, 512, "imagenet-10"),
     ],
 )
-def test_other_data_have_the_settings_of_the_nearest(classes, side, like):
-    expected = next(settings for data, settings in PAPERS.items() if data[0] == like)
-    assert own_settings(paper("photos", classes, side)) == expected
+def test_paper_uses_the_nearest_settings_for_other_data(classes, side, nearest):
+    expected = next(settings for data, settings in PAPERS.items() if data[0] == nearest)
+    assert dataset_settings(paper("photos", classes, side)) == expected
 
 
-def test_the_device_chooses_where_no_recipe_is_named():
+def test_default_recipe_depends_on_the_device():
     assert [default_recipe(device) for device in ("cpu", "cuda", "mps")] == ["fast", "best", "best"]
     assert {"fast", "best"} <= set(RECIPES)
 
@@ -124,22 +124,22 @@ def test_other_recipes_do_not_depend_on_the_data(name):
 
 
 @pytest.mark.parametrize("data", [None, shape()])
-def test_an_unknown_recipe_is_refused_with_the_near_ones(data):
+def test_unknown_recipe_is_rejected_with_suggestions(data):
     with pytest.raises(BadSettings, match="paper"):
         recipe_of("papre", data)
 
 
-def test_the_shape_of_an_open_data_set():
+def test_source_shape_of_digits():
     pytest.importorskip("sklearn")
     assert open_source("digits").shape == shape("digits", 10, 8, 1)
 
 
 class TestRecorded:
-    """What a manifest says of the settings, and the settings that it is read to again."""
+    """Settings recorded in a manifest and read back."""
 
     DATA = shape("digits", 10, 8, 1)
 
-    def again(self, bundle_of, images, config, data=DATA):
+    def roundtrip(self, bundle_of, images, config, data=DATA):
         written = settings_to_record(config, data)
         keys = {name: getattr(config, name) for name in KEYS}
         spec = images(classes=data.classes, image=data.image)
@@ -150,38 +150,38 @@ class TestRecorded:
         return written, recorded_settings(manifest)
 
     @pytest.mark.parametrize("name", ["smoke", "fast", "best", "paper"])
-    def test_of_a_recipe_nothing_is_written(self, bundle_of, images, name):
+    def test_unchanged_recipe_records_nothing(self, bundle_of, images, name):
         config = merged(recipe_of(name, self.DATA), {"seed": 5, "holdout": 0.5})
-        assert self.again(bundle_of, images, config) == (None, config)
+        assert self.roundtrip(bundle_of, images, config) == (None, config)
 
-    def test_what_differs_is_written(self, bundle_of, images):
+    def test_differences_are_recorded(self, bundle_of, images):
         changes = {
             "pool": {"network": {"width": 32}, "train": {"augment": []}},
             "match": {"steps": 400, "lr": 1.0},
             "prune": {"strategy": "double-end", "beta": 0.5, "betas": [0.0, 1.0]},
         }
         config = merged(recipe_of("fast"), changes)
-        assert self.again(bundle_of, images, config) == (changes, config)
+        assert self.roundtrip(bundle_of, images, config) == (changes, config)
 
-    def test_a_setting_that_is_set_to_nothing_is_written_as_null(self, bundle_of, images):
+    def test_difference_of_a_removed_value_is_null(self, bundle_of, images):
         base = merged(recipe_of("smoke"), {"prune.beta": 0.5})
         assert difference(recipe_of("smoke"), base) == {"prune": {"beta": None}}
         assert merged(base, {"prune": {"beta": None}}) == recipe_of("smoke")
 
-    def test_it_is_the_recipe_for_that_data(self, bundle_of, images):
-        """Recipe `paper` matches grey images by another distance than those of CIFAR-10."""
+    def test_differences_are_from_the_recipe_for_the_data(self, bundle_of, images):
+        """Recipe `paper` uses another distance for greyscale images than for CIFAR-10."""
         config = recipe_of("paper")
-        written, again = self.again(bundle_of, images, config)
+        written, read = self.roundtrip(bundle_of, images, config)
         assert written == {"gradient": {"train_images": 2000, "distance": "mse"}}
-        assert again == config
+        assert read == config
 
-    def test_a_name_of_ones_own_has_every_setting(self, bundle_of, images):
+    def test_custom_recipe_records_every_setting(self, bundle_of, images):
         config = merged(recipe_of("best"), {"recipe": "mine", "match.steps": 7})
-        written, again = self.again(bundle_of, images, config)
-        assert again == config
+        written, read = self.roundtrip(bundle_of, images, config)
+        assert read == config
         assert {path for path, _ in leaves(written)} == set(setting_names(CompressConfig)) - KEYS
 
-    def test_a_file_made_by_hand_has_none(self, images_bundle):
+    def test_bundle_without_recipe_has_no_recorded_settings(self, images_bundle):
         assert recorded_settings(images_bundle.manifest) is None
 
     @pytest.mark.parametrize(
@@ -196,12 +196,14 @@ class TestRecorded:
             ),
         ],
     )
-    def test_what_cannot_be_followed_is_said_in_one_line(self, bundle_of, images, facts, why):
+    def test_unsupported_recorded_settings_are_one_line(self, bundle_of, images, facts, why):
         manifest = bundle_of(images(), **facts).manifest
-        with pytest.raises(BadSettings, match=rf"cannot follow the settings of the file \({why}\)"):
+        with pytest.raises(
+            BadSettings, match=rf"does not support the settings of the file \({why}\)"
+        ):
             recorded_settings(manifest)
 
-    def test_more_than_a_file_holds_is_refused_before_any_work(self, tmp_path):
+    def test_settings_too_large_for_a_file_are_rejected_before_any_work(self, tmp_path):
         images = torch.randint(256, (40, 1, 16, 16), generator=stream(0, "pixels"))
         data = split_of(images.to(torch.uint8), torch.arange(40) % 2)
         source = Source("pets", ("cat", "dog"), data, None)
@@ -214,7 +216,7 @@ class TestRecorded:
 class TestCompress:
     @pytest.fixture
     def opened(self, monkeypatch):
-        """What was asked of the recipes, and when the data were opened."""
+        """Calls of `recipe_of` and of `open_source`, in order."""
         events = []
         labels = torch.arange(40) % 2
         images = torch.randint(256, (40, 1, 16, 16), generator=stream(0, "pixels"))
@@ -232,17 +234,17 @@ class TestCompress:
         monkeypatch.setattr("hmnpack.condensing.plan.recipe_of", recipe)
         return events
 
-    def test_the_recipe_is_known_before_the_data_and_follows_them(self, opened, tmp_path):
+    def test_compress_resolves_the_recipe_before_and_after_opening(self, opened, tmp_path):
         cache = SourceOptions(cache_dir=tmp_path)
         hmnpack.compress("pets", 8, recipe="smoke", source_options=cache)
         assert opened == [None, "opened", shape("pets", 2, 16, 1)]
 
-    def test_an_unknown_one_is_refused_before(self, opened):
+    def test_compress_rejects_an_unknown_recipe_before_opening(self, opened):
         with pytest.raises(BadSettings, match="smoke"):
             hmnpack.compress("pets", 8, recipe="smok")
         assert "opened" not in opened
 
-    def test_settings_are_taken_as_they_are(self, opened, tmp_path):
+    def test_compress_uses_a_config_unchanged(self, opened, tmp_path):
         config = recipe_of("smoke")
         cache = SourceOptions(cache_dir=tmp_path)
         hmnpack.compress("pets", 8, config=config, source_options=cache)

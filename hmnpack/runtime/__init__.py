@@ -1,1 +1,1 @@
-"""What every run stands on; imports nothing, as `output` needs no torch."""
+"""Services that every run needs; imports nothing, because `output` must not import torch."""

@@ -1,4 +1,4 @@
-"""Devices and precision: which there are, what they have left, what they are good at."""
+"""Devices: selection, free memory, and the precision that they support."""
 
 import os
 from collections.abc import Callable
@@ -13,14 +13,15 @@ from hmnpack.schema.config import Precision
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PART_OF_FREE_MEMORY = 0.8
+_USABLE_FRACTION = 0.8
+"""Fraction of an accelerator's free memory that a run may take."""
 
 
 def default_on_cpu(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function take the CPU where it names no device, whatever torch's default is now.
+    """Run a function with the CPU as torch's default device.
 
-    Random numbers are drawn by generators of the CPU: after a program's own
-    ``torch.set_default_device("cuda")`` torch would refuse every one of them.
+    Random numbers are drawn from CPU generators, and torch rejects those once the calling program
+    has set another default with ``torch.set_default_device("cuda")``.
     """
 
     @wraps(function)
@@ -34,7 +35,7 @@ def default_on_cpu(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def wait_for(device: torch.device) -> None:
-    """Return when the device has done all that it was given; a CPU has by then."""
+    """Block until all queued work on the device is done; a no-op on the CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     if device.type == "mps":
@@ -42,16 +43,16 @@ def wait_for(device: torch.device) -> None:
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
-    """Return the device of that name; ``auto`` is an accelerator, else the CPU.
+    """Return the device of that name; ``auto`` is CUDA if available, else the CPU.
 
-    Under ``torchrun`` each process of a machine takes an accelerator of its own (``LOCAL_RANK``)
-    for ``auto`` and ``cuda``.
+    Under ``torchrun``, ``auto`` and ``cuda`` give each process of a machine its own accelerator
+    (by ``LOCAL_RANK``).
 
     Args:
-        name: As torch calls it, or ``auto``; or torch's own object.
+        name: A torch device name, ``auto``, or a torch device.
 
     Raises:
-        BadSettings: if there is no such device here, or it is one for several processes.
+        BadSettings: if the device is not available, or several processes would share it.
     """
     name = str(name)
     if name in ("auto", "cuda") and torch.cuda.is_available():
@@ -61,21 +62,21 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if name.startswith("cuda:") and processes > 1:
         raise BadSettings(
-            f"{name} is one device for {processes} processes; --device cuda gives each its own"
+            f"{processes} processes would share {name}; use --device cuda to give each its own"
         )
     return usable_device(name)
 
 
 def usable_device(name: str | torch.device) -> torch.device:
-    """Return the device of that name, whichever processes there are.
+    """Return the device of that name, regardless of other processes.
 
     Raises:
-        BadSettings: if there is no such device here.
+        BadSettings: if the device is not available.
     """
     try:
         device = torch.device(name)
         if device.type == "meta":
-            raise RuntimeError("it computes nothing")
+            raise RuntimeError("it does not compute")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0][:200]
@@ -83,20 +84,20 @@ def usable_device(name: str | torch.device) -> torch.device:
     return device
 
 
-def to_device(numbers: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """Return a few numbers of the CPU on a device, as a rule without waiting for what it is doing.
+def to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """Copy a small CPU tensor to ``device``, asynchronously on CUDA.
 
-    Copies to CUDA devices come in turn there. From memory that is not pinned they are read before
-    the call returns, so that the numbers may be changed or freed then.
+    The copy is ordered on the current CUDA stream. Unpinned memory is read before the call
+    returns, so it may be changed or freed at once.
     """
     place = torch.device(device)
-    return numbers.to(place, non_blocking=place.type == "cuda")
+    return tensor.to(place, non_blocking=place.type == "cuda")
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return what a run may take of an accelerator's free memory, in bytes; None if unknown.
+    """Return how much of an accelerator's free memory a run may take, in bytes; None if unknown.
 
-    What torch holds of it, but does not use, is free.
+    Memory that torch's allocator has reserved but does not use counts as free.
     """
     if device.type == "cuda" and torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info(device)
@@ -105,7 +106,7 @@ def free_memory(device: torch.device) -> int | None:
         free = torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
     else:
         return None
-    return max(0, int(free * _PART_OF_FREE_MEMORY))
+    return max(0, int(free * _USABLE_FRACTION))
 
 
 def _own_accelerator() -> torch.device:
@@ -113,7 +114,7 @@ def _own_accelerator() -> torch.device:
     if index >= count:
         raise BadSettings(
             f"this machine has {count} accelerators, none for its process {index + 1}; start at "
-            f"most {count} on each machine, or use --device cpu"
+            f"most {count} processes on each machine, or use --device cpu"
         )
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
@@ -121,7 +122,7 @@ def _own_accelerator() -> torch.device:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Return whether bfloat16 is native there; where it is emulated it is far slower."""
+    """Return whether the device multiplies bfloat16 natively; emulation is far slower."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -134,28 +135,28 @@ def _processor_multiplies_bfloat16() -> bool:
     if hasattr(torch.cpu, "get_capabilities"):
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))
-    # Before torch 2.11 only these tell, which are no part of its interface.
+    # Before torch 2.11 only these private functions report it.
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def kind_of(device: torch.device) -> str:
-    """Return what numbers depend on beside the settings: for the names of what is kept.
+    """Return the part of a device that affects results, for use in cache keys.
 
-    That is the device's type, and whether precision ``auto`` is bfloat16 there.
+    That is the device's type, and whether precision ``auto`` means bfloat16 there.
     """
     return f"{device.type} bfloat16" if multiplies_bfloat16(device) else device.type
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which networks run at that precision.
+    """Return the autocast context for running networks at a precision.
 
-    Weights that were cast are not kept: within a caller's own autocast they would be for ever, and
-    training would go on with the first ones.
+    Autocast's weight cache is disabled: inside a caller's own autocast it would never be cleared,
+    and training would continue with stale weights.
     """
     low = low_precision(device, precision)
     return torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=False)
 
 
 def low_precision(device: torch.device, precision: Precision) -> bool:
-    """Return whether networks run in bfloat16 there, at that precision."""
+    """Return whether networks run in bfloat16 on the device at this precision."""
     return precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))

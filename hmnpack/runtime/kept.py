@@ -1,6 +1,6 @@
-"""Resumable work in a directory: each piece is cached under a name made of all that decides it.
+"""Cache of resumable work: each result is stored under a hash of everything that determines it.
 
-Files are written whole or not at all, and read without pickle.
+Files are written atomically and read without executing pickled code.
 """
 
 import contextlib
@@ -19,38 +19,38 @@ from hmnpack.runtime.output import replacing
 from hmnpack.version import __version__
 
 State = dict[str, Any]
-"""Nested dictionaries and lists of tensors, numbers and texts."""
+"""Nested dictionaries and lists of tensors, numbers and strings."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A directory of resumable work, which may serve several processes at a time.
+    """A work directory; several processes may use it concurrently.
 
     Attributes:
-        folder: The directory; it is made when something is written.
-        optional: Whether work goes on without the store: what cannot be read counts as missing,
-            and what cannot be written is left out.
+        folder: The directory; created on the first write.
+        optional: Ignore failures: an unreadable entry counts as missing, and an entry that
+            cannot be written is skipped.
     """
 
     folder: Path
     optional: bool = False
 
     def entry(self, kind: str, *facts: object) -> "Entry":
-        """Return the entry of a piece of work, which is done, unfinished, or not begun.
+        """Return the entry of a piece of work, whether it is finished, unfinished or not started.
 
         Args:
             kind: What is cached, and the version of its contents: ``network-1``.
-            facts: Texts, numbers and tensors that decide the result; see :func:`entry_name`.
+            facts: Strings, numbers and tensors that determine the result; see :func:`entry_name`.
         """
         return Entry(self.folder / f"{entry_name(kind, *facts)}.pt", self.optional)
 
     def check_writable(self) -> None:
-        """Make the directory if it is missing, and check that it can be written to.
+        """Check that the directory is writable; create it if it is missing.
 
-        To be called before hours of work that would not be cached.
+        Call it before hours of work whose results could not be cached.
 
         Raises:
-            BadSettings: if it cannot.
+            BadSettings: if it is not writable.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ class Store:
             ) from error
 
     def is_writable(self) -> bool:
-        """Return whether the directory can be written to; make it if it is missing."""
+        """Return whether the directory is writable; create it if it is missing."""
         try:
             self.check_writable()
         except BadSettings:
@@ -76,7 +76,7 @@ class Entry:
     """A piece of work in a store.
 
     Attributes:
-        path: The file of its result.
+        path: File of the result.
         optional: See :class:`Store`.
     """
 
@@ -85,14 +85,14 @@ class Entry:
 
     @property
     def unfinished(self) -> Path:
-        """The file of its state while it is unfinished."""
+        """File of the state while the work is unfinished."""
         return self.path.with_suffix(".part")
 
     def value(self, device: torch.device | str = "cpu") -> State | None:
-        """Return the result; None if there is none yet, or its file is damaged.
+        """Return the result; None if there is none yet or its file is damaged.
 
         Args:
-            device: Where its tensors go.
+            device: Device of its tensors.
         """
         try:
             return read_state(self.path, device)
@@ -100,13 +100,13 @@ class Entry:
             return None
 
     def state(self, device: torch.device | str = "cpu") -> State | None:
-        """Return the state from which the work resumes; None if it was not begun.
+        """Return the state from which the work resumes; None if it was not started.
 
         Args:
-            device: Where its tensors go.
+            device: Device of its tensors.
 
         Raises:
-            BadSettings: if the file is damaged: only the caller knows what it was worth.
+            BadSettings: if the file is damaged; whether to discard it is the user's decision.
         """
         try:
             return read_state(self.unfinished, device)
@@ -116,7 +116,7 @@ class Entry:
             return None
 
     def save(self, state: State) -> None:
-        """Write the state of unfinished work in place of the one before.
+        """Write the state of unfinished work, replacing the previous one.
 
         Raises:
             BadSettings: if it cannot be written.
@@ -144,58 +144,60 @@ class Entry:
 
 
 def entry_name(kind: str, *facts: object) -> str:
-    """Return a file's name without its suffix: other facts or versions give another name.
+    """Return the file name of an entry without its suffix, a hash of all arguments.
+
+    The versions of hmnpack and torch are part of the hash.
 
     Args:
-        kind: What the file holds, and the version of its contents: ``network-1``.
-        facts: Texts, numbers and tensors that decide what it holds.
+        kind: What the file contains, and the version of its contents: ``network-1``.
+        facts: Strings, numbers and tensors that determine its contents.
     """
     versions = (__version__, str(torch.__version__))
     return f"{kind.partition('-')[0]}-{digest_of(kind, *versions, *facts)[:24]}"
 
 
 def digest_of(*facts: object) -> str:
-    """Return the sha256 over texts, numbers and tensors, in hexadecimal."""
+    """Return the hexadecimal sha256 of strings, numbers and tensors."""
     found = hashlib.sha256()
     for fact in facts:
         if isinstance(fact, Tensor):
             found.update(repr((fact.dtype, tuple(fact.shape))).encode())
             found.update(fact.detach().cpu().contiguous().numpy().data)
         else:
-            found.update(repr(fact).encode() + b"\0")  # or 1 and 10 would be as 11 and 0
+            found.update(repr(fact).encode() + b"\0")  # separates facts: (1, 10) is not (11, 0)
     return found.hexdigest()
 
 
 def write_state(path: Path, state: State) -> None:
-    """Write a state, so that a kill at any moment leaves the old file or the new.
+    """Write a state atomically: a kill at any moment leaves the old file or the new one.
 
     Args:
-        path: Where; folders above it are made.
-        state: What to write.
+        path: The file; parent folders are created.
+        state: The state.
 
     Raises:
-        BadSettings: if it cannot be written there.
+        BadSettings: if the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadSettings(
-            f"{path.parent} cannot be made ({error.strerror or error}); name another folder"
+            f"cannot create {path.parent} ({error.strerror or error}); name another folder"
         ) from error
     with replacing(path, force=True) as file:
         torch.save(state, file)
 
 
 def read_state(path: Path, device: torch.device | str = "cpu") -> State:
-    """Read what :func:`write_state` wrote; nothing in the file can run.
+    """Read a state written by :func:`write_state`, without executing code from the file.
 
     Raises:
-        BadSettings: if the file cannot be read; the text says that it may be deleted.
+        BadSettings: if the file is unreadable; the message says to delete it.
     """
     try:
         state: State = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch.load raises many kinds
-        raise BadSettings(f"{path} cannot be read; delete it and start again") from error
+    except Exception as error:  # torch.load raises many types
+        raise BadSettings(f"cannot read {path}; delete it and start again") from error
     if not isinstance(state, dict):
-        raise BadSettings(f"{path} holds no state of ours; delete it and start again")
+        raise BadSettings(f"{path} does not contain a saved state; delete it and start again")
     return state

@@ -1,9 +1,9 @@
-"""What a run says, kept: one JSON object a line in a file, or scalars for TensorBoard.
+"""Run logs: a file of JSON lines, or scalars for TensorBoard.
 
-Both are listeners and stand beside the progress bars (:func:`together`). Both append, so that a
-resumed run goes on in the same place.
+Both are listeners and can be combined with progress bars (:func:`together`). Both append, so a
+resumed run continues the same log.
 
-A log is UTF-8 text, one object a line, in the order in which things happened::
+A JSON log is UTF-8 text with one object per line, in chronological order::
 
     {"event": "begun", "utc": "2025-01-31T12:00:00.000Z", "seconds": 0.0}
     {"event": "progress", "utc": ..., "seconds": 12.345, "stage": "matching", "done": 10,
@@ -14,18 +14,18 @@ A log is UTF-8 text, one object a line, in the order in which things happened::
 
 ``event``
     ``begun``, ``resumed``: a process started; ``progress``: ``done`` of ``total`` parts of
-    ``stage`` are done (``total`` 0: not known); ``stopped``: it was paused or failed; ``ended``:
-    it came to its end. A process that was killed leaves neither of the last two.
+    ``stage`` are done (``total`` 0: unknown); ``stopped``: the run was paused or failed;
+    ``ended``: the run completed. A killed process writes neither of the last two.
 ``utc``
-    When, in UTC, to the millisecond.
+    Time of the event in UTC, to the millisecond.
 ``seconds``
-    Since the run began, to the millisecond; the time between its parts is not counted.
+    Time since the run began, to the millisecond, without the time between pause and resumption.
 ``figures``
-    Numbers such as a loss, by name; perhaps none. Infinity and what is not a number are null.
+    Metrics such as a loss, by name; may be empty. Infinity and NaN are null.
 
-A reader skips lines that are no JSON (a kill may cut one short), starts at the last ``begun`` (a
-file may hold several runs), and of a stage's steps that occur twice takes the later ones: a run
-that was killed repeats the steps after its last checkpoint.
+A reader should skip lines that are not JSON (a kill may truncate one) and start at the last
+``begun`` (a file may contain several runs). If a step of a stage occurs twice, the later line
+counts: a killed run repeats the steps after its last checkpoint.
 """
 
 import contextlib
@@ -44,32 +44,31 @@ from hmnpack.runtime.progress import Listener
 
 _OPENING = b'{"event"'
 _TAIL = 2**16
-"""Bytes at a log's end in which its last whole line lies."""
+"""Bytes to read from the end of a log to find its last complete line."""
 
 
 def together(*listeners: Listener) -> Listener:
-    """Return a listener that tells all of these, in this order."""
+    """Return a listener that calls all of these, in this order."""
 
-    def tell(stage: str, done: int, total: int, **facts: float) -> None:
+    def call_all(stage: str, done: int, total: int, **facts: float) -> None:
         for listener in listeners:
             listener(stage, done, total, **facts)
 
-    return tell
+    return call_all
 
 
 class JsonLines:
-    """A listener that appends a line to a file for every event, and leaves none in a buffer.
+    """A listener that appends a line to a file for every event, unbuffered.
 
-    A context manager: leaving it writes how the run ended and closes the file. The format is
-    that of this module's docstring.
+    A context manager: leaving it writes how the run ended and closes the file. The module
+    docstring defines the format.
 
     Args:
-        path: The file; it is made if it is not there, else appended to.
-        resumed: The run goes on with an earlier one, if the log's last did not end; its time is
-            counted on.
+        path: The file; created if missing, else appended to.
+        resumed: Continue the log's last run, and its time, unless that run ended.
 
     Raises:
-        OutputExists: if the path is a link, a folder or a device, or a file that is no log.
+        OutputExists: if the path is a link, a folder, a device, or a file that is not a log.
         BadSettings: if the file cannot be written.
     """
 
@@ -94,7 +93,7 @@ class JsonLines:
             on_failure.pop_all()
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
-        """Append a line that ``done`` of ``total`` parts of a stage are done, with all figures."""
+        """Append a ``progress`` line with all metrics; see :class:`Listener`."""
         figures = {name: value if math.isfinite(value) else None for name, value in facts.items()}
         self._write("progress", stage=stage, done=done, total=total, figures=figures)
 
@@ -118,10 +117,10 @@ class JsonLines:
                 self._write("stopped", why=f"{type(error).__name__}: {error}".removesuffix(": "))
 
     def _tail(self) -> bytes:
-        """Return the end of the file; leave nothing that is not a log to be appended to."""
+        """Return the end of the file; raise if the file is not a log."""
         self._file.seek(0)
         if not _OPENING.startswith(self._file.read(len(_OPENING))):
-            raise OutputExists(f"{self.path} exists and is no log of a run; name another file")
+            raise OutputExists(f"{self.path} exists and is not a run log; name another file")
         self._file.seek(max(0, self._file.seek(0, 2) - _TAIL))
         return self._file.read()
 
@@ -138,11 +137,11 @@ class JsonLines:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> BadSettings:
-        return BadSettings(f"{self.path} cannot be written ({error.strerror}); name another file")
+        return BadSettings(f"cannot write {self.path} ({error.strerror}); name another file")
 
 
 def _last_line(tail: bytes) -> dict[str, Any]:
-    """Return the last whole line that has a time, empty if there is none."""
+    """Return the last complete event with a time; empty if there is none."""
     for line in reversed(tail.splitlines()):
         with contextlib.suppress(ValueError, TypeError, KeyError):
             event = json.loads(line)
@@ -151,16 +150,16 @@ def _last_line(tail: bytes) -> dict[str, Any]:
 
 
 class TensorBoard:
-    """A listener that writes each figure as the scalar ``<stage>/<figure>`` at step ``done``.
+    """A listener that writes each metric as the scalar ``<stage>/<metric>`` at step ``done``.
 
-    A context manager: leaving it closes the files. A resumed run takes the same folder.
+    A context manager: leaving it closes the files. A resumed run uses the same folder.
 
     Args:
-        folder: Where; it is made with those above it if it is not there.
+        folder: The log folder; created with its parents if missing.
 
     Raises:
         MissingExtra: if TensorBoard is not installed.
-        OutputExists: if there is a file of that name.
+        OutputExists: if the path is a file.
         BadSettings: if the folder cannot be written to.
     """
 
@@ -175,16 +174,16 @@ class TensorBoard:
             self._writer = SummaryWriter(str(folder), flush_secs=10)
         except OSError as error:
             raise BadSettings(
-                f"{folder} cannot be written to ({error.strerror}); name another folder"
+                f"cannot write to {folder} ({error.strerror}); name another folder"
             ) from error
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
-        """Write the event's figures."""
+        """Write the metrics of an event."""
         for name, value in facts.items():
             self._writer.add_scalar(f"{stage}/{name}", value, done)
 
     def close(self) -> None:
-        """Write what is not written yet, and close the files."""
+        """Flush and close the files."""
         self._writer.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Facts about this machine and this code, to stand beside a measured figure."""
+"""Facts about this machine and this code, to record with measurements."""
 
 import os
 import platform
@@ -19,10 +19,10 @@ PACKAGES = ("torch", "torchvision", "safetensors", "numpy", "pillow", "pydantic"
 
 
 def machine_facts(device: torch.device | str = "cpu") -> Machine:
-    """Return where this runs.
+    """Return the hardware and the library versions.
 
     Args:
-        device: The device that the figures are about.
+        device: The device that was measured.
     """
     device = torch.device(device)
     accelerated = device.type == "cuda"
@@ -36,20 +36,20 @@ def machine_facts(device: torch.device | str = "cpu") -> Machine:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most memory so far, in bytes: the accelerator's, or for a CPU this process's."""
+    """Return the peak memory so far, in bytes: the accelerator's, or on a CPU this process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     text = status.read_text() if status.is_file() else ""
     found = re.findall(r"^VmHWM:\s*(\d+) kB$", text, re.MULTILINE)
-    if found:  # the other figure begins at what the parent process had
+    if found:  # ru_maxrss would start from the parent's memory at the time of the fork
         return int(found[0]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def processor_model() -> str:
-    """Return the processor's model by the name its maker gave it, else its architecture."""
+    """Return the processor's model name, else its architecture."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(errors="replace").splitlines() if facts.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -57,7 +57,7 @@ def processor_model() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, hmnpack and the libraries that decide speed and numbers."""
+    """Return the versions of Python, hmnpack and the libraries that affect speed and results."""
     found = {"python": platform.python_version(), "hmnpack": __version__}
     for package in PACKAGES:
         try:
@@ -68,10 +68,10 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Return the commit of the source tree, ``-dirty`` if it has changes; else the version.
+    """Return the commit of the source tree, with ``-dirty`` if it has changes; else the version.
 
-    Only a tree that holds this very file counts: an environment inside another project's
-    checkout is not that project's commit.
+    Only the repository that contains this file counts, not one whose virtual environment
+    hmnpack is installed in.
     """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
@@ -85,9 +85,9 @@ def commit() -> str:
 
 
 def without_folders(words: Iterable[str]) -> list[str]:
-    """Return words of a command line that say nothing of this machine's folders.
+    """Return the words of a command line without the folders of this machine.
 
-    Of an absolute path the last part is kept, also behind ``--name=``.
+    An absolute path is replaced by its last part, also after ``--name=``.
     """
 
     def shown(word: str) -> str:

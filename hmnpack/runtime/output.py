@@ -1,4 +1,4 @@
-"""Output that is there as a whole or not at all, and never over what must not be overwritten."""
+"""Atomic output files that never overwrite anything by accident."""
 
 import contextlib
 import os
@@ -12,15 +12,15 @@ from hmnpack.errors import BadSettings, OutputExists
 
 
 def check_output_path(path: str | PathLike[str], *, force: bool) -> None:
-    """Check, before any work, that a file may be written there.
+    """Check, before any work, that an output file can be written.
 
     Args:
-        path: The file to be.
+        path: The output file.
         force: Allow a regular file to be replaced.
 
     Raises:
         OutputExists: if it is a symbolic link, a folder or a device, or exists without ``force``.
-        BadSettings: if the folder that it would lie in does not exist, or may not be written.
+        BadSettings: if its folder does not exist or is not writable.
     """
     path = Path(path)
     check_regular(path)
@@ -32,13 +32,13 @@ def check_output_path(path: str | PathLike[str], *, force: bool) -> None:
 
 
 def check_regular(path: Path) -> None:
-    """Check that a path is a regular file, or nothing yet.
+    """Check that a path is a regular file or does not exist.
 
     Raises:
         OutputExists: if it is a symbolic link, a folder or a device.
     """
     if path.is_symlink():
-        raise OutputExists(f"{path} is a symbolic link; name the file that it leads to")
+        raise OutputExists(f"{path} is a symbolic link; name its target instead")
     if path.is_dir():
         raise OutputExists(f"{path} is a folder; name a file in it")
     if path.exists() and not path.is_file():
@@ -46,12 +46,12 @@ def check_regular(path: Path) -> None:
 
 
 def check_distinct(output: str | PathLike[str], other: str | PathLike[str], what: str) -> None:
-    """Check, before any work, that an output would not take the place of another file.
+    """Check, before any work, that an output would not replace another file.
 
     Args:
-        output: The file to be.
-        other: The file that must stay; it may not be there yet.
-        what: What the other is called: ``"the bundle"``.
+        output: The output file.
+        other: The file to protect; it need not exist yet.
+        what: Name of the other file in messages: ``"the bundle"``.
 
     Raises:
         OutputExists: if both are the same file.
@@ -61,36 +61,36 @@ def check_distinct(output: str | PathLike[str], other: str | PathLike[str], what
 
 
 def check_parent(path: Path) -> None:
-    """Check that an output has a name, and that the folder it would lie in takes new files.
+    """Check that an output has a name and that its folder is writable.
 
     Raises:
-        BadSettings: if it has none, or the folder does not exist or may not be written.
+        BadSettings: if it has no name, or its folder does not exist or is not writable.
     """
     if path.name in ("", ".."):
-        raise BadSettings(f"{path} is no name of an output; name a new folder or file, such as out")
+        raise BadSettings(f"{path} cannot be an output; name a new folder or file, such as out")
     if not path.parent.is_dir():
-        raise BadSettings(f"{path}: there is no folder {path.parent}; make it first")
+        raise BadSettings(f"{path}: the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise BadSettings(
-            f"{path}: the folder {path.parent} may not be written; change its mode, or name another"
+            f"{path}: the folder {path.parent} is not writable; change its mode, or name another"
         )
 
 
 def sibling_of(path: Path) -> Path:
-    """Return a new name beside an output, for it to be written under first."""
+    """Return a temporary name in the output's folder."""
     return path.with_name(f".hmnpack-{secrets.token_hex(6)}.part")
 
 
 @contextlib.contextmanager
 def replacing(path: str | PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
-    """Give a new file to write to, which takes the path's place once all is on disk.
+    """Open a temporary file that replaces the path once everything is on disk.
 
-    It is a sibling of the path, so that taking its place is one step for the file system; its mode
-    is what the umask leaves of 0666. If anything fails, it is removed and the path is untouched.
+    The temporary file is in the same folder, so that the replacement is atomic. Its mode is 0666
+    minus the umask. After a failure it is removed and the path is untouched.
 
     Raises:
         OutputExists: see :func:`check_output_path`.
-        BadSettings: the same, or if the system refuses to write there.
+        BadSettings: see :func:`check_output_path`; also if writing fails.
     """
     path = Path(path)
     check_output_path(path, force=force)
@@ -103,17 +103,17 @@ def replacing(path: str | PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
         check_output_path(path, force=force)
         sibling.replace(path)
     except OSError as error:
-        raise BadSettings(f"{path} cannot be written ({error.strerror or error})") from error
+        raise BadSettings(f"cannot write {path} ({error.strerror or error})") from error
     finally:
         sibling.unlink(missing_ok=True)
 
 
 def write_atomically(path: str | PathLike[str], data: bytes, force: bool) -> None:
-    """Write a whole file, or leave what was there; see :func:`replacing`.
+    """Write a file atomically; see :func:`replacing`.
 
     Args:
-        path: Where.
-        data: The file's bytes.
+        path: The file.
+        data: Its content.
         force: Replace an existing file.
     """
     with replacing(path, force=force) as file:

@@ -1,12 +1,12 @@
-"""The processes of one run: alone, or several under ``torchrun``, each with a share of the classes.
+"""The processes of a run: one, or several under ``torchrun`` that share the classes.
 
-Every rank holds the whole container and the same network. It decodes and matches its own classes;
-gradients of what all classes share are added up over the ranks, and rows that belong to classes
-are collected when a checkpoint or the bundle is written, which rank 0 does.
+Every rank holds the whole container and the same networks, and decodes and matches its own
+classes. Gradients of shared parameters are summed over the ranks. Rows that belong to classes are
+collected when rank 0 writes a checkpoint or the bundle.
 
-Ranks talk in two groups. Tensors go through the first, by NCCL where they are on accelerators.
-Flags and waiting go through the second, by Gloo from processor to processor: no accelerator is
-waited for, a rank that has ended is noticed at once, and rank 0 may take hours over the data.
+Ranks communicate in two groups. Tensors use the first: NCCL on accelerators, Gloo on CPUs. Flags
+and barriers use the second, Gloo between CPUs: they do not wait for an accelerator, they notice a
+dead rank at once, and they let rank 0 spend hours on the data.
 """
 
 import contextlib
@@ -25,22 +25,22 @@ from hmnpack.errors import BadSettings, HmnError, RankLost, is_out_of_memory
 Value = TypeVar("Value")
 
 _STEP = timedelta(minutes=30)
-"""How far apart in time ranks may come to the same step."""
+"""Timeout of tensor communication: how far apart ranks may reach the same step."""
 
 _LEADER = timedelta(days=7)
-"""How long ranks wait for rank 0, which may open a data set or train a pool meanwhile."""
+"""Timeout for waiting on rank 0, which may open a dataset or train a pool meanwhile."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Which of how many processes this is; all that it does is nothing where it is alone.
+    """This process's place among the processes of a run; every method is a no-op for one process.
 
-    Every method but :meth:`share` is called by all ranks, in the same order.
+    All ranks must call every method except :meth:`share`, in the same order.
 
     Attributes:
-        rank: Number of this process, from 0.
+        rank: Index of this process, from 0.
         size: Number of processes.
-        control: The group for flags and for waiting.
+        control: The process group for flags and barriers.
     """
 
     rank: int = 0
@@ -48,14 +48,14 @@ class World:
     control: "dist.ProcessGroup | None" = field(default=None, repr=False, compare=False)
 
     def share(self, count: int) -> range:
-        """Return this rank's part of ``count`` classes: as even as can be, in order."""
+        """Return this rank's contiguous share of ``count`` classes, as even as possible."""
         return range(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def add(self, tensors: Iterable[Tensor]) -> None:
-        """Add each tensor up over the ranks, in place, in as few messages as there are dtypes.
+        """Sum each tensor over the ranks, in place, with one message per dtype.
 
         Raises:
-            RankLost: if another rank has ended; so does every method that sends something.
+            RankLost: if another rank has ended; this applies to every method that communicates.
         """
         for same in _by_dtype(tensors) if self.size > 1 else ():
             flat = torch.cat([tensor.reshape(-1) for tensor in same])
@@ -64,7 +64,7 @@ class World:
             _spread(flat, same)
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by rank 0's, in place."""
+        """Copy each tensor from rank 0, in place."""
         for same in _by_dtype(tensors) if self.size > 1 else ():
             flat = torch.cat([tensor.reshape(-1) for tensor in same])
             with _others_alive():
@@ -73,10 +73,10 @@ class World:
 
     @torch.no_grad()
     def collect(self, tensors: Iterable[Tensor], count: int) -> None:
-        """Replace, in place, the rows of other ranks' classes by what those ranks hold.
+        """Copy the rows of other ranks' classes from those ranks, in place.
 
         Args:
-            tensors: The rows of each belong to classes, the same number to each, class by class.
+            tensors: Tensors whose rows are grouped by class, with equally many rows per class.
             count: Number of classes K.
         """
         if self.size == 1:
@@ -86,10 +86,10 @@ class World:
             by_class = rows.unflatten(0, (count, -1))
             by_class[: own.start] = 0
             by_class[own.stop :] = 0
-        self.add(tensors)  # one of the terms is not zero, so the sum is exact
+        self.add(tensors)  # only one term of each sum is nonzero, so it is exact
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """Return of each flag whether it is true on some rank."""
+        """Return, for each flag, whether it is true on any rank."""
         if self.size == 1:
             return flags
         counts = torch.tensor(flags, dtype=torch.int32)
@@ -98,7 +98,7 @@ class World:
         return tuple(count > 0 for count in counts.tolist())
 
     def of_leader(self, value: Value) -> Value:
-        """Return the value that rank 0 has: anything that can be pickled, and is small."""
+        """Return rank 0's value, a small picklable object."""
         if self.size == 1:
             return value
         values = [value]
@@ -108,15 +108,15 @@ class World:
 
     @contextlib.contextmanager
     def leader_first(self) -> Iterator[None]:
-        """Let rank 0 through the block, then the others: they find in caches what it made.
+        """Run the block on rank 0 first, then on the others, which find its results in the cache.
 
-        An error of ours that rank 0 meets there, such as bad data, every rank raises. All leave
-        the block together, for one that does not share the cache makes everything again there.
+        If rank 0 raises an :class:`HmnError`, such as bad data, every rank raises it. All ranks
+        leave the block together, because a rank without access to the cache repeats the work.
         """
         if self.rank != 0:
-            met = self._error_of_leader(None)
-            if met is not None:
-                raise met
+            raised = self._error_of_leader(None)
+            if raised is not None:
+                raise raised
             yield
         else:
             try:
@@ -128,7 +128,7 @@ class World:
         self.wait()
 
     def wait(self) -> None:
-        """Wait until every rank is here."""
+        """Block until every rank reaches this call."""
         self.any(False)
 
     def _error_of_leader(self, error: HmnError | None) -> HmnError | None:
@@ -140,16 +140,16 @@ ALONE = World()
 
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[World]:
-    """Join the other ranks, if ``torchrun`` started this process; leave them when the block ends.
+    """Initialise distributed communication if ``torchrun`` started this process.
 
-    Inside such a block, and in a program that has joined its processes by itself, those are the
-    ranks.
+    Process groups are destroyed when the block ends. A default group that exists already, from an
+    enclosing block or from the calling program, is used and left alone.
 
     Args:
-        device: Where this rank computes; its type decides how ranks talk (NCCL or Gloo).
+        device: This rank's device; its type selects the backend (NCCL or Gloo).
 
     Raises:
-        BadSettings: if the other ranks cannot be reached, or the device cannot talk to others.
+        BadSettings: if the other ranks cannot be reached, or the device type is not supported.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     has_joined = dist.is_available() and dist.is_initialized()
@@ -160,7 +160,7 @@ def joined(device: torch.device) -> Iterator[World]:
         if not has_joined:
             groups.enter_context(_tensor_group(device, size))
         control = dist.new_group(timeout=_LEADER, backend="gloo")
-        assert isinstance(control, dist.ProcessGroup)  # noqa: S101 - of all ranks, so of this one
+        assert isinstance(control, dist.ProcessGroup)  # noqa: S101 - it includes every rank
         groups.callback(dist.destroy_process_group, control)
         yield World(dist.get_rank(), dist.get_world_size(), control)
 
@@ -168,16 +168,19 @@ def joined(device: torch.device) -> Iterator[World]:
 @contextlib.contextmanager
 def _tensor_group(device: torch.device, size: int) -> Iterator[None]:
     if device.type not in ("cpu", "cuda"):
-        raise BadSettings(f"{size} ranks cannot share their work on {device.type}; try cpu")
+        raise BadSettings(f"{device.type} does not support {size} ranks; use --device cpu")
     try:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_STEP)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise BadSettings(f"WORLD_SIZE is {size}, but the ranks cannot meet: {reason}") from error
+        raise BadSettings(
+            f"WORLD_SIZE is {size}, but the ranks cannot connect ({reason}); start them with "
+            "torchrun, or unset WORLD_SIZE"
+        ) from error
     try:
         yield
     except BaseException:
-        # Messages that no other rank will answer any more are not waited for.
+        # Do not wait for messages that no other rank will answer.
         if dist.group.WORLD is not None:
             dist.group.WORLD.abort()
         raise
@@ -206,6 +209,6 @@ def _others_alive() -> Iterator[None]:
         if is_out_of_memory(error):
             raise
         raise RankLost(
-            "another rank ended or cannot be reached (its own message, if any, says why); "
-            "the last checkpoint is whole: repeat the command with --resume"
+            "another rank ended or is unreachable (see its own message, if any); the last "
+            "checkpoint is intact: repeat the command with --resume"
         ) from error

@@ -1,4 +1,4 @@
-"""Random numbers: named streams, and the one place that sets torch's global seeds."""
+"""Named random streams, and the only function that seeds torch's global generators."""
 
 import contextlib
 import hashlib
@@ -10,14 +10,14 @@ _CPU = torch.device("cpu")
 
 
 def stream(seed: int, *names: str | int) -> torch.Generator:
-    """Return a new CPU generator whose numbers depend on the seed and the names alone.
+    """Return a new CPU generator that depends only on the seed and the names.
 
-    Every use of randomness has a name, and every step a number, so that a run that is resumed at
-    a step draws what an uninterrupted one draws, and adding a stream changes no other.
+    Every use of randomness has a name and every step an index. A resumed run therefore draws the
+    same numbers as an uninterrupted one, and adding a stream changes no other.
 
     Args:
-        seed: The run's seed, 0 or more.
-        names: What the numbers are for, such as ``"match", 17``.
+        seed: Seed of the run, 0 or more.
+        names: Purpose of the stream, such as ``"match", 17``.
 
     Example:
         >>> first, again, other = (stream(0, "match", step) for step in (1, 1, 2))
@@ -33,13 +33,13 @@ def stream(seed: int, *names: str | int) -> torch.Generator:
 
 @contextlib.contextmanager
 def seeded_rng(generator: torch.Generator, device: torch.device = _CPU) -> Iterator[None]:
-    """Make code that only knows global generators (layer initialisation, dropout) use this one.
+    """Seed the global generators for code that uses them, such as initialisation and dropout.
 
-    The CPU's generator and the device's are put back on leaving; those of others are not touched.
+    On exit the generators of the CPU and the device are restored; other devices are untouched.
 
     Args:
-        generator: CPU generator; one number is drawn from it.
-        device: Where the code draws.
+        generator: CPU generator; one seed is drawn from it.
+        device: Device on which the code draws random numbers.
     """
     seed = int(torch.randint(2**62, (), generator=generator))
     forked = [device] if device.type == "cuda" else []
@@ -53,7 +53,7 @@ def seeded_rng(generator: torch.Generator, device: torch.device = _CPU) -> Itera
 
 @contextlib.contextmanager
 def _mps_seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the generator of Apple's devices, if it is one, and put it back."""
+    """Seed the MPS generator if the device is Apple's, and restore it on exit."""
     if device.type != "mps":
         yield
         return

@@ -1,4 +1,4 @@
-"""The first room: raw data sets of every kind become uint8 tensors, labels and a fingerprint."""
+"""Input datasets: every supported kind becomes uint8 tensors, labels and a fingerprint."""
 
 from hmnpack.sources.open import open_source
 from hmnpack.sources.seen import (

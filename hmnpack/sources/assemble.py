@@ -1,4 +1,4 @@
-"""The last steps of every kind of source: decode, check the rules of a data set, order canonically.
+"""The last steps of opening every kind of source: decode, validate, order canonically.
 
 Shape legend: N images, K classes, C channels, H height, W width, S side of a square image.
 """
@@ -15,7 +15,7 @@ from hmnpack.sources.decode import Decoded, Encoded, decode, reference_of
 from hmnpack.sources.types import Source, SourceOptions, split_of
 
 _CHUNK = 4096
-"""Images that are resized at once: bounds the memory of the steps in between."""
+"""Images resized at once; bounds the memory of intermediate results."""
 
 
 def decode_source(
@@ -26,18 +26,18 @@ def decode_source(
     options: SourceOptions,
     listener: Listener,
 ) -> Source:
-    """Decode and check a data set of encoded images.
+    """Decode and validate a dataset of encoded images.
 
     Args:
         name: Name that a bundle records.
         classes: Class names in the source's own order.
         train: The training split.
         test: The test split, if there is one.
-        options: How images are decoded.
-        listener: Told of stage `decode`, in images of one split.
+        options: Options for decoding.
+        listener: Called with stage `decode`, counting the images of a split.
 
     Raises:
-        BadData: if a rule is broken (see `hmnpack.sources.open_source`).
+        BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
     check_labels(classes, train.labels, test.labels if test else None)
     reference = reference_of(train, options)
@@ -53,17 +53,17 @@ def array_source(
     test: tuple[Tensor, Tensor],
     options: SourceOptions,
 ) -> Source:
-    """Check a data set that is in memory already.
+    """Resize and validate a dataset of decoded images.
 
     Args:
         name: Name that a bundle records.
         classes: Class names in the source's own order.
-        train: Images uint8 [N, C, S, S], which may be rearranged in place, and labels int64 [N].
-        test: The same, of the test split.
+        train: Images uint8 [N, C, S, S], which may be reordered in place, and labels int64 [N].
+        test: The same for the test split.
         options: The side to resize to.
 
     Raises:
-        BadData: if a rule is broken (see `hmnpack.sources.open_source`).
+        BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
     check_labels(classes, train[1], test[1])
     splits = (Decoded(resized(images, options.size), labels, 0) for images, labels in (train, test))
@@ -71,18 +71,18 @@ def array_source(
 
 
 def check_labels(classes: Sequence[str], train: Tensor, test: Tensor | None) -> None:
-    """Check that every class is in train, and that test has no other.
+    """Check that every class has training images and that every label is a class.
 
     Raises:
-        BadData: naming the first class, or label, that breaks the rule.
+        BadData: naming the first offending class or label.
     """
     count = len(classes)
     for split, labels in (("train", train), ("test", test)):
         wrong = None if labels is None else labels[(labels < 0) | (labels >= count)]
         if wrong is not None and len(wrong):
             raise BadData(
-                f"label {int(wrong[0])} of {split} names no class: "
-                + (f"labels go from 0 to {count - 1}" if count else "number the classes from 0")
+                f"label {int(wrong[0])} of {split} is not a class: "
+                + (f"labels range from 0 to {count - 1}" if count else "number classes from 0")
             )
     trained = torch.bincount(train, minlength=count)
     tested = torch.zeros_like(trained) if test is None else torch.bincount(test, minlength=count)
@@ -94,11 +94,11 @@ def check_labels(classes: Sequence[str], train: Tensor, test: Tensor | None) -> 
 
 
 def resized(images: Tensor, size: int | None) -> Tensor:
-    """Return square images in another size, by antialiased bilinear interpolation.
+    """Resize square images by antialiased bilinear interpolation.
 
     Args:
         images: uint8 [N, C, S, S].
-        size: Side in pixels; None changes nothing.
+        size: New side in pixels; None returns the images unchanged.
 
     Returns:
         uint8 [N, C, size, size].

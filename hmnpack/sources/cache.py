@@ -1,7 +1,7 @@
-"""Decoded data sets on disk: a convenience that may be deleted at any time.
+"""Disk cache of decoded datasets; it may be deleted at any time.
 
-One safetensors file a data set, with its class names and fingerprints beside the tensors. Tensors
-are mapped, not read, so opening costs no more than the first use of each page.
+Each dataset is one safetensors file of tensors, class names and fingerprints. Tensors are
+memory-mapped, so opening a file reads no pixels until they are used.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ from hmnpack.errors import BadData
 from hmnpack.sources.types import Source, SourceOptions, Split
 
 _LAYOUT = "decoded/4"
-"""Part of every key: to be raised when decoding, or the file's layout, changes."""
+"""Part of every key; increment it when decoding or the file layout changes."""
 
 _TENSORS = ("images", "labels", "digests")
-"""What is kept of a split, beside its fingerprint; it is in canonical order."""
+"""Tensors stored for a split, in canonical order, besides its fingerprint."""
 
 
 def key_of_files(files: Iterable[Path]) -> str:
-    """Return the sha256 over the names and bytes of files, in their order.
+    """Return the sha256 of the names and contents of files, in the given order.
 
     Raises:
-        BadData: if one cannot be read.
+        BadData: if a file cannot be read.
     """
     digest = hashlib.sha256()
     for path in files:
@@ -39,16 +39,17 @@ def key_of_files(files: Iterable[Path]) -> str:
             with path.open("rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise BadData(f"{path} cannot be read ({error.strerror or error})") from error
+            raise BadData(f"cannot read {path} ({error.strerror or error})") from error
         digest.update(f"{path.name}\0{content}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
 def key_of_listing(root: Path, files: Iterable[Path]) -> str:
-    """Return the sha256 over place, identity, size and times of files, in their order.
+    """Return the sha256 of paths, inode numbers, sizes and times of files, in the given order.
 
-    For folders of many files, whose bytes would take as long to hash as to decode. Files of equal
-    size that change places have other numbers there, also where one time of change was set for all.
+    For folders of many files, whose contents take as long to hash as to decode. Swapping two
+    files of equal size changes the key by their inode numbers, even if all have the same
+    modification time.
     """
     digest = hashlib.sha256(os.fsencode(root.resolve()))
     for path in files:
@@ -58,26 +59,26 @@ def key_of_listing(root: Path, files: Iterable[Path]) -> str:
 
 
 def _facts(path: Path) -> str:
-    """Return what tells a file from another, or from itself after a change; empty: it is lost."""
+    """Return a file's inode, size and times as text; empty if the file is gone."""
     try:
         found = path.stat()
     except OSError:
-        return ""  # as decoding will say, or skip
+        return ""  # decoding will report it or skip it
     return f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def through_cache(
     name: str, key: str, options: SourceOptions, make: Callable[[], Source]
 ) -> Source:
-    """Return the data set with this key from the cache, or make it and keep it there.
+    """Return the dataset from the cache, or decode it and add it to the cache.
 
-    A cache that cannot be read or written never stops the work.
+    An unreadable or unwritable cache is not an error.
 
     Args:
-        name: Name of the data set; it is not part of the key.
+        name: Name of the dataset; not part of the cache key.
         key: Identity of the encoded files.
-        options: The decoding options, which are part of the identity, and the cache's place.
-        make: Decodes the data set.
+        options: Decoding options, which are part of the cache key, and the cache's location.
+        make: Decodes the dataset on a cache miss.
     """
     identity = json.dumps([_LAYOUT, key, options.size, options.skip_bad])
     digest = hashlib.sha256(identity.encode()).hexdigest()
@@ -91,7 +92,7 @@ def through_cache(
 
 
 def _read(path: Path) -> Source | None:
-    """Return what the file holds, or None if it is absent or not whole."""
+    """Return the cached dataset, or None if the file is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["source"])
@@ -125,11 +126,11 @@ def _write(path: Path, source: Source) -> None:
         for name in _TENSORS:
             tensors[f"{part}.{name}"] = getattr(split, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The sibling takes the place of the file only when it is whole.
+    # Written beside the file and moved once complete, so that readers never see a partial file.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         sibling = Path(folder, path.name)
         save_file(tensors, sibling, {"source": json.dumps(facts)})
         usual = Path(folder, "usual")
-        usual.touch()  # save_file leaves 0600, where others share a cache by the umask
+        usual.touch()  # save_file sets mode 0600; a shared cache needs the umask's mode
         sibling.chmod(usual.stat().st_mode)
         sibling.replace(path)

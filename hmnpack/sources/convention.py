@@ -1,4 +1,4 @@
-"""The Hugging Face image convention: names of columns and splits, rules of labels.
+"""The Hugging Face image convention: names of columns and splits, rules for labels.
 
 Shape legend: N images, K classes.
 """
@@ -17,14 +17,14 @@ IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
 TRAIN = "train"
 TEST_SPLITS = ("test", "validation", "valid", "val")
-"""Names of splits to test on; the first that exists is taken."""
+"""Names of test splits, in order of preference."""
 
 
 def column_of(where: object, present: Sequence[str], wanted: Sequence[str]) -> str:
-    """Return the first wanted column that is present.
+    """Return the first of the wanted columns that is present.
 
     Raises:
-        BadData: if there is none.
+        BadData: if none is present.
     """
     for name in wanted:
         if name in present:
@@ -35,12 +35,12 @@ def column_of(where: object, present: Sequence[str], wanted: Sequence[str]) -> s
 
 
 def test_split_of(splits: Collection[str]) -> str | None:
-    """Return the name of the split to test on, or None if there is none."""
+    """Return the name of the test split, or None if there is none."""
     return next((name for name in TEST_SPLITS if name in splits), None)
 
 
 def split_in_name(name: str) -> str | None:
-    """Return the split that a file's name says, such as `train-00000-of-00002`."""
+    """Return the split in a file name such as `train-00000-of-00002`, or None."""
     words = re.split(r"[^a-z]+", name.lower())
     return next((split for split in (TRAIN, *TEST_SPLITS) if split in words), None)
 
@@ -53,20 +53,20 @@ def integer_labels(
     *,
     name: Callable[[int], str],
 ) -> Tensor:
-    """Return a column of labels.
+    """Return a label column as a tensor.
 
     Args:
-        where: What messages call the file or data set.
+        where: Name of the file or dataset in messages.
         column: Name of the column.
         kind: Name of its type, such as `int64`.
         values: The labels.
-        name: What messages call a row, by its number.
+        name: Returns the name of a row in messages, given its index.
 
     Returns:
         int64 [N].
 
     Raises:
-        BadData: if there are none, they are not integers, or one is missing.
+        BadData: if the column is empty, not of integers, or misses a label.
     """
     if not kind.startswith(("int", "uint")):
         raise BadData(
@@ -75,29 +75,29 @@ def integer_labels(
         )
     labels = list(values)
     if not labels:
-        raise BadData(f"{where} has no images: give it some, or remove it")
+        raise BadData(f"{where} has no images: add some, or remove it")
     if None in labels:
-        raise BadData(f"{name(labels.index(None))} has no label: leave the row out")
+        raise BadData(f"{name(labels.index(None))} has no label: remove the row")
     highest = max(label for label in labels if label is not None)
     if highest >= 2**63:
-        raise BadData(f"{where} has the label {highest}: number the classes from 0")
+        raise BadData(f"{where} has label {highest}, too large: number the classes from 0")
     return torch.tensor(labels, dtype=torch.int64)
 
 
 def name_of(path: Path) -> str:
-    """Return what a bundle records of where data lie: the path's last part, as UTF-8."""
+    """Return the dataset name that a bundle records for a path: its last part, as UTF-8."""
     return (path.resolve().name or "data").encode(errors="replace").decode()
 
 
 def expect_same_names(
     where: object, train: Sequence[str] | None, test: Sequence[str] | None
 ) -> None:
-    """Check that a label is the same class in both splits, where both name their classes.
+    """Check that both splits name the same classes, if both name their classes.
 
     Args:
-        where: What messages call the test split.
-        train: Names of the training split's labels, if it has them.
-        test: The same of the test split.
+        where: Name of the test split in messages.
+        train: Class names of the training split, if it has them.
+        test: The same for the test split.
 
     Raises:
         BadData: if they differ.
@@ -113,24 +113,24 @@ def expect_same_names(
 
 
 def class_names(named: Sequence[str] | None, labels: Tensor) -> list[str]:
-    """Return the names that the data give, else the labels as text.
+    """Return the dataset's class names, else the labels as text.
 
     Args:
-        named: Names of the labels, if the data have them.
+        named: Class names, if the dataset has them.
         labels: int64 [N], of the training split.
 
     Raises:
-        BadData: if a name is no text; or there are no names and the labels have gaps for certain.
+        BadData: if a name is not a string, or if unnamed labels exceed the number of images.
     """
     if named:
         for name in named:
             if not isinstance(name, str):
-                raise BadData(f"a class is named {name!r}, which is no text: name it in quotes")
+                raise BadData(f"class name {name!r} is not a string: put it in quotes")
         return list(named)
     highest = int(labels.max())
-    if highest >= len(labels):  # found before a list of that length is made
+    if highest >= len(labels):  # checked before allocating a list of that length
         raise BadData(
-            f"labels go up to {highest} with {len(labels)} images in train: number the classes "
-            "from 0 without gaps"
+            f"the highest label is {highest} with {len(labels)} images in train: number the "
+            "classes from 0 without gaps"
         )
     return [str(label) for label in range(highest + 1)]

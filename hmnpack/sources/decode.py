@@ -1,4 +1,4 @@
-"""Encoded images to one uint8 tensor, in parallel.
+"""Parallel decoding of encoded images into one uint8 tensor.
 
 Shape legend: N images, C channels, H height, W width.
 """
@@ -25,26 +25,26 @@ from hmnpack.sources.types import MAX_SIDE, SourceOptions
 
 Pixels = npt.NDArray[np.uint8]
 Payload = bytes | Path | None
-"""An image's encoded bytes, or its file; None where the source lost it."""
+"""An image's encoded bytes or its file; None if the source has neither."""
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
-"""Formats that are tried; no other decoder sees the data, whatever a file is called."""
+"""The formats to try; no other decoder sees the data, whatever the file's name."""
 
 _UNREADABLE = (
     *(OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
 )
-"""What Pillow raises for damaged data (a truncated file is an OSError)."""
+"""Exceptions that Pillow raises for damaged data (OSError for a truncated file)."""
 
 _CHUNK = 128
-"""Images that one task decodes, at most."""
+"""Maximum number of images per task."""
 
 _CHUNK_PIXELS = 2**23
-"""Pixels that one task decodes, at most, if it has more than one image: bounds the memory."""
+"""Maximum number of pixels per task of more than one image; bounds the memory."""
 
 _PIXELS_FOR_THREADS = 96 * 96
-"""Smaller images are decoded by one thread: handing the interpreter over costs more than the
-decoding that could run meanwhile (32 px, 2 cores: two threads take 1.2 times as long as one)."""
+"""Images with fewer pixels are decoded by one thread: switching the interpreter lock costs more
+than parallel decoding saves (32 px, 2 cores: two threads take 1.2 times as long as one)."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Encoded:
 
     Attributes:
         labels: int64 [N].
-        read: Returns the encoded images from `start` up to, not including, `stop`.
-        name: Returns what messages call the image of an index.
+        read: Returns the encoded images in the half-open range `start`, `stop`.
+        name: Returns the name of an image in messages, given its index.
     """
 
     labels: Tensor
@@ -64,13 +64,13 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Reference:
-    """The first readable image, whose size all others must have.
+    """The first readable image; all others must have its size.
 
     Attributes:
-        name: What messages call it.
-        width: In pixels, as stored or as resized.
-        height: In pixels, as stored or as resized.
-        threads: How many threads pay off for images of this size.
+        name: Its name in messages.
+        width: In pixels, after resizing if requested.
+        height: In pixels, after resizing if requested.
+        threads: Number of threads worth using for images of this size.
     """
 
     name: str
@@ -80,18 +80,18 @@ class Reference:
 
     @property
     def chunk(self) -> int:
-        """Images that one task decodes."""
+        """Number of images per task."""
         return max(1, min(_CHUNK, _CHUNK_PIXELS // (self.width * self.height)))
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The images of one split.
+    """The decoded images of one split.
 
     Attributes:
         images: uint8 [N, C, H, W]; one channel if every image is greyscale, else three.
         labels: int64 [N].
-        skipped: Unreadable images that were left out.
+        skipped: Number of unreadable images that were skipped.
     """
 
     images: Tensor
@@ -100,11 +100,11 @@ class Decoded:
 
 
 def reference_of(encoded: Encoded, options: SourceOptions) -> Reference:
-    """Return the first image that can be read, as the measure of all others.
+    """Return the size of the first readable image, which all others must have.
 
     Raises:
-        BadImage: if an image cannot be read and bad ones are not to be skipped.
-        BadData: if no image can be read, or the images are too large.
+        BadImage: if an image is unreadable and `skip_bad` is off.
+        BadData: if no image is readable, or the images are too large.
     """
     for index in range(len(encoded.labels)):
         image = _open(encoded, index, encoded.read(index, index + 1)[0], options)
@@ -114,51 +114,51 @@ def reference_of(encoded: Encoded, options: SourceOptions) -> Reference:
         if max(width, height) > MAX_SIDE:
             raise BadData(
                 f"{encoded.name(index)} is {width}x{height} pixels, more than {MAX_SIDE} a side: "
-                "choose a smaller one, such as --size 224"
+                "choose a smaller size, such as --size 224"
             )
         large = width * height >= _PIXELS_FOR_THREADS or options.size is not None
         threads = (os.cpu_count() or 1) if large else 1
         return Reference(encoded.name(index), width, height, threads)
-    raise BadData(f"not one image can be read, from {encoded.name(0)} on")
+    raise BadData(f"no image is readable; the first is {encoded.name(0)}")
 
 
 def decode(
     encoded: Encoded, reference: Reference, options: SourceOptions, listener: Listener
 ) -> Decoded:
-    """Decode every image of a split.
+    """Decode all images of a split.
 
-    Greyscale images beside colour ones become RGB; transparency is dropped; the orientation that
-    a camera noted is applied.
+    Greyscale images among colour images become RGB. Transparency is dropped. The Exif orientation
+    is applied.
 
     Args:
-        encoded: The images.
-        reference: The size that all must have.
-        options: The side to resize and cut to, and whether to skip bad images.
-        listener: Told of stage `decode`, in images.
+        encoded: The encoded images.
+        reference: The size that every image must have.
+        options: The side to resize and crop to, and whether to skip bad images.
+        listener: Called with stage `decode`, counting images.
 
     Raises:
-        BadImage: if an image cannot be read and bad ones are not to be skipped.
-        BadData: if an image has another size than the reference.
+        BadImage: if an image is unreadable and `skip_bad` is off.
+        BadData: if the size of an image differs from the reference.
     """
     total = len(encoded.labels)
     images = np.empty((total, 1, reference.height, reference.width), np.uint8)
-    kept = torch.zeros(total, dtype=torch.bool)
+    readable = torch.zeros(total, dtype=torch.bool)
     written = 0
     for start, rows, pixels in _chunks(encoded, reference, options):
         if pixels.shape[1] > images.shape[1]:
             images = np.repeat(images, 3, axis=1)
         images[written : written + len(rows)] = pixels
         written += len(rows)
-        kept[rows] = True
+        readable[rows] = True
         listener("decode", min(start + reference.chunk, total), total)
-    labels = encoded.labels[kept]
+    labels = encoded.labels[readable]
     return Decoded(torch.from_numpy(images[:written]), labels, total - written)
 
 
 def _chunks(
     encoded: Encoded, reference: Reference, options: SourceOptions
 ) -> Iterator[tuple[int, list[int], Pixels]]:
-    """Yield first index, indices that could be read, and pixels [n, 1 or 3, H, W], in order."""
+    """Yield, in order, a task's first index, its readable indices and pixels [n, 1 or 3, H, W]."""
 
     def task(start: int) -> tuple[int, list[int], Pixels]:
         return (start, *_decode_chunk(encoded, start, reference, options))
@@ -192,8 +192,8 @@ def _expect_size(
     width, height = image.size
     if (width, height) != (reference.width, reference.height):
         raise BadData(
-            f"{name(index)} is {width}x{height} pixels where {reference.name} is "
-            f"{reference.width}x{reference.height}: bring all to one size, such as "
+            f"{name(index)} is {width}x{height} pixels but {reference.name} is "
+            f"{reference.width}x{reference.height}: resize all to one size, such as "
             f"--size {min(reference.width, reference.height)}"
         )
 
@@ -201,7 +201,7 @@ def _expect_size(
 def _open(
     encoded: Encoded, index: int, payload: Payload, options: SourceOptions
 ) -> Image.Image | None:
-    """Return the image, or None if it is bad and bad ones are skipped."""
+    """Return the decoded image, or None if it is unreadable and `skip_bad` is on."""
     try:
         if payload is None:
             raise ValueError("it is empty")
@@ -211,17 +211,17 @@ def _open(
     except _UNREADABLE as error:
         if options.skip_bad:
             return None
-        reason = first_line(error).partition(" <")[0]  # an object's address says nothing
+        reason = first_line(error).partition(" <")[0]  # drop an object's repr and address
         raise BadImage(
-            f"{encoded.name(index)} cannot be read ({reason}): mend it, or leave out all such "
+            f"cannot read {encoded.name(index)} ({reason}): repair it, or skip all unreadable "
             "images with --skip-bad"
         ) from error
 
 
 def _prepared(image: Image.Image, size: int | None) -> Image.Image:
-    """Return the image upright, 8 bits a channel, in mode L or RGB, in the size asked for."""
+    """Return the image upright, with 8 bits per channel, in mode L or RGB, and resized."""
     if size is not None:
-        # A JPEG decoder can halve as it goes; a threefold margin makes the resize as good.
+        # JPEG can be decoded at half size; a threefold margin preserves the resizing quality.
         image.draft(image.mode, (3 * size, 3 * size))
     image.load()
     if "exif" in image.info:
@@ -238,21 +238,21 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         return Image.fromarray((np.asarray(image) >> (_bits(image) - 8)).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError("its pixels are signed, or of more than 16 bits")
+        raise ValueError("its pixels are signed or have more than 16 bits")
     if "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
 
 
 def _bits(image: Image.Image) -> int:
-    """Return how many of 16 bits a grey pixel uses: microscopes and scanners write TIFFs of 12."""
+    """Return the bits used of a 16-bit grey pixel; microscopes and scanners write 12-bit TIFFs."""
     if isinstance(image, TiffImageFile):
         return int(image.tag_v2[BITSPERSAMPLE][0])
-    return 16  # to which Pillow brings all others
+    return 16  # Pillow scales all other formats to 16 bits
 
 
 def _square(image: Image.Image, size: int) -> Image.Image:
-    """Return the image with its shorter side resized to `size` and its centre cut out."""
+    """Return the image with its shorter side resized to `size`, cropped to the centre square."""
     if image.size == (size, size):
         return image
     side = min(image.size)

@@ -19,25 +19,25 @@ _EXTENSIONS = frozenset(
     for formats in ("jpg jpeg jpe jfif png", "ppm pgm pbm pnm bmp", "tif tiff webp gif")
     for name in formats.split()
 )
-"""Of the files that are taken for images, in lower case: of the formats that are decoded."""
+"""Suffixes of image files, in lower case, for the supported formats."""
 
 _TEST_FOLDERS = ("test", "val", "validation")
-"""Folders to test on; the first that exists is taken."""
+"""Names of test folders, in order of preference."""
 
 
 def is_path(spec: str) -> bool:
-    """Return whether a text is the path of something that exists."""
+    """Return whether a text is an existing path."""
     return bool(spec) and path_of(spec).exists()
 
 
 def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source:
-    """Open a folder with `train/` and `test/` or `val/`, each with one folder a class.
+    """Open a folder with `train/` and `test/` or `val/`, each with one folder per class.
 
-    Classes, and images within them, come in torchvision's order (sorted by name). What has a name
-    that begins with a dot is hidden, and left out.
+    Classes, and images within a class, are sorted by name, as in torchvision. Hidden files and
+    folders (names that begin with a dot) are skipped.
 
     Raises:
-        BadData: if a rule is broken (see `hmnpack.sources.open_source`).
+        BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
     root = path_of(spec)
     train = root / "train"
@@ -62,11 +62,11 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
 
 
 def _layout(root: Path) -> str:
-    wanted = f"{root}/train/<class>/<image>, and test/ or val/ like it"
+    wanted = f"{root}/train/<class>/<image>, and the same in test/ or val/"
     if not root.is_dir():
         return f"{root} is neither a folder nor a parquet file: give a folder with {wanted}"
     inside = [entry for entry in root.iterdir() if entry.is_dir()]
-    found = "has folders but no train/ among them" if inside else "has no classes"
+    found = "has folders but no train/ among them" if inside else "has no class folders"
     return f"{root} {found}: arrange the images as {wanted}"
 
 
@@ -74,7 +74,7 @@ def _classes(folder: Path) -> list[str]:
     found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     classes = [name for name in found if not _is_hidden(name)]
     if not classes:
-        raise BadData(f"{folder} has no classes: make a folder in it for each class")
+        raise BadData(f"{folder} has no classes: create a subfolder for each class")
     return classes
 
 
@@ -89,42 +89,42 @@ def _images(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Give the images in a folder and those below it, folder by folder."""
-    for place, names in sorted(_places(folder)):
+    """Yield the images in a folder and its subfolders, folder by folder."""
+    for directory, names in sorted(_walk(folder)):
         for name in sorted(names):
             if not _is_hidden(name) and Path(name).suffix.lower() in _EXTENSIONS:
-                yield Path(place, name)
+                yield Path(directory, name)
 
 
-def _places(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Give a folder and those below it, with the names of the files of each.
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield a folder and its subfolders, each with the names of its files.
 
-    Links are followed, but not to a folder that they lie in, nor to one on the way to them.
+    Symbolic links are followed, except to one of their own parent folders.
     """
     waiting = [(str(folder), os.path.realpath(folder), frozenset[str]())]
     while waiting:
-        place, here, above = waiting.pop()
+        directory, here, above = waiting.pop()
         above |= {here}
         names = []
-        for entry in _entries(place):
+        for entry in _entries(directory):
             if not _is_folder(entry):
                 names.append(entry.name)
             elif not _is_hidden(entry.name):
                 target = os.path.realpath(entry.path)
                 if target not in above and not Path(here).is_relative_to(target):
                     waiting.append((entry.path, target, above))
-        yield place, names
+        yield directory, names
 
 
-def _entries(place: str) -> list[os.DirEntry[str]]:
+def _entries(directory: str) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(directory) as entries:
             return list(entries)
     except (FileNotFoundError, NotADirectoryError):
-        return []  # a class that this split has no images of
+        return []  # this split has no images of the class
     except OSError as error:
         raise BadData(
-            f"{place} cannot be read ({error.strerror}): make it readable, or move it away"
+            f"cannot read {directory} ({error.strerror}): make it readable, or move it elsewhere"
         ) from error
 
 
@@ -132,7 +132,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        return False  # a link to itself, which decoding will name
+        return False  # a link to itself, which decoding will report
 
 
 def _is_hidden(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub: `hf:owner/name`, with `:config` where there are several."""
+"""Datasets of the Hugging Face Hub: `hf:owner/name` or `hf:owner/name:config`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,26 +25,26 @@ _PREFIX = "hf:"
 
 
 def is_hub_address(spec: str) -> bool:
-    """Return whether a text is an address of the Hub."""
+    """Return whether a text is a Hub address."""
     return spec.startswith(_PREFIX)
 
 
 def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
-    """Open a data set of the Hub with the `datasets` library, which keeps its own copy.
+    """Open a dataset of the Hub with the `datasets` library, which has its own cache.
 
     Raises:
         MissingExtra: if `datasets` is not installed.
-        BadSettings: if the text names no repository.
-        BadData: if it cannot be fetched, or a rule is broken (see `hmnpack.sources.open_source`).
+        BadSettings: if the address has no repository.
+        BadData: if it cannot be fetched or is invalid (see `hmnpack.sources.open_source`).
     """
     repository, _, config = spec.removeprefix(_PREFIX).partition(":")
     if not repository:
         raise BadSettings(
-            f"{spec!r} names no data set: write hf:owner/name or hf:owner/name:config"
+            f"{spec!r} does not name a dataset: use hf:owner/name or hf:owner/name:config"
         )
     splits = _load(spec, repository, config or None)
     if TRAIN not in splits:
-        raise BadData(f"{spec} has no split called train: its splits are {', '.join(splits)}")
+        raise BadData(f"{spec} has no split named train: its splits are {', '.join(splits)}")
     test_name = test_split_of(splits)
     train, test = splits[TRAIN], splits[test_name] if test_name else None
     image = column_of(spec, train.column_names, IMAGE_COLUMNS)
@@ -59,7 +59,7 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
         classes = class_names(named, encoded.labels)
         return decode_source(spec, classes, encoded, tested, options, listener)
 
-    # The library's own fingerprints change with the data, so its files need no second hashing.
+    # The library's fingerprints change with the data, so its files need not be hashed again.
     identity = [part._fingerprint for part in (train, test) if part is not None]
     return through_cache(spec, f"hf {image} {label} {identity}", options, make)
 
@@ -74,7 +74,7 @@ def _load(spec: str, repository: str, config: str | None) -> Mapping[str, Any]:
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = first_line(error.__cause__ or error)
         raise BadData(
-            f"{spec} cannot be fetched ({reason}): check the name and the network, or "
+            f"cannot fetch {spec} ({reason}): check the name and the network, or "
             "download its parquet files and give their folder"
         ) from error
     return splits
@@ -100,5 +100,5 @@ def _encoded(spec: str, part: Any, image: str, label: str) -> Encoded:  # noqa: 
 
 
 def _payload(cell: Mapping[str, Any]) -> Payload:
-    """Return an image's bytes, else its path in the library's own copy, else nothing."""
+    """Return an image's bytes, else its path in the library's cache, else None."""
     return cell["bytes"] or (Path(cell["path"]) if cell["path"] else None)

@@ -1,4 +1,4 @@
-"""Imagenette: a download of torchvision that is a folder of image files."""
+"""Imagenette: a folder of image files that torchvision downloads."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,21 +12,21 @@ from hmnpack.sources.types import MAX_SIDE, Source, SourceOptions
 _VARIANTS = {"160px": (160, "imagenette2-160"), "320px": (320, "imagenette2-320")} | {
     "full": (MAX_SIDE, "imagenette2")
 }
-"""torchvision's name of each download: its shorter side in pixels, and its folder."""
+"""Shorter side in pixels, and folder, of each of torchvision's downloads."""
 
 
 def open_imagenette(spec: str, options: SourceOptions, listener: Listener) -> Source:
-    """Open the ten classes; its `val` folder is the test split.
+    """Open Imagenette, with its `val` folder as the test split.
 
-    The smallest variant that is there and large enough is used, else the smallest that is large
-    enough is downloaded.
+    The smallest sufficient variant on disk is used; if there is none, the smallest sufficient
+    variant is downloaded.
 
     Raises:
-        BadSettings: if no size is given, since the images' sizes differ.
-        BadData: if the set can be neither found nor downloaded.
+        BadSettings: if no size is given, because image sizes vary.
+        BadData: if the dataset can be neither found nor downloaded.
     """
     if options.size is None:
-        raise BadSettings("the images of imagenette differ in size: choose one, such as --size 128")
+        raise BadSettings("imagenette's images vary in size: choose a size, such as --size 128")
     root = options.data_root
     enough = [name for name, (side, _) in _VARIANTS.items() if side >= options.size]
     present = [name for name in enough if (root / _VARIANTS[name][1]).is_dir()]
@@ -38,7 +38,7 @@ def open_imagenette(spec: str, options: SourceOptions, listener: Listener) -> So
 
 
 def _obtain(spec: str, root: Path, folder: Path, variant: str) -> tuple[str, ...]:
-    """Make sure that the files are there, and return the class names in the folders' order."""
+    """Download the files if necessary, and return the class names in the folders' order."""
     from torchvision.datasets import Imagenette  # noqa: PLC0415 - slow to import
 
     found = obtain(

@@ -1,4 +1,4 @@
-"""Data sets that torchvision knows by name, held as arrays.
+"""Named datasets of torchvision that are stored as arrays.
 
 Shape legend: N images, C channels, H height, W width.
 """
@@ -38,20 +38,20 @@ _FAILURES = (
     *(RuntimeError, OSError, ValueError, AssertionError, EOFError),
     *(zlib.error, tarfile.TarError, pickle.UnpicklingError, http.client.HTTPException),
 )
-"""What torchvision raises for an absent or damaged set, and for a failed download."""
+"""Exceptions that torchvision raises for missing or damaged files and failed downloads."""
 
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A data set of torchvision.
+    """A dataset of torchvision.
 
     Attributes:
         factory: Name of its class in `torchvision.datasets`.
         splits: Keyword arguments of that class for the training and the test split.
-        files: Where its files lie below the data folder, for messages.
-        package: Package that torchvision needs beside its own, or None; the extra that brings it
-            has the data set's name.
-        idx_folder: Folder of its compressed idx files, or None if it has other files.
+        files: Its files relative to the data folder, for messages.
+        package: Package that torchvision needs for it, or None; the extra that installs it has
+            the dataset's name.
+        idx_folder: Folder of its compressed idx files, or None for other formats.
     """
 
     factory: str
@@ -61,14 +61,14 @@ class NamedSet:
     idx_folder: str | None = None
 
     def __call__(self, spec: str, options: SourceOptions, listener: Listener) -> Source:
-        """Open the set from the data folder; download it there if it is absent.
+        """Open the dataset from the data folder, downloading it there if it is missing.
 
         Raises:
             BadData: if it can be neither found nor downloaded.
             MissingExtra: if a package is not installed.
         """
         if self.package and importlib.util.find_spec(self.package) is None:
-            raise MissingExtra.of(f"the data set {spec!r}", spec)
+            raise MissingExtra.of(f"the dataset {spec!r}", spec)
         with self._readable(options.data_root) as root:
             find = partial(self._split, spec, root, options.data_root)
             train, test = (find(dict(split)) for split in self.splits)
@@ -77,20 +77,20 @@ class NamedSet:
 
     @contextlib.contextmanager
     def _readable(self, root: Path) -> Iterator[Path]:
-        """Give a root in which torchvision finds its files unpacked, if they are there packed."""
+        """Yield a root in which torchvision finds the idx files, unpacked if necessary."""
         raw = root / (self.idx_folder or "")
         packed = [raw / f"{name}.gz" for name in _IDX_FILES] if self.idx_folder else []
         unpacked = all((raw / name).exists() for name in _IDX_FILES)
         if unpacked or not packed or not all(path.exists() for path in packed):
             yield root
             return
-        # The copy may be another's, and read-only: it is unpacked elsewhere.
+        # The data folder may be shared and read-only, so unpack elsewhere.
         with tempfile.TemporaryDirectory() as folder:
             _unpack(packed, Path(folder, self.idx_folder or ""))
             yield Path(folder)
 
     def _split(self, spec: str, root: Path, given: Path, split: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Return torchvision's data set, from the data folder or what was unpacked of it."""
+        """Return torchvision's dataset from the data folder, or from its unpacked files."""
         import torchvision  # noqa: PLC0415 - slow to import
 
         factory = getattr(torchvision.datasets, self.factory)
@@ -102,29 +102,29 @@ class NamedSet:
         except _FAILURES as error:
             raise BadData(
                 f"the files in {given / (self.idx_folder or '')} are not those of {spec} "
-                f"({first_line(error)}): get them anew"
+                f"({first_line(error)}): download them again"
             ) from error
 
 
 def obtain(make: Callable[[bool], T], spec: str, root: Path, files: str) -> T:
-    """Return what `make(False)` finds in the data folder, else what `make(True)` downloads.
+    """Return the dataset from the data folder (`make(False)`), else download it (`make(True)`).
 
     Args:
-        make: Calls torchvision; its argument is whether it may download.
-        spec: The data set's name, for the message.
+        make: Calls torchvision; its argument allows downloading.
+        spec: The dataset's name, for the message.
         root: The data folder.
-        files: Where the set's files lie below it, for the message.
+        files: The dataset's files relative to it, for the message.
 
     Raises:
-        BadData: if the set can be neither found nor downloaded.
+        BadData: if the dataset can be neither found nor downloaded.
     """
     try:
         return make(False)
     except _FAILURES:
-        pass  # absent or not whole: torchvision does not tell the two apart
+        pass  # missing or incomplete: torchvision does not distinguish the two
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with contextlib.redirect_stdout(sys.stderr):  # some versions print
+        with contextlib.redirect_stdout(sys.stderr):  # some versions print to stdout
             return make(True)
     except _FAILURES as error:
         raise BadData(
@@ -142,12 +142,12 @@ def _unpack(packed: list[Path], folder: Path) -> None:
             extract_archive(str(path), str(folder))
         except (OSError, EOFError, zlib.error) as error:
             raise BadData(
-                f"{path} cannot be unpacked ({first_line(error)}): get it anew"
+                f"cannot unpack {path} ({first_line(error)}): download it again"
             ) from error
 
 
 def _arrays(dataset: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-    """Return images uint8 [N, C, H, W] and labels int64 [N] of a set that holds arrays."""
+    """Return images uint8 [N, C, H, W] and labels int64 [N] of a torchvision dataset of arrays."""
     images = torch.as_tensor(np.asarray(dataset.data))
     labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
     if images.ndim == 3:

@@ -1,4 +1,4 @@
-"""The front door of the room: from what the user typed to a data set."""
+"""Opening a dataset by its name, path or address."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,8 +20,7 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
     (is_parquet, open_parquet),
     (is_path, open_folder),
 )
-"""Datasets without a name: whether a text stands for one of the kind, and what opens it. The first
-kind that fits is taken."""
+"""Kinds of unnamed datasets: a predicate for the text, and the reader. The first match is used."""
 
 
 @default_on_cpu
@@ -30,22 +29,23 @@ def open_source(
     options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
 ) -> Source:
-    r"""Open a labelled image data set.
+    r"""Open a labelled image dataset.
 
     Args:
-        spec: A name (`cifar10`, `digits`, ...; it wins over a path that is text, which `./digits`
-            names), a folder with `train/<class>/<image>` and `test/` or `val/`, a parquet file or a
-            folder of them, or `hf:owner/name[:config]`; what is open already comes back.
-        options: Size, places, and what to do with bad images.
-        listener: Told of stage `decode`, in images of one split.
+        spec: One of: a name (`cifar10`, `digits`, ...); a folder with `train/<class>/<image>` and
+            `test/` or `val/`; a parquet file or a folder of them; `hf:owner/name[:config]`; an
+            open source, which is returned. Text that is a name and also a path means the name;
+            write `./digits` for the path.
+        options: Image size, data and cache folders, and whether to skip bad images.
+        listener: Called with stage `decode`, counting the images of a split.
 
     Raises:
-        BadSettings: if no data set has that name.
-        BadData: if the path does not exist or the data break a rule: no classes, a class without
-            images, a label that is not an integer in range, a class in test that train lacks,
-            sizes that differ where none is asked for.
-        BadImage: if an image cannot be read and bad ones are not to be skipped.
-        MissingExtra: if an optional package is needed.
+        BadSettings: if no dataset has that name.
+        BadData: if the path does not exist or the data are invalid: no classes, a class without
+            images, a label that is not an integer in range, a class in test but not in train,
+            or images of different sizes and no `size`.
+        BadImage: if an image is unreadable and `skip_bad` is off.
+        MissingExtra: if an optional package is missing.
     """
     if isinstance(spec, Source):
         return spec
@@ -54,7 +54,7 @@ def open_source(
 
 
 def _path_text(path: PathLike[str]) -> str:
-    """Return what is typed for a path, which is never the name of a data set."""
+    """Return a path as absolute text, so that it is never taken for a dataset's name."""
     return str(path_of(path).absolute())
 
 
@@ -77,4 +77,4 @@ def _reader(spec: str) -> Reader:
     try:
         return _named(spec)
     except BadSettings as error:
-        raise BadSettings(f"{error} (no file or folder is called that either)") from None
+        raise BadSettings(f"{error} (there is no file or folder of that name either)") from None

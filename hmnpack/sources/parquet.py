@@ -1,7 +1,7 @@
 """Parquet files in the Hugging Face image convention.
 
-A column `img` or `image` of struct<bytes, path>, a column `label` or `fine_label` of integers, and
-class names in the `huggingface` metadata of the schema.
+They have a column `img` or `image` of struct<bytes, path>, an integer column `label` or
+`fine_label`, and class names in the `huggingface` metadata of the schema.
 """
 
 import bisect
@@ -33,9 +33,9 @@ from hmnpack.sources.types import Source, SourceOptions, path_of
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """Return the parquet files that a path stands for, sorted: itself, or those in the folder.
+    """Return the parquet files of a path, sorted: the file itself, or those in the folder.
 
-    A copy of a Hub repository has them in its folder `data`.
+    In a copy of a Hub repository they are in its folder `data`.
     """
     if path.is_dir():
         return _files_of(path) or _files_of(path / "data")
@@ -43,25 +43,25 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def _files_of(folder: Path) -> list[Path]:
-    """Return its parquet files, without hidden ones (macOS leaves some) and folders (Spark's)."""
+    """Return the parquet files of a folder, without hidden files (macOS) and folders (Spark)."""
     found = sorted(folder.glob("*.parquet"))
     return [path for path in found if not path.is_dir() and not path.name.startswith(".")]
 
 
 def is_parquet(spec: str) -> bool:
-    """Return whether a text is the path of a parquet file, or of a folder that holds some."""
+    """Return whether a text is the path of a parquet file or of a folder of them."""
     path = path_of(spec)
     return bool(spec) and path.exists() and bool(parquet_files(path))
 
 
 def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Source:
-    """Open a folder of parquet files, or one file, which then is the training split.
+    """Open a folder of parquet files, or a single file as the training split.
 
-    The name of a file says its split: `train`, and `test` or else `validation`.
+    In a folder, file names contain the split: `train`, and `test` or else `validation`.
 
     Raises:
         MissingExtra: if pyarrow is not installed.
-        BadData: if a rule is broken (see `hmnpack.sources.open_source`).
+        BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
     try:
         import pyarrow  # noqa: F401, PLC0415 - an extra
@@ -94,7 +94,7 @@ def _splits(path: Path) -> dict[str, list[Path]]:
     for file in files:
         name = split_in_name(file.stem)
         if name is None:
-            raise BadData(f"{file} names no split: put train or test into its name")
+            raise BadData(f"{file} has no split in its name: put train or test into it")
         splits.setdefault(name, []).append(file)
     if TRAIN not in splits:
         raise BadData(f"{path} has no training split: put train into the name of a file")
@@ -118,7 +118,7 @@ class _Table:
                 tables.append(parquet.read_table(file, columns=[image, self.label]))
                 table = pyarrow.concat_tables(tables)
         kind = table.schema.field(image).type
-        # Text under that name would be taken for a path, and files of this machine be opened.
+        # A text column would be taken for paths, and local files would be opened.
         if not pyarrow.types.is_struct(kind) or not _is_binary(kind, "bytes"):
             raise BadData(
                 f"images in column {image!r} of {files[0]} are {kind}, not struct<bytes: binary, "
@@ -134,11 +134,11 @@ class _Table:
         )
 
     def classes(self) -> list[str]:
-        """Return the names in the schema's metadata, else the labels as text."""
+        """Return the class names in the schema's metadata, else the labels as text."""
         return class_names(self.named(), self.labels)
 
     def named(self) -> list[str] | None:
-        """Return the names in the schema's metadata, if there are any."""
+        """Return the class names in the schema's metadata, or None."""
         try:
             metadata = json.loads(self.schema.metadata[b"huggingface"])
             return list(metadata["info"]["features"][self.label]["names"])
@@ -146,7 +146,7 @@ class _Table:
             return None
 
     def encoded(self) -> Encoded:
-        """Return the images, to be decoded."""
+        """Return the encoded images."""
         return Encoded(self.labels, self._read, self._name)
 
     def _read(self, start: int, stop: int) -> list[Payload]:
@@ -160,19 +160,19 @@ class _Table:
 
 @contextlib.contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Say which file it is that cannot be read, or does not fit those before it."""
+    """Raise BadData with the file's name if it is unreadable or differs from the files before."""
     import pyarrow  # noqa: PLC0415 - an extra
 
     try:
         yield
     except (pyarrow.ArrowException, OSError) as error:
-        raise BadData(f"{file} cannot be read ({first_line(error)})") from error
+        raise BadData(f"cannot read {file} ({first_line(error)})") from error
     except UnicodeEncodeError as error:
         raise BadData(f"{file}: its name is not UTF-8; rename it") from error
 
 
 def _is_binary(struct: Any, field: str) -> bool:  # noqa: ANN401
-    """Return whether a struct type has a field of that name, of bytes."""
+    """Return whether a struct type has a binary field of that name."""
     from pyarrow import types  # noqa: PLC0415 - an extra
 
     place = struct.get_field_index(field)

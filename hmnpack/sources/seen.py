@@ -1,7 +1,7 @@
-"""Which real images condensing sees, and which it holds out: by its settings, or a finished bundle.
+"""Held-out images: the part of the training split that condensing never sees.
 
-What is held out judges the condensed images without the test split, so every reader of it must
-find the same images.
+They evaluate the synthetic images without the test split, so the same images must be found from
+a run's settings and from a finished bundle.
 """
 
 from dataclasses import replace
@@ -14,53 +14,53 @@ from hmnpack.sources.types import Source, Split
 
 
 def seen_and_held_out(train: Split, holdout: float, seed: int) -> tuple[Split, Split]:
-    """Return (what condensing sees, what it holds out) of the training split.
+    """Split the training split into (images that condensing sees, held-out images).
 
     Args:
-        train: All images that are trained on.
-        holdout: Part of each class that is held out, in [0, 1).
+        train: The full training split.
+        holdout: Fraction of each class to hold out, in [0, 1).
         seed: Seed of the run.
     """
     return hold_out(train, holdout, stream(seed, "hold-out"))
 
 
 def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Split]:
-    """Return (what a bundle was condensed from, what was held out for it) of its data.
+    """Return (the images that a bundle was condensed from, its held-out images).
 
     Raises:
-        BadData: if that cannot be known.
+        BadData: if the bundle and the data do not determine them.
     """
     made_from = manifest.source
     if source.train.fingerprint != made_from.fingerprint:
         raise BadData(
-            f"{source.name} is not the data that the bundle was made from ({made_from.name}; its "
-            "fingerprint differs), so which images it never saw is not known; name that data"
+            f"{source.name} is not the dataset that the bundle was made from ({made_from.name}; "
+            "its fingerprint differs), so the held-out images are unknown; use that dataset"
         )
     if manifest.holdout is not None and manifest.seed is not None:
         seen, held_out = seen_and_held_out(source.train, manifest.holdout, manifest.seed)
         if len(held_out) == made_from.held_out:
             return seen, held_out
-    raise BadData("the bundle does not tell which images were held out of its data")
+    raise BadData("the bundle does not record which images were held out; use the test split")
 
 
 def chosen_by_held_out(manifest: Manifest) -> bool:
-    """Return whether held-out images chose a bundle's beta.
+    """Return whether a bundle's beta was selected on the held-out images.
 
-    It is then a little better on them than on others.
+    Its score on them is then slightly optimistic.
     """
     return any(pruning.held_out for pruning in manifest.provenance.prunings)
 
 
 def as_seen(manifest: Manifest, source: Source) -> Source:
-    """Return a bundle's data as condensing saw it, with what was held out as the test split.
+    """Return a bundle's dataset as condensing saw it, with the held-out images as the test split.
 
     Raises:
-        BadData: if it cannot be known what was held out, or nothing was.
+        BadData: if the held-out images are unknown, or there are none.
     """
     seen, held_out = seen_and_held_out_by(manifest, source)
     if not len(held_out):
         raise BadData(
-            "the bundle was made from all of train, so there are no held-out images to test on; "
-            "condense with a holdout that leaves some out of each class, such as 0.1"
+            "the bundle was made from the full training split, so there are no held-out images to "
+            "test on; condense with a holdout, such as 0.1"
         )
     return replace(source, train=seen, test=held_out)

@@ -1,4 +1,4 @@
-"""Parts and statistics of a split: pure functions of its tensors.
+"""Subsets and statistics of a split, as pure functions of its tensors.
 
 Shape legend: N images, K classes, C channels.
 """
@@ -15,34 +15,34 @@ from hmnpack.schema.manifest import Normalisation
 from hmnpack.sources.types import Split
 
 _CHUNK = 4096
-"""Images whose pixels are counted at once: bounds the copy that counting makes."""
+"""Images counted at once; bounds the memory of the copy."""
 
 
 def hold_out(split: Split, fraction: float, generator: torch.Generator) -> tuple[Split, Split]:
-    """Return (what is kept, what is held out), each in the split's own order.
+    """Return (remaining images, held-out images), each in the split's order.
 
-    The order of a split is canonical, so what is held out does not depend on how data are stored.
+    The order of a split is canonical, so the choice does not depend on how the data are stored.
 
     Args:
         split: The images to divide.
-        fraction: Part of each class that is held out, in [0, 1).
-        generator: Draws which.
+        fraction: Fraction of each class to hold out, in [0, 1).
+        generator: Random generator of the choice.
     """
     held = draw_held_out(split.labels, fraction, generator)
-    kept = split.subset(~held) if held.any() else split
-    return kept, split.subset(held)
+    remaining = split.subset(~held) if held.any() else split
+    return remaining, split.subset(held)
 
 
 def draw_held_out(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Return which images to hold out: bool [N].
+    """Return a mask of the images to hold out, bool [N].
 
-    Of a class with n images, floor(fraction * n) are held out, drawn without replacement; the
-    product is taken in decimal, so that 0.29 of 100 is 29.
+    From a class of n images, floor(fraction * n) are drawn without replacement. The product is
+    computed in decimal, so that 0.29 of 100 is 29.
 
     Args:
         labels: int64 [N].
-        fraction: Part of each class that is held out, in [0, 1).
-        generator: Draws which.
+        fraction: Fraction of each class to hold out, in [0, 1).
+        generator: Random generator of the choice.
     """
     part = Fraction(str(fraction))
     held = torch.zeros(len(labels), dtype=torch.bool)
@@ -58,39 +58,39 @@ def choose_per_class(
     generator: torch.Generator,
     classes: Sequence[str] = (),
 ) -> Tensor:
-    """Return the indices of random images of each class, class by class.
+    """Return the indices of random images from each class, grouped by class.
 
     Args:
         split: The images to choose from.
-        count: Images per class, or of each class; 0 or more.
-        generator: Draws which, without replacement.
-        classes: Names for the message; by default the labels.
+        count: Images per class, one number for all or one per class; 0 or more.
+        generator: Random generator; images are drawn without replacement.
+        classes: Class names for messages; by default the labels.
 
     Returns:
         int64 [sum of the counts].
 
     Raises:
-        BadData: if a class has fewer images than asked for.
+        BadData: if a class has fewer images than requested.
     """
     names = classes or [str(label) for label in range(_class_count(split.labels))]
     counts = [count] * len(names) if isinstance(count, int) else count
     by_class = _rows_by_class(split.labels, len(names))
     chosen = []
-    for name, few, rows in zip(names, counts, by_class, strict=True):
-        if len(rows) < few:
-            raise BadData(f"class {name!r} has {len(rows)} images, fewer than the {few} asked for")
-        chosen.append(rows[torch.randperm(len(rows), generator=generator)[:few]])
+    for name, wanted, rows in zip(names, counts, by_class, strict=True):
+        if len(rows) < wanted:
+            raise BadData(f"class {name!r} has {len(rows)} images; {wanted} were requested")
+        chosen.append(rows[torch.randperm(len(rows), generator=generator)[:wanted]])
     return torch.cat(chosen)
 
 
 def normalisation_of(split: Split) -> Normalisation:
-    """Return the mean and standard deviation of each channel, of pixels in [0, 1].
+    """Return the mean and population standard deviation of each channel, for pixels in [0, 1].
 
-    Exact: computed from how often each of the 256 values occurs. A channel that is one value
-    everywhere gets a deviation of 1, by which nothing changes.
+    Both are exact, computed from a histogram of the 256 values. A constant channel gets a
+    deviation of 1, which leaves its values unscaled.
 
     Args:
-        split: Images uint8 [N, C, H, W]; the deviation is that of the population.
+        split: Images uint8 [N, C, H, W].
     """
     channels = split.images.shape[1]
     counts = torch.zeros(channels, 256, dtype=torch.float64)

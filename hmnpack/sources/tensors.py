@@ -1,4 +1,4 @@
-"""Data sets that a program has in memory: tensors or arrays of its own."""
+"""Datasets from tensors or arrays in memory."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from hmnpack.sources.convention import class_names
 from hmnpack.sources.types import MAX_SIDE, Source, split_of
 
 MAX_CHANNELS = 16
-"""Most channels of an image, as in the schema."""
+"""Maximum number of channels of an image, as in the schema."""
 
 MAX_NAME = 1000
-"""Longest name of a data set, in characters, as in the schema."""
+"""Maximum length of a dataset's name in characters, as in the schema."""
 
 _AXES = 4
 
@@ -29,14 +29,15 @@ def tensor_source(
     classes: Sequence[str] | None = None,
     name: str = "tensors",
 ) -> Source:
-    """Return a data set of images and labels that are in memory.
+    """Return a dataset of images and labels in memory.
 
     Args:
-        train: Pixels from 0 to 255, uint8 [N, C, H, W], and labels, integers [N] from 0: tensors of
-            any device, or arrays. They are copied.
-        test: The same of the test split, which is what networks are tested on; None: there is none.
-        classes: Class names; the index is the label. None: the labels' numbers.
-        name: Of the data set, which bundles record; scores tell data apart by their fingerprint.
+        train: Pixels from 0 to 255, uint8 [N, C, H, W], and labels, integers [N] from 0. Tensors
+            on any device, or arrays; they are copied.
+        test: The same for the test split, on which networks are tested; None: no test split.
+        classes: Class names; the index is the label. None: the labels as text.
+        name: Name of the dataset, recorded in bundles. It need not be unique: scores identify
+            data by fingerprint.
 
     Example:
         >>> images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
@@ -45,15 +46,15 @@ def tensor_source(
         (3072, ('cat', 'dog'))
 
     Raises:
-        BadData: if pixels are no bytes, shapes do not go together, a class has no training image,
-            a label names no class, or the data's name is empty or too long for a bundle.
+        BadData: if the pixels are not uint8, shapes do not match, a class has no training image,
+            a label is not a class, or the name is empty or too long for a bundle.
     """
     check_name(name)
     images, labels = _checked("train", *train)
     tested = None if test is None else _checked("test", *test)
     if tested and tested[0].shape[1:] != images.shape[1:]:
         shapes = list(images.shape[1:]), list(tested[0].shape[1:])
-        raise BadData(f"images of train are {shapes[0]} and of test {shapes[1]}; make them alike")
+        raise BadData(f"images of train are {shapes[0]}, of test {shapes[1]}; resize one split")
     names = _names(classes, labels)
     check_labels(names, labels, tested[1] if tested else None)
     split = split_of(images, labels, owned=True)
@@ -63,47 +64,47 @@ def tensor_source(
 def _names(classes: Sequence[str] | None, labels: Tensor) -> list[str]:
     named = None if classes is None else list(classes)
     if named == []:
-        raise BadData("no class is named; leave the names out, and classes have their numbers")
+        raise BadData("classes is empty; pass None to name classes by their labels")
     return class_names(named, labels)
 
 
 def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-    """Return one split as tensors of the caller's values, not of its memory."""
-    pixels, numbers = torch.as_tensor(images), torch.as_tensor(labels)
+    """Return a validated copy of one split as tensors."""
+    pixels, targets = torch.as_tensor(images), torch.as_tensor(labels)
     if pixels.dtype != torch.uint8:
         raise BadData(
             f"images of {part} are {pixels.dtype}; give pixels from 0 to 255 as torch.uint8, for "
-            "instance (255 * images).round().to(torch.uint8)"
+            "example (255 * images).round().to(torch.uint8)"
         )
-    check_images_and_labels(pixels, numbers, f" of {part}")
+    check_images_and_labels(pixels, targets, f" of {part}")
     images = pixels.to("cpu", copy=True, memory_format=torch.contiguous_format)
-    return images, numbers.to("cpu", torch.int64, copy=True)
+    return images, targets.to("cpu", torch.int64, copy=True)
 
 
 def check_name(name: str) -> None:
-    """Check that a bundle can record a data set's name.
+    """Check that a bundle can record a dataset's name.
 
     Raises:
         BadData: if it is empty or too long.
     """
     if not 1 <= len(name) <= MAX_NAME:
-        raise BadData(f"the data's name has {len(name)} characters; give it 1 to {MAX_NAME:,}")
+        raise BadData(f"the dataset's name has {len(name)} characters; use 1 to {MAX_NAME:,}")
 
 
 def check_images_and_labels(pixels: Tensor, labels: Tensor, of: str = "") -> None:
-    """Check that these are images [N, C, H, W], and one integer for each.
+    """Check that images have the shape [N, C, H, W] and one integer label each.
 
     Args:
-        pixels: Of any type.
-        labels: Of any values.
-        of: Which ones, for the message: " of train".
+        pixels: Images of any dtype.
+        labels: Labels of any value.
+        of: Which split, for the message: " of train".
 
     Raises:
-        BadData: naming the shape that is wrong.
+        BadData: naming the wrong shape.
     """
     if pixels.ndim != _AXES or not _allowed(*pixels.shape):
         raise BadData(
-            f"images{of} have the shape {list(pixels.shape)}; give [N, C, H, W] with 1 to "
+            f"images{of} have shape {list(pixels.shape)}; give [N, C, H, W] with 1 to "
             f"{MAX_CHANNELS} channels and sides from 1 to {MAX_SIDE}"
         )
     if labels.dtype.is_floating_point or labels.shape != pixels.shape[:1]:

@@ -1,4 +1,4 @@
-"""What a data set is, once it is open.
+"""Types of an opened dataset.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -22,26 +22,26 @@ from hmnpack.schema.container import ImageShape
 from hmnpack.schema.recipes import DataShape
 
 MAX_SIDE = 4096
-"""Largest height or width of an image, in pixels, as in the schema."""
+"""Maximum height or width of an image in pixels, as in the schema."""
 
 
 SCHEME = "split/1"
-"""Name of the way in which fingerprints are computed; they begin with it."""
+"""Name and version of the fingerprint scheme; the hashed data begin with it."""
 
 _DIGEST = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set, in memory on the CPU.
+    """A split of a dataset, in memory on the CPU.
 
-    ``split_of`` makes one, in canonical order.
+    Constructed by ``split_of``, in canonical order.
 
     Attributes:
         images: uint8 [N, C, H, W].
         labels: int64 [N], each in [0, K).
         digests: uint8 [N, 32], the sha256 of each image's pixels.
-        fingerprint: Identity of the images and labels, in hexadecimal, see FORMAT.md.
+        fingerprint: Hexadecimal hash of the images and labels, see FORMAT.md.
     """
 
     images: Tensor
@@ -53,10 +53,10 @@ class Split:
         return len(self.labels)
 
     def subset(self, chosen: Tensor) -> "Split":
-        """Return some of the images, in the same order; no image is hashed again.
+        """Return a subset of the images in the same order, without hashing them again.
 
         Args:
-            chosen: bool [N], which of them.
+            chosen: bool [N], mask of the images.
         """
         images, labels, digests = (
             values[chosen] for values in (self.images, self.labels, self.digests)
@@ -68,18 +68,18 @@ class Split:
 def split_of(images: Tensor, labels: Tensor, *, owned: bool = False) -> Split:
     """Return the split of these images, in canonical order: by label, then by the pixels' sha256.
 
-    Whatever order they come in, the split is the same. FORMAT.md defines the order and the
+    The result does not depend on the order of the input. FORMAT.md defines the order and the
     fingerprint.
 
     Args:
         images: uint8 [N, C, H, W].
         labels: int64 [N].
-        owned: The images may be rearranged where they are, which takes no second memory.
+        owned: Reorder the images in place, which saves a copy.
     """
     images = images.contiguous() if owned else images.clone(memory_format=torch.contiguous_format)
     rows = images.flatten(1).numpy()
     digests = _digests(rows)
-    # Numbers of which the first byte weighs most order as the bytes do; the last key sorts first.
+    # Big-endian integers sort like their bytes; the last key of lexsort is the primary one.
     words = digests.view(">u8").astype(np.uint64)
     order = np.lexsort((*words.T[::-1], labels.numpy()))
     _rearrange(rows, order)
@@ -95,11 +95,11 @@ def _digests(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _rearrange(rows: npt.NDArray[np.uint8], order: npt.NDArray[np.int64]) -> None:
-    """Move row `order[i]` to place i, in place, along the cycles of the permutation."""
+    """Move row `order[i]` to index i, in place, along the cycles of the permutation."""
     wanted = order.tolist()
     first = np.empty(rows.shape[1:], rows.dtype)
     for start in range(len(wanted)):
-        if wanted[start] == start:  # there already, or moved with an earlier cycle
+        if wanted[start] == start:  # in place already, or moved in an earlier cycle
             continue
         first[...] = rows[start]
         place = start
@@ -114,24 +114,24 @@ def _rearrange(rows: npt.NDArray[np.uint8], order: npt.NDArray[np.int64]) -> Non
 def _fingerprint(
     shape: Sequence[int], labels: npt.NDArray[np.int64], digests: npt.NDArray[np.uint8]
 ) -> str:
-    """Return the identity of images in canonical order, of shape [N, C, H, W]."""
+    """Return the fingerprint of images [N, C, H, W] in canonical order."""
     sides = ",".join(str(side) for side in shape)
-    numbers = labels.astype("<i8")[:, None].view(np.uint8)
-    records = np.concatenate([numbers, digests], axis=1)
+    label_bytes = labels.astype("<i8")[:, None].view(np.uint8)
+    records = np.concatenate([label_bytes, digests], axis=1)
     return hashlib.sha256(f"{SCHEME} [{sides}]".encode() + records.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A labelled image data set.
+    """A labelled image dataset.
 
     Attributes:
         name: Name that a bundle records.
         classes: Class names in the source's own order; the index is the label.
-        train: The training split; every class has an image in it.
-        test: The test split, or None where the source has none.
-        skipped: Unreadable images that were left out of either split.
-        size: Side in pixels that images were brought to; None: they are as they came.
+        train: The training split; every class has at least one image in it.
+        test: The test split, or None if the source has none.
+        skipped: Number of unreadable images that were skipped in both splits.
+        size: Side in pixels to which images were resized; None: original size.
     """
 
     name: str
@@ -143,27 +143,27 @@ class Source:
 
     @property
     def image(self) -> ImageShape:
-        """Shape of every image."""
+        """Shape of each image."""
         _, channels, height, width = self.train.images.shape
         return ImageShape(channels=channels, height=height, width=width)
 
     @property
     def shape(self) -> DataShape:
-        """What a recipe may depend on."""
+        """Shape of the dataset, on which a recipe may depend."""
         return DataShape(name=self.name, classes=len(self.classes), image=self.image)
 
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """How a source is opened.
+    """Options for opening a source.
 
     Attributes:
-        size: Side in pixels that images are brought to: the shorter side is resized to it and
-            the centre is cut out. None leaves them as they are.
-        data_dir: Where data sets are kept and downloaded to. None: the environment variable
+        size: Side in pixels: the shorter side is resized to it and the centre square is cropped.
+            None leaves images unchanged.
+        data_dir: Folder of named datasets, also for downloads. None: the environment variable
             `HMNPACK_DATA`, else `~/.cache/hmnpack/data`.
-        skip_bad: Leave out images that cannot be read, and count them, instead of stopping.
-        cache_dir: Where decoded images are kept. None: the environment variable
+        skip_bad: Skip and count unreadable images instead of raising an error.
+        cache_dir: Cache folder for decoded images. None: the environment variable
             `HMNPACK_CACHE`, else `~/.cache/hmnpack`.
 
     Raises:
@@ -177,16 +177,16 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:
-            raise BadSettings(f"size {self.size} is not a side from 1 to {MAX_SIDE} pixels")
+            raise BadSettings(f"size is {self.size}; it must be from 1 to {MAX_SIDE} pixels")
 
     @property
     def data_root(self) -> Path:
-        """Folder of the data sets that go by name."""
+        """Folder of named datasets."""
         return _folder(self.data_dir, "HMNPACK_DATA", "data")
 
     @property
     def cache_root(self) -> Path:
-        """Folder of everything that can be made again."""
+        """Folder of everything that can be recomputed."""
         return _folder(self.cache_dir, "HMNPACK_CACHE", ".")
 
 
@@ -194,7 +194,7 @@ class Reader(Protocol):
     """Opens the datasets of one kind, or of one name."""
 
     def __call__(self, spec: str, options: SourceOptions, listener: Listener) -> Source:
-        """Return the dataset that the text names."""
+        """Return the dataset for a name, path or address."""
 
 
 def _folder(given: Path | None, variable: str, below: str) -> Path:
@@ -203,16 +203,16 @@ def _folder(given: Path | None, variable: str, below: str) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise BadSettings(f"{path}: there is no such home; set {variable} to a folder") from error
+        raise BadSettings(f"{path}: no such home folder; set {variable} to a folder") from error
 
 
 def path_of(spec: str | PathLike[str]) -> Path:
-    """Return the path that was typed, its ``~`` replaced by a home.
+    """Return a text as a path, with ``~`` expanded.
 
     Raises:
-        BadData: if nobody has that home.
+        BadData: if there is no such home folder.
     """
     try:
         return Path(spec).expanduser()
     except RuntimeError as error:
-        raise BadData(f"{str(spec)!r} does not exist: there is no such home") from error
+        raise BadData(f"{str(spec)!r} does not exist: no such home folder") from error

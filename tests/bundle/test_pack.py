@@ -138,7 +138,7 @@ def test_the_other_functions_read_it(images, source, tmp_path):
     settings = {"network.width": 4, "network.depth": 2, "train.epochs": 1, "train.batch": 4}
     found = hmnpack.evaluate(path, source, config, settings=settings, device="cpu")
     assert found.rows[0].images == 5
-    with pytest.raises(BadData, match="does not tell which images were held out"):
+    with pytest.raises(BadData, match="does not record which images were held out"):
         hmnpack.evaluate(path, source, config, settings={"held_out": True}, device="cpu")
 
 

@@ -145,7 +145,7 @@ def test_another_dataset_is_bad_data(run, bundle_of, hmn, source, tmp_path):
     bundle_of(spec, recipe="smoke", seed=0, holdout=0.1).save(path)
     done = run("prune", path, "--to-ipc", 1, "-o", tmp_path / "x", "--data", "pets", *QUICK)
     assert done.exit_code == 3
-    assert "[pets] is not the data that the bundle was made from (made up" in done.stderr
+    assert "[pets] is not the dataset that the bundle was made from (made up" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

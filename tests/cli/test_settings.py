@@ -49,7 +49,7 @@ def test_group_as_json():
 def test_recipe_in_a_file_must_be_a_name(tmp_path, value):
     file = tmp_path / "mine.toml"
     file.write_text(f"recipe = {value}\n")
-    with pytest.raises(BadSettings, match=r"setting recipe = .*: give the name of a recipe"):
+    with pytest.raises(BadSettings, match=r"setting recipe = .*: must be the name of a recipe"):
         CompressSettings(None, file, (), {})
 
 
@@ -191,7 +191,7 @@ def test_evaluation_starts_from_the_protocol():
 
 @pytest.mark.parametrize("name", ["pool.min_steps", "match.synthetic_batch"])
 def test_integer_too_large_for_the_format(name):
-    with pytest.raises(BadSettings, match=rf"{name} = 1\d+: no file may hold more than 9,22"):
+    with pytest.raises(BadSettings, match=rf"{name} = 1\d+: the largest integer in a file is 9,22"):
         CompressSettings(None, None, [f"{name}=1e20"], {}).config()
 
 

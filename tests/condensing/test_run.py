@@ -108,7 +108,7 @@ def test_settings_override_a_recipe_or_a_config(source, tmp_path):
         ({"settings": {"match.step": 2}}, "unknown setting 'match.step'; did you mean match.steps"),
         ({"settings": {"match.steps": -1}}, "setting match.steps = -1: "),
         ({"settings": {"match": 7}}, "unknown setting 'match'"),
-        ({"settings": {"match.steps": torch.tensor(2)}}, "is a Tensor, which no setting is"),
+        ({"settings": {"match.steps": torch.tensor(2)}}, "is a Tensor, a type that no setting has"),
     ],
 )
 def test_invalid_settings_are_rejected_before_opening_data(tmp_path, given, message):
@@ -266,10 +266,10 @@ def test_unpruned_output_must_differ_from_the_output(run, tmp_path, name):
 
 def test_damaged_checkpoint_is_rejected(run, tmp_path):
     (tmp_path / "x.hmn.ckpt").write_bytes(b"nonsense")
-    with pytest.raises(BadSettings, match=r"cannot be read; delete it"):
+    with pytest.raises(BadSettings, match=r"cannot read .*; delete it"):
         run(tmp_path / "x.hmn", resume=True)
     torch.save([1], tmp_path / "x.hmn.ckpt")
-    with pytest.raises(BadSettings, match=r"holds no state of ours; delete it"):
+    with pytest.raises(BadSettings, match=r"does not contain a saved state; delete it"):
         run(tmp_path / "x.hmn", resume=True)
 
 

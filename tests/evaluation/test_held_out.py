@@ -104,7 +104,9 @@ def test_score_on_held_out_images_is_recorded_and_verified(source, bundle, confi
 def test_bundle_without_held_out_images_is_rejected(source, bundle, held_out_config):
     facts = bundle.manifest.source.model_copy(update={"held_out": 0})
     manifest = bundle.manifest.model_copy(update={"source": facts, "holdout": 0.0})
-    with pytest.raises(BadData, match=r"made from all of train.*condense with a holdout"):
+    with pytest.raises(
+        BadData, match=r"made from the full training split.*condense with a holdout"
+    ):
         evaluate(replace(bundle, manifest=manifest), source, held_out_config, device="cpu")
 
 

@@ -225,7 +225,7 @@ def test_other_datasets_and_unidentified_ones_are_rejected(big, source, other_so
     with pytest.raises(BadData, match=r"not the data that the bundle was made from .*fingerprint"):
         prune(big, 1, config, data=other_source, device="cpu")
     by_hand = big.manifest.model_copy(update={"holdout": None})
-    with pytest.raises(BadData, match="does not tell which images were held out"):
+    with pytest.raises(BadData, match="does not record which images were held out"):
         prune(Bundle(by_hand, big.tensors), 1, config, data=source, device="cpu")
 
 

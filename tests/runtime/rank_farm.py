@@ -1,9 +1,10 @@
-"""Runs small jobs as several ranks, forked, so that torch is imported once for all of them.
+"""Runs small jobs in several forked ranks, so that torch is imported only once.
 
-A test starts this file as a program and writes requests to its standard input, one JSON object a
-line: ``{"folder": F, "job": J, "ranks": R, ...}``. R processes run the function of that name below
-as ``torchrun`` would have started them, in F; what they write goes to ``F/<rank>.out`` and
-``.err``. At once there is ``F/pids.json``, in the end ``F/codes.json``: the exit code of each.
+A test starts this file as a program and writes requests to its standard input, one JSON object per
+line: ``{"folder": F, "job": J, "ranks": R, ...}``. R processes run the function named J below in
+folder F, with the environment that ``torchrun`` sets. Their output goes to ``F/<rank>.out`` and
+``F/<rank>.err``. Process ids are written to ``F/pids.json`` at once, and exit codes to
+``F/codes.json`` at the end.
 """
 
 import itertools
@@ -59,11 +60,11 @@ def stripes(classes=3):
 
 
 def compressed(cache, gradient, *, match=None, classes=3, output=None, pause_at=None, resume=False):
-    """Return the bundle's tensors and what the listener heard, or the error's kind and text."""
-    heard, asked = [], itertools.count(1)
+    """Return the bundle's tensors, or the error's type and message, and the progress events."""
+    events, polls = [], itertools.count(1)
 
     def listener(stage, done, total, **facts):
-        heard.append((stage, done, total, facts))
+        events.append((stage, done, total, facts))
 
     smoke, exact = recipe_of("smoke"), {"precision": "float32"}
     changes = {
@@ -78,18 +79,18 @@ def compressed(cache, gradient, *, match=None, classes=3, output=None, pause_at=
             config=smoke.model_copy(update=changes),
             output=output,
             options=compressor.RunOptions(
-                device="cpu", resume=resume, should_pause=lambda: next(asked) == pause_at
+                device="cpu", resume=resume, should_pause=lambda: next(polls) == pause_at
             ),
             source_options=SourceOptions(cache_dir=Path(cache)),
             listener=listener,
         )
     except HmnError as error:
-        return {"error": (type(error).__name__, str(error)), "heard": heard}
-    return {"tensors": bundle.tensors, "heard": heard}
+        return {"error": (type(error).__name__, str(error)), "events": events}
+    return {"tensors": bundle.tensors, "events": events}
 
 
 def compress(request, rank):
-    """Do each of the request's runs; keep what they return as ``<rank>.pt``.
+    """Execute the runs of the request and save their results as ``<rank>.pt``.
 
     ``"of_rank": {"1": {...}}`` changes a run's arguments on one rank.
     """
@@ -108,18 +109,18 @@ def forbidden(*args, **options):
     raise AssertionError("only rank 0 writes")
 
 
-def talk(request, rank):
-    """Try each method of the world; then rank 1 leaves, and rank 0 waits for it."""
+def communicate(request, rank):
+    """Call each method of the world; then rank 1 leaves while rank 0 waits for it."""
     with joined(CPU) as world:
-        whole = torch.arange(6.0).view(3, 2)
+        full = torch.arange(6.0).view(3, 2)
         rows, own = torch.full((3, 2), 9.0), world.share(3)
-        rows[own.start : own.stop] = whole[own.start : own.stop]
+        rows[own.start : own.stop] = full[own.start : own.stop]
         counts = torch.tensor([rank + 1])
         mine = torch.tensor(float(rank)), torch.full((2,), float(rank))
         world.collect([rows], 3)
         world.add([counts])
         world.broadcast(mine)
-        assert torch.equal(rows, whole)
+        assert torch.equal(rows, full)
         assert counts.item() == 3
         assert [value.tolist() for value in mine] == [0, [0, 0]]
         assert world.any(rank == 1, False, True) == (True, False, True)
@@ -128,7 +129,7 @@ def talk(request, rank):
             with world.leader_first():
                 Path("leader").touch(exist_ok=rank != 0)
                 if rank == 0:
-                    raise Paused("leader is not through")
+                    raise Paused("leader failed")
         except Paused as error:
             print(error)
         with world.leader_first():
@@ -137,8 +138,8 @@ def talk(request, rank):
             world.wait()
 
 
-def dawdle(request, rank):
-    """Let rank 1 be later, in what takes its time, than ranks may come to the same step."""
+def be_late(request, rank):
+    """Let rank 1 be late in long work by more than the timeout of a step."""
 
     def train(names, listener):
         time.sleep(3 * rank)
@@ -161,7 +162,7 @@ def command(request, rank):
 
 
 def torchrun(request, rank):
-    """Run the command line in two processes, looked after by torchrun's agent."""
+    """Run the command line in two processes, supervised by torchrun's agent."""
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -177,7 +178,7 @@ def torchrun(request, rank):
 
 
 def script(request, rank):
-    """Run the file of an example."""
+    """Run an example script."""
     sys.argv = [request["path"], *request["words"]]
     runpy.run_path(request["path"], run_name="__main__")
 
@@ -187,7 +188,7 @@ def fork(work):
     pid = os.fork()
     if pid:
         return pid
-    code = 1  # as Python leaves where nobody catches
+    code = 1  # Python's exit code after an uncaught exception
     try:
         work()
         code = 0
@@ -215,8 +216,8 @@ def serve(request):
     folder = Path(request["folder"])
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    numbers = range(request["ranks"])
-    pids = [fork(partial(as_rank, request, rank, port)) for rank in numbers]
+    ranks = range(request["ranks"])
+    pids = [fork(partial(as_rank, request, rank, port)) for rank in ranks]
     write(folder / "pids.json", pids)
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     write(folder / "codes.json", codes)
@@ -228,8 +229,8 @@ def write(path, value):
     new.replace(path)
 
 
-def import_the_rest():
-    """Import here what every rank would else import for itself, which takes seconds."""
+def preload():
+    """Import modules once that would take seconds to import in every rank."""
     import PIL.Image  # noqa: F401
 
     import hmnpack.cli.cmd_compress
@@ -242,8 +243,8 @@ def import_the_rest():
 
 
 if __name__ == "__main__":
-    # As the tests' own process has it, which resumes what ranks began: see conftest.py.
+    # As in the tests' own process, which resumes the ranks' runs: see conftest.py.
     devices.multiplies_bfloat16 = lambda device: False
-    import_the_rest()
+    preload()
     for line in sys.stdin:
         fork(partial(serve, json.loads(line)))

@@ -1,4 +1,4 @@
-"""After a program's own `torch.set_default_device`, everything works as before."""
+"""Results do not depend on the calling program's `torch.set_default_device`."""
 
 from contextlib import contextmanager
 
@@ -14,8 +14,8 @@ QUICK = {"train.epochs": 1, "network.width": 4, "network.depth": 2, "min_steps":
 
 
 @contextmanager
-def elsewhere():
-    """Make a device without numbers the default: whatever lands there is lost."""
+def meta_as_default():
+    """Make "meta" the default device, which stores no values."""
     torch.set_default_device("meta")
     try:
         yield
@@ -29,55 +29,55 @@ def stripes():
     return (noise + 60 * labels[:, None, None, None]).to(torch.uint8), labels
 
 
-def test_what_is_decorated_takes_the_cpu_and_leaves_the_default():
+def test_default_on_cpu_restores_the_default_device():
     def where(x, *, y=1):
-        """Say where."""
+        """Return the device type."""
         return torch.zeros(x + y).device.type
 
     decorated = default_on_cpu(where)
-    with elsewhere():
+    with meta_as_default():
         assert (where(1), decorated(1, y=2)) == ("meta", "cpu")
         assert torch.zeros(1).device.type == "meta"
-    assert decorated.__doc__ == "Say where."
+    assert decorated.__doc__ == "Return the device type."
 
 
-def test_a_data_set_decodes_as_before(hmn_bundle):
+def test_decoding_does_not_depend_on_the_default_device(hmn_bundle):
     def seen():
         dataset = hmnpack.load(hmn_bundle)
         batches = dataset.loader(4, augment=("flip", "crop"), generator=stream(0, "order"))
         return [dataset[3][0], *dataset.tensors(), *next(iter(batches))]
 
-    alone = seen()
-    with elsewhere():
+    expected = seen()
+    with meta_as_default():
         found = seen()
-    for one, other in zip(alone, found, strict=True):
+    for one, other in zip(expected, found, strict=True):
         assert torch.equal(one, other)
 
 
-def test_images_are_centred_as_before(hmn_bundle):
+def test_normalise_does_not_depend_on_the_default_device(hmn_bundle):
     images = torch.rand(2, 3, 4, 4, generator=stream(0, "images"))
-    alone = normalise(images, hmn_bundle.manifest.normalisation)
-    with elsewhere():
-        assert torch.equal(alone, normalise(images, hmn_bundle.manifest.normalisation))
+    expected = normalise(images, hmn_bundle.manifest.normalisation)
+    with meta_as_default():
+        assert torch.equal(expected, normalise(images, hmn_bundle.manifest.normalisation))
 
 
 @pytest.mark.parametrize("form", ["folder", "sheet"])
-def test_images_are_written_as_before(hmn_bundle, tmp_path, form):
-    with elsewhere():
+def test_writers_do_not_depend_on_the_default_device(hmn_bundle, tmp_path, form):
+    with meta_as_default():
         assert hmnpack.expand(hmn_bundle, tmp_path / "out.png", format=form).exists()
         assert hmnpack.report(hmn_bundle, tmp_path / "page.html").exists()
 
 
 @pytest.mark.slow
-def test_packing_and_judging_are_as_before():
+def test_compress_and_evaluate_do_not_depend_on_the_default_device():
     def made():
         source = hmnpack.tensor_source((images, labels), (images, labels))
         options = hmnpack.RunOptions(device="cpu")
         bundle = hmnpack.compress(source, 8, recipe="smoke", options=options)
-        judged = hmnpack.evaluate(bundle, source, settings=QUICK, device="cpu")
-        return bundle.manifest.data_sha256, [row.accuracies for row in judged.rows]
+        evaluated = hmnpack.evaluate(bundle, source, settings=QUICK, device="cpu")
+        return bundle.manifest.data_sha256, [row.accuracies for row in evaluated.rows]
 
     images, labels = stripes()
-    alone = made()
-    with elsewhere():
-        assert made() == alone
+    expected = made()
+    with meta_as_default():
+        assert made() == expected

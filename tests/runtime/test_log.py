@@ -1,4 +1,4 @@
-"""Logs: what a line holds, what a kill and a resumed run leave, what is refused."""
+"""Logs: their lines, kills and resumed runs, rejected paths."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from hmnpack.runtime.log import JsonLines, TensorBoard, together
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that a test turns."""
+    """A clock that the test sets."""
     now = SimpleNamespace(seconds=1000.0)
     monkeypatch.setattr(hmnpack.runtime.log.time, "monotonic", lambda: now.seconds)
     return now
@@ -30,7 +30,7 @@ def path(tmp_path):
 
 
 def lines(path):
-    """Read a log as its documentation says: what is no JSON is skipped."""
+    """Read a log as documented, skipping lines that are not JSON."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -44,7 +44,7 @@ def events(path):
     return [line["event"] for line in lines(path)]
 
 
-def test_a_line_holds_the_event(path, clock):
+def test_log_line_describes_its_event(path, clock):
     before = datetime.now(UTC)
     with JsonLines(path) as log:
         clock.seconds += 1.2344
@@ -70,21 +70,21 @@ def test_a_line_holds_the_event(path, clock):
     assert abs((times[0] - before).total_seconds()) < 60
 
 
-def test_what_json_cannot_hold_is_null(path):
+def test_non_finite_metrics_are_null(path):
     with JsonLines(path) as log:
         log("matching", 1, 2, loss=float("nan"), best=float("inf"), lr=0.1)
     assert lines(path)[1]["figures"] == {"loss": None, "best": None, "lr": 0.1}
     assert "NaN" not in path.read_text()
 
 
-def test_names_are_kept_on_one_line_of_ascii(path):
+def test_log_escapes_names_as_ascii(path):
     with JsonLines(path) as log:
         log("naïve\nstage", 1, 2)
     assert path.read_bytes().isascii()
     assert lines(path)[1]["stage"] == "naïve\nstage"
 
 
-def test_it_says_how_the_run_stopped(path):
+def test_log_records_how_the_run_stopped(path):
     with pytest.raises(Paused), JsonLines(path):
         raise Paused("paused at step 3")
     with pytest.raises(KeyboardInterrupt), JsonLines(path):
@@ -97,7 +97,7 @@ def test_it_says_how_the_run_stopped(path):
     ]
 
 
-def test_a_resumed_run_goes_on_in_lines_and_in_time(path, clock):
+def test_resumed_run_continues_the_log_and_its_time(path, clock):
     with pytest.raises(Paused), JsonLines(path, resumed=True) as log:
         clock.seconds += 60
         log("matching", 10, 20, loss=1.0)
@@ -110,7 +110,7 @@ def test_a_resumed_run_goes_on_in_lines_and_in_time(path, clock):
     assert [line["seconds"] for line in lines(path)] == [0, 60, 60, 60, 65, 65]
 
 
-def test_another_run_starts_its_time_again(path, clock):
+def test_new_run_restarts_its_time(path, clock):
     for _ in range(2):
         with JsonLines(path) as log:
             clock.seconds += 60
@@ -119,8 +119,8 @@ def test_another_run_starts_its_time_again(path, clock):
     assert [line["seconds"] for line in lines(path)] == [0, 60, 60] * 2
 
 
-def test_a_run_that_ended_is_not_resumed(path, clock):
-    """`--resume` where nothing is left to resume is another run."""
+def test_ended_run_is_not_resumed(path, clock):
+    """`--resume` with nothing left to resume starts another run."""
     for _ in range(2):
         with JsonLines(path, resumed=True):
             clock.seconds += 60
@@ -128,24 +128,24 @@ def test_a_run_that_ended_is_not_resumed(path, clock):
     assert [line["seconds"] for line in lines(path)] == [0, 60] * 2
 
 
-@pytest.mark.parametrize("kept", range(1, 8))
-def test_a_line_that_a_kill_cut_short_costs_that_line_alone(path, clock, kept):
+@pytest.mark.parametrize("eighths", range(1, 8))
+def test_truncated_line_loses_only_that_line(path, clock, eighths):
     log = JsonLines(path)
     clock.seconds += 7
     log("matching", 10, 20)
     log("matching", 20, 20)
     log.close()
-    whole = path.read_bytes()
-    last = whole.rstrip(b"\n").rfind(b"\n") + 1
-    path.write_bytes(whole[: last + kept * (len(whole) - last - 1) // 7])
+    content = path.read_bytes()
+    last = content.rstrip(b"\n").rfind(b"\n") + 1
+    path.write_bytes(content[: last + eighths * (len(content) - last - 1) // 7])
     with JsonLines(path, resumed=True):
         pass
     found = events(path)
-    assert found == ["begun", *["progress"] * (2 if kept == 7 else 1), "resumed", "ended"]
+    assert found == ["begun", *["progress"] * (2 if eighths == 7 else 1), "resumed", "ended"]
     assert lines(path)[-1]["seconds"] == 7
 
 
-def test_the_time_is_found_at_the_end_of_a_long_log(path, clock):
+def test_resumed_time_is_read_from_a_long_log(path, clock):
     with pytest.raises(Paused), JsonLines(path) as log:
         for step in range(1, 1001):
             clock.seconds += 1
@@ -158,7 +158,7 @@ def test_the_time_is_found_at_the_end_of_a_long_log(path, clock):
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_when_the_process_is_killed(path):
+def test_killed_process_loses_no_line(path):
     script = """
         import os, signal, sys
         from hmnpack.runtime.log import JsonLines
@@ -173,24 +173,24 @@ def test_nothing_is_lost_when_the_process_is_killed(path):
 
 
 @pytest.mark.parametrize("text", ["loss,accuracy\n1,2\n", "{}\n", '{"loss": 1}\n', "\x00" * 20])
-def test_a_file_that_is_no_log_is_left_alone(path, text):
+def test_file_that_is_not_a_log_is_rejected_unchanged(path, text):
     path.write_text(text)
-    with pytest.raises(OutputExists, match="no log of a run; name another"):
+    with pytest.raises(OutputExists, match="is not a run log; name another"):
         JsonLines(path, resumed=True)
     assert path.read_text() == text
 
 
-def test_an_empty_file_becomes_a_log(path):
+def test_empty_file_becomes_a_log(path):
     path.touch()
     with JsonLines(path, resumed=True):
         pass
     assert events(path) == ["begun", "ended"]
 
 
-def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path):
+def test_unusable_path_is_rejected_at_once(tmp_path):
     link = tmp_path / "link.jsonl"
     link.symlink_to(tmp_path / "elsewhere.jsonl")
-    with pytest.raises(BadSettings, match="there is no folder"):
+    with pytest.raises(BadSettings, match=r"the folder .* does not exist"):
         JsonLines(tmp_path / "absent" / "run.jsonl")
     with pytest.raises(OutputExists, match="is a folder"):
         JsonLines(tmp_path)
@@ -200,72 +200,72 @@ def test_a_path_that_cannot_be_written_is_refused_at_once(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
-def test_a_read_only_file_is_refused(path):
+def test_read_only_file_is_rejected(path):
     path.touch(mode=0o400)
-    with pytest.raises(BadSettings, match=r"cannot be written \(Permission denied\); name another"):
+    with pytest.raises(BadSettings, match=r"cannot write .* \(Permission denied\); name another"):
         JsonLines(path)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")  # noqa: PTH110
-def test_a_full_disk_is_said_in_one_line(path):
+def test_full_disk_is_one_line(path):
     log = JsonLines(path)
     with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123
         os.dup2(full.fileno(), log._file.fileno())
-        with pytest.raises(BadSettings, match=r"run\.jsonl cannot be written \(No space left"):
+        with pytest.raises(BadSettings, match=r"cannot write .*run\.jsonl \(No space left"):
             log("matching", 1, 2)
     log.close()
 
 
-def test_together_tells_each_in_turn():
-    heard = []
+def test_together_calls_each_listener_in_turn():
+    calls = []
     first, second = (
-        lambda *event, name=name, **facts: heard.append((name, *event, facts)) for name in "ab"
+        lambda *event, name=name, **facts: calls.append((name, *event, facts)) for name in "ab"
     )
     together(first, second)("matching", 1, 2, loss=0.5)
     together()("matching", 1, 2)
-    assert heard == [("a", "matching", 1, 2, {"loss": 0.5}), ("b", "matching", 1, 2, {"loss": 0.5})]
+    assert calls == [("a", "matching", 1, 2, {"loss": 0.5}), ("b", "matching", 1, 2, {"loss": 0.5})]
 
 
 class TestTensorBoard:
     @pytest.fixture
     def written(self, monkeypatch):
-        """What the writer was told, in place of TensorBoard's own."""
-        told = []
+        """Calls of a fake TensorBoard writer."""
+        calls = []
 
         class SummaryWriter:
             def __init__(self, folder, flush_secs):
-                told.append(("opened", folder))
+                calls.append(("opened", folder))
 
             def add_scalar(self, tag, value, step):
-                told.append((tag, value, step))
+                calls.append((tag, value, step))
 
             def close(self):
-                told.append("closed")
+                calls.append("closed")
 
         module = SimpleNamespace(SummaryWriter=SummaryWriter)
         monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-        return told
+        return calls
 
-    def test_each_figure_is_a_scalar_of_its_stage(self, written, tmp_path):
+    def test_each_metric_is_a_scalar_of_its_stage(self, written, tmp_path):
         with TensorBoard(tmp_path) as board:
             board("warm-up", 10, 500, loss=1.25, lr=0.1)
             board("matching", 10, 20)
         opened = ("opened", str(tmp_path))
         assert written == [opened, ("warm-up/loss", 1.25, 10), ("warm-up/lr", 0.1, 10), "closed"]
 
-    def test_a_file_in_the_folders_place_is_refused(self, written, path):
+    def test_file_instead_of_a_folder_is_rejected(self, written, path):
         path.touch()
         with pytest.raises(OutputExists, match="name a folder"):
             TensorBoard(path)
         assert written == []
 
-    def test_its_absence_is_answered_with_the_extra(self, monkeypatch, tmp_path):
+    def test_missing_tensorboard_names_the_extra(self, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, "tensorboard", None)
         monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
         with pytest.raises(MissingExtra, match=r"pip install -e '\.\[tensorboard\]'"):
             TensorBoard(tmp_path)
 
-    def test_what_it_writes_tensorboard_reads_and_a_resumed_run_goes_on(self, tmp_path):
+    def test_tensorboard_reads_the_log_of_a_resumed_run(self, tmp_path):
         pytest.importorskip("tensorboard")
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -276,7 +276,7 @@ class TestTensorBoard:
         found.Reload()
         assert [scalar.step for scalar in found.Scalars("matching/loss")] == [10, 20]
 
-    def test_a_folder_that_cannot_be_made_is_refused(self, path):
+    def test_folder_that_cannot_be_created_is_rejected(self, path):
         pytest.importorskip("tensorboard")
         path.touch()
         with pytest.raises(BadSettings, match="name another folder"):

@@ -1,6 +1,6 @@
-"""Several ranks do what one does: the same losses, the same container, files by one of them.
+"""Several ranks compute the same losses and container as one; only rank 0 writes files.
 
-Ranks that run to their end are forked by `rank_farm.py`; one test starts `torchrun` itself.
+`rank_farm.py` forks the ranks; one test starts `torchrun` itself.
 """
 
 import importlib.util
@@ -22,18 +22,18 @@ from hmnpack.runtime.ranks import ALONE, World, joined
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="no such system call here"),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork"),
 ]
 FARM = Path(__file__).with_name("rank_farm.py")
-PATIENCE = 120
+TIMEOUT = 120
 FRESH = {"train_images": 12}
-NONE = {"networks": 0}
+NO_GRADIENT = {"networks": 0}
 UNTRAINED = {"train_images": 0}
 RUNS = {
     "fresh": {"gradient": FRESH},
     "untrained": {"gradient": UNTRAINED},
-    "views": {"gradient": NONE, "match": {"part_images": 2, "views": 2}},
-    "characteristic": {"gradient": NONE, "match": {"objective": "characteristic"}},
+    "views": {"gradient": NO_GRADIENT, "match": {"part_images": 2, "views": 2}},
+    "characteristic": {"gradient": NO_GRADIENT, "match": {"objective": "characteristic"}},
 }
 LONG = (
     "--recipe",
@@ -58,22 +58,22 @@ compressed = module().compressed
 
 
 class Job:
-    """Ranks that were asked for, in a folder."""
+    """The ranks of a request, with their folder."""
 
     def __init__(self, folder):
         self.folder = folder
 
     def codes(self):
-        return json.loads(waited_for(self.folder / "codes.json"))
+        return json.loads(read_when_written(self.folder / "codes.json"))
 
     def pid(self, name):
-        return int(waited_for(self.folder / f"{name}.pid"))
+        return int(read_when_written(self.folder / f"{name}.pid"))
 
     def launcher(self):
-        return json.loads(waited_for(self.folder / "pids.json"))[0]
+        return json.loads(read_when_written(self.folder / "pids.json"))[0]
 
-    def said(self, end="err"):
-        """Return our lines, of all ranks together."""
+    def messages(self, end="err"):
+        """Return hmnpack's lines from all ranks."""
         texts = [path.read_text() for path in sorted(self.folder.glob(f"*.{end}"))]
         return [line for line in "".join(texts).splitlines() if line.startswith("hmnpack:")]
 
@@ -85,8 +85,8 @@ class Job:
         lines = (self.folder / "run.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
-    def wait_until_it_matches(self):
-        end = time.monotonic() + PATIENCE
+    def wait_until_matching(self):
+        end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             log = self.folder / "run.jsonl"
             if log.exists() and '"matching", "done": 10,' in log.read_text():
@@ -95,8 +95,8 @@ class Job:
         raise TimeoutError((self.folder / "0.err").read_text())
 
 
-def waited_for(path):
-    end = time.monotonic() + PATIENCE
+def read_when_written(path):
+    end = time.monotonic() + TIMEOUT
     while not path.exists() or not path.read_text():
         assert time.monotonic() < end, path
         time.sleep(0.02)
@@ -105,7 +105,7 @@ def waited_for(path):
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """Return the function that asks the farm for ranks."""
+    """Function that requests ranks from the farm."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     farm = subprocess.Popen(
         [sys.executable, str(FARM)], stdin=subprocess.PIPE, text=True, env=environment
@@ -130,7 +130,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(place):
-    """A folder of three classes of small pictures."""
+    """A folder of small images in three classes."""
     from PIL import Image
 
     for label, name in enumerate("abc"):
@@ -143,8 +143,8 @@ def data(place):
 
 
 @pytest.fixture(scope="module")
-def whole(place):
-    """What one rank does."""
+def single_rank(place):
+    """The results of a single rank."""
     return {
         name: compressed(place / "alone", output=place / f"{name}.hmn", **run)
         for name, run in RUNS.items()
@@ -153,7 +153,7 @@ def whole(place):
 
 @pytest.fixture(scope="module")
 def real_torchrun(place, data):
-    """`torchrun` itself, as it is typed."""
+    """A process of `torchrun` itself."""
     folder = place / "real"
     folder.mkdir()
     words = ["--nproc-per-node", "2", "-m", "hmnpack", "compress", str(data), "--ipc", "8"]
@@ -170,10 +170,10 @@ def real_torchrun(place, data):
 
 
 @pytest.fixture(scope="module")
-def two(real_torchrun, start, place, whole):
-    """Everything that is tried with two ranks, each a run by its name.
+def two(real_torchrun, start, place, single_rank):
+    """All runs of two ranks, by name.
 
-    `torchrun` is started first: it takes longest, and is not waited for yet.
+    `torchrun` is started first because it takes longest; it runs in the background.
     """
     paused = compressed(place / "alone", FRESH, output=place / "from-1.hmn", pause_at=13)
     text = "paused at step 4 of 6 of gradient; pass --resume to continue"
@@ -206,16 +206,16 @@ def two(real_torchrun, start, place, whole):
 
 
 def assert_same(ours, theirs):
-    """Compare losses and containers; ranks add the same float32 numbers up in another order."""
-    ours_heard, theirs_heard = (
-        [event for event in run["heard"] if not event[0].startswith("pool")]
+    """Compare losses and containers; ranks sum the same float32 values in another order."""
+    ours_events, theirs_events = (
+        [event for event in run["events"] if not event[0].startswith("pool")]
         for run in (ours, theirs)
     )
-    assert len(ours_heard) == len(theirs_heard)
-    for (*ours_place, ours_facts), (*theirs_place, theirs_facts) in zip(
-        ours_heard, theirs_heard, strict=True
+    assert len(ours_events) == len(theirs_events)
+    for (*ours_step, ours_facts), (*theirs_step, theirs_facts) in zip(
+        ours_events, theirs_events, strict=True
     ):
-        assert ours_place == theirs_place
+        assert ours_step == theirs_step
         assert ours_facts == pytest.approx(theirs_facts, rel=1e-5)
     assert_same_container(ours, theirs)
 
@@ -226,8 +226,8 @@ def assert_same_container(ours, theirs):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_two_ranks_have_the_losses_and_the_container_of_one(two, whole, name):
-    assert_same(two.found(0)[name], whole[name])
+def test_two_ranks_match_a_single_rank(two, single_rank, name):
+    assert_same(two.found(0)[name], single_rank[name])
 
 
 def test_every_rank_returns_the_same_container(two):
@@ -235,7 +235,7 @@ def test_every_rank_returns_the_same_container(two):
     for name in (*RUNS, "from-1"):
         for key, tensor in first[name]["tensors"].items():
             assert torch.equal(tensor, second[name]["tensors"][key]), key
-        assert second[name]["heard"] == []
+        assert second[name]["events"] == []
 
 
 def test_rank_0_writes_the_bundle_and_leaves_no_checkpoint(two, place):
@@ -247,13 +247,13 @@ def test_rank_0_writes_the_bundle_and_leaves_no_checkpoint(two, place):
     assert not (place / "written.hmn.ckpt").exists()
 
 
-def test_two_ranks_go_on_with_the_checkpoint_of_one(two, whole):
+def test_two_ranks_resume_the_checkpoint_of_one(two, single_rank):
     run = two.found(0)["from-1"]
-    assert [event[:2] for event in run["heard"]] == [("gradient", 4), ("gradient", 6)]
-    assert_same_container(run, whole["fresh"])
+    assert [event[:2] for event in run["events"]] == [("gradient", 4), ("gradient", 6)]
+    assert_same_container(run, single_rank["fresh"])
 
 
-def test_a_wish_to_pause_on_one_rank_pauses_all(two):
+def test_pause_on_one_rank_pauses_all(two):
     text = "paused at step 3 of 6 of gradient; pass --resume to continue"
     assert [two.found(rank)["paused"]["error"] for rank in (0, 1)] == [("Paused", text)] * 2
 
@@ -267,16 +267,16 @@ def test_a_wish_to_pause_on_one_rank_pauses_all(two):
         ("other folder", "BadSettings", "a folder that all machines share"),
     ],
 )
-def test_what_is_refused_is_refused_by_every_rank_at_once(two, name, kind, text):
+def test_every_rank_raises_the_same_error(two, name, kind, text):
     for rank in (0, 1):
         found = two.found(rank)[name]
         assert found["error"][0] == kind
         assert text in found["error"][1]
         assert "\n" not in found["error"][1]
-        assert found["heard"] == []
+        assert found["events"] == []
 
 
-def test_one_rank_and_three_go_on_with_the_checkpoint_of_two(two, start, place, whole):
+def test_one_rank_and_three_resume_the_checkpoint_of_two(two, start, place, single_rank):
     two.codes()
     shutil.copy(place / "from-2.hmn.ckpt", place / "for-3.hmn.ckpt")
     run = {"cache": str(place / "two"), "gradient": FRESH}
@@ -284,45 +284,45 @@ def test_one_rank_and_three_go_on_with_the_checkpoint_of_two(two, start, place, 
         "compress",
         ranks=3,
         runs={
-            "go on": run | {"output": str(place / "for-3.hmn"), "resume": True},
+            "three ranks": run | {"output": str(place / "for-3.hmn"), "resume": True},
             "two classes": run | {"classes": 2},
         },
     )
     one = compressed(place / "two", FRESH, output=place / "from-2.hmn", resume=True)
-    for run in (one, three.found(0)["go on"]):
-        assert [event[:2] for event in run["heard"]] == [("gradient", 3), ("gradient", 6)]
-        assert_same_container(run, whole["fresh"])
+    for run in (one, three.found(0)["three ranks"]):
+        assert [event[:2] for event in run["events"]] == [("gradient", 3), ("gradient", 6)]
+        assert_same_container(run, single_rank["fresh"])
     for rank in range(3):
         error = three.found(rank)["two classes"]["error"]
         assert error == ("BadSettings", "3 ranks for 2 classes; start at most one rank per class")
 
 
-def test_one_rank_goes_on_with_the_matching_of_two(two, place, whole):
+def test_one_rank_resumes_the_matching_of_two(two, place, single_rank):
     text = "paused at step 3 of 4 of matching; pass --resume to continue"
     assert two.found(0)["matching"]["error"] == ("Paused", text)
     output = place / "matching.hmn"
     one = compressed(place / "two", output=output, resume=True, **RUNS["views"])
-    assert [event[:2] for event in one["heard"]][-2:] == [("matching", 3), ("matching", 4)]
-    assert_same_container(one, whole["views"])
+    assert [event[:2] for event in one["events"]][-2:] == [("matching", 3), ("matching", 4)]
+    assert_same_container(one, single_rank["views"])
 
 
-def test_ranks_talk_and_one_that_leaves_is_noticed(start):
-    job = start("talk", ranks=2)
+def test_ranks_communicate_and_detect_a_lost_rank(start):
+    job = start("communicate", ranks=2)
     assert job.codes() == [1, 0]
     error = (job.folder / "0.err").read_text().splitlines()[-1]
     assert error.startswith("hmnpack.errors.RankLost: another rank ended")
-    assert (job.folder / "1.out").read_text() == "leader is not through\n"
+    assert (job.folder / "1.out").read_text() == "leader failed\n"
 
 
-def test_one_rank_may_be_late_where_there_is_more_than_a_step_to_do(start):
-    job = start("dawdle", ranks=2)
+def test_rank_may_be_late_in_long_work(start):
+    job = start("be_late", ranks=2)
     assert job.codes() == [0, 0], (job.folder / "0.err").read_text()
 
 
-def test_the_example_measures_ranks_together(start):
+def test_scaling_example_measures_two_ranks(start):
     path = FARM.parents[2] / "examples" / "cluster" / "scaling.py"
     if not path.is_file():
-        pytest.skip("no source tree in reach")
+        pytest.skip("needs the source tree")
     words = "--measure --classes 3 --width 4 --images 2 --train-images 4 --repeats 1 --device cpu"
     request = {"path": str(path), "words": [*words.split(), "--save", "scaling.json"]}
     job = start("script", ranks=2, **request)
@@ -335,7 +335,7 @@ def test_the_example_measures_ranks_together(start):
 
 
 class TestUnderTorchrun:
-    """The command line, two processes of it."""
+    """The command line in two processes."""
 
     @pytest.fixture
     def torchrun(self, start, place, data):
@@ -346,8 +346,8 @@ class TestUnderTorchrun:
 
         return torchrun
 
-    def go_on(self, job, data, place, monkeypatch):
-        """Resume a job with one rank for one step; return what it says."""
+    def resume(self, job, data, place, monkeypatch):
+        """Resume a job with one rank for one step; return its standard error."""
         from click.testing import CliRunner
 
         from hmnpack.cli import main
@@ -361,58 +361,60 @@ class TestUnderTorchrun:
 
     def test_sigterm_pauses_every_rank(self, torchrun, data, place, monkeypatch):
         job = torchrun(*LONG)
-        job.wait_until_it_matches()
+        job.wait_until_matching()
         os.kill(job.launcher(), signal.SIGTERM)
-        assert job.codes() == [1]  # torchrun's own
-        pausing, paused = job.said()
+        assert job.codes() == [1]  # torchrun's exit code
+        pausing, paused = job.messages()
         assert pausing == "hmnpack: pausing after this step"
         assert paused.startswith("hmnpack: paused at step ")
         last = job.events()[-1]
         assert (last["event"], last["why"][:15]) == ("stopped", "Paused: paused ")
         done = int(paused.split()[4])
-        assert f"paused at step {done + 1} of" in self.go_on(job, data, place, monkeypatch)
+        assert f"paused at step {done + 1} of" in self.resume(job, data, place, monkeypatch)
 
-    def test_a_killed_rank_ends_the_job_and_loses_nothing(self, torchrun, data, place, monkeypatch):
+    def test_killed_rank_ends_the_job_and_keeps_the_checkpoint(
+        self, torchrun, data, place, monkeypatch
+    ):
         job = torchrun(*LONG)
-        job.wait_until_it_matches()
+        job.wait_until_matching()
         os.kill(job.pid(1), signal.SIGKILL)
         assert job.codes() == [1]
         assert job.events()[-1]["why"].startswith("RankLost: ")  # rank 0 ended by itself
-        (lost,) = [line for line in job.said() if "pausing after" not in line]
-        assert lost.startswith("hmnpack: another rank ended or cannot be reached")
+        (lost,) = [line for line in job.messages() if "pausing after" not in line]
+        assert lost.startswith("hmnpack: another rank ended or is unreachable")
         assert "--resume" in lost
         saved = torch.load(job.folder / "x.hmn.ckpt", weights_only=True)
         assert (saved["stage"], saved["step"] >= 10) == ("matching", True)
         assert not (job.folder / "x.hmn").exists()
         text = f"paused at step {saved['step'] + 1} of"
-        assert text in self.go_on(job, data, place, monkeypatch)
+        assert text in self.resume(job, data, place, monkeypatch)
 
-    def test_bad_data_is_said_once(self, start):
+    def test_bad_data_is_reported_once(self, start):
         words = ["compress", "./missing", "--ipc", "8", "-o", "x.hmn", "--device", "cpu"]
         job = start("torchrun", words=words)
         assert job.codes() == [1]
-        (line,) = job.said()
+        (line,) = job.messages()
         assert line.startswith("hmnpack: './missing' does not exist")
 
-    def test_one_rank_speaks_and_the_bundle_is_written(self, real_torchrun):
+    def test_only_rank_0_prints_and_writes(self, real_torchrun):
         folder, process = real_torchrun
-        said, told = process.communicate()
-        assert process.returncode == 0, told
-        assert said.count("x.hmn: ") == told.count("Compressing into x.hmn") == 1
-        assert told.count("matching: 4 in") == 1
+        stdout, stderr = process.communicate()
+        assert process.returncode == 0, stderr
+        assert stdout.count("x.hmn: ") == stderr.count("Compressing into x.hmn") == 1
+        assert stderr.count("matching: 4 in") == 1
         assert [path.name for path in folder.iterdir()] == ["x.hmn"]
 
 
 class TestWorld:
     @pytest.mark.parametrize("count", [1, 2, 3, 7, 10, 100, 1000])
     @pytest.mark.parametrize("size", [1, 2, 3, 8, 64])
-    def test_shares_cover_all_in_order_and_are_even(self, size, count):
+    def test_shares_are_contiguous_and_even(self, size, count):
         shares = [World(rank, size).share(count) for rank in range(size)]
         assert [label for share in shares for label in share] == list(range(count))
         assert max(map(len, shares)) == -(-count // size)
         assert min(map(len, shares)) == count // size
 
-    def test_alone_nothing_happens(self, tmp_path):
+    def test_single_process_methods_are_no_ops(self, tmp_path):
         rows = torch.arange(6.0)
         for change in (ALONE.add, ALONE.broadcast, lambda tensors: ALONE.collect(tensors, 3)):
             change([rows])
@@ -423,13 +425,13 @@ class TestWorld:
             pass
         ALONE.wait()
 
-    def test_alone_it_joins_nobody(self, monkeypatch):
+    def test_joined_without_torchrun_is_alone(self, monkeypatch):
         monkeypatch.delenv("WORLD_SIZE", raising=False)
         with joined(torch.device("cpu")) as world:
             assert world is ALONE
             assert not torch.distributed.is_initialized()
 
-    def test_ranks_that_cannot_meet_say_why(self, monkeypatch):
+    def test_joined_reports_why_ranks_cannot_connect(self, monkeypatch):
         monkeypatch.setenv("WORLD_SIZE", "2")
         monkeypatch.delenv("RANK", raising=False)
         with (
@@ -437,7 +439,10 @@ class TestWorld:
             joined(torch.device("cpu")),
         ):
             pass
-        with pytest.raises(BadSettings, match="on mps; try cpu"), joined(torch.device("mps")):
+        with (
+            pytest.raises(BadSettings, match="mps does not support 2 ranks; use --device cpu"),
+            joined(torch.device("mps")),
+        ):
             pass
 
 
@@ -451,22 +456,22 @@ class TestDevice:
         return chosen
 
     @pytest.mark.parametrize("name", ["auto", "cuda"])
-    def test_each_process_of_a_machine_has_an_accelerator(self, chosen, monkeypatch, name):
+    def test_each_process_gets_its_own_accelerator(self, chosen, monkeypatch, name):
         assert choose_device(name) == torch.device("cuda", 0)
         monkeypatch.setenv("LOCAL_RANK", "1")
         assert choose_device(name) == chosen[-1] == torch.device("cuda", 1)
         assert choose_device("cpu") == torch.device("cpu")
 
-    def test_a_device_that_computes_nothing_is_refused(self):
-        with pytest.raises(BadSettings, match=r"'meta' cannot be used .it computes nothing.; try"):
+    def test_meta_device_is_rejected(self):
+        with pytest.raises(BadSettings, match=r"'meta' cannot be used .it does not compute.; try"):
             choose_device("meta")
 
-    def test_too_few_accelerators_are_refused(self, chosen, monkeypatch):
+    def test_too_few_accelerators_are_rejected(self, chosen, monkeypatch):
         monkeypatch.setenv("LOCAL_RANK", "2")
         with pytest.raises(BadSettings, match="has 2 accelerators, none for its process 3"):
             choose_device("auto")
 
-    def test_one_accelerator_for_several_processes_is_refused(self, chosen, monkeypatch):
+    def test_accelerator_shared_by_processes_is_rejected(self, chosen, monkeypatch):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-        with pytest.raises(BadSettings, match="cuda:1 is one device for 2 processes"):
+        with pytest.raises(BadSettings, match="2 processes would share cuda:1"):
             choose_device("cuda:1")

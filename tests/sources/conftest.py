@@ -1,4 +1,4 @@
-"""Small images and data sets on disk."""
+"""Small images and datasets on disk."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from hmnpack.sources import SourceOptions
 
 
 def make_image(seed: int = 0, size: tuple[int, int] = (6, 4), mode: str = "RGB") -> Image.Image:
-    """Return noise of (width, height) pixels in a mode."""
+    """Return a noise image of (width, height) pixels in a mode."""
     width, height = size
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels).convert(mode)
@@ -27,25 +27,25 @@ def encode_image(image: Image.Image, format: str = "PNG", **settings: object) ->
 
 @pytest.fixture
 def image_of() -> Callable[..., Image.Image]:
-    """The function that makes noise of a size in a mode, by seed."""
+    """Function that makes a noise image of a size and mode, by seed."""
     return make_image
 
 
 @pytest.fixture
 def encode() -> Callable[..., bytes]:
-    """The function that encodes an image."""
+    """Function that encodes an image."""
     return encode_image
 
 
 @pytest.fixture
 def options(tmp_path: Path) -> SourceOptions:
-    """Options whose folders are the test's own."""
+    """Options with temporary folders."""
     return SourceOptions(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
 
 
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
-    """The function that writes an ImageFolder: split -> class -> number of images."""
+    """Function that writes an ImageFolder: split -> class -> number of images."""
 
     def make(**splits: dict[str, int]) -> Path:
         root = tmp_path / "pets"
@@ -64,7 +64,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_parquet() -> Callable[..., Path]:
-    """The function that writes a parquet file from encoded images and labels."""
+    """Function that writes a parquet file from encoded images and labels."""
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
 

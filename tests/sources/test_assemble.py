@@ -15,7 +15,7 @@ def labels(*values):
 
 
 @pytest.mark.parametrize("size", [5, 12, 31])
-def test_arrays_are_resized_as_pillow_does(image_of, size):
+def test_resized_matches_pillow(image_of, size):
     images = [image_of(seed, size=(12, 12)) for seed in range(3)]
     stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     expected = np.stack([i.resize((size, size), Image.Resampling.BILINEAR) for i in images])
@@ -23,7 +23,7 @@ def test_arrays_are_resized_as_pillow_does(image_of, size):
     assert (found - torch.from_numpy(expected).int()).abs().max() <= 1
 
 
-def test_no_size_and_the_same_size_change_nothing():
+def test_resized_to_the_same_size_is_the_identity():
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     assert resized(images, None) is images
     assert resized(images, 4) is images
@@ -32,23 +32,23 @@ def test_no_size_and_the_same_size_change_nothing():
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        (labels(0, 1, 2), None, "label 2 of train names no class: labels go from 0 to 1"),
-        (labels(0, 1), labels(-1), "label -1 of test names no class: labels go from 0 to 1"),
+        (labels(0, 1, 2), None, "label 2 of train is not a class: labels range from 0 to 1"),
+        (labels(0, 1), labels(-1), "label -1 of test is not a class: labels range from 0 to 1"),
         (labels(0, 0), None, "class 'bee' has no images in train: add some, or drop the class"),
         (labels(0, 0), labels(1), "class 'bee' is in test but not in train: give it training"),
         (labels(), None, "class 'ant' has no images in train"),
     ],
 )
-def test_labels_that_break_a_rule_are_refused(train, test, message):
+def test_check_labels_rejects_invalid_labels(train, test, message):
     with pytest.raises(BadData, match=re.escape(message)):
         check_labels(("ant", "bee"), train, test)
 
 
-def test_a_class_may_be_missing_from_test():
+def test_check_labels_allows_a_class_missing_from_test():
     check_labels(("ant", "bee"), labels(0, 1), labels(0))
 
 
-def test_class_names_stay_as_the_source_has_them():
+def test_array_source_preserves_class_names():
     part = torch.zeros(1, 1, 2, 2, dtype=torch.uint8), labels(0)
     source = array_source("x", ["T-shirt/top"], part, part, SourceOptions())
     assert source.classes == ("T-shirt/top",)

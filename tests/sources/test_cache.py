@@ -22,7 +22,7 @@ def never():
 
 
 @pytest.mark.parametrize("test", [True, False])
-def test_what_was_made_comes_back_under_the_name_asked_for(options, test):
+def test_cached_dataset_is_returned_under_the_requested_name(options, test):
     made = through_cache("first", "key", options, lambda: make(test))
     found = through_cache("second", "key", options, never)
     assert (made.name, found.name) == ("first", "second")
@@ -34,7 +34,7 @@ def test_what_was_made_comes_back_under_the_name_asked_for(options, test):
     assert len(list((options.cache_root / "decoded").iterdir())) == 1
 
 
-def test_the_key_and_what_decoding_depends_on_tell_entries_apart(options):
+def test_cache_key_includes_decoding_options(options):
     cache = options.cache_dir
     through_cache("a", "key", options, make)
     for key, other in (
@@ -48,7 +48,7 @@ def test_the_key_and_what_decoding_depends_on_tell_entries_apart(options):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x08\0\0\0\0\0\0\0{}      ", None])
-def test_a_damaged_entry_is_made_again(options, damage):
+def test_damaged_entry_is_decoded_again(options, damage):
     through_cache("a", "key", options, make)
     (path,) = (options.cache_root / "decoded").iterdir()
     path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
@@ -56,7 +56,7 @@ def test_a_damaged_entry_is_made_again(options, damage):
     through_cache("a", "key", options, never)
 
 
-def test_others_may_read_it_as_far_as_the_umask_lets_them(options):
+def test_cache_file_mode_follows_the_umask(options):
     before = os.umask(0o027)
     try:
         through_cache("a", "key", options, make)
@@ -66,13 +66,13 @@ def test_others_may_read_it_as_far_as_the_umask_lets_them(options):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path):
+def test_unwritable_cache_is_ignored(tmp_path):
     (tmp_path / "file").touch()
     options = SourceOptions(cache_dir=tmp_path / "file")
     assert through_cache("a", "key", options, make).name == "a"
 
 
-def test_the_key_of_files_is_their_names_and_bytes(tmp_path):
+def test_key_of_files_depends_on_names_and_contents(tmp_path):
     for name, data in (("a", b"1"), ("b", b"2")):
         (tmp_path / name).write_bytes(data)
     files = [tmp_path / "a", tmp_path / "b"]
@@ -85,8 +85,8 @@ def test_the_key_of_files_is_their_names_and_bytes(tmp_path):
     assert key_of_files(files) != key
 
 
-def test_files_that_change_places_have_another_key(tmp_path):
-    """Of the same size and time, as unpacking an archive may leave them."""
+def test_key_of_listing_changes_when_files_are_swapped(tmp_path):
+    """Files of the same size and time, as after unpacking an archive."""
     for name in "ab":
         (tmp_path / name).write_bytes(name.encode())
         os.utime(tmp_path / name, (1, 1))
@@ -98,13 +98,13 @@ def test_files_that_change_places_have_another_key(tmp_path):
     assert key_of_listing(tmp_path, files) != key
 
 
-def test_a_file_that_is_lost_has_a_key_too(tmp_path):
-    """Decoding says what is wrong, or skips it."""
+def test_key_of_listing_accepts_a_missing_file(tmp_path):
+    """Decoding reports or skips it."""
     (tmp_path / "a").symlink_to("nowhere")
     assert key_of_listing(tmp_path, [tmp_path / "a"])
 
 
-def test_the_key_of_a_listing_is_places_sizes_and_times(tmp_path):
+def test_key_of_listing_depends_on_paths_and_times(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"1")
     os.utime(path, (1, 1))
@@ -112,5 +112,7 @@ def test_the_key_of_a_listing_is_places_sizes_and_times(tmp_path):
     path.write_bytes(b"2")
     assert key_of_listing(tmp_path, [path]) != key
     os.utime(path, (1, 1))
-    assert key_of_listing(tmp_path, [path]) != key  # the bytes are others, whatever was set
+    assert (
+        key_of_listing(tmp_path, [path]) != key
+    )  # the contents differ, whatever the modification time
     assert key_of_listing(tmp_path, []) != key

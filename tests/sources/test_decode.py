@@ -31,21 +31,21 @@ def as_tensor(image):
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "PPM", "TIFF", "WEBP", "GIF"])
-def test_lossless_formats_give_their_pixels(image_of, encode, form):
+def test_lossless_formats_decode_exactly(image_of, encode, form):
     image = image_of(mode="L" if form == "GIF" else "RGB")
     settings = {"lossless": True} if form == "WEBP" else {}
     images = decoded([encode(image, form, **settings)]).images
     assert torch.equal(images[0].expand(3, -1, -1), as_tensor(image).expand(3, -1, -1))
 
 
-def test_a_jpeg_gives_what_pillow_gives(image_of, encode, tmp_path):
+def test_jpeg_decodes_like_pillow(image_of, encode, tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(encode(image_of(size=(32, 24)), "JPEG"))
     with Image.open(path) as image:
         assert torch.equal(decoded([path]).images[0], as_tensor(image))
 
 
-def test_order_holds_over_many_tasks_and_threads(image_of, encode, monkeypatch):
+def test_order_is_stable_over_many_tasks_and_threads(image_of, encode, monkeypatch):
     monkeypatch.setattr("hmnpack.sources.decode._PIXELS_FOR_THREADS", 0)
     images = [image_of(seed) for seed in range(300)]
     calls = []
@@ -58,7 +58,7 @@ def test_order_holds_over_many_tasks_and_threads(image_of, encode, monkeypatch):
     assert calls == [("decode", 128, 300), ("decode", 256, 300), ("decode", 300, 300)]
 
 
-def test_a_task_has_fewer_images_the_larger_they_are():
+def test_chunk_shrinks_with_image_size():
     sides = [(1, 1), (256, 128), (1024, 1024), (4096, 4096)]
     assert [Reference("x", *side, 1).chunk for side in sides] == [128, 128, 8, 1]
 
@@ -71,7 +71,7 @@ def test_greyscale_stays_one_channel(image_of, encode, mode):
 
 
 @pytest.mark.parametrize("colour_at", [0, 1, 200])
-def test_one_colour_image_makes_all_rgb(image_of, encode, colour_at):
+def test_one_colour_image_converts_all_to_rgb(image_of, encode, colour_at):
     images = [image_of(seed, mode="L") for seed in range(201)]
     images[colour_at] = image_of(7)
     found = decoded([encode(image) for image in images]).images
@@ -79,12 +79,12 @@ def test_one_colour_image_makes_all_rgb(image_of, encode, colour_at):
     assert torch.equal(found, expected)
 
 
-def test_sixteen_bits_of_grey_become_eight(encode):
+def test_sixteen_bit_greyscale_becomes_eight_bit(encode):
     values = np.array([[0, 255, 256, 65535]], np.uint16)
     assert decoded([encode(Image.fromarray(values))]).images.flatten().tolist() == [0, 0, 1, 255]
 
 
-def test_a_palette_with_transparency_becomes_rgb(image_of, encode):
+def test_palette_with_transparency_becomes_rgb(image_of, encode):
     image = image_of(mode="P")
     payload = encode(image, transparency=bytes(range(256)))
     assert torch.equal(decoded([payload]).images[0], as_tensor(image.convert("RGB")))
@@ -95,23 +95,23 @@ def test_transparency_is_dropped(image_of, encode):
     assert torch.equal(decoded([encode(image)]).images[0], as_tensor(image.convert("RGB")))
 
 
-def test_the_orientation_of_a_camera_is_applied(image_of, encode):
+def test_exif_orientation_is_applied(image_of, encode):
     image = image_of()
     turned = Image.Exif()
-    turned[0x0112] = 6  # the top of the picture is the right-hand side of what is stored
+    turned[0x0112] = 6  # the top of the image is stored on the right-hand side
     found = decoded([encode(image, exif=turned)]).images[0]
     assert torch.equal(found, as_tensor(image.transpose(Image.Transpose.ROTATE_270)))
 
 
 @pytest.mark.parametrize("side", [2, 3, 8])
-def test_size_resizes_the_shorter_side_and_cuts_out_the_centre(image_of, encode, side):
+def test_size_resizes_the_shorter_side_and_crops_the_centre(image_of, encode, side):
     image = image_of(size=(12, 4))
     found = decoded([encode(image)], SourceOptions(size=side)).images[0]
-    whole = image.resize((3 * side, side), Image.Resampling.BILINEAR)
-    assert torch.equal(found, as_tensor(whole.crop((side, 0, 2 * side, side))))
+    resized = image.resize((3 * side, side), Image.Resampling.BILINEAR)
+    assert torch.equal(found, as_tensor(resized.crop((side, 0, 2 * side, side))))
 
 
-def test_a_large_jpeg_is_resized_as_its_full_decoding_would_be(encode):
+def test_large_jpeg_is_resized_like_its_full_decoding(encode):
     x, y = np.meshgrid(np.linspace(0, 6, 400), np.linspace(0, 6, 300))
     wave = ((np.sin(x) * np.cos(y) + 1) * 127).astype(np.uint8)
     payload = encode(Image.fromarray(wave), "JPEG", quality=95)
@@ -120,31 +120,31 @@ def test_a_large_jpeg_is_resized_as_its_full_decoding_would_be(encode):
     assert (found.int() - as_tensor(square)[0].int()).abs().max() <= 3
 
 
-def test_sizes_that_differ_are_refused_without_size_and_accepted_with(image_of, encode):
+def test_different_sizes_are_rejected_without_size(image_of, encode):
     payloads = [encode(image_of(size=(6, 4))), encode(image_of(size=(5, 4)))]
-    message = "image 1 is 5x4 pixels where image 0 is 6x4: bring all to one size, such as --size 4"
+    message = "image 1 is 5x4 pixels but image 0 is 6x4: resize all to one size, such as --size 4"
     with pytest.raises(BadData, match=re.escape(message)):
         decoded(payloads)
     assert decoded(payloads, SourceOptions(size=3)).images.shape == (2, 3, 3, 3)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM"])
-def test_a_truncated_image_is_refused_by_name(image_of, encode, form):
-    whole = encode(image_of(size=(40, 30)), form)
-    payloads = [whole, whole, whole[: len(whole) // 2]]
-    with pytest.raises(BadImage, match=r"^image 2 cannot be read \(.+\): mend it, or .*--skip-bad"):
+def test_truncated_image_is_rejected_by_name(image_of, encode, form):
+    complete = encode(image_of(size=(40, 30)), form)
+    payloads = [complete, complete, complete[: len(complete) // 2]]
+    with pytest.raises(BadImage, match=r"^cannot read image 2 \(.+\): repair it, or .*--skip-bad"):
         decoded(payloads)
 
 
 @pytest.mark.parametrize("payload", [b"", b"not an image", None, b"\xff\xd8\xff\xe0"])
-def test_what_is_no_image_is_refused_by_name(image_of, encode, payload):
-    with pytest.raises(BadImage, match=r"^image 1 cannot be read") as caught:
+def test_non_image_is_rejected_by_name(image_of, encode, payload):
+    with pytest.raises(BadImage, match=r"^cannot read image 1") as caught:
         decoded([encode(image_of()), payload])
     assert "\n" not in str(caught.value)
     assert "0x" not in str(caught.value)
 
 
-def test_bad_images_are_counted_and_left_out_on_request(image_of, encode):
+def test_skip_bad_skips_and_counts_bad_images(image_of, encode):
     good = [image_of(seed) for seed in (1, 2)]
     payloads = [b"", encode(good[0]), None, encode(good[1]), b"junk"]
     found = decoded(payloads, SKIPPING)
@@ -153,35 +153,35 @@ def test_bad_images_are_counted_and_left_out_on_request(image_of, encode):
     assert torch.equal(found.images, torch.stack([as_tensor(image) for image in good]))
 
 
-def test_a_whole_task_of_bad_images_is_left_out(image_of, encode):
+def test_skip_bad_skips_a_task_of_bad_images(image_of, encode):
     found = decoded([encode(image_of())] + [b""] * 300 + [encode(image_of(1))], SKIPPING)
     assert (found.skipped, found.labels.tolist()) == (300, [0, 301])
 
 
-def test_nothing_but_bad_images_is_refused():
-    with pytest.raises(BadData, match="not one image can be read, from image 0 on"):
+def test_only_bad_images_are_rejected():
+    with pytest.raises(BadData, match="no image is readable; the first is image 0"):
         decoded([b"", b""], SKIPPING)
 
 
 def test_only_image_formats_are_tried(image_of, encode):
-    with pytest.raises(BadImage, match="image 0 cannot be read"):
+    with pytest.raises(BadImage, match="cannot read image 0"):
         decoded([encode(image_of(), "PDF")])
 
 
-def test_an_image_beyond_the_largest_side_is_refused(encode):
+def test_image_above_the_maximum_side_is_rejected(encode):
     with pytest.raises(BadData, match="image 0 is 4097x1 pixels, more than 4096 a side"):
         decoded([encode(Image.new("L", (4097, 1)))])
 
 
-def test_grey_of_ten_and_of_twelve_bits_becomes_eight(tmp_path):
+def test_ten_and_twelve_bit_greyscale_becomes_eight_bit(tmp_path):
     ten = b"P5 2 2 1023\n" + b"".join(v.to_bytes(2, "big") for v in (0, 341, 682, 1023))
     assert decoded([ten]).images.flatten().tolist() == [0, 85, 170, 255]
-    twelve = _tiff_of_twelve_bits([0, 15, 2048, 4095])
+    twelve = _twelve_bit_tiff([0, 15, 2048, 4095])
     assert decoded([twelve]).images.flatten().tolist() == [0, 0, 128, 255]
 
 
-def _tiff_of_twelve_bits(values):
-    """Return a TIFF of one row by its specification: two pixels in three bytes."""
+def _twelve_bit_tiff(values):
+    """Return a one-row TIFF that follows the specification: two pixels in three bytes."""
     joined = sum(value << 12 * (len(values) - 1 - n) for n, value in enumerate(values))
     pixels = joined.to_bytes(len(values) * 3 // 2, "big")
     short, long = 3, 4

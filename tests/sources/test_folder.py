@@ -16,13 +16,13 @@ from hmnpack.sources import SourceOptions, open_source
 from hmnpack.sources.types import split_of
 
 
-def refused(root, options, message, kind=BadData):
+def assert_rejected(root, options, message, kind=BadData):
     with pytest.raises(kind, match=re.escape(message)) as caught:
         open_source(str(root), options)
     assert "\n" not in str(caught.value)
 
 
-def test_it_opens_as_torchvision_does(make_folder, options):
+def test_folder_opens_like_torchvision(make_folder, options):
     root = make_folder(train={"dog": 3, "Zebra": 2, "cat": 2}, test={"cat": 1, "dog": 2})
     source = open_source(str(root), options)
     reference = ImageFolder(root / "train", transform=pil_to_tensor)
@@ -37,91 +37,99 @@ def test_it_opens_as_torchvision_does(make_folder, options):
 
 
 @pytest.mark.parametrize("name", ["test", "val", "validation"])
-def test_the_other_folder_is_the_test_split(make_folder, options, name):
+def test_folder_test_split_has_several_names(make_folder, options, name):
     root = make_folder(train={"a": 2}, **{name: {"a": 1}})
     assert len(open_source(str(root), options).test) == 1
 
 
-def test_a_test_split_is_not_needed(make_folder, options):
+def test_folder_without_test_split(make_folder, options):
     assert open_source(str(make_folder(train={"a": 2})), options).test is None
 
 
-def test_no_class_folders_are_refused(make_folder, options):
+def test_folder_without_classes_is_rejected(make_folder, options):
     root = make_folder(train={})
     (root / "train").mkdir()
-    refused(root, options, f"{root}/train has no classes: make a folder in it for each class")
+    assert_rejected(
+        root, options, f"{root}/train has no classes: create a subfolder for each class"
+    )
 
 
-def test_an_empty_folder_is_refused(tmp_path, options):
+def test_empty_folder_is_rejected(tmp_path, options):
     root = tmp_path / "empty"
     root.mkdir()
-    refused(root, options, f"{root} has no classes: arrange the images as {root}/train/<class>/")
+    assert_rejected(
+        root, options, f"{root} has no class folders: arrange the images as {root}/train/<class>/"
+    )
 
 
-def test_classes_without_a_train_folder_are_refused_with_the_layout(make_folder, options):
+def test_folder_without_train_is_rejected_with_the_layout(make_folder, options):
     root = make_folder(train={"cat": 1, "dog": 1}) / "train"
-    refused(root, options, f"{root} has folders but no train/ among them: arrange the images as")
+    assert_rejected(
+        root, options, f"{root} has folders but no train/ among them: arrange the images as"
+    )
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path, options):
+def test_unsupported_file_is_rejected(tmp_path, options):
     path = tmp_path / "images.zip"
     path.write_bytes(b"PK")
-    refused(path, options, f"{path} is neither a folder nor a parquet file")
+    assert_rejected(path, options, f"{path} is neither a folder nor a parquet file")
 
 
-def test_a_class_without_images_is_refused(make_folder, options):
+def test_class_without_images_is_rejected(make_folder, options):
     root = make_folder(train={"cat": 1, "dog": 0}, test={"cat": 1})
     (root / "train" / "dog" / "notes.txt").write_text("none yet")
-    refused(root, options, "class 'dog' has no images in train")
+    assert_rejected(root, options, "class 'dog' has no images in train")
 
 
-def test_classes_that_are_all_empty_are_refused(make_folder, options):
-    refused(make_folder(train={"cat": 0}), options, "class 'cat' has no images in train")
+def test_folder_of_empty_classes_is_rejected(make_folder, options):
+    assert_rejected(make_folder(train={"cat": 0}), options, "class 'cat' has no images in train")
 
 
-def test_a_class_of_test_that_train_lacks_is_refused(make_folder, options):
+def test_class_only_in_test_is_rejected(make_folder, options):
     root = make_folder(train={"cat": 1}, test={"cat": 1, "eel": 1})
-    refused(root, options, f"class 'eel' is in {root}/test but not in train")
+    assert_rejected(root, options, f"class 'eel' is in {root}/test but not in train")
 
 
-def test_a_test_folder_without_images_is_refused(make_folder, options):
+def test_test_folder_without_images_is_rejected(make_folder, options):
     root = make_folder(train={"cat": 1}, test={"cat": 0})
-    refused(root, options, f"{root}/test has no images: add some, or remove the folder")
+    assert_rejected(root, options, f"{root}/test has no images: add some, or remove the folder")
 
 
-def test_a_truncated_image_is_named_or_skipped(make_folder, options):
+def test_truncated_image_is_named_or_skipped(make_folder, options):
     root = make_folder(train={"cat": 2, "dog": 2})
     bad = root / "train" / "dog" / "000.png"
     bad.write_bytes(bad.read_bytes()[:40])
-    refused(root, options, f"{Path('train', 'dog', '000.png')} cannot be read", BadImage)
+    assert_rejected(root, options, f"cannot read {Path('train', 'dog', '000.png')}", BadImage)
     skipping = SourceOptions(cache_dir=options.cache_dir, skip_bad=True)
     source = open_source(str(root), skipping)
     assert (source.skipped, source.train.labels.tolist()) == (1, [0, 0, 1])
 
 
-def test_a_class_that_only_had_bad_images_is_refused(make_folder, options):
+def test_class_of_only_bad_images_is_rejected(make_folder, options):
     root = make_folder(train={"cat": 1, "dog": 1})
     (root / "train" / "dog" / "000.png").write_bytes(b"")
     skipping = SourceOptions(cache_dir=options.cache_dir, skip_bad=True)
-    refused(root, skipping, "class 'dog' has no images in train")
+    assert_rejected(root, skipping, "class 'dog' has no images in train")
 
 
-def test_sizes_that_differ_need_a_size(make_folder, options, image_of):
+def test_different_sizes_need_a_size(make_folder, options, image_of):
     root = make_folder(train={"cat": 1, "dog": 1})
     image_of(size=(9, 9)).save(root / "train" / "dog" / "000.png")
-    refused(root, options, "is 9x9 pixels where train/cat/000.png is 6x4: bring all to one size")
+    assert_rejected(
+        root, options, "is 9x9 pixels but train/cat/000.png is 6x4: resize all to one size"
+    )
     sized = SourceOptions(cache_dir=options.cache_dir, size=4)
     assert open_source(str(root), sized).train.images.shape == (2, 3, 4, 4)
 
 
-def test_grey_training_images_beside_colour_ones_in_test_become_rgb(make_folder, options, image_of):
+def test_greyscale_train_with_colour_test_becomes_rgb(make_folder, options, image_of):
     root = make_folder(train={"cat": 1}, test={"cat": 1})
     image_of(mode="L").save(root / "train" / "cat" / "000.png")
     source = open_source(str(root), options)
     assert source.train.images.shape[1] == source.test.images.shape[1] == 3
 
 
-def test_a_changed_folder_is_decoded_anew(make_folder, options, image_of):
+def test_changed_folder_is_decoded_again(make_folder, options, image_of):
     root = make_folder(train={"cat": 1})
     before = open_source(str(root), options)
     image_of(5).save(root / "train" / "cat" / "001.png")
@@ -129,22 +137,22 @@ def test_a_changed_folder_is_decoded_anew(make_folder, options, image_of):
     assert (len(before.train), len(after.train)) == (1, 2)
 
 
-def test_a_class_without_images_is_found_though_the_images_are_cached(make_folder, options):
+def test_empty_class_is_rejected_despite_the_cache(make_folder, options):
     root = make_folder(train={"a": 2, "b": 2})
     open_source(str(root), options)
     (root / "train" / "0new").mkdir()
-    refused(root, options, "class '0new' has no images in train")
+    assert_rejected(root, options, "class '0new' has no images in train")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_folder_whose_name_is_no_utf_8(make_folder, options):
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such names")
+def test_folder_name_that_is_not_utf8(make_folder, options):
     root = make_folder(train={"a": 2})
     other = root.rename(root.with_name("bad\udcff"))
     assert open_source(str(other), options).name == "bad?"
 
 
-def test_what_is_hidden_is_left_out(make_folder, options):
-    """Other tools leave such files and folders: notebooks, file managers."""
+def test_hidden_files_and_folders_are_skipped(make_folder, options):
+    """Other tools, such as notebooks and file managers, leave such files and folders."""
     root = make_folder(train={"a": 2, "b": 2}, test={"a": 1})
     for hidden in (root / "train/.ipynb_checkpoints", root / "train/a/.thumbnails"):
         hidden.mkdir()
@@ -155,7 +163,7 @@ def test_what_is_hidden_is_left_out(make_folder, options):
     assert torch.bincount(source.train.labels).tolist() == [2, 2]
 
 
-def test_every_format_that_is_decoded_is_found(make_folder, options):
+def test_folder_finds_every_supported_format(make_folder, options):
     root = make_folder(train={"a": 1, "b": 1})
     image = Image.open(root / "train/a/000.png")
     for name in ("1.gif", "2.JFIF", "3.webp", "4.bmp"):
@@ -163,7 +171,7 @@ def test_every_format_that_is_decoded_is_found(make_folder, options):
     assert len(open_source(root, options).train) == 6
 
 
-def test_a_link_to_a_folder_that_it_lies_in_is_not_followed(make_folder, options):
+def test_link_to_its_parent_is_not_followed(make_folder, options):
     root = make_folder(train={"a": 2, "b": 3})
     (root / "train/a/loop").symlink_to("..")
     shutil.move(root / "train/b", root / "elsewhere")
@@ -171,37 +179,37 @@ def test_a_link_to_a_folder_that_it_lies_in_is_not_followed(make_folder, options
     assert torch.bincount(open_source(root, options).train.labels).tolist() == [2, 3]
 
 
-def test_a_link_to_nothing_is_a_bad_image(make_folder, options):
+def test_dangling_link_is_a_bad_image(make_folder, options):
     root = make_folder(train={"a": 2, "b": 2})
     (root / "train/a/lost.png").symlink_to(root / "nowhere")
-    refused(root, options, "train/a/lost.png cannot be read", BadImage)
+    assert_rejected(root, options, "cannot read train/a/lost.png", BadImage)
     assert open_source(root, replace(options, skip_bad=True)).skipped == 1
 
 
-def test_a_path_is_never_a_name(tmp_path, options, monkeypatch):
+def test_path_object_is_never_a_dataset_name(tmp_path, options, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadData, match="does not exist"):
         open_source(Path("digits"), options)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_named(make_folder, options):
+def test_unreadable_folder_is_named(make_folder, options):
     root = make_folder(train={"a": 2, "b": 3})
     (root / "train/a/sub").mkdir(mode=0)
-    refused(root, options, f"{root / 'train/a/sub'} cannot be read (Permission denied)")
+    assert_rejected(root, options, f"cannot read {root / 'train/a/sub'} (Permission denied)")
 
 
-def test_a_failure_of_listing_is_named(make_folder, options, monkeypatch):
+def test_failed_listing_is_named(make_folder, options, monkeypatch):
     root = make_folder(train={"a": 2, "b": 3})
 
-    def denied(place):
+    def denied(path):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("hmnpack.sources.folder.os.scandir", denied)
-    refused(root, options, f"{root / 'train/a'} cannot be read (Permission denied)")
+    assert_rejected(root, options, f"cannot read {root / 'train/a'} (Permission denied)")
 
 
-def test_links_that_lead_into_each_other_are_followed_once(make_folder, options):
+def test_mutual_links_are_followed_once(make_folder, options):
     root = make_folder(train={"a": 2, "b": 3})
     (root / "train/a/x").symlink_to("../b")
     (root / "train/b/y").symlink_to("../a")

@@ -1,4 +1,4 @@
-"""The same images as folder, Parquet, torchvision's files and tensors: one split, one bundle."""
+"""The same images as folder, Parquet, torchvision files and tensors give the same bundle."""
 
 import hashlib
 import pickle
@@ -18,11 +18,11 @@ NAME = "cifar10"
 
 
 def images_of(count, seed):
-    """Images as CIFAR-10 has them, some of them twice in a class, one in two classes."""
+    """CIFAR-10-like images, some of them duplicated in a class, one in two classes."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 3
     images = rng.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
-    images[3], images[9] = images[0], images[0]  # of class 0, as image 0
+    images[3], images[9] = images[0], images[0]  # of class 0, like image 0
     images[4] = images[0]  # of class 1
     return images, labels
 
@@ -67,7 +67,7 @@ def as_tensors(seed):
 
 
 def as_torchvision(root, encode, make_parquet):
-    """Written as the folder `cifar-10-batches-py`, in two batches."""
+    """Write the folder `cifar-10-batches-py` with two batches."""
     folder = root / "data" / "cifar-10-batches-py"
     folder.mkdir(parents=True)
     for name, part, rows in (
@@ -94,7 +94,7 @@ FORMS = {
 
 @pytest.fixture
 def opened(tmp_path, encode, make_parquet, monkeypatch):
-    """Each form, opened for the first time, and again where that is from the cache."""
+    """Each form, opened for the first time and again (from the cache, if it has one)."""
 
     def entry(name):
         data = (tmp_path / "torchvision" / "data" / "cifar-10-batches-py" / name).read_bytes()
@@ -105,7 +105,7 @@ def opened(tmp_path, encode, make_parquet, monkeypatch):
         root = tmp_path / form
         options = SourceOptions(data_dir=root / "data", cache_dir=tmp_path / "cache")
         spec = make(root, encode, make_parquet)
-        if form == "torchvision":  # it takes no files but those of which it knows the sums
+        if form == "torchvision":  # it accepts only files with known checksums
             known = torchvision.datasets.CIFAR10
             monkeypatch.setattr(known, "train_list", [entry("data_batch_1"), entry("data_batch_2")])
             monkeypatch.setattr(known, "test_list", [entry("test_batch")])
@@ -116,7 +116,7 @@ def opened(tmp_path, encode, make_parquet, monkeypatch):
     return found
 
 
-def test_all_forms_are_one_data_set(opened):
+def test_all_forms_open_as_the_same_dataset(opened):
     config = RECIPES["smoke"].model_copy(update={"seed": 5, "holdout": 0.25})
     first = opened["folder"]
     for source in opened.values():
@@ -138,12 +138,12 @@ def test_all_forms_are_one_data_set(opened):
             assert torch.equal(split.labels, expected.labels)
 
 
-def test_all_forms_are_packed_into_one_file(opened, tmp_path):
+def test_all_forms_compress_to_the_same_file(opened, tmp_path):
     few = {"holdout": 0.25, "match.steps": 2, "warmup.steps": 2, "pool.train.epochs": 1}
     files = set()
     for number, source in enumerate(opened.values()):
         path = tmp_path / f"{number}.hmn"
-        options = SourceOptions(cache_dir=tmp_path / str(number))  # no networks from another form
+        options = SourceOptions(cache_dir=tmp_path / str(number))  # networks are not shared
         hmnpack.compress(
             source, 1, recipe="smoke", settings=few, output=path, source_options=options
         )

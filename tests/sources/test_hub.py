@@ -10,12 +10,12 @@ from hmnpack.sources import open_source
 
 
 class DatasetsError(Exception):
-    """What `datasets` raises if data are there, but cannot be built."""
+    """Raised by `datasets` if it finds data but cannot build them."""
 
 
 @dataclass
 class FakeSplit:
-    """As much of a `datasets.Dataset` as is used."""
+    """The part of `datasets.Dataset` that is used."""
 
     cells: list
     labels: list
@@ -38,12 +38,12 @@ class FakeSplit:
 
 @pytest.fixture
 def hub(monkeypatch, image_of, encode, tmp_path):
-    """Install a `datasets` whose splits the test sets; it records what was asked for."""
+    """Install a fake `datasets` whose splits the test sets; it records requests."""
     module = ModuleType("datasets")
-    module.asked, module.splits = [], {}
+    module.requested, module.splits = [], {}
 
     def load_dataset(repository, config):
-        module.asked.append((repository, config))
+        module.requested.append((repository, config))
         if isinstance(module.splits, Exception):
             raise module.splits
         return module.splits
@@ -61,24 +61,24 @@ def hub(monkeypatch, image_of, encode, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spec", "asked"),
+    ("spec", "requested"),
     [
         ("hf:me/bugs", ("me/bugs", None)),
         ("hf:me/bugs:large", ("me/bugs", "large")),
         ("hf:mnist", ("mnist", None)),
     ],
 )
-def test_repository_and_configuration_are_passed_on(hub, options, spec, asked):
+def test_hub_loads_repository_and_configuration(hub, options, spec, requested):
     hub.add("train", [0, 1, 1])
     hub.add("validation", [1])
     source = open_source(spec, options)
-    assert hub.asked == [asked]
+    assert hub.requested == [requested]
     assert (source.name, source.classes) == (spec, ("ant", "bee"))
     assert source.train.labels.tolist() == [0, 1, 1]
     assert source.test.labels.tolist() == [1]
 
 
-def test_pixels_come_from_bytes_or_from_a_local_file(hub, options, image_of, tmp_path):
+def test_hub_reads_bytes_or_a_local_file(hub, options, image_of, tmp_path):
     hub.add("train", [0, 1])
     image_of(0).save(tmp_path / "a.png")
     hub.splits["train"].cells[1] = {"bytes": None, "path": str(tmp_path / "a.png")}
@@ -86,7 +86,7 @@ def test_pixels_come_from_bytes_or_from_a_local_file(hub, options, image_of, tmp
     assert torch.equal(images[0], images[1])
 
 
-def test_the_order_of_rows_changes_nothing(hub, options):
+def test_hub_does_not_depend_on_row_order(hub, options):
     hub.add("train", [0, 1, 1, 0])
     first = open_source("hf:me/bugs", options).train
     rows = hub.splits["train"]
@@ -96,31 +96,31 @@ def test_the_order_of_rows_changes_nothing(hub, options):
     assert second.fingerprint == first.fingerprint
 
 
-def test_a_row_without_an_image_is_named(hub, options):
+def test_hub_row_without_an_image_is_named(hub, options):
     hub.add("train", [0, 1])
     hub.splits["train"].cells[1] = {"bytes": None, "path": None}
-    with pytest.raises(BadData, match=r"row 1 of hf:me/bugs \(train\) cannot be read"):
+    with pytest.raises(BadData, match=r"cannot read row 1 of hf:me/bugs \(train\)"):
         open_source("hf:me/bugs", options)
 
 
-def test_labels_without_names_are_numbers(hub, options):
+def test_hub_labels_without_names_are_numbered(hub, options):
     hub.add("train", [0, 1, 2], names=())
     assert open_source("hf:me/bugs", options).classes == ("0", "1", "2")
 
 
-def test_labels_that_are_not_integers_are_refused(hub, options):
+def test_hub_rejects_labels_that_are_not_integers(hub, options):
     hub.add("train", ["a", "b"], dtype="string")
     with pytest.raises(BadData, match=r"of hf:me/bugs \(train\) are string, not integers"):
         open_source("hf:me/bugs", options)
 
 
-def test_a_set_without_a_training_split_is_refused(hub, options):
+def test_hub_rejects_a_dataset_without_a_training_split(hub, options):
     hub.add("test", [0, 1])
-    with pytest.raises(BadData, match="has no split called train: its splits are test"):
+    with pytest.raises(BadData, match="has no split named train: its splits are test"):
         open_source("hf:me/bugs", options)
 
 
-def test_the_second_opening_comes_from_the_cache(hub, options, monkeypatch):
+def test_hub_opens_from_the_cache_the_second_time(hub, options, monkeypatch):
     hub.add("train", [0, 1])
     first = open_source("hf:me/bugs", options)
     hub.splits["train"].cells = None
@@ -130,20 +130,20 @@ def test_the_second_opening_comes_from_the_cache(hub, options, monkeypatch):
 @pytest.mark.parametrize(
     "error", [ConnectionError("no route\nand more"), ValueError("no config"), OSError("gated")]
 )
-def test_what_cannot_be_fetched_gives_one_line(hub, options, error):
+def test_hub_fetch_error_is_one_line(hub, options, error):
     hub.splits = error
-    with pytest.raises(BadData, match="hf:me/bugs cannot be fetched") as caught:
+    with pytest.raises(BadData, match="cannot fetch hf:me/bugs") as caught:
         open_source("hf:me/bugs", options)
     assert "\n" not in str(caught.value)
     assert str(error).splitlines()[0] in str(caught.value)
 
 
-def test_no_name_is_refused(options):
-    with pytest.raises(BadSettings, match="names no data set: write hf:owner/name"):
+def test_hub_rejects_an_empty_name(options):
+    with pytest.raises(BadSettings, match="does not name a dataset: use hf:owner/name"):
         open_source("hf:", options)
 
 
-def test_without_the_library_the_extra_is_named(monkeypatch, options):
+def test_hub_without_the_library_names_the_extra(monkeypatch, options):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtra, match=r"pip install -e '\.\[hub\]'"):
         open_source("hf:me/bugs", options)

@@ -1,4 +1,4 @@
-"""The identity of data: an independent reading of FORMAT.md, and what it must not depend on."""
+"""Fingerprints: an independent implementation of FORMAT.md, and invariances."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ FORMAT = Path(__file__).parents[2] / "FORMAT.md"
 
 
 def fingerprint_by_format(images, labels):
-    """Written from section 3.1 of FORMAT.md alone.
+    """Return the fingerprint, written from section 3.1 of FORMAT.md alone.
 
     Args:
         images: uint8 [N, C, H, W], an array.
@@ -29,7 +29,7 @@ def fingerprint_by_format(images, labels):
 
 
 def noise(count, *shape, classes=3, seed=0):
-    """Images of few values, so that many are equal where they are small; labels in any order."""
+    """Images of few values, so that many small ones are equal; labels in any order."""
     rng = np.random.default_rng(seed)
     images = torch.from_numpy(rng.integers(0, 3, (count, *shape), dtype=np.uint8))
     return images, torch.from_numpy(rng.integers(0, classes, count))
@@ -42,13 +42,13 @@ IMAGES, LABELS = noise(40, 3, 4, 5)
     ("count", "shape", "classes"),
     [(40, (3, 4, 5), 3), (40, (1, 1, 2), 3), (300, (1, 2, 1), 300), (1, (16, 1, 1), 1)],
 )
-def test_fingerprint_is_that_of_format_md(count, shape, classes):
+def test_fingerprint_matches_format_md(count, shape, classes):
     images, labels = noise(count, *shape, classes=classes)
     found = split_of(images, labels).fingerprint
     assert found == fingerprint_by_format(images.numpy(), labels.numpy())
 
 
-def test_fingerprint_of_the_example_in_format_md():
+def test_fingerprint_matches_the_example_in_format_md():
     images = torch.tensor([[7, 9], [0, 0], [7, 9], [255, 0]], dtype=torch.uint8)
     found = split_of(images.reshape(4, 1, 1, 2), torch.tensor([1, 0, 1, 0])).fingerprint
     assert re.findall("`([0-9a-f]{64})`", FORMAT.read_text()) == [found]
@@ -98,7 +98,7 @@ def test_split_holds_every_image_with_its_label_in_canonical_order():
     assert split.digests.numpy().tobytes() == b"".join(digests)
 
 
-def test_split_leaves_images_alone_that_it_does_not_own():
+def test_split_does_not_modify_images_it_does_not_own():
     images = IMAGES.clone()
     copied = split_of(images, LABELS)
     assert torch.equal(images, IMAGES)

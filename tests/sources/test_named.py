@@ -28,31 +28,31 @@ def idx(array):
     return header + array.astype(np.uint8).tobytes()
 
 
-def write_idx(folder, packed=False):
-    """Write a small set in MNIST's files, and return its training split."""
+def write_idx(folder, compressed=False):
+    """Write a small dataset as MNIST's files, and return its training split."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    kept = None
+    train = None
     for part, count in (("train", 20), ("t10k", 10)):
         images, labels = rng.integers(0, 256, (count, 28, 28)), np.arange(count) % 10
         pixels = torch.from_numpy(images).to(torch.uint8)[:, None]
-        kept = kept or split_of(pixels, torch.from_numpy(labels))
+        train = train or split_of(pixels, torch.from_numpy(labels))
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             path = folder / f"{part}-{kind}-ubyte"
             data = idx(array)
-            if packed:
+            if compressed:
                 path.with_name(path.name + ".gz").write_bytes(gzip.compress(data))
             else:
                 path.write_bytes(data)
-    return kept
+    return train
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize(
     ("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")]
 )
-def test_an_existing_copy_is_used_offline(options, name, folder, packed):
-    expected = write_idx(options.data_root / folder / "raw", packed)
+def test_existing_files_are_used_offline(options, name, folder, compressed):
+    expected = write_idx(options.data_root / folder / "raw", compressed)
     source = open_source(name, options)
     assert source.name == name
     assert torch.equal(source.train.images, expected.images)
@@ -61,8 +61,8 @@ def test_an_existing_copy_is_used_offline(options, name, folder, packed):
     assert list(source.classes) == getattr(torchvision.datasets, folder).classes
 
 
-def test_a_packed_copy_is_left_as_it_is_and_may_be_links(options, tmp_path):
-    write_idx(tmp_path / "shared", packed=True)
+def test_compressed_files_may_be_links_and_are_not_changed(options, tmp_path):
+    write_idx(tmp_path / "shared", compressed=True)
     raw = options.data_root / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for path in (tmp_path / "shared").iterdir():
@@ -72,12 +72,12 @@ def test_a_packed_copy_is_left_as_it_is_and_may_be_links(options, tmp_path):
     assert sorted(raw.iterdir()) == before
 
 
-def test_a_damaged_packed_copy_is_refused_by_name(options):
+def test_damaged_compressed_file_is_rejected_by_name(options):
     raw = options.data_root / "MNIST" / "raw"
-    write_idx(raw, packed=True)
+    write_idx(raw, compressed=True)
     path = raw / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(BadData, match=re.escape(f"{path} cannot be unpacked (")):
+    with pytest.raises(BadData, match=re.escape(f"cannot unpack {path} (")):
         open_source("mnist", options)
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_packed_copy_is_refused_by_name(options):
         ("imagenette", "imagenette2-160.tgz"),
     ],
 )
-def test_without_a_network_one_line_says_where_to_put_the_files(options, name, place):
+def test_download_error_says_where_to_put_the_files(options, name, place):
     sized = SourceOptions(size=32, data_dir=options.data_dir)
     with pytest.raises(BadData) as caught:
         open_source(name, sized)
@@ -103,8 +103,8 @@ def test_without_a_network_one_line_says_where_to_put_the_files(options, name, p
     assert "\n" not in text
 
 
-class FakeSet:
-    """As torchvision's classes look from outside: absent until downloaded."""
+class FakeDataset:
+    """The interface of torchvision's classes: missing until downloaded."""
 
     downloaded = False
 
@@ -120,7 +120,7 @@ class FakeSet:
 
 
 def fake(**attributes):
-    return type("Fake", (FakeSet,), attributes)
+    return type("Fake", (FakeDataset,), attributes)
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,7 @@ def fake(**attributes):
         ("stl10", "STL10", (3, 96, 96), "labels"),
     ],
 )
-def test_arrays_are_taken_whole_after_a_download(
-    monkeypatch, options, capsys, name, factory, shape, target
-):
+def test_downloaded_arrays_are_complete(monkeypatch, options, capsys, name, factory, shape, target):
     made = fake(shape=shape, target=target)
     monkeypatch.setattr(torchvision.datasets, factory, made)
     source = open_source(name, options)
@@ -145,26 +143,24 @@ def test_arrays_are_taken_whole_after_a_download(
     assert torch.equal(source.train.labels, expected.labels)
     assert source.test.labels.tolist() == list(range(10))
     assert source.classes == tuple("0123456789")
-    assert capsys.readouterr().out.count("verified") == 2  # this test's own, and what was there
+    assert capsys.readouterr().out.count("verified") == 2  # from this test's own calls
 
 
-def test_size_applies_to_named_sets(monkeypatch, options):
+def test_size_applies_to_named_datasets(monkeypatch, options):
     made = fake(shape=(32, 32, 3), target="targets", downloaded=True)
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", made)
     source = open_source("cifar10", SourceOptions(size=8, data_dir=options.data_dir))
     assert source.train.images.shape == (20, 3, 8, 8)
 
 
-def test_svhn_names_the_extra_that_reads_its_files(monkeypatch, options):
+def test_svhn_without_scipy_names_the_extra(monkeypatch, options):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install -e '\.\[svhn\]'"):
         open_source("svhn", options)
 
 
 @pytest.mark.parametrize(("size", "folder"), [(4, "imagenette2-160"), (200, "imagenette2")])
-def test_imagenette_is_read_from_the_smallest_copy_that_is_large_enough(
-    options, image_of, size, folder
-):
+def test_imagenette_uses_the_smallest_sufficient_variant(options, image_of, size, folder):
     wnids = {"n01440764": "tench", "n03888257": "parachute"}
     for split in ("train", "val"):
         for number, wnid in enumerate(wnids):
@@ -180,13 +176,15 @@ def test_imagenette_is_read_from_the_smallest_copy_that_is_large_enough(
 
 
 def test_imagenette_needs_a_size(options):
-    with pytest.raises(BadSettings, match="imagenette differ in size: choose one, such as --size"):
+    with pytest.raises(
+        BadSettings, match="imagenette's images vary in size: choose a size, such as --size"
+    ):
         open_source("imagenette", options)
 
 
-def test_packed_files_of_something_else_are_named_where_they_are(options):
+def test_compressed_files_of_another_dataset_are_named(options):
     folder = options.data_root / "MNIST" / "raw"
-    write_idx(folder, packed=True)
+    write_idx(folder, compressed=True)
     for path in folder.iterdir():
         path.write_bytes(gzip.compress(b"something else"))
     with pytest.raises(BadData, match=f"the files in {re.escape(str(folder))} are not those of"):

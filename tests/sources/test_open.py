@@ -6,21 +6,21 @@ from hmnpack.errors import BadData, BadSettings
 from hmnpack.sources import open_source
 
 
-def test_a_name_that_is_nearly_right_is_answered_with_the_near_ones(options):
+def test_unknown_name_is_rejected_with_suggestions(options):
     with pytest.raises(
-        BadSettings, match="unknown data set 'cifar'; did you mean cifar10"
+        BadSettings, match="unknown dataset 'cifar'; did you mean cifar10"
     ) as caught:
         open_source("cifar", options)
-    assert "no file or folder is called that either" in str(caught.value)
+    assert "there is no file or folder of that name either" in str(caught.value)
 
 
 @pytest.mark.parametrize("spec", ["./missing", "/no/such/place", "train.parquet", "~/x", ""])
-def test_a_path_that_does_not_exist_is_refused(options, spec):
+def test_missing_path_is_rejected(options, spec):
     with pytest.raises(BadData, match=re.escape(f"{spec!r} does not exist: give a folder")):
         open_source(spec, options)
 
 
-def test_a_name_wins_over_a_folder_which_a_path_reaches(options, make_folder, monkeypatch):
+def test_name_takes_precedence_over_a_folder(options, make_folder, monkeypatch):
     pytest.importorskip("sklearn")
     root = make_folder(train={"cat": 1}).rename(options.data_root.parent / "digits")
     monkeypatch.chdir(root.parent)
@@ -28,12 +28,12 @@ def test_a_name_wins_over_a_folder_which_a_path_reaches(options, make_folder, mo
     assert open_source("./digits", options).classes == ("cat",)
 
 
-def test_a_folder_without_a_slash_is_found(options, make_folder, monkeypatch):
+def test_folder_without_a_slash_is_opened(options, make_folder, monkeypatch):
     monkeypatch.chdir(make_folder(train={"cat": 1}).parent)
     assert open_source("pets", options).name == "pets"
 
 
-def test_progress_is_told_in_images_of_each_split(options, make_folder):
+def test_listener_counts_the_images_of_each_split(options, make_folder):
     root = make_folder(train={"cat": 3}, test={"cat": 2})
     calls = []
     open_source(str(root), options, lambda *event: calls.append(event))

@@ -14,7 +14,7 @@ def payloads(image_of, encode):
     return [encode(image_of(seed)) for seed in range(5)]
 
 
-def refused(path, options, message, kind=BadData):
+def assert_rejected(path, options, message, kind=BadData):
     with pytest.raises(kind, match=re.escape(message)) as caught:
         open_source(str(path), options)
     assert "\n" not in str(caught.value)
@@ -22,7 +22,9 @@ def refused(path, options, message, kind=BadData):
 
 @pytest.mark.parametrize("image", ["img", "image"])
 @pytest.mark.parametrize("label", ["label", "fine_label"])
-def test_a_folder_in_the_convention_opens(tmp_path, make_parquet, payloads, options, image, label):
+def test_folder_in_the_convention_is_opened(
+    tmp_path, make_parquet, payloads, options, image, label
+):
     columns = {"names": ["eel", "ant"], "image": image, "label": label}
     make_parquet(tmp_path / "set" / "train.parquet", payloads[:3], [1, 0, 1], **columns)
     make_parquet(tmp_path / "set" / "test.parquet", payloads[3:], [0, 0], **columns)
@@ -33,7 +35,7 @@ def test_a_folder_in_the_convention_opens(tmp_path, make_parquet, payloads, opti
     assert source.train.images.shape == (3, 3, 4, 6)
 
 
-def test_the_files_of_a_hub_repository_open_in_order(tmp_path, make_parquet, payloads, options):
+def test_files_of_a_hub_repository_are_opened_in_order(tmp_path, make_parquet, payloads, options):
     data = tmp_path / "set" / "data"
     make_parquet(data / "train-00001-of-00002.parquet", payloads[2:3], [2])
     make_parquet(data / "train-00000-of-00002.parquet", payloads[:2], [0, 1])
@@ -50,92 +52,98 @@ def test_test_is_preferred_to_validation(tmp_path, make_parquet, payloads, optio
     assert len(open_source(str(tmp_path / "set"), options).test) == 1
 
 
-def test_one_file_is_the_training_split(tmp_path, make_parquet, payloads, options):
+def test_single_file_is_the_training_split(tmp_path, make_parquet, payloads, options):
     path = make_parquet(tmp_path / "mine.parquet", payloads, [0, 1, 0, 1, 0])
     source = open_source(str(path), options)
     assert (source.name, len(source.train), source.test) == ("mine", 5, None)
 
 
-def test_files_that_name_no_split_or_no_training_split_are_refused(
+def test_files_without_a_split_in_their_name_are_rejected(
     tmp_path, make_parquet, payloads, options
 ):
     path = make_parquet(tmp_path / "set" / "test.parquet", payloads, [0] * 5)
-    refused(path.parent, options, "has no training split: put train into the name of a file")
+    assert_rejected(
+        path.parent, options, "has no training split: put train into the name of a file"
+    )
     other = make_parquet(tmp_path / "set" / "more.parquet", payloads, [0] * 5)
-    refused(path.parent, options, f"{other} names no split: put train or test into its name")
+    assert_rejected(
+        path.parent, options, f"{other} has no split in its name: put train or test into it"
+    )
 
 
 @pytest.mark.parametrize("labels", [["cat"] * 5, [0.5] * 5])
-def test_labels_that_are_not_integers_are_refused(
+def test_labels_that_are_not_integers_are_rejected(
     tmp_path, make_parquet, payloads, options, labels
 ):
     path = make_parquet(tmp_path / "a.parquet", payloads, labels)
     kind = "string" if labels[0] == "cat" else "double"
-    refused(path, options, f"labels in column 'label' of {path} are {kind}, not integers")
+    assert_rejected(path, options, f"labels in column 'label' of {path} are {kind}, not integers")
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         ([0, 1, None, 0, 1], "row 2 of"),
-        ([0, 1, 2, 0, 1], "label 2 of train names no class: labels go from 0 to 1"),
-        ([0, 1, -1, 0, 1], "label -1 of train names no class"),
+        ([0, 1, 2, 0, 1], "label 2 of train is not a class: labels range from 0 to 1"),
+        ([0, 1, -1, 0, 1], "label -1 of train is not a class"),
         ([0] * 5, "class 'b' has no images in train"),
     ],
 )
-def test_labels_out_of_range_or_missing_are_refused(
+def test_labels_out_of_range_or_missing_are_rejected(
     tmp_path, make_parquet, payloads, options, labels, message
 ):
     path = make_parquet(tmp_path / "a.parquet", payloads, labels, ["a", "b"])
-    refused(path, options, message)
+    assert_rejected(path, options, message)
 
 
-def test_a_class_of_test_that_train_lacks_is_refused(tmp_path, make_parquet, payloads, options):
+def test_class_only_in_test_is_rejected(tmp_path, make_parquet, payloads, options):
     names = ["a", "b"]
     make_parquet(tmp_path / "set" / "train.parquet", payloads, [0] * 5, names)
     make_parquet(tmp_path / "set" / "test.parquet", payloads, [0, 1, 0, 0, 0], names)
-    refused(tmp_path / "set", options, "class 'b' is in test but not in train")
+    assert_rejected(tmp_path / "set", options, "class 'b' is in test but not in train")
 
 
-def test_a_missing_column_is_refused_with_those_that_are_there(
+def test_missing_column_is_rejected_with_the_present_ones(
     tmp_path, make_parquet, payloads, options
 ):
     path = make_parquet(tmp_path / "a.parquet", payloads, [0] * 5, image="picture")
-    refused(path, options, "has no column img or image: its columns are picture, label")
+    assert_rejected(path, options, "has no column img or image: its columns are picture, label")
 
 
-def test_a_file_without_rows_is_refused(tmp_path, make_parquet, options):
+def test_file_without_rows_is_rejected(tmp_path, make_parquet, options):
     pyarrow = pytest.importorskip("pyarrow")
     path = make_parquet(tmp_path / "a.parquet", [], pyarrow.array([], pyarrow.int64()))
-    refused(path, options, f"{path} has no images")
+    assert_rejected(path, options, f"{path} has no images")
 
 
-def test_images_that_are_no_structs_are_refused(tmp_path, options):
+def test_images_that_are_not_structs_are_rejected(tmp_path, options):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"img": [b"x"], "label": [0]}), tmp_path / "a.parquet")
-    refused(tmp_path / "a.parquet", options, "are binary, not struct<bytes: binary, path: string>")
+    assert_rejected(
+        tmp_path / "a.parquet", options, "are binary, not struct<bytes: binary, path: string>"
+    )
 
 
-def test_a_file_that_is_no_parquet_is_refused(tmp_path, options):
+def test_file_that_is_not_parquet_is_rejected(tmp_path, options):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1 but no more")
-    refused(path, options, f"{path} cannot be read (")
+    assert_rejected(path, options, f"cannot read {path} (")
 
 
 @pytest.mark.parametrize("bad", [b"\xff\xd8 cut", None])
-def test_a_bad_image_is_named_by_row_and_file_or_skipped(
+def test_bad_image_is_named_by_row_and_file_or_skipped(
     tmp_path, make_parquet, payloads, options, bad
 ):
     data = tmp_path / "set"
     make_parquet(data / "train-0.parquet", payloads[:2], [0, 1])
     make_parquet(data / "train-1.parquet", [payloads[2], bad, payloads[3]], [0, 1, 0])
-    refused(data, options, "row 1 of train-1.parquet cannot be read", BadImage)
+    assert_rejected(data, options, "cannot read row 1 of train-1.parquet", BadImage)
     source = open_source(str(data), SourceOptions(cache_dir=options.cache_dir, skip_bad=True))
     assert (source.skipped, source.train.labels.tolist()) == (1, [0, 0, 0, 1])
 
 
-def test_metadata_that_is_not_the_convention_is_ignored(tmp_path, make_parquet, payloads, options):
+def test_invalid_metadata_is_ignored(tmp_path, make_parquet, payloads, options):
     parquet = pytest.importorskip("pyarrow.parquet")
     path = make_parquet(tmp_path / "a.parquet", payloads, [0, 1, 0, 1, 0])
     table = parquet.read_table(path).replace_schema_metadata({"huggingface": "{"})
@@ -143,14 +151,14 @@ def test_metadata_that_is_not_the_convention_is_ignored(tmp_path, make_parquet, 
     assert open_source(str(path), options).classes == ("0", "1")
 
 
-def test_only_parquet_files_in_the_folder_or_in_data_count(tmp_path):
+def test_parquet_files_ignores_other_files_and_folders(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "metadata.parquet").touch()
     assert parquet_files(tmp_path) == []
     assert parquet_files(tmp_path / "train.txt") == []
 
 
-def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch, options):
+def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch, options):
     (tmp_path / "a.parquet").touch()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"pip install -e '\.\[parquet\]'"):
@@ -158,7 +166,7 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch, options):
 
 
 @pytest.mark.parametrize("kind", ["string", "list"])
-def test_text_in_place_of_bytes_opens_no_file_of_this_machine(tmp_path, payloads, options, kind):
+def test_text_instead_of_bytes_opens_no_local_file(tmp_path, payloads, options, kind):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     victim = tmp_path / "secret.png"
@@ -168,33 +176,31 @@ def test_text_in_place_of_bytes_opens_no_file_of_this_machine(tmp_path, payloads
     cell = {"bytes": str(victim) if kind == "string" else [137, 80], "path": None}
     table = pyarrow.table({"img": pyarrow.array([cell], image), "label": [0]})
     parquet.write_table(table, tmp_path / "a.parquet")
-    refused(tmp_path / "a.parquet", options, "not struct<bytes: binary, path: string>")
+    assert_rejected(tmp_path / "a.parquet", options, "not struct<bytes: binary, path: string>")
 
 
-def test_splits_that_number_the_classes_otherwise_are_refused(
-    tmp_path, make_parquet, payloads, options
-):
+def test_splits_with_different_classes_are_rejected(tmp_path, make_parquet, payloads, options):
     folder = tmp_path / "set"
     make_parquet(folder / "train.parquet", payloads[:2], [0, 1], ["a", "b"])
     make_parquet(folder / "test.parquet", payloads[2:4], [0, 1], ["b", "a"])
-    refused(folder, options, f"label 0 is 'b' in {folder / 'test.parquet'} but 'a' in train")
+    assert_rejected(
+        folder, options, f"label 0 is 'b' in {folder / 'test.parquet'} but 'a' in train"
+    )
     make_parquet(folder / "test.parquet", payloads[2:4], [0, 1], ["a", "b", "c"])
-    refused(folder, options, "label 2 is 'c' in")
+    assert_rejected(folder, options, "label 2 is 'c' in")
     make_parquet(folder / "test.parquet", payloads[2:4], [0, 1])
     assert open_source(str(folder), options).classes == ("a", "b")
 
 
-def test_classes_that_are_no_text_and_labels_beyond_counting_are_refused(
-    tmp_path, make_parquet, payloads, options
-):
+def test_non_text_classes_and_huge_labels_are_rejected(tmp_path, make_parquet, payloads, options):
     path = make_parquet(tmp_path / "a.parquet", payloads[:2], [0, 1], [1, 2])
-    refused(path, options, "a class is named 1, which is no text")
+    assert_rejected(path, options, "class name 1 is not a string")
     pyarrow = pytest.importorskip("pyarrow")
     path = make_parquet(tmp_path / "b.parquet", payloads[:2], pyarrow.array([0, 2**63], "uint64"))
-    refused(path, options, f"has the label {2**63}: number the classes from 0")
+    assert_rejected(path, options, f"has label {2**63}, too large: number the classes from 0")
 
 
-def test_hidden_files_and_folders_are_no_parquet_files(tmp_path, make_parquet, payloads, options):
+def test_hidden_files_and_folders_are_skipped(tmp_path, make_parquet, payloads, options):
     folder = tmp_path / "set"
     make_parquet(folder / "train.parquet", payloads[:3], [0, 1, 0])
     (folder / "._train.parquet").write_bytes(b"macOS")
@@ -203,21 +209,21 @@ def test_hidden_files_and_folders_are_no_parquet_files(tmp_path, make_parquet, p
     assert open_source(folder, options).test is None
 
 
-def test_a_link_to_nothing_is_refused(tmp_path, make_parquet, payloads, options):
-    """A copy of a Hub repository has links to files, which may be gone."""
+def test_dangling_link_is_rejected(tmp_path, make_parquet, payloads, options):
+    """A copy of a Hub repository contains links to files, which may be gone."""
     folder = tmp_path / "set"
     make_parquet(folder / "train-0.parquet", payloads[:3], [0, 1, 0])
     (folder / "train-1.parquet").symlink_to("gone")
-    refused(folder, options, "train-1.parquet cannot be read")
+    assert_rejected(folder, options, f"cannot read {folder / 'train-1.parquet'}")
 
 
-def test_a_row_without_a_label_is_named_in_its_own_file(tmp_path, make_parquet, payloads, options):
+def test_row_without_a_label_is_named_by_its_file(tmp_path, make_parquet, payloads, options):
     make_parquet(tmp_path / "set" / "train-0.parquet", payloads[:3], [0, 1, 0])
     make_parquet(tmp_path / "set" / "train-1.parquet", payloads[3:], [1, None])
-    refused(tmp_path / "set", options, "row 1 of train-1.parquet has no label")
+    assert_rejected(tmp_path / "set", options, "row 1 of train-1.parquet has no label")
 
 
-def test_a_file_whose_name_is_not_utf8_is_refused(tmp_path, make_parquet, payloads, options):
+def test_file_name_that_is_not_utf8_is_rejected(tmp_path, make_parquet, payloads, options):
     folder = tmp_path / "set"
     make_parquet(folder / "train.parquet", payloads[:2], [0, 1])
     (folder / "train.parquet").rename(folder / os.fsdecode(b"train-\xe9.parquet"))

@@ -10,12 +10,12 @@ from hmnpack.sources.types import split_of
 
 
 @pytest.mark.parametrize("size", [0, -1, 4097])
-def test_a_size_out_of_range_is_refused(size):
-    with pytest.raises(BadSettings, match=f"size {size} is not a side from 1 to 4096"):
+def test_size_out_of_range_is_rejected(size):
+    with pytest.raises(BadSettings, match=f"size is {size}; it must be from 1 to 4096"):
         SourceOptions(size=size)
 
 
-def test_folders_are_as_given_else_named_by_the_environment_else_in_the_home(monkeypatch):
+def test_folders_come_from_options_environment_or_home(monkeypatch):
     monkeypatch.setenv("HMNPACK_DATA", "/env/data")
     monkeypatch.setenv("HMNPACK_CACHE", "/env/cache")
     assert SourceOptions(data_dir=Path("/given")).data_root == Path("/given")
@@ -27,14 +27,14 @@ def test_folders_are_as_given_else_named_by_the_environment_else_in_the_home(mon
     assert SourceOptions().cache_root == Path.home() / ".cache/hmnpack"
 
 
-def test_a_source_knows_the_shape_of_its_images():
+def test_source_has_the_shape_of_its_images():
     split = split_of(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), torch.tensor([0, 1]))
     assert Source("x", ("a", "b"), split, None).image == ImageShape(channels=3, height=4, width=5)
     assert len(split) == 2
 
 
-def test_a_home_that_nobody_has_is_bad_data_or_a_bad_setting(monkeypatch):
-    with pytest.raises(BadData, match="'~nosuchuser/x' does not exist: there is no such home"):
+def test_unknown_home_folder_is_rejected(monkeypatch):
+    with pytest.raises(BadData, match="'~nosuchuser/x' does not exist: no such home folder"):
         open_source("~nosuchuser/x")
     monkeypatch.setenv("HMNPACK_CACHE", "~nosuchuser/cache")
     with pytest.raises(BadSettings, match="set HMNPACK_CACHE to a folder"):

@@ -231,7 +231,7 @@ def test_invalid_arguments_are_rejected(bundle_of, images, image_shape, images_b
         hmnpack.expand(images_bundle, tmp_path / "a", format="tar")
     with pytest.raises(BadSettings, match="per_class is 9"):
         hmnpack.expand(images_bundle, tmp_path / "a", per_class=9)
-    with pytest.raises(BadSettings, match="there is no folder"):
+    with pytest.raises(BadSettings, match=r"the folder .* does not exist; create it"):
         hmnpack.expand(images_bundle, tmp_path / "none" / "a")
     with pytest.raises(BadSettings, match="images of 5 channels have no PNG"):
         hmnpack.expand(bundle_of(images(image=image_shape(5, 2, 2))), tmp_path / "a")
