@@ -75,7 +75,12 @@ def test_a_real_run_is_logged_from_pool_to_matching(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("absent/run.jsonl", "no folder"), ("notes.txt", "no log"), (".", "folder")]
+    ("name", "said"),
+    [
+        ("absent/run.jsonl", "does not exist; create it"),
+        ("notes.txt", "is not a run log"),
+        (".", "folder"),
+    ],
 )
 def test_a_log_that_cannot_be_written_is_refused_before_data_are_read(
     pack, told, tmp_path, name, said

@@ -110,7 +110,7 @@ def test_nothing_was_held_out(source, bundle, judged):
 
 def test_other_data_have_none_of_them(source, bundle, judged):
     train = replace(source.train, fingerprint="9" * 64)
-    with pytest.raises(BadData, match="not the data that the bundle was made from"):
+    with pytest.raises(BadData, match="not the dataset that the bundle was made from"):
         evaluate(bundle, replace(source, train=train), judged, device="cpu")
 
 
@@ -128,5 +128,5 @@ def test_a_score_on_images_held_out_of_other_data_is_not_repeated(source, bundle
     alone = judged.model_copy(update={"baselines": False})
     record(path, bundle, evaluate(bundle, source, alone, device="cpu"), device="cpu")
     train = replace(source.train, fingerprint="9" * 64)
-    with pytest.raises(BadData, match="not the data that the bundle was made from"):
+    with pytest.raises(BadData, match="not the dataset that the bundle was made from"):
         verify(path, replace(source, train=train), device="cpu")

@@ -224,7 +224,9 @@ def test_no_network_at_once_is_refused_before_any_work(big, config):
 
 
 def test_other_data_and_bundles_that_do_not_tell_are_refused(big, source, other_source, config):
-    with pytest.raises(BadData, match=r"not the data that the bundle was made from .*fingerprint"):
+    with pytest.raises(
+        BadData, match=r"not the dataset that the bundle was made from .*fingerprint"
+    ):
         prune(big, 1, config, data=other_source, device="cpu")
     by_hand = big.manifest.model_copy(update={"holdout": None})
     with pytest.raises(BadData, match="does not record which images were held out"):
