@@ -216,5 +216,5 @@ class TestProtocol:
         paper = EvaluateConfig(protocol="paper")
         assert evaluate_config([], {}, paper, file) == EvaluateConfig(protocol="paper", repeats=2)
         for given in (([], {}, EvaluateConfig(), file), (["protocol=paper"], {})):
-            with pytest.raises(BadSettings, match="cannot be changed by .*; use --protocol"):
+            with pytest.raises(BadSettings, match=r"cannot be changed by .*; use --protocol"):
                 evaluate_config(*given)
