@@ -40,7 +40,7 @@ def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Spl
         seen, held_out = seen_and_held_out(source.train, manifest.holdout, manifest.seed)
         if len(held_out) == made_from.held_out:
             return seen, held_out
-    raise BadData("the bundle does not record which images were held out; use the test split")
+    raise BadData("the bundle does not record which images were held out of its data")
 
 
 def chosen_by_held_out(manifest: Manifest) -> bool:

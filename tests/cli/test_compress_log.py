@@ -76,7 +76,11 @@ def test_log_of_a_real_run_covers_its_stages(run, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("absent/run.jsonl", "no folder"), ("notes.txt", "no log"), (".", "folder")],
+    [
+        ("absent/run.jsonl", "does not exist; create it"),
+        ("notes.txt", "is not a run log"),
+        (".", "folder"),
+    ],
 )
 def test_unwritable_log_fails_before_data_are_read(pack, calls, tmp_path, name, expected):
     (tmp_path / "notes.txt").write_text("mine")

@@ -112,7 +112,7 @@ def test_bundle_without_held_out_images_is_rejected(source, bundle, held_out_con
 
 def test_other_dataset_is_rejected(source, bundle, held_out_config):
     train = replace(source.train, fingerprint="9" * 64)
-    with pytest.raises(BadData, match="not the data that the bundle was made from"):
+    with pytest.raises(BadData, match="not the dataset that the bundle was made from"):
         evaluate(bundle, replace(source, train=train), held_out_config, device="cpu")
 
 
@@ -130,5 +130,5 @@ def test_score_on_other_held_out_images_is_not_verified(source, bundle, held_out
     alone = held_out_config.model_copy(update={"baselines": False})
     record(path, bundle, evaluate(bundle, source, alone, device="cpu"), device="cpu")
     train = replace(source.train, fingerprint="9" * 64)
-    with pytest.raises(BadData, match="not the data that the bundle was made from"):
+    with pytest.raises(BadData, match="not the dataset that the bundle was made from"):
         verify(path, replace(source, train=train), device="cpu")

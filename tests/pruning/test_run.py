@@ -222,7 +222,9 @@ def test_at_once_zero_is_rejected_before_any_work(big, config):
 
 
 def test_other_datasets_and_unidentified_ones_are_rejected(big, source, other_source, config):
-    with pytest.raises(BadData, match=r"not the data that the bundle was made from .*fingerprint"):
+    with pytest.raises(
+        BadData, match=r"not the dataset that the bundle was made from .*fingerprint"
+    ):
         prune(big, 1, config, data=other_source, device="cpu")
     by_hand = big.manifest.model_copy(update={"holdout": None})
     with pytest.raises(BadData, match="does not record which images were held out"):
