@@ -31,9 +31,8 @@ def main(file: str, data: str | None = None, epochs: int = 100) -> nn.Module:
     train = hmnpack.load(file, device="cuda" if torch.cuda.is_available() else "cpu")
     network = convnet(train[0][0].shape, len(train.classes)).to(train.device)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    batches = train.loader(
-        64, augment=("crop", "rotate")
-    )  # add "flip" if mirrored images keep their class
+    augment = ("crop", "rotate")  # add "flip" if mirrored images keep their class
+    batches = train.loader(64, augment=augment)
     for _ in range(epochs):
         for images, labels in batches:
             optimiser.zero_grad()

@@ -31,9 +31,8 @@ def main(
 
     optimiser = create_optimizer_v2(network, opt="adamw", lr=1e-3, weight_decay=0.05)
     schedule = CosineLRScheduler(optimiser, t_initial=epochs)
-    batches = train.loader(
-        64, augment=("crop", "rotate")
-    )  # add "flip" if mirrored images keep their class
+    augment = ("crop", "rotate")  # add "flip" if mirrored images keep their class
+    batches = train.loader(64, augment=augment)
     for epoch in range(epochs):
         schedule.step(epoch)
         for images, labels in batches:

@@ -64,7 +64,7 @@ class Estimate:
 
     @property
     def bytes(self) -> int:
-        """Peak memory: that of the stage that needs most."""
+        """Peak memory of the stage that needs the most."""
         return max((stage.bytes for stage in self.stages), default=0)
 
     def document(self) -> dict[str, Any]:

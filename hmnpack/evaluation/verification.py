@@ -55,7 +55,7 @@ class Repetition:
 
     @property
     def holds(self) -> bool:
-        """Whether the score is reproduced: the mean of the new networks lies in the interval."""
+        """Whether the score is reproduced, that is, the new networks' mean is in the interval."""
         low, high = self.interval
         return low <= statistics.fmean(self.accuracies) <= high
 

@@ -84,7 +84,7 @@ SOURCE = hmnpack.tensor_source(stripes(), stripes(1), name="stripes")
 IMAGE = ImageShape(channels=3, height=16, width=16)
 
 
-def packed(place, name="x", *, options=None, **settings):
+def compress(place, name="x", *, options=None, **settings):
     with within(place):
         return hmnpack.compress(
             SOURCE,
@@ -136,7 +136,7 @@ def check_mixed_devices_raise():
 
 
 def check_compression(name):
-    on_cpu, found = (pixels(packed(place, name, **RUNS[name])) for place in ("cpu", PLACE))
+    on_cpu, found = (pixels(compress(place, name, **RUNS[name])) for place in ("cpu", PLACE))
     assert on_cpu.shape == found.shape
     worst = float((on_cpu - found).abs().max())
     assert worst <= DIFFERENCE, f"pixels differ by {worst}"
@@ -146,24 +146,24 @@ def check_bfloat16_and_probes_run():
     low = {"match.precision": "bfloat16", "pool.train.precision": "bfloat16"}
     object.__setattr__(probe._DEFAULT, "steps", 2)  # the default is 300
     options = RunOptions(device=PLACE, force=True, probes=1)
-    assert pixels(packed(PLACE, options=options, **low)).isfinite().all()
+    assert pixels(compress(PLACE, options=options, **low)).isfinite().all()
 
 
 def check_paused_run_resumes():
-    whole = pixels(packed(PLACE, "whole"))
+    whole = pixels(compress(PLACE, "whole"))
     asked = itertools.count(1)
     pause = RunOptions(device=PLACE, should_pause=lambda: next(asked) == 5)
     try:
-        packed(PLACE, "parts", options=pause)
+        compress(PLACE, "parts", options=pause)
     except Paused:
-        found = packed(PLACE, "parts", options=RunOptions(device=PLACE, resume=True))
+        found = compress(PLACE, "parts", options=RunOptions(device=PLACE, resume=True))
         assert float((pixels(found) - whole).abs().max()) <= DIFFERENCE
         return
     raise AssertionError("the run did not pause")
 
 
 def check_evaluation_matches_the_cpu():
-    bundle = packed("cpu", "evaluated")
+    bundle = compress("cpu", "evaluated")
     settings = EVALUATE | {"rows": ["floats", "whole"]}
     found = []
     for place, at_once in (("cpu", 1), (PLACE, None), (PLACE, 1)):
@@ -185,7 +185,7 @@ def check_evaluation_matches_the_cpu():
 
 @on_device
 def check_scores_are_recorded_and_verified():
-    bundle = packed(PLACE, "scored")
+    bundle = compress(PLACE, "scored")
     settings = EVALUATE | {"repeats": 4, "held_out": True, "baselines": False}
     result = hmnpack.evaluate(bundle, SOURCE, settings=settings, device=PLACE)
     hmnpack.record("scored.hmn", bundle, result, device=PLACE)
@@ -193,7 +193,7 @@ def check_scores_are_recorded_and_verified():
 
 
 def check_pruning_keeps_the_same_images():
-    bundle = packed("cpu", "pruned-later")
+    bundle = compress("cpu", "pruned-later")
     found = []
     for place in ("cpu", PLACE):
         with within(place):
@@ -203,7 +203,7 @@ def check_pruning_keeps_the_same_images():
 
 @on_device
 def check_dataset_decodes_on_the_device():
-    packed("cpu", "loaded")
+    compress("cpu", "loaded")
     here, moved = hmnpack.load("loaded.hmn"), hmnpack.load("loaded.hmn", device=PLACE)
     images, labels = here.tensors(PLACE)
     assert images.device == labels.device == torch.device(PLACE)
@@ -243,14 +243,14 @@ def check_batched_training_supports_batch_norm():
 
 @on_device
 def check_costs_are_estimated():
-    manifest = packed("cpu", "planned").manifest
+    manifest = compress("cpu", "planned").manifest
     place = choose_device(PLACE)
     assert planned_stages(recorded_settings(manifest), manifest.container, 60, place, ipc=4)
 
 
 def check_steps_do_not_synchronise():
     """Losses are read at intervals, not at every step."""
-    packed(PLACE, "x")  # caches the pool
+    compress(PLACE, "x")  # caches the pool
     for name, steps, settings in (
         ("cached views", "match.steps", {}),
         ("new views", "match.steps", {"match.views": 0}),
@@ -260,7 +260,7 @@ def check_steps_do_not_synchronise():
         waits = []
         for count in (4, 9):
             WAITS.clear()
-            packed(PLACE, "x", **settings | {steps: count})
+            compress(PLACE, "x", **settings | {steps: count})
             waits.append(sum(WAITS.values()))
         more = waits[1] - waits[0]
         assert more <= 2, f"{name}: {more} more waits in 5 more steps"

@@ -134,14 +134,14 @@ class Study:
             return f"{len(self.source.test) if self.source.test else 0} images of the test split"
         return "half of the held-out images; choices use the other half"
 
-    def paper_value(self, numbers: PaperValues, row: str, ipc: int) -> float | None:
+    def paper_value(self, values: PaperValues, row: str, ipc: int) -> float | None:
         """Return the paper's value for a row; None if there is none or the dataset is not CIFAR-10.
 
         The label decides, so a JPEG copy counts as CIFAR-10.
         """
         named = re.search(r"cifar[-_ ]?10(?!\d)", self.label.lower()) is not None
         alike = self.source.image == _CIFAR10 and len(self.source.classes) == 10
-        return numbers.get((row, ipc)) if named and alike else None
+        return values.get((row, ipc)) if named and alike else None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ def measure(study: Study) -> Findings:
     for ipc in study.ipcs:
         bundle = finished(study, ipc)
         protocol = study.protocol(ipc, {"baselines": True, "rows": study.scale.rows})
-        numbers = _paper_values(study, bundle)
+        paper = _paper_values(study, bundle)
         rows += [
-            named(row, row.name, ipc, numbers.get(row.name))
+            named(row, row.name, ipc, paper.get(row.name))
             for row in evaluate_rows(study, bundle, protocol)
         ]
     return Findings(tuple(rows))
