@@ -198,7 +198,7 @@ def test_where_the_memory_is_too_small_fewer_go_at_once(found, source, shades_bu
 
 
 def test_no_network_at_once_is_refused(source, shades_bundle, config):
-    with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1 or more"):
+    with pytest.raises(BadSettings, match="at_once must be 1 or more networks, got 0"):
         evaluate(shades_bundle(source), source, config, device="cpu", at_once=0)
 
 

@@ -219,7 +219,7 @@ def test_trained_at_once_it_is_the_same_bundle(big, source, changed):
 
 
 def test_no_network_at_once_is_refused_before_any_work(big, config):
-    with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1"):
+    with pytest.raises(BadSettings, match="at_once must be 1 or more networks, got 0"):
         prune(big, 1, config, data="nowhere", device="cpu", at_once=0)
 
 
