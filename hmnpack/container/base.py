@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hmnpack.container.chunks import images_at_a_time, put_together
+from hmnpack.container.chunks import concatenate_parts, images_at_a_time
 from hmnpack.container.rows import class_of
 from hmnpack.container.stored import values_of
 from hmnpack.registry import CONTAINERS
@@ -76,7 +76,7 @@ class Container(nn.Module, ABC):
             device = parameters[0].device
             with torch.autocast(device.type, enabled=False):  # autocast would round the pixels
                 return self.decoder()(indices.to(device))
-        return put_together(self.parts(indices), len(indices))
+        return concatenate_parts(self.parts(indices), len(indices))
 
     def parts(self, indices: Tensor) -> Iterator[Tensor]:
         """Decode images without gradients, in chunks that bound the memory.

@@ -31,7 +31,7 @@ def images_at_a_time(spec: ContainerSpec, device: torch.device) -> int:
     return min(bound, CPU_IMAGES) if device.type == "cpu" else bound
 
 
-def put_together(parts: Iterable[Tensor], count: int) -> Tensor:
+def concatenate_parts(parts: Iterable[Tensor], count: int) -> Tensor:
     """Concatenate the images of all parts: [count, C, H, W].
 
     The result is filled part by part; ``torch.cat`` at the end would hold all images twice.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.container.base import Container
-from hmnpack.container.chunks import put_together
+from hmnpack.container.chunks import concatenate_parts
 from hmnpack.errors import BadBundle
 
 
@@ -25,7 +25,7 @@ def decode(container: Container, indices: Tensor | None = None) -> Tensor:
     """
     if indices is None:
         indices = torch.arange(container.spec.images)
-    return put_together(decoded_parts(container, indices), len(indices))
+    return concatenate_parts(decoded_parts(container, indices), len(indices))
 
 
 def decoded_parts(container: Container, indices: Tensor) -> Iterator[Tensor]:

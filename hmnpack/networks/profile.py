@@ -24,7 +24,7 @@ _aten = torch.ops.aten
 _PRODUCTS = {_aten.mm: 0, _aten.bmm: 0, _aten.addmm: 1, _aten.baddbmm: 1}
 """Matrix products, and the position of the argument that is the first factor."""
 
-_KEPT_ALSO = frozenset(
+_ALSO_SAVED = frozenset(
     {
         *(_aten.cat, _aten.gelu, _aten.silu, _aten.silu_, _aten.hardswish, _aten.hardswish_),
         *(_aten.mish, _aten.mish_, _aten.hardtanh, _aten.hardtanh_),
@@ -110,11 +110,11 @@ def profile_network(network: NetworkConfig, classes: int, image: ImageShape) -> 
             else:
                 made(batch)
     if counter.layers[-1].kind == "linear":
-        counter.kept.remove(counter.layers[-1].outputs)  # logits are saved by the loss
+        counter.saved.remove(counter.layers[-1].outputs)  # logits are saved by the loss
     return NetworkProfile(
         layers=tuple(counter.layers),
-        kept=sum(counter.kept),
-        largest=max(counter.kept),
+        kept=sum(counter.saved),
+        largest=max(counter.saved),
         weights=sum(weight.numel() for weight in made.parameters() if weight.dim() > 1),
         blocks=tuple(Block(x.shape[1], prod(x.shape[2:])) for x in outputs),
     )
@@ -125,13 +125,13 @@ class _Counter(ShapesOnly):
 
     Attributes:
         layers: Layers in the order of execution.
-        kept: Elements of each saved map.
+        saved: Elements of each saved map.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.layers: list[Layer] = []
-        self.kept: list[int] = []
+        self.saved: list[int] = []
 
     def __torch_dispatch__(
         self,
@@ -149,11 +149,11 @@ class _Counter(ShapesOnly):
             factor = args[_PRODUCTS[operation]]
             self._record("linear", factor, 2 * outputs.numel() * factor.shape[-1], outputs)
         elif operation in NORMS:
-            self.kept.append(outputs[0].numel())
+            self.saved.append(outputs[0].numel())
         elif operation is _aten.max_pool2d_with_indices:
-            self.kept += [outputs[0].numel()] * 3  # an int64 index is as large as two floats
-        elif operation in _KEPT_ALSO:
-            self.kept.append(outputs.numel())
+            self.saved += [outputs[0].numel()] * 3  # an int64 index is as large as two floats
+        elif operation in _ALSO_SAVED:
+            self.saved.append(outputs.numel())
         return outputs
 
     def _record(
@@ -162,7 +162,7 @@ class _Counter(ShapesOnly):
         # An input that needs no gradient depends on no weight: it is the images.
         actual = kind if source.requires_grad else "first"
         self.layers.append(Layer(actual, flops, output.numel()))
-        self.kept.append(output.numel())
+        self.saved.append(output.numel())
 
 
 def _convolution_flops(args: tuple[Any, ...], output: Tensor) -> int:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hmnpack.container import container_of, decode, decoded_parts
-from hmnpack.container.chunks import CHUNK_ELEMENTS, CPU_IMAGES, images_at_a_time, put_together
+from hmnpack.container.chunks import CHUNK_ELEMENTS, CPU_IMAGES, concatenate_parts, images_at_a_time
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ImageShape, ImagesSpec
 
@@ -34,9 +34,9 @@ def test_chunk_size_is_at_least_one(monkeypatch):
 
 
 @pytest.mark.parametrize("sizes", [(3,), (2, 1), (1, 1, 1)])
-def test_put_together_concatenates_in_order(sizes):
+def test_concatenate_parts_preserves_the_order(sizes):
     images = torch.rand(3, 1, 2, 2, generator=stream(0, "images"))
-    assert torch.equal(put_together(iter(images.split(sizes)), 3), images)
+    assert torch.equal(concatenate_parts(iter(images.split(sizes)), 3), images)
 
 
 def test_decoded_parts_respect_the_chunk_size_and_the_order_of_indices(monkeypatch):
