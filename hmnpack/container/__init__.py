@@ -1,4 +1,4 @@
-"""What is learned and stored: containers that decode to images."""
+"""Containers: the learned and stored parameters, which decode to images."""
 
 from hmnpack.container.base import Container, container_of, new_container
 from hmnpack.container.decoding import decode, decoded_parts

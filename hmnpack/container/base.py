@@ -1,4 +1,4 @@
-"""What every container does: hold learnable numbers, and decode any of its images."""
+"""The base class of containers: learnable parameters that decode to images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hmnpack.container.chunks import images_at_a_time, put_together
+from hmnpack.container.chunks import concatenate_parts, images_at_a_time
 from hmnpack.container.rows import class_of
 from hmnpack.container.stored import values_of
 from hmnpack.registry import CONTAINERS
@@ -22,51 +22,51 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class Container(nn.Module, ABC):
-    """A data container f_theta (paper section 1): its parameters count against the budget.
+    """A data container f_theta (paper section 1); its parameters count against the budget.
 
     Args:
-        spec: Sizes and choices; what is stored.
+        spec: Sizes and options, as stored in the bundle.
     """
 
     by_class: ClassVar[frozenset[str]]
-    """Names of the parameters whose rows belong to classes, in order: a row per class, or the rows
-    of its images."""
+    """Names of the parameters whose rows are ordered by class: one row per class, or one row per
+    image."""
 
-    def __init__(self, spec: Any) -> None:  # noqa: ANN401 - each container narrows it
+    def __init__(self, spec: Any) -> None:  # noqa: ANN401 - subclasses narrow the type
         super().__init__()
         self.spec = spec
 
     @classmethod
     @abstractmethod
     def new(cls, spec: Any, config: ContainerConfig, generator: torch.Generator) -> Self:  # noqa: ANN401
-        """Return a new container with random numbers."""
+        """Return a randomly initialised container."""
 
     @classmethod
     @abstractmethod
     def restored(cls, spec: Any, tensors: dict[str, Tensor]) -> Self:  # noqa: ANN401
-        """Return the container that a bundle's tensors are."""
+        """Return the container with the tensors of a bundle."""
 
     @abstractmethod
     def decoder(self) -> Callable[[Tensor], Tensor]:
-        """Return the function from indices to images, with what images share computed once.
+        """Return the function from indices to images; computations that images share are done once.
 
         The indices are int64 [n] on the container's device, the images float32 [n, C, H, W].
         """
 
     @property
     def decodes_one_by_one(self) -> bool:
-        """Whether an image is the same whichever others are decoded with it."""
+        """Whether an image is independent of the others decoded in the same call."""
         return True
 
     def expand(self, indices: Tensor | None = None) -> Tensor:
         """Decode images.
 
         Args:
-            indices: int64 [n], in any order, with repeats if wanted; None for all N.
+            indices: int64 [n], in any order, repeats allowed; None for all N images.
 
         Returns:
-            float32 [n, C, H, W]; gradients flow to the parameters where they are enabled. An image
-            does not depend on which others are asked for.
+            float32 [n, C, H, W], differentiable with respect to the parameters if gradients are
+            enabled. If :attr:`decodes_one_by_one`, an image is independent of the other indices.
         """
         if indices is None:
             indices = torch.arange(self.spec.images)
@@ -74,15 +74,15 @@ class Container(nn.Module, ABC):
         needs_graph = torch.is_grad_enabled() and any(each.requires_grad for each in parameters)
         if needs_graph or not self.decodes_one_by_one:
             device = parameters[0].device
-            with torch.autocast(device.type, enabled=False):  # a caller's would round the pixels
+            with torch.autocast(device.type, enabled=False):  # autocast would round the pixels
                 return self.decoder()(indices.to(device))
-        return put_together(self.parts(indices), len(indices))
+        return concatenate_parts(self.parts(indices), len(indices))
 
     def parts(self, indices: Tensor) -> Iterator[Tensor]:
-        """Decode images without a gradient, as many at a time as memory allows.
+        """Decode images without gradients, in chunks that bound the memory.
 
         Args:
-            indices: int64 [n], one or more.
+            indices: int64 [n], n >= 1.
 
         Yields:
             float32 [m, C, H, W], in the order of the indices.
@@ -98,10 +98,10 @@ class Container(nn.Module, ABC):
 
     @abstractmethod
     def stored_tensors(self) -> dict[str, Tensor]:
-        """Return what a bundle stores, by the names of the ledger: of its types, on the CPU."""
+        """Return the tensors to store, by ledger name: on the CPU, in the dtypes of the ledger."""
 
     def labels(self) -> Tensor:
-        """Return the class of every image: int64 [N], class by class."""
+        """Return the class of every image: int64 [N], in ascending order."""
         device = next(self.parameters()).device
         return class_of(self.spec, torch.arange(self.spec.images, device=device))
 
@@ -109,13 +109,13 @@ class Container(nn.Module, ABC):
 def new_container(
     spec: ContainerSpec, config: ContainerConfig, generator: torch.Generator
 ) -> Container:
-    """Return a randomly initialised container to be learned."""
+    """Return a randomly initialised container for training."""
     kind: type[Container] = CONTAINERS[spec.kind]
     return kind.new(spec, config, generator)
 
 
 def container_of(spec: ContainerSpec, tensors: dict[str, Tensor]) -> Container:
-    """Return the container of a bundle, ready to decode; its parameters need no gradient."""
+    """Return the container of a bundle, ready to decode; its parameters require no gradient."""
     exact = {name: values_of(tensor) for name, tensor in tensors.items()}
     kind: type[Container] = CONTAINERS[spec.kind]
     return kind.restored(spec, exact).requires_grad_(False)

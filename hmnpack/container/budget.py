@@ -1,26 +1,27 @@
-"""Budgets: how much a bundle may hold, and a container that is sized to fit (pure arithmetic).
+"""Float budgets, and the container sizes that fit them (pure arithmetic).
 
 The planner's rule, for K classes of C x H x W images at ``ipc`` images per class:
 
-1. The budget is ``ipc * K * C * H * W`` numbers (paper section 4).
+1. The budget is ``ipc * K * C * H * W`` floats (paper section 4).
 2. The grid is an eighth of the longer side, rounded up, at most 12 (three decoder layers, as in
-   the paper); images under 16 pixels take a quarter and two layers.
-3. Channels and extractor are those of the nearest column of Table 7, by the sum of the absolute
-   log-ratios of side, numbers per class and classes. Images under 16 pixels, and budgets where
-   that column leaves fewer images than :data:`IMAGES_PER_IPC` per ipc, step down to the next
-   smaller setting of :data:`SMALLER`. The settings ``instance_channels`` and ``decoder_channels``
-   replace a column's. With ``decoder_width`` the decoder is made as wide as that, or as a tenth of
-   the budget allows. Where then fewer images of a class fit than ``min_images`` (and no
-   ``instance_channels`` are given), each image's memory gives up channels, down to one.
-4. The count of images is the largest that fits, with weights, biases and the scale and shift of
-   the decoder's normalisation counted: the paper's accounting, which reproduces its counts. What
-   is written is less by the scale and shift, since they are folded into the weights.
+   the paper). For images under 16 pixels it is a quarter, with two decoder layers.
+3. Channels and extractor are those of the nearest column of Table 7. The distance is the sum of the
+   absolute log-ratios of side, floats per class and number of classes.
+4. Images under 16 pixels, and budgets where that column leaves fewer images than
+   :data:`IMAGES_PER_IPC` per ipc, use the next smaller entry of :data:`SMALLER`.
+5. The settings ``instance_channels`` and ``decoder_channels`` override those of the column.
+   ``decoder_width`` widens the decoder up to that width, but to at most a tenth of the budget. If
+   fewer images per class fit than ``min_images`` (and ``instance_channels`` is not set), the
+   channels of the instance memories are reduced, down to one.
+6. The number of images is the largest that fits. Weights, biases and the scale and shift of the
+   decoder's normalisation are counted: the paper's accounting, which reproduces its numbers. The
+   file has no scale and shift, since they are folded into the weights.
 
-For the columns of Table 7 themselves this gives Table 7, but for ImageNet-10, where 126 images fit
-and the paper uses 125.
+For the columns of Table 7 this reproduces Table 7, except for ImageNet-10, where 126 images fit and
+the paper uses 125.
 
-Condensing over budget (paper section 3.2) takes more images, which are pruned back to that count:
-the paper's own over-budget counts for the container of a column, else a tenth more.
+Over-budget condensation (paper section 3.2) starts with more images, which are pruned back to that
+number: the paper's over-budget counts for the containers of Table 7, a tenth more for all others.
 """
 
 from collections.abc import Sequence
@@ -37,10 +38,10 @@ from hmnpack.schema.manifest import MAX_IPC, Budget
 from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
 
 IMAGES_PER_IPC = 2
-"""A container is worth its decoder if it holds at least this many images per stored image."""
+"""Minimum number of decoded images per image of the budget, for a decoder to pay off."""
 
 DECODER_PART = 10
-"""A decoder is widened as far as it takes one of so many parts of the budget."""
+"""A widened decoder takes at most 1 / DECODER_PART of the budget."""
 
 MAX_GRID = 12
 SMALL_SIDE = 16
@@ -48,7 +49,7 @@ SMALL_SIDE = 16
 
 @dataclass(frozen=True)
 class Channels:
-    """Channels of the three memories, of the extractor (None: identity) and of the decoder."""
+    """Channels of the three memories, the extractor (None: identity) and the decoder."""
 
     dataset: int
     klass: int
@@ -62,40 +63,38 @@ SMALLER = (
     Channels(4, 2, 2, None, (6, 4)),
     Channels(2, 1, 1, None, (4, 2)),
 )
-"""Settings for budgets that the columns of Table 7 do not fit, from large to small."""
+"""Channels for budgets that are too small for Table 7, in descending order."""
 
 
 def budget_of(ipc: int, classes: int, image: ImageShape) -> Budget:
-    """Return what may be stored at ``ipc`` images per class (paper section 4).
+    """Return the budget of ``ipc`` images per class, in floats and bytes (paper section 4).
 
     Example:
         >>> budget_of(1, 10, ImageShape(channels=3, height=32, width=32)).floats
         30720
 
     Raises:
-        BadSettings: if it is less than 1, or more than a file may say.
+        BadSettings: if ``ipc`` is not an integer from 1 to ``MAX_IPC``.
     """
     floats = floats_of(ipc, classes, image)
     return Budget(ipc=ipc, floats=floats, bytes=floats * BYTES_PER_FLOAT)
 
 
 def floats_of(ipc: int, classes: int, image: ImageShape) -> int:
-    """Return the numbers that may be stored at ``ipc`` images per class.
+    """Return the floats that may be stored at ``ipc`` images per class.
 
     Raises:
-        BadSettings: if it is less than 1, or more than a file may say.
+        BadSettings: if ``ipc`` is not an integer from 1 to ``MAX_IPC``.
     """
     if not isinstance(ipc, int) or not 1 <= ipc <= MAX_IPC:
-        raise BadSettings(
-            f"{ipc} images per class is no budget; give a whole number from 1 to {MAX_IPC:,}"
-        )
+        raise BadSettings(f"ipc must be an integer from 1 to {MAX_IPC:,}, got {ipc}")
     return ipc * classes * image.elements
 
 
 def counted_floats(spec: HmnSpec) -> int:
-    """Return the numbers of a container, the scale and shift of norms with them, as the paper does.
+    """Return the floats of a container including scale and shift of its norms, as in the paper.
 
-    Norms are there while it is condensed; a file has them folded into the decoder.
+    The norms exist during condensation only; in a file they are folded into the decoder.
 
     Args:
         spec: The container.
@@ -104,22 +103,22 @@ def counted_floats(spec: HmnSpec) -> int:
 
 
 def most_images(spec: HmnSpec, floats: int) -> int:
-    """Return the largest number of images that fits (0: not even one does)."""
+    """Return the largest number of images that fits; 0 if not even one per class does."""
     one = counted_floats(spec.model_copy(update={"instances": 1}))
     each = spec.instance_channels * spec.grid**2
     return max(0, (floats - one) // each + spec.classes)
 
 
 def most_instances(spec: HmnSpec, floats: int) -> int:
-    """Return the largest count of images per class that fits (0: not even one does)."""
+    """Return the largest number of images per class that fits; 0 if not even one does."""
     return most_images(spec, floats) // spec.classes
 
 
 def images_within(spec: ContainerSpec, ipc: int) -> int:
-    """Return how many images of such a container a budget holds (0: not even one).
+    """Return how many images of such a container fit a budget; 0 if not even one per class does.
 
     Args:
-        spec: The container; its own counts of images do not matter.
+        spec: The container; its image counts are ignored.
         ipc: Budget, in images per class.
     """
     if not isinstance(spec, HmnSpec):
@@ -128,25 +127,25 @@ def images_within(spec: ContainerSpec, ipc: int) -> int:
 
 
 def instances_within(spec: ContainerSpec, ipc: int) -> int:
-    """Return how many images per class of such a container a budget holds (0: not even one).
+    """Return how many images per class of such a container fit a budget; 0 if none does.
 
     Args:
-        spec: The container; its own counts of images do not matter.
+        spec: The container; its image counts are ignored.
         ipc: Budget, in images per class.
     """
     return images_within(spec, ipc) // spec.classes
 
 
 def as_even_as(counts: Sequence[int], images: int) -> tuple[int, ...]:
-    """Return how many images of each class to keep, so that the classes are as even as can be.
+    """Return how many images of each class to keep, with the classes as balanced as possible.
 
-    Each class keeps the same number, or all of its images where it has fewer. The number is the
-    largest for which all classes together keep at most ``images``; what is then left of these, too
-    few for one more of every larger class, is not used.
+    Each class keeps the same number of images, or all if it has fewer. That number is the largest
+    for which the total is at most ``images``. A remainder too small for one more image of every
+    larger class is left unused.
 
     Args:
         counts: Images of each class.
-        images: Most images to keep in all.
+        images: Maximum total number of images to keep.
 
     Example:
         >>> as_even_as((9, 2, 8), 13)
@@ -162,16 +161,16 @@ def as_even_as(counts: Sequence[int], images: int) -> tuple[int, ...]:
 
 
 def ipc_of(spec: ContainerSpec) -> int:
-    """Return the smallest budget, in images per class, that holds what a container stores."""
+    """Return the smallest budget, in images per class, that fits a container's stored floats."""
     return -(-spec.ledger().floats // (spec.classes * spec.image.elements))
 
 
 def over_budget_instances(ipc: int, spec: HmnSpec) -> int:
-    """Return the images per class to condense, where they are to be pruned to those of a plan.
+    """Return the images per class to condense before they are pruned to those of a plan.
 
     Args:
         ipc: Budget, in images per class.
-        spec: The container that fits it.
+        spec: The container that fits the budget.
 
     Example:
         >>> over_budget_instances(1, plan(1, 10, ImageShape(channels=3, height=32, width=32)))
@@ -193,26 +192,26 @@ def plan(
     *,
     over_budget: bool = False,
 ) -> HmnSpec:
-    """Return the container that the planner's rule (see the module) gives for a budget.
+    """Return the container for a budget, by the planner's rule in the module docstring.
 
     Args:
         ipc: Budget, in images per class.
         classes: Number of classes K.
         image: Shape of the images.
-        config: Activation, which costs nothing; channels of an image's memory and
-            of the decoder; the decoder's width and the images of each class to aim at.
-        over_budget: Take the count that is to be pruned back to the budget.
+        config: Activation; optional channels of the instance memories and the decoder; decoder
+            width and images per class to aim for.
+        over_budget: Use the number of images of over-budget condensation.
 
     Raises:
-        BudgetTooSmall: if no network fits; the text names the smallest ipc that works.
-        BadSettings: if the images are larger than a decoder can make, or too many; or if the
-            decoder is given more or fewer channels than it has layers.
+        BudgetTooSmall: if no container fits; the message names the smallest ipc that works.
+        BadSettings: if the images are larger than a decoder supports, if there are more than a
+            bundle supports, or if the number of decoder channels does not match its layers.
     """
     largest = MAX_GRID * 8 * MAX_ENLARGEMENT
     if image.side > largest:
         raise BadSettings(
             f"images of {image.height}x{image.width} are larger than the {largest} pixels that a "
-            "container can decode to; give a --size"
+            "container supports; pass a smaller --size"
         )
     spec = _fitting(ipc, classes, image, config or ContainerConfig())
     if spec is not None:
@@ -220,12 +219,12 @@ def plan(
         return _checked(spec.model_copy(update={"instances": more}))
     enough = _smallest_ipc(ipc, classes, image, config or ContainerConfig())
     raise BudgetTooSmall(
-        f"ipc {ipc} allows {floats_of(ipc, classes, image)} numbers, too few for a decoder "
-        f"and {IMAGES_PER_IPC} images per stored one; "
+        f"ipc {ipc} is a budget of {floats_of(ipc, classes, image)} floats, too few for a decoder "
+        f"and {IMAGES_PER_IPC} decoded images per image of the budget; "
         + (
-            f"the smallest ipc that works here is {enough}"
+            f"the smallest ipc that works is {enough}"
             if enough is not None
-            else "with so many instance channels no ipc works here; take fewer"
+            else "no ipc works with these channels; lower container.instance_channels"
         )
     )
 
@@ -233,7 +232,7 @@ def plan(
 def _smallest_ipc(
     above: int, classes: int, image: ImageShape, config: ContainerConfig
 ) -> int | None:
-    """Return the smallest ipc that works, given one that does not; None if none does."""
+    """Return the smallest ipc above ``above``, which does not fit, that does; None if none does."""
     enough = above + 1
     while _fitting(enough, classes, image, config) is None:
         if enough == MAX_IPC:
@@ -248,7 +247,7 @@ def _smallest_ipc(
 
 
 def _checked(spec: HmnSpec) -> HmnSpec:
-    """Hold a plan against the limits that a reader has, before anything is computed."""
+    """Check a plan against the limits of the format, before anything is computed."""
     try:
         return HmnSpec.model_validate(spec.model_dump())
     except ValidationError as error:
@@ -256,7 +255,7 @@ def _checked(spec: HmnSpec) -> HmnSpec:
         reason, where = first["msg"].removeprefix("Value error, "), ".".join(map(str, first["loc"]))
         what = f"{where} = {first['input']}: " if where else ""
         raise BadSettings(
-            f"no bundle may hold this ({what}{reason}); lower the ipc or the --size"
+            f"the plan exceeds a limit of the format ({what}{reason}); lower the ipc or the --size"
         ) from error
 
 
@@ -274,7 +273,10 @@ def _fitting(ipc: int, classes: int, image: ImageShape, config: ContainerConfig)
 
 
 def _widened(spec: HmnSpec, floats: int, width: int) -> HmnSpec:
-    """Return it with the widest decoder up to a width that takes its part; none is narrowed."""
+    """Return the spec with the widest decoder, up to ``width``, within its part of the budget.
+
+    Decoders are never narrowed.
+    """
     usual = spec.decoder_channels
     for first in range(width, usual[0], -1):
         channels = tuple(ceil(first * each / usual[0]) for each in usual)
@@ -285,7 +287,7 @@ def _widened(spec: HmnSpec, floats: int, width: int) -> HmnSpec:
 
 
 def _filled(spec: HmnSpec, floats: int, aim: int) -> HmnSpec:
-    """Return it with as many images as fit; memories give up channels for as many as aimed at."""
+    """Return the spec with as many images as fit, with fewer instance channels to reach ``aim``."""
     while spec.instance_channels > 1 and most_instances(spec, floats) < aim:
         spec = spec.model_copy(update={"instance_channels": spec.instance_channels - 1})
     return spec.model_copy(update={"instances": most_instances(spec, floats)})
@@ -297,8 +299,8 @@ def _spec(channels: Channels, classes: int, image: ImageShape, config: Container
     decoder = config.decoder_channels or usual
     if len(decoder) != len(usual):
         raise BadSettings(
-            f"container.decoder_channels {list(decoder)} is {len(decoder)} numbers; a decoder to "
-            f"{image.height}x{image.width} pixels takes {len(usual)}"
+            f"container.decoder_channels {list(decoder)} has {len(decoder)} entries; a decoder to "
+            f"{image.height}x{image.width} pixels needs {len(usual)}"
         )
     try:
         return HmnSpec(
@@ -317,8 +319,8 @@ def _spec(channels: Channels, classes: int, image: ImageShape, config: Container
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise BadSettings(
-            f"no bundle may hold a decoder of {list(decoder)} channels for such images ({reason}); "
-            "lower container.decoder_channels"
+            f"a decoder of {list(decoder)} channels exceeds a limit of the format for "
+            f"{image.height}x{image.width} images ({reason}); lower container.decoder_channels"
         ) from error
 
 

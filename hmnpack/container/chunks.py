@@ -1,6 +1,6 @@
-"""How many images are decoded at a time where no gradient is wanted, and how they are put together.
+"""Chunk sizes for decoding without gradients, and the concatenation of chunks.
 
-With a gradient all images are decoded at once: their graph has to stay in memory anyway.
+With gradients all images are decoded at once, since their graph has to stay in memory anyway.
 """
 
 from collections.abc import Iterable
@@ -11,18 +11,18 @@ from torch import Tensor
 from hmnpack.schema.container import ContainerSpec, HmnSpec
 
 CHUNK_ELEMENTS = 2**26
-"""Numbers of the largest layer, over all images that are decoded at a time (256 MiB)."""
+"""Maximum elements of the largest layer, over all images of a chunk (256 MiB in float32)."""
 
 CPU_IMAGES = 128
-"""Most images at a time on a CPU: the layers then stay in its cache."""
+"""Maximum images of a chunk on a CPU, so that the layers stay in its cache."""
 
 
 def images_at_a_time(spec: ContainerSpec, device: torch.device) -> int:
-    """Return how many images are decoded at a time: 1 or more.
+    """Return how many images to decode at a time, at least 1.
 
     Args:
         spec: The container.
-        device: Where it is decoded.
+        device: Device that decodes it.
     """
     largest = spec.image.elements
     if isinstance(spec, HmnSpec):
@@ -31,15 +31,14 @@ def images_at_a_time(spec: ContainerSpec, device: torch.device) -> int:
     return min(bound, CPU_IMAGES) if device.type == "cpu" else bound
 
 
-def put_together(parts: Iterable[Tensor], count: int) -> Tensor:
-    """Return the images of all parts in one tensor, [count, C, H, W].
+def concatenate_parts(parts: Iterable[Tensor], count: int) -> Tensor:
+    """Concatenate the images of all parts: [count, C, H, W].
 
-    It is filled part by part: if the parts were joined at the end, all images would be in memory
-    twice.
+    The result is filled part by part; ``torch.cat`` at the end would hold all images twice.
 
     Args:
-        parts: Images [n, C, H, W], one part or more.
-        count: Number of images in all parts together.
+        parts: Images [n, C, H, W], at least one part.
+        count: Total number of images.
     """
     images: Tensor | None = None
     start = 0
@@ -50,5 +49,5 @@ def put_together(parts: Iterable[Tensor], count: int) -> Tensor:
             images = part.new_empty(count, *part.shape[1:])
         images[start : start + len(part)] = part
         start += len(part)
-    assert images is not None  # noqa: S101 - there is a part
+    assert images is not None  # noqa: S101 - there is at least one part
     return images

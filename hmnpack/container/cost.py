@@ -1,4 +1,4 @@
-"""What decoding a container's images costs: operations and memory (pure arithmetic)."""
+"""Compute and memory cost of decoding a container's images (pure arithmetic)."""
 
 from itertools import pairwise
 
@@ -7,10 +7,10 @@ from hmnpack.schema.container import ContainerSpec, HmnSpec
 
 
 def decode_flops(spec: HmnSpec, images: int) -> int:
-    """Return the operations of decoding so many images, with what classes share computed once.
+    """Return the operations of decoding images; what a class shares is computed once.
 
-    By the definition of a transposed convolution with kernel 4 and stride 2: each input pixel goes
-    to 16 output pixels. The final resize is not counted.
+    By the definition of a transposed convolution with kernel 4 and stride 2, each input pixel
+    contributes to 16 output pixels. The final resize is not counted.
 
     Args:
         spec: The container.
@@ -27,20 +27,21 @@ def decode_flops(spec: HmnSpec, images: int) -> int:
 
 
 def decoder_outputs(spec: HmnSpec) -> int:
-    """Return the numbers in the outputs of a decoder's layers, for one image."""
+    """Return the total elements of the decoder layers' outputs, for one image."""
     layers = enumerate(spec.layer_channels[1:], 1)
     return sum(channels * (spec.grid << depth) ** 2 for depth, channels in layers)
 
 
 def decoder_bytes(spec: HmnSpec, images: int) -> int:
-    """Return what the decoder keeps of its maps, and the images with their gradient."""
+    """Return the bytes of the decoder's maps and of the images, both with gradients."""
     return FLOAT * images * 2 * (decoder_outputs(spec) + spec.image.elements)
 
 
 def prepared_bytes(spec: ContainerSpec, images: int) -> int:
-    """Return what decoding and augmenting images keeps until the way back, with their gradient.
+    """Return the bytes that decoding and augmentation hold until the backward pass.
 
-    Of a 64-pixel image augmenting kept some four times its size, as counted by its operations.
+    Images and their gradient are included. Augmentation holds about four times the size of an
+    image, counted over its operations at 64 pixels.
     """
     decoded = decoder_bytes(spec, images) if isinstance(spec, HmnSpec) else 0
     return decoded + FLOAT * images * 5 * spec.image.elements

@@ -1,10 +1,11 @@
 """The Hierarchical Memory Network (paper section 3.1, appendix C.1).
 
-An image of class c is ``D([f_c(m_D), m_C[c], m_I[i]])`` (equation 1): the data set's memory through
-the class's extractor, the class's memory and the image's own, concatenated and decoded.
+Image i of class c is ``D([f_c(m_D), m_C[c], m_I[i]])`` (equation 1): the dataset memory passed
+through the extractor of the class, the class memory and the instance memory are concatenated and
+decoded.
 
-The first layer of D is linear, so the part of it that all images of a class share is computed once
-per class and added to each image's own part.
+The first layer of D is linear, so its output for the channels that all images of a class share is
+computed once per class and added to the output for the instance channels.
 
 Shapes: K classes, N images, M grid side, Cd / Cc / Ci channels of the three memories.
 """
@@ -35,21 +36,21 @@ from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.ledger import TensorRow
 
 MEMORY_STD = 0.5
-"""Standard deviation of the memories at the start; much larger ones a step hardly moves."""
+"""Initial standard deviation of the memories; a step hardly changes much larger values."""
 
 
 Layers = tuple[Layer, Layer, list[Layer]]
-"""A decoder: the first layer for what a class shares and for an image's own, and the others."""
+"""A decoder: its first layer for shared and for instance channels, and the other layers."""
 
 
 class HMN(Container):
-    """Three tiers of memories, one extractor per class, one decoder.
+    """Three tiers of memories, one extractor per class and one decoder.
 
     Args:
-        spec: Sizes and choices.
-        tensors: Values of every stored tensor, by the ledger's names.
-        norm: ``"batch"`` puts a normalisation after each decoder layer but the last;
-            :meth:`freeze` ends its dependence on the batch, and writing folds it away.
+        spec: Sizes and options.
+        tensors: Values of every stored tensor, by ledger name.
+        norm: ``"batch"`` adds a normalisation after each decoder layer but the last.
+            :meth:`freeze` ends its dependence on the batch; stored weights have it folded in.
     """
 
     by_class: ClassVar[frozenset[str]] = frozenset(
@@ -77,27 +78,27 @@ class HMN(Container):
 
     @classmethod
     def new(cls, spec: HmnSpec, config: ContainerConfig, generator: torch.Generator) -> Self:
-        """Return a container of random numbers."""
+        """Return a randomly initialised container."""
         rows = spec.ledger().rows
         tensors = {row.name: _random_tensor(row, generator) for row in rows}
         return cls(spec, tensors, config.norm)
 
     @classmethod
     def restored(cls, spec: HmnSpec, tensors: dict[str, Tensor]) -> Self:
-        """Return the container of a bundle, whose norms are folded into its layers."""
+        """Return the container of a bundle, which has its norms folded into the layers."""
         return cls(spec, tensors)
 
     @property
     def decodes_one_by_one(self) -> bool:
-        """Whether :meth:`freeze` was called: norms before it take the statistics of the batch."""
+        """Whether the norms are frozen; until then they use the statistics of the batch."""
         return all(norm.frozen for norm in self._norms())
 
     def decoder(self) -> Callable[[Tensor], Tensor]:
-        """Return the decoder as it is now; see :meth:`Container.decoder`."""
+        """Return the decoder in its current state; see :meth:`Container.decoder`."""
         return self._folded_decoder() if self.decodes_one_by_one else self._unfolded
 
     def stored_tensors(self) -> dict[str, Tensor]:
-        """Return every tensor of the ledger, norms and 8-bit scales folded into the weights."""
+        """Return every tensor of the ledger; norms and 8-bit scales are folded into the weights."""
         tensors: dict[str, Tensor] = {
             "memory.dataset": self.dataset,
             "memory.class": self.classwise,
@@ -135,7 +136,7 @@ class HMN(Container):
         return pairs
 
     def _shared(self) -> Tensor:
-        """Return what the images of a class have in common: [K, shared channels, M, M]."""
+        """Return the decoder input that images of a class share: [K, shared channels, M, M]."""
         classes = self.spec.classes
         if self.spec.extractor_channels is None:
             features = self.dataset.expand(classes, *self.dataset.shape)
@@ -145,7 +146,7 @@ class HMN(Container):
         return torch.cat([features, self.classwise], 1)
 
     def _layers(self, pairs: list[tuple[Tensor, Tensor]]) -> Layers:
-        """Return the decoder of these weights and biases."""
+        """Return the decoder with the given weights and biases."""
         (weight, bias), *later = pairs
         side, channels = self.spec.grid, self.spec.shared_channels
         return (
@@ -158,7 +159,7 @@ class HMN(Container):
         )
 
     def _first(self, shared: Layer, own: Layer) -> Callable[[Tensor], Tensor]:
-        """Return the first layer as a function of indices, with the shared part computed."""
+        """Return the first layer as a function of indices, with the shared part precomputed."""
         common = double(to_rows(self._shared()), shared)
 
         def first(indices: Tensor) -> Tensor:
@@ -168,18 +169,18 @@ class HMN(Container):
         return first
 
     def _unfolded(self, indices: Tensor) -> Tensor:
-        """Decode with norms as they are, by the definition."""
+        """Decode with unfolded norms, by the definition."""
         shared, own, later = self._layers(self._pairs())
         *_, norm = self._norms()
         rows = self._norm_input(self._first(shared, own)(indices), later[:-1])
         return self._finished(norm(rows), later[-1])
 
     def _norm_input(self, rows: Tensor, before: list[Layer]) -> Tensor:
-        """Return what goes into a norm, through those before it as they are.
+        """Return the input of a norm, with all norms before it unfolded.
 
         Args:
-            rows: What comes out of the first layer.
-            before: The further layers before the norm, norms not folded in.
+            rows: Output of the first layer.
+            before: The layers between the first one and the norm.
         """
         activation = ACTIVATIONS[self.spec.activation]
         for norm, layer in zip(self._norms(), before, strict=False):
@@ -187,7 +188,7 @@ class HMN(Container):
         return rows
 
     def _folded_decoder(self) -> Callable[[Tensor], Tensor]:
-        """Return the function from indices to images, with all that they share computed once."""
+        """Return the function from indices to images, with norms folded and shared parts cached."""
         activation = ACTIVATIONS[self.spec.activation]
         shared, own, later = self._layers(self._folded())
         first = self._first(shared, own)
@@ -201,7 +202,7 @@ class HMN(Container):
         return decode
 
     def _finished(self, rows: Tensor, last: Layer | None) -> Tensor:
-        """Return images of what goes into the last layer (or, if None, of what came out of it)."""
+        """Return images from the last layer's input, or from its output if ``last`` is None."""
         if last is None:
             images = from_rows(rows, self.spec.image.channels)
         else:
@@ -213,13 +214,13 @@ class HMN(Container):
 
 
 def _random_tensor(row: TensorRow, generator: torch.Generator) -> Tensor:
-    """Return the start of a tensor: memories of one spread, biases 0, layers by He et al."""
+    """Return the initial value: MEMORY_STD for memories, 0 for biases, He et al. for layers."""
     if row.name.startswith("memory."):
         std = MEMORY_STD
     elif row.name.endswith("bias"):
         std = 0.0
     elif row.name == "extractor.weight":
         std = 1 / math.sqrt(row.shape[2])
-    else:  # two by two of the sixteen kernel positions meet in an output pixel
+    else:  # 2 x 2 of the 16 kernel positions contribute to an output pixel
         std = math.sqrt(2 / (4 * row.shape[0]))
     return torch.randn(row.shape, generator=generator) * std

@@ -1,4 +1,4 @@
-"""Plain pixels as stored floats: the baseline that every container is compared with."""
+"""Pixels stored as floats: the baseline for every other container."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -13,10 +13,10 @@ from hmnpack.schema.container import ImagesSpec
 
 
 class _Clamp(torch.autograd.Function):
-    """Clamping to [0, 1] from which pixels come back, and beyond which none is driven.
+    """Clamps to [0, 1]; outside, only gradients that move a pixel back into the range pass.
 
-    Its true gradient is 0 outside, so that a pixel there stays for ever. If all of the gradient
-    passed, what drives a pixel out would drive it ever further.
+    The true gradient is 0 outside, so a pixel there would never change again. With a
+    straight-through gradient it could drift away without bound.
     """
 
     @staticmethod
@@ -32,7 +32,7 @@ class _Clamp(torch.autograd.Function):
 
 
 class Images(Container):
-    """N images [N, C, H, W], stored as they are.
+    """N images, stored as pixels.
 
     Args:
         spec: Sizes.
@@ -58,7 +58,7 @@ class Images(Container):
         return cls(spec, tensors["pixels"])
 
     def decoder(self) -> Callable[[Tensor], Tensor]:
-        """Return the look-up of stored pixels; see :meth:`Container.decoder`."""
+        """Return the lookup of stored pixels; see :meth:`Container.decoder`."""
 
         def decode(indices: Tensor) -> Tensor:
             clamped: Tensor = _Clamp.apply(self.pixels.index_select(0, indices))

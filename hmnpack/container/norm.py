@@ -1,8 +1,8 @@
-"""Batch normalisation that ends: statistics of the batch first, frozen later, folded at last.
+"""Batch normalisation with three stages: batch statistics, then frozen, finally folded.
 
-Frozen, it is one multiplication and one addition per channel, which :meth:`Norm.fold` moves into
-the convolution before it; so an image depends on its own memories alone (condensation practice
-leaves open which batch a decoder's statistics come from; this removes the question).
+When frozen it is one multiplication and one addition per channel, which :meth:`Norm.fold` moves
+into the preceding convolution. A decoded image then depends on its own memories only, and not on
+the batch that the statistics would otherwise come from, which the literature leaves open.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ EPSILON = 1e-5
 
 
 class Norm(nn.Module):
-    """Normalises rows [N, H, W * C], channels last, by channel.
+    """Normalises rows [N, H, W * C], channels last, per channel.
 
     Args:
         channels: Number of channels C.
@@ -32,11 +32,11 @@ class Norm(nn.Module):
         self.frozen: bool = False
 
     def get_extra_state(self) -> bool:
-        """Return whether the statistics are fixed, for a state dictionary."""
+        """Return whether the statistics are frozen, for the state dict."""
         return self.frozen
 
     def set_extra_state(self, state: bool) -> None:
-        """Take back what :meth:`get_extra_state` gave."""
+        """Restore the value of :meth:`get_extra_state`."""
         self.frozen = bool(state)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Norm(nn.Module):
         return ((pixels - mean) * factor + self.shift).flatten(2)
 
     def freeze(self, batches: Iterable[Tensor]) -> None:
-        """Fix the statistics to those of the rows in all batches."""
+        """Freeze the statistics at those of all rows of all batches."""
         count = 0
         total = torch.zeros(len(self.mean), dtype=torch.float64)
         squares = torch.zeros_like(total)
@@ -66,6 +66,6 @@ class Norm(nn.Module):
         self.frozen = True
 
     def fold(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the convolution that does both: weight [Cin, Cout, 4, 4], bias [Cout]."""
+        """Fold the norm into a convolution: return weight [Cin, Cout, 4, 4] and bias [Cout]."""
         factor = self.scale * torch.rsqrt(self.var + EPSILON)
         return weight * factor[None, :, None, None], (bias - self.mean) * factor + self.shift

@@ -1,4 +1,4 @@
-"""Which row of a container is which image: classes lie one after the other, in label order.
+"""The order of images in a container: grouped by class, in label order.
 
 Shapes: K classes, N images.
 """
@@ -14,7 +14,7 @@ def class_of(spec: ContainerSpec, indices: Tensor) -> Tensor:
 
     Args:
         spec: The container.
-        indices: Positions of images, int64, from 0 to N - 1.
+        indices: Positions of images, int64, in [0, N).
     """
     if isinstance(spec.instances, int):
         return indices // spec.instances
@@ -23,19 +23,19 @@ def class_of(spec: ContainerSpec, indices: Tensor) -> Tensor:
 
 
 def first_of_each(spec: ContainerSpec, most: int) -> Tensor:
-    """Return the positions of the first images of each class, class by class: int64, on the CPU.
+    """Return the positions of the first images of each class, ascending: int64, on the CPU.
 
     Args:
         spec: The container.
-        most: Images of each class; of a class that has fewer, all.
+        most: Maximum number of images per class.
     """
     taken = torch.tensor(spec.counts).clamp(max=most)
-    shifts = torch.tensor(spec.offsets) - (taken.cumsum(0) - taken)  # by the images left out
+    shifts = torch.tensor(spec.offsets) - (taken.cumsum(0) - taken)  # skips the other images
     return torch.arange(int(taken.sum())) + shifts.repeat_interleave(taken)
 
 
 def numbers_within_class(spec: ContainerSpec, indices: Tensor) -> Tensor:
-    """Return the place of each image in its class, from 0: int64, of the shape of the indices."""
+    """Return the position of each image within its class: int64, of the shape of the indices."""
     if isinstance(spec.instances, int):
         return indices % spec.instances
     offsets = torch.tensor(spec.offsets, device=indices.device)

@@ -1,4 +1,4 @@
-"""The types that a bundle stores numbers in (FORMAT.md section 4), and what fits into 8 bits."""
+"""Data types of stored tensors (FORMAT.md section 4), and the scaling for 8-bit storage."""
 
 from collections.abc import Mapping
 
@@ -9,25 +9,25 @@ from hmnpack.errors import BadSettings
 from hmnpack.schema.container import ContainerSpec
 
 DTYPES: dict[str, torch.dtype] = {"F32": torch.float32, "F16": torch.float16, "I8": torch.int8}
-"""Types of stored numbers by their names in a ledger."""
+"""Data types of stored tensors, by ledger name."""
 
 ONE = 128
-"""The 8-bit integer that would stand for 1: a power of two, so that values are exact."""
+"""The integer that represents 1 in 8-bit storage: a power of two, so that values are exact."""
 
 _LARGEST = (ONE - 1) / ONE
 _MEMORIES = {"memory.dataset": 0, "memory.class": 1, "memory.instance": 1}
-"""The axis of each memory's channels; they stand in the order of the decoder's input."""
+"""The channel axis of each memory, in the order of the decoder's input channels."""
 
 
 def as_stored(spec: ContainerSpec, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors of a container as its bundle stores them: of its types, on the CPU.
+    """Convert tensors of a container to the data types of its ledger, on the CPU.
 
     Args:
-        spec: The container, whose ledger says the types.
-        tensors: Values by the ledger's names; what is stored in 8 bits lies from -1 to 127/128.
+        spec: The container, whose ledger defines the data types.
+        tensors: Values by ledger name; those stored in 8 bits are in [-1, 127/128].
 
     Raises:
-        BadSettings: if a number is too large for its type.
+        BadSettings: if a value is too large for its data type.
     """
     dtypes = {row.name: row.dtype for row in spec.ledger().rows}
     return {
@@ -43,29 +43,29 @@ def values_of(stored: Tensor) -> Tensor:
 
 def _rounded(name: str, values: Tensor, dtype: str) -> Tensor:
     if dtype == "I8":
-        # Within the range but for rounding, which an integer would turn into its opposite.
+        # Rounding can exceed the range by one step, which would overflow to the opposite sign.
         values = (values * ONE).round().clamp(-ONE, ONE - 1)
     stored = values.to(DTYPES[dtype])
     if values.isfinite().all() and not stored.isfinite().all():
         raise BadSettings(
-            f"{name} has a number of {values.abs().max():.3g}, and 16 bits hold 65,504 at most: "
-            "store 32 bits (container.dtype=F32)"
+            f"{name} contains the value {values.abs().max():.3g}, but 16-bit floats hold at most "
+            "65,504; store 32 bits (container.dtype=F32)"
         )
     return stored
 
 
 def in_unit_range(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the same Hierarchical Memory Network, whose memories fit into 8-bit integers.
+    """Return an equivalent Hierarchical Memory Network whose memories fit into 8-bit integers.
 
-    Each channel of a memory is divided by a scale that the weights behind it are multiplied by (the
-    classes' 1x1 convolutions, or the decoder's first layer). So no image changes, and each channel
-    is rounded in steps of its own size at no cost in stored numbers.
+    Each channel of a memory is divided by a scale, and the weights that read it (the classes' 1x1
+    convolutions, or the decoder's first layer) are multiplied by it. Images do not change, and each
+    channel gets its own quantisation step without storing any scales.
 
     Args:
-        tensors: Values by the ledger's names, norms folded in.
+        tensors: Values by ledger name, with norms folded in.
 
     Returns:
-        Of the same names; in every channel of a memory the largest magnitude is 127/128, or 0.
+        Values by ledger name; the largest magnitude in every memory channel is 127/128, or 0.
     """
     scaled = dict(tensors)
     scales = {name: _scales(tensors[name], axis) for name, axis in _MEMORIES.items()}
@@ -81,6 +81,6 @@ def in_unit_range(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _scales(memory: Tensor, axis: int) -> Tensor:
-    """Return the scale of each channel; 1 where all of it is 0."""
+    """Return the scale of each channel; 1 for channels of zeros."""
     largest = memory.abs().amax([other for other in range(memory.dim()) if other != axis])
     return torch.where(largest == 0, 1, largest / _LARGEST)

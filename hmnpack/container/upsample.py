@@ -1,12 +1,11 @@
 """The decoder's layer: ConvTranspose2d(kernel 4, stride 2, padding 1) as one matrix product.
 
-Rows are the unit: an image is [rows, columns * channels], and two neighbouring input rows a, b
-give two output rows, the odd one below a's middle and the even one above b's. So one layer is the
-product of all row pairs with one banded matrix. Wide rows are cut into tiles, which overlap by the
-column on either side that a tile's outputs take in, and share one matrix. It costs more
-multiplications than the definition asks for and is several times faster, because the layers are
-too narrow for anything else to keep a processor busy. Being a plain product, it is differentiable
-as it stands.
+An image is a matrix of rows, [rows, columns * channels]. Two neighbouring input rows a, b produce
+two output rows: the odd one below the centre of a and the even one above the centre of b. One layer
+is thus the product of all row pairs with one banded matrix. Wide rows are split into tiles, which
+overlap by one column on either side, as their outputs depend on it, and share one matrix. This
+takes more multiplications than the definition, but is several times faster, because the layers are
+too narrow to keep a processor busy otherwise. Autograd differentiates the product directly.
 """
 
 from dataclasses import dataclass
@@ -16,23 +15,24 @@ import torch
 from torch import Tensor
 
 TILE = 4
-"""Least columns of a tile: below, the overlap and the narrow product cost more than they save."""
+"""Minimum columns of a tile: below, the overlap and the narrow product cost more than they save."""
 
-# Kernel rows that lead from input row (a, b) to output row (odd, even): an output row y takes
+# Kernel rows that connect input rows (a, b) to output rows (odd, even): output row y depends on
 # input row i through kernel row y + 1 - 2 i.
 _KERNEL_ROWS = ((2, 3), (0, 1))
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer, ready to use on images of one width.
+    """One layer, prepared for images of one width.
 
     Attributes:
-        matrix: [2 * (T + 2 h) * Cin, 2 * 2T * Cout]: a tile's row pair in, its row pair out.
+        matrix: [2 * (T + 2 h) * Cin, 2 * 2T * Cout]: maps a tile's input row pair to its output
+            row pair.
         bias: [2 * 2T * Cout], or None.
-        channels: Cin.
-        columns: Columns of a tile T.
-        overlap: h, columns that a tile takes in beyond its own on either side.
+        channels: Input channels Cin.
+        columns: Columns T of a tile.
+        overlap: Additional input columns h of a tile on either side.
     """
 
     matrix: Tensor
@@ -43,13 +43,13 @@ class Layer:
 
 
 def layer_of(weight: Tensor, bias: Tensor | None, width: int, *, planar: bool = False) -> Layer:
-    """Return a layer for images of a width.
+    """Return a layer for images of one width.
 
     Args:
         weight: [Cin, Cout, 4, 4], as in ``torch.nn.ConvTranspose2d``.
         bias: [Cout], or None.
-        width: Columns of the input W.
-        planar: For :func:`double_to_images`, whose rows are [Cout, 2W], not [2W, Cout].
+        width: Columns W of the input.
+        planar: Prepare for :func:`double_to_images`: output rows are [Cout, 2W], not [2W, Cout].
     """
     columns = next((c for c in range(TILE, width) if width % c == 0), width)
     overlap = int(columns < width)
@@ -66,14 +66,14 @@ def layer_of(weight: Tensor, bias: Tensor | None, width: int, *, planar: bool = 
 
 @lru_cache(maxsize=64)
 def _taps(columns: int, overlap: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return which kernel column leads from a tile's input column to its output column.
+    """Return which kernel column connects a tile's input column to its output column.
 
-    The same at every step, and on an accelerator a copy that waits, so it is kept.
+    It is cached, since it is the same at every step and a synchronous copy to an accelerator.
 
     Returns:
         [4, T + 2 h, 2T], of 0 and 1.
     """
-    with torch.inference_mode(mode=False):  # it may be used with a graph later
+    with torch.inference_mode(mode=False):  # a later call may need a graph
         into = torch.arange(-overlap, columns + overlap)[:, None]
         out = torch.arange(2 * columns)[None, :]
         taps = torch.stack([(out + 1 - 2 * into) == tap for tap in range(4)])
@@ -81,11 +81,11 @@ def _taps(columns: int, overlap: int, dtype: torch.dtype, device: torch.device) 
 
 
 def double(rows: Tensor, layer: Layer) -> Tensor:
-    """Return images of twice the side, as rows.
+    """Upsample images to twice the side, as rows.
 
     Args:
         rows: [N, H, W * Cin], channels last.
-        layer: What :func:`layer_of` returned for W.
+        layer: Layer from :func:`layer_of` for width W.
 
     Returns:
         [N, 2H, 2W * Cout], channels last; not contiguous.
@@ -97,7 +97,7 @@ def double(rows: Tensor, layer: Layer) -> Tensor:
 
 
 def double_to_images(rows: Tensor, layer: Layer) -> Tensor:
-    """Return images of twice the side, as planes; see :func:`double`.
+    """Upsample images to twice the side, as planes; see :func:`double`.
 
     Returns:
         [N, Cout, 2H, 2W]; not contiguous.
@@ -121,7 +121,7 @@ def from_rows(rows: Tensor, channels: int) -> Tensor:
 
 
 def _doubled(rows: Tensor, layer: Layer) -> Tensor:
-    """Return the product: [N, H + 1 row pairs, tiles, 2 rows, 2T * Cout]."""
+    """Return the matrix product: [N, H + 1 row pairs, tiles, 2 rows, 2T * Cout]."""
     count, height, length = rows.shape
     margin, step = layer.overlap * layer.channels, layer.columns * layer.channels
     padded = rows.new_zeros(count, height + 2, length + 2 * margin)

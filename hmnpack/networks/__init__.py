@@ -1,4 +1,4 @@
-"""Classifiers by name: the ConvNet of the field, ResNet-AP-10, and torchvision's and timm's."""
+"""Classifiers by name: ConvNet, ResNet-AP-10, and the models of torchvision and timm."""
 
 from hmnpack.networks.build import build_network, library_version, network_on_meta
 from hmnpack.networks.convnet import ConvNet

@@ -1,11 +1,11 @@
-"""One ConvNet block as one operation: convolution, instance normalisation, ReLU, mean over 2x2.
+"""A fused ConvNet block: convolution, instance normalisation, ReLU, 2x2 average pooling.
 
-On a CPU the time of such a block goes into memory: every operation reads and writes maps larger
-than the caches, into pages fresh from the system. ``FusedBlock`` therefore goes through the images
-in slices whose maps stay in the cache, in channels-last order, in place, and keeps for the
-backward pass only the normalised map. The mathematics is that of ``plain_block``; a bias before
-instance normalisation cancels, and is skipped. Under autocast only the convolutions are computed in
-low precision: a CPU has fast products of bfloat16, but no fast sums of it.
+On a CPU such a block is memory-bound: every operation reads and writes maps that exceed the
+caches, often into newly allocated pages. ``FusedBlock`` therefore processes the images in slices
+whose maps fit into the cache, in place and in channels-last order, and saves only the normalised
+map for the backward pass. It computes the same function as ``plain_block``; the convolution's bias
+cancels in instance normalisation and is skipped. Under autocast only the convolutions run in low
+precision: CPUs have fast bfloat16 products, but no fast bfloat16 sums.
 
 Shape legend: N images, C channels in, D channels out, H W sides in, h w sides before pooling.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 
 EPSILON = 1e-5
 _SLICE = 2**18
-"""Numbers of a slice's map: 1 MiB, small enough for a second-level cache and for the heap."""
+"""Elements of a slice's map: 1 MiB in float32, which fits a second-level cache and the heap."""
 _PIXELS = (2, 3)
 
 
@@ -32,16 +32,16 @@ def block(  # noqa: PLR0913
     *,
     groups: int = 1,
 ) -> Tensor:
-    """Return [N, D, h // 2, w // 2], by whichever of the two ways suits the device.
+    """Return [N, D, h // 2, w // 2]; the implementation depends on the device.
 
     Args:
         x: [N, C, H, W].
         weight: [D, C / groups, 3, 3], of the convolution.
-        bias: [D], of the convolution; the normalisation takes it away again.
+        bias: [D], of the convolution; it cancels in the normalisation.
         scale: [D], of the normalisation.
         shift: [D], of the normalisation.
-        padding: Zeros around the image, in pixels.
-        groups: Of channels, each of which the convolution takes by itself.
+        padding: Zero padding around the image, in pixels.
+        groups: Channel groups of the convolution.
     """
     if groups > 1 or x.device.type != "cpu":
         return plain_block(x, weight, bias, scale, shift, padding, groups=groups)
@@ -63,16 +63,16 @@ def plain_block(  # noqa: PLR0913
     *,
     groups: int = 1,
 ) -> Tensor:
-    """Return what ``block`` returns, by one library call per operation."""
+    """Compute the same output as ``block`` with one library call per operation."""
     x = F.conv2d(x, weight, bias, padding=padding, groups=groups)
     x = F.instance_norm(x, weight=scale, bias=shift, eps=EPSILON)
     return F.avg_pool2d(F.relu(x), 2)
 
 
 class FusedBlock(torch.autograd.Function):
-    """``plain_block`` for CPUs; differentiable as often as wanted.
+    """``plain_block`` for CPUs; differentiable any number of times.
 
-    Convolutions are computed in the dtype of ``x``, all else in that of the scale.
+    Convolutions are computed in the dtype of ``x``, everything else in the dtype of ``scale``.
     """
 
     @staticmethod
@@ -87,14 +87,14 @@ class FusedBlock(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """Return the gradients of the arguments of ``forward``."""
-        x, weight, scale, shift, *kept = ctx.saved_tensors
+        x, weight, scale, shift, *saved = ctx.saved_tensors
         needed = ctx.needs_input_grad
         if torch.is_grad_enabled():
             inputs = (x, weight, scale, shift)
             wanted = (needed[0], needed[1], needed[3], needed[4])
             found = _differentiable_backward(grads[0], inputs, wanted, ctx.padding)
         else:
-            maps, deviations = kept[: len(kept) // 2], kept[len(kept) // 2 :]
+            maps, deviations = saved[: len(saved) // 2], saved[len(saved) // 2 :]
             slices = _Slices(x, weight, scale, shift, ctx.padding, (needed[0], needed[1]))
             found = slices.backward(grads[0], maps, deviations)
         bias = torch.zeros_like(shift) if needed[2] else None
@@ -106,19 +106,19 @@ def _column(values: Tensor) -> Tensor:
 
 
 def _last(images: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    # `to` with a memory format copies images of one channel, which have both orders already.
+    # `to` with a memory format would copy single-channel images, which are in both formats already.
     return images.to(dtype or images.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _slice_size(height: int, width: int, channels: int, padding: int) -> int:
-    """Return how many images have maps that stay in the cache together."""
+    """Return how many images' maps fit into the cache at once."""
     return max(1, _SLICE // (channels * (height + 2 * padding - 2) * (width + 2 * padding - 2)))
 
 
 def _forward(
     x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, padding: int, *, keep: bool
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Return outputs, normalised maps and inverse deviations (if kept), slice by slice."""
+    """Return outputs and, with ``keep``, normalised maps and inverse deviations, per slice."""
     size = _slice_size(x.shape[2], x.shape[3], len(weight), padding)
     weight, scale, shift = _last(weight, x.dtype), _column(scale), _column(shift)
     outputs, maps, deviations = [], [], []
@@ -134,17 +134,17 @@ def _forward(
 def normalised(
     x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, padding: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a block's output, its normalised map and the map's inverse deviations.
+    """Return a block's output, its normalised map and the inverse standard deviations.
 
     Args:
-        x: [N, C, H, W].
-        weight: [D, C, 3, 3], of the dtype of ``x``, which is that of the convolution.
+        x: [N, C, H, W]; the convolution is computed in its dtype.
+        weight: [D, C, 3, 3], of the dtype of ``x``.
         scale: [1, D, 1, 1].
         shift: [1, D, 1, 1].
-        padding: Zeros around the image, in pixels.
+        padding: Zero padding around the image, in pixels.
 
     Returns:
-        [N, D, h, w], [N, D, H, W] and [N, D, 1, 1], of the dtype of the scale.
+        [N, D, h, w], [N, D, H, W] and [N, D, 1, 1], of the dtype of ``scale``.
     """
     values = F.conv2d(x, weight, padding=padding).to(scale.dtype)
     values -= values.mean(_PIXELS, keepdim=True)
@@ -153,31 +153,31 @@ def normalised(
     return F.avg_pool2d(torch.addcmul(shift, values, scale).relu_(), 2), values, inverse
 
 
-def half_backward(grad: Tensor, values: Tensor) -> Tensor:
-    """Return the gradient of what was averaged over 2x2: of the shape of ``values``."""
+def pool_backward(grad: Tensor, values: Tensor) -> Tensor:
+    """Return the gradient of the input of 2x2 average pooling: of the shape of ``values``."""
     found: Tensor = torch.ops.aten.avg_pool2d_backward(
         grad, values, [2, 2], [2, 2], [0, 0], False, True, None
     )
     return found
 
 
-def before_norm(
+def backward_to_conv(
     grad: Tensor, values: Tensor, inverse: Tensor, scale: Tensor, shift: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of the convolution's output, of the scale and of the shift.
 
     Args:
-        grad: Of the block's output, [N, D, h, w].
+        grad: Gradient of the block's output, [N, D, h, w].
         values: Normalised map [N, D, H, W].
-        inverse: Its inverse deviations [N, D, 1, 1].
+        inverse: Inverse standard deviations [N, D, 1, 1].
         scale: [1, D, 1, 1].
         shift: [1, D, 1, 1].
 
     Returns:
-        [N, D, H, W], and two of [N, D, 1, 1]: image by image.
+        [N, D, H, W], and per image [N, D, 1, 1] for the scale and [N, D, 1, 1] for the shift.
     """
     output = torch.addcmul(shift, values, scale)
-    grad = half_backward(grad, values)
+    grad = pool_backward(grad, values)
     torch.ops.aten.threshold_backward.grad_input(grad, output, 0, grad_input=grad)
     by_shift = grad.sum(_PIXELS, keepdim=True)
     by_scale = torch.mul(grad, values, out=output).sum(_PIXELS, keepdim=True)
@@ -189,7 +189,7 @@ def before_norm(
 
 
 class _Slices:
-    """The backward pass, slice by slice, in place, not to be differentiated again."""
+    """The backward pass, slice by slice and in place; it cannot be differentiated again."""
 
     def __init__(
         self,
@@ -219,7 +219,7 @@ class _Slices:
             strict=True,
         )
         for part, grad_part, values, inverse in parts:
-            grad_map, by_scale, by_shift = before_norm(
+            grad_map, by_scale, by_shift = backward_to_conv(
                 grad_part, values, inverse, self.scale, self.shift
             )
             scale += by_scale.sum(0, keepdim=True)
@@ -255,7 +255,7 @@ def _differentiable_backward(
     grad: Tensor, inputs: tuple[Tensor, ...], wanted: tuple[bool, ...], padding: int
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients of x, weight, scale and shift as part of the graph."""
-    # Aliases: where one input was computed from another, only the direct part is wanted here.
+    # Aliases: if one input was computed from another, only its direct gradient is needed here.
     x, weight, scale, shift = aliases = [value.view_as(value) for value in inputs]
     output = plain_block(x.to(scale.dtype), weight, None, scale, shift, padding)
     chosen = [alias for alias, want in zip(aliases, wanted, strict=True) if want]

@@ -1,4 +1,4 @@
-"""From a configuration to an initialised network."""
+"""Building an initialised network from a configuration."""
 
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +14,7 @@ from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
 Builder = Callable[[NetworkConfig, int, ImageShape], nn.Module]
-"""Makes a network of a configuration, for a number of classes and a shape of images."""
+"""Builds a network from a configuration, a number of classes and an image shape."""
 
 
 def build_network(
@@ -23,11 +23,11 @@ def build_network(
     """Return a network with random weights, on the CPU.
 
     Args:
-        config: Its name and sizes. ``torchvision:name`` and ``timm:name`` take a network of these
-            libraries, untrained; see ``fit_stem`` for what changes with small images.
+        config: Name and sizes. ``torchvision:name`` and ``timm:name`` select an untrained network
+            of that library; ``fit_stem`` documents the changes for small images.
         classes: Number of classes K.
-        image: Shape of the images it will see.
-        generator: Decides every weight.
+        image: Shape of the input images.
+        generator: Source of all initial weights.
 
     Raises:
         BadSettings: if the name is unknown or the images are too small.
@@ -39,15 +39,15 @@ def build_network(
 
 
 def network_on_meta(config: NetworkConfig, *, classes: int, image: ImageShape) -> nn.Module:
-    """Return a network on torch's device ``meta``: what shapes it has, without any weights.
+    """Return a network on torch's device ``meta``, which has shapes but no weights.
 
-    A few networks look at numbers while they are built (torchvision's RegNets); these are built on
-    the CPU, with weights.
+    A few networks, such as torchvision's RegNets, read tensor values during construction; they are
+    built on the CPU, with weights.
 
     Args:
-        config: Its name and sizes, as for :func:`build_network`.
+        config: Name and sizes, as for :func:`build_network`.
         classes: Number of classes K.
-        image: Shape of the images it would see.
+        image: Shape of the input images.
 
     Raises:
         BadSettings: if the name is unknown or the images are too small.
@@ -58,19 +58,19 @@ def network_on_meta(config: NetworkConfig, *, classes: int, image: ImageShape) -
         with torch.device("meta"), ShapesOnly():
             return build(config, classes, image)
     except (BadSettings, RuntimeError):
-        # Whether it is the settings or only the device, a real network tells.
+        # A build on the CPU shows whether the settings or only the device caused the error.
         trial = stream(0, "trial")
         return build_network(config, classes=classes, image=image, generator=trial)
 
 
 def library_version(config: NetworkConfig) -> tuple[str, ...]:
-    """Return what else than torch's version decides a network: the version of timm, if it is its.
+    """Return the library versions, besides torch's, that a network depends on: timm's, or none.
 
     Args:
-        config: Its name.
+        config: Name of the network.
 
     Raises:
-        MissingExtra: if that is not installed.
+        MissingExtra: if the network needs timm and timm is not installed.
     """
     if not config.name.startswith("timm:"):
         return ()
@@ -88,16 +88,16 @@ def _builder(config: NetworkConfig) -> Builder:
 
 
 def checked(network: nn.Module, name: str, classes: int, image: ImageShape) -> nn.Module:
-    """Return the network, if it takes such images and answers with logits alone.
+    """Return the network after checking that it maps such images to logits and nothing else.
 
     Args:
         network: The network, on the CPU.
-        name: What it is called, for messages.
+        name: Name of the network, for error messages.
         classes: Number of classes K.
         image: Shape of the images.
 
     Raises:
-        BadSettings: if it does not.
+        BadSettings: if the network cannot process the images or has other outputs.
     """
     shape = f"{image.channels}x{image.height}x{image.width}"
     try:
@@ -105,8 +105,12 @@ def checked(network: nn.Module, name: str, classes: int, image: ImageShape) -> n
             logits = network.eval()(torch.zeros(1, image.channels, image.height, image.width))
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise BadSettings(f"{name} cannot take {shape} images ({reason}); try convnet") from error
+        raise BadSettings(
+            f"{name} cannot process {shape} images ({reason}); try convnet"
+        ) from error
     has_extra = getattr(network, "aux_logits", False)
     if has_extra or not isinstance(logits, torch.Tensor) or logits.shape != (1, classes):
-        raise BadSettings(f"{name} is not a plain classifier; try another network")
+        raise BadSettings(
+            f"{name} does not return logits of {classes} classes only; choose another network"
+        )
     return network.train()

@@ -1,4 +1,4 @@
-"""Convolutions whose weights differ from class to class: one library call for each class.
+"""Convolutions with separate weights per class: one library call for each class.
 
 Shape legend: k classes, n images of each, N = k * n, C channels in, D channels out.
 """
@@ -9,12 +9,15 @@ from torch import Tensor
 
 
 def class_conv(x: Tensor, weights: Tensor, padding: int) -> Tensor:
-    """Return [N, D, H, W]: each class's images through its own weights.
+    """Convolve the images of each class with the weights of that class.
 
     Args:
-        x: [N, C, H, W], class by class.
+        x: [N, C, H, W], grouped by class.
         weights: [k, D, C, 3, 3].
-        padding: Zeros around the image, in pixels.
+        padding: Zero padding around the image, in pixels.
+
+    Returns:
+        [N, D, H, W].
     """
     parts = [
         F.conv2d(some, weight, padding=padding)
@@ -27,9 +30,9 @@ def class_conv_input(grad: Tensor, weights: Tensor, padding: int) -> Tensor:
     """Return the gradient of ``class_conv``'s input: [N, C, H, W].
 
     Args:
-        grad: Of its output, [N, D, H, W].
+        grad: Gradient of its output, [N, D, H, W].
         weights: [k, D, C, 3, 3].
-        padding: That of ``class_conv``.
+        padding: Padding of ``class_conv``.
     """
     parts = [
         F.conv_transpose2d(some, weight, padding=padding)
@@ -41,14 +44,14 @@ def class_conv_input(grad: Tensor, weights: Tensor, padding: int) -> Tensor:
 def class_conv_weight(
     x: Tensor, grad: Tensor, classes: int, weight: Tensor, padding: int
 ) -> Tensor:
-    """Return the gradients of ``class_conv``'s weights: [k, D, C, 3, 3].
+    """Return the gradient of ``class_conv``'s weights: [k, D, C, 3, 3].
 
     Args:
-        x: Its input [N, C, H, W].
-        grad: Of its output, [N, D, H, W].
-        classes: k.
-        weight: One class's weights, for their shape: [D, C, 3, 3].
-        padding: That of ``class_conv``.
+        x: Input of ``class_conv``, [N, C, H, W].
+        grad: Gradient of its output, [N, D, H, W].
+        classes: Number of classes k.
+        weight: [D, C, 3, 3]; only its shape, dtype and device are used.
+        padding: Padding of ``class_conv``.
     """
     size = len(x) // classes
     return torch.stack(

@@ -1,4 +1,4 @@
-"""The ConvNet that dataset condensation is measured with.
+"""The ConvNet, the standard network of dataset condensation benchmarks.
 
 Shape legend: N images, K classes, C channels, H height, W width of an image; h w of a feature map.
 """
@@ -12,16 +12,16 @@ from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
 _SMALL = 28
-"""Images with this as their longer side grow by 4 in the first layer, as IDC has it for MNIST."""
+"""Longer side, in pixels, of images that the first layer pads by 4 more, as IDC does for MNIST."""
 
 
 class Block(nn.Module):
-    """Convolution 3x3, instance normalisation with scale and shift, ReLU, mean over 2x2.
+    """A 3x3 convolution, affine instance normalisation, ReLU and 2x2 average pooling.
 
     Args:
-        channels: Channels that come in.
-        width: Channels that go out.
-        padding: Zeros around the image before the convolution, in pixels.
+        channels: Input channels.
+        width: Output channels.
+        padding: Zero padding of the convolution, in pixels.
     """
 
     def __init__(self, channels: int, width: int, padding: int) -> None:
@@ -38,16 +38,16 @@ class Block(nn.Module):
 
 
 class ConvNet(FeatureNetwork):
-    """Equal blocks, then one linear layer (320,010 parameters at 10 classes, 3 x 32 x 32).
+    """Identical blocks and a linear classifier (320,010 parameters at 10 classes, 3 x 32 x 32).
 
     Args:
         classes: Number of classes K.
-        image: Shape of the images; 28 pixels are padded to 32 by the first layer.
+        image: Shape of the images; the first layer pads images of 28 pixels to 32.
         width: Channels of every block.
-        depth: Number of blocks; each halves the side.
+        depth: Number of blocks; each halves height and width.
 
     Raises:
-        BadSettings: if the images are too small for so many blocks.
+        BadSettings: if the images are too small for this depth.
     """
 
     def __init__(self, classes: int, image: ImageShape, width: int = 128, depth: int = 3) -> None:
@@ -85,5 +85,5 @@ class ConvNet(FeatureNetwork):
 
 
 def convnet(config: NetworkConfig, classes: int, image: ImageShape) -> ConvNet:
-    """Return the ConvNet of a configuration: see ``ConvNet``."""
+    """Build the ConvNet of a configuration; see ``ConvNet``."""
     return ConvNet(classes, image, config.width, config.depth)

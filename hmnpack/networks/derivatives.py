@@ -1,16 +1,16 @@
-"""Second derivatives of a ConvNet by hand: gradients of its weights, and how images move them.
+"""Hand-written second derivatives of a ConvNet: how weight gradients depend on the images.
 
-Gradient matching compares weight gradients of real and of synthetic images, and asks how the
-synthetic images should change: the gradient, with respect to the images, of the product of their
-weight gradients and given directions V. That product is the derivative of the images' loss along
-V, so its gradient is the derivative along V of the loss's gradient: one forward and one backward
-pass whose every step carries its own derivative ("forward over reverse"). Nothing needs a graph;
-seven convolutions a layer, where automatic differentiation twice takes eight or more, and every
-temporary can be written in place. ``AutogradPass`` does the same for any other network.
+Gradient matching compares the weight gradients of real and synthetic images. It needs the gradient,
+with respect to the synthetic images, of the inner product of their weight gradients and given
+directions V. That inner product is the directional derivative of the loss along V, so its gradient
+is the directional derivative along V of the loss's gradient: one forward and one backward pass in
+which every step also computes its own derivative (forward-over-reverse differentiation). It needs
+no autograd graph, takes seven convolutions per layer where double backward takes eight or more, and
+can write all temporaries in place. ``AutogradPass`` does the same for any other network.
 
 A block is ``z = conv(x, W)``, ``u = (z - mean z) * r`` with ``r = 1 / deviation`` of each map,
-``p = mean2x2(relu(s * u + b))``. A prefix ``d`` marks derivatives along V; gradients of the loss
-are ``g`` with the name of what they belong to. The rules that follow from ``dr = -r^2 mean(u dz)``:
+``p = mean2x2(relu(s * u + b))``. The prefix ``d`` marks derivatives along V, the prefix ``g``
+gradients of the loss with respect to the named variable. From ``dr = -r^2 mean(u dz)`` follow:
 
 - ``gz = r (gu - mean gu - u mean(u gu))``
 - ``du = r (dz - mean dz - u mean(u dz))``
@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hmnpack.networks.block import before_norm, half_backward, normalised
+from hmnpack.networks.block import backward_to_conv, normalised, pool_backward
 from hmnpack.networks.classwise import class_conv, class_conv_input, class_conv_weight
 from hmnpack.networks.convnet import ConvNet
 from hmnpack.runtime.devices import autocast
@@ -40,15 +40,15 @@ class Pass(Protocol):
     """A forward and a backward pass on images of some classes.
 
     Attributes:
-        dtype: That of everything in it.
-        weight_gradients: One [k, D, C, 3, 3] for each convolution: of every class's summed loss.
+        dtype: Data type of all its tensors.
+        weight_gradients: One [k, D, C, 3, 3] per convolution: the gradient of each class's loss.
     """
 
     dtype: torch.dtype
     weight_gradients: list[Tensor]
 
     def along(self, directions: list[Tensor]) -> Tensor:
-        """Return the images' gradient of the product of weight gradients and directions.
+        """Return the image gradient of the inner product of weight gradients and directions.
 
         Args:
             directions: Tensors of the shapes of ``weight_gradients``.
@@ -59,8 +59,8 @@ class Pass(Protocol):
 
 
 @dataclass
-class _Kept:
-    """What one block keeps of the first pass for the second.
+class _Saved:
+    """Tensors of one block that the first pass saves for the second.
 
     Attributes:
         x: Its input [N, C, H, W].
@@ -80,11 +80,11 @@ class _Kept:
 
 
 @dataclass
-class _Moved:
-    """The derivative of one block's maps along V, kept for the way back.
+class _Derivative:
+    """Derivatives of one block's maps along V, saved for the backward pass.
 
     Attributes:
-        du: Of the normalised map [N, D, H, W].
+        du: Derivative of the normalised map [N, D, H, W].
         udz: ``mean(u dz)`` [N, D, 1, 1].
         dugu: ``mean(du gu)`` [N, D, 1, 1].
     """
@@ -105,14 +105,14 @@ class _Block:
 
 
 class ConvNetPass:
-    """The pass of a ConvNet; see ``Pass``. Call it without a graph (``torch.no_grad``).
+    """The pass of a ConvNet; see ``Pass``. Use it under ``torch.no_grad``.
 
     Args:
-        network: Its weights are used, not changed.
-        images: Normalised and augmented, [k * n, C, H, W], class by class; all is computed in
-            their dtype.
+        network: The ConvNet; it is not modified.
+        images: Normalised and augmented, [k * n, C, H, W], grouped by class; everything is computed
+            in their dtype.
         labels: int64 [k * n].
-        classes: k.
+        classes: Number of classes k.
         share: Weight of each image's cross-entropy in its class's loss: 1 / images of the class.
     """
 
@@ -140,10 +140,10 @@ class ConvNetPass:
             maps.append((u, r))
         bias = network.classifier.bias.to(images)
         logits = F.linear(x.flatten(1), self.classifier, bias)
-        # In low precision, what a confident network still has to learn of an image would be 0.
+        # In low precision, 1 - p of a confidently classified image, its gradient, would round to 0.
         exact = torch.promote_types(logits.dtype, torch.float32)
         self.probabilities: Tensor = logits.to(exact).softmax(1)
-        self.kept: list[_Kept] = []
+        self.saved: list[_Saved] = []
         self._backward(inputs, maps, labels, x.shape)
 
     def _backward(
@@ -159,9 +159,9 @@ class ConvNetPass:
         self.weight_gradients: list[Tensor] = []
         for index in reversed(range(len(self.blocks))):
             block, x, (u, r) = self.blocks[index], inputs[index], maps[index]
-            gz, by_scale, _ = before_norm(gp, u, r, block.scale, block.shift)
+            gz, by_scale, _ = backward_to_conv(gp, u, r, block.scale, block.shift)
             ugu = by_scale * block.scale / (u.shape[2] * u.shape[3])
-            self.kept.insert(0, _Kept(x, u, r, gp, gz, ugu))
+            self.saved.insert(0, _Saved(x, u, r, gp, gz, ugu))
             gradient = class_conv_weight(x, gz, self.classes, block.weight, block.padding)
             self.weight_gradients.insert(0, gradient)
             if index:
@@ -169,23 +169,23 @@ class ConvNetPass:
 
     def along(self, directions: list[Tensor]) -> Tensor:
         """Return [N, C, H, W]; see ``Pass``."""
-        moved, dp = [], None
-        for block, kept, direction in zip(self.blocks, self.kept, directions, strict=True):
-            dp, derivative = _forward_along(block, kept, direction, dp)
-            moved.append(derivative)
+        derivatives, dp = [], None
+        for block, saved, direction in zip(self.blocks, self.saved, directions, strict=True):
+            dp, derivative = _forward_along(block, saved, direction, dp)
+            derivatives.append(derivative)
         assert dp is not None  # noqa: S101 - a ConvNet has a block
         dlogits = F.linear(dp.flatten(1), self.classifier).to(self.probabilities.dtype)
         dlogits -= (dlogits * self.probabilities).sum(1, keepdim=True)
         derror = dlogits.mul_(self.probabilities).mul_(self.share)
         dgp = _as_maps(derror.to(self.dtype) @ self.classifier, dp.shape)
-        for block, kept, derivative, direction in zip(
+        for block, saved, derivative, direction in zip(
             reversed(self.blocks),
-            reversed(self.kept),
-            reversed(moved),
+            reversed(self.saved),
+            reversed(derivatives),
             reversed(directions),
             strict=True,
         ):
-            dgp = _backward_along(block, kept, derivative, direction, dgp)
+            dgp = _backward_along(block, saved, derivative, direction, dgp)
         return dgp
 
 
@@ -194,40 +194,40 @@ def _as_maps(rows: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _forward_along(
-    block: _Block, kept: _Kept, direction: Tensor, dx: Tensor | None
-) -> tuple[Tensor, _Moved]:
-    """Return the derivative of a block's output, and what the way back needs."""
-    dz = class_conv(kept.x, direction, block.padding)
+    block: _Block, saved: _Saved, direction: Tensor, dx: Tensor | None
+) -> tuple[Tensor, _Derivative]:
+    """Return the derivative of a block's output, and the tensors for the backward pass."""
+    dz = class_conv(saved.x, direction, block.padding)
     if dx is not None:
         dz += F.conv2d(dx, block.weight, padding=block.padding)
-    udz = (dz * kept.u).mean(_PIXELS, keepdim=True)
+    udz = (dz * saved.u).mean(_PIXELS, keepdim=True)
     dz -= dz.mean(_PIXELS, keepdim=True)
-    du = dz.addcmul_(kept.u, udz, value=-1).mul_(kept.r)
-    dp = F.avg_pool2d(_passed(du * block.scale, block, kept), 2)
+    du = dz.addcmul_(saved.u, udz, value=-1).mul_(saved.r)
+    dp = F.avg_pool2d(_passed(du * block.scale, block, saved), 2)
     count = du.shape[2] * du.shape[3]
-    dugu = (dp * kept.gp).sum(_PIXELS, keepdim=True) / count
-    return dp, _Moved(du, udz, dugu)
+    dugu = (dp * saved.gp).sum(_PIXELS, keepdim=True) / count
+    return dp, _Derivative(du, udz, dugu)
 
 
 def _backward_along(
-    block: _Block, kept: _Kept, moved: _Moved, direction: Tensor, dgp: Tensor
+    block: _Block, saved: _Saved, derivative: _Derivative, direction: Tensor, dgp: Tensor
 ) -> Tensor:
     """Return the derivative of the gradient of a block's input."""
-    dgu = _passed(half_backward(dgp, kept.u), block, kept)
+    dgu = _passed(pool_backward(dgp, saved.u), block, saved)
     dgu *= block.scale
-    udgu = (dgu * kept.u).mean(_PIXELS, keepdim=True)
+    udgu = (dgu * saved.u).mean(_PIXELS, keepdim=True)
     dgu -= dgu.mean(_PIXELS, keepdim=True)
-    dgu.addcmul_(kept.u, udgu + moved.dugu, value=-1)
-    dgu.addcmul_(moved.du, kept.ugu, value=-1)
-    dgz = dgu.addcmul_(kept.gz, moved.udz, value=-1).mul_(kept.r)
+    dgu.addcmul_(saved.u, udgu + derivative.dugu, value=-1)
+    dgu.addcmul_(derivative.du, saved.ugu, value=-1)
+    dgz = dgu.addcmul_(saved.gz, derivative.udz, value=-1).mul_(saved.r)
     dgx = F.conv_transpose2d(dgz, block.weight, padding=block.padding)
-    dgx += class_conv_input(kept.gz, direction, block.padding)
+    dgx += class_conv_input(saved.gz, direction, block.padding)
     return dgx
 
 
-def _passed(values: Tensor, block: _Block, kept: _Kept) -> Tensor:
-    """Zero, in place, what the ReLU of a block did not let through."""
-    output = torch.addcmul(block.shift, kept.u, block.scale)
+def _passed(values: Tensor, block: _Block, saved: _Saved) -> Tensor:
+    """Zero, in place, the values where the block's ReLU was inactive."""
+    output = torch.addcmul(block.shift, saved.u, block.scale)
     torch.ops.aten.threshold_backward.grad_input(values, output, 0, grad_input=values)
     return values
 
@@ -236,13 +236,13 @@ class AutogradPass:
     """The pass of any network, one class at a time, by automatic differentiation; see ``Pass``.
 
     Args:
-        network: All of its 4-dimensional weights are matched.
-        images: Normalised and augmented, [k * n, C, H, W], class by class; in bfloat16 they ask for
+        network: The network; the gradients of all its 4-dimensional weights are computed.
+        images: Normalised and augmented, [k * n, C, H, W], grouped by class; bfloat16 images enable
             autocast.
         labels: int64 [k * n].
-        classes: k.
+        classes: Number of classes k.
         share: Weight of each image's cross-entropy in its class's loss.
-        keep: Whether ``along`` will be called.
+        keep: Whether to retain the graph, which ``along`` needs.
     """
 
     def __init__(
@@ -286,11 +286,11 @@ class AutogradPass:
 
 
 _SLICE = 2**20
-"""Numbers of the largest map of a slice: with what it keeps, it stays in a last-level cache."""
+"""Elements of a slice's largest map: with its saved tensors the slice fits a last-level cache."""
 
 
 def images_at_once(network: ConvNet, images: Tensor) -> int:
-    """Return how many images of one class make a slice: on a CPU few, elsewhere all."""
+    """Return how many images of one class form a slice: few on a CPU, all on other devices."""
     if images.device.type != "cpu":
         return len(images)
     first = network.layers[0]

@@ -1,4 +1,4 @@
-"""What a network must have to be matched through."""
+"""The interface of networks whose features can be matched."""
 
 from abc import ABC, abstractmethod
 
@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 
 class FeatureNetwork(nn.Module, ABC):
-    """A classifier that gives its blocks' outputs."""
+    """A classifier that exposes the outputs of its blocks."""
 
     @abstractmethod
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the output of every block, each [N, D, h, w], for normalised images [N, C, H, W].
 
-        The last one is what the classifier sees.
+        The last output is the input of the classifier.
         """
 
     @abstractmethod

@@ -1,14 +1,14 @@
-"""What work on one image costs a network, in passes through its layers (pure arithmetic).
+"""Compute cost of a network's passes for one image (pure arithmetic).
 
-A multiply-add counts as two operations. Convolutions and matrix products are counted, as ``torch``
-counts them (``torch.utils.flop_counter``); normalisations, activations and poolings are not.
+A multiply-add counts as two operations. As in ``torch.utils.flop_counter``, convolutions and matrix
+products are counted; normalisation, activations and pooling are not.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 FLOAT = 4
-"""Bytes of a number that a pass keeps."""
+"""Bytes of an activation that a pass saves, in float32."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Layer:
     """One convolution or matrix product.
 
     Attributes:
-        kind: ``first`` sees the images, ``inner`` is any other convolution, ``linear`` any other
-            product: the classifier at the end, hidden linear layers, attention.
-        flops: Operations of a forward pass of one image.
-        outputs: Numbers in its output for one image.
+        kind: ``first`` is applied to the images, ``inner`` is any other convolution, ``linear`` any
+            other product: the classifier, hidden linear layers, attention.
+        flops: Operations of a forward pass for one image.
+        outputs: Elements of the output for one image.
     """
 
     kind: Literal["first", "inner", "linear"]
@@ -29,7 +29,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Passes:
-    """What a piece of work costs a layer of each kind, in forward passes of that layer."""
+    """Cost of a computation per kind of layer, in multiples of that layer's forward pass."""
 
     first: int
     inner: int
@@ -37,30 +37,32 @@ class Passes:
 
 
 FEATURES = Passes(1, 1, 0)
-"""Forward, as far as the last block of a network that is matched through."""
+"""Forward pass up to the last block of a network whose features are matched."""
 
 LOGITS = Passes(1, 1, 1)
-"""Forward, to the end."""
+"""Full forward pass."""
 
 FEATURES_TO_IMAGES = Passes(2, 2, 0)
-"""Forward and back to the images, through the blocks alone."""
+"""Forward pass and backward pass to the images, without the classifier."""
 
 TRAINING = Passes(2, 3, 3)
-"""Forward, and back to the weights; the images need no gradient."""
+"""Forward pass and backward pass to the weights; the images need no gradient."""
 
 WEIGHT_GRADIENTS = Passes(2, 3, 2)
-"""As training, without the weights of linear layers: what the real images of matching cost."""
+"""Training without gradients of linear weights: the cost of real images in gradient matching."""
 
 SECOND_DERIVATIVES = Passes(5, 7, 4)
-"""Weight gradients of synthetic images, and how these should change to change them.
+"""Weight gradients of synthetic images, and the gradient of a function of them for the images.
 
-Seven of an inner layer: forward; back to its input; its weights' gradient; the forward pass's
-derivative along a direction of the weights, by the input's share and by the weight's; the backward
-pass's derivative, likewise. The images have no such derivative, and need no first gradient.
+An inner layer takes seven passes: forward; backward to its input; the gradient of its weights; the
+directional derivative of the forward pass, by the input and by the weights; the directional
+derivative of the backward pass, by both again. The images have no derivative along a direction of
+the weights, and need no first-order gradient.
 """
 
 SECOND_DERIVATIVES_BY_AUTOGRAD = Passes(5, 8, 4)
-"""The same by differentiating twice, which also takes the inner weights' second derivative.
+"""The same by double backward, which also computes the second derivative of inner weights.
 
-Of a strided convolution torch computes more than it needs, which is left out: 1.4 % in a ResNet18.
+For strided convolutions torch computes more than necessary; that is not counted (1.4 % in a
+ResNet18).
 """

@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm, untrained: ``library:name``."""
+"""Untrained networks from torchvision and timm, named ``library:name``."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from hmnpack.schema.container import ImageShape
 
 
 def torchvision_network(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
-    """Return a classifier of torchvision whose stem fits the images.
+    """Build a torchvision classifier whose stem fits the images.
 
     Args:
-        config: Its name, after ``torchvision:``.
+        config: Name of the network: ``torchvision:name``.
         classes: Number of classes K.
         image: Shape of the images.
 
     Raises:
-        BadSettings: if torchvision has no such classifier, or it does not take the images.
+        BadSettings: if torchvision has no such classifier, or it cannot process the images.
     """
     from torchvision import models  # noqa: PLC0415 - a second of start-up
 
@@ -32,15 +32,15 @@ def torchvision_network(config: NetworkConfig, classes: int, image: ImageShape) 
 
 
 def timm_network(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
-    """Return a classifier of timm whose stem fits the images.
+    """Build a timm classifier whose stem fits the images.
 
     Args:
-        config: Its name, after ``timm:``.
+        config: Name of the network: ``timm:name``.
         classes: Number of classes K.
         image: Shape of the images.
 
     Raises:
-        BadSettings: if timm has no such classifier, or it does not take the images.
+        BadSettings: if timm has no such classifier, or it cannot process the images.
         MissingExtra: if timm is not installed.
     """
     try:
@@ -54,7 +54,7 @@ def timm_network(config: NetworkConfig, classes: int, image: ImageShape) -> nn.M
 
 
 def _known(config: NetworkConfig, names: list[str]) -> str:
-    """Return the part of the name after the library, if the library has it."""
+    """Return the name without the library prefix, after checking that the library has it."""
     library, _, name = config.name.partition(":")
     if name not in names:
         raise unknown_name(f"{library} network", name, names)

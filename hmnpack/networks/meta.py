@@ -1,4 +1,4 @@
-"""Running a network on torch's device ``meta``: shapes without numbers, in little time."""
+"""Fast shape propagation through a network on torch's device ``meta``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +17,14 @@ NORMS = frozenset(
         _aten.native_layer_norm,
     }
 )
-"""Normalisations: each returns a map of its input's shape, and two sets of statistics."""
+"""Normalisations: each returns a map of its input's shape and two tensors of statistics."""
 
 
 class ShapesOnly(TorchDispatchMode):
-    """Gives some operations on ``meta`` outputs of the right shape directly; all others run.
+    """Returns empty outputs of the right shape for some operations on ``meta``; all others run.
 
-    torch itself computes these in Python, for which it first loads its compiler: that takes longer
-    than all the rest. The statistics of a normalisation, which no network uses, are left empty.
+    torch implements these operations in Python and imports its compiler for them, which would take
+    most of the time. The statistics of a normalisation, which no network uses, are empty.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class ShapesOnly(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Keep torch from loading its compiler only to keep that away from this mode."""
+        """Return False, as True would import torch's compiler only to disable it in this mode."""
         return False
 
     def __torch_dispatch__(

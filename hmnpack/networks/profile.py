@@ -1,4 +1,4 @@
-"""What one image costs a network, counted while the network itself runs without numbers.
+"""Cost of a network per image, counted during a forward pass on torch's device ``meta``.
 
 Shape legend: K classes, C channels, H height, W width of an image; D h w of a block's output.
 """
@@ -22,22 +22,22 @@ from hmnpack.schema.container import ImageShape
 _aten = torch.ops.aten
 
 _PRODUCTS = {_aten.mm: 0, _aten.bmm: 0, _aten.addmm: 1, _aten.baddbmm: 1}
-"""Matrix products, and which argument is the first factor."""
+"""Matrix products, and the position of the argument that is the first factor."""
 
-_KEPT_ALSO = frozenset(
+_ALSO_SAVED = frozenset(
     {
         *(_aten.cat, _aten.gelu, _aten.silu, _aten.silu_, _aten.hardswish, _aten.hardswish_),
         *(_aten.mish, _aten.mish_, _aten.hardtanh, _aten.hardtanh_),
         *(_aten._softmax, _aten._safe_softmax),
     }
 )
-"""What else than layers and normalisations makes a map that the way back needs. A ReLU does not:
-its output stands in for that of the layer before it."""
+"""Operations, besides layers and normalisations, whose maps the backward pass needs. ReLU is not
+one: its output replaces that of the layer before it."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """The output of a block for one image: channels D and pixels h * w."""
+    """Size of a block's output for one image: channels D and pixels h * w."""
 
     channels: int
     pixels: int
@@ -49,11 +49,11 @@ class NetworkProfile:
 
     Attributes:
         layers: Convolutions and matrix products, in the order of the forward pass.
-        kept: Numbers that a forward pass keeps for the way back: outputs of layers, the logits
-            left out, of normalisations, max poolings, concatenations and activations such as GELU.
-        largest: Numbers of the largest of these.
-        weights: Numbers of all filters and matrices, without biases and scales.
-        blocks: Outputs of the blocks of a network that is matched through; of others none.
+        kept: Elements that a forward pass saves for the backward pass: outputs of layers (without
+            the logits), normalisations, max pooling, concatenations and activations such as GELU.
+        largest: Elements of the largest saved map.
+        weights: Parameters of all filters and matrices, without biases and scales.
+        blocks: Outputs of the blocks if features of the network can be matched, else empty.
     """
 
     layers: tuple[Layer, ...]
@@ -63,7 +63,7 @@ class NetworkProfile:
     blocks: tuple[Block, ...]
 
     def flops(self, passes: Passes) -> int:
-        """Return the operations of a piece of work on one image."""
+        """Return the operations of a computation for one image."""
         return sum(getattr(passes, layer.kind) * layer.flops for layer in self.layers)
 
     @property
@@ -73,12 +73,12 @@ class NetworkProfile:
 
     @property
     def training_bytes(self) -> int:
-        """Bytes that an image takes in training."""
+        """Bytes of activations per image in training."""
         return FLOAT * self.kept
 
     @property
     def testing_bytes(self) -> int:
-        """Bytes that an image takes where no way back follows: two of the largest map."""
+        """Bytes of activations per image without a backward pass: twice the largest map."""
         return FLOAT * 2 * self.largest
 
 
@@ -86,11 +86,11 @@ class NetworkProfile:
 def profile_network(network: NetworkConfig, classes: int, image: ImageShape) -> NetworkProfile:
     """Count the layers, operations and maps of a network, for one image.
 
-    The network is built and run on torch's device ``meta``, once for each set of arguments; no
-    random number is drawn.
+    The network is built and run on torch's device ``meta``, so no random numbers are drawn. Results
+    are cached by arguments.
 
     Args:
-        network: Any that ``build_network`` knows.
+        network: Any network that ``build_network`` supports.
         classes: Number of classes K.
         image: Shape of the images.
 
@@ -110,28 +110,28 @@ def profile_network(network: NetworkConfig, classes: int, image: ImageShape) -> 
             else:
                 made(batch)
     if counter.layers[-1].kind == "linear":
-        counter.kept.remove(counter.layers[-1].outputs)  # the logits are the loss's
+        counter.saved.remove(counter.layers[-1].outputs)  # logits are saved by the loss
     return NetworkProfile(
         layers=tuple(counter.layers),
-        kept=sum(counter.kept),
-        largest=max(counter.kept),
+        kept=sum(counter.saved),
+        largest=max(counter.saved),
         weights=sum(weight.numel() for weight in made.parameters() if weight.dim() > 1),
         blocks=tuple(Block(x.shape[1], prod(x.shape[2:])) for x in outputs),
     )
 
 
 class _Counter(ShapesOnly):
-    """Notes the layers that run, and the sizes of the maps that the way back needs.
+    """Records the layers that run, and the sizes of the maps that the backward pass needs.
 
     Attributes:
-        layers: In the order in which they ran.
-        kept: Numbers in each of the maps.
+        layers: Layers in the order of execution.
+        saved: Elements of each saved map.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.layers: list[Layer] = []
-        self.kept: list[int] = []
+        self.saved: list[int] = []
 
     def __torch_dispatch__(
         self,
@@ -140,36 +140,35 @@ class _Counter(ShapesOnly):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        """Return the output of an operation, after it was noted."""
+        """Run and record an operation; return its output."""
         outputs = super().__torch_dispatch__(func, types, args, kwargs)
         operation = func.overloadpacket
         if operation is _aten.convolution:
-            self._note("inner", args[0], _convolution_flops(args, outputs), outputs)
+            self._record("inner", args[0], _convolution_flops(args, outputs), outputs)
         elif operation in _PRODUCTS:
             factor = args[_PRODUCTS[operation]]
-            self._note("linear", factor, 2 * outputs.numel() * factor.shape[-1], outputs)
+            self._record("linear", factor, 2 * outputs.numel() * factor.shape[-1], outputs)
         elif operation in NORMS:
-            self.kept.append(outputs[0].numel())
+            self.saved.append(outputs[0].numel())
         elif operation is _aten.max_pool2d_with_indices:
-            self.kept += [outputs[0].numel()] * 3  # an index takes the room of two numbers
-        elif operation in _KEPT_ALSO:
-            self.kept.append(outputs.numel())
+            self.saved += [outputs[0].numel()] * 3  # an int64 index is as large as two floats
+        elif operation in _ALSO_SAVED:
+            self.saved.append(outputs.numel())
         return outputs
 
-    def _note(
+    def _record(
         self, kind: Literal["inner", "linear"], source: Tensor, flops: int, output: Tensor
     ) -> None:
-        # What comes from no weight, and so needs no gradient, comes from the images.
-        seen = kind if source.requires_grad else "first"
-        self.layers.append(Layer(seen, flops, output.numel()))
-        self.kept.append(output.numel())
+        # An input that needs no gradient depends on no weight: it is the images.
+        actual = kind if source.requires_grad else "first"
+        self.layers.append(Layer(actual, flops, output.numel()))
+        self.saved.append(output.numel())
 
 
 def _convolution_flops(args: tuple[Any, ...], output: Tensor) -> int:
-    """Return the operations of ``aten.convolution``, whichever its groups and strides.
+    """Return the operations of ``aten.convolution``, for any groups and strides.
 
-    Each weight is used once for every pixel of the output, of a transposed convolution for every
-    pixel of the input.
+    Each weight is used once per output pixel; in a transposed convolution, once per input pixel.
     """
     source, weight, transposed = args[0], args[1], args[6]
     used = source if transposed else output

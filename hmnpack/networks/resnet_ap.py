@@ -1,7 +1,7 @@
-"""ResNet-AP-10: the residual network that condensation uses for ImageNet subsets.
+"""ResNet-AP-10: the residual network of condensation benchmarks on ImageNet subsets.
 
-A ResNet with one block per stage whose strides are replaced by average pooling, and whose batch
-normalisation by instance normalisation (IDC, ``models/resnet_ap.py``, which the paper follows).
+A ResNet with one block per stage, average pooling instead of strides and instance instead of batch
+normalisation (IDC, ``models/resnet_ap.py``, which the paper follows).
 
 Shape legend: N images, K classes, C channels, H height, W width of an image; h w of a feature map.
 """
@@ -20,7 +20,7 @@ from hmnpack.schema.container import ImageShape
 
 _WIDTH = 64
 _SMALL, _MIDDLE = 64, 128
-"""Longest sides of images that the stem leaves at their size, and that it halves."""
+"""Longest image sides, in pixels, that the stem does not downsample, and that it halves."""
 
 
 def _norm(channels: int) -> nn.Module:
@@ -31,17 +31,17 @@ def _conv(before: int, after: int, kernel: int = 3) -> nn.Conv2d:
     return nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False)
 
 
-def _halved(x: Tensor, stride: int) -> Tensor:
+def _pooled(x: Tensor, stride: int) -> Tensor:
     return F.avg_pool2d(x, stride) if stride > 1 else x
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; pooled after the first.
+    """Two 3x3 convolutions and a shortcut, with average pooling after the first convolution.
 
     Args:
-        before: Channels that come in.
-        after: Channels that go out.
-        stride: Side of the pooling, in pixels.
+        before: Input channels.
+        after: Output channels.
+        stride: Kernel size and stride of the pooling, in pixels.
     """
 
     def __init__(self, before: int, after: int, stride: int) -> None:
@@ -59,21 +59,21 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [N, after, h // stride, w // stride]."""
-        y = _halved(F.relu(self.norm1(self.conv1(x))), self.stride)
+        y = _pooled(F.relu(self.norm1(self.conv1(x))), self.stride)
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
 class ResNetAP(FeatureNetwork):
-    """ResNet-AP-10: a stem, four residual blocks, the mean over pixels, one linear layer.
+    """ResNet-AP-10: a stem, four residual blocks, global average pooling and a linear classifier.
 
     Args:
         classes: Number of classes K.
-        image: Shape of the images: up to 64 pixels the stem keeps their size, up to 128 it halves
-            it, above it takes a quarter.
+        image: Shape of the images. The stem does not downsample images of up to 64 pixels, halves
+            those of up to 128, and reduces larger ones to a quarter.
 
     Raises:
-        BadSettings: if the images are smaller than 16 pixels: the last map would be one pixel,
-            which instance normalisation makes 0.
+        BadSettings: if a side is below 16 pixels: the last map would be a single pixel, which
+            instance normalisation sets to 0.
     """
 
     def __init__(self, classes: int, image: ImageShape) -> None:
@@ -99,7 +99,7 @@ class ResNetAP(FeatureNetwork):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the outputs of the stem and of every block, for images [N, C, H, W]."""
-        outputs = [_halved(F.relu(self.norm(self.conv(x))), self.pool)]
+        outputs = [_pooled(F.relu(self.norm(self.conv(x))), self.pool)]
         for layer in self.blocks:
             outputs.append(layer(outputs[-1]))
         return outputs
@@ -111,5 +111,5 @@ class ResNetAP(FeatureNetwork):
 
 
 def resnet_ap(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
-    """Return the ResNet-AP of a configuration: see ``ResNetAP``."""
+    """Build the ResNet-AP of a configuration; see ``ResNetAP``."""
     return checked(ResNetAP(classes, image), config.name, classes, image)

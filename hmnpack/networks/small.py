@@ -1,13 +1,13 @@
-"""VGG16, ResNet18 and DenseNet121 in the forms in which condensation shows them 32 pixels.
+"""VGG16, ResNet18 and DenseNet121 in the variants that condensation uses for 32-pixel images.
 
-They are torchvision's, with the changes that are usual for CIFAR: no layer before the first block
-makes a small image smaller, and VGG16 ends in the mean over pixels and one linear layer, where for
-ImageNet it has three of 120 million weights.
+They are torchvision's models with the usual changes for CIFAR: nothing before the first block
+downsamples small images, and VGG16 ends in global average pooling and one linear layer instead of
+three with 120 million weights.
 
-The paper's Table 4 names the three and says no more. VGG16 and ResNet18 here normalise every image
-by itself, and DenseNet121 by batch, as in the code that the paper's baselines come from: DC's
-(``networks.py``), which HaBa took over, has the first two, IDC's (``models/densenet_cifar.py``) the
-last. By batch, VGG16 and ResNet18 go by the names ``torchvision:vgg16_bn`` and
+The paper's Table 4 names the three networks without details. Here VGG16 and ResNet18 use instance
+normalisation and DenseNet121 batch normalisation, as in the code behind the paper's baselines: DC
+(``networks.py``, reused by HaBa) for the first two, IDC (``models/densenet_cifar.py``) for the
+last. For VGG16 and ResNet18 with batch normalisation use ``torchvision:vgg16_bn`` and
 ``torchvision:resnet18``.
 
 Shape legend: K classes, C channels, H height, W width of an image.
@@ -22,19 +22,19 @@ from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 
 _SMALLEST = 16
-"""Shortest side, in pixels: of a smaller image the last map is one pixel, which cannot be
-normalised by itself."""
+"""Minimum side, in pixels: for smaller images the last map would be a single pixel, which instance
+normalisation sets to 0."""
 
 _VGG_SIDE = 32
-"""Sides below this are padded to it by the first layer: five poolings leave one pixel of it."""
+"""Side, in pixels, to which the first layer pads smaller ones: five poolings reduce it to 1."""
 
 
 def vgg16(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
-    """Return a VGG16 with instance normalisation that ends in one linear layer.
+    """Build a VGG16 with instance normalisation and a single linear layer as classifier.
 
     Args:
         classes: Number of classes K.
-        image: Shape of the images; sides below 32 pixels are padded to it, as a ConvNet pads 28.
+        image: Shape of the images; sides below 32 pixels are padded to 32, as in the ConvNet.
 
     Raises:
         BadSettings: if a side is below 16 pixels.
@@ -49,7 +49,7 @@ def vgg16(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
     ]
     layers[0] = nn.Conv2d(image.channels, 64, 3, padding=_padding(image))
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes)]
-    for layer in layers:  # as torchvision initialises its own
+    for layer in layers:  # torchvision's initialisation
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(layer, nn.Linear):
@@ -60,11 +60,11 @@ def vgg16(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
 
 
 def resnet18(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
-    """Return a ResNet18 with instance normalisation whose stem fits the images.
+    """Build a ResNet18 with instance normalisation whose stem fits the images.
 
     Args:
         classes: Number of classes K.
-        image: Shape of the images, see :func:`hmnpack.networks.stem.fit_stem`.
+        image: Shape of the images; see :func:`hmnpack.networks.stem.fit_stem`.
 
     Raises:
         BadSettings: if a side is below 16 pixels.
@@ -78,10 +78,10 @@ def resnet18(_config: NetworkConfig, classes: int, image: ImageShape) -> nn.Modu
 
 
 def densenet121(config: NetworkConfig, classes: int, image: ImageShape) -> nn.Module:
-    """Return a DenseNet121 whose first layer, up to 64 pixels, is 3x3 of stride 1, not pooled.
+    """Build a DenseNet121; up to 64 pixels its stem is a 3x3 convolution of stride 1, unpooled.
 
     Args:
-        config: Its name.
+        config: Name of the network.
         classes: Number of classes K.
         image: Shape of the images.
 
@@ -106,7 +106,7 @@ def _instance_norm(channels: int) -> nn.Module:
 
 
 def _padding(image: ImageShape) -> tuple[int, int]:
-    """Return the zeros above and left of an image that bring it to a VGG's side."""
+    """Return the vertical and horizontal zero padding that brings an image to 32 pixels."""
     rows, columns = (max(0, _VGG_SIDE - side) for side in (image.height, image.width))
     return 1 + (rows + 1) // 2, 1 + (columns + 1) // 2
 

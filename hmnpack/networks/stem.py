@@ -1,4 +1,4 @@
-"""First layers that fit small images and any number of colour channels.
+"""Adapting first layers to small images and to any number of colour channels.
 
 Shape legend: C channels of an image.
 """
@@ -11,19 +11,19 @@ from hmnpack.errors import BadSettings
 from hmnpack.schema.container import ImageShape
 
 SMALL_SIDE = 64
-"""Up to this side, in pixels, a first layer keeps the size of the images."""
+"""Longest side, in pixels, of images that the first layer does not downsample."""
 
 
 def fit_stem(network: nn.Module, image: ImageShape) -> nn.Module:
-    """Make a ResNet's stem fit for small images, as is usual for CIFAR; return the network.
+    """Replace a ResNet's stem for small images, as is usual for CIFAR; return the network.
 
     For images of up to 64 pixels, a network that starts with a 7x7 convolution of stride 2
-    (``conv1``) and a max pooling (``maxpool``) gets a 3x3 convolution of stride 1 and no pooling:
-    the ResNets and their kin. Other networks stay as they are.
+    (``conv1``) and max pooling (``maxpool``), such as a ResNet, gets a 3x3 convolution of stride 1
+    and no pooling. Other networks are returned unchanged.
 
     Args:
-        network: It is changed in place; the new layer is initialised as the old one was: normally,
-            by its fan-out.
+        network: The network, modified in place. The new layer gets the initialisation of the old
+            one: normal, scaled by the fan-out.
         image: Shape of the images.
     """
     first = getattr(network, "conv1", None)
@@ -38,14 +38,14 @@ def fit_stem(network: nn.Module, image: ImageShape) -> nn.Module:
 
 
 def fit_first_layer(network: nn.Module, channels: int) -> None:
-    """Replace the first convolution where the images do not have its channels.
+    """Replace the first convolution if its input channels differ from those of the images.
 
     Args:
-        network: It is changed in place.
-        channels: Of the images, C.
+        network: The network, modified in place.
+        channels: Channels C of the images.
 
     Raises:
-        BadSettings: if the layer is grouped by channel.
+        BadSettings: if the first convolution is grouped.
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
@@ -57,7 +57,10 @@ def fit_first_layer(network: nn.Module, channels: int) -> None:
 
 def _with_channels(layer: nn.Conv2d, channels: int) -> nn.Conv2d:
     if layer.groups != 1:
-        raise BadSettings(f"this network takes {layer.in_channels} channels, not {channels}")
+        raise BadSettings(
+            f"this network supports only images with {layer.in_channels} channels, got {channels}; "
+            "choose another network"
+        )
     settings: Any = {
         name: getattr(layer, name) for name in ("kernel_size", "stride", "padding", "dilation")
     }

@@ -1,4 +1,4 @@
-"""Training and testing networks: one, or several of one architecture at once."""
+"""Training and testing networks: one, or a batch of networks of one architecture."""
 
 from hmnpack.training.batches import LabelledSet
 from hmnpack.training.groups import EVERY, at_once_on, groups_of, side_by_side, within_memory

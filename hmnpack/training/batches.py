@@ -1,7 +1,7 @@
-"""Batches of several networks at once: each with its own images, draws and boxes.
+"""Training batches of stacked networks, each with its own images, augmentations and CutMix boxes.
 
-What is drawn comes from the CPU, network by network, in the order in which a training alone draws
-it; what is done with it is done on the device for all networks together.
+Random numbers are drawn on the CPU, network by network, in the order of a separate training. The
+images of all networks are then augmented together on the device.
 
 Shape legend: B networks, N images of each, n images of a batch, C channels, H height, W width.
 """
@@ -19,15 +19,15 @@ from hmnpack.schema.config import Augmentation, TrainConfig
 from hmnpack.training.loop import is_cut
 
 LabelledSet = tuple[Tensor, Tensor]
-"""Images of one network, uint8, or float in [0, 1], [N, C, H, W]; and their labels, int64 [N]."""
+"""Images of one network, [N, C, H, W], uint8 or float in [0, 1], and their labels, int64 [N]."""
 
 
 class StackedData:
-    """The images of several networks on the device; what is the same for some is there once.
+    """The images of several networks on one device; tensors shared by networks are stored once.
 
     Args:
-        sets: Of every network, all of the same N, shape and type.
-        device: Where the networks are.
+        sets: Images and labels of every network, all of the same N, shape and dtype.
+        device: Device of the networks.
     """
 
     def __init__(self, sets: Sequence[LabelledSet], device: torch.device) -> None:
@@ -40,18 +40,18 @@ class StackedData:
         self._first = torch.tensor(first, device=device)[:, None]
 
     def take(self, rows: Tensor) -> LabelledSet:
-        """Return images [B, n, C, H, W] and labels [B, n]: of each network its rows, [B, n]."""
+        """Return images [B, n, C, H, W] and labels [B, n] at each network's rows, int64 [B, n]."""
         places = rows + self._first
         return self._images[places], self._labels[places]
 
 
 @dataclass(frozen=True)
 class Mix:
-    """How a batch of every network is cut-mixed.
+    """CutMix parameters of one batch per network.
 
     Attributes:
-        partner: int64 [B, n]; whose box each image has.
-        kept: [B], part of the area that is the image's own; 1 where nothing is mixed.
+        partner: int64 [B, n], index of the image that each image's box is taken from.
+        kept: [B], fraction of the area outside the box; 1 for networks without CutMix.
     """
 
     partner: Tensor
@@ -61,12 +61,12 @@ class Mix:
 def augmented(
     images: Tensor, config: TrainConfig, generators: Sequence[torch.Generator]
 ) -> tuple[Tensor, Mix | None]:
-    """Return a batch of every network as it is trained on, and how it is mixed, if it is.
+    """Augment one batch per network; return it with its CutMix parameters, None without CutMix.
 
     Args:
-        images: Normalised [B, n, C, H, W]; it may be changed.
+        images: Normalised [B, n, C, H, W]; may be modified in place.
         config: Augmentations and CutMix.
-        generators: Of every network, on the CPU.
+        generators: Random generator of every network, on the CPU.
     """
     count, height, width = images.shape[1], *images.shape[3:]
     drawn, cuts = [], []
@@ -79,20 +79,20 @@ def augmented(
 
 
 def _applied(images: Tensor, numbers: Tensor, kinds: Sequence[frozenset[Augmentation]]) -> Tensor:
-    """Return augmented images: kinds that all networks have at once, then each of the others.
+    """Apply the augmentations common to all networks, then the others to the networks with them.
 
-    The others are spatial ones, which come after those that all have in every network.
+    The others are spatial augmentations, which come after the common ones in every network.
     """
     numbers = to_device(numbers, images.device)
     shared = frozenset.intersection(*kinds)
     shape = images.shape
     images = apply(images.flatten(0, 1), draws_of(numbers.flatten(0, 1), shared)).view(shape)
     for kind in sorted(frozenset.union(*kinds) - shared):
-        having = [index for index, own in enumerate(kinds) if kind in own]
-        which = to_device(torch.tensor(having), images.device)
+        selected = [index for index, own in enumerate(kinds) if kind in own]
+        which = to_device(torch.tensor(selected), images.device)
         draws = draws_of(numbers[which].flatten(0, 1), [kind])
         some = apply(images[which].flatten(0, 1), draws)
-        images = images.index_copy(0, which, some.view(len(having), *shape[1:]))
+        images = images.index_copy(0, which, some.view(len(selected), *shape[1:]))
     return images
 
 
@@ -117,7 +117,7 @@ def losses_of(logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
     Args:
         logits: [B, n, K].
         labels: int64 [B, n].
-        mix: How the batch was mixed.
+        mix: CutMix parameters of the batch, if any.
     """
     own = _cross_entropies(logits, labels)
     if mix is None:

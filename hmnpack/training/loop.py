@@ -1,9 +1,9 @@
-"""Training a classifier on tensors that live on its device, and testing it.
+"""Training and testing a classifier on tensors that are on its device.
 
-Nothing waits for the device inside an epoch: images are cut into batches, converted, normalised
-and augmented there, and losses are looked at once an epoch. All randomness of an epoch comes from
-streams of its own (a network's own, such as dropout's, from one that seeds its device), so that a
-run resumed at an epoch ends as an uninterrupted one does.
+An epoch does not synchronise with the device: batches are formed, converted, normalised and
+augmented there, and losses are read once per epoch. Each epoch has its own random streams (one of
+them seeds the device's generator, for dropout), so a resumed training ends with the same weights as
+an uninterrupted one.
 
 Shape legend: N images, K classes, C channels, H height, W width.
 """
@@ -26,24 +26,24 @@ from hmnpack.schema.config import Precision, TrainConfig
 from hmnpack.schema.manifest import Normalisation
 
 TEST_BATCH = 500
-"""Images that a network is tested on at a time, at most: see :func:`images_at_a_time`."""
+"""Maximum batch size of testing; see :func:`images_at_a_time`."""
 
 _USUAL_PIXELS = 64 * 64
 
 OnBatch = Callable[[Tensor, Tensor, Tensor], None]
-"""Hears of a batch: which images it had (int64 [n], no two alike), the logits of the network before
-the step (float32 [n, K]: in training mode, of the images as they were augmented and perhaps
-cut-mixed), and their labels (int64 [n])."""
+"""Is called with the distinct image indices of a batch (int64 [n]), their logits before the step
+(float32 [n, K], in training mode, for the augmented and possibly cut-mixed images) and their labels
+(int64 [n])."""
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """Everything that a training needs to go on after an epoch, as copies of its own.
+    """Everything needed to resume a training after an epoch; holds copies.
 
     Attributes:
-        epoch: Epochs that are done.
+        epoch: Completed epochs.
         network: The network's ``state_dict``.
-        momentum: The optimiser's buffers, by parameter name; empty before the first step.
+        momentum: The optimiser's momentum buffers, by parameter name; empty before the first step.
     """
 
     epoch: int
@@ -53,11 +53,11 @@ class TrainState:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How many steps a training has.
+    """Number of steps of a training.
 
     Attributes:
         epochs: Passes over the images.
-        steps: Optimiser steps of one pass; the last one takes what is left of the images.
+        steps: Optimiser steps per epoch; the last batch may be smaller.
     """
 
     epochs: int
@@ -65,24 +65,24 @@ class Schedule:
 
     @property
     def total(self) -> int:
-        """Optimiser steps altogether."""
+        """Total number of optimiser steps."""
         return self.epochs * self.steps
 
 
 def schedule_of(config: TrainConfig, images: int, min_steps: int = 0) -> Schedule:
-    """Return the schedule for so many images: more epochs where they are few.
+    """Return the schedule for a number of images.
 
     Args:
-        config: Epochs and batch.
+        config: Epochs and batch size.
         images: Number of images N, 1 or more.
-        min_steps: Epochs are added until there are this many steps.
+        min_steps: Minimum number of steps; epochs are added to reach it.
     """
     steps = math.ceil(images / config.batch)
     return Schedule(max(config.epochs, math.ceil(min_steps / steps)), steps)
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:
-    """Return the rate of a step: constant, or half a cosine from ``lr`` to ``lr_end``."""
+    """Return the learning rate of a step: constant, or cosine annealing from lr to lr_end."""
     if config.schedule == "constant":
         return config.lr
     part = step / max(total - 1, 1)
@@ -107,21 +107,21 @@ def train(  # noqa: PLR0913
     """Train a network in place by stochastic gradient descent on cross-entropy.
 
     Args:
-        network: On the images' device; left in training mode.
+        network: Network on the images' device; left in training mode.
         images: uint8, or float32 in [0, 1]; [N, C, H, W].
         labels: int64 [N], on the images' device.
-        config: Epochs, batch, rates, augmentation.
-        normalisation: Of the images, as the network expects them.
+        config: Epochs, batch size, learning rates, augmentation.
+        normalisation: Normalisation that the network expects.
         seed: Seed of the run.
         name: Name of this training's random streams.
-        min_steps: Epochs are added until there are this many steps.
-        resume: A state to go on from; the rest is as in the training that it was taken from.
-        on_epoch: Is given a state after every epoch; it may raise to stop the training.
-        on_batch: Is given what the network said of every batch, see :data:`OnBatch`.
-        listener: Hears of every epoch: stage ``name``, its mean loss, its learning rate.
+        min_steps: Minimum number of steps; epochs are added to reach it.
+        resume: State to resume from; all other arguments must be those of the first call.
+        on_epoch: Is called with the state after every epoch; it may raise to stop the training.
+        on_batch: Is called after every step; see :data:`OnBatch`.
+        listener: Is called after every epoch with stage ``name``, mean loss and learning rate.
 
     Raises:
-        Diverged: if a loss is infinite or not a number.
+        Diverged: if a loss is infinite or NaN.
     """
     schedule = schedule_of(config, len(images), min_steps)
     optimiser = optimiser_of(network, config)
@@ -148,10 +148,11 @@ def train(  # noqa: PLR0913
 
 
 def in_batches(order: Tensor, size: int, network: nn.Module) -> tuple[Tensor, ...]:
-    """Cut shuffled rows [..., N] into batches; the last may be short.
+    """Split shuffled rows [..., N] into batches; the last one may be smaller.
 
-    Batch norm cannot train on one image whose last map is one pixel: of a network that has it, a
-    last batch of one gets another from the batch before, if batches are of three or more.
+    Batch norm cannot train on a single image whose last map is a single pixel. For networks with
+    batch norm, a last batch of one image takes a second one from the batch before, if the batch
+    size is at least 3.
     """
     count = order.shape[-1]
     if count % size == 1 and 2 < size < count and has_batch_norm(network):
@@ -161,29 +162,29 @@ def in_batches(order: Tensor, size: int, network: nn.Module) -> tuple[Tensor, ..
 
 
 def has_batch_norm(network: nn.Module) -> bool:
-    """Return whether a network looks at several images at a time while it trains."""
+    """Return whether a network contains batch normalisation."""
     return any(isinstance(module, _BatchNorm) for module in network.modules())
 
 
 def optimiser_of(network: nn.Module, config: TrainConfig) -> torch.optim.SGD:
-    """Return the optimiser of a training, at its first rate."""
+    """Return the optimiser of a training, at its initial learning rate."""
     return torch.optim.SGD(
         network.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay
     )
 
 
 def pixels_of(images: Tensor) -> Tensor:
-    """Return the images as floats in [0, 1]: bytes are divided by 255."""
+    """Return the images as floats in [0, 1]; uint8 is divided by 255."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def is_cut(config: TrainConfig, generator: torch.Generator) -> bool:
-    """Draw whether a batch is cut-mixed."""
+    """Draw whether to apply CutMix to a batch."""
     return float(torch.rand((), generator=generator)) < config.cutmix
 
 
 def full_precision(logits: Tensor) -> Tensor:
-    """Return logits in float32, in which losses are computed; float64 stays as it is."""
+    """Convert logits to float32 for the loss; float64 is returned unchanged."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
@@ -195,15 +196,15 @@ def sgd_step(
     config: TrainConfig,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Do one step; return its loss, and the logits [n, K] that it is of, still on the device.
+    """Do one step; return its loss and its logits [n, K], both on the device.
 
     Args:
-        network: In training mode, on the batch's device.
-        optimiser: Of its parameters.
+        network: Network in training mode, on the batch's device.
+        optimiser: Optimiser of its parameters.
         batch: Normalised images [n, C, H, W].
-        target: int64 [n].
+        target: Labels, int64 [n].
         config: Augmentation, CutMix and precision.
-        generator: Of this step's augmentation.
+        generator: Random generator of the augmentation.
     """
     draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
     batch = apply(batch, draws)
@@ -222,15 +223,15 @@ def sgd_step(
 
 
 def mean_loss(losses: Tensor, first_step: int, name: str) -> float:
-    """Return the mean loss of an epoch; the one place where it waits for the device.
+    """Return the mean loss of an epoch; the only synchronisation with the device per epoch.
 
     Args:
-        losses: Of every step, float [steps].
-        first_step: Number of the first.
-        name: Of the training.
+        losses: Loss of every step, float [steps].
+        first_step: Index of the first step.
+        name: Name of the training, for the error message.
 
     Raises:
-        Diverged: if a loss is infinite or not a number.
+        Diverged: if a loss is infinite or NaN.
     """
     values = losses.cpu()
     bad = (~values.isfinite()).nonzero()
@@ -243,7 +244,7 @@ def mean_loss(losses: Tensor, first_step: int, name: str) -> float:
 
 
 def state_of(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> TrainState:
-    """Return all that a training needs to go on, after so many epochs."""
+    """Return the state to resume a training from after ``epoch`` epochs."""
     buffers = {
         name: optimiser.state[parameter].get("momentum_buffer")
         for name, parameter in network.named_parameters()
@@ -256,7 +257,7 @@ def state_of(network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -
 
 
 def restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainState) -> None:
-    """Give a network and its optimiser what :func:`state_of` returned."""
+    """Load a state from :func:`state_of` into a network and its optimiser."""
     network.load_state_dict(state.network)
     for name, parameter in network.named_parameters():
         if name in state.momentum:
@@ -265,12 +266,12 @@ def restore(network: nn.Module, optimiser: torch.optim.Optimizer, state: TrainSt
 
 
 def images_at_a_time(most: int, height: int, width: int) -> int:
-    """Return how many images of a size go at a time: fewer of those of more than 64 pixels a side.
+    """Return the batch size for images of a size: smaller for more than 64 x 64 pixels.
 
     Args:
-        most: Of smaller ones.
-        height: Of an image, in pixels.
-        width: Of an image, in pixels.
+        most: Batch size for images of up to 64 x 64 pixels.
+        height: Image height, in pixels.
+        width: Image width, in pixels.
     """
     return min(most, max(1, most * _USUAL_PIXELS // (height * width)))
 
@@ -284,22 +285,22 @@ def accuracy(
     normalisation: Normalisation,
     precision: Precision = "auto",
 ) -> float:
-    """Return the part of the images that the network labels rightly, in percent.
+    """Return the top-1 accuracy in percent.
 
     Args:
-        network: On the images' device; used in evaluation mode, and left as it was.
+        network: Network on the images' device; used in evaluation mode, its mode is restored.
         images: uint8, or float32 in [0, 1]; [N, C, H, W].
         labels: int64 [N].
-        normalisation: Of the images, as the network expects them.
-        precision: Arithmetic of the forward pass.
+        normalisation: Normalisation that the network expects.
+        precision: Precision of the forward pass.
     """
     was_training = network.training
     network.eval()
-    right = torch.zeros((), dtype=torch.int64, device=images.device)
+    correct = torch.zeros((), dtype=torch.int64, device=images.device)
     size = images_at_a_time(TEST_BATCH, images.shape[2], images.shape[3])
     for batch, target in zip(images.split(size), labels.split(size), strict=True):
         with autocast(images.device, precision):
             logits = network(normalise(pixels_of(batch), normalisation))
-        right += (logits.argmax(1) == target).sum()
+        correct += (logits.argmax(1) == target).sum()
     network.train(was_training)
-    return 100 * int(right) / len(images)
+    return 100 * int(correct) / len(images)

@@ -1,4 +1,4 @@
-"""Trainings that resume: their states in the entries of a store."""
+"""Resuming trainings: their states are saved in the entries of a store."""
 
 import time
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from hmnpack.training.loop import TrainState
 from hmnpack.training.together import OnEpochs
 
 SECONDS = 60.0
-"""Time between two saved states of a long training: so much and an epoch are lost at most."""
+"""Interval between saved states; an interrupted training loses at most this and one epoch."""
 
 
 def training_in(entry: Entry, device: torch.device) -> TrainState | None:
-    """Return the state that a training resumes from; None if it was not begun.
+    """Return the state that a training resumes from; None without a saved state.
 
     Args:
-        entry: Of the training.
-        device: Where the network is.
+        entry: Store entry of the training.
+        device: Device of the network.
 
     Raises:
         BadSettings: if the state cannot be read.
@@ -28,11 +28,11 @@ def training_in(entry: Entry, device: torch.device) -> TrainState | None:
 
 
 def saving(entries: Sequence[Entry], seconds: float = SECONDS) -> OnEpochs:
-    """Return what saves the states of networks that are trained at once, after an epoch.
+    """Return a callback for ``on_epoch`` that saves the states of all networks of a call.
 
     Args:
-        entries: Of all of these trainings.
-        seconds: Least time from one saved state to the next.
+        entries: Store entry of every training.
+        seconds: Minimum interval between two saves.
     """
     last = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Testing several networks at once.
+"""Batched testing of several networks.
 
 Shape legend: B networks, N images, C channels, H height, W width.
 """
@@ -13,10 +13,10 @@ from hmnpack.runtime.devices import autocast
 from hmnpack.schema.config import Precision
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.training.loop import accuracy, pixels_of
-from hmnpack.training.stacked import StackedNetworks, can_be_wide
+from hmnpack.training.stacked import StackedNetworks, can_be_stacked
 
 _BATCH = 128
-"""Images of each network at a time: without gradients they take no more than a training step."""
+"""Batch size per network: without gradients it takes no more memory than a training step."""
 
 
 @torch.no_grad()
@@ -28,28 +28,28 @@ def accuracies(
     normalisation: Normalisation,
     precision: Precision = "auto",
 ) -> list[float]:
-    """Return what :func:`hmnpack.training.accuracy` returns of every network, in percent.
+    """Return the top-1 accuracy of every network in percent; see :func:`hmnpack.training.accuracy`.
 
     Args:
-        networks: Of one architecture, on the images' device; used in evaluation mode, and left as
-            they were. Those that cannot go side by side are tested one after another.
+        networks: Networks of one architecture, on the images' device; used in evaluation mode,
+            their mode is restored. Those that cannot be stacked are tested sequentially.
         images: uint8, or float32 in [0, 1]; [N, C, H, W].
         labels: int64 [N].
-        normalisation: Of the images, as the networks expect them.
-        precision: Arithmetic of the forward pass.
+        normalisation: Normalisation that the networks expect.
+        precision: Precision of the forward pass.
     """
     channels, height, width = images.shape[1:]
-    if len(networks) == 1 or not can_be_wide(networks[0], (channels, height, width)):
+    if len(networks) == 1 or not can_be_stacked(networks[0], (channels, height, width)):
         return [
             accuracy(one, images, labels, normalisation=normalisation, precision=precision)
             for one in networks
         ]
-    wide = StackedNetworks(networks).eval()
-    right = torch.zeros(len(networks), dtype=torch.int64, device=images.device)
+    stacked = StackedNetworks(networks).eval()
+    correct = torch.zeros(len(networks), dtype=torch.int64, device=images.device)
     for start in range(0, len(images), _BATCH):
         batch, target = images[start : start + _BATCH], labels[start : start + _BATCH]
         normal = normalise(pixels_of(batch), normalisation)
         with autocast(images.device, precision):
-            logits = wide(normal.expand(len(networks), *normal.shape))
-        right += (logits.argmax(2) == target).sum(1)
-    return [100 * count / len(images) for count in right.tolist()]
+            logits = stacked(normal.expand(len(networks), *normal.shape))
+        correct += (logits.argmax(2) == target).sum(1)
+    return [100 * count / len(images) for count in correct.tolist()]

@@ -1,10 +1,10 @@
-"""Training several networks at once: one step for all, in as many operations as a step for one.
+"""Batched training of several networks: one step for all, with as many operations as for one.
 
-On an accelerator a small network leaves most of the device idle, as it waits for the next
-operation to be launched, and several side by side fill it. On a CPU it does not pay: one network
-keeps the processor busy, and its blocks are faster alone (:mod:`hmnpack.networks.block`). Three
-ConvNets of width 32, in batches of 64 CIFAR-sized images, took 1.9 times as long at once on one
-core of an AMD EPYC; ``make bench NAME=together`` measures it on other devices.
+A small network leaves an accelerator mostly idle between kernel launches; several stacked networks
+use it fully. On a CPU batched training does not pay: one network keeps the processor busy, and its
+fused blocks are faster (:mod:`hmnpack.networks.block`). Three ConvNets of width 32, with batches of
+64 CIFAR-sized images, took 1.9 times as long in batched as in sequential training on one core of an
+AMD EPYC; ``make bench NAME=together`` measures it on other devices.
 
 Shape legend: B networks, N images of each, n images of a batch, K classes.
 """
@@ -38,20 +38,21 @@ from hmnpack.training.loop import (
     state_of,
     train,
 )
-from hmnpack.training.stacked import StackedNetworks, can_be_wide, joined
+from hmnpack.training.stacked import StackedNetworks, can_be_stacked, concatenated
 
 OnBatches = Callable[[slice, Tensor, Tensor, Tensor], None]
-"""Hears of a batch of some of the networks, b of them: which ones, then of each what
-:data:`hmnpack.training.loop.OnBatch` hears: rows int64 [b, n], logits [b, n, K], labels
-int64 [b, n]."""
+"""Is called after a step of b of the networks with the slice of these networks and, stacked, the
+arguments of :data:`hmnpack.training.loop.OnBatch`: rows int64 [b, n], logits float32 [b, n, K],
+labels int64 [b, n]."""
 
 OnEpochs = Callable[[slice, list[TrainState]], None]
-"""Is given the states of some of the networks, and which these are, after each of their epochs."""
+"""Is called after an epoch of some of the networks with the slice of these networks and their
+states."""
 
 
 @dataclass(frozen=True)
-class _Lesson:
-    """What the networks of one call have in common."""
+class _Training:
+    """Arguments of one call that apply to all of its networks."""
 
     config: TrainConfig
     normalisation: Normalisation
@@ -78,50 +79,52 @@ def train_together(  # noqa: PLR0913
     on_batch: OnBatches | None = None,
     listener: Listener = no_progress,
 ) -> None:
-    """Train networks in place, each as :func:`hmnpack.training.train` trains it alone.
+    """Train several networks in place; each result equals that of :func:`hmnpack.training.train`.
 
-    Every network has the images, the order and the random numbers that it has alone, so its
-    weights end the same, up to the rounding of sums that are added in another order.
+    Every network sees the same images, order and random numbers as in a separate training, so its
+    final weights are the same up to floating-point summation order.
 
-    The networks go side by side (:class:`hmnpack.training.stacked.StackedNetworks`): ConvNets,
-    ResNet-AP, VGG16 and ResNet18, and most of torchvision that are made of plain layers. Batch
-    norm is supported, with each network's own running statistics; so is dropout, whose masks are
-    drawn for all networks together, and are others than alone. Networks that cannot go side by
-    side, such as DenseNet121, that go on from different epochs, or a single one, are trained one
-    after another.
+    Networks are stacked where possible (:class:`hmnpack.training.stacked.StackedNetworks`):
+    ConvNets, ResNet-AP, VGG16, ResNet18 and most torchvision models with plain layers. Batch norm
+    is supported, with separate running statistics per network. Dropout is supported, too, but its
+    masks are drawn for all networks together and differ from those of separate trainings. Single
+    networks, networks that cannot be stacked, such as DenseNet121, and networks that resume from
+    different epochs are trained sequentially.
 
     Args:
-        networks: B of one architecture, on one device; left in training mode. If the training
-            fails, they are as they were, where they go side by side.
-        sets: Images of every network, on any device, all of the same number N, shape and type.
-            What is one tensor for several networks is held once.
-        config: Epochs, batch, rates, augmentation.
-        normalisation: Of the images, as the networks expect them.
+        networks: B networks of one architecture, on one device; left in training mode. If the
+            training fails, stacked networks are left unchanged.
+        sets: Images and labels of every network, on any device, all of the same number N, shape
+            and dtype. Tensors shared by networks are stored once.
+        config: Epochs, batch size, learning rates, augmentation.
+        normalisation: Normalisation that the networks expect.
         seed: Seed of the run.
-        names: Of every training's random streams; some may be alike.
-        min_steps: Epochs are added until there are this many steps.
-        resume: The state that each network goes on from, None for one that begins; empty: all do.
-        on_epoch: Is given such states after every epoch: of all networks where they go side by
-            side, else of one; it may raise to stop the training.
-        on_batch: Is given what the networks said of every batch.
-        listener: Hears of every epoch: the name of the first training; epochs that are done, and
-            all, counted over all networks; the mean loss and the learning rate.
+        names: Names of the random streams of every training; not necessarily distinct.
+        min_steps: Minimum number of steps; epochs are added to reach it.
+        resume: State to resume from for every network, or None for a new training; empty for all
+            new.
+        on_epoch: Is called with states after every epoch: of all stacked networks, or of one. It
+            may raise to stop the training.
+        on_batch: Is called after every step; see :data:`OnBatches`.
+        listener: Is called after every epoch with the first of ``names``, the completed and total
+            epochs summed over all networks, the mean loss and the learning rate.
 
     Raises:
-        Diverged: if a loss is infinite or not a number; the text names the training.
-        ValueError: if there are not as many networks, sets and names, or they are not alike.
+        Diverged: if a loss is infinite or NaN; the message names the training.
+        ValueError: if the numbers of networks, sets and names differ, or if networks or sets have
+            different shapes.
     """
     _check_alike(networks, sets, names)
     states = resume or [None] * len(networks)
-    lesson = _Lesson(
+    training = _Training(
         config, normalisation, seed, names, min_steps, states, on_epoch, on_batch, listener
     )
     image = sets[0][0].shape[1:]
     alike = len({state.epoch if state else 0 for state in states}) == 1
-    if len(networks) > 1 and alike and can_be_wide(networks[0], (image[0], image[1], image[2])):
-        _train_side_by_side(networks, sets, lesson)
+    if len(networks) > 1 and alike and can_be_stacked(networks[0], (image[0], image[1], image[2])):
+        _train_stacked(networks, sets, training)
     else:
-        _train_one_by_one(networks, sets, lesson)
+        _train_sequentially(networks, sets, training)
 
 
 def _check_alike(
@@ -129,21 +132,21 @@ def _check_alike(
 ) -> None:
     if not len(networks) == len(sets) == len(names) > 0:
         raise ValueError(
-            f"{len(networks)} networks, {len(sets)} sets and {len(names)} names; give one of each "
-            "for every network"
+            f"got {len(networks)} networks, {len(sets)} sets and {len(names)} names; pass one set "
+            "and one name per network"
         )
     if len({(images.shape, images.dtype, labels.shape) for images, labels in sets}) > 1:
-        raise ValueError("sets of different numbers or kinds of images; train them one by one")
+        raise ValueError("sets differ in the shape or dtype of their images; train them separately")
     kinds = [
         (type(network), {name: value.shape for name, value in network.state_dict().items()})
         for network in networks
     ]
     if any(kind != kinds[0] for kind in kinds):
-        raise ValueError("networks of different architectures; train them one by one")
+        raise ValueError("networks have different architectures; train them separately")
 
 
-def _train_one_by_one(
-    networks: Sequence[nn.Module], sets: Sequence[LabelledSet], lesson: _Lesson
+def _train_sequentially(
+    networks: Sequence[nn.Module], sets: Sequence[LabelledSet], training: _Training
 ) -> None:
     for index, (network, (images, labels)) in enumerate(zip(networks, sets, strict=True)):
         device = next(network.parameters()).device
@@ -151,112 +154,112 @@ def _train_one_by_one(
             network,
             images.to(device),
             labels.to(device),
-            lesson.config,
-            normalisation=lesson.normalisation,
-            seed=lesson.seed,
-            name=lesson.names[index],
-            min_steps=lesson.min_steps,
-            resume=lesson.resume[index],
-            on_epoch=_state_of_one(index, lesson.on_epoch),
-            on_batch=_one_of(index, lesson.on_batch),
-            listener=partial(_told_of_one, lesson, index),
+            training.config,
+            normalisation=training.normalisation,
+            seed=training.seed,
+            name=training.names[index],
+            min_steps=training.min_steps,
+            resume=training.resume[index],
+            on_epoch=_on_epoch_of_one(index, training.on_epoch),
+            on_batch=_on_batch_of_one(index, training.on_batch),
+            listener=partial(_report_one, training, index),
         )
 
 
-def _state_of_one(index: int, on_epoch: OnEpochs | None) -> Callable[[TrainState], None] | None:
+def _on_epoch_of_one(index: int, on_epoch: OnEpochs | None) -> Callable[[TrainState], None] | None:
     if on_epoch is None:
         return None
     return lambda state: on_epoch(slice(index, index + 1), [state])
 
 
-def _one_of(index: int, on_batch: OnBatches | None) -> OnBatch | None:
+def _on_batch_of_one(index: int, on_batch: OnBatches | None) -> OnBatch | None:
     if on_batch is None:
         return None
 
-    def hear(rows: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def on_one_batch(rows: Tensor, logits: Tensor, labels: Tensor) -> None:
         on_batch(slice(index, index + 1), rows[None], logits[None], labels[None])
 
-    return hear
+    return on_one_batch
 
 
-def _told_of_one(
-    lesson: _Lesson, index: int, _: str, done: int, total: int, **facts: float
+def _report_one(
+    training: _Training, index: int, _: str, done: int, total: int, **facts: float
 ) -> None:
-    """Tell of one of several trainings, which are one stage, of the first one's name."""
-    count = len(lesson.names)
-    lesson.listener(lesson.names[0], index * total + done, count * total, **facts)
+    """Report the progress of one training as part of one stage, named after the first training."""
+    count = len(training.names)
+    training.listener(training.names[0], index * total + done, count * total, **facts)
 
 
-def _train_side_by_side(
-    networks: Sequence[nn.Module], sets: Sequence[LabelledSet], lesson: _Lesson
+def _train_stacked(
+    networks: Sequence[nn.Module], sets: Sequence[LabelledSet], training: _Training
 ) -> None:
-    config, count = lesson.config, len(networks)
+    config, count = training.config, len(networks)
     images, device = len(sets[0][1]), next(networks[0].parameters()).device
-    pile, wide = StackedData(sets, device), StackedNetworks(networks).train()
-    schedule = schedule_of(config, images, lesson.min_steps)
-    optimiser = optimiser_of(wide, config)
-    first = _restored(wide, optimiser, [state for state in lesson.resume if state])
+    data, stacked = StackedData(sets, device), StackedNetworks(networks).train()
+    schedule = schedule_of(config, images, training.min_steps)
+    optimiser = optimiser_of(stacked, config)
+    first = _restored(stacked, optimiser, [state for state in training.resume if state])
     for epoch in range(first, schedule.epochs):
-        generators = [stream(lesson.seed, name, "epoch", epoch) for name in lesson.names]
+        generators = [stream(training.seed, name, "epoch", epoch) for name in training.names]
         orders = [torch.randperm(images, generator=generator) for generator in generators]
         losses = torch.zeros(schedule.steps, count, device=device)
-        with seeded_rng(stream(lesson.seed, lesson.names[0], "network", epoch), device):
+        with seeded_rng(stream(training.seed, training.names[0], "network", epoch), device):
             order = torch.stack(orders).to(device)
             for step, rows in enumerate(in_batches(order, config.batch, networks[0])):
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)
                 optimiser.param_groups[0]["lr"] = rate
-                batch = pile.take(rows)
-                losses[step], logits = _step(wide, optimiser, batch, lesson, generators)
-                if lesson.on_batch is not None:
-                    lesson.on_batch(slice(0, count), rows, logits, batch[1])
-        every = zip(losses.cpu().T, lesson.names, strict=True)
+                batch = data.take(rows)
+                losses[step], logits = _step(stacked, optimiser, batch, training, generators)
+                if training.on_batch is not None:
+                    training.on_batch(slice(0, count), rows, logits, batch[1])
+        every = zip(losses.cpu().T, training.names, strict=True)
         means = [mean_loss(own, epoch * schedule.steps, name) for own, name in every]
         done = count * (epoch + 1), count * schedule.epochs
-        lesson.listener(lesson.names[0], *done, loss=mean(means), lr=rate)
-        if lesson.on_epoch is not None:
-            lesson.on_epoch(slice(0, count), _states(wide, optimiser, epoch + 1))
-    wide.give_back(networks)
+        training.listener(training.names[0], *done, loss=mean(means), lr=rate)
+        if training.on_epoch is not None:
+            training.on_epoch(slice(0, count), _states(stacked, optimiser, epoch + 1))
+    stacked.copy_to(networks)
     for network in networks:
         network.train()
 
 
 def _states(
-    wide: StackedNetworks, optimiser: torch.optim.Optimizer, epoch: int
+    stacked: StackedNetworks, optimiser: torch.optim.Optimizer, epoch: int
 ) -> list[TrainState]:
-    """Return the state of every network, as it has it alone."""
-    whole = state_of(wide.network, optimiser, epoch)
-    parts = zip(wide.parted(whole.network), wide.parted(whole.momentum), strict=True)
+    """Return the state of every network, as in a separate training."""
+    state = state_of(stacked.network, optimiser, epoch)
+    parts = zip(stacked.split(state.network), stacked.split(state.momentum), strict=True)
     return [TrainState(epoch, network, momentum) for network, momentum in parts]
 
 
 def _restored(
-    wide: StackedNetworks, optimiser: torch.optim.Optimizer, states: Sequence[TrainState]
+    stacked: StackedNetworks, optimiser: torch.optim.Optimizer, states: Sequence[TrainState]
 ) -> int:
-    """Give the wide network its parts' states, if there are any; return their epochs."""
+    """Load the states of the networks, if any, into the stacked one; return their epoch."""
     if not states:
         return 0
     network, momentum = (
-        joined([getattr(state, name) for state in states]) for name in ("network", "momentum")
+        concatenated([getattr(state, name) for state in states]) for name in ("network", "momentum")
     )
-    restore(wide.network, optimiser, TrainState(states[0].epoch, network, momentum))
+    restore(stacked.network, optimiser, TrainState(states[0].epoch, network, momentum))
     return states[0].epoch
 
 
 def _step(
-    wide: StackedNetworks,
+    stacked: StackedNetworks,
     optimiser: torch.optim.Optimizer,
     batch: LabelledSet,
-    lesson: _Lesson,
+    training: _Training,
     generators: Sequence[torch.Generator],
 ) -> tuple[Tensor, Tensor]:
-    """Do one step of every network; return their losses [B], and the logits that these are of."""
+    """Do one step of all networks; return their losses [B] and logits [B, n, K]."""
     images, labels = batch
-    normal = normalise(pixels_of(images).flatten(0, 1), lesson.normalisation).view(images.shape)
-    mixed, mix = augmented(normal, lesson.config, generators)
-    with autocast(images.device, lesson.config.precision):
-        logits = full_precision(wide(mixed))
+    normal = normalise(pixels_of(images).flatten(0, 1), training.normalisation).view(images.shape)
+    mixed, mix = augmented(normal, training.config, generators)
+    with autocast(images.device, training.config.precision):
+        logits = full_precision(stacked(mixed))
     losses = losses_of(logits, labels, mix)
     optimiser.zero_grad()
-    losses.sum().backward()  # no network's loss depends on another's weights
+    losses.sum().backward()  # the loss of a network is independent of the other networks' weights
     optimiser.step()
     return losses.detach(), logits.detach()

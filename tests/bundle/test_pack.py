@@ -195,7 +195,7 @@ PIXELS = torch.zeros(5, 3, 8, 8)
         (PIXELS, [0, 0, 2, 2, 2], {}, BadData, "class '1' has no images"),
         (PIXELS, [0, 1, 2, 2**40, 2], {}, BadData, "without gaps"),
         (PIXELS, LABELS, {"name": ""}, BadData, "name has 0 characters"),
-        (PIXELS, LABELS, {"ipc": 0}, BadSettings, "is no budget"),
+        (PIXELS, LABELS, {"ipc": 0}, BadSettings, "ipc must be an integer"),
         (PIXELS, LABELS, {"dtype": "I8"}, BadSettings, "not stored as 'I8'; give F32 or F16"),
         (
             PIXELS,

@@ -1,4 +1,4 @@
-"""The paper's Table 7, counted by hand in the test and by the planner in the package."""
+"""The planner against the paper's Table 7 and against counts by hand."""
 
 import pytest
 
@@ -32,7 +32,7 @@ TABLE_7 = {
     ("tiny-imagenet", 10): 185,
     ("imagenet-10", 1): 125,
 }
-FITS = TABLE_7 | {("imagenet-10", 1): 126}  # the paper leaves one unused
+FITS = TABLE_7 | {("imagenet-10", 1): 126}  # the paper uses one less
 
 
 def names(preset):
@@ -40,7 +40,7 @@ def names(preset):
 
 
 def paper_count(preset, instances):
-    """Appendix C.1 in arithmetic: memories, 1x1 extractors, three ConvTranspose, two norms."""
+    """Appendix C.1 as arithmetic: memories, 1x1 extractors, three ConvTranspose, two norms."""
     cells, k = preset.grid**2, preset.classes
     total = cells * preset.dataset_channels + k * cells * preset.class_channels
     total += k * instances * cells * preset.instance_channels
@@ -54,19 +54,19 @@ def paper_count(preset, instances):
     return total + 6 * 3 * 16 + 3
 
 
-def test_the_table_has_every_column():
+def test_presets_are_the_columns_of_table_7():
     assert {(preset.dataset, preset.ipc): preset.instances for preset in PRESETS} == TABLE_7
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=names)
-def test_the_largest_count_that_fits_is_the_papers(preset):
+def test_largest_image_count_within_budget_is_the_papers(preset):
     budget = preset.ipc * preset.classes * preset.image.elements
     most = FITS[preset.dataset, preset.ipc]
     assert paper_count(preset, most) <= budget < paper_count(preset, most + 1)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=names)
-def test_the_planner_agrees_with_the_table(preset):
+def test_plan_reproduces_table_7(preset):
     spec = plan(preset.ipc, preset.classes, preset.image)
     assert spec.instances == FITS[preset.dataset, preset.ipc]
     assert (spec.grid, spec.dataset_channels, spec.class_channels, spec.instance_channels) == (
@@ -81,7 +81,7 @@ def test_the_planner_agrees_with_the_table(preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=names)
-def test_over_budget_the_planner_takes_the_papers_count(preset):
+def test_over_budget_plan_has_the_papers_image_count(preset):
     fits = plan(preset.ipc, preset.classes, preset.image)
     more = plan(preset.ipc, preset.classes, preset.image, over_budget=True)
     assert more.instances == preset.over_budget
@@ -89,8 +89,8 @@ def test_over_budget_the_planner_takes_the_papers_count(preset):
     assert instances_within(more, preset.ipc) == fits.instances
 
 
-def test_larger_memories_leave_fewer_images():
-    """Paper section 4.5: from 85 images of each class to 13, at 12 channels by our count."""
+def test_larger_instance_memories_leave_fewer_images():
+    """Paper section 4.5: from 85 images per class to 13, which takes 12 channels."""
     image = ImageShape(channels=3, height=32, width=32)
     counts = {c: plan(1, 10, image, ContainerConfig(instance_channels=c)) for c in (1, 2, 12)}
     assert {c: spec.instances for c, spec in counts.items()} == {1: 171, 2: 85, 12: 13}
@@ -108,8 +108,8 @@ def test_larger_memories_leave_fewer_images():
 @pytest.mark.parametrize(
     ("aim", "channels", "images"), [(0, 2, 14), (14, 2, 14), (15, 1, 29), (99, 1, 29)]
 )
-def test_memories_give_up_channels_for_as_many_images_as_are_aimed_at(aim, channels, images):
-    """By hand: of 7,840 numbers 14 images with two channels of 4 x 4 leave less than one more."""
+def test_min_images_reduces_instance_channels(aim, channels, images):
+    """By hand: 14 images of two 4 x 4 channels leave too few of 7,840 floats for another one."""
     image = ImageShape(channels=1, height=28, width=28)
     spec = plan(1, 10, image, ContainerConfig(min_images=aim))
     first, rest = (5 + 3 + channels) * 10 * 16, (10 * 6 + 6) * 16
@@ -118,8 +118,8 @@ def test_memories_give_up_channels_for_as_many_images_as_are_aimed_at(aim, chann
     assert images == (7840 - fixed) // (10 * channels * 16)
 
 
-def test_memories_give_up_no_more_channels_than_they_must():
-    """CIFAR-10 has images enough; tiny-imagenet-20's memories of 6 channels end with 5, and 3."""
+def test_min_images_reduces_no_more_channels_than_necessary():
+    """CIFAR-10 has enough images; tiny-imagenet-20 goes from 6 channels to 5 and to 3."""
     image = ImageShape(channels=3, height=64, width=64)
     aimed = {aim: plan(1, 20, image, ContainerConfig(min_images=aim)) for aim in (0, 20, 30)}
     assert {aim: spec.instances >= aim for aim, spec in aimed.items()} == dict.fromkeys(aimed, True)
@@ -131,14 +131,14 @@ def test_memories_give_up_no_more_channels_than_they_must():
     assert plan(1, 10, small, ContainerConfig(min_images=30)) == plan(1, 10, small)
 
 
-def test_channels_that_are_given_stay():
+def test_min_images_does_not_change_channels_set_by_the_user():
     image = ImageShape(channels=1, height=28, width=28)
     given = ContainerConfig(instance_channels=2, min_images=30)
     assert plan(1, 10, image, given) == plan(1, 10, image)
 
 
 def test_a_wider_decoder_leaves_fewer_images():
-    """By hand: 4 x 4 kernels from 10 channels to 16, 8 and 3, biases, scales and shifts."""
+    """By hand: 4 x 4 kernels from 10 to 16, 8 and 3 channels, biases, scales and shifts."""
     image = ImageShape(channels=3, height=32, width=32)
     usual, wide = (plan(1, 10, image, ContainerConfig(decoder_channels=c)) for c in (None, (16, 8)))
     decoder = (10 * 16 + 16 * 8 + 8 * 3) * 16 + (16 + 8 + 3) + 2 * (16 + 8)
@@ -148,10 +148,10 @@ def test_a_wider_decoder_leaves_fewer_images():
     assert wide == usual.model_copy(update={"decoder_channels": (16, 8), "instances": count})
 
 
-@pytest.mark.parametrize(("side", "channels", "takes"), [(32, (8,), 2), (8, (8, 4), 1)])
-def test_a_decoder_has_as_many_layers_as_the_size_needs(side, channels, takes):
+@pytest.mark.parametrize(("side", "channels", "needed"), [(32, (8,), 2), (8, (8, 4), 1)])
+def test_decoder_channels_must_match_the_number_of_layers(side, channels, needed):
     image = ImageShape(channels=3, height=side, width=side)
-    with pytest.raises(BadSettings, match=rf"a decoder to {side}x{side} pixels takes {takes}"):
+    with pytest.raises(BadSettings, match=rf"a decoder to {side}x{side} pixels needs {needed}"):
         plan(5, 10, image, ContainerConfig(decoder_channels=channels))
 
 
@@ -162,33 +162,33 @@ def test_a_decoder_has_as_many_layers_as_the_size_needs(side, channels, takes):
         (1, 32, (10, 6), 85),
     ],
 )
-def test_a_decoder_is_widened_up_to_a_tenth_of_the_budget(ipc, width, channels, instances):
-    """By hand, of 307,200 numbers: 76 channels come in, and 16 times as many weights go out.
+def test_decoder_width_widens_up_to_a_tenth_of_the_budget(ipc, width, channels, instances):
+    """By hand, with 307,200 floats, 76 input channels and kernels of 16 weights.
 
-    16 x (76 x 21 + 21 x 13 + 13 x 3) + 37 is 30,565; with 22 and 14 it is more than a tenth. All
-    memories but the images' and the extractors are 26,000, so 261 x 960 are left for the images of
-    each class. At 1 IPC the paper's own decoder takes a tenth.
+    16 x (76 x 21 + 21 x 13 + 13 x 3) + 37 is 30,565; with 22 and 14 channels it exceeds a tenth.
+    Extractors and all memories but those of instances take 26,000, which leaves 261 x 960 floats
+    for the images of each class. At 1 IPC the paper's decoder already takes a tenth.
     """
     image = ImageShape(channels=3, height=32, width=32)
     spec = plan(ipc, 10, image, ContainerConfig(decoder_width=width))
     assert (spec.decoder_channels, spec.instances) == (channels, instances)
 
 
-def test_a_given_decoder_is_not_widened():
+def test_decoder_width_does_not_change_decoder_channels_set_by_the_user():
     image, given = ImageShape(channels=3, height=32, width=32), {"decoder_channels": (12, 8)}
     plain, aimed = (ContainerConfig(**given, decoder_width=width) for width in (0, 32))
     assert plan(10, 10, image, aimed) == plan(10, 10, image, plain)
 
 
 @pytest.mark.parametrize("settings", [{"instance_channels": 4}, {"decoder_channels": (32, 16)}])
-def test_the_papers_over_budget_count_is_for_the_papers_container(settings):
-    """With smaller memories 418 images fit, of which its 306 would not be more."""
+def test_over_budget_count_of_the_paper_applies_only_to_its_container(settings):
+    """With smaller memories 418 images fit, so the paper's 306 would not be over budget."""
     image, config = ImageShape(channels=3, height=32, width=32), ContainerConfig(**settings)
     fits = plan(10, 10, image, config).instances
     assert plan(10, 10, image, config, over_budget=True).instances == fits * 11 // 10
 
 
-def test_elsewhere_over_budget_is_a_tenth_more_and_at_least_one():
+def test_over_budget_count_is_otherwise_a_tenth_more_and_at_least_one():
     image = ImageShape(channels=1, height=28, width=28)
     for ipc, classes in ((1, 10), (3, 10), (7, 4)):
         fits = plan(ipc, classes, image).instances
@@ -198,7 +198,7 @@ def test_elsewhere_over_budget_is_a_tenth_more_and_at_least_one():
     assert plan(2, 2, small, over_budget=True).instances == plan(2, 2, small).instances + 1
 
 
-def test_what_a_budget_holds_and_the_budget_that_holds_it():
+def test_instances_within_and_ipc_of_are_consistent():
     image = ImageShape(channels=3, height=32, width=32)
     spec = plan(1, 10, image)
     assert instances_within(spec.model_copy(update={"instances": 9999}), 1) == 85
@@ -208,7 +208,7 @@ def test_what_a_budget_holds_and_the_budget_that_holds_it():
     assert (instances_within(pixels, 3), ipc_of(pixels)) == (3, 7)
 
 
-def test_over_budget_counts_are_over_budget():
+def test_over_budget_counts_of_the_paper_exceed_the_budget():
     for preset in PRESETS:
         budget = preset.ipc * preset.classes * preset.image.elements
         ratio = paper_count(preset, preset.over_budget) / budget
@@ -221,7 +221,9 @@ def test_over_budget_counts_are_over_budget():
     ("channels", "height", "width"),
     [(1, 8, 8), (1, 28, 28), (3, 16, 16), (3, 32, 32), (3, 48, 30), (3, 64, 64), (3, 224, 224)],
 )
-def test_any_plan_fits_and_cannot_hold_one_more(ipc, classes, channels, height, width):
+def test_plan_fits_the_budget_and_one_more_image_per_class_does_not(
+    ipc, classes, channels, height, width
+):
     image = ImageShape(channels=channels, height=height, width=width)
     try:
         spec = plan(ipc, classes, image)
@@ -241,27 +243,27 @@ def test_any_plan_fits_and_cannot_hold_one_more(ipc, classes, channels, height, 
 
 def test_too_small_a_budget_names_the_smallest_ipc_that_works():
     image = ImageShape(channels=1, height=8, width=8)
-    with pytest.raises(BudgetTooSmall, match="smallest ipc that works here is 2"):
+    with pytest.raises(BudgetTooSmall, match="smallest ipc that works is 2"):
         plan(1, 2, image)
     assert plan(2, 2, image).instances >= 4
 
 
-def test_memories_larger_than_images_fit_no_budget():
+def test_instance_memories_larger_than_images_fit_no_budget():
     image = ImageShape(channels=1, height=8, width=8)
-    with pytest.raises(BudgetTooSmall, match="no ipc works here; take fewer"):
+    with pytest.raises(BudgetTooSmall, match=r"no ipc works .* lower container\.instance_channels"):
         plan(1, 10, image, ContainerConfig(instance_channels=12))
 
 
 @pytest.mark.parametrize("counts", [(4,), (3, 3), (9, 2, 8), (1, 1, 7, 2), (5, 4, 3, 2, 1)])
-def test_as_even_as_the_counts_allow_against_every_level(counts):
-    """The definition: min(count, level) of each class, by the largest level that fits."""
+def test_as_even_as_equals_the_largest_level_that_fits(counts):
+    """By definition: each class keeps min(count, level), with the largest level that fits."""
     for images in range(sum(counts) + 3):
         levels = [[min(count, level) for count in counts] for level in range(max(counts) + 1)]
         fitting = [kept for kept in levels if sum(kept) <= images]
         assert as_even_as(counts, images) == tuple(fitting[-1])
 
 
-def test_images_of_a_budget_are_those_of_its_numbers():
+def test_images_within_uses_all_floats_of_the_budget():
     spec = plan(1, 10, ImageShape(channels=3, height=32, width=32))
     each = spec.instance_channels * spec.grid**2
     unequal = spec.model_copy(update={"instances": (1, *[2] * 9)})
@@ -273,32 +275,32 @@ def test_images_of_a_budget_are_those_of_its_numbers():
         assert instances_within(spec, ipc) == images // 10
 
 
-def test_most_instances_is_zero_where_not_even_one_fits():
+def test_most_instances_is_zero_if_not_even_one_fits():
     spec = plan(1, 10, ImageShape(channels=3, height=32, width=32))
     one = counted_floats(spec.model_copy(update={"instances": 1}))
     assert most_instances(spec, one) == 1
     assert most_instances(spec, one - 1) == 0
 
 
-def test_images_that_no_decoder_reaches_are_refused_with_a_way_out():
+def test_plan_rejects_images_larger_than_a_decoder_supports():
     with pytest.raises(BadSettings, match=r"1000x400 are larger than the 768 pixels.*--size"):
         plan(1, 10, ImageShape(channels=3, height=1000, width=400))
 
 
-def test_a_plan_that_no_reader_would_accept_is_refused_at_once():
-    with pytest.raises(BadSettings, match="no bundle may hold this"):
+def test_plan_rejects_containers_beyond_the_limits_of_the_format():
+    with pytest.raises(BadSettings, match="the plan exceeds a limit of the format"):
         plan(50_000, 1000, ImageShape(channels=3, height=64, width=64))
 
 
-def test_a_decoder_that_no_reader_would_accept_is_refused_by_its_setting():
+def test_plan_rejects_decoder_channels_beyond_the_limits_of_the_format():
     wide = ContainerConfig(decoder_channels=(1024, 1024))
     with pytest.raises(BadSettings, match=r"\[1024, 1024\] channels.*decoder_channels"):
         plan(10, 10, ImageShape(channels=3, height=32, width=32), wide)
 
 
 @pytest.mark.parametrize("ipc", [0, -1, 1_000_001, 1.5, "1"])
-def test_what_no_file_may_say_is_no_budget(ipc):
+def test_budget_of_rejects_an_invalid_ipc(ipc):
     with pytest.raises(
-        BadSettings, match=f"{ipc} images per class is no budget; give a whole number from 1"
+        BadSettings, match=f"ipc must be an integer from 1 to 1,000,000, got {ipc}$"
     ):
         budget_of(ipc, 10, ImageShape(channels=1, height=8, width=8))

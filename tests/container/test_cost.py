@@ -1,4 +1,4 @@
-"""Operations of a decoder, against torch's own counter on plain layers."""
+"""Operations of a decoder, against torch's counter on plain layers."""
 
 import pytest
 import torch
@@ -9,8 +9,8 @@ from hmnpack.container.cost import decode_flops, decoder_outputs
 
 
 @pytest.mark.parametrize("extractor", [None, 4])
-def test_decoding_is_the_sum_over_the_layers(hmn, extractor):
-    """Against plain transposed convolutions; what a class shares goes through once."""
+def test_decode_flops_equal_torchs_count(hmn, extractor):
+    """With plain transposed convolutions; what a class shares is computed once."""
     spec = hmn(extractor_channels=extractor, decoder_channels=(5, 7))
     classes, side = spec.classes, spec.grid
     own = torch.empty(spec.images, spec.instance_channels, side, side, device="meta")
@@ -28,5 +28,5 @@ def test_decoding_is_the_sum_over_the_layers(hmn, extractor):
     assert counter.get_total_flops() == decode_flops(spec, spec.images)
 
 
-def test_decoding_has_the_outputs_of_its_layers(hmn):
+def test_decoder_outputs_are_the_sum_over_the_layers(hmn):
     assert decoder_outputs(hmn(decoder_channels=(5,))) == 5 * 8**2 + 3 * 16**2

@@ -1,4 +1,4 @@
-"""The HMN against its definition, written with torch's own layers."""
+"""The HMN against its definition, written with torch's layers."""
 
 import pytest
 import torch
@@ -48,14 +48,14 @@ SPECS = [
 def random_container(spec, norm="none"):
     config = ContainerConfig(activation=spec.activation, norm=norm)
     container = new_container(spec, config, stream(1, "test"))
-    with torch.no_grad():  # biases and norms start at values that would hide mistakes
+    with torch.no_grad():  # the initial values of biases and norms would hide mistakes
         for name, parameter in container.named_parameters():
             if "bias" in name or "norm" in name:
                 parameter.add_(torch.randn(parameter.shape, generator=stream(2, name)) * 0.3)
     return container
 
 
-def literal(container, index, norms=()):
+def decode_by_definition(container, index, norms=()):
     """Equation 1 for one image, layer by layer, with nothing shared or rearranged."""
     spec = container.spec
     labels = [label for label, count in enumerate(spec.counts) for _ in range(count)]
@@ -79,42 +79,42 @@ def literal(container, index, norms=()):
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_every_image_is_equation_1(spec):
+def test_images_equal_equation_1(spec):
     container = random_container(spec)
-    expected = torch.stack([literal(container, i) for i in range(spec.images)])
+    expected = torch.stack([decode_by_definition(container, i) for i in range(spec.images)])
     torch.testing.assert_close(container.expand(), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_gradients_are_those_of_equation_1(spec):
+def test_gradients_equal_those_of_equation_1(spec):
     container = random_container(spec).double()
     indices = torch.tensor([4, 0, 11, 4])
     weights = torch.randn(container.expand(indices).shape, dtype=torch.float64)
     fast = torch.autograd.grad(
         (container.expand(indices) * weights).sum(), list(container.parameters())
     )
-    slow_images = torch.stack([literal(container, int(i)) for i in indices])
+    slow_images = torch.stack([decode_by_definition(container, int(i)) for i in indices])
     slow = torch.autograd.grad((slow_images * weights).sum(), list(container.parameters()))
     for ours, theirs in zip(fast, slow, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=1e-8)
 
 
-def test_a_callers_autocast_does_not_round_the_pixels():
+def test_images_are_independent_of_the_callers_autocast():
     container = random_container(spec_of(extractor_channels=7))
-    alone = container.expand()
+    expected = container.expand()
     with torch.autocast("cpu", torch.bfloat16):
         within = container.expand()
     assert within.dtype == torch.float32
-    assert torch.equal(alone, within)
+    assert torch.equal(expected, within)
 
 
-def test_classes_of_unequal_counts_decode_as_each_class_alone():
-    """Class by class, each in a container of its own that has that class alone."""
+def test_classes_of_unequal_counts_decode_as_single_class_containers():
+    """Each class of the container equals a container with only that class."""
     spec = spec_of(instances=(9, 1, 5), extractor_channels=7)
     container = random_container(spec)
     by_class = []
     for label, rows in enumerate((range(9), range(9, 10), range(10, 15))):
-        alone = {
+        tensors = {
             "memory.dataset": container.dataset,
             "memory.class": container.classwise[[label]],
             "memory.instance": container.instance[list(rows)],
@@ -122,15 +122,15 @@ def test_classes_of_unequal_counts_decode_as_each_class_alone():
             "extractor.bias": container.extractor_bias[[label]],
         }
         for layer, pair in enumerate(zip(container.weights, container.biases, strict=True)):
-            alone[f"decoder.{layer}.weight"], alone[f"decoder.{layer}.bias"] = pair
+            tensors[f"decoder.{layer}.weight"], tensors[f"decoder.{layer}.bias"] = pair
         single = spec.model_copy(update={"classes": 1, "instances": len(rows)})
-        by_class.append(container_of(single, alone).expand())
+        by_class.append(container_of(single, tensors).expand())
     torch.testing.assert_close(container.expand(), torch.cat(by_class), atol=1e-5, rtol=1e-5)
     assert container.labels().tolist() == [0] * 9 + [1] + [2] * 5
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
-def test_an_image_does_not_depend_on_the_others(norm):
+def test_frozen_images_are_independent_of_the_others_in_a_call(norm):
     container = random_container(spec_of(), norm)
     container.freeze()
     everything = container.expand()
@@ -139,7 +139,7 @@ def test_an_image_does_not_depend_on_the_others(norm):
         torch.testing.assert_close(some, everything[indices], atol=1e-6, rtol=1e-5)
 
 
-def test_before_freezing_norms_are_batch_norms_of_what_is_asked_for():
+def test_unfrozen_norms_are_batch_norms_of_the_decoded_images():
     container = random_container(spec_of(), "batch")
     indices = torch.tensor([0, 6, 12, 13])
     norms = []
@@ -164,25 +164,25 @@ def test_before_freezing_norms_are_batch_norms_of_what_is_asked_for():
     torch.testing.assert_close(container.expand(indices), torch.sigmoid(x), atol=1e-5, rtol=1e-4)
 
 
-def test_freezing_takes_the_statistics_of_all_images():
+def test_freezing_uses_the_statistics_of_all_images():
     container = random_container(spec_of(), "batch")
-    before = container.expand()  # the batch is everything
+    before = container.expand()  # the batch contains all images
     container.freeze()
     torch.testing.assert_close(container.expand(), before, atol=1e-5, rtol=1e-4)
 
 
-def test_folding_changes_nothing():
+def test_folding_norms_changes_no_image():
     container = random_container(spec_of(extractor_channels=4), "batch")
     container.freeze()
     with torch.no_grad():
-        for parameter in container.parameters():  # as matching would, after the freeze
+        for parameter in container.parameters():  # like matching steps after freezing
             parameter.add_(torch.randn(parameter.shape, generator=stream(3, "move")) * 0.05)
     folded = container_of(container.spec, container.stored_tensors())
     assert not folded._norms()
     torch.testing.assert_close(folded.expand(), container.expand(), atol=1e-5, rtol=0)
 
 
-def test_what_is_stored_is_what_the_ledger_says():
+def test_stored_tensors_match_the_ledger():
     for spec in SPECS:
         tensors = random_container(spec, "batch").stored_tensors()
         rows = {row.name: row.shape for row in spec.ledger().rows}
@@ -190,7 +190,7 @@ def test_what_is_stored_is_what_the_ledger_says():
         assert all(tensor.dtype == torch.float32 for tensor in tensors.values())
 
 
-def test_chunks_are_seamless():
+def test_images_at_chunk_boundaries_equal_those_decoded_separately():
     spec = plan(1, 10, SMALL)
     container = container_of(spec, random_container(spec).stored_tensors())
     assert spec.images > 2 * CPU_IMAGES
@@ -198,16 +198,16 @@ def test_chunks_are_seamless():
     torch.testing.assert_close(container.expand()[some], container.expand(some))
 
 
-def test_labels_are_class_by_class():
+def test_labels_are_ordered_by_class():
     assert random_container(spec_of()).labels().tolist() == [0] * 5 + [1] * 5 + [2] * 5
 
 
-def test_the_same_stream_gives_the_same_container():
+def test_initialisation_is_deterministic():
     first, second = (random_container(SPECS[1]).stored_tensors() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_state_of_a_frozen_container_is_restored():
+def test_state_dict_restores_a_frozen_container():
     container = random_container(spec_of(), "batch")
     container.freeze()
     other = random_container(spec_of(), "batch")
@@ -215,14 +215,14 @@ def test_the_state_of_a_frozen_container_is_restored():
     assert torch.equal(other.expand(), container.expand())
 
 
-def test_empty_indices_give_no_images():
+def test_empty_indices_decode_to_no_images():
     container = container_of(spec_of(), random_container(spec_of()).stored_tensors())
     assert container.expand(torch.empty(0, dtype=torch.int64)).shape == (0, 3, 32, 32)
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
-def test_gradients_with_several_threads_are_the_same_each_time(norm):
-    """Images of one class add up to its memory: in a fixed order, not as threads happen to come."""
+def test_gradients_with_several_threads_are_deterministic(norm):
+    """Gradients of a class memory are summed over its images in a fixed order."""
     spec = spec_of(instances=200)
     chosen = torch.randint(spec.images, (500,), generator=torch.Generator().manual_seed(0))
     threads, found = torch.get_num_threads(), set()

@@ -8,7 +8,7 @@ from hmnpack.schema.container import ImageShape, ImagesSpec
 SPEC = ImagesSpec(classes=2, instances=3, image=ImageShape(channels=1, height=4, width=5))
 
 
-def test_pixels_come_back_as_they_are():
+def test_pixels_are_decoded_unchanged():
     pixels = torch.rand(6, 1, 4, 5, generator=stream(0, "pixels"))
     container = container_of(SPEC, {"pixels": pixels})
     assert torch.equal(container.expand(torch.tensor([5, 0])), pixels[[5, 0]])
@@ -23,7 +23,7 @@ def test_classes_may_have_unequal_counts():
     assert container.labels().tolist() == [0, 1, 1, 1, 2, 2]
 
 
-def test_pixels_are_clamped_but_learn_beyond_the_clamp():
+def test_pixels_are_clamped_but_have_gradients_outside_the_range():
     container = new_container(SPEC, ContainerConfig(), stream(0, "new"))
     with torch.no_grad():
         container.pixels.fill_(1.5)
@@ -34,13 +34,13 @@ def test_pixels_are_clamped_but_learn_beyond_the_clamp():
     assert container.stored_tensors()["pixels"].max() == 1
 
 
-def test_no_pixel_is_driven_further_out():
+def test_gradients_that_move_pixels_further_out_of_range_are_zero():
     container = new_container(SPEC, ContainerConfig(), stream(0, "new"))
     with torch.no_grad():
         container.pixels.fill_(0.5)
         container.pixels[:, :, 0] = 1.5
         container.pixels[:, :, 1] = -0.5
-    (-container.expand()).sum().backward()  # a step against the gradient makes all larger
+    (-container.expand()).sum().backward()  # gradient descent would increase every pixel
     grad = container.pixels.grad
     assert (grad[:, :, 0] == 0).all()
     assert (grad[:, :, 1:] == -1).all()

@@ -1,4 +1,4 @@
-"""Which image is of which class, against lists that are written out."""
+"""The order of images in a container, against explicit lists."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ COUNTS = [(3, 3, 3), (1, 4, 2), (5, 1, 1), (1, 1, 2), (7,)]
 
 @pytest.fixture
 def spec_of(images):
-    """The function that makes a specification of so many images of each class."""
+    """A function that returns a spec with the given images per class."""
 
     def make(counts):
         equal = len(set(counts)) == 1
@@ -20,7 +20,7 @@ def spec_of(images):
 
 
 @pytest.mark.parametrize("counts", COUNTS)
-def test_rows_against_a_list(spec_of, counts):
+def test_row_functions_equal_an_explicit_list(spec_of, counts):
     spec = spec_of(counts)
     listed = [(label, place) for label, count in enumerate(counts) for place in range(count)]
     every = torch.arange(len(listed))
@@ -37,14 +37,14 @@ def test_rows_against_a_list(spec_of, counts):
         assert first_of_each(spec, most).tolist() == expected
 
 
-def test_one_large_class_among_many_small_ones_takes_memory_of_its_images_alone(images):
-    """A table of every class by the largest would have 10^11 cells."""
+def test_first_of_each_takes_memory_proportional_to_the_images(images):
+    """A table of all classes by the largest count would have 10^11 entries."""
     spec = images(classes=100_000, instances=(*[1] * 99_999, 1_000_000))
     assert len(first_of_each(spec, 1_000_000)) == spec.images == 1_099_999
     assert first_of_each(spec, 2)[-2:].tolist() == [99_999, 100_000]
 
 
-def test_a_count_for_every_class_is_asked_for_where_there_is_none(spec_of):
+def test_each_raises_if_the_counts_of_classes_differ(spec_of):
     assert spec_of((3, 3)).each == 3
     with pytest.raises(ValueError, match="classes have 1 to 4 images, not equally many"):
         assert spec_of((1, 4, 2)).each

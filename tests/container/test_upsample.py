@@ -1,4 +1,4 @@
-"""The layer as a matrix product, against torch's transposed convolution."""
+"""The decoder layer as a matrix product, against torch's transposed convolution."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from hmnpack.container.upsample import double, double_to_images, layer_of, to_ro
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (4, 4), (5, 3), (1, 7), (3, 8), (2, 10), (2, 24)])
 @pytest.mark.parametrize("channels", [(1, 1), (3, 2), (8, 10)])
-def test_doubling_is_a_transposed_convolution(size, channels):
+def test_double_equals_a_transposed_convolution(size, channels):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(6, channels[0], *size, generator=generator, dtype=torch.float64)
     weight = torch.randn(*channels, 4, 4, generator=generator, dtype=torch.float64)
@@ -21,7 +21,7 @@ def test_doubling_is_a_transposed_convolution(size, channels):
     torch.testing.assert_close(last, to_rows(theirs), atol=1e-12, rtol=1e-12)
 
 
-def test_the_gradient_is_exact():
+def test_double_passes_the_gradient_check():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 2, 3, 2, generator=generator, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(2, 3, 4, 4, generator=generator, dtype=torch.float64, requires_grad=True)

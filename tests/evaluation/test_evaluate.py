@@ -198,7 +198,7 @@ def test_batch_shrinks_when_memory_is_exhausted(found, source, shades_bundle, al
 
 
 def test_at_once_zero_is_rejected(source, shades_bundle, config):
-    with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1 or more"):
+    with pytest.raises(BadSettings, match="at_once must be 1 or more networks, got 0"):
         evaluate(shades_bundle(source), source, config, device="cpu", at_once=0)
 
 

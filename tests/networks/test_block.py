@@ -1,4 +1,4 @@
-"""The fused block is the plain one: values, first and second gradients."""
+"""The fused block equals the plain one: values, first and second derivatives."""
 
 import pytest
 import torch
@@ -15,17 +15,17 @@ def arguments(dtype=torch.float64, images=3, channels=2, width=4, side=6):
     ]
 
 
-def literal(x, weight, bias, scale, shift, padding):
+def reference_block(x, weight, bias, scale, shift, padding):
     x = F.group_norm(F.conv2d(x, weight, bias, padding=padding), len(weight), scale, shift, 1e-5)
     return F.avg_pool2d(F.relu(x), 2)
 
 
 @pytest.mark.parametrize("padding", [1, 3])
 @pytest.mark.parametrize("side", [6, 7])
-def test_equals_group_norm_with_gradients(padding, side):
+def test_block_equals_group_norm_with_gradients(padding, side):
     inputs = arguments(side=side)
     results = []
-    for function in (literal, plain_block, FusedBlock.apply):
+    for function in (reference_block, plain_block, FusedBlock.apply):
         output = function(*inputs, padding)
         grads = torch.autograd.grad((output * output.detach().cos()).sum(), inputs)
         results.append((output.detach(), *grads))
@@ -34,9 +34,9 @@ def test_equals_group_norm_with_gradients(padding, side):
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
 
-def test_slices_change_nothing(monkeypatch):
+def test_block_is_independent_of_the_slice_size(monkeypatch):
     inputs = arguments(torch.float32, images=7, channels=3, width=16, side=8)
-    expected = literal(*inputs, 1)
+    expected = reference_block(*inputs, 1)
     expected_grads = torch.autograd.grad(expected.square().sum(), inputs)
     monkeypatch.setattr("hmnpack.networks.block._SLICE", 2 * 16 * 64)
     found = block(*inputs, 1)
@@ -47,27 +47,28 @@ def test_slices_change_nothing(monkeypatch):
         torch.testing.assert_close(block(*inputs, 1), expected, rtol=0, atol=1e-5)
 
 
-def test_first_and_second_gradients():
+def test_block_passes_first_and_second_gradient_checks():
     inputs = [value.detach() for value in arguments(images=2, channels=1, width=2, side=4)]
     inputs = [value.requires_grad_() for value in inputs]
     assert torch.autograd.gradcheck(lambda *a: FusedBlock.apply(*a, 1), inputs)
     assert torch.autograd.gradgradcheck(lambda *a: FusedBlock.apply(*a, 1), inputs)
 
 
-def test_only_the_wanted_gradients():
+def test_block_computes_gradients_of_a_single_input():
     x, weight, bias, scale, shift = (value.detach() for value in arguments())
     x.requires_grad_()
     for create in (False, True):
         output = FusedBlock.apply(x, weight, bias, scale, shift, 1)
         (grad,) = torch.autograd.grad(output.sum(), [x], create_graph=create)
-        (expected,) = torch.autograd.grad(literal(x, weight, bias, scale, shift, 1).sum(), [x])
+        output = reference_block(x, weight, bias, scale, shift, 1)
+        (expected,) = torch.autograd.grad(output.sum(), [x])
         torch.testing.assert_close(grad, expected, rtol=0, atol=1e-10)
 
 
 def test_second_gradient_when_a_weight_depends_on_the_images():
     x, weight, bias, scale, shift = arguments()
     results = []
-    for function in (literal, FusedBlock.apply):
+    for function in (reference_block, FusedBlock.apply):
         scaled = weight * x.mean()
         output = function(x, scaled, bias, scale, shift, 1)
         (grad,) = torch.autograd.grad(output.square().sum(), [scaled], create_graph=True)
@@ -75,34 +76,34 @@ def test_second_gradient_when_a_weight_depends_on_the_images():
     torch.testing.assert_close(results[1], results[0], rtol=1e-6, atol=1e-8)
 
 
-def test_bfloat16_is_for_convolutions_alone():
+def test_autocast_affects_only_convolutions():
     inputs = arguments(torch.float32, images=5, channels=3, width=16, side=8)
     x, weight, *_, scale, shift = [value.detach() for value in inputs]
     with torch.autocast("cpu", torch.bfloat16):
         found = block(*inputs, 1)
         with torch.no_grad():
-            kept = block(*inputs, 1)
+            without_graph = block(*inputs, 1)
     maps = F.conv2d(x.bfloat16(), weight.bfloat16(), padding=1).double()
     maps = (maps - maps.mean((2, 3), keepdim=True)) / (
         maps.var((2, 3), keepdim=True, correction=0) + 1e-5
     ).sqrt()
     maps = maps * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
     expected = F.avg_pool2d(maps.relu(), 2).float()
-    for output in (found, kept):
+    for output in (found, without_graph):
         torch.testing.assert_close(output, expected, rtol=0, atol=1e-5)
 
 
-def test_gradients_under_autocast_are_near():
+def test_gradients_under_autocast_are_close():
     inputs = arguments(torch.float32, images=5, channels=3, width=16, side=8)
-    exact, rough = [], []
-    for low, results in ((False, exact), (True, rough)):
+    exact, approximate = [], []
+    for low, results in ((False, exact), (True, approximate)):
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
             loss = block(*inputs, 1).sin().square().sum()
         first = torch.autograd.grad(loss, inputs, retain_graph=True)
         twice = torch.autograd.grad(loss, inputs, create_graph=True)
-        seen = sum(grad.square().sum() for grad in twice)
-        second = torch.autograd.grad(seen, [inputs[0], inputs[1]])
+        total = sum(grad.square().sum() for grad in twice)
+        second = torch.autograd.grad(total, [inputs[0], inputs[1]])
         results += [*first, *twice, *second]
-    for a, b in zip(rough, exact, strict=True):
+    for a, b in zip(approximate, exact, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).norm() <= 0.1 * b.norm()

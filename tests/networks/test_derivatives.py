@@ -1,4 +1,4 @@
-"""Derivatives by hand against automatic differentiation."""
+"""Hand-written derivatives against automatic differentiation."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ LABELS = torch.arange(CLASSES).repeat_interleave(EACH)
 
 
 def network(side, depth=3, channels=3):
-    """A small ConvNet whose norms are not at their start."""
+    """A small ConvNet whose normalisations are not at their initial values."""
     generator = stream(0, "network", side)
     shape = ImageShape(channels=channels, height=side, width=side)
     config = NetworkConfig(width=5, depth=depth)
@@ -35,7 +35,7 @@ def images(side, channels=3):
 
 
 @pytest.mark.parametrize(("side", "depth"), [(16, 3), (28, 3), (18, 2), (8, 1)])
-def test_pass_and_derivative_are_autograds(side, depth):
+def test_pass_and_derivative_equal_autograd(side, depth):
     net, batch = network(side, depth), images(side)
     with torch.no_grad():
         ours = ConvNetPass(net, batch, LABELS, CLASSES, 1 / EACH)
@@ -52,7 +52,7 @@ def test_pass_and_derivative_are_autograds(side, depth):
     torch.testing.assert_close(found, theirs.along(directions), rtol=0, atol=1e-13)
 
 
-def test_the_derivative_is_that_of_differences():
+def test_derivative_equals_finite_differences():
     net, batch, step = network(16, 2), images(16), 1e-6
     with torch.no_grad():
         one = ConvNetPass(net, batch, LABELS, CLASSES, 1 / EACH)
@@ -66,7 +66,7 @@ def test_the_derivative_is_that_of_differences():
         assert float((one.along(directions) * moved).sum()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_an_image_of_another_class_has_no_part_in_a_class():
+def test_weight_gradients_of_a_class_ignore_images_of_other_classes():
     net, batch = network(16), images(16)
     other = batch.clone()
     other[LABELS == 1] += 1
@@ -79,17 +79,17 @@ def test_an_image_of_another_class_has_no_part_in_a_class():
         assert not torch.allclose(a[1], b[1])
 
 
-def test_bfloat16_is_near():
+def test_pass_in_bfloat16_is_close():
     net, batch = network(16).float(), images(16).float()
     with torch.no_grad():
         exact = ConvNetPass(net, batch, LABELS, CLASSES, 1 / EACH)
-        rough = ConvNetPass(net, batch.bfloat16(), LABELS, CLASSES, 1 / EACH)
-    for a, b in zip(exact.weight_gradients, rough.weight_gradients, strict=True):
-        assert b.dtype == rough.dtype == torch.bfloat16
+        approximate = ConvNetPass(net, batch.bfloat16(), LABELS, CLASSES, 1 / EACH)
+    for a, b in zip(exact.weight_gradients, approximate.weight_gradients, strict=True):
+        assert b.dtype == approximate.dtype == torch.bfloat16
         assert float((a - b.float()).norm() / a.norm()) < 0.2
 
 
-def test_in_bfloat16_what_is_left_to_learn_of_confident_images_is_not_rounded_away():
+def test_probabilities_in_bfloat16_do_not_round_to_one_for_confident_images():
     net, batch = network(16).float(), images(16).bfloat16()
     with torch.no_grad():
         net.classifier.weight.zero_()
@@ -100,7 +100,7 @@ def test_in_bfloat16_what_is_left_to_learn_of_confident_images_is_not_rounded_aw
 
 
 @pytest.mark.parametrize("padding", [1, 3])
-def test_class_convolutions_are_those_of_each_class(padding):
+def test_class_convolutions_equal_one_convolution_per_class(padding):
     generator = stream(4, "class")
     x = torch.randn(6, 2, 8, 8, generator=generator, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(3, 4, 2, 3, 3, generator=generator, dtype=torch.float64)
@@ -119,7 +119,7 @@ def test_class_convolutions_are_those_of_each_class(padding):
         torch.testing.assert_close(found, by_weights)
 
 
-def test_slices_hold_a_bounded_number_of_numbers():
+def test_slices_hold_a_bounded_number_of_elements():
     batch = torch.zeros(100, 3, 32, 32)
     wide = build_network(
         NetworkConfig(),

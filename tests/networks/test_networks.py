@@ -1,4 +1,4 @@
-"""Networks by name: shapes, counts, seeds, and the ConvNet against a literal one."""
+"""Networks by name: shapes, parameter counts, seeds, and the ConvNet against torch's layers."""
 
 import pytest
 import torch
@@ -24,11 +24,11 @@ def parameters(network):
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_convnet_has_the_papers_parameters():
+def test_convnet_has_the_papers_parameter_count():
     assert parameters(build()) == 320_010
 
 
-def test_convnet_is_the_literal_one():
+def test_convnet_equals_a_sequential_of_torch_layers():
     network = build(width=8)
     layers = []
     for index in range(3):
@@ -56,24 +56,24 @@ def test_features_are_the_outputs_of_the_blocks():
     assert [tuple(f.shape) for f in features] == [(2, 8, 16, 16), (2, 8, 8, 8), (2, 8, 4, 4)]
 
 
-def test_mnist_is_padded_to_32():
+def test_convnet_pads_28_pixels_to_32():
     network = build(image=ImageShape(channels=1, height=28, width=28), width=8)
     features = network.features(torch.zeros(2, 1, 28, 28))
     assert tuple(features[0].shape) == (2, 8, 16, 16)
 
 
 @pytest.mark.parametrize("side", [8, 17, 20])
-def test_other_sides(side):
+def test_convnet_supports_other_sizes(side):
     network = build(image=ImageShape(channels=3, height=side, width=side + 3), width=4)
     assert network(torch.zeros(2, 3, side, side + 3)).shape == (2, 10)
 
 
-def test_too_many_blocks():
+def test_convnet_rejects_a_depth_too_large_for_the_images():
     with pytest.raises(BadSettings, match="4 times, but the images are 8x8; use a smaller depth"):
         build(image=ImageShape(channels=1, height=8, width=8), depth=4)
 
 
-def test_the_generator_decides_the_weights_and_the_global_one_is_left():
+def test_weights_depend_on_the_generator_and_leave_the_global_one_unchanged():
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
     first, same, other = build(width=4), build(width=4), build(width=4, seed=1)
@@ -83,19 +83,19 @@ def test_the_generator_decides_the_weights_and_the_global_one_is_left():
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_unknown_name():
+def test_an_unknown_name_is_rejected_with_a_suggestion():
     with pytest.raises(BadSettings, match="unknown network 'convnt'; did you mean convnet"):
         build("convnt")
 
 
 @pytest.mark.parametrize(("side", "expected"), [(32, (2, 7)), (96, (2, 7))])
-def test_resnet_ap(side, expected):
+def test_resnet_ap_returns_logits_without_batch_norm(side, expected):
     network = build("resnet-ap", ImageShape(channels=3, height=side, width=side), classes=7)
     assert network(torch.zeros(2, 3, side, side)).shape == expected
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
-def test_torchvision_with_a_stem_for_small_images():
+def test_torchvision_resnet_has_a_stem_for_small_images():
     network = build("torchvision:resnet18")
     assert network.conv1.stride == (1, 1)
     assert isinstance(network.maxpool, nn.Identity)
@@ -106,42 +106,42 @@ def test_torchvision_with_a_stem_for_small_images():
 
 
 @pytest.mark.parametrize("name", ["torchvision:resnet81", "keras:resnet18", "torchvision:"])
-def test_bad_names(name):
+def test_names_unknown_to_a_library_are_rejected(name):
     with pytest.raises(BadSettings, match=name.split(":")[0]):
         build(name)
 
 
-def test_a_network_for_larger_images_only():
-    with pytest.raises(BadSettings, match="alexnet cannot take 3x32x32 images"):
+def test_a_network_that_needs_larger_images_is_rejected():
+    with pytest.raises(BadSettings, match="alexnet cannot process 3x32x32 images"):
         build("torchvision:alexnet")
 
 
-def test_resnet_ap_for_tiny_images():
+def test_resnet_ap_rejects_tiny_images():
     with pytest.raises(BadSettings, match="at least 16x16, not 8x8"):
         build("resnet-ap", ImageShape(channels=1, height=8, width=8))
 
 
 SMALL = ("vgg16", "resnet18", "densenet121")
-"""Networks of ImageNet in their forms for 32 pixels."""
+"""ImageNet networks in their variants for 32-pixel images."""
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("vgg16", 14_728_266),  # as in the code that DC and HaBa share
-        ("resnet18", 11_173_962),  # the same
-        ("densenet121", 6_956_298 + 2 * 64),  # IDC's, and the norm that torchvision's stem has
+        ("vgg16", 14_728_266),  # the code shared by DC and HaBa
+        ("resnet18", 11_173_962),  # likewise
+        ("densenet121", 6_956_298 + 2 * 64),  # IDC, plus the normalisation of torchvision's stem
     ],
 )
-def test_networks_for_32_pixels_have_the_fields_parameters(name, expected):
+def test_networks_for_32_pixels_have_the_published_parameter_counts(name, expected):
     assert parameters(build(name)) == expected
 
 
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("image", [(1, 28, 28), (3, 31, 40), (3, 64, 64), (1, 16, 16), (3, 80, 80)])
 @pytest.mark.slow
-def test_networks_for_32_pixels_learn_from_other_images(name, image):
-    """One image a batch, in training mode: the last batch of an epoch may have no more."""
+def test_networks_for_32_pixels_train_on_other_sizes(name, image):
+    """With one image in training mode, as in the last batch of an epoch."""
     channels, height, width = image
     network = build(name, ImageShape(channels=channels, height=height, width=width), classes=3)
     images = torch.randn(1, *image, generator=stream(0, "images"))
@@ -153,7 +153,7 @@ def test_networks_for_32_pixels_learn_from_other_images(name, image):
     assert first.grad.abs().sum() > 0
 
 
-def test_vgg16_is_torchvisions_with_another_norm_and_end():
+def test_vgg16_has_the_convolutions_of_torchvisions():
     own = [m for m in build("vgg16").modules() if isinstance(m, nn.Conv2d)]
     with torch.device("meta"):
         reference = models.vgg16_bn()
@@ -164,16 +164,16 @@ def test_vgg16_is_torchvisions_with_another_norm_and_end():
         assert float(layer.weight.detach().std()) == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
 
 
-def test_each_image_is_normalised_by_itself_but_in_densenet():
+def test_small_networks_normalise_by_instance_except_densenet():
     images = torch.randn(3, 3, 32, 32, generator=stream(0, "images"))
     for name in SMALL:
         network = build(name, classes=2)
         with torch.no_grad():
-            alone, together = network(images[:1]), network(images)[:1]
-        assert torch.allclose(alone, together, atol=1e-4) == (name != "densenet121")
+            single, batched = network(images[:1]), network(images)[:1]
+        assert torch.allclose(single, batched, atol=1e-4) == (name != "densenet121")
 
 
-def test_densenet_keeps_the_size_of_small_images():
+def test_densenet_stem_does_not_downsample_small_images():
     small = build("densenet121").features
     assert (small.conv0.stride, type(small.pool0)) == ((1, 1), nn.Identity)
     large = build("densenet121", ImageShape(channels=1, height=65, width=65)).features
@@ -182,26 +182,26 @@ def test_densenet_keeps_the_size_of_small_images():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_networks_for_32_pixels_refuse_tiny_images(name):
+def test_networks_for_32_pixels_reject_tiny_images(name):
     with pytest.raises(BadSettings, match=f"{name} needs images of at least 16x16, not 8x20"):
         build(name, ImageShape(channels=1, height=8, width=20))
 
 
 @pytest.mark.parametrize(("name", "side"), [("resnet-ap", 256), ("densenet121", 80)])
-def test_images_too_long_for_their_height_are_refused(name, side):
-    """Pooling goes by the longer side, and leaves nothing of the shorter one."""
-    with pytest.raises(BadSettings, match=f"{name} cannot take 3x16x{side} images"):
+def test_images_with_an_extreme_aspect_ratio_are_rejected(name, side):
+    """The longer side decides the pooling, which reduces the shorter one to nothing."""
+    with pytest.raises(BadSettings, match=f"{name} cannot process 3x16x{side} images"):
         build(name, ImageShape(channels=3, height=16, width=side))
 
 
-def test_only_timms_version_is_one_of_its_own(monkeypatch):
+def test_library_version_is_that_of_timm_only(monkeypatch):
     monkeypatch.setattr("hmnpack.networks.build.version", lambda name: f"{name} 9")
     names = ("convnet", "torchvision:resnet18", "timm:resnet18")
     found = [library_version(NetworkConfig(name=name)) for name in names]
     assert found == [(), (), ("timm 9",)]
 
 
-def test_timm_is_an_extra():
+def test_a_timm_network_without_timm_names_the_extra():
     try:
         import timm  # noqa: F401
     except ImportError:

@@ -1,4 +1,4 @@
-"""What an image costs a network: by hand, and by torch's own counters on the real modules."""
+"""Cost per image: by hand, and by torch's counters on the real modules."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from hmnpack.schema.container import ImageShape
 COUNT = 3
 """Images in a batch."""
 
-MATCHED_THROUGH = [
+WITH_FEATURES = [
     ("convnet", {}, 10, (3, 32, 32)),
     ("convnet", {}, 10, (1, 28, 28)),
     ("convnet", {"width": 24}, 5, (3, 9, 15)),
@@ -30,16 +30,16 @@ MATCHED_THROUGH = [
     ("resnet-ap", {}, 7, (3, 97, 80)),
     ("resnet-ap", {}, 10, (3, 224, 224)),
 ]
-OTHERS = [
+WITHOUT_FEATURES = [
     (name, {}, 10, image)
     for name in ("vgg16", "resnet18", "densenet121", "torchvision:resnet18", "torchvision:vgg11")
     for image in ((1, 28, 28), (3, 32, 32))
-    if (name, image) != ("torchvision:vgg11", (1, 28, 28))  # too small for it
+    if (name, image) != ("torchvision:vgg11", (1, 28, 28))  # too small for this network
 ]
 GROUPED = [
     ("torchvision:mobilenet_v2", {}, 10, (3, 32, 32)),
     ("torchvision:convnext_tiny", {}, 10, (3, 32, 32)),
-    ("torchvision:regnet_y_400mf", {}, 10, (3, 32, 32)),  # it cannot be built on `meta`
+    ("torchvision:regnet_y_400mf", {}, 10, (3, 32, 32)),  # cannot be built on `meta`
 ]
 ATTENTION = [("torchvision:swin_t", {}, 10, (3, 64, 64))]
 TIMM = [
@@ -68,7 +68,7 @@ def profile(name="convnet", image=(3, 32, 32), classes=10, **sizes):
 
 @pytest.fixture
 def case(request):
-    """A network without numbers (device `meta`), its profile, and images."""
+    """A network on device `meta`, its profile, and images."""
     name, sizes, classes, image = request.param
     if name.startswith("timm:"):
         pytest.importorskip("timm")
@@ -94,15 +94,15 @@ def convolutions(network):
 
 
 def differentiate_twice(network, images):
-    images = images.requires_grad_() * 1  # the counter's hooks refuse leaves
+    images = images.requires_grad_() * 1  # the counter's hooks do not support leaves
     loss = loss_of(network.eval(), images)
     gradients = torch.autograd.grad(loss, convolutions(network), create_graph=True)
     torch.autograd.grad(gradients, images, [torch.empty_like(each) for each in gradients])
 
 
 class TestOperations:
-    def test_the_papers_network_takes_a_tenth_of_a_gigaflop(self):
-        """By hand: 9 * (3 * 128 * 32^2 + 128^2 * 16^2 + 128^2 * 8^2) + 2048 * 10, doubled."""
+    def test_forward_pass_of_the_papers_convnet_equals_hand_count(self):
+        """By hand: 2 * (9 * (3 * 128 * 32^2 + 128^2 * 16^2 + 128^2 * 8^2) + 2048 * 10)."""
         assert profile().flops(flops.LOGITS) == 101_490_688
 
     @pytest.mark.parametrize(
@@ -121,21 +121,21 @@ class TestOperations:
         passes = flops.LOGITS, flops.TRAINING, flops.SECOND_DERIVATIVES
         assert tuple(profile(**sizes).flops(each) for each in passes) == expected
 
-    @sized(MATCHED_THROUGH + OTHERS + GROUPED + ATTENTION + TIMM)
-    def test_a_forward_pass(self, case):
+    @sized(WITH_FEATURES + WITHOUT_FEATURES + GROUPED + ATTENTION + TIMM)
+    def test_forward_pass_equals_torchs_count(self, case):
         network, found, images = case
         assert counted(network.eval(), images) == COUNT * found.flops(flops.LOGITS)
 
-    @sized(MATCHED_THROUGH + OTHERS + ATTENTION + TIMM)
-    def test_training(self, case):
+    @sized(WITH_FEATURES + WITHOUT_FEATURES + ATTENTION + TIMM)
+    def test_training_equals_torchs_count(self, case):
         network, found, images = case
         ours = COUNT * found.flops(flops.TRAINING)
         assert counted(lambda: loss_of(network.eval(), images).backward()) == ours
 
-    def test_a_grouped_convolutions_training_is_three_forward_passes(self):
-        """By definition; torch's counter takes the gradient of such weights for an ungrouped one.
+    def test_training_of_grouped_convolutions_is_three_forward_passes(self):
+        """By definition; torch's counter counts the weight gradient as if it were ungrouped.
 
-        The first layer of MobileNetV2 has 3 * 32 * 9 weights, of stride 2, and no way back.
+        The first layer of MobileNetV2 has 3 * 32 * 9 weights, stride 2, and no input gradient.
         """
         found = profile("torchvision:mobilenet_v2")
         first = 2 * 3 * 32 * 9 * 16**2
@@ -143,13 +143,13 @@ class TestOperations:
         assert found.layers[1] == flops.Layer("inner", 2 * 32 * 9 * 16**2, 32 * 16**2)
         assert found.flops(flops.TRAINING) == 3 * found.flops(flops.LOGITS) - first
 
-    @sized(MATCHED_THROUGH)
-    def test_features(self, case):
+    @sized(WITH_FEATURES)
+    def test_features_equal_torchs_count(self, case):
         network, found, images = case
         assert counted(network.features, images) == COUNT * found.flops(flops.FEATURES)
 
-    @sized(MATCHED_THROUGH)
-    def test_back_to_the_images(self, case):
+    @sized(WITH_FEATURES)
+    def test_image_gradients_equal_torchs_count(self, case):
         network, found, images = case
         network.requires_grad_(False)
         images.requires_grad_()
@@ -159,8 +159,8 @@ class TestOperations:
 
         assert counted(work) == COUNT * found.flops(flops.FEATURES_TO_IMAGES)
 
-    @sized(MATCHED_THROUGH + OTHERS)
-    def test_gradients_of_the_convolutions_weights(self, case):
+    @sized(WITH_FEATURES + WITHOUT_FEATURES)
+    def test_convolution_weight_gradients_equal_torchs_count(self, case):
         network, found, images = case
 
         def work():
@@ -168,8 +168,8 @@ class TestOperations:
 
         assert counted(work) == COUNT * found.flops(flops.WEIGHT_GRADIENTS)
 
-    @sized(MATCHED_THROUGH[:2])
-    def test_second_derivatives_by_hand(self, case):
+    @sized(WITH_FEATURES[:2])
+    def test_hand_written_second_derivatives_equal_torchs_count(self, case):
         network, found, images = case
         labels = torch.zeros(COUNT, dtype=torch.int64, device="meta")
 
@@ -181,15 +181,15 @@ class TestOperations:
         assert counted(work) == COUNT * found.flops(flops.SECOND_DERIVATIVES)
 
     @pytest.mark.slow
-    @sized(MATCHED_THROUGH[4:6] + [case for case in OTHERS if "resnet18" not in case[0]])
-    def test_second_derivatives_by_differentiating_twice(self, case):
+    @sized(WITH_FEATURES[4:6] + [case for case in WITHOUT_FEATURES if "resnet18" not in case[0]])
+    def test_double_backward_equals_torchs_count(self, case):
         network, found, images = case
         ours = COUNT * found.flops(flops.SECOND_DERIVATIVES_BY_AUTOGRAD)
         assert counted(differentiate_twice, network, images) == ours
 
-    @sized([case for case in OTHERS if case[0] == "resnet18"])
-    def test_second_derivatives_through_strides_take_little_more(self, case):
-        """The gradient of a strided filter is computed with a row and a column too many."""
+    @sized([case for case in WITHOUT_FEATURES if case[0] == "resnet18"])
+    def test_double_backward_through_strides_takes_slightly_more(self, case):
+        """torch computes the gradient of a strided filter with one extra row and column."""
         network, found, images = case
         ours = COUNT * found.flops(flops.SECOND_DERIVATIVES_BY_AUTOGRAD)
         assert ours < counted(differentiate_twice, network, images) < 1.015 * ours
@@ -213,31 +213,31 @@ class TestMemory:
         assert (found.training_bytes, found.testing_bytes) == (training, testing)
         assert found.weight_bytes == weights
 
-    @sized(MATCHED_THROUGH + OTHERS + GROUPED + ATTENTION + TIMM)
-    def test_a_pass_keeps_about_what_torch_keeps(self, case):
-        """Tensors that torch saves for the way back, each once, without the weights."""
+    @sized(WITH_FEATURES + WITHOUT_FEATURES + GROUPED + ATTENTION + TIMM)
+    def test_training_bytes_are_close_to_torchs_saved_tensors(self, case):
+        """Tensors that torch saves for the backward pass, each once, without the weights."""
         network, found, images = case
         weights = {weight.untyped_storage()._cdata for weight in network.parameters()}
-        kept = {}
+        saved = {}
 
-        def keep(tensor):
+        def save(tensor):
             storage = tensor.untyped_storage()
             if storage._cdata not in weights:
-                kept[storage._cdata] = storage
+                saved[storage._cdata] = storage
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
             network.eval()(images)
-        held = sum(storage.nbytes() for storage in kept.values())
-        assert 0.7 * held < COUNT * found.training_bytes < 1.3 * held
+        total = sum(storage.nbytes() for storage in saved.values())
+        assert 0.7 * total < COUNT * found.training_bytes < 1.3 * total
 
-    @sized(MATCHED_THROUGH)
-    def test_blocks_are_those_that_are_matched(self, case):
+    @sized(WITH_FEATURES)
+    def test_blocks_have_the_shapes_of_the_features(self, case):
         network, found, images = case
         blocks = [Block(x.shape[1], x.shape[2] * x.shape[3]) for x in network.features(images)]
         assert found.blocks == tuple(blocks)
 
-    def test_a_network_that_is_not_matched_through_has_no_blocks(self):
+    def test_a_network_without_features_has_no_blocks(self):
         assert profile("resnet18").blocks == ()
 
 
@@ -245,36 +245,36 @@ class TestCounting:
     @pytest.mark.parametrize(
         "name", ["convnet", "resnet-ap", "vgg16", "resnet18", "densenet121", "torchvision:resnet18"]
     )
-    def test_no_random_number_is_drawn(self, name, monkeypatch):
-        def refuse(*_):
+    def test_profiling_draws_no_random_numbers(self, name, monkeypatch):
+        def fail(*_):
             raise AssertionError("weights are drawn")
 
-        monkeypatch.setattr("hmnpack.networks.build.seeded_rng", refuse)
+        monkeypatch.setattr("hmnpack.networks.build.seeded_rng", fail)
         profile_network.cache_clear()
         before = torch.get_rng_state()
         profile(name)
         assert torch.equal(torch.get_rng_state(), before)
 
-    def test_what_needs_numbers_leaves_the_global_generator(self):
+    def test_a_network_built_with_weights_leaves_the_global_generator_unchanged(self):
         profile_network.cache_clear()
         before = torch.get_rng_state()
         profile("torchvision:regnet_y_400mf")
         assert torch.equal(torch.get_rng_state(), before)
 
-    def test_a_network_is_counted_once(self):
+    def test_profiles_are_cached(self):
         assert profile("resnet18") is profile("resnet18")
         assert profile("resnet18") is not profile("resnet18", classes=11)
 
     @pytest.mark.parametrize("outside", [torch.no_grad, torch.inference_mode])
-    def test_it_does_not_matter_who_asks(self, outside):
+    def test_profile_is_independent_of_the_callers_grad_mode(self, outside):
         expected = profile()
         profile_network.cache_clear()
         with outside():
             assert profile() == expected
 
     @pytest.mark.slow
-    def test_a_convnet_needs_no_compiler(self):
-        """torch loads its compiler for some of what a network does on `meta`, in a second."""
+    def test_profiling_a_convnet_does_not_import_torchs_compiler(self):
+        """torch imports it for some operations on `meta`, which takes a second."""
         script = """
             import sys
             from hmnpack.networks.profile import profile_network
@@ -297,7 +297,7 @@ class TestCounting:
             ("torchvision:resnet81", (3, 32, 32)),
         ],
     )
-    def test_what_cannot_be_built_is_refused_in_the_same_words(self, name, image):
+    def test_invalid_networks_raise_the_same_message_everywhere(self, name, image):
         config, found = NetworkConfig(name=name), []
         makers = (
             lambda **given: build_network(config, generator=stream(0, "made"), **given),
@@ -305,7 +305,7 @@ class TestCounting:
             lambda **given: profile_network(config, *given.values()),
         )
         for make in makers:
-            with pytest.raises(BadSettings) as refused:
+            with pytest.raises(BadSettings) as raised:
                 make(classes=10, image=shape(image))
-            found.append(str(refused.value))
+            found.append(str(raised.value))
         assert len(set(found)) == 1

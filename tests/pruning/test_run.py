@@ -217,7 +217,7 @@ def test_batched_training_gives_the_same_bundle(big, source, changed):
 
 
 def test_at_once_zero_is_rejected_before_any_work(big, config):
-    with pytest.raises(BadSettings, match="0 networks at once cannot be trained; give 1"):
+    with pytest.raises(BadSettings, match="at_once must be 1 or more networks, got 0"):
         prune(big, 1, config, data="nowhere", device="cpu", at_once=0)
 
 

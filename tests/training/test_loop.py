@@ -1,4 +1,4 @@
-"""Training: deterministic, resumable to the bit, and what it says it is."""
+"""Training: deterministic, resumable bit by bit, and equal to a plain training loop."""
 
 import math
 
@@ -45,19 +45,19 @@ def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_deterministic_by_seed_and_name():
+def test_training_is_deterministic():
     assert same(trained(), trained())
 
 
-def test_resumed_at_any_epoch_it_ends_the_same():
+def test_training_resumed_at_any_epoch_ends_with_the_same_weights():
     states = []
-    whole = trained(on_epoch=states.append)
+    uninterrupted = trained(on_epoch=states.append)
     assert [state.epoch for state in states] == [1, 2, 3, 4]
     for state in states:
-        assert same(whole, trained(resume=state))
+        assert same(uninterrupted, trained(resume=state))
 
 
-def test_a_hook_that_raises_stops_it():
+def test_an_exception_in_on_epoch_stops_training():
     def stop(state):
         raise InterruptedError(state.epoch)
 
@@ -65,25 +65,24 @@ def test_a_hook_that_raises_stops_it():
         trained(on_epoch=stop)
 
 
-def test_whoever_hears_the_batches_changes_nothing():
-    heard = []
-    assert same(trained(), trained(on_batch=lambda *batch: heard.append(batch)))
-    assert len(heard) == 4 * 3
+def test_on_batch_is_called_with_every_batch_and_changes_no_weight():
+    calls = []
+    assert same(trained(), trained(on_batch=lambda *batch: calls.append(batch)))
+    assert len(calls) == 4 * 3
     _, labels = data()
     for epoch in range(4):
-        rows = torch.cat([batch[0] for batch in heard[3 * epoch : 3 * epoch + 3]])
+        rows = torch.cat([batch[0] for batch in calls[3 * epoch : 3 * epoch + 3]])
         assert sorted(rows.tolist()) == list(range(22))
-    for rows, logits, target in heard:
+    for rows, logits, target in calls:
         assert torch.equal(target, labels[rows])
         assert (logits.shape, logits.requires_grad) == ((len(rows), 3), False)
 
 
-def test_the_logits_of_a_batch_are_those_before_its_step():
+def test_on_batch_logits_are_those_before_the_step():
     images, labels = data()
-    heard = []
+    calls = []
     net, untrained = network(), network()
     config = PLAIN.model_copy(update={"epochs": 1, "batch": 100})
-    hear = heard.append
     train(
         net,
         images,
@@ -92,15 +91,15 @@ def test_the_logits_of_a_batch_are_those_before_its_step():
         normalisation=HALF,
         seed=1,
         name="t",
-        on_batch=lambda *batch: hear(batch),
+        on_batch=lambda *batch: calls.append(batch),
     )
-    ((rows, logits, _),) = heard
+    ((rows, logits, _),) = calls
     with torch.no_grad():
         expected = untrained((images[rows].float() / 255 - 0.5) / 0.25)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_same_as_a_literal_loop():
+def test_training_equals_a_plain_loop():
     images, labels = data()
     mine, other = network(), network()
     train(mine, images, labels, PLAIN, normalisation=HALF, seed=3, name="loop")
@@ -120,7 +119,7 @@ def test_the_same_as_a_literal_loop():
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_bytes_and_floats_are_the_same_images():
+def test_training_on_uint8_equals_training_on_floats():
     images, labels = data()
     results = []
     for pixels in (images, images.float() / 255):
@@ -130,7 +129,7 @@ def test_bytes_and_floats_are_the_same_images():
     assert same(*results)
 
 
-def test_the_rate_falls_from_the_first_to_the_last_step():
+def test_learning_rate_is_annealed_from_the_first_to_the_last_step():
     config = TrainConfig(epochs=1, lr=0.2, lr_end=0.002)
     rates = [learning_rate(config, step, 5) for step in range(5)]
     assert rates == pytest.approx([0.2, 0.17100, 0.101, 0.03100, 0.002], abs=1e-4)
@@ -142,15 +141,15 @@ def test_the_rate_falls_from_the_first_to_the_last_step():
 @pytest.mark.parametrize(
     ("images", "min_steps", "epochs", "steps"), [(64, 0, 5, 1), (65, 0, 5, 2), (10, 101, 101, 1)]
 )
-def test_schedule(images, min_steps, epochs, steps):
+def test_schedule_adds_epochs_up_to_min_steps(images, min_steps, epochs, steps):
     schedule = schedule_of(TrainConfig(epochs=5, batch=64), images, min_steps)
     assert (schedule.epochs, schedule.steps, schedule.total) == (epochs, steps, epochs * steps)
 
 
-def test_the_listener_hears_every_epoch():
-    heard = []
-    trained(PLAIN, min_steps=15, listener=lambda *a, **facts: heard.append((*a, sorted(facts))))
-    assert heard == [("t", epoch + 1, 5, ["loss", "lr"]) for epoch in range(5)]
+def test_listener_is_called_after_every_epoch():
+    calls = []
+    trained(PLAIN, min_steps=15, listener=lambda *a, **facts: calls.append((*a, sorted(facts))))
+    assert calls == [("t", epoch + 1, 5, ["loss", "lr"]) for epoch in range(5)]
 
 
 def test_divergence_names_the_step():
@@ -166,8 +165,8 @@ def batch_sizes(count, net, size=8):
     return [len(rows) for rows in in_batches(torch.arange(count), size, net)]
 
 
-def test_a_last_batch_of_one_is_for_networks_without_batch_norm():
-    """Which cannot train on one image; every image is still in one batch, of as many."""
+def test_in_batches_avoids_a_last_batch_of_one_with_batch_norm():
+    """The number of batches is the same, and every image is in one of them."""
     plain, normed = network(), nn.BatchNorm2d(1)
     assert batch_sizes(17, plain) == [8, 8, 1]
     assert batch_sizes(17, normed) == [8, 7, 2]
@@ -179,13 +178,13 @@ def test_a_last_batch_of_one_is_for_networks_without_batch_norm():
     assert torch.equal(rows, torch.arange(17))
 
 
-def test_a_last_batch_of_one_is_trained_on_with_batch_norm():
+def test_a_remainder_of_one_image_is_trained_on_with_batch_norm():
     images, labels = data(17)
     layers = nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)
     train(nn.Sequential(*layers), images, labels, PLAIN, normalisation=HALF, seed=1, name="t")
 
 
-def test_it_learns():
+def test_training_reaches_full_accuracy_on_separable_images():
     images, labels = data(60)
     net = network()
     config = PLAIN.model_copy(update={"epochs": 15})
@@ -193,8 +192,8 @@ def test_it_learns():
     assert accuracy(net, images, labels, normalisation=SAME) == 100
 
 
-def test_within_a_callers_autocast_it_learns_as_alone():
-    """There, weights that were once cast would be those of every later step."""
+def test_training_is_independent_of_the_callers_autocast():
+    """The caller's autocast would cache the weights of the first step."""
     low = PLAIN.model_copy(update={"precision": "bfloat16"})
 
     def linear():
@@ -204,17 +203,17 @@ def test_within_a_callers_autocast_it_learns_as_alone():
         train(net, images, labels, low, normalisation=HALF, seed=1, name="t")
         return net.state_dict()
 
-    alone = linear()
+    expected = linear()
     with torch.autocast("cpu", torch.bfloat16):
-        assert same(alone, linear())
+        assert same(expected, linear())
 
 
 @pytest.mark.parametrize(("side", "most"), [(8, 500), (64, 500), (128, 125), (224, 40), (9999, 1)])
-def test_large_images_are_tested_a_few_at_a_time(side, most):
+def test_large_images_have_smaller_test_batches(side, most):
     assert images_at_a_time(500, side, side) == most
 
 
-def test_accuracy_counts(monkeypatch):
+def test_accuracy_is_the_percentage_of_correct_labels(monkeypatch):
     class Brightness(nn.Module):
         def forward(self, x):
             assert not self.training
@@ -228,35 +227,35 @@ def test_accuracy_counts(monkeypatch):
     assert net.training
 
 
-def forgetful():
-    """A network with dropout, whose masks no argument of the training decides."""
+def network_with_dropout():
+    """A network with dropout, which draws its masks from the global generator."""
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Dropout(0.5), nn.Linear(16, 3))
 
 
-def test_dropout_goes_by_the_seed_too_and_resumes():
+def test_dropout_depends_on_the_seed_and_resumes():
     def run(seed=1, **more):
-        with seeded_rng(stream(0, "forgetful")):
-            net = forgetful()
+        with seeded_rng(stream(0, "dropout")):
+            net = network_with_dropout()
         train(net, *data(), AUGMENTED, normalisation=HALF, seed=seed, name="t", **more)
         return net.state_dict()
 
     states = []
     torch.manual_seed(1)
-    whole = run(on_epoch=states.append)
+    uninterrupted = run(on_epoch=states.append)
     torch.manual_seed(2)
     before = torch.get_rng_state()
-    assert same(whole, run())
+    assert same(uninterrupted, run())
     assert torch.equal(before, torch.get_rng_state())
-    assert all(same(whole, run(resume=state)) for state in states)
-    assert not same(whole, run(seed=2))
+    assert all(same(uninterrupted, run(resume=state)) for state in states)
+    assert not same(uninterrupted, run(seed=2))
 
 
-def test_seeding_one_device_touches_no_other(monkeypatch):
-    touched = []
-    monkeypatch.setattr(torch.cuda, "manual_seed", touched.append)
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", touched.append)
+def test_seeded_rng_seeds_no_other_device(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.cuda, "manual_seed", calls.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", calls.append)
     with seeded_rng(stream(0, "a")):
         first = torch.rand(3)
     with seeded_rng(stream(0, "a")):
         assert torch.equal(first, torch.rand(3))
-    assert not touched
+    assert not calls

@@ -1,3 +1,5 @@
+"""Saving and restoring the states of trainings."""
+
 import torch
 
 from hmnpack.runtime.kept import Store
@@ -7,7 +9,7 @@ from hmnpack.training.loop import TrainState
 CPU = torch.device("cpu")
 
 
-def test_a_state_is_saved_now_and_then(tmp_path, monkeypatch):
+def test_states_are_saved_at_the_minimum_interval(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("hmnpack.training.resume.time.monotonic", lambda: now[0])
     one, two = (Store(tmp_path).entry("network-1", index) for index in range(2))
@@ -21,7 +23,7 @@ def test_a_state_is_saved_now_and_then(tmp_path, monkeypatch):
     assert training_in(one, CPU) is None
 
 
-def test_a_state_comes_back_whole(tmp_path):
+def test_a_saved_state_is_restored(tmp_path):
     entry = Store(tmp_path).entry("network-1")
     state = TrainState(7, {"w": torch.arange(3.0)}, {"w": torch.ones(3)})
     saving([entry], seconds=0)(slice(0, 1), [state])

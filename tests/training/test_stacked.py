@@ -1,4 +1,4 @@
-"""Networks side by side: logits, gradients and statistics are those that each has alone."""
+"""Stacked networks: logits, gradients and statistics equal those of the separate networks."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from hmnpack.networks import build_network
 from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
-from hmnpack.training.stacked import StackedNetworks, can_be_wide
+from hmnpack.training.stacked import StackedNetworks, can_be_stacked
 
 SHAPE = ImageShape(channels=3, height=16, width=16)
 SIZES = (3, 16, 16)
@@ -24,7 +24,7 @@ def built(name, count=3, dtype=torch.float64):
 
 
 class Layers(nn.Module):
-    """Every kind of layer that has weights, with every setting that is not the usual one."""
+    """Every supported type of layer with weights, with non-default settings."""
 
     def __init__(self, classes=5):
         super().__init__()
@@ -41,7 +41,7 @@ class Layers(nn.Module):
 
 
 class Concatenated(Layers):
-    """As DenseNet does it."""
+    """Concatenates channels, as DenseNet does."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ class Concatenated(Layers):
 
 
 class Doubled(Layers):
-    """With weights that no layer has."""
+    """Has a parameter outside any layer."""
 
     def __init__(self):
         super().__init__()
@@ -61,7 +61,7 @@ class Doubled(Layers):
 
 
 class Silenced(Layers):
-    """A branch mixes channels up, but is worth nothing at the start."""
+    """Has a branch that mixes channels, but is 0 at initialisation."""
 
     def __init__(self):
         super().__init__()
@@ -74,7 +74,7 @@ class Silenced(Layers):
 
 
 class Shared(Layers):
-    """Two names for one layer."""
+    """Has one layer under two names."""
 
     def __init__(self):
         super().__init__()
@@ -93,76 +93,77 @@ def images(count=3, each=4):
     return torch.rand(count, each, *SIZES, generator=stream(2, "images")).double() * 2 - 1
 
 
-def same_alone_and_side_by_side(networks):
-    given, wide = images(len(networks)), StackedNetworks(networks).train()
-    logits = wide(given)
-    alone = [network.train()(some) for network, some in zip(networks, given, strict=True)]
-    torch.testing.assert_close(logits, torch.stack(alone), rtol=0, atol=1e-10)
+def assert_stacked_training_equals_separate(networks):
+    """Compare logits and gradients; return both logits in evaluation mode, and the stack."""
+    batch, stacked = images(len(networks)), StackedNetworks(networks).train()
+    logits = stacked(batch)
+    separate = [network.train()(some) for network, some in zip(networks, batch, strict=True)]
+    torch.testing.assert_close(logits, torch.stack(separate), rtol=0, atol=1e-10)
     logits.cos().sum().backward()
-    for each in alone:
+    for each in separate:
         each.cos().sum().backward()
-    for name, parameter in wide.network.named_parameters():
+    for name, parameter in stacked.network.named_parameters():
         parts = torch.stack([network.get_parameter(name).grad for network in networks])
         torch.testing.assert_close(parameter.grad, parts.flatten(0, 1), rtol=1e-7, atol=1e-9)
-    wide.eval()
+    stacked.eval()
     return (
-        wide(given),
-        [network.eval()(some) for network, some in zip(networks, given, strict=True)],
-        wide,
+        stacked(batch),
+        [network.eval()(some) for network, some in zip(networks, batch, strict=True)],
+        stacked,
     )
 
 
 @pytest.mark.parametrize("name", ["convnet", "resnet-ap"])
 @pytest.mark.slow
-def test_our_networks(name):
+def test_stacked_convnets_and_resnets_equal_separate_ones(name):
     networks = built(name)
-    assert can_be_wide(networks[0], SIZES)
-    found, alone, _ = same_alone_and_side_by_side(networks)
-    torch.testing.assert_close(found, torch.stack(alone), rtol=0, atol=1e-10)
+    assert can_be_stacked(networks[0], SIZES)
+    found, separate, _ = assert_stacked_training_equals_separate(networks)
+    torch.testing.assert_close(found, torch.stack(separate), rtol=0, atol=1e-10)
 
 
-def test_every_kind_of_layer_and_batch_statistics():
+def test_every_layer_type_and_running_statistics_equal_separate_ones():
     networks = networks_of(Layers)
-    assert can_be_wide(networks[0], SIZES)
-    found, alone, wide = same_alone_and_side_by_side(networks)
-    torch.testing.assert_close(found, torch.stack(alone), rtol=0, atol=1e-10)
+    assert can_be_stacked(networks[0], SIZES)
+    found, separate, stacked = assert_stacked_training_equals_separate(networks)
+    torch.testing.assert_close(found, torch.stack(separate), rtol=0, atol=1e-10)
     others = networks_of(Layers)
-    wide.give_back(others)
+    stacked.copy_to(others)
     for mine, other in zip(networks, others, strict=True):
         assert int(other.two.num_batches_tracked) == 1
         torch.testing.assert_close(mine.state_dict(), other.state_dict(), rtol=0, atol=1e-12)
 
 
-def test_weights_are_copies_until_they_are_given_back():
+def test_stacked_weights_are_copies_until_copy_to():
     networks = built("convnet", 2)
     before = [value.clone() for value in networks[1].state_dict().values()]
-    wide = StackedNetworks(networks)
+    stacked = StackedNetworks(networks)
     with torch.no_grad():
-        for parameter in wide.parameters():
+        for parameter in stacked.parameters():
             parameter.add_(1)
     assert all(map(torch.equal, before, networks[1].state_dict().values()))
-    wide.give_back(networks)
+    stacked.copy_to(networks)
     for old, new in zip(before, networks[1].parameters(), strict=True):
         assert torch.equal(old + 1, new)
-    assert [parameter.grad for parameter in wide.parameters()] == [None] * 10
+    assert [parameter.grad for parameter in stacked.parameters()] == [None] * 10
 
 
-def test_half_precision_is_that_of_one_network():
+def test_stacked_logits_in_bfloat16_are_close_to_separate_ones():
     networks = built("convnet", dtype=torch.float32)
-    given = images().float()
+    batch = images().float()
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        found = StackedNetworks(networks)(given)
-        alone = [network(some) for network, some in zip(networks, given, strict=True)]
-    assert found.dtype == alone[0].dtype == torch.bfloat16
-    torch.testing.assert_close(found, torch.stack(alone), rtol=0.02, atol=0.02)
+        found = StackedNetworks(networks)(batch)
+        separate = [network(some) for network, some in zip(networks, batch, strict=True)]
+    assert found.dtype == separate[0].dtype == torch.bfloat16
+    torch.testing.assert_close(found, torch.stack(separate), rtol=0.02, atol=0.02)
 
 
-def test_dropout_differs_from_network_to_network():
+def test_dropout_masks_differ_between_networks():
     def one():
         return nn.Sequential(nn.Dropout(0.5), nn.Flatten(), nn.Linear(768, 2))
 
     network = one().double()
-    assert can_be_wide(network, SIZES)
+    assert can_be_stacked(network, SIZES)
     with seeded_rng(stream(0, "dropout")):
         first, second = StackedNetworks([network, network]).train()(
             images(1).expand(2, -1, -1, -1, -1)
@@ -171,21 +172,21 @@ def test_dropout_differs_from_network_to_network():
 
 
 @pytest.mark.parametrize("kind", [Concatenated, Doubled, Silenced, Shared])
-def test_what_cannot_go_side_by_side(kind):
+def test_networks_that_mix_or_share_channels_cannot_be_stacked(kind):
     (network,) = networks_of(kind, 1)
     before = [value.clone() for value in network.state_dict().values()]
-    assert not can_be_wide(network, SIZES)
+    assert not can_be_stacked(network, SIZES)
     assert all(map(torch.equal, before, network.state_dict().values()))
     assert network.training
 
 
-def test_layers_that_are_not_known():
-    assert not can_be_wide(nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), SIZES)
-    assert not can_be_wide(nn.Flatten(), SIZES)
-    assert not can_be_wide(nn.Sequential(nn.Flatten(), nn.LayerNorm(768)), SIZES)
+def test_networks_with_unsupported_layers_cannot_be_stacked():
+    assert not can_be_stacked(nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), SIZES)
+    assert not can_be_stacked(nn.Flatten(), SIZES)
+    assert not can_be_stacked(nn.Sequential(nn.Flatten(), nn.LayerNorm(768)), SIZES)
 
 
-def test_a_densenet_cannot():
+def test_a_densenet_cannot_be_stacked():
     with seeded_rng(stream(0, "dense")):
         small = models.DenseNet(4, (2, 2), 8, num_classes=5)
-    assert not can_be_wide(small, (3, 32, 32))
+    assert not can_be_stacked(small, (3, 32, 32))

@@ -1,4 +1,4 @@
-"""Several networks at once end as each of them does alone."""
+"""Batched training yields the weights of separate trainings."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def convnets(count=3, dtype=torch.float64):
 
 
 class Normed(nn.Module):
-    """With running statistics, and, if asked for, channels that are concatenated."""
+    """With running statistics and, optionally, concatenated channels, which prevent stacking."""
 
     def __init__(self, concatenated=False):
         super().__init__()
@@ -63,7 +63,7 @@ def normed(concatenated=False):
 
 
 def images_of(index, count=21, dtype=torch.float64):
-    """21 images are two batches of 8 and one of 5."""
+    """Labelled images; the default count gives two batches of 8 and one of 5."""
     labels = torch.arange(count) % 4
     noise = torch.rand(count, 3, 8, 8, generator=stream(5, index)) * 0.5
     pixels = noise + 0.12 * labels.view(-1, 1, 1, 1)
@@ -82,13 +82,13 @@ def together(networks, sets, config, **more):
     return networks
 
 
-def alone(networks, sets, config, **more):
+def separately(networks, sets, config, **more):
     for network, (images, labels), name in zip(networks, sets, NAMES, strict=True):
         train(network, images, labels, config, normalisation=NORMAL, seed=7, name=name, **more)
     return networks
 
 
-def same(some, others, tolerance=1e-8):
+def assert_same_weights(some, others, tolerance=1e-8):
     for one, other in zip(some, others, strict=True):
         torch.testing.assert_close(
             one.state_dict(), other.state_dict(), rtol=tolerance, atol=tolerance
@@ -107,49 +107,49 @@ def same(some, others, tolerance=1e-8):
     ],
     ids=["all", "cut", "spatial", "plain", "none"],
 )
-def test_the_weights_are_those_of_each_alone(changes):
+def test_weights_equal_those_of_separate_trainings(changes):
     config = ALL.model_copy(update=changes)
     found = together(convnets(), sets_of(), config)
-    same(found, alone(convnets(), sets_of(), config))
+    assert_same_weights(found, separately(convnets(), sets_of(), config))
     assert all(network.training for network in found)
 
 
-def test_with_more_epochs_for_few_images():
+def test_weights_equal_separate_ones_with_min_steps():
     found = together(convnets(), sets_of(), PLAIN, min_steps=14)
-    same(found, alone(convnets(), sets_of(), PLAIN, min_steps=14))
+    assert_same_weights(found, separately(convnets(), sets_of(), PLAIN, min_steps=14))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_in_float32_too_up_to_its_rounding(dtype):
+def test_weights_in_float32_are_close_to_separate_ones(dtype):
     found = together(convnets(dtype=torch.float32), sets_of(dtype), ALL)
-    same(found, alone(convnets(dtype=torch.float32), sets_of(dtype), ALL), 1e-4)
+    assert_same_weights(found, separately(convnets(dtype=torch.float32), sets_of(dtype), ALL), 1e-4)
 
 
-def test_in_bfloat16_too_up_to_its_rounding():
+def test_weights_in_bfloat16_are_close_to_separate_ones():
     config = ALL.model_copy(update={"precision": "bfloat16"})
     sets = sets_of(torch.float32)
     found = together(convnets(dtype=torch.float32), sets, config)
-    same(found, alone(convnets(dtype=torch.float32), sets, config), 0.01)
+    assert_same_weights(found, separately(convnets(dtype=torch.float32), sets, config), 0.01)
 
 
-def test_on_images_that_some_share():
+def test_weights_equal_separate_ones_with_shared_images():
     first, other = images_of(0), images_of(1)
     sets = [first, other, first]
-    same(together(convnets(), sets, ALL), alone(convnets(), sets, ALL))
+    assert_same_weights(together(convnets(), sets, ALL), separately(convnets(), sets, ALL))
     shared = [first] * 3
-    same(together(convnets(), shared, ALL), alone(convnets(), shared, ALL))
+    assert_same_weights(together(convnets(), shared, ALL), separately(convnets(), shared, ALL))
     assert torch.equal(first[0], images_of(0)[0])
 
 
-def test_a_last_batch_of_one_with_batch_norm():
+def test_weights_equal_separate_ones_with_batch_norm_and_a_remainder_of_one():
     sets = [images_of(index, count=17) for index in range(3)]
     config = TrainConfig(epochs=2, batch=8)
-    same(together(normed(), sets, config), alone(normed(), sets, config))
+    assert_same_weights(together(normed(), sets, config), separately(normed(), sets, config))
 
 
-def test_with_running_statistics():
-    found, expected = together(normed(), sets_of(), ALL), alone(normed(), sets_of(), ALL)
-    same(found, expected)
+def test_running_statistics_equal_separate_ones():
+    found, expected = together(normed(), sets_of(), ALL), separately(normed(), sets_of(), ALL)
+    assert_same_weights(found, expected)
     assert [int(network.norm.num_batches_tracked) for network in found] == [9] * 3
     assert not torch.equal(found[0].norm.running_var, found[1].norm.running_var)
 
@@ -160,51 +160,51 @@ class Stop(Exception):
 
 @pytest.mark.parametrize("make", [convnets, normed], ids=["convnets", "running statistics"])
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_resumed_after_an_epoch_they_end_as_ever(make, epochs):
-    kept = []
+def test_training_resumed_after_an_epoch_ends_with_the_same_weights(make, epochs):
+    saved = []
 
     def stop(which, states):
         assert which == slice(0, 3)
-        kept.append(states)
-        if len(kept) == epochs:
+        saved.append(states)
+        if len(saved) == epochs:
             raise Stop
 
     with pytest.raises(Stop):
         together(make(), sets_of(), ALL, on_epoch=stop)
-    states = kept[-1]
+    states = saved[-1]
     assert [state.epoch for state in states] == [epochs] * 3
     found = together(make(), sets_of(), ALL, resume=states)
-    same(found, together(make(), sets_of(), ALL), 0)
-    networks = make()  # and each goes on alone from where it was with the others
+    assert_same_weights(found, together(make(), sets_of(), ALL), 0)
+    networks = make()  # each can also resume separately
     for network, own, state, name in zip(networks, sets_of(), states, NAMES, strict=True):
         train(network, *own, ALL, normalisation=NORMAL, seed=7, name=name, resume=state)
-    same(found, networks)
+    assert_same_weights(found, networks)
 
 
-def test_what_cannot_go_side_by_side_is_resumed_one_by_one():
+def test_networks_that_cannot_be_stacked_resume_sequentially():
     states, networks = [], normed(True)
     for network, own, name in zip(networks, sets_of(), NAMES, strict=True):
         mine = []
         train(network, *own, ALL, normalisation=NORMAL, seed=7, name=name, on_epoch=mine.append)
         states.append(mine[1])
-    heard = []
+    calls = []
     found = together(
-        normed(True), sets_of(), ALL, resume=states, on_epoch=lambda *given: heard.append(given)
+        normed(True), sets_of(), ALL, resume=states, on_epoch=lambda *given: calls.append(given)
     )
-    same(found, networks, 0)
-    assert [which for which, _ in heard] == [slice(i, i + 1) for i in range(3)]
-    assert {state.epoch for _, (state,) in heard} == {3}
+    assert_same_weights(found, networks, 0)
+    assert [which for which, _ in calls] == [slice(i, i + 1) for i in range(3)]
+    assert {state.epoch for _, (state,) in calls} == {3}
 
 
-def test_what_cannot_go_side_by_side_goes_one_by_one():
-    heard = []
-    found = together(normed(True), sets_of(), ALL, on_batch=lambda *given: heard.append(given))
-    same(found, alone(normed(True), sets_of(), ALL), 0)
-    assert [which for which, *_ in heard] == [slice(i, i + 1) for i in range(3) for _ in range(9)]
-    assert {tuple(logits.shape) for _, _, logits, _ in heard} == {(1, 8, 4), (1, 5, 4)}
+def test_networks_that_cannot_be_stacked_are_trained_sequentially():
+    calls = []
+    found = together(normed(True), sets_of(), ALL, on_batch=lambda *given: calls.append(given))
+    assert_same_weights(found, separately(normed(True), sets_of(), ALL), 0)
+    assert [which for which, *_ in calls] == [slice(i, i + 1) for i in range(3) for _ in range(9)]
+    assert {tuple(logits.shape) for _, _, logits, _ in calls} == {(1, 8, 4), (1, 5, 4)}
 
 
-def test_one_network_is_trained_as_ever():
+def test_a_single_network_has_identical_weights():
     sets = sets_of(torch.float32)[:1]
     (found,) = together(convnets(1, torch.float32), sets, ALL)
     (expected,) = convnets(1, torch.float32)
@@ -212,36 +212,36 @@ def test_one_network_is_trained_as_ever():
     assert all(map(torch.equal, found.parameters(), expected.parameters()))
 
 
-def test_who_hears_the_batches_hears_what_each_would_say_alone():
-    heard, expected = [], []
-    together(convnets(), sets_of(), ALL, on_batch=lambda *given: heard.append(given))
-    alone(convnets(), sets_of(), ALL, on_batch=lambda *given: expected.append(given))
-    assert len(heard) == 9
-    for step, (which, rows, logits, labels) in enumerate(heard):
+def test_on_batch_arguments_equal_those_of_separate_trainings():
+    calls, expected = [], []
+    together(convnets(), sets_of(), ALL, on_batch=lambda *given: calls.append(given))
+    separately(convnets(), sets_of(), ALL, on_batch=lambda *given: expected.append(given))
+    assert len(calls) == 9
+    for step, (which, rows, logits, labels) in enumerate(calls):
         assert which == slice(0, 3)
         for index in range(3):
             own_rows, own_logits, own_labels = expected[9 * index + step]
             assert torch.equal(rows[index], own_rows)
             assert torch.equal(labels[index], own_labels)
             torch.testing.assert_close(logits[index], own_logits, rtol=0, atol=1e-8)
-    assert not heard[0][2].requires_grad
+    assert not calls[0][2].requires_grad
 
 
-def test_the_listener_hears_the_epochs_of_all():
-    heard, each = [], []
-    together(convnets(), sets_of(), ALL, listener=lambda *a, **facts: heard.append((a, facts)))
-    alone(convnets(), sets_of(), ALL, listener=lambda *a, **facts: each.append(facts))
-    assert [given for given, _ in heard] == [("a", done, 9) for done in (3, 6, 9)]
-    for epoch, (_, facts) in enumerate(heard):
+def test_listener_is_called_with_the_epochs_of_all_networks():
+    calls, each = [], []
+    together(convnets(), sets_of(), ALL, listener=lambda *a, **facts: calls.append((a, facts)))
+    separately(convnets(), sets_of(), ALL, listener=lambda *a, **facts: each.append(facts))
+    assert [given for given, _ in calls] == [("a", done, 9) for done in (3, 6, 9)]
+    for epoch, (_, facts) in enumerate(calls):
         losses = [each[3 * index + epoch]["loss"] for index in range(3)]
         assert facts["loss"] == pytest.approx(sum(losses) / 3)
         assert facts["lr"] == each[epoch]["lr"]
-    heard.clear()
-    together(normed(True), sets_of(), ALL, listener=lambda *a, **_: heard.append(a))
-    assert heard == [("a", done, 9) for done in range(1, 10)]
+    calls.clear()
+    together(normed(True), sets_of(), ALL, listener=lambda *a, **_: calls.append(a))
+    assert calls == [("a", done, 9) for done in range(1, 10)]
 
 
-def test_divergence_names_the_network_and_changes_none():
+def test_divergence_names_the_training_and_changes_no_network():
     networks = convnets()
     with torch.no_grad():
         networks[1].classifier.bias[0] = float("inf")
@@ -252,7 +252,7 @@ def test_divergence_names_the_network_and_changes_none():
 
 
 @pytest.mark.parametrize("make", [convnets, normed], ids=["convnets", "running statistics"])
-def test_accuracies_are_those_of_each_alone(make, monkeypatch):
+def test_accuracies_equal_those_of_separate_tests(make, monkeypatch):
     monkeypatch.setattr("hmnpack.training.testing._BATCH", 16)
     networks = together(make(), sets_of(), PLAIN)
     networks[2].eval()
@@ -263,15 +263,15 @@ def test_accuracies_are_those_of_each_alone(make, monkeypatch):
     assert [network.training for network in networks] == [True, True, False]
 
 
-def test_accuracies_of_what_cannot_go_side_by_side():
+def test_accuracies_of_networks_that_cannot_be_stacked():
     images, labels = images_of(9, 50)
     networks = normed(True)
     found = accuracies(networks, images, labels, normalisation=NORMAL)
     assert found == [accuracy(one, images, labels, normalisation=NORMAL) for one in networks]
 
 
-def test_a_batch_is_augmented_and_mixed_as_it_is_alone():
-    """Bit by bit, also where networks differ in what is done to them."""
+def test_stacked_augmentation_and_cutmix_equal_separate_ones():
+    """Bit by bit, also if the augmentations of the networks differ."""
     images = torch.randn(4, 6, 3, 8, 8, generator=stream(0, "batch"))
     kinds, cuts = set(), set()
     for seed in range(6):
@@ -292,42 +292,42 @@ def test_a_batch_is_augmented_and_mixed_as_it_is_alone():
 
 
 @pytest.mark.parametrize(
-    ("networks", "sets", "said"),
+    ("networks", "sets", "message"),
     [
         (convnets(2), sets_of(), "2 networks, 3 sets and 2 names"),
         ([], [], "0 networks, 0 sets and 0 names"),
-        (convnets(2), [images_of(0), images_of(1, 20)], "sets of different numbers or kinds"),
-        (convnets(2), [images_of(0), images_of(1, dtype=torch.float32)], "sets of different"),
-        ([*convnets(1), *normed()[:1]], sets_of()[:2], "networks of different architectures"),
-        ([normed()[0], normed(True)[0]], sets_of()[:2], "networks of different architectures"),
+        (convnets(2), [images_of(0), images_of(1, 20)], "sets differ in the shape or dtype"),
+        (convnets(2), [images_of(0), images_of(1, dtype=torch.float32)], "sets differ in"),
+        ([*convnets(1), *normed()[:1]], sets_of()[:2], "networks have different architectures"),
+        ([normed()[0], normed(True)[0]], sets_of()[:2], "networks have different architectures"),
     ],
 )
-def test_what_does_not_go_together_is_refused(networks, sets, said):
-    with pytest.raises(ValueError, match=said):
+def test_networks_and_sets_that_do_not_match_are_rejected(networks, sets, message):
+    with pytest.raises(ValueError, match=message):
         together(networks, sets, PLAIN)
 
 
 class TestGroups:
-    def test_how_many_go_at_once(self):
+    def test_at_once_on_depends_on_the_device_unless_given(self):
         assert at_once_on(CPU) == 1
         assert at_once_on(torch.device("meta")) == EVERY
         assert at_once_on(CPU, 7) == at_once_on(torch.device("meta"), 7) == 7
-        with pytest.raises(BadSettings, match="0 networks at once cannot be trained"):
+        with pytest.raises(BadSettings, match="at_once must be 1 or more networks, got 0"):
             at_once_on(CPU, 0)
 
     @pytest.mark.parametrize(("name", "most"), [("convnet", EVERY), ("densenet121", 1)])
-    def test_what_cannot_go_side_by_side_goes_alone(self, name, most):
+    def test_networks_that_cannot_be_stacked_are_trained_one_at_a_time(self, name, most):
         image = ImageShape(channels=1, height=16, width=16)
         config = NetworkConfig(name=name, width=4, depth=2)
         assert side_by_side(config, 3, image, EVERY) == most
         assert side_by_side(config, 3, image, 1) == 1
 
-    def test_groups_keep_the_order(self):
+    def test_groups_of_preserves_the_order(self):
         assert groups_of("abcde", 2) == ["ab", "cd", "e"]
         assert groups_of("abcde", EVERY) == ["abcde"]
         assert groups_of("", EVERY) == []
 
-    def test_what_one_cannot_hold_nothing_can(self):
+    def test_within_memory_raises_if_a_single_item_does_not_fit(self):
         def work(items):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
