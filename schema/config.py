@@ -237,7 +237,7 @@ class CompressConfig(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random stream.")
     holdout: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.1,
-        description="Fraction of each training class held out as the validation split.",
+        description="Fraction of each training class held out for validation.",
     )
     container: ContainerConfig = Field(
         default=ContainerConfig(), description="Container: architecture and storage type."

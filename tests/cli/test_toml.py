@@ -39,9 +39,9 @@ def test_every_setting_is_there(run, of, kind):
 def test_a_setting_has_its_meaning_and_its_bounds_above_it(run):
     lines = run("settings").stdout.splitlines()
     place = lines.index('activation = "gelu"')
-    assert lines[place - 1] == "# Function between the decoder's layers. (relu, gelu)"
+    assert lines[place - 1] == "# Activation function between decoder layers. (relu, gelu)"
     assert (
-        "# Part of each class of train that is held out, for choices. (at least 0, at most 0.9)"
+        "# Fraction of each training class held out for validation. (at least 0, at most 0.9)"
         in lines
     )
     assert max(map(len, lines)) <= 100

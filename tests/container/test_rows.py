@@ -46,5 +46,5 @@ def test_one_large_class_among_many_small_ones_takes_memory_of_its_images_alone(
 
 def test_a_count_for_every_class_is_asked_for_where_there_is_none(spec_of):
     assert spec_of((3, 3)).each == 3
-    with pytest.raises(ValueError, match="classes have 1 to 4 images, not equally many"):
+    with pytest.raises(ValueError, match="classes have different numbers of images: 1 to 4"):
         assert spec_of((1, 4, 2)).each
