@@ -97,9 +97,9 @@ def strict_json(text: str) -> Any:  # noqa: ANN401
             parse_float=_finite,
         )
     except RecursionError:
-        raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
     if depth_of(document, MAX_DEPTH) > MAX_DEPTH:
-        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
     return document
 
 

@@ -26,7 +26,7 @@ SHAPE = {"channels": 3, "height": 32, "width": 32}
 @pytest.mark.parametrize("version", [0, 2, 99, -1, 1.0, True, "1", None, [1], 10**30])
 def test_unknown_version(forge, refused, version):
     data = forge(lambda _, manifest: manifest.update(format_version=version))
-    refused(data, UnknownVersion, "format version .*, hmnpack .* only reads version 1")
+    refused(data, UnknownVersion, "format version .*, but hmnpack .* only reads version 1")
 
 
 def test_version_is_checked_first(forge, refused):
@@ -221,7 +221,7 @@ def test_counts_that_differ_from_the_stored_images(forge, refused, tmp_path):
         row = manifest["ledger"]["rows"][2]
         row.update(shape=[7, *row["shape"][1:]], bytes=7 * 64)
 
-    refused(forge(ledger_too), LedgerMismatch, r"memory\.instance' is stored as \[6,")
+    refused(forge(ledger_too), LedgerMismatch, r"memory\.instance' has shape \[6,")
     whole = tmp_path / "whole.hmn"
     whole.write_bytes(forge(lambda _, manifest: manifest["container"].update(instances=[4, 2])))
     assert inspect(whole, verify=True).container.counts == (4, 2)

@@ -35,7 +35,7 @@ def test_the_bar_is_the_budget(manifest, parsed):
         assert tier.name in bar.attributes["aria-label"]
 
 
-def test_the_table_says_in_numbers_what_the_bar_shows(manifest, parsed):
+def test_table_matches_the_bar(manifest, parsed):
     page = parsed(budget_part(manifest).body)
     table = page.one("table", class_="sum quiet")
     rows = [[cell.text for cell in row.all("td")] for row in table.one("tbody").all("tr")]
