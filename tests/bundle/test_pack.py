@@ -133,7 +133,7 @@ def test_packed_bundle_works_with_the_other_functions(images, source, tmp_path):
     assert smaller.manifest.container.instances == 1
     report = tmp_path / "x.html"
     hmnpack.report(path, report)
-    assert "made by hand" in report.read_text(encoding="utf-8")
+    assert "not made by a recipe" in report.read_text(encoding="utf-8")
     config = EvaluateConfig(repeats=1, baselines=False, min_steps=2)
     settings = {"network.width": 4, "network.depth": 2, "train.epochs": 1, "train.batch": 4}
     found = hmnpack.evaluate(path, source, config, settings=settings, device="cpu")
