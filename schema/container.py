@@ -162,16 +162,16 @@ class HmnSpec(_Stored):
     def _decodes_in_bounded_memory(self) -> Self:
         before, after = self.shared_channels, 4 * self.layer_channels[1]
         shared = self.classes * max(before, after) * self.grid**2
-        for what, numbers, limit in (
+        for what, elements, limit in (
             ("a decoder layer of one image", self.largest_layer, MAX_LAYER_ELEMENTS),
             ("a decoder layer's matrix", self.largest_matrix, MAX_MATRIX_ELEMENTS),
             ("the first decoder layer of all classes", shared, MAX_SHARED_ELEMENTS),
         ):
-            if numbers > limit:
+            if elements > limit:
                 raise PydanticCustomError(
                     "too_large",
-                    "{what} would have {numbers} elements, more than the maximum of {limit}",
-                    {"what": what, "numbers": numbers, "limit": limit},
+                    "{what} would have {elements} elements, more than the maximum of {limit}",
+                    {"what": what, "elements": elements, "limit": limit},
                 )
         return self
 

@@ -43,8 +43,8 @@ class Bundle:
         # Cloned, because safetensors rejects tensors that share memory. It sorts wider types
         # first, then by name. Memories, the only 8-bit tensors, come last by name anyway, so the
         # order is that of the names.
-        whole = {name: tensor.contiguous().clone() for name, tensor in self.tensors.items()}
-        data: bytes = save(whole, metadata={KEY: manifest_text(self.manifest)})
+        copies = {name: tensor.contiguous().clone() for name, tensor in self.tensors.items()}
+        data: bytes = save(copies, metadata={KEY: manifest_text(self.manifest)})
         header = read_header(BytesIO(data), len(data))
         manifest = manifest_of(header)
         if hashlib.sha256(memoryview(data)[header.start :]).hexdigest() != manifest.data_sha256:

@@ -89,14 +89,14 @@ def pack(  # noqa: PLR0913
     """
     if output is not None:
         check_output_path(Path(output), force=force)
-    pixels, numbers = _checked(images, labels)
+    pixels, targets = _checked(images, labels)
     source = None if data is None else open_source(data)
-    names = _names(classes, source, numbers)
-    spec = _spec_of(pixels, numbers, len(names), dtype)
+    names = _names(classes, source, targets)
+    spec = _spec_of(pixels, targets, len(names), dtype)
     _check_budget(spec, ipc)
-    order = numbers.argsort(stable=True)
+    order = targets.argsort(stable=True)
     tensors = as_stored(spec, {"pixels": pixels[order]})
-    made_from = source.train if source else split_of(to_uint8(pixels), numbers, owned=True)
+    made_from = source.train if source else split_of(to_uint8(pixels), targets, owned=True)
     manifest = Manifest(
         source=_facts(made_from, source, name, spec),
         classes=storable_class_names(names),
@@ -120,8 +120,8 @@ def pack(  # noqa: PLR0913
 
 def _checked(images: object, labels: object) -> tuple[Tensor, Tensor]:
     """Return the images as float32 in [0, 1] and the labels as int64, both copied to the CPU."""
-    pixels, numbers = (_tensor(values) for values in (images, labels))
-    check_images_and_labels(pixels, numbers)
+    pixels, targets = (_tensor(values) for values in (images, labels))
+    check_images_and_labels(pixels, targets)
     if pixels.dtype == torch.uint8:
         pixels = pixels.float() / 255
     elif not pixels.is_floating_point():
@@ -134,7 +134,7 @@ def _checked(images: object, labels: object) -> tuple[Tensor, Tensor]:
             f"images have values from {least:.3g} to {most:.3g}; give floats in [0, 1]: undo the "
             "normalisation, (images * std + mean).clamp(0, 1), or give uint8"
         )
-    return pixels.float().contiguous(), numbers.long()
+    return pixels.float().contiguous(), targets.long()
 
 
 def _tensor(values: object) -> Tensor:

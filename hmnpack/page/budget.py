@@ -62,8 +62,8 @@ def tiers(manifest: Manifest) -> list[Tier]:
         Tier(role, floats, sum(row.bytes for row in ledger.rows if row.role == role))
         for role, floats in ledger.floats_by_role().items()
     ]
-    numbers = 0 if budget.floats is None else budget.floats - ledger.floats
-    left = Tier(UNUSED, numbers, budget.bytes - ledger.bytes)
+    floats = 0 if budget.floats is None else budget.floats - ledger.floats
+    left = Tier(UNUSED, floats, budget.bytes - ledger.bytes)
     return [*found, left] if left.floats or left.bytes else found
 
 
@@ -81,8 +81,8 @@ def _bar(manifest: Manifest) -> Html:
         (_named(tier.name), count(tier.floats), size(tier.bytes), share(part, whole))
         for tier, part in pairs
     ]
-    numbers = "" if budget.floats is None else count(budget.floats)
-    rows.append(("budget", numbers, size(budget.bytes), share(whole, whole)))
+    floats = "" if budget.floats is None else count(budget.floats)
+    rows.append(("budget", floats, size(budget.bytes), share(whole, whole)))
     columns = ("tier", "floats", "bytes", f"share of {what}")
     below = table("The budget by tier", columns, rows, "sum quiet")
     return figure(bar, "Shares of the budget by tier", below)

@@ -48,7 +48,7 @@ class _Room:
 
     classes: int
     each: int
-    numbers: int
+    values: int
 
 
 def by_class(manifest: Manifest) -> Choice:
@@ -94,7 +94,7 @@ def _fitting(image: ImageShape, room: _Room) -> tuple[int, int]:
     """Return the downscaling factor, and how many images per class fit."""
     for factor in range(1, image.side + 1):
         width, height = -(-image.width // factor), -(-image.height // factor)
-        fitting = room.numbers // (room.classes * image.channels * width * height)
+        fitting = room.values // (room.classes * image.channels * width * height)
         if fitting >= min(LEAST, room.each):
             return factor, min(fitting, room.each)
     return image.side, 1

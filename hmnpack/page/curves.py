@@ -67,23 +67,23 @@ def _mean(points: Sequence[Point]) -> Point:
 
 
 def _chart(name: str, title: str, stages: Sequence[Stage]) -> Html:
-    whole = [stage.curve(name) for stage in stages[:LINES]]
-    lines = [thinned(curve) for curve in whole]
+    curves = [stage.curve(name) for stage in stages[:LINES]]
+    lines = [thinned(curve) for curve in curves]
     unit = "step" if title in FITTED else "epoch"
-    (first, begin), (last, end) = whole[0][0], whole[0][-1]
+    (first, begin), (last, end) = curves[0][0], curves[0][-1]
     several = f" ({plural(len(lines), 'line')})" if len(lines) > 1 else ""
     summary = f"{rough(begin)} after {plural(first, unit)}, {rough(end)} after {count(last)}"
     y = axis_around([value for line in lines for _, value in line], 4)
     frame = Frame(
         name=f"{name} of {title} by {unit}{several}: {summary}",
-        x=axis_from(0.0, float(max(curve[-1][0] for curve in whole)), 5),
+        x=axis_from(0.0, float(max(curve[-1][0] for curve in curves)), 5),
         y=y,
         x_label=unit,
         y_label=FIGURES[name] + (" (logarithmic)" if y.logarithmic else ""),
     )
     dots = lines[0] if name == "accuracy" and len(lines[0]) <= DOTS else []
     caption = join((tag("strong", f"{title}: {name}"), f"{several}, {summary}"))
-    return figure(line_chart(frame, lines, dots), caption, _table(frame, whole[0]))
+    return figure(line_chart(frame, lines, dots), caption, _table(frame, curves[0]))
 
 
 def _table(frame: Frame, curve: Sequence[Point]) -> Html:

@@ -98,7 +98,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
 
 def _add(log: RunLog, event: dict[str, Any]) -> None:
     name, figures = event.get("stage"), event.get("figures")
-    done = _whole(event.get("done"))
+    done = _step(event.get("done"))
     if not isinstance(name, str) or not isinstance(figures, dict) or done is None:
         return
     if name not in log.stages and len(log.stages) == _MOST_STAGES:
@@ -110,7 +110,7 @@ def _add(log: RunLog, event: dict[str, Any]) -> None:
             stage.figures.setdefault(figure, {})[done] = number
 
 
-def _whole(value: object) -> int | None:
+def _step(value: object) -> int | None:
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_STEPS
     return value if fits and isinstance(value, int) else None
 

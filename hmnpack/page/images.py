@@ -21,8 +21,8 @@ def images_part(manifest: Manifest, wall: Wall) -> Part:
         for name, row, there in zip(manifest.classes, wall.rows, spec.counts, strict=False)
     ]
     each = max(map(len, wall.rows))
-    whole = all(len(row) == there for row, there in zip(wall.rows, spec.counts, strict=False))
-    some = "All" if whole else f"The first {count(each)} of the"
+    all_shown = all(len(row) == there for row, there in zip(wall.rows, spec.counts, strict=False))
+    some = "All" if all_shown else f"The first {count(each)} of the"
     intro = f"{some} {of_each(spec.instances, 'image')} of each class, {_order(manifest)}."
     more = [_of_classes(manifest, wall), _made_smaller(manifest, wall)]
     body = (paragraph(" ".join([intro, *filter(None, more)])), tag("div", *rows, class_="classes"))
