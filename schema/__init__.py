@@ -1,1 +1,1 @@
-"""What is stored: the models of manifests, ledgers, settings and results (no torch, no I/O)."""
+"""Data models of everything stored: manifests, ledgers, settings, results. No torch, no I/O."""

@@ -1,4 +1,4 @@
-"""Class names: which may be stored, and how others are changed until they may."""
+"""Class names: which names can be stored, and how other names are sanitised."""
 
 import json
 import unicodedata
@@ -9,14 +9,15 @@ from pydantic import AfterValidator, FailFast
 from pydantic_core import PydanticCustomError
 
 MAX_CLASS_NAME = 200
-"""Longest class name, in bytes of UTF-8: file systems stop at 255."""
+"""Maximum length of a class name, in bytes of UTF-8. File systems allow 255."""
 
 
 def class_name_fault(name: str) -> str | None:
-    """Return why a class name may not be stored, or None where it may.
+    """Return the reason why a class name cannot be stored, or None if it can.
 
-    Names become folder names, HTML and terminal text: a reader escapes them for the last two, and
-    the first is why separators, control characters and names of whole folders are refused here.
+    Names are used as folder names and in HTML and terminal output. Readers escape them for HTML
+    and terminals; separators, control characters and leading dots are rejected here because they
+    are unsafe in folder names.
     """
     if not name.strip():
         return "is empty"
@@ -40,15 +41,16 @@ def _shown(name: str) -> str:
 
 
 def same_on_disk(name: str) -> str:
-    """Return the form under which file systems may take two names for one."""
+    """Return a normalised form, equal for names that a file system may consider the same."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
 def storable_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names as a bundle may store them: as they are, wherever that is possible.
+    """Return names that a bundle can store, unchanged where possible.
 
-    Separators and control characters become ``_``, spaces and dots at the ends go, long names are
-    cut, and names that file systems would take for an earlier one get a number.
+    Separators and control characters are replaced by ``_``, leading and trailing spaces and dots
+    are removed, long names are truncated, and names that a file system may consider equal to an
+    earlier one get a number.
     """
     stored: list[str] = []
     taken: set[str] = set()
@@ -63,7 +65,7 @@ def storable_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def listed_bytes(names: Sequence[str]) -> int:
-    """Return the bytes that class names take in a header, where they are JSON within JSON."""
+    """Return the size of class names in a header, in bytes; they are JSON inside a JSON string."""
     return len(json.dumps(json.dumps(names, ensure_ascii=False), ensure_ascii=False).encode())
 
 
@@ -90,7 +92,7 @@ def _storable(names: tuple[str, ...]) -> tuple[str, ...]:
         if twin is not None:
             raise PydanticCustomError(
                 "class_name",
-                "class names {twin} and {name} are one on disk",
+                "class names {twin} and {name} would be the same folder name",
                 {"twin": _shown(twin), "name": _shown(name)},
             )
         seen[same_on_disk(name)] = name
@@ -98,4 +100,4 @@ def _storable(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 ClassNames = Annotated[tuple[str, ...], FailFast(), AfterValidator(_storable)]
-"""Names that are storable, each and together."""
+"""Class names, each storable and all distinct on disk."""

@@ -1,4 +1,4 @@
-"""What a container is made of: the sizes and choices that a reader needs to decode it.
+"""Container specifications: the sizes and choices that a reader needs to decode the images.
 
 Shape legend: N images, K classes, C channels, H height, W width, M side of a memory grid.
 """
@@ -16,26 +16,26 @@ from hmnpack.schema.instances import MAX_CLASSES, Instances, check_length, in_wo
 from hmnpack.schema.ledger import Coding, Dtype, FloatDtype, Ledger, TensorRow
 
 MAX_DECODED_ELEMENTS = 2**34
-"""Most pixels-times-channels that all images of one bundle may decode to."""
+"""Maximum elements (pixels times channels) that all images of a bundle decode to."""
 
 MAX_LAYER_ELEMENTS = 2**28
-"""Most numbers that one layer of a decoder may have for one image."""
+"""Maximum elements of one decoder layer for one image."""
 
 MAX_MATRIX_ELEMENTS = 2**28
-"""Most numbers in one layer of a decoder, written as a matrix from row pair to row pair."""
+"""Maximum elements of one decoder layer, written as a matrix from row pair to row pair."""
 
 MAX_SHARED_ELEMENTS = 2**30
-"""Most numbers in what all classes together feed into, or get from, the decoder's first layer."""
+"""Maximum elements of the first decoder layer's input or output for all classes together."""
 
 MAX_ENLARGEMENT = 8
-"""Most that the final resize may enlarge a side (ImageNet-10 of the paper: 224 / 96)."""
+"""Maximum factor of the final resize (ImageNet-10 in the paper: 224 / 96)."""
 
 Activation = Literal["relu", "gelu"]
 Width = Annotated[int, Field(ge=1, le=4096)]
 
 
 class ImageShape(Frozen):
-    """Shape of every image of a set: C x H x W."""
+    """Shape of the images of a dataset: C x H x W."""
 
     channels: int = Field(ge=1, le=16, description="Colour channels C of an image: 1 or 3.")
     height: int = Field(ge=1, le=4096, description="Height H of an image, in pixels.")
@@ -43,7 +43,7 @@ class ImageShape(Frozen):
 
     @property
     def elements(self) -> int:
-        """Numbers in one image."""
+        """Elements of one image: C * H * W."""
         return self.channels * self.height * self.width
 
     @property
@@ -53,11 +53,11 @@ class ImageShape(Frozen):
 
 
 class _Stored(Frozen):
-    """What containers have in common."""
+    """Fields that all containers have in common."""
 
     classes: int = Field(ge=1, le=MAX_CLASSES, description="Number of classes K.")
     instances: Instances = Field(
-        description="Images of each class: one number, or K numbers that are not all equal. Images "
+        description="Images per class: one integer, or K integers that are not all equal. Images "
         "are stored class by class."
     )
     image: ImageShape = Field(description="Shape of a decoded image.")
@@ -73,8 +73,8 @@ class _Stored(Frozen):
         if decoded > MAX_DECODED_ELEMENTS:
             raise PydanticCustomError(
                 "too_large",
-                "{images} images would decode to {decoded} numbers, more than the {limit} that a "
-                "reader accepts",
+                "{images} images would decode to {decoded} elements, more than the maximum of "
+                "{limit}",
                 {"images": self.images, "decoded": decoded, "limit": MAX_DECODED_ELEMENTS},
             )
         return self
@@ -100,50 +100,50 @@ class _Stored(Frozen):
 
     @property
     def smallest(self) -> int:
-        """Images of the class that has the fewest."""
+        """Number of images in the smallest class."""
         return self.instances if isinstance(self.instances, int) else min(self.instances)
 
     @property
     def largest(self) -> int:
-        """Images of the class that has the most."""
+        """Number of images in the largest class."""
         return self.instances if isinstance(self.instances, int) else max(self.instances)
 
     @property
     def each(self) -> int:
-        """Images of every class, where all have equally many, as while they are condensed.
+        """Images per class, if all classes have the same number, as during condensation.
 
         Raises:
-            ValueError: if they have not.
+            ValueError: if the numbers differ.
         """
         if isinstance(self.instances, int):
             return self.instances
-        raise ValueError(f"classes have {in_words(self.instances)} images, not equally many")
+        raise ValueError(f"classes have different numbers of images: {in_words(self.instances)}")
 
 
 class HmnSpec(_Stored):
     """A Hierarchical Memory Network (paper section 3.1, appendix C.1)."""
 
-    kind: Literal["hmn/1"] = Field(default="hmn/1", description="Which container this is.")
+    kind: Literal["hmn/1"] = Field(default="hmn/1", description="Kind of container.")
     dtype: Dtype = Field(
         default="F32",
-        description="Type of every stored number, but that with `I8` those of extractors and "
-        "decoder are `F16`; all are decoded in binary32.",
+        description="Type of the stored floats. With `I8` only the memories are 8-bit integers, "
+        "extractors and decoder are `F16`. Decoding is done in binary32.",
     )
     grid: int = Field(ge=1, le=256, description="Side M of every memory, in cells.")
-    dataset_channels: Width = Field(description="Channels of the data set's memory.")
-    class_channels: Width = Field(description="Channels of each class's memory.")
-    instance_channels: Width = Field(description="Channels of each image's memory.")
+    dataset_channels: Width = Field(description="Channels of the dataset memory.")
+    class_channels: Width = Field(description="Channels of each class memory.")
+    instance_channels: Width = Field(description="Channels of each instance memory.")
     extractor_channels: Width | None = Field(
         default=None,
-        description="Output channels of each class's 1x1 convolution of the data set's memory; "
-        "null for the identity.",
+        description="Output channels of each class's extractor, a 1x1 convolution of the dataset "
+        "memory; null: identity.",
     )
     decoder_channels: tuple[Width, ...] = Field(
         max_length=8,
-        description="Output channels of the decoder's layers but the last, whose output is the "
-        "image; each layer doubles the side.",
+        description="Output channels of all decoder layers except the last, which outputs the "
+        "image. Each layer doubles the side.",
     )
-    activation: Activation = Field(description="Function between the decoder's layers.")
+    activation: Activation = Field(description="Activation function between decoder layers.")
     output: Literal["sigmoid"] = Field(
         default="sigmoid",
         description="Function after the decoder's last layer and the resize, which gives pixels.",
@@ -154,8 +154,8 @@ class HmnSpec(_Stored):
         if self.image.side > MAX_ENLARGEMENT * self.decoded_side:
             raise PydanticCustomError(
                 "too_large",
-                "images of side {before} would be resized to {after}, more than {limit} times as "
-                "large",
+                "the decoder's output of side {before} would be resized to {after}, more than the "
+                "maximum factor of {limit}",
                 {"before": self.decoded_side, "after": self.image.side, "limit": MAX_ENLARGEMENT},
             )
         return self
@@ -164,33 +164,32 @@ class HmnSpec(_Stored):
     def _decodes_in_bounded_memory(self) -> Self:
         before, after = self.shared_channels, 4 * self.layer_channels[1]
         shared = self.classes * max(before, after) * self.grid**2
-        for what, numbers, limit in (
-            ("a layer of one image", self.largest_layer, MAX_LAYER_ELEMENTS),
-            ("a layer's matrix", self.largest_matrix, MAX_MATRIX_ELEMENTS),
-            ("the first layer of all classes", shared, MAX_SHARED_ELEMENTS),
+        for what, elements, limit in (
+            ("a decoder layer of one image", self.largest_layer, MAX_LAYER_ELEMENTS),
+            ("a decoder layer's matrix", self.largest_matrix, MAX_MATRIX_ELEMENTS),
+            ("the first decoder layer of all classes", shared, MAX_SHARED_ELEMENTS),
         ):
-            if numbers > limit:
+            if elements > limit:
                 raise PydanticCustomError(
                     "too_large",
-                    "{what} would hold {numbers} numbers, more than the {limit} that a reader "
-                    "accepts",
-                    {"what": what, "numbers": numbers, "limit": limit},
+                    "{what} would have {elements} elements, more than the maximum of {limit}",
+                    {"what": what, "elements": elements, "limit": limit},
                 )
         return self
 
     @property
     def decoded_side(self) -> int:
-        """Side of the square image that leaves the decoder, before any resize, in pixels."""
+        """Side of the decoder's square output, before any resize, in pixels."""
         return int(self.grid * 2 ** (len(self.decoder_channels) + 1))
 
     @property
     def shared_channels(self) -> int:
-        """Decoder input channels that all images of a class have in common."""
+        """Decoder input channels that are shared by all images of a class."""
         return (self.extractor_channels or self.dataset_channels) + self.class_channels
 
     @property
     def layer_channels(self) -> tuple[int, ...]:
-        """Channels before, between and after the decoder's layers."""
+        """Channels of the decoder's input, between its layers, and of its output."""
         return (
             self.shared_channels + self.instance_channels,
             *self.decoder_channels,
@@ -199,18 +198,18 @@ class HmnSpec(_Stored):
 
     @property
     def largest_layer(self) -> int:
-        """Numbers of one image in the decoder's largest layer, input and output included."""
+        """Maximum elements of the decoder's input, any layer or output, for one image."""
         layers = enumerate(self.layer_channels)
         return max(width * (self.grid << depth) ** 2 for depth, width in layers)
 
     @property
     def largest_matrix(self) -> int:
-        """Numbers in the largest layer, as a matrix from input row pair to output row pair."""
+        """Elements of the largest layer as a matrix from input row pair to output row pair."""
         pairs = enumerate(zip(self.layer_channels, self.layer_channels[1:], strict=False))
         return max(8 * (self.grid << depth) ** 2 * cin * cout for depth, (cin, cout) in pairs)
 
     def ledger(self) -> Ledger:
-        """Return the rows of the tensors that a bundle with this container stores."""
+        """Return one row per tensor stored by a bundle with this container."""
         side, k = self.grid, self.classes
         memory = partial(TensorRow.of, dtype=self.dtype)
         row = partial(TensorRow.of, dtype="F16" if self.dtype == "I8" else self.dtype)
@@ -237,32 +236,32 @@ class HmnSpec(_Stored):
 class ImagesSpec(_Stored):
     """Plain pixels as stored floats: the baseline container."""
 
-    kind: Literal["images/1"] = Field(default="images/1", description="Which container this is.")
+    kind: Literal["images/1"] = Field(default="images/1", description="Kind of container.")
     dtype: FloatDtype = Field(
-        default="F32", description="Type of every stored number; it is decoded in binary32."
+        default="F32", description="Type of the stored floats. Decoding is done in binary32."
     )
 
     def ledger(self) -> Ledger:
-        """Return the one row of the stored pixels."""
+        """Return the single row of the stored pixels."""
         shape = (self.images, self.image.channels, self.image.height, self.image.width)
         return Ledger(rows=(TensorRow.of("pixels", "pixels", *shape, dtype=self.dtype),))
 
 
 class OtherSpec(_Stored):
-    """A container, or a coding of its numbers, that this version does not decode.
+    """A container kind or coding that this version does not decode.
 
-    Its own keys are kept as they are. A file of it can be looked into, and its bytes be checked.
+    Its additional keys are preserved. The file can be inspected and its hashes verified.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     kind: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{0,39}/[1-9][0-9]{0,3}$", description="Which container this is."
+        pattern=r"^[a-z][a-z0-9-]{0,39}/[1-9][0-9]{0,3}$", description="Kind of container."
     )
-    dtype: Coding = Field(description="How its numbers are coded.")
+    dtype: Coding = Field(description="Coding of the stored floats.")
 
     def ledger(self) -> Ledger:
-        """Refuse: what a file stores of it stands in the file's own ledger."""
+        """Raise NotImplementedError: only the file's own ledger describes its tensors."""
         raise NotImplementedError(f"{self.kind} in {self.dtype}: see the manifest's ledger")
 
 
@@ -270,16 +269,16 @@ CODINGS: dict[str, tuple[str, ...]] = {
     "hmn/1": (*get_args(FloatDtype), "I8"),
     "images/1": get_args(FloatDtype),
 }
-"""Kinds of containers that this version decodes, and the codings of numbers of each."""
+"""Container kind -> codings, for all that this version decodes."""
 
 
 def _known(value: object) -> str:
-    """Return the kind of a container that this version decodes, or ``other``."""
+    """Return the kind of a container if this version decodes it, else ``other``."""
     read = value.get if isinstance(value, dict) else partial(getattr, value)
     kind, dtype = read("kind", None), read("dtype", None)
     if not isinstance(kind, str) or kind not in CODINGS:
         return "other"
-    # What is no name of a coding at all is a fault of a container that is known.
+    # An invalid coding name is an error in a known container, not a newer coding of it.
     is_coding = isinstance(dtype, str) and re.fullmatch(r"[A-Z][A-Z0-9_]{0,15}", dtype)
     return "other" if is_coding and dtype not in CODINGS[kind] else kind
 

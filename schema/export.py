@@ -1,4 +1,4 @@
-"""JSON Schema of what is written to files; `python -m hmnpack.schema.export manifest` prints it."""
+"""JSON Schemas of the file models; `python -m hmnpack.schema.export manifest` prints one."""
 
 import json
 import sys
@@ -12,11 +12,11 @@ from hmnpack.schema.result import Result
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 MODELS: dict[str, type[BaseModel]] = {"manifest": StoredManifest, "result": Result}
-"""By the name of the file, `<name>-1.json`."""
+"""Name of a schema file, `<name>-1.json` -> model."""
 
 
 def text_of(name: str) -> str:
-    """Return the JSON Schema of a model, as the text of its file."""
+    """Return the text of a model's JSON Schema file."""
     schema = MODELS[name].model_json_schema()
     if MODELS[name] is StoredManifest:
         for part in (schema, *schema["$defs"].values()):
@@ -27,20 +27,20 @@ def text_of(name: str) -> str:
 
 
 def _as_in_a_file(part: dict[str, Any]) -> None:
-    """Require every key of an object but those that may be null here: a file leaves these out."""
+    """Mark every key as required, except those that may be None here: a file omits them."""
     fields = part.get("properties", {})
     optional = [name for name, field in fields.items() if field.get("default", 0) is None]
     for name in optional:
         del fields[name]["default"]
         kinds = fields[name].pop("anyOf", [{"not": {}}])
-        fields[name].pop("type", None)  # of what may be nothing but null
+        fields[name].pop("type", None)  # of a field whose only value is None
         fields[name] |= next(kind for kind in kinds if kind != {"type": "null"})
     if fields:
         part["required"] = [name for name in fields if name not in optional]
 
 
 def _in_any_container(fields: dict[str, Any]) -> None:
-    """Let a container of a kind that is not known here be any of them, with keys of its own."""
+    """Allow a container to match several specifications, as one of an unknown kind may."""
     container = fields["container"]
     container["anyOf"] = container.pop("oneOf")
 

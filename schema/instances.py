@@ -1,4 +1,4 @@
-"""How many images each class has: one number where all have equally many, else one for each."""
+"""Images per class: one integer if all classes have the same number, otherwise one per class."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -7,10 +7,10 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 MAX_CLASSES = 100_000
-"""Most classes of one bundle."""
+"""Maximum number of classes in a bundle."""
 
 MAX_INSTANCES = 10_000_000
-"""Most images of one class."""
+"""Maximum number of images in a class."""
 
 
 def _form(given: object) -> Literal["list", "number"]:
@@ -18,11 +18,11 @@ def _form(given: object) -> Literal["list", "number"]:
 
 
 def _not_all_equal(counts: tuple[int, ...]) -> tuple[int, ...]:
-    """Refuse what has a shorter form, so that a content has one encoding."""
+    """Check that the counts differ: equal ones have a shorter form, and encodings are unique."""
     if len(set(counts)) == 1:
         raise PydanticCustomError(
             "one_number",
-            "all classes have {images} images; write the one number",
+            "all classes have {images} images; write a single integer",
             {"images": counts[0]},
         )
     return counts
@@ -38,11 +38,11 @@ _Counts = Annotated[
 Instances = Annotated[
     Annotated[_Count, Tag("number")] | Annotated[_Counts, Tag("list")], Discriminator(_form)
 ]
-"""One number: images of each class. Numbers, not all equal: images of class 0, of class 1, ..."""
+"""An integer: images of every class. Integers, not all equal: images of class 0, class 1, ..."""
 
 
 def instances_of(counts: Iterable[int]) -> int | tuple[int, ...]:
-    """Return the stored form of the images of each class: one number if all are equal.
+    """Return the stored form of the images per class: one integer if all counts are equal.
 
     Example:
         >>> instances_of([3, 3]), instances_of([3, 2])
@@ -53,17 +53,17 @@ def instances_of(counts: Iterable[int]) -> int | tuple[int, ...]:
 
 
 def in_words(instances: int | tuple[int, ...]) -> str:
-    """Return the images of a class as text: ``"85"``, or the range ``"80 to 93"``."""
+    """Return the images per class as text: ``"85"``, or a range such as ``"80 to 93"``."""
     if isinstance(instances, int):
         return f"{instances:,}"
     return f"{min(instances):,} to {max(instances):,}"
 
 
 def check_length(what: str, instances: int | tuple[int, ...], classes: int) -> None:
-    """Check that a list of images per class has an entry for every class.
+    """Check that a list of images per class has one entry per class.
 
     Raises:
-        ValueError: naming ``what`` and both lengths.
+        ValueError: if it does not; the message contains ``what`` and both lengths.
     """
     if not isinstance(instances, int) and len(instances) != classes:
-        raise ValueError(f"{what}: {len(instances)} numbers for {classes} classes")
+        raise ValueError(f"{what}: {len(instances)} entries for {classes} classes")

@@ -1,4 +1,4 @@
-"""The manifest: everything that a bundle says about itself, as one JSON document."""
+"""The manifest: one JSON document with all metadata of a bundle."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -17,38 +17,42 @@ from hmnpack.schema.score import Score
 FORMAT_VERSION = 1
 
 MAX_IPC = 1_000_000
-"""Most images per class that a budget may equal."""
+"""Maximum images per class of a budget."""
 
 SkippedKind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
 class TestSplit(Frozen):
-    """A test split that was drawn from the data."""
+    """A test split that was sampled from the data."""
 
-    __test__ = False  # no class of tests, whatever its name
+    __test__ = False  # pytest would collect the class because of its name
 
-    part: float = Field(gt=0, lt=1, description="Part of each class that was drawn.")
-    seed: int = Field(ge=0, lt=2**63, description="Seed of the draw.")
+    part: float = Field(gt=0, lt=1, description="Fraction of each class that was sampled.")
+    seed: int = Field(ge=0, lt=2**63, description="Seed of the sampling.")
 
 
 class SourceFacts(Frozen):
-    """The data that a bundle was made from, and how they were read."""
+    """The data that a bundle was made from, and how it was read."""
 
-    name: ShortText = Field(description="Name of the data set, as asked for.")
+    name: ShortText = Field(description="Name of the dataset, as given by the user.")
     fingerprint: Sha256 = Field(
-        description="Fingerprint of the training split: a sha256 over its pixels and labels."
+        description="Fingerprint of the training split: a sha256 of its pixels and labels."
     )
     train_images: int = Field(ge=1, description="Images in the training split.")
-    held_out: int = Field(ge=0, description="Images of these that condensing never saw.")
+    held_out: int = Field(
+        ge=0, description="Held-out images (validation split) among these, not condensed."
+    )
     skipped: dict[SkippedKind, Annotated[int, Field(ge=1)]] = Field(
         max_length=16,
-        description="Images that were left out, by why: `unreadable` ones could not be decoded.",
+        description="Reason -> number of skipped images. `unreadable`: could not be decoded.",
     )
     size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
-        default=None, description="Side that images were resized to, in pixels; absent: none."
+        default=None,
+        description="Side that images were resized to, in pixels; absent: not resized.",
     )
     test_split: TestSplit | None = Field(
-        default=None, description="How the test split was drawn; absent: the data came with it."
+        default=None,
+        description="How the test split was sampled; absent: the dataset has its own or none.",
     )
 
 
@@ -62,50 +66,50 @@ class Normalisation(Frozen):
 
 
 class Budget(Frozen):
-    """What the bundle may hold: so many images per class, or so many bytes."""
+    """Maximum size of the bundle, in images per class or in bytes."""
 
     ipc: Annotated[int, Field(ge=1, le=MAX_IPC)] | None = Field(
         default=None,
-        description="Images per class that the budget equals; absent: a budget of bytes.",
+        description="Images per class that the budget equals; absent: a budget in bytes.",
     )
     floats: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="Numbers that may be stored, ipc * K * C * H * W; absent without ipc.",
+        description="Maximum stored floats, ipc * K * C * H * W; absent without ipc.",
     )
     bytes: int = Field(
-        ge=1, description="Bytes that may be stored: with ipc, the numbers as 32-bit floats."
+        ge=1, description="Maximum stored bytes; with ipc, the floats in 32 bits each."
     )
 
     @property
     def in_words(self) -> str:
-        """The budget in short: ``"1 ipc"``, or ``"40,000 bytes"``."""
+        """The budget as text: ``"1 ipc"`` or ``"40,000 bytes"``."""
         return f"{self.bytes:,} bytes" if self.ipc is None else f"{self.ipc} ipc"
 
 
 class Provenance(Frozen):
-    """With what the bundle was made."""
+    """Software, device and pruning steps that the bundle was made with."""
 
     hmnpack: ShortText = Field(description="Version of hmnpack.")
     torch: ShortText = Field(description="Version of torch.")
     device: ShortText = Field(description="Kind of device: cpu, cuda, ...")
     real_images_used_to_start: bool = Field(
-        description="Whether the container was first fitted to real images, which it may then "
-        "resemble (a matter of privacy)."
+        description="Whether the container was first fitted to real images. If so, synthetic "
+        "images may resemble them (relevant for privacy)."
     )
     prunings: Annotated[tuple[Pruning, ...], FailFast()] = Field(
-        default=(), description="How images were chosen from more, oldest first."
+        default=(), description="Pruning steps, oldest first."
     )
 
 
 def _only_hard(labels: object) -> None:
-    """Refuse what says that labels are other than the order of the images tells."""
+    """Raise an error for any labels: this version only knows one class per image, by position."""
     if labels is not None:
         kind = labels.get("kind") if isinstance(labels, dict) else labels
         raise PydanticCustomError("labels", "labels of an unknown kind", {"kind": kind})
 
 
 class Manifest(Frozen):
-    """Everything that a bundle says about itself."""
+    """All metadata of a bundle."""
 
     format_version: Literal[1] = Field(default=1, description="Version of the file format.")
     source: SourceFacts = Field(description="The data that the bundle was made from.")
@@ -114,49 +118,54 @@ class Manifest(Frozen):
     )
     labels: Annotated[None, BeforeValidator(_only_hard)] = Field(
         default=None,
-        description="Reserved for labels of other kinds, which this version refuses; absent: one "
-        "class for each image, by its place.",
+        description="Reserved for other kinds of labels, which this version rejects; absent: one "
+        "class per image, given by its position.",
     )
     normalisation: Normalisation = Field(description="For networks that expect centred input.")
-    container: ContainerSpec = Field(description="What is stored, and how it decodes.")
+    container: ContainerSpec = Field(
+        description="Container: what the tensors are and how they decode to images."
+    )
     ledger: Ledger = Field(description="One row per stored tensor.")
-    budget: Budget = Field(description="What may be stored.")
+    budget: Budget = Field(description="Maximum size of what is stored.")
     recipe: ShortText | None = Field(
-        default=None, description="Name of the recipe; absent: made by hand."
+        default=None, description="Name of the recipe; absent: not made by a recipe."
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
-        default=None, description="Seed of every random stream; absent: none is known."
+        default=None, description="Seed of every random stream; absent: unknown."
     )
     holdout: Annotated[float, Field(ge=0, le=0.9)] | None = Field(
         default=None,
-        description="Part of each class of train that was held out, for choices; absent: unknown.",
+        description="Fraction of each training class held out as the validation split; absent: "
+        "unknown.",
     )
     config: Opaque | None = Field(
         default=None,
-        description="What differs from the recipe's settings for data of this shape, seed and "
-        "holdout aside; readers show it and do not validate it.",
+        description="Settings that differ from the recipe's for data of this shape, except seed "
+        "and holdout. Readers show them without validation.",
     )
     scores: Annotated[tuple[Score, ...], FailFast()] = Field(
         default=(), description="Evaluations, oldest first."
     )
     margins: Margins | None = Field(
-        default=None, description="How hard each image is to learn, if that was measured."
+        default=None, description="Learning difficulty of each image; absent: not measured."
     )
-    provenance: Provenance = Field(description="With what the bundle was made.")
-    data_sha256: Sha256 = Field(description="sha256 of all tensor bytes, in the file's order.")
+    provenance: Provenance = Field(
+        description="Software, device and pruning steps that the bundle was made with."
+    )
+    data_sha256: Sha256 = Field(description="sha256 of all tensor bytes, in file order.")
 
     @property
     def nearest_ipc(self) -> int:
-        """Images per class that the budget equals, or whose bytes come nearest to it."""
+        """Images per class of the budget; for a budget in bytes, the nearest number."""
         if self.budget.ipc is not None:
             return self.budget.ipc
         one = self.container.classes * self.container.image.elements * BYTES_PER_FLOAT
         return min(max(1, round(self.budget.bytes / one)), MAX_IPC)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document of a file, but for its own hash.
+        """Return the JSON document of a file without its hash.
 
-        What is null is left out, except in the container, which a decoder needs whole.
+        Keys that are None are omitted, except in the container, which a decoder needs whole.
         """
         container = self.container.model_dump(mode="json")
         return self.model_dump(mode="json", exclude_none=True) | {"container": container}
@@ -167,9 +176,9 @@ class Manifest(Frozen):
         if len(self.classes) != spec.classes:
             raise ValueError(f"{len(self.classes)} class names for {spec.classes} classes")
         if not len(self.normalisation.mean) == len(self.normalisation.std) == image.channels:
-            raise ValueError(f"normalisation is not for {image.channels} channels")
+            raise ValueError(f"normalisation does not have {image.channels} channels")
         if not isinstance(spec, OtherSpec) and self.ledger != spec.ledger():
-            raise PydanticCustomError("ledger", "the ledger is not that of the container")
+            raise PydanticCustomError("ledger", "the ledger does not match the container")
         return self
 
     @model_validator(mode="after")
@@ -177,23 +186,23 @@ class Manifest(Frozen):
         budget, spec = self.budget, self.container
         if budget.ipc is None:
             if budget.floats is not None:
-                raise ValueError("the budget has floats, but no ipc that they would be of")
+                raise ValueError("the budget has floats but no ipc")
             return self
         floats = budget.ipc * spec.classes * spec.image.elements
         if (budget.floats, budget.bytes) != (floats, floats * BYTES_PER_FLOAT):
-            raise ValueError(f"the budget is not that of {budget.ipc} images per class")
+            raise ValueError(f"the budget does not equal {budget.ipc} images per class")
         return self
 
     @model_validator(mode="after")
     def _is_within_budget(self) -> Self:
         for what, stored, most in (
-            ("numbers", self.ledger.floats, self.budget.floats),
+            ("floats", self.ledger.floats, self.budget.floats),
             ("bytes", self.ledger.bytes, self.budget.bytes),
         ):
             if most is not None and stored > most:
                 raise PydanticCustomError(
                     "over_budget",
-                    "over budget: {stored} {what} are stored, {most} may be",
+                    "over budget: {stored} {what} are stored, the budget allows {most}",
                     {"stored": stored, "what": what, "most": most},
                 )
         return self
@@ -213,8 +222,8 @@ class Manifest(Frozen):
 
 
 class StoredManifest(Manifest):
-    """A manifest as it stands in a file: with a hash of its own text."""
+    """A manifest as stored in a file, with a hash of its own text."""
 
     manifest_sha256: Sha256 = Field(
-        description="sha256 of this JSON text, with these 64 digits taken as zeros."
+        description="sha256 of this JSON text, with these 64 digits replaced by zeros."
     )

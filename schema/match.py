@@ -14,78 +14,86 @@ from hmnpack.schema.training import (
 )
 
 FEWEST_PARTS = 4
-"""Of a class that is cut: with 10 to 85 images it keeps more of what its images differ in."""
+"""Minimum parts of a class that is partitioned. With 10 to 85 images per class, four parts
+preserve more of the variation within the class."""
 
 
 class MatchConfig(Frozen):
-    """Feature matching (features of each class, through networks from untrained to trained)."""
+    """Feature matching per class, with networks between their initial and trained weights."""
 
     objective: str = Field(
         default="features",
-        description="Name of the objective, which says what of the features is matched: "
-        "`features` (class means) or `characteristic` (distributions, by their characteristic "
+        description="Objective, by the statistic of the features that it matches: `features` "
+        "(class means) or `characteristic` (distributions, through their characteristic "
         "functions).",
     )
     steps: int = Field(ge=0, description="Optimiser steps on the container.")
     real_batch: int = Field(default=64, ge=1, description="Real images per class and step.")
     synthetic_batch: int = Field(
-        default=32, ge=1, description="Synthetic images per class and step, at most."
+        default=32, ge=1, description="Maximum synthetic images per class and step."
     )
-    lr: Positive = Field(default=0.01, description="Adam learning rate, falling to 0 by a cosine.")
+    lr: Positive = Field(
+        default=0.01, description="Initial Adam learning rate; a cosine schedule decreases it to 0."
+    )
     part_images: int = Field(
         default=0,
         ge=0,
-        description="Synthetic images of a part at most. Each class is cut into parts of like "
-        "images, four or more, as far as it has images; a step matches one part of each class, by "
-        "its share of the synthetic images. 0: classes are whole.",
+        description="Maximum synthetic images per part. Each class is partitioned into at least "
+        "four parts of similar images (fewer if it has fewer images). A step matches one part "
+        "of each class, weighted by its share of the synthetic images. 0: do not partition.",
     )
     views: int = Field(
         default=0,
         ge=0,
-        description="Different views (a network, an augmentation, real images) that the steps go "
-        "round, rounded up to a multiple of a class's parts; the features of a view's real "
-        "images are computed once and kept. 0: every step has a view of its own.",
+        description="Number of views (network weights, augmentation and real images) that the "
+        "steps cycle through, rounded up to a multiple of the parts per class. The features of a "
+        "view's real images are computed once and cached. 0: a new view at every step.",
     )
     classification: float = Field(
         default=0.3,
         ge=0,
-        description="Weight of the cross-entropy of the network that is matched through; it falls "
-        "to 0 towards the untrained weights.",
+        description="Weight of the matching network's cross-entropy loss; it decreases to 0 "
+        "towards the network's initial weights.",
     )
     classification_images: int = Field(
         default=0,
         ge=0,
-        description="Synthetic images of a class up to which that weight is whole; of twice as "
-        "many it is half of it, and so on. 0: any number.",
+        description="Synthetic images per class up to which `classification` applies in full; "
+        "above, the weight is inversely proportional to the number of images. 0: no limit.",
     )
     farthest: Fraction = Field(
         default=1.0,
-        description="Weights to match through are drawn uniformly between a network's trained and "
-        "initial ones: how far they go towards the initial ones, all the way or a part.",
+        description="Matching weights are drawn uniformly between a network's trained weights (0) "
+        "and its initial weights (1), up to this fraction of the way.",
     )
     augment: tuple[Augmentation, ...] = Field(
         default=MATCHING_AUGMENTATIONS,
-        description="Augmentations, one draw per class and step for real and synthetic alike; "
-        "all of them are applied, in this order.",
+        description="Augmentations, all applied in this order. Each class and step has one set of "
+        "random parameters, shared by real and synthetic images.",
     )
     precision: Precision = Field(
-        default="auto", description="Arithmetic of the networks' forward and backward pass."
+        default="auto",
+        description="Floating-point type of the networks' forward and backward passes.",
     )
 
     def classification_of(self, instances: int) -> float:
-        """Return the weight of the cross-entropy where a class has so many synthetic images."""
+        """Return the cross-entropy weight for a number of synthetic images per class."""
         whole = self.classification_images or instances
         return self.classification * min(1.0, whole / instances)
 
     def views_of(self, parts: int) -> int:
-        """Return the views where each class has so many parts; 0: one a step.
+        """Return the number of views for a number of parts per class; 0: a new view per step.
 
-        They are rounded up to whole turns through the parts, so that each is seen as often.
+        The number is rounded up to a multiple of the parts, so that every part is matched
+        equally often.
         """
         return ceil(self.views / parts) * parts
 
     def parts_of(self, instances: int) -> int:
-        """Return the parts of a class with so many synthetic images, if it has as many real."""
+        """Return the parts per class for a number of synthetic images per class.
+
+        A class with fewer real images than that may have fewer parts.
+        """
         if not self.part_images:
             return 1
         return min(max(FEWEST_PARTS, ceil(instances / self.part_images)), instances)

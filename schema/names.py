@@ -1,12 +1,12 @@
-"""Names that settings take and the command line offers; without pydantic, as help is quick."""
+"""Names accepted by settings and by the command line. Without pydantic, so `--help` is fast."""
 
 from typing import Literal
 
 PruneStrategy = Literal["none", "double-end", "easy", "hard", "random"]
-"""How the images that pruning drops are chosen."""
+"""Rule that selects the images to drop."""
 
 BaselineRow = Literal["floats", "bytes", "count", "whole"]
-"""Rows of real images beside a file's row."""
+"""Baselines: networks trained on real images, for comparison with the file's images."""
 
 Protocol = Literal["short", "paper"]
-"""Named settings of an evaluation, the default first; each is a function of ``protocols``."""
+"""Named evaluation settings, the default first; each is a function in ``protocols``."""

@@ -1,4 +1,4 @@
-"""Settings that a file only tells of: any JSON object within bounds, which no reader validates."""
+"""Opaque settings: a JSON object of bounded size that readers show but do not validate."""
 
 import json
 from collections.abc import Iterable
@@ -8,25 +8,25 @@ from pydantic import BeforeValidator, JsonValue
 from pydantic_core import PydanticCustomError
 
 MAX_OPAQUE_BYTES = 16 * 1024
-"""Most bytes of such an object, as canonical JSON in UTF-8."""
+"""Maximum size of an opaque object as canonical JSON, in bytes of UTF-8."""
 
 MAX_OPAQUE_DEPTH = 8
-"""Most objects and arrays within each other, of which the object itself is the first."""
+"""Maximum nesting depth of objects and arrays; the object itself is level 1."""
 
 
 def canonical_json(document: object) -> str:
-    """Return JSON with sorted keys, no spaces, and only those escapes that JSON demands."""
+    """Return JSON with sorted keys, no spaces, and only the escapes that JSON requires."""
     return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def depth_of(document: object, most: int) -> int:
-    """Return how many arrays and objects lie within each other, the document among them.
+    """Return the nesting depth of a document; an object or array without children has depth 1.
 
     Args:
-        document: Of dictionaries, lists and plain values.
-        most: Where counting ends: what is deeper has this depth and one.
+        document: Nested dictionaries, lists and scalars.
+        most: Depth at which counting stops: any deeper document returns ``most + 1``.
     """
     level, depth = _nested([document]), 0
     while level and depth <= most:
@@ -40,15 +40,15 @@ def depth_of(document: object, most: int) -> int:
 
 
 def opaque_fault(document: object) -> str | None:
-    """Return why an object may not be stored as it is, or None where it may."""
+    """Return the reason why an object cannot be stored, or None if it can."""
     if depth_of(document, MAX_OPAQUE_DEPTH) > MAX_OPAQUE_DEPTH:
-        return f"is nested more than {MAX_OPAQUE_DEPTH} deep"
+        return f"is nested more than {MAX_OPAQUE_DEPTH} levels deep"
     try:
         size = len(canonical_json(document).encode())
     except (TypeError, ValueError):
         return "is not JSON"
     if size > MAX_OPAQUE_BYTES:
-        return f"takes {size} bytes, of {MAX_OPAQUE_BYTES} at most"
+        return f"takes {size} bytes, more than the maximum of {MAX_OPAQUE_BYTES}"
     return None
 
 
@@ -64,4 +64,4 @@ def _bounded(document: object) -> object:
 
 
 Opaque = Annotated[dict[str, JsonValue], BeforeValidator(_bounded)]
-"""A bounded object of settings."""
+"""Object of settings, bounded in size and depth."""

@@ -9,23 +9,23 @@ from hmnpack.schema.container import ImageShape
 
 
 class Preset(Frozen):
-    """One column of Table 7, with its data set's settings from appendix C.2."""
+    """One column of Table 7, with the settings of its dataset from appendix C.2."""
 
-    dataset: str = Field(description="Name of the data set in the paper.")
+    dataset: str = Field(description="Name of the dataset in the paper.")
     ipc: int = Field(ge=1, description="Budget, in images per class.")
     classes: int = Field(ge=1, description="Number of classes K.")
-    image: ImageShape = Field(description="Shape that the budget counts.")
+    image: ImageShape = Field(description="Image shape that the budget is computed from.")
     grid: int = Field(ge=1, description="Side M of every memory, in cells.")
-    dataset_channels: int = Field(ge=1, description="Dataset-level memory channels.")
-    class_channels: int = Field(ge=1, description="Class-level memory channels.")
-    instance_channels: int = Field(ge=1, description="Instance-level memory channels.")
+    dataset_channels: int = Field(ge=1, description="Channels of the dataset-level memory.")
+    class_channels: int = Field(ge=1, description="Channels of the class-level memories.")
+    instance_channels: int = Field(ge=1, description="Channels of the instance-level memories.")
     extractor_channels: int | None = Field(description="Output channels of f_c; null: identity.")
-    instances: int = Field(ge=1, description="#Instance-level memory, per class.")
-    over_budget: int = Field(ge=1, description="#Instance-level memory (Over-budget), per class.")
-    match_lr: float = Field(default=0.01, gt=0, description="Adam rate of condensing.")
-    match_distance: Literal["mse", "l1"] = Field(description="Distance of gradients.")
-    train_epochs: int = Field(ge=1, description="Epochs of training on the condensed data.")
-    train_lr: float = Field(default=0.01, gt=0, description="SGD rate of training, at the start.")
+    instances: int = Field(ge=1, description="Instance-level memories per class.")
+    over_budget: int = Field(ge=1, description="Instance-level memories per class, over budget.")
+    match_lr: float = Field(default=0.01, gt=0, description="Adam learning rate of condensation.")
+    match_distance: Literal["mse", "l1"] = Field(description="Distance between gradients.")
+    train_epochs: int = Field(ge=1, description="Training epochs on the condensed images.")
+    train_lr: float = Field(default=0.01, gt=0, description="Initial SGD rate of that training.")
 
 
 _CIFAR_IMAGE = ImageShape(channels=3, height=32, width=32)
@@ -78,7 +78,7 @@ def _columns() -> tuple[Preset, ...]:
 
 
 PRESETS = _columns()
-"""All columns of Table 7. ImageNet-10's distance is the base code's; the paper names none."""
+"""All columns of Table 7. ImageNet-10's distance is from IDC's code; the paper states none."""
 
 DECODER_CHANNELS = (10, 6)
-"""Output channels of the decoder's layers but the last (paper appendix C.1)."""
+"""Output channels of all decoder layers except the last (paper appendix C.1)."""

@@ -1,7 +1,7 @@
-"""Protocols: named ways of judging a bundle.
+"""Protocols: named settings of an evaluation.
 
-A score names one and says what differs from it: once released, the settings of a name never change;
-other settings get another name.
+A score stores its protocol's name and the settings that differ from it. Once released, the settings
+of a protocol never change; new settings get a new name.
 """
 
 from math import log
@@ -13,26 +13,26 @@ from hmnpack.schema.recipes import DataShape, nearest_preset
 
 
 def short(_data: DataShape, _ipc: int) -> EvaluateConfig:
-    """Return the default for every dataset and budget: 300 epochs, at least 1,000 steps."""
+    """Return the default settings, for any dataset and budget: 300 epochs, at least 1,000 steps."""
     return EvaluateConfig()
 
 
 def paper(data: DataShape, ipc: int) -> EvaluateConfig:
-    """Return how the paper trains on its bundles.
+    """Return the settings by which the paper evaluates its condensed datasets.
 
-    From section 4.1: ten networks on each bundle, ConvNets of 3 layers. From appendix C.2: SGD
-    with momentum 0.9 and weight decay 0.0002; a rate of 0.01 (Tiny-ImageNet and ImageNet-10:
-    0.02) that falls to 0.0001 by a cosine; DSA and CutMix; 2,000 epochs for CIFAR-10 with 1 and 10
-    images per class and 1,000 with 50, 1,500 and 700 for SVHN, 500 for CIFAR-100, 300 for the
-    others; ResNet-AP for ImageNet-10.
+    From section 4.1: ten networks per condensed dataset, ConvNets with 3 layers. From appendix
+    C.2: SGD with momentum 0.9 and weight decay 0.0002; an initial learning rate of 0.01
+    (Tiny-ImageNet and ImageNet-10: 0.02), decreased to 0.0001 by a cosine schedule; DSA and
+    CutMix; 2,000 epochs for CIFAR-10 at 1 and 10 images per class and 1,000 at 50, 1,500 and 700
+    for SVHN, 500 for CIFAR-100, 300 for the others; ResNet-AP for ImageNet-10.
 
-    From IDC, which the paper's code is based on: 64 images a step, CutMix with probability 0.5,
-    the ConvNet's width of 128. No epochs are added where images are few.
+    From IDC, which the paper's code is based on: 64 images per step, CutMix with probability 0.5,
+    a ConvNet width of 128. No epochs are added for small numbers of images.
 
     Args:
-        data: The data set that the bundle was made from. One that the paper does not have is
-            judged as the one that ``nearest_preset`` finds.
-        ipc: The bundle's budget; its nearest in the paper decides, by ratio.
+        data: The dataset that the bundle was made from. A dataset that is not in the paper gets
+            the settings of the one returned by ``nearest_preset``.
+        ipc: The bundle's budget in images per class; the nearest in the paper, by ratio, is used.
     """
     preset = _nearest_budget(nearest_preset(data), ipc)
     name = "resnet-ap" if preset.dataset == "imagenet-10" else "convnet"
@@ -54,6 +54,6 @@ def paper(data: DataShape, ipc: int) -> EvaluateConfig:
 
 
 def _nearest_budget(preset: Preset, ipc: int) -> Preset:
-    """Return the preset of the same data set whose budget is nearest."""
+    """Return the preset of the same dataset with the nearest budget, by ratio."""
     same = (other for other in PRESETS if other.dataset == preset.dataset)
     return min(same, key=lambda other: abs(log(other.ipc / ipc)))

@@ -1,4 +1,4 @@
-"""Recipes: named settings of a whole run."""
+"""Recipes: named settings of a complete run."""
 
 from math import log
 
@@ -23,15 +23,15 @@ from hmnpack.schema.presets import PRESETS, Preset
 
 
 class DataShape(Frozen):
-    """What a recipe may depend on: not the images, only what kind of data set they are."""
+    """The properties of a dataset that a recipe may depend on; the images are not among them."""
 
-    name: str = Field(description="Name of the data set, as a bundle records it.")
+    name: str = Field(description="Name of the dataset, as recorded in a bundle.")
     classes: int = Field(ge=1, description="Number of classes K.")
-    image: ImageShape = Field(description="Shape of every image.")
+    image: ImageShape = Field(description="Shape of the images.")
 
 
 CIFAR10 = DataShape(name="cifar10", classes=10, image=ImageShape(channels=3, height=32, width=32))
-"""What a recipe is for where no data set is named."""
+"""Dataset that a recipe is computed for when none is given."""
 
 SMOKE = CompressConfig(
     recipe="smoke",
@@ -44,7 +44,7 @@ SMOKE = CompressConfig(
     warmup=WarmupConfig(steps=5, batch=64),
     match=MatchConfig(steps=4, real_batch=8, synthetic_batch=4),
 )
-"""Seconds: for tests, and to see whether a data set opens."""
+"""Runs in seconds: for tests, and to check that a dataset can be read."""
 
 FAST = CompressConfig(
     recipe="fast",
@@ -67,7 +67,7 @@ FAST = CompressConfig(
         farthest=0.3,
     ),
 )
-"""Half an hour of one processor core for CIFAR-10 at 1 IPC, as measured in examples/reproduce."""
+"""Half an hour on one CPU core for CIFAR-10 at 1 IPC; measurements are in examples/reproduce."""
 
 BEST = CompressConfig(
     recipe="best",
@@ -80,14 +80,14 @@ BEST = CompressConfig(
     warmup=FAST.warmup.model_copy(update={"steps": 1000}),
     match=FAST.match.model_copy(update={"steps": 40_000, "lr": 0.02, "views": 2000}),
 )
-"""What `fast` would do with far more arithmetic, for a GPU; no measurement has chosen it yet."""
+"""`fast` with a far larger compute budget, for a GPU; not yet validated by measurements."""
 
 
 def nearest_preset(data: DataShape) -> Preset:
-    """Return a column of the paper's Table 7 for the data set that is nearest to this one.
+    """Return a column of the paper's Table 7 for the dataset nearest to this one.
 
-    Nearest by the sum of the absolute log-ratios of the longer side and of the number of classes.
-    SVHN and CIFAR-10 have the same of both: a name with ``svhn`` in it is SVHN.
+    The distance is the sum of the absolute log-ratios of the longer side and of the number of
+    classes. SVHN and CIFAR-10 agree in both: SVHN is used if the name contains ``svhn``.
     """
     is_svhn = "svhn" in data.name.lower()
 
@@ -99,35 +99,37 @@ def nearest_preset(data: DataShape) -> Preset:
 
 
 def paper(data: DataShape = CIFAR10) -> CompressConfig:
-    """Return the paper's own settings for a data set.
+    """Return the paper's settings for a dataset.
 
-    From the paper's section 3.2: a tenth more images than fit, pruned back by double-end pruning
-    with the best of ten values of beta.
+    From the paper's section 3.2: condense 10 % more images than fit the budget, then apply
+    double-end pruning with the best of ten values of beta.
 
-    From its appendix C.2: 1,000 networks of 200 inner steps; Adam (0.9, 0.99) at 0.01 (CIFAR-100:
-    0.02), a tenth of it after 600 and after 800 networks; the squared distance for CIFAR-10 and
-    SVHN, the absolute one for CIFAR-100 and Tiny-ImageNet; a ConvNet of 3 layers (Tiny-ImageNet
-    too), ResNet-AP for ImageNet-10.
+    From its appendix C.2: 1,000 networks with 200 inner steps each; Adam with betas (0.9, 0.99)
+    and learning rate 0.01 (CIFAR-100: 0.02), divided by 10 after 600 and after 800 networks;
+    squared distance for CIFAR-10 and SVHN, absolute distance for CIFAR-100 and Tiny-ImageNet; a
+    ConvNet with 3 layers (also for Tiny-ImageNet), ResNet-AP for ImageNet-10.
 
-    From IDC, which the paper builds on: a new network each time, its rate of 0.01, momentum of 0.9
-    and weight decay of 0.0005, its colour and crop augmentation; 64 real and at most 128 synthetic
-    images per class and step; 2,000 real images of network training after each step for CIFAR, 500
-    for all others; CutMix with probability 0.5 (ImageNet-10: 1); 10 epochs of training before the
-    first step and the absolute distance for ImageNet-10; the ConvNet's width of 128.
+    From IDC, which the paper builds on: a newly initialised network each time, trained with
+    learning rate 0.01, momentum 0.9, weight decay 0.0005, and colour and crop augmentation; 64
+    real and at most 128 synthetic images per class and step; after each step, network training on
+    2,000 real images for CIFAR and 500 for all others; CutMix with probability 0.5 (ImageNet-10:
+    1); for ImageNet-10, 10 epochs of training before the first step and the absolute distance; a
+    ConvNet width of 128.
 
-    Ours, where neither says anything: the warm-up on random images (no pool); the decoder's ReLU,
-    its sigmoid, and its normalisation, which is constant after the warm-up; how networks are
-    trained for margins. Ours, where they differ: one optimiser step for all classes, where IDC
-    takes one after each; beta is chosen on a tenth of train, which is not condensed; the images'
-    own mean and deviation (IDC has constants of CIFAR-10: about the same mean, 0.2 for the
-    deviation where it is 0.25); bfloat16 where the device multiplies it.
+    Our choices, where neither states one: warm-up on random images (no pool); the decoder's ReLU,
+    sigmoid and normalisation, which is constant after the warm-up; the training of the networks
+    that measure margins. Our deviations: one optimiser step for all classes, where IDC takes one
+    per class; beta is chosen on a validation split, a tenth of the training split that is not
+    condensed; mean and standard deviation are computed from the images (IDC uses CIFAR-10
+    constants: about the same mean, but a standard deviation of 0.2 instead of 0.25); bfloat16 on
+    devices with native support.
 
-    Data sets that the paper does not have get the settings of the one that ``nearest_preset``
-    finds. With one colour channel they get the absolute distance and 500 images, which IDC uses
-    for MNIST and Fashion-MNIST.
+    Datasets that are not in the paper get the settings of the one returned by ``nearest_preset``.
+    Datasets with one colour channel get the absolute distance and 500 images, which IDC uses for
+    MNIST and Fashion-MNIST.
 
     Args:
-        data: The data set; CIFAR-10 if not given.
+        data: The dataset; CIFAR-10 by default.
     """
     preset = nearest_preset(data)
     is_grey = data.image.channels == 1
@@ -158,4 +160,4 @@ def paper(data: DataShape = CIFAR10) -> CompressConfig:
 
 
 PAPER = paper()
-"""The paper's own settings for CIFAR-10."""
+"""The paper's settings for CIFAR-10."""

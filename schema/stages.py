@@ -1,7 +1,7 @@
-"""The stages of a run, in their order: what each is, and when a run has it.
+"""The stages of a run in order: steps and schedule of each, and whether a run includes it.
 
-A new stage is a title, a row in :func:`stages_of`, and, if it fits the container, the objective
-that it is fitted to (:mod:`hmnpack.condensing.objectives`).
+To add a stage, add its title, an entry in :func:`stages_of` and, if it fits the container, its
+objective (:mod:`hmnpack.condensing.objectives`).
 """
 
 import math
@@ -23,30 +23,30 @@ TITLES: dict[StageName, str] = {
     "gradient": "gradient matching",
     "pruning": "pruning",
 }
-"""Name -> title for people, of every stage, in the order of a run."""
+"""Stage name -> human-readable title, in the order of a run."""
 
 FITTED: tuple[StageName, ...] = ("warm-up", "matching", "gradient")
-"""The stages that fit the container by optimiser steps; the others train networks alone."""
+"""Stages that fit the container by optimiser steps; the others only train networks."""
 
 BETAS = (0.9, 0.99)
-"""Adam's decays of the mean gradient and of the squared one (paper appendix C.2)."""
+"""Adam's decay rates of the first and second moments (paper appendix C.2)."""
 
 DROPS = (Fraction(6, 10), Fraction(8, 10))
-"""Parts of the networks after which the rate of gradient matching falls (paper appendix C.2)."""
+"""Fractions of the networks after which gradient matching's rate drops (paper appendix C.2)."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage that a run has.
+    """One stage of a run.
 
     Attributes:
-        name: In logs, checkpoints and `plan --json`.
-        steps: Adam steps on the container; 0: it trains networks alone.
-        learning_rate: The rate of a step, counted from 0, where there are steps.
-        betas: Adam's decays of the mean gradient and of the squared one.
-        network: Architecture of the networks that it trains; None: it trains none.
-        uses_pool: Whether it matches through the networks of the pool.
-        is_probed: Whether quick networks may be trained on its images, evenly over its steps.
+        name: Name in logs, checkpoints and `plan --json`.
+        steps: Adam steps on the container; 0 if the stage only trains networks.
+        learning_rate: Step index, from 0 -> learning rate.
+        betas: Adam's decay rates of the first and second moments.
+        network: Architecture of the networks that the stage trains; None: it trains none.
+        uses_pool: Whether the stage matches features of the pool's networks.
+        is_probed: Whether probe networks can be trained on its images, at even intervals.
     """
 
     name: StageName
@@ -59,12 +59,12 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """The stage's name for people."""
+        """Human-readable name of the stage."""
         return TITLES[self.name]
 
 
 def stages_of(config: CompressConfig) -> tuple[Stage, ...]:
-    """Return the stages that a run with these settings has, in their order.
+    """Return the stages of a run with these settings, in order.
 
     Example:
         >>> from hmnpack.schema.recipes import FAST
@@ -83,12 +83,12 @@ def stages_of(config: CompressConfig) -> tuple[Stage, ...]:
 
 
 def has_stage(config: CompressConfig, name: StageName) -> bool:
-    """Return whether a run with these settings has a stage."""
+    """Return whether a run with these settings includes a stage."""
     return any(stage.name == name for stage in stages_of(config))
 
 
 def _fitted(config: CompressConfig) -> tuple[Stage, ...]:
-    """Return the stages of optimiser steps, also those that have none."""
+    """Return the stages that fit the container, including those with 0 steps."""
     warmup, match, gradient = config.warmup, config.match, config.gradient
     return (
         Stage(
@@ -114,11 +114,11 @@ def _fitted(config: CompressConfig) -> tuple[Stage, ...]:
 
 
 def _cosine(lr: float, steps: int, step: int) -> float:
-    """Return the rate of a step that falls from ``lr`` to 0 by half a cosine."""
+    """Return the learning rate of a step on a half cosine from ``lr`` to 0."""
     return lr * ((1 + math.cos(math.pi * step / steps)) / 2)
 
 
 def _dropping(config: GradientConfig, step: int) -> float:
-    """Return the rate of a step that falls to a tenth after each of the drops."""
+    """Return the learning rate of a step, divided by 10 at each of ``DROPS``."""
     network = step // config.inner_steps
     return config.lr * 0.1 ** sum(network >= part * config.networks for part in DROPS)

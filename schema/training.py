@@ -1,4 +1,4 @@
-"""Settings of a classifier and of its training, which several stages share."""
+"""Settings of a classifier and of its training, shared by several stages."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from hmnpack.schema.base import Frozen
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""`auto`: bfloat16 where the device multiplies it natively, else float32."""
+"""`auto`: bfloat16 on devices with native bfloat16 arithmetic, otherwise float32."""
 
 Augmentation = Literal[
     "flip", "brightness", "saturation", "contrast", "crop", "scale", "rotate", "cutout"
@@ -23,7 +23,7 @@ MATCHING_AUGMENTATIONS: tuple[Augmentation, ...] = (
     "cutout",
 )
 COLOUR_CROP: tuple[Augmentation, ...] = ("brightness", "saturation", "contrast", "crop")
-"""Of the networks that gradients are matched through, which CutMix cuts out of (IDC)."""
+"""For training the networks of gradient matching: without cutout, as CutMix is applied (IDC)."""
 TRAINING_AUGMENTATIONS: tuple[Augmentation, ...] = (
     "flip",
     "brightness",
@@ -36,41 +36,44 @@ TRAINING_AUGMENTATIONS: tuple[Augmentation, ...] = (
 
 
 class NetworkConfig(Frozen):
-    """A classifier by name, with the sizes that its name leaves open."""
+    """A classifier: its name and, for a ConvNet, its size."""
 
     name: str = Field(
         default="convnet",
-        description="`convnet`, `resnet-ap`; `vgg16`, `resnet18`, `densenet121` in their forms for "
-        "32 pixels; or a name from torchvision or timm (`torchvision:resnet34`, `timm:resnet18`).",
+        description="Architecture: `convnet`, `resnet-ap`; `vgg16`, `resnet18`, `densenet121` in "
+        "their variants for 32-pixel images; or a model of torchvision or timm "
+        "(`torchvision:resnet34`, `timm:resnet18`).",
     )
     width: int = Field(
-        default=128, ge=1, le=4096, description="Channels of a ConvNet's layers; else unused."
+        default=128, ge=1, le=4096, description="Channels of a ConvNet's layers; unused otherwise."
     )
     depth: int = Field(
-        default=3, ge=1, le=10, description="Number of a ConvNet's blocks; else unused."
+        default=3, ge=1, le=10, description="Number of a ConvNet's blocks; unused otherwise."
     )
 
 
 class TrainConfig(Frozen):
-    """How one classifier is trained (stochastic gradient descent on cross-entropy)."""
+    """Training of one classifier (stochastic gradient descent on cross-entropy)."""
 
-    epochs: int = Field(ge=0, description="Passes over the images.")
+    epochs: int = Field(ge=0, description="Training epochs.")
     batch: int = Field(default=64, ge=1, description="Images per step.")
-    lr: Positive = Field(default=0.01, description="Learning rate at the start.")
+    lr: Positive = Field(default=0.01, description="Initial learning rate.")
     lr_end: float = Field(
         default=0.0001, ge=0, description="Learning rate at the end of the cosine schedule."
     )
     schedule: Literal["cosine", "constant"] = Field(
-        default="cosine", description="How the learning rate changes from step to step."
+        default="cosine", description="Learning rate schedule, updated at every step."
     )
     momentum: Fraction = Field(default=0.9, description="Momentum of the optimiser.")
     weight_decay: float = Field(default=0.0005, ge=0, description="L2 penalty on every weight.")
     augment: tuple[Augmentation, ...] = Field(
         default=TRAINING_AUGMENTATIONS,
-        description="Augmentations, one draw per image; of crop, scale, rotate and cutout "
-        "exactly one is taken at each step.",
+        description="Augmentations, with random parameters per image. Each step applies exactly "
+        "one of those listed among crop, scale, rotate and cutout.",
     )
-    cutmix: Fraction = Field(default=0.5, description="Probability that a batch is cut-mixed.")
+    cutmix: Fraction = Field(
+        default=0.5, description="Probability that CutMix is applied to a batch."
+    )
     precision: Precision = Field(
-        default="auto", description="Arithmetic of the forward and backward pass."
+        default="auto", description="Floating-point type of the forward and backward passes."
     )

@@ -208,7 +208,7 @@ class TestRecorded:
         data = split_of(images.to(torch.uint8), torch.arange(40) % 2)
         source = Source("pets", ("cat", "dog"), data, None)
         many = {"pool.train.augment": ["flip"] * 3000}
-        with pytest.raises(BadSettings, match=r"takes 21... bytes, of 16384 at most"):
+        with pytest.raises(BadSettings, match=r"takes 21... bytes, more than the maximum of 16384"):
             hmnpack.compress(source, 8, recipe="smoke", settings=many, output=tmp_path / "a.hmn")
         assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""One `.hmn` file: read (bounded, verified) and written (canonical, whole); see FORMAT.md."""
+"""Reading (bounded, verified) and writing (canonical, atomic) of `.hmn` files; see FORMAT.md."""
 
 from hmnpack.bundle.bundle import Bundle, data_sha256, with_tensors
 from hmnpack.bundle.read import inspect, read

@@ -1,4 +1,4 @@
-"""A bundle in memory, and the bytes of its file."""
+"""A bundle in memory and its serialisation."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,28 +22,29 @@ class Bundle:
     """A manifest and the tensors that it describes.
 
     Args:
-        manifest: Everything that the bundle says about itself.
-        tensors: Stored numbers by the ledger's names: of its types, on the CPU.
+        manifest: All metadata of the bundle.
+        tensors: Name in the ledger -> stored tensor of the ledger's type, on the CPU.
     """
 
     manifest: Manifest
     tensors: "dict[str, Tensor]"
 
     def to_bytes(self) -> bytes:
-        """Return the bytes of the file: the same for the same manifest and tensors.
+        """Return the bytes of the file, which are identical for equal manifests and tensors.
 
-        They are checked as a reader checks them, so that what is written can be read.
+        The bytes are validated as by a reader, so every written file can be read.
 
         Raises:
-            BadBundle: if the manifest and the tensors do not belong together, or break a rule.
+            BadBundle: if the manifest and the tensors do not match, or violate a rule.
         """
         from safetensors.torch import save  # noqa: PLC0415 - brings torch
 
         check_finite(self.tensors)
-        # Clones, because safetensors refuses tensors that share memory. It writes wider types
-        # before narrower ones, then by name: as all memories' names come last, that is by name.
-        whole = {name: tensor.contiguous().clone() for name, tensor in self.tensors.items()}
-        data: bytes = save(whole, metadata={KEY: manifest_text(self.manifest)})
+        # Cloned, because safetensors rejects tensors that share memory. It sorts wider types
+        # first, then by name. Memories, the only 8-bit tensors, come last by name anyway, so the
+        # order is that of the names.
+        copies = {name: tensor.contiguous().clone() for name, tensor in self.tensors.items()}
+        data: bytes = save(copies, metadata={KEY: manifest_text(self.manifest)})
         header = read_header(BytesIO(data), len(data))
         manifest = manifest_of(header)
         if hashlib.sha256(memoryview(data)[header.start :]).hexdigest() != manifest.data_sha256:
@@ -51,15 +52,15 @@ class Bundle:
         return data
 
     def save(self, path: str | PathLike[str], force: bool = False) -> None:
-        """Write the file, as a whole or not at all.
+        """Write the file atomically.
 
         Args:
-            path: Where.
+            path: Path of the file.
             force: Replace an existing file.
 
         Raises:
-            OutputExists: if the path is a symbolic link, a folder, or exists without ``force``.
-            BadSettings: if nothing can be written there.
+            OutputExists: if the path is a symbolic link or a folder, or exists without ``force``.
+            BadSettings: if the path is not writable.
         """
         write_atomically(path, self.to_bytes(), force)
 
@@ -67,16 +68,16 @@ class Bundle:
 def with_tensors(
     bundle: Bundle, spec: ContainerSpec, tensors: "dict[str, Tensor]", **changes: object
 ) -> Bundle:
-    """Return a bundle of other tensors, without the scores, which are of other images.
+    """Return a copy of a bundle with other tensors and without scores, which no longer apply.
 
     Args:
-        bundle: What is not named stays.
-        spec: The container that the tensors are of.
-        tensors: Stored numbers by the ledger's names: of its types, on the CPU.
-        changes: Other fields of the manifest.
+        bundle: Bundle that all other fields of the manifest are copied from.
+        spec: Container of the new tensors.
+        tensors: Name in the ledger -> stored tensor of the ledger's type, on the CPU.
+        changes: Further fields of the manifest to replace.
 
     Raises:
-        ValidationError: if what changes does not go with what stays.
+        ValidationError: if the new fields are inconsistent with the copied ones.
     """
     parts = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields} | {
         "container": spec,
@@ -88,10 +89,10 @@ def with_tensors(
 
 
 def data_sha256(tensors: "dict[str, Tensor]") -> str:
-    """Return the sha256 of the tensors' bytes as they lie in a file: in the order of the names.
+    """Return the sha256 of the tensors' bytes in file order, which is the order of the names.
 
     Args:
-        tensors: Stored numbers by the ledger's names: of its types, on the CPU.
+        tensors: Name in the ledger -> stored tensor of the ledger's type, on the CPU.
     """
     digest = hashlib.sha256()
     for _, tensor in sorted(tensors.items()):
@@ -100,11 +101,11 @@ def data_sha256(tensors: "dict[str, Tensor]") -> str:
 
 
 def check_finite(tensors: "dict[str, Tensor]") -> None:
-    """Check every number.
+    """Check that all values are finite.
 
     Raises:
-        NotFinite: naming the first tensor that holds an infinity or no number.
+        NotFinite: naming the first tensor that contains an infinity or NaN.
     """
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise NotFinite(f"tensor {name!r} holds an infinity or something that is no number")
+            raise NotFinite(f"tensor {name!r} contains an infinity or NaN")

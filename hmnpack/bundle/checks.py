@@ -1,4 +1,4 @@
-"""The manifest of a file: its text, its hash, its rules, and its agreement with the header."""
+"""Validation of a file's manifest: canonical text, hash, rules, agreement with the header."""
 
 import hashlib
 from typing import Any
@@ -42,16 +42,16 @@ _OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_e
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """Return the manifest as it stands in a file: canonical JSON with a hash of itself."""
+    """Return the text of a manifest in a file: canonical JSON with a hash of itself."""
     text = canonical_json(manifest.document() | {HASH: NO_HASH})
     return text.replace(_member(NO_HASH), _member(_sha256(text)))
 
 
 def manifest_of(header: Header) -> Manifest:
-    """Return the manifest of a file, after every check that needs no tensor bytes.
+    """Return the manifest of a file after all checks that do not need the tensor bytes.
 
     Raises:
-        BadBundle: the subclass of the first rule that the file breaks.
+        BadBundle: the subclass for the first rule that the file violates.
     """
     manifest = parse_manifest(header.text)
     _same_tensors(manifest.ledger, header.entries)
@@ -59,27 +59,27 @@ def manifest_of(header: Header) -> Manifest:
 
 
 def check_decoded(manifest: Manifest) -> None:
-    """Check that this version decodes a file's images.
+    """Check that this version can decode a file's images.
 
     Raises:
-        UnknownContainer: if it knows neither the container nor how its numbers are coded.
+        UnknownContainer: if it does not know the container or the coding of its floats.
     """
     spec = manifest.container
     if not isinstance(spec, OtherSpec):
         return
     codings = CODINGS.get(spec.kind)
-    what = f"container {spec.kind!r}" if codings is None else f"numbers stored as {spec.dtype!r}"
+    what = f"container {spec.kind!r}" if codings is None else f"floats stored as {spec.dtype!r}"
     raise UnknownContainer(
-        f"hmnpack {__version__} cannot decode {what}, only {' and '.join(codings or CODINGS)}; a "
-        "newer one may"
+        f"hmnpack {__version__} cannot decode {what}, only {' and '.join(codings or CODINGS)}; "
+        "try a newer version"
     )
 
 
 def parse_manifest(text: str) -> Manifest:
-    """Return the manifest of a text: version first, then its form, its hash, and its rules.
+    """Parse a manifest. Checks the version first, then the form, the hash, and all other rules.
 
     Raises:
-        BadBundle: the subclass of the first rule that the text breaks.
+        BadBundle: the subclass for the first rule that the text violates.
     """
     try:
         text.encode()
@@ -91,8 +91,8 @@ def parse_manifest(text: str) -> Manifest:
     version = document.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
         raise UnknownVersion(
-            f"manifest: format version {quoted(version)}, hmnpack {__version__} reads "
-            f"{FORMAT_VERSION}: a newer one may read it"
+            f"manifest: format version {quoted(version)}, but hmnpack {__version__} only reads "
+            f"version {FORMAT_VERSION}; try a newer version of hmnpack"
         )
     _intact(text, document)
     try:
@@ -105,42 +105,42 @@ def parse_manifest(text: str) -> Manifest:
 
 
 def _as_written(document: object, written: object, place: str) -> None:
-    """Check that a document has just the keys that a writer gives it: no null, none missing."""
+    """Check that a document has exactly the keys that a writer writes: no null, none missing."""
     if isinstance(document, list) and isinstance(written, list):
         for index, (found, expected) in enumerate(zip(document, written, strict=True)):
             _as_written(found, expected, f"{place}.{index}")
     if not (isinstance(document, dict) and isinstance(written, dict)):
         return
     for key in sorted(document.keys() ^ written.keys()):
-        fault = "Field required" if key in written else "null is not written; leave the key out"
+        fault = "Field required" if key in written else "null is not allowed; omit the key"
         raise BadManifest(f"manifest key {_path(f'{place}.{key}')}: {fault}")
     for key, found in document.items():
         _as_written(found, written[key], f"{place}.{key}")
 
 
 def _expect_int64(value: object, place: str) -> None:
-    """Check that no integer is too large to be computed with."""
+    """Check that every integer fits into 64 bits."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             _expect_int64(inner, f"{place}.{key}")
     elif isinstance(value, int) and not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
-        raise BadManifest(f"manifest key {_path(place)}: an integer of more than 64 bits")
+        raise BadManifest(f"manifest key {_path(place)}: integer does not fit into 64 bits")
 
 
 def _intact(text: str, document: dict[str, Any]) -> None:
-    """Check the form and the hash, and take the hash out of the document."""
+    """Check the canonical form and the hash, and remove the hash from the document."""
     if canonical_json(document) != text:
-        raise NotCanonical("manifest: not canonical JSON (keys sorted, no spaces)")
+        raise NotCanonical("manifest: not canonical JSON (sorted keys, no spaces)")
     digest = document.pop(HASH, None)
     if not isinstance(digest, str):
-        fault = f"not a string, but {quoted(digest)}" if digest is not None else "Field required"
+        fault = f"not a string: {quoted(digest)}" if digest is not None else "Field required"
         raise BadManifest(f"manifest key {HASH}: {fault}")
     if _sha256(text.replace(_member(digest), _member(NO_HASH))) != digest:
-        raise Corrupted(f"manifest: does not match its {HASH}; bits of it have changed")
+        raise Corrupted(f"manifest: does not match its {HASH}; the file is corrupted")
 
 
 def _member(digest: str) -> str:
-    # A quote within a JSON string is escaped, so this can only be the key itself.
+    # Quotes inside JSON strings are escaped, so this only matches the key itself.
     return f'"{HASH}":"{digest}"'
 
 
@@ -152,8 +152,8 @@ def _fault(error: ValidationError, document: dict[str, Any]) -> BadBundle:
     first, *more = error.errors(include_url=False)
     if first["type"] == "labels":
         return UnknownLabels(
-            f"manifest: hmnpack {__version__} does not know labels of kind "
-            f"{quoted(first['ctx']['kind'])}; a newer one may"
+            f"manifest: hmnpack {__version__} does not support labels of kind "
+            f"{quoted(first['ctx']['kind'])}; try a newer version"
         )
     kind = _FAULTS.get(first["type"], BadManifest)
     if first["type"] in _OUT_OF_RANGE and first["loc"][0] == "container":
@@ -168,7 +168,7 @@ def _place(detail: ErrorDetails) -> str:
 
 
 def _path(place: str) -> str:
-    """Return a place as it is shown: without its first dot, and whatever its keys are."""
+    """Return a printable key path without the leading dot; keys are untrusted."""
     return quoted(place[1:])[1:-1]
 
 
@@ -190,10 +190,10 @@ def _same_tensors(ledger: Ledger, entries: dict[str, Entry]) -> None:
     rows = {row.name: row for row in ledger.rows}
     for name in entries:
         if name not in rows:
-            raise LedgerMismatch(f"tensor {quoted(name)} is stored, but not in the ledger")
+            raise LedgerMismatch(f"tensor {quoted(name)} is stored but not in the ledger")
     for name, row in rows.items():
         if name not in entries:
-            raise LedgerMismatch(f"tensor {quoted(name)} is in the ledger, but not stored")
+            raise LedgerMismatch(f"tensor {quoted(name)} is in the ledger but not stored")
         _same_tensor(row, entries[name])
 
 
@@ -201,15 +201,15 @@ def _same_tensor(row: TensorRow, entry: Entry) -> None:
     dtype, shape = row.stored_as or (entry.dtype, entry.shape)
     if entry.dtype != dtype:
         raise LedgerMismatch(
-            f"tensor {row.name!r} is stored as {quoted(entry.dtype)}, the ledger says {dtype}"
+            f"tensor {row.name!r} has type {quoted(entry.dtype)}, but {dtype} in the ledger"
         )
     if entry.shape != shape:
         raise LedgerMismatch(
-            f"tensor {row.name!r} is stored as {quoted(list(entry.shape))}, the ledger says "
-            f"{list(shape)}"
+            f"tensor {row.name!r} has shape {quoted(list(entry.shape))}, but {list(shape)} in the "
+            "ledger"
         )
     if entry.end - entry.begin != row.bytes:
         raise LedgerMismatch(
-            f"tensor {row.name!r} is stored in {entry.end - entry.begin} bytes, the ledger says "
-            f"{row.bytes}"
+            f"tensor {row.name!r} has {entry.end - entry.begin} bytes, but {row.bytes} in the "
+            "ledger"
         )

@@ -1,4 +1,4 @@
-"""One class per rule that a file can break, each with its own way of being refused."""
+"""Exceptions for invalid files: one class per kind of violation."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,55 +7,55 @@ from os import PathLike, fspath
 from hmnpack.errors import BadBundle
 
 _LONGEST = 60
-"""Characters of a quoted value."""
+"""Maximum characters of a quoted value."""
 
 
 class NotABundle(BadBundle):
-    """The path is no readable file, or the file is no safetensors file."""
+    """The path is not a readable file, or the file is not a safetensors file."""
 
 
 class Truncated(BadBundle):
-    """The file ends before its header says."""
+    """The file is shorter than its header states."""
 
 
 class TrailingBytes(BadBundle):
-    """The file goes on after its header says that it ends."""
+    """The file is longer than its header states."""
 
 
 class HeaderTooLarge(NotABundle):
-    """The first 8 bytes announce a header over 1 MiB."""
+    """The first 8 bytes state a header length over 1 MiB."""
 
 
 class BadHeader(BadBundle):
-    """The header is not the JSON that FORMAT.md describes."""
+    """The header is not JSON as specified by FORMAT.md."""
 
 
 class UnknownVersion(BadBundle):
-    """The format version is not one that this hmnpack reads."""
+    """This version of hmnpack does not read the file's format version."""
 
 
 class UnknownContainer(BadBundle):
-    """The container, or the coding of its numbers, is not one that this hmnpack decodes."""
+    """This version of hmnpack does not decode the container or the coding of its floats."""
 
 
 class UnknownLabels(BadBundle):
-    """The labels are of a kind that this hmnpack does not know."""
+    """This version of hmnpack does not support the kind of labels."""
 
 
 class BadManifest(BadBundle):
-    """A key of the manifest is missing, unknown, or breaks its rule."""
+    """A key of the manifest is missing, unknown or invalid."""
 
 
 class NotCanonical(BadManifest):
-    """The manifest is not written as canonical JSON."""
+    """The manifest is not canonical JSON."""
 
 
 class BadClassName(BadManifest):
-    """A class name could not be the name of a folder, or two could not be told apart."""
+    """A class name is not usable as a folder name, or equals another one on disk."""
 
 
 class BadSize(BadManifest):
-    """A size is negative, absurd, or more than a reader accepts."""
+    """A size is negative, or exceeds the limits for readers."""
 
 
 class OverBudget(BadBundle):
@@ -63,23 +63,23 @@ class OverBudget(BadBundle):
 
 
 class LedgerMismatch(BadBundle):
-    """The ledger, the container and the stored tensors are not about the same tensors."""
+    """The ledger, the container and the stored tensors are inconsistent."""
 
 
 class Corrupted(BadBundle):
-    """A sha256 does not match: bits of the file have changed since it was written."""
+    """A sha256 does not match: the file has changed since it was written."""
 
 
 class NotFinite(BadBundle):
-    """A tensor holds an infinity or something that is not a number."""
+    """A tensor contains an infinity or NaN."""
 
 
 @contextlib.contextmanager
 def naming(path: str | PathLike[str]) -> Iterator[None]:
-    """Put the path in front of every refusal, and refuse what the system cannot read.
+    """Prefix errors about a file with its path, and convert OSError to NotABundle.
 
     Raises:
-        BadBundle: the refusal, with the path.
+        BadBundle: the error, of the same class, with the path.
     """
     shown = fspath(path)
     try:
@@ -91,6 +91,6 @@ def naming(path: str | PathLike[str]) -> Iterator[None]:
 
 
 def quoted(value: object) -> str:
-    """Return a value of a file as one printable line of 60 characters at most."""
+    """Return an untrusted value as one printable line of at most 60 characters."""
     text = ascii(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

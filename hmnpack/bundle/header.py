@@ -1,7 +1,7 @@
-"""The header of a `.hmn`: parsed by the standard library, bounded, before anything else is read.
+"""Parsing and validation of a `.hmn` file's header: bounded, with the standard library only.
 
-A `.hmn` is a safetensors file: 8 bytes (length of the header, little-endian), the header (JSON),
-the tensors' bytes. FORMAT.md has the rules; each is one function here.
+A `.hmn` file is a safetensors file: 8 bytes (length of the header, little-endian), the header
+(JSON), and the bytes of the tensors. FORMAT.md specifies the rules.
 """
 
 import json
@@ -14,10 +14,10 @@ from hmnpack.bundle.faults import BadHeader, HeaderTooLarge, TrailingBytes, Trun
 from hmnpack.schema.opaque import depth_of
 
 MAX_HEADER = 2**20
-"""Longest header, in bytes: enough for the names of tens of thousands of classes."""
+"""Maximum length of the header, in bytes; enough for the names of tens of thousands of classes."""
 
 MAX_DEPTH = 16
-"""Deepest nesting of arrays and objects in either JSON document."""
+"""Maximum nesting depth of arrays and objects, in the header and in the manifest."""
 
 MAX_TENSORS = 256
 MAX_AXES = 8
@@ -29,13 +29,13 @@ KEY = "hmn"
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of the header: what the file says is stored.
+    """Entry of one tensor in the header.
 
     Args:
-        dtype: Element type by its safetensors name.
+        dtype: Element type, as named by safetensors.
         shape: Sizes of the axes.
-        begin: First byte, counted from the end of the header.
-        end: Byte after the last.
+        begin: Offset of the first byte from the end of the header.
+        end: Offset after the last byte, likewise.
     """
 
     dtype: str
@@ -46,13 +46,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of a file say about the rest.
+    """Parsed header of a file.
 
     Args:
         text: The manifest, as JSON.
-        entries: Stored tensors by name, in the order of their bytes.
-        start: Where the tensors' bytes begin, counted from the start of the file.
-        size: Number of the tensors' bytes.
+        entries: Tensor name -> entry, in file order.
+        start: Offset of the tensors' bytes from the start of the file.
+        size: Number of bytes of all tensors.
     """
 
     text: str
@@ -62,14 +62,14 @@ class Header:
 
 
 def read_header(file: BinaryIO, file_size: int) -> Header:
-    """Read and check the header, and that the file ends where the header says.
+    """Read and validate the header, and check the length of the file against it.
 
     Args:
-        file: The file, at its start.
-        file_size: Its length, in bytes.
+        file: The file, positioned at its start.
+        file_size: Length of the file, in bytes.
 
     Raises:
-        BadBundle: the subclass of the first rule that the file breaks.
+        BadBundle: the subclass for the first rule that the file violates.
     """
     length = _length(file.read(LENGTH_BYTES), file_size)
     document = _document(file.read(length), length)
@@ -77,17 +77,17 @@ def read_header(file: BinaryIO, file_size: int) -> Header:
     entries = _entries(document)
     start, size = LENGTH_BYTES + length, max(entry.end for entry in entries.values())
     if file_size < start + size:
-        raise Truncated(f"ends after {file_size} bytes, its header says {start + size}")
+        raise Truncated(f"has {file_size} bytes, but its header states {start + size}")
     if file_size > start + size:
         raise TrailingBytes(f"has {file_size - start - size} bytes after its last tensor")
     return Header(text, entries, start, size)
 
 
 def strict_json(text: str) -> Any:  # noqa: ANN401
-    """Parse JSON, refusing duplicate keys, NaN and infinities (also 1e999), and deep nesting.
+    """Parse JSON, rejecting duplicate keys, NaN, infinities (including 1e999) and deep nesting.
 
     Raises:
-        ValueError: naming what is wrong.
+        ValueError: stating what is wrong.
     """
     try:
         document = json.loads(
@@ -97,9 +97,9 @@ def strict_json(text: str) -> Any:  # noqa: ANN401
             parse_float=_finite,
         )
     except RecursionError:
-        raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
     if depth_of(document, MAX_DEPTH) > MAX_DEPTH:
-        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
     return document
 
 
@@ -109,10 +109,11 @@ def _length(prefix: bytes, file_size: int) -> int:
     length = int.from_bytes(prefix, "little")
     if length > MAX_HEADER:
         raise HeaderTooLarge(
-            f"announces a header of {length} bytes, of {MAX_HEADER} at most: is it a .hmn at all?"
+            f"states a header of {length} bytes, but {MAX_HEADER} is the maximum; is it a .hmn "
+            "file?"
         )
     if LENGTH_BYTES + length > file_size:
-        raise Truncated(f"ends after {file_size} bytes, within its header of {length}")
+        raise Truncated(f"ends after {file_size} bytes, within its header of {length} bytes")
     return length
 
 
@@ -120,9 +121,9 @@ def _document(header: bytes, length: int) -> dict[str, Any]:
     if len(header) != length:
         raise Truncated(f"ends within its header of {length} bytes")
     if not header.startswith(b"{"):
-        raise BadHeader("its header does not start with '{': is it a .hmn at all?")
+        raise BadHeader("its header does not start with '{'; is it a .hmn file?")
     if header.rstrip(b" ").endswith((b"\t", b"\n", b"\r")):
-        raise BadHeader("its header ends in white space that is no space")
+        raise BadHeader("its header is padded with white space other than spaces")
     try:
         document = strict_json(header.decode())
     except ValueError as error:
@@ -135,7 +136,7 @@ def _document(header: bytes, length: int) -> dict[str, Any]:
 def _manifest_text(metadata: object) -> str:
     if not isinstance(metadata, dict) or set(metadata) != {KEY}:
         found = sorted(metadata) if isinstance(metadata, dict) else "nothing"
-        raise BadHeader(f"its metadata must have the one key {KEY!r}, not {quoted(found)}")
+        raise BadHeader(f"its metadata must have the single key {KEY!r}, not {quoted(found)}")
     text = metadata[KEY]
     if not isinstance(text, str):
         raise BadHeader(f"its metadata key {KEY!r} is not a string")
@@ -144,31 +145,35 @@ def _manifest_text(metadata: object) -> str:
 
 def _entries(document: dict[str, Any]) -> dict[str, Entry]:
     if not 1 <= len(document) <= MAX_TENSORS:
-        raise BadHeader(f"holds {len(document)} tensors, 1 to {MAX_TENSORS} are read")
+        raise BadHeader(f"has {len(document)} tensors, but 1 to {MAX_TENSORS} are allowed")
     entries = {name: _entry(name, value) for name, value in sorted(document.items())}
     ends = [0, *(entry.end for entry in entries.values())]
     for (name, entry), (expected, _) in zip(entries.items(), pairwise(ends), strict=True):
         if entry.begin != expected:
             raise BadHeader(
                 f"tensor {quoted(name)} begins at byte {quoted(entry.begin)}, not at {expected}: "
-                "tensors lie in the order of their names, without holes"
+                "tensors must be stored in the order of their names, without gaps"
             )
     return entries
 
 
 def _entry(name: str, value: object) -> Entry:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise BadHeader(f"tensor {quoted(name)} needs dtype, shape and data_offsets, no more")
+        raise BadHeader(
+            f"tensor {quoted(name)} must have exactly the keys dtype, shape and data_offsets"
+        )
     shape, offsets = _naturals(value["shape"]), _naturals(value["data_offsets"])
     if not isinstance(value["dtype"], str) or shape is None or not 1 <= len(shape) <= MAX_AXES:
-        raise BadHeader(f"tensor {quoted(name)} has no proper dtype or shape")
+        raise BadHeader(f"tensor {quoted(name)} has an invalid dtype or shape")
     if not all(1 <= size <= MAX_SIZE for size in shape):
         raise BadHeader(
-            f"tensor {quoted(name)} has the shape {quoted(list(shape))}, not sizes from 1 to "
-            f"{MAX_SIZE}"
+            f"tensor {quoted(name)} has the shape {quoted(list(shape))}, but sizes must be from 1 "
+            f"to {MAX_SIZE}"
         )
     if offsets is None or len(offsets) != 2 or offsets[0] >= offsets[1]:
-        raise BadHeader(f"tensor {quoted(name)} has the offsets {quoted(value['data_offsets'])}")
+        raise BadHeader(
+            f"tensor {quoted(name)} has the invalid offsets {quoted(value['data_offsets'])}"
+        )
     return Entry(value["dtype"], shape, *offsets)
 
 
@@ -185,7 +190,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise ValueError(f"key {quoted(name)} stands twice")
+                raise ValueError(f"duplicate key {quoted(name)}")
             seen.add(name)
     return document
 
@@ -197,7 +202,7 @@ def _no_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     number = float(text)
     if not isfinite(number):
-        raise ValueError(f"{quoted(text)} is more than a number can be")
+        raise ValueError(f"{quoted(text)} overflows binary64")
     return number
 
 

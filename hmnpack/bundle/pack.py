@@ -1,4 +1,4 @@
-"""Packing images that another program made: plain pixels in a `.hmn` file, within a budget."""
+"""Storing images from another method as plain pixels in a `.hmn` file, within a budget."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -28,7 +28,7 @@ from hmnpack.sources.types import split_of
 from hmnpack.version import __version__
 
 NAME = "images"
-"""Name of the data set where none is given."""
+"""Default name of the dataset."""
 
 
 @default_on_cpu
@@ -46,31 +46,33 @@ def pack(  # noqa: PLR0913
     output: str | PathLike[str] | None = None,
     force: bool = False,
 ) -> Bundle:
-    """Store images of any method as plain pixels, in a bundle that all of hmnpack reads.
+    """Store images from any method as plain pixels, in a bundle that all of hmnpack can read.
 
     Args:
-        images: float in [0, 1] or uint8, [N, C, H, W]: a tensor of any device, or an array.
-            Undo a normalisation first: ``(images * std + mean).clamp(0, 1)``.
-        labels: Integers [N] from 0, in any order. The bundle has the images class by class, those
-            of a class in the order given; classes may have unequal counts, but none has no image.
+        images: float in [0, 1] or uint8, [N, C, H, W]: a tensor on any device, or an array.
+            Undo any normalisation first: ``(images * std + mean).clamp(0, 1)``.
+        labels: Integers [N] from 0, in any order. The bundle stores the images class by class,
+            those of a class in the given order. Classes may have different numbers of images,
+            but at least one each.
         ipc: Budget, in images per class.
         classes: Class names; the index is the label. None: those of ``data``, otherwise the
-            labels' numbers.
-        data: The data set that the images were made from, or what :func:`hmnpack.open_source`
-            takes; the bundle records its name and the fingerprint of its training split. None:
-            not at hand, and the bundle records the fingerprint of the packed images instead.
-        name: Of the data set, which the bundle records. None: that of ``data``, otherwise
+            labels as text.
+        data: The dataset that the images were made from: a source, or any argument of
+            :func:`hmnpack.open_source`. The bundle records its name and the fingerprint of its
+            training split. None: the dataset is not available, and the bundle records the
+            fingerprint of the packed images instead.
+        name: Name of the dataset, recorded in the bundle. None: that of ``data``, otherwise
             ``images``.
         normalisation: Mean and standard deviation per channel, of pixels in [0, 1]. None: those of
             the training split of ``data``, otherwise of the packed images.
-        dtype: Type of the stored numbers: ``F32``, or ``F16`` with half the bytes.
-        real_start: Whether the images started from real ones, which they may then resemble (a
-            matter of privacy). Say False only if it is known.
-        output: Where to write the bundle; None: nothing is written.
+        dtype: Type of the stored floats: ``F32``, or ``F16`` with half the bytes.
+        real_start: Whether the images were initialised from real ones, which they may then
+            resemble (relevant for privacy). Pass False only if you know that they were not.
+        output: Path to write the bundle to; None: nothing is written.
         force: Replace an existing output.
 
     Returns:
-        The bundle, written if an output was named.
+        The bundle, which has been written if ``output`` is given.
 
     Example:
         >>> images = torch.rand(4, 3, 8, 8)
@@ -79,22 +81,22 @@ def pack(  # noqa: PLR0913
         ('images/1', (2, 2))
 
     Raises:
-        BadData: if pixels are neither bytes nor in [0, 1], shapes do not go together, a label names
-            no class, a class has no image, or the images do not fit ``data``.
-        BadSettings: for another dtype, or a normalisation of other channels.
-        BudgetTooSmall: if the images are over the budget.
-        OutputExists: if the output is there already, or cannot be written to.
+        BadData: if pixels are neither uint8 nor in [0, 1], shapes are inconsistent, a label has no
+            class name, a class has no images, or the images do not match ``data``.
+        BadSettings: for another dtype, or a normalisation with another number of channels.
+        BudgetTooSmall: if the images exceed the budget.
+        OutputExists: if the output exists already or is not writable.
     """
     if output is not None:
         check_output_path(Path(output), force=force)
-    pixels, numbers = _checked(images, labels)
+    pixels, targets = _checked(images, labels)
     source = None if data is None else open_source(data)
-    names = _names(classes, source, numbers)
-    spec = _spec_of(pixels, numbers, len(names), dtype)
+    names = _names(classes, source, targets)
+    spec = _spec_of(pixels, targets, len(names), dtype)
     _check_budget(spec, ipc)
-    order = numbers.argsort(stable=True)
+    order = targets.argsort(stable=True)
     tensors = as_stored(spec, {"pixels": pixels[order]})
-    made_from = source.train if source else split_of(to_uint8(pixels), numbers, owned=True)
+    made_from = source.train if source else split_of(to_uint8(pixels), targets, owned=True)
     manifest = Manifest(
         source=_facts(made_from, source, name, spec),
         classes=storable_class_names(names),
@@ -118,63 +120,66 @@ def pack(  # noqa: PLR0913
 
 def _checked(images: object, labels: object) -> tuple[Tensor, Tensor]:
     """Return the images as float32 in [0, 1] and the labels as int64, both copied to the CPU."""
-    pixels, numbers = (_tensor(values) for values in (images, labels))
-    check_images_and_labels(pixels, numbers)
+    pixels, targets = (_tensor(values) for values in (images, labels))
+    check_images_and_labels(pixels, targets)
     if pixels.dtype == torch.uint8:
         pixels = pixels.float() / 255
     elif not pixels.is_floating_point():
         raise BadData(f"images are {pixels.dtype}; give uint8, or floats in [0, 1]")
     if not pixels.isfinite().all():
-        raise BadData("images have an infinity or a value that is not a number")
+        raise BadData("images contain an infinity or NaN")
     least, most = pixels.min().item(), pixels.max().item()
     if least < 0 or most > 1:
         raise BadData(
             f"images have values from {least:.3g} to {most:.3g}; give floats in [0, 1]: undo the "
             "normalisation, (images * std + mean).clamp(0, 1), or give uint8"
         )
-    return pixels.float().contiguous(), numbers.long()
+    return pixels.float().contiguous(), targets.long()
 
 
 def _tensor(values: object) -> Tensor:
-    """Return a copy on the CPU, without its graph."""
+    """Return a copy on the CPU, detached from its graph."""
     if isinstance(values, Tensor):
         return values.detach().to("cpu", copy=True)
     try:
         return torch.from_numpy(np.array(values))
     except (TypeError, ValueError) as error:
         kind = type(values).__name__
-        raise BadData(f"a {kind} is not an array of numbers; give a tensor or an array") from error
+        raise BadData(
+            f"{kind} cannot be converted to a numeric array; give a tensor or an array"
+        ) from error
 
 
 def _names(classes: Sequence[str] | None, source: Source | None, labels: Tensor) -> tuple[str, ...]:
-    """Return the class names, each of which has an image."""
+    """Return the class names, after checking that every class has an image."""
     highest = int(labels.max())
     if classes is None and source is not None:
         classes = source.classes
     if classes is None:
-        if highest >= len(labels):  # found before a list of that length is made
+        if highest >= len(labels):  # checked before a list of that length is allocated
             raise BadData(
-                f"labels go up to {highest} with {len(labels)} images: number the classes from 0 "
-                "without gaps"
+                f"labels go up to {highest} with only {len(labels)} images: number the classes "
+                "from 0 without gaps"
             )
         classes = [str(label) for label in range(highest + 1)]
     wrong = labels[(labels < 0) | (labels >= len(classes))]
     if len(wrong):
         raise BadData(
-            f"label {int(wrong[0])} names no class; there are {len(classes)}, numbered from 0"
+            f"label {int(wrong[0])} has no class name; there are {len(classes)} classes, numbered "
+            "from 0"
         )
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)), strict=True):
         if not isinstance(name, str):
-            raise BadData(f"a class is named {name!r}, which is not text: name it in quotes")
+            raise BadData(f"class name {name!r} is not a string: put it in quotes")
         if not count:
-            raise BadData(f"class {name!r} has no images: give it some, or leave the class out")
+            raise BadData(f"class {name!r} has no images: add some, or remove the class")
     return tuple(classes)
 
 
 def _spec_of(pixels: Tensor, labels: Tensor, classes: int, dtype: str) -> ImagesSpec:
     _, channels, height, width = pixels.shape
     if dtype not in ("F32", "F16"):
-        raise BadSettings(f"pixels are not stored as {dtype!r}; give F32 or F16")
+        raise BadSettings(f"pixels cannot be stored as {dtype!r}; give F32 or F16")
     try:
         return ImagesSpec(
             classes=classes,
@@ -183,14 +188,14 @@ def _spec_of(pixels: Tensor, labels: Tensor, classes: int, dtype: str) -> Images
             dtype=dtype,
         )
     except ValidationError as error:
-        raise BadData(f"no bundle holds these images: {error.errors()[0]['msg']}") from error
+        raise BadData(f"a bundle cannot store these images: {error.errors()[0]['msg']}") from error
 
 
 def _check_budget(spec: ImagesSpec, ipc: int) -> None:
     allowed, stored = budget_of(ipc, spec.classes, spec.image).floats, spec.ledger().floats
     if allowed is not None and stored > allowed:
         raise BudgetTooSmall(
-            f"{spec.images:,} images are {stored:,} numbers, and ipc {ipc} allows {allowed:,} for "
+            f"{spec.images:,} images are {stored:,} floats, but ipc {ipc} allows {allowed:,} for "
             f"{spec.classes} classes: give fewer images, or an ipc of at least {ipc_of(spec)}"
         )
 
@@ -198,15 +203,18 @@ def _check_budget(spec: ImagesSpec, ipc: int) -> None:
 def _facts(
     made_from: Split, source: Source | None, name: str | None, spec: ImagesSpec
 ) -> SourceFacts:
-    """Return what the manifest says of the data, or of the packed images in its place."""
+    """Return the manifest's facts about the dataset, or about the packed images instead."""
     name = name if name is not None else source.name if source else NAME
     check_name(name)
     if source and source.image != spec.image:
         theirs, ours = ([x.channels, x.height, x.width] for x in (source.image, spec.image))
-        raise BadData(f"images are {ours}, those of {source.name} are {theirs}; name other data")
+        raise BadData(
+            f"images have shape {ours}, but those of {source.name} have {theirs}; give the data "
+            "that the images were made from"
+        )
     if source and len(source.classes) != spec.classes:
         raise BadData(
-            f"there are {spec.classes} classes, and {len(source.classes)} in {source.name}; name "
+            f"there are {spec.classes} classes, but {len(source.classes)} in {source.name}; give "
             "the data that the images were made from"
         )
     return SourceFacts(
@@ -225,7 +233,7 @@ def _normalisation(given: Normalisation | None, made_from: Split) -> Normalisati
         return normalisation_of(made_from)
     if not len(given.mean) == len(given.std) == channels:
         raise BadSettings(
-            f"the normalisation has {len(given.mean)} means and {len(given.std)} deviations; "
-            f"images have {channels} channels"
+            f"the normalisation has {len(given.mean)} means and {len(given.std)} standard "
+            f"deviations, but images have {channels} channels"
         )
     return given

@@ -1,4 +1,4 @@
-"""Decoded images as 8-bit pictures: the one place where they are rounded."""
+"""Conversion of decoded images to 8 bits and PNG; the only place where they are rounded."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -14,42 +14,44 @@ from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.instances import in_words
 
 PNG_CHANNELS = (1, 3, 4)
-"""Grey, colour, colour with opacity."""
+"""Greyscale, RGB, RGBA."""
 
 
 def positions(spec: ContainerSpec, per_class: int | None) -> Tensor:
-    """Return the positions of the first images of each class, class by class: int64.
+    """Return the positions of the first images of each class, class by class, as int64.
 
     Args:
-        spec: Of the container.
-        per_class: How many of each class, or all of a class that has fewer; None for all.
+        spec: Specification of the container.
+        per_class: Images per class; a class with fewer images contributes all of them. None: all.
 
     Raises:
-        BadSettings: if no class has as many.
+        BadSettings: if it is not an integer from 1 to the size of the largest class.
     """
     count = spec.largest if per_class is None else per_class
     if not isinstance(count, int) or not 1 <= count <= spec.largest:
         raise BadSettings(
-            f"per_class is {count}; a class has {in_words(spec.instances)} images: give an integer "
-            f"from 1 to {spec.largest}"
+            f"per_class is {count}, but classes have {in_words(spec.instances)} images: give an "
+            f"integer from 1 to {spec.largest}"
         )
     return first_of_each(spec, count)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Return ``round(255 clamp(x, 0, 1))``, as uint8 of the same shape on the CPU."""
+    """Return ``round(255 * clamp(x, 0, 1))`` as uint8 of the same shape, on the CPU."""
     return images.clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
 
 
 def pictures(bundle: Bundle, indices: Tensor) -> Iterator[Image.Image]:
-    """Decode images one after the other, a bounded number at a time.
+    """Decode images as an iterator of PIL images, in batches of bounded size.
 
     Raises:
-        BadSettings: if a PNG cannot have that number of channels.
+        BadSettings: if PNG does not support the number of channels.
     """
     channels = bundle.manifest.container.image.channels
     if channels not in PNG_CHANNELS:
-        raise BadSettings(f"images of {channels} channels have no PNG; 1, 3 or 4 have")
+        raise BadSettings(
+            f"cannot write images with {channels} channels as PNG (1, 3 or 4 are supported)"
+        )
     container = container_of(bundle.manifest.container, bundle.tensors)
     for images in decoded_parts(container, indices):
         for pixels in to_uint8(images):
@@ -58,7 +60,7 @@ def pictures(bundle: Bundle, indices: Tensor) -> Iterator[Image.Image]:
 
 
 def png(picture: Image.Image) -> bytes:
-    """Return the bytes of a PNG file."""
+    """Return an image as the bytes of a PNG file."""
     out = BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""Reading a `.hmn`: everything about its form first, then its bytes, then its numbers."""
+"""Reading a `.hmn` file: structure first, then the hash of the bytes, then the values."""
 
 import contextlib
 import hashlib
@@ -23,14 +23,14 @@ CHUNK = 2**20
 
 
 def inspect(path: str | PathLike[str], verify: bool = False) -> Manifest:
-    """Return what a file says about itself, without torch and without reading its tensors.
+    """Return a file's manifest, without torch and without reading the tensors.
 
-    The header, the manifest's rules and hash, the ledger and the budget are checked always, also
-    where this version does not know how the images are decoded.
+    The header, the manifest's rules and hash, the ledger and the budget are always checked, even
+    if this version cannot decode the images.
 
     Args:
         path: The `.hmn` file.
-        verify: Also read the tensors' bytes and check their sha256 (not that they are finite).
+        verify: Also read the tensors' bytes and check their sha256 (but not for finite values).
 
     Example:
         >>> manifest = inspect("examples/bundles/digits.hmn")
@@ -38,7 +38,7 @@ def inspect(path: str | PathLike[str], verify: bool = False) -> Manifest:
         ('digits', 1, 10)
 
     Raises:
-        BadBundle: naming the path and the rule that the file breaks.
+        BadBundle: naming the path and the rule that the file violates.
     """
     with naming(path), _opened(path) as file:
         header = read_header(file, _size(file))
@@ -52,13 +52,13 @@ def inspect(path: str | PathLike[str], verify: bool = False) -> Manifest:
 
 
 def read(path: str | PathLike[str]) -> Bundle:
-    """Return a bundle, every rule of FORMAT.md checked.
+    """Return a bundle, after checking every rule of FORMAT.md.
 
     Args:
         path: The `.hmn` file.
 
     Raises:
-        BadBundle: naming the path and the rule that the file breaks.
+        BadBundle: naming the path and the rule that the file violates.
     """
     with naming(path), _opened(path) as file:
         header = read_header(file, _size(file))
@@ -66,7 +66,7 @@ def read(path: str | PathLike[str]) -> Bundle:
         check_decoded(manifest)
         data = bytearray(header.size)
         if file.readinto(data) != header.size:  # type: ignore[attr-defined]
-            raise Truncated("became shorter while it was read")
+            raise Truncated("was truncated while it was being read")
         _compare(hashlib.sha256(data).hexdigest(), manifest)
         tensors = _tensors(header, data)
         check_finite(tensors)
@@ -75,7 +75,7 @@ def read(path: str | PathLike[str]) -> Bundle:
 
 @contextlib.contextmanager
 def _opened(path: str | PathLike[str]) -> Iterator[BinaryIO]:
-    # Asked before opening: to open a pipe would wait for its writer.
+    # Checked before opening, because opening a pipe would block until it has a writer.
     if not stat.S_ISREG(Path(path).stat().st_mode):
         raise NotABundle("is not a file")
     with Path(path).open("rb") as file:
@@ -89,13 +89,13 @@ def _size(file: BinaryIO) -> int:
 def _compare(digest: str, manifest: Manifest) -> None:
     if digest != manifest.data_sha256:
         raise Corrupted(
-            "the tensors do not match the manifest's data_sha256: bits have changed since it was "
-            "written; get the file again"
+            "the tensors do not match the manifest's data_sha256: the file is corrupted; get it "
+            "again"
         )
 
 
 def _tensors(header: Header, data: bytearray) -> "dict[str, Tensor]":
-    # Everything before this works without torch.
+    # Imported here because reading a manifest works without torch.
     import torch  # noqa: PLC0415
 
     from hmnpack.container.stored import DTYPES  # noqa: PLC0415

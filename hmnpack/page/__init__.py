@@ -1,4 +1,4 @@
-"""One HTML page that shows a bundle (the room is not called `report`, as the function is)."""
+"""HTML report of a bundle (not named `report`, which is the public function)."""
 
 from hmnpack.page.decoding import gallery_of
 from hmnpack.page.document import Evidence, page_of

@@ -1,4 +1,4 @@
-"""Axes: which numbers stand along one, and where on it a value lies. Pure arithmetic."""
+"""Axes of charts: tick values, and the position of a value. Pure arithmetic."""
 
 import math
 from collections.abc import Iterable
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _WIDE = 30.0
-"""Positive values whose greatest is so many times the least are set on a logarithmic axis."""
+"""Ratio of maximum to minimum above which positive values get a logarithmic axis."""
 
 _LEAST = 1e-30
-"""Difference up to which values are taken for one: a file may hold the least float there is."""
+"""Differences up to this are treated as zero; a file may contain the smallest floats."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values with marks.
+    """A range of values with ticks.
 
     Attributes:
-        low: First value.
-        high: Last value, greater.
-        ticks: Values that are marked, between the two.
-        logarithmic: Whether equal ratios, not equal differences, are equally far apart.
+        low: Lower end.
+        high: Upper end, greater than ``low``.
+        ticks: Tick values, from ``low`` to ``high``.
+        logarithmic: Whether the scale is logarithmic.
     """
 
     low: float
@@ -29,7 +29,7 @@ class Axis:
     logarithmic: bool = False
 
     def at(self, value: float) -> float:
-        """Return where a value lies: 0 at the beginning, 1 at the end."""
+        """Return the position of a value: 0 at ``low``, 1 at ``high``."""
         low, high = self.low, self.high
         if self.logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(value)
@@ -37,12 +37,12 @@ class Axis:
 
 
 def axis_around(values: Iterable[float], marks: int = 5) -> Axis:
-    """Return an axis that begins and ends at a mark and holds all values.
+    """Return an axis that contains all values and starts and ends at a tick.
 
     Args:
-        values: One or more, of a size from 1e-30 to 1e30, or 0. Far apart and all positive, they
-            get a logarithmic axis.
-        marks: About how many marks.
+        values: One or more values, each 0 or of magnitude 1e-30 to 1e30. Positive values with a
+            large ratio get a logarithmic axis.
+        marks: Approximate number of ticks.
     """
     found = list(values)
     low, high = min(found), max(found)
@@ -58,12 +58,12 @@ def axis_around(values: Iterable[float], marks: int = 5) -> Axis:
 
 
 def axis_from(low: float, high: float, marks: int = 5) -> Axis:
-    """Return an axis of exactly this range; its marks are round numbers within it.
+    """Return an axis of exactly the given range; its ticks are round numbers.
 
     Args:
-        low: First value.
-        high: Last value, not less; where it is the same, the axis is 1 long.
-        marks: About how many marks.
+        low: Lower end.
+        high: Upper end, at least ``low``; if they are equal, the axis has length 1.
+        marks: Approximate number of ticks.
     """
     if high - low <= _LEAST:
         high = low + 1
@@ -77,7 +77,7 @@ def _multiples(step: float, first: int, last: int) -> tuple[float, ...]:
 
 
 def _step(rough: float) -> float:
-    """Return a round number near a rough one: 1, 2, 2.5 or 5 times a power of ten."""
+    """Return the next round number from ``rough``: 1, 2, 2.5 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(step * power for step in _STEPS if step * power >= rough * 0.999)
 

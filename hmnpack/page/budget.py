@@ -1,4 +1,4 @@
-"""The budget: what each tier takes of it."""
+"""Section on the budget: the share of each tier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from hmnpack.schema.ledger import TensorRow
 from hmnpack.schema.manifest import Manifest
 
 MEANINGS: dict[str, str] = {
-    "dataset memory": "one for the whole data set",
-    "class memory": "one for each class",
-    "instance memory": "one for each image",
-    "extractor": "what each class reads out of the data set's memory",
-    "decoder": "turns memories into pixels, shared by all images",
-    "pixels": "the images as they are",
+    "dataset memory": "one for the entire dataset",
+    "class memory": "one per class",
+    "instance memory": "one per image",
+    "extractor": "one per class, applied to the dataset memory",
+    "decoder": "converts memories to pixels, shared by all images",
+    "pixels": "plain pixels of the images",
 }
 UNUSED = "not used"
 
 
 @dataclass(frozen=True)
 class Tier:
-    """A part of the budget.
+    """A component of the budget.
 
     Attributes:
-        name: Of the tier.
-        floats: Numbers that it holds.
-        bytes: What they take.
+        name: Name of the tier.
+        floats: Stored floats of the tier.
+        bytes: Size of the tier, in bytes.
     """
 
     name: str
@@ -37,33 +37,33 @@ class Tier:
 
 
 def budget_part(manifest: Manifest) -> Part:
-    """Return the section with the bar, the sum by tier, and every stored tensor."""
+    """Return the section with a stacked bar, a table of the tiers, and all stored tensors."""
     ledger, budget = manifest.ledger, manifest.budget
     spec = manifest.container
     if budget.ipc is None or budget.floats is None:
-        may = f"{count(budget.bytes)} bytes may be stored"
-        used = f"{count(ledger.bytes)} bytes, {share(ledger.bytes, budget.bytes)} of it"
+        may = f"The budget is {count(budget.bytes)} bytes"
+        used = f"{count(ledger.bytes)} bytes, {share(ledger.bytes, budget.bytes)} of the budget"
     else:
         image = spec.image
         sides = [budget.ipc, spec.classes, image.channels, image.height, image.width]
         may = (
-            f"{plural(budget.ipc, 'image')} per class is {shape(sides)} = {count(budget.floats)} "
-            f"numbers, or {count(budget.bytes)} bytes"
+            f"The budget of {plural(budget.ipc, 'image')} per class is {shape(sides)} = "
+            f"{count(budget.floats)} floats, or {count(budget.bytes)} bytes"
         )
-        used = f"{count(ledger.floats)} numbers, {share(ledger.floats, budget.floats)} of it"
-    intro = paragraph(f"{may}. Everything that is stored counts: {used}.")
+        used = f"{count(ledger.floats)} floats, {share(ledger.floats, budget.floats)} of the budget"
+    intro = paragraph(f"{may}. All stored tensors count against it: {used}.")
     return Part("budget", "Budget", join((intro, _bar(manifest), _tensors(manifest))))
 
 
 def tiers(manifest: Manifest) -> list[Tier]:
-    """Return what each tier holds, then what is left: together the budget."""
+    """Return the size of each tier, and of the unused rest; they add up to the budget."""
     ledger, budget = manifest.ledger, manifest.budget
     found = [
         Tier(role, floats, sum(row.bytes for row in ledger.rows if row.role == role))
         for role, floats in ledger.floats_by_role().items()
     ]
-    numbers = 0 if budget.floats is None else budget.floats - ledger.floats
-    left = Tier(UNUSED, numbers, budget.bytes - ledger.bytes)
+    floats = 0 if budget.floats is None else budget.floats - ledger.floats
+    left = Tier(UNUSED, floats, budget.bytes - ledger.bytes)
     return [*found, left] if left.floats or left.bytes else found
 
 
@@ -72,7 +72,7 @@ def _bar(manifest: Manifest) -> Html:
     if budget.floats is None:
         what, whole, sizes = "bytes", budget.bytes, [tier.bytes for tier in parts]
     else:
-        what, whole, sizes = "numbers", budget.floats, [tier.floats for tier in parts]
+        what, whole, sizes = "floats", budget.floats, [tier.floats for tier in parts]
     pairs = list(zip(parts, sizes, strict=True))
     said = ", ".join(f"{tier.name} {share(part, whole)}" for tier, part in pairs)
     lengths = [(_style(tier.name), part / whole) for tier, part in pairs]
@@ -81,11 +81,11 @@ def _bar(manifest: Manifest) -> Html:
         (_named(tier.name), count(tier.floats), size(tier.bytes), share(part, whole))
         for tier, part in pairs
     ]
-    numbers = "" if budget.floats is None else count(budget.floats)
-    rows.append(("budget", numbers, size(budget.bytes), share(whole, whole)))
-    columns = ("tier", "numbers", "bytes", f"share of {what}")
+    floats = "" if budget.floats is None else count(budget.floats)
+    rows.append(("budget", floats, size(budget.bytes), share(whole, whole)))
+    columns = ("tier", "floats", "bytes", f"share of {what}")
     below = table("The budget by tier", columns, rows, "sum quiet")
-    return figure(bar, "The budget from side to side, by tier", below)
+    return figure(bar, "Shares of the budget by tier", below)
 
 
 def _named(name: str) -> Html:
@@ -100,8 +100,8 @@ def _style(name: str) -> str:
 
 def _tensors(manifest: Manifest) -> Html:
     rows = [(_tensor(row), count(row.elements), count(row.bytes)) for row in manifest.ledger.rows]
-    whole = table("Every stored tensor", ("tensor", "numbers", "bytes"), rows, "quiet")
-    return folded(join(("Every stored tensor ", tag("small", count(len(rows))))), whole)
+    inner = table("All stored tensors", ("tensor", "floats", "bytes"), rows, "quiet")
+    return folded(join(("All stored tensors ", tag("small", count(len(rows))))), inner)
 
 
 def _tensor(row: TensorRow) -> Html:

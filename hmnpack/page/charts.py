@@ -1,7 +1,7 @@
-"""Charts as SVG. They fill the width that they are given, and their text keeps its size.
+"""SVG charts that fill the available width at a constant text size.
 
-Across, everything is placed in percent; down, in pixels. A path knows no percent, so lines lie in
-an inner picture that is stretched, with strokes that are not.
+Horizontal positions are in percent, vertical ones in pixels. Paths do not support percentages, so
+lines are drawn in an inner SVG that is stretched horizontally, with strokes that do not scale.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from hmnpack.page.numbers import short
 HEIGHT = 240
 _TOP, _BOTTOM = 36.0, 204.0
 _LEFT, _RIGHT = 11.0, 97.0
-"""Where the values lie, in percent; on the left there is room for the numbers of the axis."""
+"""Horizontal range of the plot area, in percent; the left margin holds the tick labels."""
 
 _BAR = 36
 """Height of a stacked bar, in pixels."""
@@ -25,14 +25,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Frame:
-    """What the values of a chart are set against.
+    """Axes and labels of a chart.
 
     Attributes:
-        name: What a screen reader says of the chart: what it shows, and what is to be seen in it.
-        x: Axis across.
-        y: Axis up.
-        x_label: What is set across, with its unit.
-        y_label: What is set up, with its unit.
+        name: Description for screen readers: the content of the chart and its main finding.
+        x: Horizontal axis.
+        y: Vertical axis.
+        x_label: Label of the horizontal axis, with its unit.
+        y_label: Label of the vertical axis, with its unit.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Frame:
     y_label: str
 
     def across(self, value: float) -> float:
-        """Return where a value lies across, in percent."""
+        """Return the horizontal position of a value, in percent."""
         return _LEFT + (_RIGHT - _LEFT) * self.x.at(value)
 
     def down(self, value: float) -> float:
-        """Return where a value lies, in pixels from the top."""
+        """Return the vertical position of a value, in pixels from the top."""
         return _BOTTOM + (_TOP - _BOTTOM) * self.y.at(value)
 
 
@@ -56,13 +56,13 @@ def line_chart(
     dots: Sequence[Point] = (),
     chosen: Point | None = None,
 ) -> Html:
-    """Return a chart of lines.
+    """Return a line chart.
 
     Args:
-        frame: Axes and words.
+        frame: Axes and labels.
         lines: Points of each line, from left to right.
-        dots: Single values beside the lines.
-        chosen: A point to be marked.
+        dots: Individual points to draw in addition.
+        chosen: A point to highlight.
     """
     drawn = [_lines(frame, lines), *(_dot(frame, dot, 2.5, "dot") for dot in dots)]
     if chosen is not None:
@@ -71,21 +71,21 @@ def line_chart(
 
 
 def histogram(frame: Frame, bins: Sequence[tuple[float, float, float]]) -> Html:
-    """Return a chart of bars that stand on the x axis.
+    """Return a histogram.
 
     Args:
-        frame: Axes and words.
-        bins: Lower edge, upper edge and height of each, in the axes' units.
+        frame: Axes and labels.
+        bins: Lower edge, upper edge and height of each bin, in the units of the axes.
     """
     return _chart(frame, [_bar(frame, *each) for each in bins if each[2]])
 
 
 def stacked_bar(name: str, segments: Sequence[tuple[str, float]]) -> Html:
-    """Return one bar from side to side.
+    """Return a horizontal stacked bar over the full width.
 
     Args:
-        name: What a screen reader says of it.
-        segments: Style and part of the whole of each, from left to right; they add up to 1.
+        name: Description for screen readers.
+        segments: Style class and fraction of each, from left to right; fractions add up to 1.
     """
     drawn, begin = [], 0.0
     for kind, part in segments:
@@ -104,12 +104,12 @@ def stacked_bar(name: str, segments: Sequence[tuple[str, float]]) -> Html:
 
 
 def interval(middle: float, spread: float | None, kind: str) -> Html:
-    """Return a percentage as a point on a line from 0 to 100, with what lies within its spread.
+    """Return a percentage as a point on a line from 0 to 100, with a whisker.
 
     Args:
-        middle: In percent.
-        spread: Half the length of the whisker, in points; None for none.
-        kind: Style.
+        middle: Value, in percent.
+        spread: Half the length of the whisker, in percentage points; None: no whisker.
+        kind: Style class.
     """
     low, high = max(0.0, middle - (spread or 0)), min(100.0, middle + (spread or 0))
     parts = [

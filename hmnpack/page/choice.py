@@ -1,7 +1,7 @@
-"""Which images a page shows, and how large: as many as a page of a bounded size can hold.
+"""Selection of the images on a page and of their size, so that the page size is bounded.
 
-Pure arithmetic on the manifest. A PNG of noise is as large as its pixels, so pixels are what is
-counted.
+Pure arithmetic on the manifest. A PNG file of noise is as large as its pixels, so the limits are
+in pixel values.
 """
 
 from collections.abc import Sequence
@@ -12,30 +12,30 @@ from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.pruning import Margins
 
 CLASSES = 100
-"""Most classes whose images are shown."""
+"""Maximum number of classes whose images are shown."""
 
 EACH = 48
-"""Most images of a class: three lines of 16 on a wide screen."""
+"""Maximum number of images per class: three lines of 16 on a wide screen."""
 
 PIXELS = 1_480_000
-"""Numbers in all pictures of the classes, at most; a third more characters in the page."""
+"""Maximum pixel values (times channels) of these images; base64 adds a third in the page."""
 
 END_CLASSES = 20
 END_EACH = 8
 END_PIXELS = 250_000
-"""The same, for the images of lowest margin, and again for those of highest."""
+"""The same limits for the images with the lowest margins, and for those with the highest."""
 
 LEAST = 4
-"""Images are made smaller, by a whole factor, until so many of each class fit."""
+"""Images are downscaled by an integer factor until this many per class fit."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Images to be shown, in rows.
+    """Images to show, in rows.
 
     Attributes:
-        factor: Their sides are divided by it.
-        rows: For each class that is shown, from the first on, the positions of its images.
+        factor: Downscaling factor of their sides.
+        rows: Positions of the images of each shown class, starting with class 0.
     """
 
     factor: int
@@ -44,15 +44,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Room:
-    """What there is room for: classes, images of each, and numbers in all."""
+    """Limits: number of classes, images per class, and pixel values in total."""
 
     classes: int
     each: int
-    numbers: int
+    values: int
 
 
 def by_class(manifest: Manifest) -> Choice:
-    """Return the first images of each class, which are the most useful where the writer knew."""
+    """Return the first images of each class; they are the most useful ones after pruning."""
     spec = manifest.container
     room = _Room(min(CLASSES, spec.classes), min(EACH, spec.largest), PIXELS)
     factor, most = _fitting(spec.image, room)
@@ -61,7 +61,7 @@ def by_class(manifest: Manifest) -> Choice:
 
 
 def by_margin(manifest: Manifest, margins: Margins) -> tuple[Choice, Choice]:
-    """Return the hardest images of each class, the hardest first, and the easiest likewise."""
+    """Return the hardest images of each class, hardest first, and the easiest, easiest first."""
     spec = manifest.container
     room = _Room(min(END_CLASSES, spec.classes), _of_an_end(spec.largest), END_PIXELS)
     factor, most = _fitting(spec.image, room)
@@ -75,7 +75,7 @@ def by_margin(manifest: Manifest, margins: Margins) -> tuple[Choice, Choice]:
 
 
 def _of_an_end(count: int) -> int:
-    """Return the images of one end of a class with so many: none is at both."""
+    """Return how many images to show per end for a class size, so that the ends do not overlap."""
     return min(END_EACH, max(1, count // 2))
 
 
@@ -91,10 +91,10 @@ def _hardest_first(values: Sequence[int], positions: range) -> list[int]:
 
 
 def _fitting(image: ImageShape, room: _Room) -> tuple[int, int]:
-    """Return the factor that images are made smaller by, and how many of each class fit."""
+    """Return the downscaling factor, and how many images per class fit."""
     for factor in range(1, image.side + 1):
         width, height = -(-image.width // factor), -(-image.height // factor)
-        fitting = room.numbers // (room.classes * image.channels * width * height)
+        fitting = room.values // (room.classes * image.channels * width * height)
         if fitting >= min(LEAST, room.each):
             return factor, min(fitting, room.each)
     return image.side, 1

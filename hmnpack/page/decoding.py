@@ -1,4 +1,4 @@
-"""The images of a page, decoded: the one place of this room that computes with tensors."""
+"""Decoding of the images on a page; the only module of this package that uses tensors."""
 
 import torch
 
@@ -9,7 +9,7 @@ from hmnpack.page.gallery import Gallery, Wall
 
 
 def gallery_of(bundle: Bundle) -> Gallery:
-    """Decode the images that a page shows: a bounded number, of a bounded size."""
+    """Decode the images that a page shows; their number and size are bounded."""
     manifest = bundle.manifest
     if manifest.container.image.channels not in PNG_CHANNELS:
         return Gallery()

@@ -1,4 +1,4 @@
-"""The whole page: a pure function of what is known, to the text of one HTML file."""
+"""The complete page: a pure function from the evidence to the text of one HTML file."""
 
 import hashlib
 from base64 import b64encode
@@ -27,13 +27,13 @@ from hmnpack.version import __version__
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that a page is made of.
+    """All input of a page.
 
     Attributes:
-        manifest: What the bundle says about itself.
-        gallery: Its pictures.
-        log: The log of its run, if there is one.
-        result: An evaluation that is not in the bundle, if there is one.
+        manifest: Manifest of the bundle.
+        gallery: Decoded images.
+        log: Log of the run that made the bundle, if available.
+        result: An evaluation that is not recorded in the bundle, if available.
     """
 
     manifest: Manifest
@@ -43,10 +43,10 @@ class Evidence:
 
 
 def page_of(evidence: Evidence) -> str:
-    """Return the text of the page: the same for the same evidence.
+    """Return the text of the page, which is identical for equal evidence.
 
-    The page asks for nothing: no address in it leads elsewhere, no script runs, and its own policy
-    forbids both, as it forbids any style but its own.
+    The page is self-contained: it has no external links and no scripts, and its content security
+    policy forbids both, and any style sheet except its own.
     """
     parts = list(_parts(evidence))
     title = f"{evidence.manifest.source.name}, {_budget(evidence.manifest)}"
@@ -55,19 +55,19 @@ def page_of(evidence: Evidence) -> str:
         tag("a", "Skip to the content", href="#content", class_="skip"),
         tag("div", _header(evidence), _contents(parts), class_="head"),
         tag("main", *(section(part) for part in parts), id="content", tabindex=-1),
-        tag("footer", paragraph(f"Written by hmnpack {__version__}. This page loads nothing.")),
+        tag("footer", paragraph(f"Written by hmnpack {__version__}. This page is self-contained.")),
     )
     return f"<!doctype html>\n{tag('html', _head(title), body, lang='en')}\n"
 
 
 @cache
 def style() -> Html:
-    """Return the style sheet, which is a file beside this one."""
+    """Return the style sheet, from the file `style.css` in this package."""
     return Html(files("hmnpack.page").joinpath("style.css").read_text(encoding="utf-8"))
 
 
 def policy() -> str:
-    """Return the page's content security policy: pictures within the page, and its one style."""
+    """Return the content security policy: only inline images and the page's own style sheet."""
     digest = b64encode(hashlib.sha256(style().encode()).digest()).decode()
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
@@ -116,11 +116,12 @@ def _header(evidence: Evidence) -> Html:
     image = shape((spec.image.channels, spec.image.height, spec.image.width))
     lead = (
         f"{plural(spec.images, 'image')} of {plural(spec.classes, 'class', 'classes')}, {image}, "
-        f"stored in {count(manifest.ledger.floats)} numbers: the budget of {_budget(manifest)}."
+        f"stored in {count(manifest.ledger.floats)} floats, within the budget of "
+        f"{_budget(manifest)}."
     )
     return tag(
         "header",
-        paragraph("Condensed data set", kind="kicker"),
+        paragraph("Condensed dataset", kind="kicker"),
         tag("h1", name_of(manifest.source.name)),
         paragraph(lead, kind="lead"),
         facts(_key_figures(evidence), "keys"),
@@ -135,7 +136,7 @@ def _budget(manifest: Manifest) -> str:
 def _key_figures(evidence: Evidence) -> Iterator[tuple[str, object]]:
     manifest = evidence.manifest
     ledger, budget = manifest.ledger, manifest.budget
-    yield "images of each class", in_words(manifest.container.instances)
+    yield "images per class", in_words(manifest.container.instances)
     parts = (ledger.bytes, budget.bytes)
     if budget.floats is not None:
         parts = (ledger.floats, budget.floats)

@@ -1,7 +1,7 @@
-"""The log of a run, read back: the last run in the file, its figures by stage and step.
+"""Reading the log of a run: the metrics by stage and step of the last run in the file.
 
-The format is that of :mod:`hmnpack.runtime.log`. What is no event, or no number, is passed
-over: a kill may have cut a line short, and a later hmnpack may write more.
+The format is defined in :mod:`hmnpack.runtime.log`. Invalid lines and values are skipped: a killed
+run may have truncated a line, and later versions of hmnpack may write other events.
 """
 
 import json
@@ -17,35 +17,35 @@ _OPENING = b'{"event"'
 _MOST_STEPS = 2**53
 _MOST_STAGES = 1000
 _SIZES = 1e-30, 1e30
-"""Figures beyond are passed over; those below count as 0."""
+"""Range of magnitudes: larger values are skipped, smaller ones are treated as 0."""
 
 
 @dataclass
 class Stage:
-    """What one stage of a run said.
+    """Metrics of one stage of a run.
 
     Attributes:
-        name: Of the stage.
-        figures: Name of a figure -> step -> value. Of a step that was repeated, the later value.
+        name: Name of the stage.
+        figures: Metric -> step -> value. A repeated step keeps its last value.
     """
 
     name: str
     figures: dict[str, dict[int, float]] = field(default_factory=dict)
 
     def curve(self, figure: str) -> list[tuple[int, float]]:
-        """Return the values of a figure by step, in order; none if it was never told."""
+        """Return (step, value) pairs of a metric in order of steps; empty if it was not logged."""
         return sorted(self.figures.get(figure, {}).items())
 
 
 @dataclass
 class RunLog:
-    """What a log says of its last run.
+    """Contents of a log, for its last run.
 
     Attributes:
-        stages: In the order in which they began.
-        seconds: Time that it took, pauses not counted.
-        resumed: How often it was resumed.
-        ended: Whether it came to its end.
+        stages: Name -> stage, in the order in which they began.
+        seconds: Running time in seconds, without interruptions.
+        resumed: Number of times the run was resumed.
+        ended: Whether the run completed.
     """
 
     stages: dict[str, Stage] = field(default_factory=dict)
@@ -55,15 +55,15 @@ class RunLog:
 
 
 def read_log(path: str | PathLike[str]) -> RunLog:
-    """Return what a log's file says.
+    """Read a log file.
 
     Raises:
-        BadSettings: if it cannot be read, or is no log.
+        BadSettings: if the file cannot be read, or is not a log.
     """
     try:
         with Path(path).open("rb") as file:
             if file.read(len(_OPENING)) != _OPENING:
-                raise BadSettings(f"{path} is no log of a run; name a file that --log wrote")
+                raise BadSettings(f"{path} is not the log of a run; give a file written by --log")
             file.seek(0)
             return log_of(file)
     except OSError as error:
@@ -71,7 +71,7 @@ def read_log(path: str | PathLike[str]) -> RunLog:
 
 
 def log_of(lines: Iterable[bytes]) -> RunLog:
-    """Return what the lines of a log say."""
+    """Parse the lines of a log."""
     log = RunLog()
     for line in lines:
         event = _event(line)
@@ -98,7 +98,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
 
 def _add(log: RunLog, event: dict[str, Any]) -> None:
     name, figures = event.get("stage"), event.get("figures")
-    done = _whole(event.get("done"))
+    done = _step(event.get("done"))
     if not isinstance(name, str) or not isinstance(figures, dict) or done is None:
         return
     if name not in log.stages and len(log.stages) == _MOST_STAGES:
@@ -110,7 +110,7 @@ def _add(log: RunLog, event: dict[str, Any]) -> None:
             stage.figures.setdefault(figure, {})[done] = number
 
 
-def _whole(value: object) -> int | None:
+def _step(value: object) -> int | None:
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_STEPS
     return value if fits and isinstance(value, int) else None
 
@@ -124,4 +124,4 @@ def _number(value: object) -> float | None:
         return None
     if abs(number) < _SIZES[0]:
         return 0.0
-    return number if abs(number) <= _SIZES[1] else None  # nor if it is no number
+    return number if abs(number) <= _SIZES[1] else None  # also None for NaN

@@ -1,17 +1,17 @@
-"""The pictures of a page, as they are put into it."""
+"""PNG images to embed in a page."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Wall:
-    """Rows of pictures.
+    """Rows of images.
 
     Attributes:
-        width: Of each picture, in its own pixels.
-        height: Likewise.
-        factor: What the images' sides were divided by.
-        rows: For each class that is shown, the position of each image and its PNG file.
+        width: Width of each image, in pixels.
+        height: Height of each image, in pixels.
+        factor: Downscaling factor of the sides.
+        rows: Position and PNG file of each image, for each shown class.
     """
 
     width: int
@@ -22,12 +22,12 @@ class Wall:
 
 @dataclass(frozen=True)
 class Gallery:
-    """All pictures of a page.
+    """All images of a page.
 
     Attributes:
-        by_class: The most useful of each class; None where images cannot be pictures.
-        hardest: Those of the lowest margins; None where there are no margins, too.
-        easiest: Those of the highest.
+        by_class: First images of each class; None if PNG does not support the channels.
+        hardest: Images with the lowest margins; None also if there are no margins.
+        easiest: Images with the highest margins, likewise.
     """
 
     by_class: Wall | None = None

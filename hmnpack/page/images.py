@@ -1,4 +1,4 @@
-"""Images by class, and the hardest and easiest of each class."""
+"""Sections with images by class, and with the hardest and easiest images of each class."""
 
 from base64 import b64encode
 
@@ -10,7 +10,7 @@ from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.pruning import Margins
 
 TILE = 64
-"""About how wide a picture is shown, in pixels of a screen; small ones are enlarged."""
+"""Approximate displayed width of an image, in CSS pixels; small images are enlarged."""
 
 
 def images_part(manifest: Manifest, wall: Wall) -> Part:
@@ -21,8 +21,8 @@ def images_part(manifest: Manifest, wall: Wall) -> Part:
         for name, row, there in zip(manifest.classes, wall.rows, spec.counts, strict=False)
     ]
     each = max(map(len, wall.rows))
-    whole = all(len(row) == there for row, there in zip(wall.rows, spec.counts, strict=False))
-    some = "All" if whole else f"The first {count(each)} of the"
+    all_shown = all(len(row) == there for row, there in zip(wall.rows, spec.counts, strict=False))
+    some = "All" if all_shown else f"The first {count(each)} of the"
     intro = f"{some} {of_each(spec.instances, 'image')} of each class, {_order(manifest)}."
     more = [_of_classes(manifest, wall), _made_smaller(manifest, wall)]
     body = (paragraph(" ".join([intro, *filter(None, more)])), tag("div", *rows, class_="classes"))
@@ -30,7 +30,7 @@ def images_part(manifest: Manifest, wall: Wall) -> Part:
 
 
 def extremes(manifest: Manifest, margins: Margins, gallery: Gallery) -> Html:
-    """Return the images of lowest and highest margin, each class a row (paper figure 10)."""
+    """Return the images with the lowest and highest margins, by class (paper figure 10)."""
     low, high = gallery.hardest, gallery.easiest
     if low is None or high is None:
         return Html()
@@ -46,9 +46,9 @@ def extremes(manifest: Manifest, margins: Margins, gallery: Gallery) -> Html:
         for name, hard, easy in zip(manifest.classes, low.rows, high.rows, strict=False)
     ]
     each = max(map(len, low.rows))
-    ends = "image of lowest and that of highest area"
+    ends = "image with the lowest and the image with the highest area"
     if each > 1:
-        ends = f"{count(each)} images of lowest and of highest area, the most extreme first,"
+        ends = f"{count(each)} images with the lowest and the highest areas, most extreme first,"
     intro = f"The {ends} in each class."
     more = [_of_classes(manifest, low), _made_smaller(manifest, low)]
     return join(
@@ -74,12 +74,12 @@ def _end(
     first, last = areas[row[0][0]], areas[row[-1][0]]
     values = decimal(first) if len(row) == 1 else f"{decimal(first)} to {decimal(last)}"
     caption = tag("figcaption", what, " ", tag("small", values))
-    said = f"The {plural(len(row), 'image')} of {name} that are {what}: areas {values}"
+    said = f"The {what} {plural(len(row), 'image')} of the class {name}: areas {values}"
     return tag("figure", caption, _tiles(said, row, wall))
 
 
 def _tiles(said: str, row: tuple[tuple[int, bytes], ...], wall: Wall) -> Html:
-    """Return pictures side by side; a screen reader takes them for one image."""
+    """Return a row of images, which screen readers treat as a single image."""
     factor = max(1, round(TILE / max(wall.width, wall.height)))
     pictures = (
         tag(
@@ -95,7 +95,7 @@ def _tiles(said: str, row: tuple[tuple[int, bytes], ...], wall: Wall) -> Html:
 
 
 def _order(manifest: Manifest) -> str:
-    """Return in which order images lie in the file: that of the last pruning that chose some."""
+    """Describe the order of the images in the file, which the last pruning step determines."""
     strategies = [each.strategy for each in manifest.provenance.prunings]
     chose = [strategy for strategy in strategies if strategy != "none"]
     if chose and chose[-1] != "random":
@@ -106,7 +106,7 @@ def _order(manifest: Manifest) -> str:
 def _of_classes(manifest: Manifest, wall: Wall) -> str:
     shown, there = len(wall.rows), len(manifest.classes)
     return (
-        "" if shown == there else f"Of {count(there)} classes the first {count(shown)} are shown."
+        "" if shown == there else f"The first {count(shown)} of {count(there)} classes are shown."
     )
 
 
@@ -115,4 +115,4 @@ def _made_smaller(manifest: Manifest, wall: Wall) -> str:
         return ""
     image = manifest.container.image
     sizes = shape((wall.width, wall.height)), shape((image.width, image.height))
-    return f"Pictures are made smaller, to {sizes[0]} of {sizes[1]} pixels."
+    return f"Images are downscaled from {sizes[1]} to {sizes[0]} pixels."

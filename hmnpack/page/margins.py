@@ -1,4 +1,4 @@
-"""How hard the images are to learn: a histogram of areas under the margin, and both ends."""
+"""Section on learning difficulty: a histogram of areas under the margin, and extreme images."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.pruning import Margins
 
 BINS = 40
-"""Bins from the least area that there can be to the greatest."""
+"""Number of bins over the full range of possible areas."""
 
 
 def margins_part(manifest: Manifest, margins: Margins, gallery: Gallery) -> Part:
@@ -23,26 +23,27 @@ def margins_part(manifest: Manifest, margins: Margins, gallery: Gallery) -> Part
     areas = margins.areas
     negative = sum(area < 0 for area in areas)
     intro = paragraph(
-        "The margin of an image is the probability of its class less the greatest of another, "
-        f"added up over {plural(margins.epochs, 'epoch')} of training on these images (mean of "
-        f"{plural(margins.seeds, 'network')}): {decimal(-margins.epochs, 0)} to "
-        f"{decimal(margins.epochs, 0)}. Low areas are hard to learn and may confuse; high areas "
-        "are easy and teach little."
+        "The margin of an image is the predicted probability of its class minus the highest of "
+        "any other class. The area under the margin is its sum over "
+        f"{plural(margins.epochs, 'epoch')} of training on these images (mean of "
+        f"{plural(margins.seeds, 'network')}), from {decimal(-margins.epochs, 0)} to "
+        f"{decimal(margins.epochs, 0)}. Images with low areas are hard to learn and can be "
+        "harmful; images with high areas are easy and can be redundant."
     )
     found = paragraph(
-        f"Here the median is {decimal(median(areas))}, the range {decimal(min(areas))} to "
+        f"The median is {decimal(median(areas))}, the range {decimal(min(areas))} to "
         f"{decimal(max(areas))}; {count(negative)} of {plural(len(areas), 'image')} "
-        f"({percent(100 * negative / len(areas))}) lie below 0."
+        f"({percent(100 * negative / len(areas))}) have a negative area."
     )
     body = (intro, found, _histogram(margins), extremes(manifest, margins, gallery))
     return Part("margins", "Hard and easy images", join(body))
 
 
 def bins_of(areas: Sequence[float], epochs: int) -> list[tuple[float, float, int]]:
-    """Return lower edge, upper edge and count of each bin that a histogram shows.
+    """Return lower edge, upper edge and count of each bin of the histogram.
 
-    Bins are a fortieth of the whole range wide, so that bundles can be compared; those below the
-    lowest area are left out. The upper edge belongs to the next bin, the last one's to itself.
+    Bin edges do not depend on the areas, so that bundles can be compared; empty bins below the
+    lowest area are omitted. Bins are half-open; only the last one includes its upper edge.
     """
     width = 2 * epochs / BINS
     counts = [0] * BINS
@@ -73,5 +74,5 @@ def _histogram(margins: Margins) -> Html:
         for (low, high, number), (_, _, part) in zip(bins, shares, strict=True)
     ]
     values = table("Images by area under the margin", ("area", "images", "share"), rows, "quiet")
-    caption = "Distribution of the areas under the margin (as figures 8 and 9 of the paper)"
-    return figure(histogram(frame, shares), caption, folded("In numbers", values, "numbers"))
+    caption = "Distribution of the areas under the margin (as in figures 8 and 9 of the paper)"
+    return figure(histogram(frame, shares), caption, folded("Table of values", values, "numbers"))

@@ -1,4 +1,4 @@
-"""HTML as values: every text is escaped, because only what this module made counts as markup."""
+"""HTML generation: all text is escaped, except values of type `Html` from this module."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ _WITHOUT_END = frozenset({"br", "img", "link", "meta", "wbr"})
 
 
 class Html(str):
-    """Markup that is safe as it stands. Put together with other text it is plain text again."""
+    """Safe markup. String operations return a plain `str`, which is escaped again."""
 
     __slots__ = ()
 
@@ -17,10 +17,10 @@ Attribute = str | int | float | None
 
 
 def text(value: object) -> Html:
-    r"""Return any text as markup that shows it, on one line.
+    r"""Return any value as escaped markup on one line.
 
-    What cannot be seen (baselines, direction marks, line breaks, half of a pair) is written as an
-    escape such as ``\x1b``, so that a name neither hides nor turns what stands beside it.
+    Invisible characters (control characters, direction marks, line breaks, lone surrogates) are
+    written as escapes such as ``\x1b``, so that a name cannot hide or reverse the text around it.
     """
     if isinstance(value, Html):
         return value
@@ -33,7 +33,7 @@ def _is_visible(character: str) -> bool:
 
 
 def join(parts: Iterable[object]) -> Html:
-    """Return parts one after the other; those that are not markup are escaped."""
+    """Concatenate parts; those that are not markup are escaped."""
     return Html("".join(text(part) for part in parts))
 
 
@@ -41,10 +41,10 @@ def tag(name: str, /, *children: object, **attributes: Attribute) -> Html:
     """Return an element.
 
     Args:
-        name: Of the element.
-        children: Its content; what is not markup is escaped, None is left out.
-        attributes: By name, where ``class_`` is ``class`` and ``aria_label`` is ``aria-label``.
-            None leaves one out; an empty text writes it without a value.
+        name: Name of the element.
+        children: Content; values that are not markup are escaped, None is omitted.
+        attributes: Attributes by name, where ``class_`` is ``class`` and ``aria_label`` is
+            ``aria-label``. None omits an attribute; an empty string writes it without a value.
     """
     opening = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _WITHOUT_END:
@@ -64,5 +64,5 @@ def _attribute(key: str, value: Attribute) -> str:
 
 
 def name_of(value: str) -> Html:
-    """Return a name that somebody chose, kept apart from the direction of the text around it."""
+    """Return an untrusted name, isolated from the text direction around it."""
     return tag("bdi", value)

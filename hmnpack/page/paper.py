@@ -1,4 +1,4 @@
-"""What the paper reports, for a bundle of its data sets and budgets (Table 2)."""
+"""Accuracies reported by the paper for its datasets and budgets (Table 2)."""
 
 import re
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ _NAMES = {
     "tiny-imagenet": r"tiny[-_ ]?imagenet",
     "imagenet-10": r"imagenet[-_ ]?10(?!\d)",
 }
-"""By what a source's name shows that it is one of the paper's data sets."""
+"""Dataset of the paper -> pattern that matches the names of its sources."""
 
 
 @dataclass(frozen=True)
 class PaperScore:
-    """What the paper reports for one data set and budget.
+    """Accuracies reported by the paper for one dataset and budget.
 
     Attributes:
-        title: Data set, as the paper writes it.
-        network: What it trains.
+        title: Name of the dataset, as in the paper.
+        network: Architecture of the networks.
         accuracy: Test accuracy of networks trained on the condensed images, in percent.
-        std: Its deviation, in points.
-        whole: Test accuracy of networks trained on the entire data set, in percent.
+        std: Its standard deviation, in percentage points.
+        whole: Test accuracy of networks trained on the full dataset, in percent.
     """
 
     title: str
@@ -60,9 +60,9 @@ _CONDENSED = {
 
 
 def paper_score(manifest: Manifest) -> PaperScore | None:
-    """Return what the paper reports for this data set and budget, or None.
+    """Return the accuracies that the paper reports for this dataset and budget, or None.
 
-    A source counts as the paper's by its name, its number of classes and the shape of its images.
+    A source matches by its name, its number of classes and the shape of its images.
     """
     spec, name = manifest.container, manifest.source.name.lower()
     for preset in PRESETS:
@@ -80,5 +80,5 @@ def paper_score(manifest: Manifest) -> PaperScore | None:
 
 
 def is_jpeg_copy(name: str) -> bool:
-    """Return whether a source's name says that its images are JPEG files."""
+    """Return whether the name of a source indicates a JPEG copy."""
     return re.search(r"jpe?g", name.lower()) is not None

@@ -1,4 +1,4 @@
-"""What every section is built from: headings, tables, figures, lists of facts."""
+"""Building blocks of sections: headings, tables, figures, description lists."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ class Part:
     """One section of the page.
 
     Attributes:
-        name: Where a link leads, a word of letters.
-        title: Its heading.
-        body: What stands below.
+        name: Anchor for links; a single word.
+        title: Heading.
+        body: Content below the heading.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Part:
 
 
 def section(part: Part) -> Html:
-    """Return a section with its heading, as a landmark."""
+    """Return a section with its heading, as an ARIA landmark."""
     heading = f"{part.name}-title"
     return tag(
         "section",
@@ -34,20 +34,20 @@ def section(part: Part) -> Html:
 
 
 def paragraph(*children: object, kind: str | None = None) -> Html:
-    """Return a paragraph, of the style ``kind``."""
+    """Return a paragraph with style class ``kind``."""
     return tag("p", *children, class_=kind)
 
 
 def table(
     caption: str, columns: Sequence[object], rows: Iterable[Sequence[object]], kind: str = ""
 ) -> Html:
-    """Return a table; the first cell of a row is its heading, the others are numbers.
+    """Return a table; the first cell of a row is its heading, the others are numeric.
 
     Args:
-        caption: What the table shows.
-        columns: Headings of the columns.
-        rows: Cells.
-        kind: More styles: ``quiet`` hides the caption from the eye, ``words`` sets cells as text.
+        caption: Content of the table.
+        columns: Column headings.
+        rows: Cells of each row.
+        kind: Style classes: ``quiet`` hides the caption visually, ``words`` aligns cells as text.
     """
     head = tag("tr", *(tag("th", column, scope="col") for column in columns))
     body = join(
@@ -64,19 +64,19 @@ def table(
 
 
 def figure(picture: Html, caption: object, *below: object) -> Html:
-    """Return a picture with its caption, and what belongs below both."""
+    """Return a figure: an image or chart, its caption, and further content below."""
     return tag("figure", picture, tag("figcaption", caption), *below)
 
 
 def folded(summary: object, content: Html, kind: str | None = None) -> Html:
-    """Return something that a reader unfolds.
+    """Return collapsible content.
 
-    Print shows it unfolded, but for the kind ``numbers``, which is a chart once more in numbers.
+    It is expanded in print, except for kind ``numbers``, which repeats a chart as a table.
     """
     return tag("details", tag("summary", summary), content, class_=kind)
 
 
 def facts(rows: Iterable[tuple[str, object]], kind: str = "facts") -> Html:
-    """Return names and values."""
+    """Return a description list of names and values."""
     pairs = (tag("div", tag("dt", name), tag("dd", value)) for name, value in rows)
     return tag("dl", *pairs, class_=kind)

@@ -1,4 +1,4 @@
-"""Where a bundle comes from, how it was made, and what this page does not have."""
+"""Sections on the origin of a bundle, its settings, and the information that is missing."""
 
 from collections.abc import Iterator
 
@@ -12,25 +12,27 @@ from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest
 
 CLASSES = 200
-"""Most classes that are listed by name."""
+"""Maximum number of classes listed by name."""
 
 
 def provenance_part(manifest: Manifest) -> Part:
-    """Return the section of the data's origin, the container, and how it was made."""
+    """Return the section on the data, the container, and the software that made the bundle."""
     return Part("provenance", "Provenance", facts(_facts(manifest)))
 
 
 def settings_part(manifest: Manifest) -> Part:
-    """Return the section of every setting that decided the bytes."""
+    """Return the section on the settings, which determine the bytes of the file."""
     if manifest.recipe is None:
-        said = "The file was made by hand: it has no settings."
+        said = "The file was not made by a recipe and records no settings."
         return Part("settings", "Settings", paragraph(said))
     said = (
-        f"{', '.join(_chosen(manifest))}. With the data, the settings decide every byte of the "
-        "file on one kind of device and with one version of hmnpack."
+        f"{', '.join(_chosen(manifest))}. For the same data, kind of device and version of "
+        "hmnpack, the settings determine every byte of the file."
     )
     changes = settings(
-        "What differs from the recipe", manifest.config, "All other settings are the recipe's."
+        "Settings that differ from the recipe",
+        manifest.config,
+        "All other settings are the recipe's.",
     )
     return Part("settings", "Settings", join((paragraph(said), changes)))
 
@@ -40,20 +42,20 @@ def _chosen(manifest: Manifest) -> Iterator[str]:
     if manifest.seed is not None:
         yield f"seed {manifest.seed}"
     if manifest.holdout is not None:
-        yield f"{decimal(100 * manifest.holdout)} % of each class held out for choices"
+        yield f"{decimal(100 * manifest.holdout)} % of each class held out for validation"
 
 
 def missing_part(manifest: Manifest, log: RunLog | None) -> Part | None:
-    """Return the section with one sentence on each thing that a page can have and this has not."""
+    """Return the section with one sentence on each optional section that this page lacks."""
     items = [tag("li", *words) for words in _missing(manifest, log)]
     return Part("missing", "Not on this page", tag("ul", *items)) if items else None
 
 
 def _missing(manifest: Manifest, log: RunLog | None) -> Iterator[tuple[object, ...]]:
     if manifest.margins is None:
-        yield ("How hard each image is to learn: the file has no margins.",)
+        yield ("Learning difficulty of the images: the file has no margins.",)
     if not manifest.provenance.prunings:
-        yield ("Pruning: every image that was condensed is in the file.",)
+        yield ("Pruning: the file contains all condensed images.",)
     if log is None:
         yield "Curves of the run: no log was given (", tag("code", "--log run.jsonl"), ")."
 
@@ -61,7 +63,7 @@ def _missing(manifest: Manifest, log: RunLog | None) -> Iterator[tuple[object, .
 def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     source, spec, made = manifest.source, manifest.container, manifest.provenance
     skipped = "".join(
-        f"; {plural(number, f'{kind} image')} left out" for kind, number in source.skipped.items()
+        f"; {plural(number, f'{kind} image')} skipped" for kind, number in source.skipped.items()
     )
     images = plural(source.train_images, "training image")
     yield "Data", join((name_of(source.name), f", {images}{skipped}"))
@@ -69,23 +71,23 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
         yield "Resized to", shape((source.size, source.size))
     if source.test_split is not None:
         part = decimal(100 * source.test_split.part)
-        yield "Test split", f"{part} % of the data, drawn with seed {source.test_split.seed}"
-    yield "Held out", f"{plural(source.held_out, 'image')} of these that condensing never saw"
-    yield "Fingerprint of the data", tag("code", source.fingerprint)
+        yield "Test split", f"{part} % of the data, sampled with seed {source.test_split.seed}"
+    yield "Held out", f"{plural(source.held_out, 'image')} of these, not used for condensation"
+    yield "Fingerprint of the training split", tag("code", source.fingerprint)
     yield "Classes", _classes(manifest.classes)
     sides = (spec.image.channels, spec.image.height, spec.image.width)
     yield (
         "Images",
-        f"{count(spec.images)} of {shape(sides)}, {in_words(spec.instances)} of each class",
+        f"{count(spec.images)} of {shape(sides)}, {in_words(spec.instances)} per class",
     )
-    yield "Mean of the channels", _channels(manifest.normalisation.mean)
-    yield "Deviation of the channels", _channels(manifest.normalisation.std)
+    yield "Mean per channel", _channels(manifest.normalisation.mean)
+    yield "Standard deviation per channel", _channels(manifest.normalisation.std)
     yield from _container(spec)
     yield "Made with", f"hmnpack {made.hmnpack}, torch {made.torch}, on {made.device}"
     real = "real images (the synthetic ones may resemble them)"
-    yield "Started from", real if made.real_images_used_to_start else "noise"
+    yield "Initialised from", real if made.real_images_used_to_start else "noise"
     yield "Format", f"version {manifest.format_version}"
-    yield "sha256 of the stored numbers", tag("code", manifest.data_sha256)
+    yield "sha256 of the tensors", tag("code", manifest.data_sha256)
 
 
 def _classes(names: tuple[str, ...]) -> Html:
@@ -101,14 +103,14 @@ def _container(spec: ContainerSpec) -> Iterator[tuple[str, object]]:
     yield "Container", f"{spec.kind}, a grid of {shape((spec.grid, spec.grid))} cells"
     yield (
         "Channels",
-        f"{spec.dataset_channels} of the data set, {spec.class_channels} of the class, "
-        f"{spec.instance_channels} of the image",
+        f"{spec.dataset_channels} in the dataset memory, {spec.class_channels} in class memories, "
+        f"{spec.instance_channels} in instance memories",
     )
     width = spec.extractor_channels
-    read = f"a convolution of {shape((1, 1))} to {plural(width, 'channel')}" if width else "none"
-    yield "Extractor of a class", read
+    read = f"{shape((1, 1))} convolution to {plural(width, 'channel')}" if width else "none"
+    yield "Extractor per class", read
     widths = ", ".join(map(str, spec.layer_channels))
-    between = f"{spec.activation} between the layers, output sigmoid"
+    between = f"{spec.activation} between layers, sigmoid output"
     yield "Decoder", f"channels {widths}; {between}"
 
 

@@ -1,4 +1,4 @@
-"""How the images were chosen from more, and how well each beta's choice taught."""
+"""Section on pruning: how images were selected, and the accuracy of each candidate beta."""
 
 from collections.abc import Sequence
 from statistics import mean
@@ -17,13 +17,13 @@ STRATEGIES = {
     "double-end": "the hardest and the easiest of each class were dropped",
     "easy": "the easiest of each class were dropped",
     "hard": "the hardest of each class were dropped",
-    "random": "random ones of each class were dropped",
-    "none": "the last of each class were dropped",
+    "random": "random images of each class were dropped",
+    "none": "the last images of each class were dropped",
 }
 
 
 def pruning_part(manifest: Manifest) -> Part:
-    """Return the section of prunings, oldest first."""
+    """Return the section with all pruning steps, oldest first."""
     prunings = manifest.provenance.prunings
     kept = [*(each.instances for each in prunings[1:]), manifest.container.instances]
     several = len(prunings) > 1
@@ -39,13 +39,13 @@ def _one(pruning: Pruning, kept: int | tuple[int, ...], title: str | None) -> Ht
     strategy = pruning.strategy
     how = STRATEGIES.get(strategy, f"the others were dropped by strategy {strategy}")
     there = of_each(pruning.instances, "image")
-    said = f"{in_words(kept)} of {there} a class were kept; {how}."
+    said = f"{in_words(kept)} of {there} per class were kept; {how}."
     chart = [_curve(pruning)] if pruning.scores else []
     parts = (heading, paragraph(f"{said} {_beta(pruning)}".rstrip()), *chart)
     config = settings(
         f"Settings of this pruning (seed {pruning.seed})",
         pruning.config,
-        f"Seed {pruning.seed}; all settings of this pruning are the default ones.",
+        f"Seed {pruning.seed}; all settings of this pruning are the defaults.",
     )
     return join((*(part for part in parts if part is not None), config))
 
@@ -53,12 +53,12 @@ def _one(pruning: Pruning, kept: int | tuple[int, ...], title: str | None) -> Ht
 def _beta(pruning: Pruning) -> str:
     if pruning.beta is None:
         return ""
-    part = f"Beta, the part of the dropped that were the hardest, is {short(pruning.beta)}"
+    part = f"Beta, the hardest images as a fraction of those dropped, is {short(pruning.beta)}"
     if not pruning.held_out:
-        return f"{part}, as it was asked for."
+        return f"{part}, as given in the settings."
     return (
-        f"{part}: the best on {plural(pruning.held_out, 'real image')} that condensing never saw. "
-        "The test split had no part in it."
+        f"{part}, the best on {plural(pruning.held_out, 'held-out real image')}. The test split "
+        "was not used."
     )
 
 
@@ -76,20 +76,20 @@ def _curve(pruning: Pruning) -> Html:
         y_label="accuracy on held-out images, %",
     )
     chart = line_chart(frame, [curve], dots if several else curve, chosen)
-    caption = "How well each beta's choice teaches (the paper's Algorithm 1); ringed: the one taken"
+    caption = "Accuracy by beta (the paper's Algorithm 1); the chosen beta is circled"
     return tag("div", figure(chart, caption), _table(scores, pruning), class_="beside")
 
 
 def _said(curve: Sequence[tuple[float, float]], chosen: tuple[float, float] | None) -> str:
     low, high = min(value for _, value in curve), max(value for _, value in curve)
     text = f"Accuracy on held-out images against beta, from {percent(low)} to {percent(high)}"
-    return f"{text}; beta {short(chosen[0])} was taken" if chosen else text
+    return f"{text}; beta {short(chosen[0])} was chosen" if chosen else text
 
 
 def _table(scores: Sequence[BetaScore], pruning: Pruning) -> Html:
     rows = [
         (
-            f"{short(score.beta)}, taken" if score.beta == pruning.beta else short(score.beta),
+            f"{short(score.beta)}, chosen" if score.beta == pruning.beta else short(score.beta),
             spread(*mean_and_std(score.accuracies), 2),
             len(score.accuracies),
         )

@@ -1,4 +1,4 @@
-"""Scores beside their baselines and beside the paper's figures."""
+"""Section on scores, with baselines and the accuracies reported by the paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Line:
     """One row of a table of scores.
 
     Attributes:
-        name: What networks were trained on.
-        kind: Whose row it is: ``own``, ``baseline`` or ``paper``.
-        mean: Accuracy in percent.
-        std: Sample standard deviation, in points; None where there is none.
-        images: Training images, if known.
-        networks: Networks trained, if known.
+        name: Training data of the networks.
+        kind: Origin of the row: ``own``, ``baseline`` or ``paper``.
+        mean: Mean accuracy, in percent.
+        std: Sample standard deviation, in percentage points; None if undefined or unknown.
+        images: Number of training images, if known.
+        networks: Number of networks, if known.
     """
 
     name: str
@@ -41,21 +41,21 @@ class Line:
 
     @property
     def counts(self) -> str:
-        """How many images and networks there are, as far as that is known."""
+        """Numbers of images and networks as text, as far as they are known."""
         images = "" if self.images is None else plural(self.images, "image")
         networks = "" if self.networks is None else plural(self.networks, "network")
         return ", ".join(filter(None, (images, networks)))
 
     @property
     def reach(self) -> float | None:
-        """Half the width of the mean's 95 % interval by Student's t, in points."""
+        """Half-width of the mean's 95 % confidence interval (Student's t), in percentage points."""
         if self.std is None or self.networks is None or self.networks < 2:
             return None
         return t_quantile(0.975, self.networks - 1) * self.std / sqrt(self.networks)
 
 
 def scores_part(manifest: Manifest, result: Result | None) -> Part:
-    """Return the section of scores: those of the file, that of a result file, the paper's."""
+    """Return the section with the scores of the file, of a result file, and of the paper."""
     paper = paper_score(manifest)
     last = len(manifest.scores)
     bodies = [
@@ -74,7 +74,7 @@ def scores_part(manifest: Manifest, result: Result | None) -> Part:
 
 
 def _is_of(result: Result, score: Score) -> bool:
-    """Return whether a result is one measurement with a recorded score."""
+    """Return whether a result and a recorded score are the same measurement."""
     protocol = _protocol_of(result)
     return (protocol.network.name, protocol.seed, protocol.held_out, result.accuracies) == (
         score.network,
@@ -85,7 +85,7 @@ def _is_of(result: Result, score: Score) -> bool:
 
 
 def headline(manifest: Manifest, result: Result | None) -> tuple[str, Line] | None:
-    """Return the name and the line that the head quotes: of the last score, else of the result."""
+    """Return the name and line shown in the header: the last score, otherwise the result."""
     if manifest.scores:
         last = manifest.scores[-1]
         return _accuracy(last.held_out), _lines_of_score(last)[0]
@@ -95,7 +95,7 @@ def headline(manifest: Manifest, result: Result | None) -> tuple[str, Line] | No
 
 
 def _protocol_of(result: Result) -> EvaluateConfig:
-    """Return how a result was judged; one that does not say is of the test split."""
+    """Return the evaluation settings of a result; if not recorded, it used the test split."""
     return result.protocol or EvaluateConfig()
 
 
@@ -142,28 +142,32 @@ def _std(value: float | None, networks: int) -> float | None:
 
 
 def _lines_of_paper(paper: PaperScore | None, held_out: bool) -> list[Line]:
-    """Return the paper's lines, which are of the test split, unless others are of held-out images.
+    """Return the paper's lines; none if networks were tested on held-out images.
+
+    The paper's accuracies are on the test split, so they are not comparable with those.
 
     Args:
-        paper: What it reports, if it does.
+        paper: Accuracies reported by the paper, if any.
         held_out: Whether networks were tested on held-out images.
     """
     if paper is None or held_out:
         return []
     return [
         Line(f"the paper, {paper.network}", "paper", paper.accuracy, paper.std),
-        Line(f"the paper, {paper.network}, all of {paper.title}", "paper", paper.whole, None),
+        Line(f"the paper, {paper.network}, full {paper.title}", "paper", paper.whole, None),
     ]
 
 
 def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) -> Html:
     title = f"{score.network}, tested on {score.tested_on}"
     said = (
-        f"{plural(len(score.accuracies), 'fresh network')}, trained by protocol {score.protocol} "
-        f"with seed {score.seed} and tested once, after the last epoch."
+        f"{plural(len(score.accuracies), 'network')}, trained from scratch by protocol "
+        f"{score.protocol} with seed {score.seed} and tested once, after the last epoch."
     )
     config = settings(
-        "What differs from the protocol", score.config, "All settings are the protocol's."
+        "Settings that differ from the protocol",
+        score.config,
+        "All settings are the protocol's.",
     )
     heading = title if last == 1 else f"Score {number}: {title}"
     lines = [*_lines_of_score(score), *_lines_of_paper(paper, score.held_out)]
@@ -196,10 +200,10 @@ def _of_result(result: Result, manifest: Manifest, paper: PaperScore | None) -> 
         f"From the result file of {result.name!r}, made at commit {result.commit} on "
         f"{result.machine.device}"
         + (f", {epochs} epochs" if epochs is not None else "")
-        + ("." if known else "; it does not say which bundle it is of.")
+        + ("." if known else "; it does not state which bundle was evaluated.")
     )
     lines = [*_lines_of_result(result), *_lines_of_paper(paper, protocol.held_out)]
-    again = paragraph("To repeat it: ", tag("code", result.command), kind="small")
+    again = paragraph("Command: ", tag("code", result.command), kind="small")
     return join((tag("h3", title), paragraph(said), _table(title, lines), again))
 
 
@@ -213,8 +217,8 @@ def _table(title: str, lines: Sequence[Line]) -> Html:
         for line in lines
     ]
     caption = (
-        f"{title}: mean and deviation of the networks' accuracy, and the mean's 95 % interval "
-        "(the wide part of a bar). Bars run from 0 to 100 %."
+        f"{title}: mean and standard deviation of the networks' accuracy, and the mean's 95 % "
+        "confidence interval (the thick part of a bar). Bars range from 0 to 100 %."
     )
     return table(caption, ("trained on", "accuracy", "95 % interval"), rows, "scores")
 
@@ -226,7 +230,7 @@ def _named(line: Line) -> Html:
 
 def _nothing(paper: PaperScore | None) -> Html:
     how = tag("code", "hmnpack evaluate FILE --data NAME --record")
-    said = paragraph("No score is recorded in this file: ", how, " records one.")
+    said = paragraph("This file has no recorded score. ", how, " records one.")
     if paper is None:
         return said
     return join((said, _table("the paper's networks", _lines_of_paper(paper, held_out=False))))
@@ -235,11 +239,11 @@ def _nothing(paper: PaperScore | None) -> Html:
 def _note(manifest: Manifest, paper: PaperScore) -> Html:
     name = manifest.source.name
     if is_jpeg_copy(name):
-        said = f"{name} is a JPEG copy of it, so figures here are not comparable with them."
+        said = f"{name} is a JPEG copy, so the accuracies on this page are not comparable."
     else:
-        said = "A JPEG copy, or one that was changed otherwise, would not be the same data."
+        said = "They are not comparable for a JPEG copy or other modified data."
     return paragraph(
-        f"The paper's figures are those of its Table 2, with a pruning rate that was chosen on the "
-        f"test set, for the original {paper.title}. {said}",
+        f"The paper's accuracies are from its Table 2, for the original {paper.title} and with a "
+        f"pruning rate chosen on the test set. {said}",
         kind="note",
     )

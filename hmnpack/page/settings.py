@@ -1,4 +1,4 @@
-"""Settings that a file tells of, as they stand in it: nothing here depends on what they mean."""
+"""Tables of opaque settings from a file; nothing here depends on their meaning."""
 
 import json
 
@@ -10,12 +10,12 @@ from hmnpack.settings import leaves
 
 
 def settings(title: str, config: Opaque | None, otherwise: str) -> Html:
-    """Return all settings of an object, folded: path and value.
+    """Return a collapsible table with the path and value of every setting.
 
     Args:
-        title: What the settings are.
-        config: Nested, or None.
-        otherwise: What is said where there are none.
+        title: Title of the table.
+        config: Nested settings, or None.
+        otherwise: Text to show if there are no settings.
     """
     rows = [
         (tag("code", path), tag("code", written(value))) for path, value in leaves(config or {})
@@ -27,7 +27,7 @@ def settings(title: str, config: Opaque | None, otherwise: str) -> Html:
 
 
 def written(value: object) -> str:
-    """Return a value as a person writes it in the settings."""
+    """Return a value as it is typed in settings."""
     if isinstance(value, list):
         return ", ".join(written(each) for each in value) or "()"
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""A report, from files to a file."""
+"""Writing a report from a bundle, a log and a result file."""
 
 from os import PathLike
 from pathlib import Path
@@ -27,29 +27,29 @@ def report(
     result: str | PathLike[str] | None = None,
     force: bool = False,
 ) -> Path:
-    """Write one HTML page that shows a bundle: budget, scores, images, margins, provenance.
+    """Write an HTML report of a bundle: budget, scores, images, margins, provenance.
 
-    The page is one file, needs no network, and is the same for the same input.
+    The report is a single self-contained file, and identical for equal input.
 
     Args:
         bundle: A `.hmn` file, or a bundle.
-        out: The page to be, ``.html``.
-        log: The log of the run that made it (JSON lines), for its curves.
-        result: An evaluation of it, as ``hmnpack evaluate --save`` writes one.
-        force: Replace an earlier page.
+        out: Path of the report, ending in ``.html``.
+        log: Log of the run that made the bundle (JSON lines), for the curves.
+        result: Result file of an evaluation, as written by ``hmnpack evaluate --save``.
+        force: Replace an existing file.
 
     Returns:
         ``out``.
 
     Raises:
-        BadBundle: if the file breaks a rule of FORMAT.md.
-        OutputExists: if ``out`` is a symbolic link, a folder, or is there without ``force``.
-        BadSettings: if ``out`` is not named as a page, the log is none, or the result is none or
-            that of another bundle.
+        BadBundle: if the file violates a rule of FORMAT.md.
+        OutputExists: if ``out`` is a symbolic link or a folder, or exists without ``force``.
+        BadSettings: if ``out`` does not end in .html, the log is invalid, or the result is invalid
+            or belongs to another bundle.
     """
     out = Path(out)
     if out.suffix.lower() not in ENDINGS:
-        raise BadSettings(f"{out}: a report is a web page; name it {out.name}.html")
+        raise BadSettings(f"{out}: a report is an HTML file; name it {out.name}.html")
     check_output_path(out, force=force)
     if not isinstance(bundle, Bundle):
         check_distinct(out, bundle, "the bundle itself")
@@ -65,17 +65,17 @@ def report(
 
 
 def read_result(path: str | PathLike[str], manifest: Manifest) -> Result:
-    """Return an evaluation of a bundle out of its file.
+    """Read the result file of an evaluation of a bundle.
 
     Raises:
-        BadSettings: if it is none, or is that of another bundle.
+        BadSettings: if the file is invalid, or belongs to another bundle.
     """
     try:
         result = Result.model_validate_json(Path(path).read_bytes())
     except OSError as error:
         raise BadSettings(f"{path} cannot be read ({error.strerror or error})") from error
     except ValidationError as error:
-        raise BadSettings(f"{path} is no result that evaluate --save wrote") from error
+        raise BadSettings(f"{path} is not a result file written by evaluate --save") from error
     if result.accuracy_mean is None:
         raise BadSettings(f"{path} is the result of {result.name!r}, which has no accuracy")
     of = result.figures.get("bundle_data_sha256")

@@ -1,4 +1,4 @@
-"""Forging: a whole bundle, one part of it changed, and every hash made right again."""
+"""Forged files: a valid bundle with one part changed and all hashes recomputed."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def split(data):
 
 
 def join(header, manifest, tensors):
-    """Return the bytes of a file; a manifest that is text is taken as it is."""
+    """Return the bytes of a file; a manifest given as text is not changed."""
     if not isinstance(manifest, str):
         manifest = sealed(manifest)
     header = header | {"__metadata__": {"hmn": manifest}}
@@ -49,7 +49,7 @@ def whole(hmn_bundle):
 
 @pytest.fixture
 def forge(whole):
-    """Return a function: change(header, manifest) in place, then the bytes of the forged file."""
+    """Return a function that applies change(header, manifest) in place and returns the bytes."""
 
     def forged(change, data=whole):
         header, manifest, tensors = split(data)
@@ -61,7 +61,7 @@ def forge(whole):
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch):
-    """Return a function that asserts that bytes are refused, before any tensor is made."""
+    """Return a function that asserts that bytes are rejected before any tensor is created."""
 
     def no_tensor(*args, **kwargs):
         raise AssertionError("memory of a tensor was allocated")

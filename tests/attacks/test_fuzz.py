@@ -1,4 +1,4 @@
-"""Whatever happens to the bytes of a bundle: it is refused, or its manifest is the same."""
+"""Arbitrary changes of a file's bytes: the file is rejected, or its manifest is unchanged."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ bounded = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 places = st.integers(0, len(DATA) - 1)
-# Most of the file is the manifest; half of the changes go to what lies around it.
+# Most of the file is the manifest; half of the changes are made outside of it.
 edits = st.lists(
     st.tuples(
         st.one_of(places, st.integers(0, 40), st.integers(5800, len(DATA) - 1)),
@@ -51,7 +51,7 @@ def check(path, data, expected):
 @bounded
 @given(edits)
 @pytest.mark.slow
-def test_bytes_that_changed(tmp_path, expected, changes):
+def test_changed_bytes(tmp_path, expected, changes):
     data = bytearray(DATA)
     for place, value in changes:
         data[place : place + len(value)] = value
@@ -61,21 +61,21 @@ def test_bytes_that_changed(tmp_path, expected, changes):
 @bounded
 @given(places, places, st.binary(max_size=16))
 @pytest.mark.slow
-def test_bytes_that_went_or_came(tmp_path, expected, begin, end, put):
+def test_deleted_and_inserted_bytes(tmp_path, expected, begin, end, put):
     check(tmp_path / "fuzzed.hmn", DATA[:begin] + put + DATA[end:], expected)
 
 
 @bounded
 @given(st.binary(max_size=200))
 @pytest.mark.slow
-def test_bytes_of_any_kind(tmp_path, expected, data):
+def test_arbitrary_bytes(tmp_path, expected, data):
     check(tmp_path / "fuzzed.hmn", data, expected)
 
 
 @bounded
 @given(st.integers(0, len(DATA) * 8 - 1))
 @pytest.mark.slow
-def test_one_bit(tmp_path, expected, bit):
+def test_flipped_bit(tmp_path, expected, bit):
     data = bytearray(DATA)
     data[bit // 8] ^= 1 << bit % 8
     check(tmp_path / "fuzzed.hmn", bytes(data), expected)

@@ -1,4 +1,4 @@
-"""Settings that a file only tells of: bounded, and else nobody's business."""
+"""Opaque settings in a file: bounded in size and depth, but not validated."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from hmnpack.bundle import inspect, read
 from hmnpack.bundle.faults import BadManifest, BadSize
 
 OPAQUE = [
-    ({"a": "x" * 16_500}, BadSize, "takes 165.. bytes, of 16384 at most"),
+    ({"a": "x" * 16_500}, BadSize, "takes 165.. bytes, more than the maximum of 16384"),
     ({"é" * 5_000: "é" * 5_000}, BadSize, "takes 200.. bytes"),
-    ({str(i): i for i in range(3_000)}, BadSize, "bytes, of 16384 at most"),
-    ({"a": [[[[[[[[]]]]]]]]}, BadSize, "is nested more than 8 deep"),
+    ({str(i): i for i in range(3_000)}, BadSize, "bytes, more than the maximum of 16384"),
+    ({"a": [[[[[[[[]]]]]]]]}, BadSize, "is nested more than 8 levels deep"),
     ([], BadManifest, "an object"),
     ("x", BadManifest, "an object"),
     (1, BadManifest, "an object"),
@@ -17,13 +17,15 @@ OPAQUE = [
 
 
 @pytest.mark.parametrize(("config", "fault", "match"), OPAQUE)
-def test_settings_that_are_too_much(forge, refused, config, fault, match):
+def test_settings_that_exceed_the_bounds(forge, refused, config, fault, match):
     data = forge(lambda _, manifest: manifest.update(config=config))
     refused(data, fault, rf"key config: .*{match}")
 
 
 @pytest.mark.parametrize(("config", "fault", "match"), OPAQUE)
-def test_settings_of_a_score_and_of_a_pruning(forge, refused, config, fault, match):
+def test_settings_of_scores_and_prunings_that_exceed_the_bounds(
+    forge, refused, config, fault, match
+):
     score = {
         "protocol": "short",
         "config": config,
@@ -50,7 +52,7 @@ def test_settings_of_a_score_and_of_a_pruning(forge, refused, config, fault, mat
     refused(data, fault, rf"key provenance\.prunings\.0\.config: .*{match}")
 
 
-def test_settings_within_the_bounds_are_nobodys_business(forge, tmp_path):
+def test_settings_within_the_bounds_are_not_validated(forge, tmp_path):
     config = {"\x1b[2J": [[[[[[None, -0.5, True, "<b>"]]]]]], "": {"x" * 16_000: {}}}
     path = tmp_path / "a.hmn"
     path.write_bytes(forge(lambda _, manifest: manifest.update(config=config, recipe="<i>")))
@@ -58,6 +60,6 @@ def test_settings_within_the_bounds_are_nobodys_business(forge, tmp_path):
     assert read(path).manifest.recipe == "<i>"
 
 
-def test_an_integer_of_settings_that_is_too_large(forge, refused):
+def test_settings_with_an_integer_over_64_bits(forge, refused):
     data = forge(lambda _, manifest: manifest.update(config={"\u202e": 2**63}))
-    refused(data, BadManifest, r"manifest key config\.\\u202e: an integer of more than 64 bits")
+    refused(data, BadManifest, r"manifest key config\.\\u202e: integer does not fit into 64 bits")

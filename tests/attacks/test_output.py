@@ -1,4 +1,4 @@
-"""Outputs that must not be written through, over, or in part."""
+"""Output paths: links are not followed, nothing is overwritten by accident, writes are atomic."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def left_over(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_written_whole_with_the_mode_of_the_umask(tmp_path):
+def test_written_file_has_the_mode_of_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
         write_atomically(tmp_path / "a", b"abc", force=False)
@@ -28,7 +28,7 @@ def test_written_whole_with_the_mode_of_the_umask(tmp_path):
     assert left_over(tmp_path) == ["a"]
 
 
-def test_an_existing_file_is_replaced_by_force_alone(tmp_path):
+def test_existing_file_is_only_replaced_with_force(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with pytest.raises(OutputExists, match="exists; name another"):
@@ -72,7 +72,7 @@ def test_folders_pipes_and_missing_parents(tmp_path, force):
         check_output_path(tmp_path / "none" / "a", force=force)
 
 
-def test_a_folder_that_may_not_be_written_is_refused_before_any_work(tmp_path, monkeypatch):
+def test_unwritable_folder_is_rejected_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "ro").mkdir()
     monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path / "ro")
     with pytest.raises(BadSettings, match=r"the folder .*ro is not writable"):
@@ -81,7 +81,7 @@ def test_a_folder_that_may_not_be_written_is_refused_before_any_work(tmp_path, m
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError])
-def test_an_interruption_leaves_the_old_file(tmp_path, error):
+def test_interruption_preserves_the_old_file(tmp_path, error):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with pytest.raises((error, BadSettings)), replacing(path, force=True) as file:
@@ -91,7 +91,7 @@ def test_an_interruption_leaves_the_old_file(tmp_path, error):
     assert left_over(tmp_path) == ["a"]
 
 
-def test_what_the_system_refuses_is_one_line(tmp_path, monkeypatch):
+def test_system_error_is_one_line(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
@@ -101,7 +101,7 @@ def test_what_the_system_refuses_is_one_line(tmp_path, monkeypatch):
     assert left_over(tmp_path) == []
 
 
-def test_a_folder_that_is_not_empty(images_bundle, tmp_path):
+def test_folder_that_is_not_empty(images_bundle, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("precious")
@@ -114,7 +114,7 @@ def test_a_folder_that_is_not_empty(images_bundle, tmp_path):
     assert left_over(tmp_path) == ["out"]
 
 
-def test_force_does_not_replace_what_others_wrote(images_bundle, tmp_path):
+def test_force_does_not_replace_foreign_files(images_bundle, tmp_path):
     out = tmp_path / "out"
     (out / "ant").mkdir(parents=True)
     (out / "ant" / "holiday.jpg").write_text("precious")
@@ -124,7 +124,7 @@ def test_force_does_not_replace_what_others_wrote(images_bundle, tmp_path):
 
 
 @pytest.mark.parametrize("name", [".DS_Store", "._0.png", "Thumbs.db"])
-def test_what_a_file_browser_leaves_is_nobodys(images_bundle, tmp_path, name):
+def test_files_of_a_file_browser_are_ignored(images_bundle, tmp_path, name):
     out = tmp_path / "out"
     hmnpack.expand(images_bundle, out)
     (out / "ant" / name).touch()
@@ -133,7 +133,7 @@ def test_what_a_file_browser_leaves_is_nobodys(images_bundle, tmp_path, name):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"made_by":"x"}', '{"made_by":"hmnpack"}', "[" * 9999])
-def test_an_index_that_is_not_ours_allows_nothing(images_bundle, tmp_path, text):
+def test_foreign_index_does_not_allow_replacement(images_bundle, tmp_path, text):
     out = tmp_path / "out"
     (out / "ant").mkdir(parents=True)
     (out / "classes.json").write_text(text)
@@ -152,7 +152,7 @@ def test_an_index_cannot_reach_out_of_its_folder(images_bundle, tmp_path):
     assert left_over(out) == ["ant", "bee", "classes.json"]
 
 
-def test_an_interruption_leaves_the_old_folder(images_bundle, tmp_path, monkeypatch):
+def test_interruption_preserves_the_old_folder(images_bundle, tmp_path, monkeypatch):
     out = tmp_path / "out"
     hmnpack.expand(images_bundle, out, per_class=1)
 
@@ -185,7 +185,7 @@ def test_markup_in_names_is_inert(bundle_of, images, tmp_path):
     ]
 
 
-def test_force_spares_what_was_laid_among_the_images(images_bundle, tmp_path):
+def test_force_does_not_delete_files_added_among_the_images(images_bundle, tmp_path):
     out = tmp_path / "out"
     hmnpack.expand(images_bundle, out)
     before = left_over(out / "ant")

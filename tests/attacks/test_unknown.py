@@ -1,4 +1,4 @@
-"""Files of containers and codings that this version does not know: whole or not, never decoded."""
+"""Files with unknown containers and codings: validated and shown, but never decoded."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ NO_HASH = "0" * 64
 
 
 def row(**changes):
-    """A tensor of 20 numbers in packed bits: 20 * 3 bits are 7.5 bytes."""
+    """A tensor of 20 elements in packed bits: 20 * 3 bits are 7.5 bytes."""
     facts = {"name": "codes", "role": "pictures", "shape": [4, 5], "dtype": "I3", "bytes": 8}
     return facts | changes
 
@@ -44,7 +44,7 @@ def container(**changes):
 
 @pytest.fixture
 def made(bundle_of, images, tmp_path):
-    """The function that writes a file of one tensor, by parts of its manifest and header."""
+    """Return a function that writes a file with one tensor, from parts of manifest and header."""
     image = {"channels": 1, "height": 8, "width": 8}
     manifest = bundle_of(images(image=image)).manifest.document()
 
@@ -68,7 +68,7 @@ def made(bundle_of, images, tmp_path):
     return write
 
 
-def test_what_it_says_is_read_and_its_bytes_are_checked(made):
+def test_unknown_container_is_inspected_and_verified(made):
     path = made(container(), row(), entry())
     manifest = inspect(path, verify=True)
     assert (manifest.container.kind, manifest.container.images) == ("codes/1", 6)
@@ -86,64 +86,64 @@ def test_what_it_says_is_read_and_its_bytes_are_checked(made):
     [
         (container(), "container 'codes/1', only hmn/1 and images/1"),
         (container(kind="hmn/2"), "container 'hmn/2'"),
-        (container(kind="images/1"), "numbers stored as 'I3', only F32 and F16"),
-        (container(kind="hmn/1", dtype="X9"), "numbers stored as 'X9', only F32 and F16 and I8"),
+        (container(kind="images/1"), "floats stored as 'I3', only F32 and F16"),
+        (container(kind="hmn/1", dtype="X9"), "floats stored as 'X9', only F32 and F16 and I8"),
     ],
 )
-def test_its_images_are_refused_in_one_line(made, spec, what):
+def test_unknown_container_is_not_decoded(made, spec, what):
     path = made(spec, row(dtype=spec["dtype"]), entry())
     for use in (read, hmnpack.load, lambda path: hmnpack.expand(path, path.with_name("out"))):
         with pytest.raises(UnknownContainer, match=f"hmnpack .* cannot decode {what}") as caught:
             use(path)
-        assert str(caught.value).endswith("; a newer one may")
+        assert str(caught.value).endswith("; try a newer version")
     assert inspect(path).container.dtype == spec["dtype"]
 
 
 @pytest.mark.parametrize("coding", ["I2", "I4", "I5", "I7"])
-def test_packed_bits_take_whole_bytes(made, coding):
+def test_packed_bits_are_rounded_up_to_bytes(made, coding):
     size = -(-20 * int(coding[1]) // 8)
     stored = entry(shape=[size], data_offsets=[0, size])
     spec = container(dtype=coding)
     path = made(spec, row(dtype=coding, bytes=size), stored, bytes(size))
     assert inspect(path, verify=True).ledger.bytes == size
-    with pytest.raises(BadManifest, match=f"20 {coding} numbers take {size}"):
+    with pytest.raises(BadManifest, match=f"20 {coding} elements take {size}"):
         inspect(made(spec, row(dtype=coding, bytes=size + 1), stored, bytes(size)))
 
 
 @pytest.mark.parametrize(
     ("stored", "match"),
     [
-        (entry(dtype="I8"), "stored as 'I8', the ledger says U8"),
-        (entry(shape=[4, 2]), "stored as .4, 2., the ledger says .8."),
+        (entry(dtype="I8"), "has type 'I8', but U8 in the ledger"),
+        (entry(shape=[4, 2]), "has shape .4, 2., but .8. in the ledger"),
     ],
 )
-def test_packed_bits_are_bytes_in_a_row(made, stored, match):
+def test_packed_bits_are_a_vector_of_bytes(made, stored, match):
     with pytest.raises(LedgerMismatch, match=match):
         inspect(made(container(), row(), stored))
 
 
-def test_of_a_coding_that_is_not_known_the_bytes_are_counted(made):
+def test_unknown_coding_has_its_bytes_checked(made):
     stored = entry(dtype="BF16", shape=[4])
     assert inspect(made(container(dtype="Q9"), row(dtype="Q9"), stored), verify=True)
-    with pytest.raises(LedgerMismatch, match="stored in 8 bytes, the ledger says 7"):
+    with pytest.raises(LedgerMismatch, match="has 8 bytes, but 7 in the ledger"):
         inspect(made(container(dtype="Q9"), row(dtype="Q9", bytes=7), stored))
 
 
-def test_its_tensors_are_those_of_its_ledger(made):
+def test_unknown_container_has_its_ledger_checked(made):
     path = made(container(), row(name="other"), entry())
     path.write_bytes(path.read_bytes().replace(b'"other": {"dtype"', b'"codes": {"dtype"'))
-    with pytest.raises(LedgerMismatch, match="'codes' is stored, but not in the ledger"):
+    with pytest.raises(LedgerMismatch, match="'codes' is stored but not in the ledger"):
         inspect(path)
 
 
 @pytest.mark.parametrize(
     ("budget", "match"),
     [
-        ({"bytes": 7}, "8 bytes are stored, 7 may be"),
-        ({"ipc": 1, "floats": 128, "bytes": 511}, "the budget is not that of 1 images per class"),
+        ({"bytes": 7}, "8 bytes are stored, the budget allows 7"),
+        ({"ipc": 1, "floats": 128, "bytes": 511}, "the budget does not equal 1 images per class"),
     ],
 )
-def test_its_budget_is_checked(made, budget, match):
+def test_unknown_container_has_its_budget_checked(made, budget, match):
     fault = OverBudget if "ipc" not in budget else BadManifest
     with pytest.raises(fault, match=match):
         inspect(made(container(), row(), entry(), budget=budget))
@@ -163,6 +163,6 @@ def test_its_budget_is_checked(made, budget, match):
         ),
     ],
 )
-def test_what_all_containers_share_is_checked(made, changes, fault, match):
+def test_unknown_container_has_its_common_keys_checked(made, changes, fault, match):
     with pytest.raises(fault, match=match):
         inspect(made(container(**changes), row(), entry()))

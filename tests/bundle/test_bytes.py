@@ -1,4 +1,4 @@
-"""The promise of the format: literal bytes, the same each time, read back to the same."""
+"""Serialisation: literal bytes, deterministic output, and round trips."""
 
 import dataclasses
 import struct
@@ -16,7 +16,7 @@ from hmnpack.schema.manifest import Normalisation, SourceFacts
 from hmnpack.schema.recipes import DataShape
 from hmnpack.settings import merged, recipe_of, settings_to_record
 
-# sha256 of the eight bytes of 0.5 and 1.0, and of the manifest with zeros in this one's place.
+# sha256 of the eight bytes of 0.5 and 1.0, and of the manifest with its own hash zeroed.
 DATA_SHA256 = "9612447463caefad31915f64e51022988711393baf3f6c81ed61c38a46e24351"
 MANIFEST_SHA256 = "153de876e407163a623b3edd8353f6f9a296ba31cfe9a87ab0e4aaab860b211d"
 
@@ -67,7 +67,7 @@ def test_reads_back_what_was_written(hmn_bundle, tmp_path):
         assert torch.equal(tensor, hmn_bundle.tensors[name])
 
 
-def test_safetensors_reads_it_too(hmn_bundle, tmp_path):
+def test_safetensors_can_read_the_file(hmn_bundle, tmp_path):
     from safetensors import safe_open
 
     hmn_bundle.save(tmp_path / "a.hmn")
@@ -76,8 +76,8 @@ def test_safetensors_reads_it_too(hmn_bundle, tmp_path):
         assert set(file.keys()) == set(hmn_bundle.tensors)
 
 
-def test_half_as_many_bytes_hold_the_same_numbers_rounded(bundle_of, hmn, tmp_path):
-    """In binary16, to the nearest; what is read is of that type, what it decodes to is not."""
+def test_f16_halves_the_bytes_and_rounds_the_values(bundle_of, hmn, tmp_path):
+    """Values are rounded to the nearest binary16; tensors are read in that type, images are not."""
     whole, half = bundle_of(hmn()), bundle_of(hmn(dtype="F16"))
     assert 2 * half.manifest.ledger.bytes == whole.manifest.ledger.bytes
     assert half.manifest.ledger.floats == whole.manifest.ledger.floats
@@ -90,8 +90,8 @@ def test_half_as_many_bytes_hold_the_same_numbers_rounded(bundle_of, hmn, tmp_pa
     assert container_of(again.manifest.container, again.tensors).expand().dtype == torch.float32
 
 
-def test_what_is_not_known_is_not_written(hmn_bundle, bundle_of, hmn):
-    """What is null has no key, but within the container; nothing else is left out."""
+def test_unknown_facts_are_omitted(hmn_bundle, bundle_of, hmn):
+    """Keys that are None are omitted, except in the container, and only those."""
     text = hmn_bundle.to_bytes().decode("latin1")
     for key in ("recipe", "seed", "holdout", "config", "margins", "labels", "size", "null"):
         assert f'\\"{key}\\"' not in text
@@ -101,7 +101,7 @@ def test_what_is_not_known_is_not_written(hmn_bundle, bundle_of, hmn):
     assert b'\\"extractor_channels\\":null' in without
 
 
-def test_everything_that_a_file_may_say_is_read_back(bundle_of, hmn, tmp_path):
+def test_all_optional_keys_are_read_back(bundle_of, hmn, tmp_path):
     facts = {
         "source": {
             "name": "x",
@@ -127,8 +127,8 @@ def test_everything_that_a_file_may_say_is_read_back(bundle_of, hmn, tmp_path):
     assert {name: document[name] for name in facts} == facts
 
 
-def test_the_file_of_the_demo_is_small(bundle_of, hmn, image_shape):
-    """What `make demo` makes is 4,000 bytes at most: settings, ledger and all."""
+def test_demo_file_is_small(bundle_of, hmn, image_shape):
+    """The file of `make demo` has at most 4,000 bytes, including its header."""
     image = image_shape(1, 8, 8)
     spec = plan(1, 10, image, recipe_of("fast").container)
     config = merged(recipe_of("fast"), {"pool.network.width": 32, "match.steps": 400})
@@ -149,7 +149,7 @@ def test_the_file_of_the_demo_is_small(bundle_of, hmn, image_shape):
     assert len(bundle.to_bytes()) <= 3300
 
 
-def test_tensors_that_are_not_contiguous_are_written_by_their_values(hmn_bundle):
+def test_noncontiguous_tensors_are_written_by_value(hmn_bundle):
     turned = {
         name: tensor.transpose(0, -1).contiguous().transpose(0, -1)
         for name, tensor in hmn_bundle.tensors.items()
@@ -158,7 +158,7 @@ def test_tensors_that_are_not_contiguous_are_written_by_their_values(hmn_bundle)
     assert Bundle(hmn_bundle.manifest, turned).to_bytes() == hmn_bundle.to_bytes()
 
 
-def test_refuses_to_write_what_it_could_not_read(hmn_bundle):
+def test_invalid_bundle_is_not_written(hmn_bundle):
     def written(**changes):
         return dataclasses.replace(hmn_bundle, tensors=hmn_bundle.tensors | changes).to_bytes()
 
@@ -173,7 +173,7 @@ def test_refuses_to_write_what_it_could_not_read(hmn_bundle):
         written(**{"decoder.0.bias": bias / 0})
 
 
-def test_a_manifest_too_long_for_the_header_is_not_written(bundle_of, images):
+def test_manifest_too_long_for_the_header_is_not_written(bundle_of, images):
     spec = images(classes=12_000, instances=1, image=ImageShape(channels=1, height=1, width=1))
     bundle = bundle_of(spec, classes=tuple(f"{i:0100d}" for i in range(12_000)))
     with pytest.raises(BadBundle, match="1048576"):

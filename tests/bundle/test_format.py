@@ -1,4 +1,4 @@
-"""A second reader, written from FORMAT.md with nothing but json and NumPy, against the real one."""
+"""An independent reader, written from FORMAT.md with json and NumPy only, against hmnpack's."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 SHIPPED = Path(__file__).parents[2] / "examples" / "bundles"
 
 BITS = {"F32": 32, "F16": 16, "I8": 8, **{f"I{bits}": bits for bits in range(2, 8)}}
-"""Sections 2 and 6.2: bits of a number, by its coding."""
+"""Sections 2 and 6.2: coding -> bits per element."""
 
 SAFE = {"F32": "<f4", "F16": "<f2", "I8": "i1"}
 
@@ -42,7 +42,7 @@ def depth(value):
 
 
 def read_file(data):
-    """Return (manifest, bytes of each tensor by name) of a whole file: sections 1 to 3."""
+    """Return (manifest, tensor name -> bytes) of a file. Sections 1 to 3."""
     (length,) = struct.unpack("<Q", data[:8])
     assert length <= 2**20
     assert data[8:9] == b"{"
@@ -83,7 +83,7 @@ def manifest_of(text):
 
 
 def same_tensors(rows, header, parts):
-    """Sections 3.5 and 6.2: what is stored is what the ledger says."""
+    """Sections 3.5 and 6.2: the stored tensors match the ledger."""
     assert len({row["name"] for row in rows}) == len(rows)
     assert {row["name"] for row in rows} == set(header)
     for row in rows:
@@ -125,7 +125,7 @@ ACTIVATIONS = {
 
 def layer(z, weight, bias):
     side = z.shape[1]
-    # Two cells more at the start and end than the formula's Y and X, which are cut off.
+    # Padded by two cells at the start and end relative to the formula's Y and X, then cropped.
     out = np.zeros((weight.shape[1], 2 * side + 2, 2 * side + 2))
     for y in range(side):
         for x in range(side):
@@ -146,7 +146,7 @@ def resize_axis(z, axis, length):
 
 
 def values(manifest, parts):
-    """Section 4.2: the numbers of every tensor, each coded as the container says."""
+    """Section 4.2: the values of every tensor, decoded by the container's coding."""
     coding, tensors = manifest["container"]["dtype"], {}
     for row in manifest["ledger"]["rows"]:
         halved = coding == "I8" and not row["name"].startswith("memory.")
@@ -186,7 +186,7 @@ def decode(manifest, parts):
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("v1-*.hmn")), ids=lambda path: path.stem)
-def test_the_golden_bundles_decode_alike(path):
+def test_golden_bundles_decode_to_the_same_images(path):
     manifest, parts = read_file(path.read_bytes())
     bundle = read(path)
     ours = container_of(bundle.manifest.container, bundle.tensors)
@@ -196,14 +196,14 @@ def test_the_golden_bundles_decode_alike(path):
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.hmn")), ids=lambda path: path.stem)
-def test_the_shipped_bundles_keep_the_rules(path):
+def test_shipped_bundles_follow_the_rules(path):
     manifest, _ = read_file(path.read_bytes())
     del manifest["manifest_sha256"]
     assert manifest == inspect(path).document()
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation):
+def test_every_activation_decodes_to_the_same_images(bundle_of, hmn, image_shape, activation):
     spec = hmn(activation=activation, image=image_shape(3, 9, 21))
     bundle = bundle_of(spec)
     ours = container_of(spec, bundle.tensors).expand().numpy()
@@ -225,13 +225,13 @@ def test_every_choice_decodes_alike(bundle_of, hmn, image_shape, activation):
         {"dtype": "I8", "decoder_channels": (), "classes": 1, "instances": 1},
     ],
 )
-def test_every_form_decodes_alike(bundle_of, hmn, changes):
+def test_every_variant_decodes_to_the_same_images(bundle_of, hmn, changes):
     bundle = bundle_of(hmn(**changes))
     ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
     np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
 
 
-def test_a_budget_of_bytes_is_one(bundle_of, hmn):
+def test_budget_in_bytes_is_accepted(bundle_of, hmn):
     spec = hmn(dtype="I8")
     whole = bundle_of(spec, budget={"bytes": spec.ledger().bytes})
     manifest, parts = read_file(whole.to_bytes())
@@ -240,7 +240,7 @@ def test_a_budget_of_bytes_is_one(bundle_of, hmn):
     np.testing.assert_allclose(decode(manifest, parts), ours, atol=1e-5, rtol=1e-5)
 
 
-def test_settings_are_any_object(bundle_of, hmn):
+def test_settings_are_arbitrary_objects(bundle_of, hmn):
     config = {"é": [None, True, 1, 1.0, -2.5e-7, "\n"], "": {"x": [[[[{}]]]]}}
     manifest, _ = read_file(bundle_of(hmn(), config=config, recipe="mine").to_bytes())
     assert manifest["config"] == config
@@ -254,8 +254,8 @@ def test_settings_are_any_object(bundle_of, hmn):
         {"kind": "hmn/12", "pages": {"a": 1}},
     ],
 )
-def test_an_unknown_container_keeps_the_rules_and_is_not_decoded(images_bundle, tmp_path, change):
-    """Both readers look into it, and neither decodes it."""
+def test_unknown_container_is_checked_but_not_decoded(images_bundle, tmp_path, change):
+    """Both readers read the manifest, and neither decodes the images."""
     data = images_bundle.to_bytes()
     length = struct.unpack("<Q", data[:8])[0]
     header, stored = json.loads(data[8 : 8 + length]), data[8 + length :]
@@ -275,7 +275,7 @@ def test_an_unknown_container_keeps_the_rules_and_is_not_decoded(images_bundle, 
         read(path)
 
 
-def test_canonical_json_is_what_the_page_says(hmn_bundle):
+def test_canonical_json_follows_section_3_1(hmn_bundle):
     data = hmn_bundle.to_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     text = json.loads(data[8 : 8 + length])["__metadata__"]["hmn"]

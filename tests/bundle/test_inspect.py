@@ -1,4 +1,4 @@
-"""Looking into a file costs no torch; and the names that a data set may bring are storable."""
+"""`inspect` works without torch; arbitrary class names of datasets are made storable."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from hmnpack.schema.class_names import class_name_fault, same_on_disk, storable_
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1-hmn.hmn"
 
 
-def test_needs_no_torch_and_no_numpy():
+def test_inspect_imports_neither_torch_nor_numpy():
     code = (
         "import sys, hmnpack; hmnpack.inspect(sys.argv[1], verify=True);"
         "heavy = {'torch', 'numpy', 'torchvision', 'safetensors', 'PIL'} & set(sys.modules);"
@@ -22,7 +22,7 @@ def test_needs_no_torch_and_no_numpy():
     subprocess.run([sys.executable, "-c", code, str(GOLDEN)], check=True)
 
 
-def test_names_are_stored_as_they_are_where_that_is_possible():
+def test_valid_names_are_stored_unchanged():
     assert storable_class_names(("cat", "Katze 猫", "a.b")) == ("cat", "Katze 猫", "a.b")
     names = storable_class_names(("a/b", "a_b", "A_B", "", "..", "x" * 300, "a\nb", "c."))
     assert names[:5] == ("a_b", "a_b (1)", "A_B (2)", "class 3", "class 4")
@@ -32,7 +32,7 @@ def test_names_are_stored_as_they_are_where_that_is_possible():
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
 @given(st.lists(st.text(max_size=12) | st.sampled_from(["a", "A", "a (1)", "a (2)"]), max_size=9))
 @pytest.mark.slow
-def test_any_names_become_storable(names):
+def test_arbitrary_names_become_storable(names):
     stored = storable_class_names(tuple(names))
     assert len(stored) == len(names)
     assert [class_name_fault(name) for name in stored] == [None] * len(names)

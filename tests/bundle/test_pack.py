@@ -25,7 +25,7 @@ def images():
 
 @pytest.fixture
 def source():
-    """Real images of three shades, as many as train a network a little."""
+    """Real images in three shades, enough to train a network on."""
     labels = torch.arange(3).repeat_interleave(8)
     noise = torch.randint(0, 60, (24, 3, 8, 8), generator=stream(1, "noise"))
     pixels = (80 * labels[:, None, None, None] + noise).to(torch.uint8)
@@ -60,13 +60,13 @@ def test_images_come_back_class_by_class(images, tmp_path):
     ],
     ids=["tensor", "array", "list", "negative stride", "float64", "learned"],
 )
-def test_every_form_of_the_same_images_makes_the_same_file(images, given):
+def test_file_does_not_depend_on_the_form_of_the_images(images, given):
     expected = hmnpack.pack(images, LABELS, ipc=2).to_bytes()
     for labels in (LABELS, np.array(LABELS, np.uint8), torch.tensor(LABELS, dtype=torch.int32)):
         assert hmnpack.pack(given(images), labels, ipc=2).to_bytes() == expected
 
 
-def test_bytes_are_stored_as_parts_of_255(images):
+def test_uint8_images_are_divided_by_255(images):
     pixels = (images * 255).round().to(torch.uint8)
     whole = hmnpack.pack(pixels, LABELS, ipc=2)
     assert torch.equal(whole.tensors["pixels"], pixels[ORDER].float() / 255)
@@ -77,7 +77,7 @@ def test_bytes_are_stored_as_parts_of_255(images):
     assert torch.equal((decoded * 255).round().to(torch.uint8), pixels[ORDER])
 
 
-def test_nothing_is_changed_in_the_callers_memory(images):
+def test_arguments_are_not_modified(images):
     before, array = images.clone(), images.numpy()
     array.setflags(write=False)
     bundle = hmnpack.pack(array, LABELS, ipc=2)
@@ -85,7 +85,7 @@ def test_nothing_is_changed_in_the_callers_memory(images):
     assert torch.equal(images, before)
 
 
-def test_without_the_data_the_manifest_tells_of_the_packed_images(images):
+def test_manifest_describes_the_packed_images_without_data(images):
     manifest = hmnpack.pack(images, LABELS, ipc=2).manifest
     pixels = (images * 255).round().to(torch.uint8)
     assert manifest.source.fingerprint == split_of(pixels, torch.tensor(LABELS)).fingerprint
@@ -97,7 +97,7 @@ def test_without_the_data_the_manifest_tells_of_the_packed_images(images):
     assert manifest.provenance.real_images_used_to_start
 
 
-def test_with_the_data_the_manifest_tells_of_them(images, source):
+def test_manifest_describes_the_data(images, source):
     manifest = hmnpack.pack(images, LABELS, ipc=2, data=source, real_start=False).manifest
     assert manifest.source.fingerprint == source.train.fingerprint
     assert (manifest.source.name, manifest.source.train_images) == ("shades", 24)
@@ -112,7 +112,7 @@ def test_with_the_data_the_manifest_tells_of_them(images, source):
     assert not manifest.provenance.real_images_used_to_start
 
 
-def test_given_facts_come_first(images, source):
+def test_arguments_take_precedence_over_the_data(images, source):
     given = Normalisation(mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))
     bundle = hmnpack.pack(
         images, LABELS, ipc=2, data=source, name="mine", classes=list("xyz"), normalisation=given
@@ -122,7 +122,7 @@ def test_given_facts_come_first(images, source):
     assert manifest.classes == ("x", "y", "z")
 
 
-def test_the_other_functions_read_it(images, source, tmp_path):
+def test_packed_bundle_works_with_the_other_functions(images, source, tmp_path):
     path = tmp_path / "x.hmn"
     hmnpack.pack(images, LABELS, ipc=2, data=source, output=path)
     assert hmnpack.inspect(path).container.images == 5
@@ -133,7 +133,7 @@ def test_the_other_functions_read_it(images, source, tmp_path):
     assert smaller.manifest.container.instances == 1
     report = tmp_path / "x.html"
     hmnpack.report(path, report)
-    assert "made by hand" in report.read_text(encoding="utf-8")
+    assert "not made by a recipe" in report.read_text(encoding="utf-8")
     config = EvaluateConfig(repeats=1, baselines=False, min_steps=2)
     settings = {"network.width": 4, "network.depth": 2, "train.epochs": 1, "train.batch": 4}
     found = hmnpack.evaluate(path, source, config, settings=settings, device="cpu")
@@ -142,7 +142,7 @@ def test_the_other_functions_read_it(images, source, tmp_path):
         hmnpack.evaluate(path, source, config, settings={"held_out": True}, device="cpu")
 
 
-def test_the_command_line_reads_it(images, tmp_path):
+def test_packed_bundle_works_with_the_command_line(images, tmp_path):
     from click.testing import CliRunner
 
     from hmnpack.cli import main
@@ -154,9 +154,9 @@ def test_the_command_line_reads_it(images, tmp_path):
     assert json.loads(done.output)["container"]["kind"] == "images/1"
 
 
-def test_more_images_than_the_budget_holds_are_refused_with_the_numbers(images):
+def test_images_over_budget_are_rejected(images):
     images, labels = images[[0, 1, 2, 3, 4, 0, 1]], [*LABELS, 0, 0]
-    said = "7 images are 1,344 numbers, and ipc 2 allows 1,152 for 3 classes: .* ipc of at least 3"
+    said = "7 images are 1,344 floats, but ipc 2 allows 1,152 for 3 classes: .* ipc of at least 3"
     with pytest.raises(BudgetTooSmall, match=said):
         hmnpack.pack(images, labels, ipc=2)
     with pytest.raises(BudgetTooSmall):
@@ -164,7 +164,7 @@ def test_more_images_than_the_budget_holds_are_refused_with_the_numbers(images):
     assert hmnpack.pack(images, labels, ipc=3).manifest.container.counts == (4, 1, 2)
 
 
-def test_an_output_that_is_there_stays(images, tmp_path):
+def test_existing_output_is_not_replaced(images, tmp_path):
     path = tmp_path / "x.hmn"
     path.write_bytes(b"mine")
     with pytest.raises(OutputExists):
@@ -182,21 +182,21 @@ PIXELS = torch.zeros(5, 3, 8, 8)
     [
         (PIXELS - 0.5, LABELS, {}, BadData, r"from -0\.5 to -0\.5; give .* \* std \+ mean"),
         (PIXELS + 1.5, LABELS, {}, BadData, "undo the normalisation"),
-        (PIXELS * float("nan"), LABELS, {}, BadData, "not a number"),
+        (PIXELS * float("nan"), LABELS, {}, BadData, "an infinity or NaN"),
         (PIXELS.long(), LABELS, {}, BadData, "images are torch.int64; give uint8"),
         (PIXELS[:, 0], LABELS, {}, BadData, r"shape \[5, 8, 8\]; give \[N, C, H, W\]"),
-        ("x.npy", LABELS, {}, BadData, "a str is not an array of numbers"),
+        ("x.npy", LABELS, {}, BadData, "str cannot be converted to a numeric array"),
         (PIXELS, LABELS[1:], {}, BadData, "give one integer for each of the 5 images"),
         (PIXELS, torch.eye(5), {}, BadData, "give one integer for each of the 5 images"),
-        (PIXELS, [0, 1, 2, -1, 0], {}, BadData, "label -1 names no class; there are 3"),
-        (PIXELS, LABELS, {"classes": ["a", "b"]}, BadData, "label 2 names no class"),
+        (PIXELS, [0, 1, 2, -1, 0], {}, BadData, "label -1 has no class name; there are 3 classes"),
+        (PIXELS, LABELS, {"classes": ["a", "b"]}, BadData, "label 2 has no class name"),
         (PIXELS, LABELS, {"classes": list("abcd")}, BadData, "class 'd' has no images"),
-        (PIXELS, LABELS, {"classes": ["a", 1, "c"]}, BadData, "named 1, which is not text"),
+        (PIXELS, LABELS, {"classes": ["a", 1, "c"]}, BadData, "class name 1 is not a string"),
         (PIXELS, [0, 0, 2, 2, 2], {}, BadData, "class '1' has no images"),
         (PIXELS, [0, 1, 2, 2**40, 2], {}, BadData, "without gaps"),
         (PIXELS, LABELS, {"name": ""}, BadData, "name has 0 characters"),
         (PIXELS, LABELS, {"ipc": 0}, BadSettings, "ipc must be an integer"),
-        (PIXELS, LABELS, {"dtype": "I8"}, BadSettings, "not stored as 'I8'; give F32 or F16"),
+        (PIXELS, LABELS, {"dtype": "I8"}, BadSettings, "cannot be stored as 'I8'; give F32 or F16"),
         (
             PIXELS,
             LABELS,
@@ -206,13 +206,13 @@ PIXELS = torch.zeros(5, 3, 8, 8)
         ),
     ],
 )
-def test_what_cannot_be_packed_is_refused(images, labels, changes, error, said):
+def test_invalid_arguments_are_rejected(images, labels, changes, error, said):
     with pytest.raises(error, match=said):
         hmnpack.pack(images, labels, **{"ipc": 2} | changes)
 
 
-def test_data_of_another_shape_or_other_classes_are_refused(source):
-    with pytest.raises(BadData, match=r"are \[3, 9, 8\], those of shades are \[3, 8, 8\]"):
+def test_data_with_another_shape_or_classes_is_rejected(source):
+    with pytest.raises(BadData, match=r"shape \[3, 9, 8\], but those of shades have \[3, 8, 8\]"):
         hmnpack.pack(torch.zeros(5, 3, 9, 8), LABELS, ipc=2, data=source)
-    with pytest.raises(BadData, match="there are 2 classes, and 3 in shades"):
+    with pytest.raises(BadData, match="there are 2 classes, but 3 in shades"):
         hmnpack.pack(PIXELS, [0, 1, 0, 1, 0], ipc=3, data=source, classes=["a", "b"])

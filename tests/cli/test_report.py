@@ -49,8 +49,8 @@ def test_invalid_options_fail_with_one_line(run, bundle_file, tmp_path):
     for arguments, code, expected in (
         (("-o", page), 2, "exists"),
         (("-o", tmp_path / "x.hmn"), 2, "name it x.hmn.html"),
-        (("-o", page, "--force", "--log", bundle_file), 2, "is no log of a run"),
-        (("-o", page, "--force", "--result", bundle_file), 2, "is no result"),
+        (("-o", page, "--force", "--log", bundle_file), 2, "is not the log of a run"),
+        (("-o", page, "--force", "--result", bundle_file), 2, "is not a result file"),
     ):
         done = run("report", bundle_file, *arguments)
         assert done.exit_code == code

@@ -39,9 +39,9 @@ def test_every_setting_is_listed(run, of, kind):
 def test_comment_has_description_and_bounds(run):
     lines = run("settings").stdout.splitlines()
     place = lines.index('activation = "gelu"')
-    assert lines[place - 1] == "# Function between the decoder's layers. (relu, gelu)"
+    assert lines[place - 1] == "# Activation function between decoder layers. (relu, gelu)"
     assert (
-        "# Part of each class of train that is held out, for choices. (at least 0, at most 0.9)"
+        "# Fraction of each training class held out for validation. (at least 0, at most 0.9)"
         in lines
     )
     assert max(map(len, lines)) <= 100

@@ -46,5 +46,5 @@ def test_first_of_each_takes_memory_proportional_to_the_images(images):
 
 def test_each_raises_if_the_counts_of_classes_differ(spec_of):
     assert spec_of((3, 3)).each == 3
-    with pytest.raises(ValueError, match="classes have 1 to 4 images, not equally many"):
+    with pytest.raises(ValueError, match="classes have different numbers of images: 1 to 4"):
         assert spec_of((1, 4, 2)).each

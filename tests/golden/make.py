@@ -1,4 +1,4 @@
-"""Write the golden bundles that are not there yet. One that is there is never written again.
+"""Write the golden bundles that do not exist yet. Existing ones are never rewritten.
 
 They hold every part that a bundle may have: settings and an evaluation, a name that needs escaping
 everywhere, an extractor, a resize; margins and how images were pruned; classes of unequal counts.
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 def sibling(path: str):
-    """Import a test file by its path: the tests are no package."""
+    """Import a test file by its path, because the tests are not a package."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, HERE.parent / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -27,7 +27,7 @@ def sibling(path: str):
 
 
 def main() -> None:
-    """Write the bundles, and what the NumPy reader of tests/bundle/test_format.py decodes."""
+    """Write the bundles, and the images that the reader of tests/bundle/test_format.py decodes."""
     made, reader = sibling("conftest.py"), sibling("bundle/test_format.py")
     score = Score(
         protocol="short",

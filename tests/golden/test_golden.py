@@ -1,4 +1,4 @@
-"""Files of every released format version are read for ever, to the same images."""
+"""Files of every released format version stay readable and decode to the same images."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ FILES = sorted(Path(__file__).parent.glob("v*.hmn"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_is_read_to_the_same_images(path):
+def test_golden_file_decodes_to_the_same_images(path):
     bundle = read(path)
     expected = torch.tensor(json.loads(path.with_suffix(".json").read_text()))
     images = container_of(bundle.manifest.container, bundle.tensors).expand()
@@ -41,7 +41,7 @@ def test_margins_and_prunings_are_read(golden):
     assert [score.accuracies for score in pruning.scores] == [(60.0,), (61.5,)]
 
 
-def test_is_written_to_the_same_bytes(golden):
+def test_golden_file_is_written_to_the_same_bytes(golden):
     for path in FILES:
         assert read(path).to_bytes() == path.read_bytes()
 

@@ -1,4 +1,4 @@
-"""Pages of small bundles, parsed into trees that complain where the markup is not well formed."""
+"""Pages of small bundles, parsed into trees by a parser that rejects malformed markup."""
 
 import json
 from base64 import b64decode
@@ -19,7 +19,7 @@ from hmnpack.schema.score import BaselineScore, Score, Versions
 DOT = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 )
-"""A PNG of one grey pixel: pages of it do not depend on how images are compressed."""
+"""A PNG of one grey pixel, so that golden pages do not depend on image compression."""
 
 VOID = {"br", "img", "link", "meta", "wbr"}
 
@@ -31,7 +31,7 @@ class Node:
     children: list["Node | str"] = field(default_factory=list)
 
     def all(self, name=None, **wanted):
-        """Give every element below, of a name and with attributes."""
+        """Yield all descendants with a name and attributes."""
         for child in self.children:
             if isinstance(child, Node):
                 fits = all(child.attributes.get(key.rstrip("_")) == wanted[key] for key in wanted)
@@ -73,7 +73,7 @@ class _Parser(HTMLParser):
 
 
 def tree(text):
-    """Parse markup; every element must be closed where it should be."""
+    """Parse markup; every element must be closed correctly."""
     parser = _Parser()
     parser.feed(str(text))
     parser.close()
@@ -92,7 +92,7 @@ def gallery_of_dots(manifest):
 
 
 def log_lines():
-    """Give the lines of a log: two networks, a warm-up, matching with probes."""
+    """Yield the lines of a log: two networks, a warm-up, matching with probes."""
 
     def progress(stage, done, total, **figures):
         facts = {"seconds": 60.0, "stage": stage, "done": done, "total": total, "figures": figures}
@@ -133,7 +133,7 @@ def dots():
 
 @pytest.fixture
 def opened():
-    """The function that makes a page of a manifest, with dots for pictures, and parses it."""
+    """Return a function that makes and parses the page of a manifest, with one-pixel images."""
 
     def make(manifest, **more):
         return tree(page_of(Evidence(manifest, gallery_of_dots(manifest), **more)))
@@ -143,7 +143,7 @@ def opened():
 
 @pytest.fixture
 def full_facts():
-    """Everything that a manifest may have, for 2 classes of 4 images each."""
+    """All optional keys of a manifest, for 2 classes with 4 images each."""
     scores = (
         BetaScore(beta=0.0, accuracies=(60.0, 61.0)),
         BetaScore(beta=0.5, accuracies=(62.0, 64.0)),

@@ -1,7 +1,7 @@
-"""Write the golden pages again: `python tests/page/make_golden.py`, then read the difference.
+"""Rewrite the golden pages: run `python tests/page/make_golden.py`, then review the diff.
 
-They are pages of the golden bundles, with one grey pixel for every picture. The style and the
-tables of settings are left out: they change with every description.
+They are pages of the golden bundles, with one grey pixel per image. The style sheet is omitted, so
+that a change of it does not change the golden pages.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ NAMES = ("v1-hmn", "v1-pruned")
 
 
 def golden_page(name: str) -> str:
-    """Return the page of a golden bundle, with a log, as it is compared."""
+    """Return the page of a golden bundle, in the form in which it is compared."""
     spec = importlib.util.spec_from_file_location("page_conftest", HERE / "conftest.py")
     shared = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = shared
@@ -33,7 +33,7 @@ def golden_page(name: str) -> str:
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write all golden pages."""
     for name in NAMES:
         (HERE / f"{name}.html").write_text(golden_page(name), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Axes: round marks, and where values lie."""
+"""Axes: round ticks, and positions of values."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,26 +9,26 @@ from hmnpack.page.axes import axis_around, axis_from
 SIZES = st.floats(-1e30, 1e30).map(lambda x: x if abs(x) > 1e-30 else 0.0)
 
 
-def test_an_axis_begins_and_ends_at_round_numbers_around_the_values():
+def test_axis_starts_and_ends_at_round_numbers():
     assert axis_around([56.9, 59.2], 4).ticks == (56, 57, 58, 59, 60)
     assert axis_around([0.0, 8.0], 4).ticks == (0, 2, 4, 6, 8)
     assert axis_around([-0.3, 0.11], 4).ticks == (-0.4, -0.2, 0, 0.2)
 
 
-def test_an_axis_may_have_exact_ends():
+def test_axis_with_exact_ends():
     axis = axis_from(0.0, 797.0, 5)
     assert (axis.low, axis.high, axis.ticks) == (0, 797, (0, 200, 400, 600))
     assert axis_from(0.0, 1.0, 10).ticks == tuple(round(n / 10, 1) for n in range(11))
     assert axis_from(3.0, 3.0).high == 4.0
 
 
-def test_the_least_float_is_as_good_as_nothing():
+def test_smallest_float_is_treated_as_zero():
     axis = axis_around([0.0, 5e-324])
     assert (axis.low, axis.high) == (-1, 1)
     assert axis_from(0.0, 5e-324).high == 1.0
 
 
-def test_values_far_apart_get_a_logarithmic_axis():
+def test_values_with_a_large_ratio_get_a_logarithmic_axis():
     axis = axis_around([1.5, 61.0])
     assert axis.logarithmic
     assert axis.ticks == (1, 10, 100)
@@ -38,7 +38,7 @@ def test_values_far_apart_get_a_logarithmic_axis():
     assert len(axis_around([1e-20, 1e20]).ticks) <= 9
 
 
-def test_places_are_from_0_to_1():
+def test_positions_are_from_0_to_1():
     axis = axis_from(-50.0, 150.0)
     assert [axis.at(value) for value in (-50, 0, 150)] == [0, 0.25, 1]
 
@@ -46,7 +46,7 @@ def test_places_are_from_0_to_1():
 @settings(derandomize=True, deadline=None, database=None)
 @given(st.lists(SIZES, min_size=1, max_size=5), st.integers(1, 10))
 @pytest.mark.slow
-def test_every_value_has_its_place(values, marks):
+def test_every_value_has_a_position(values, marks):
     axis = axis_around(values, marks)
     assert all(-1e-6 <= axis.at(value) <= 1 + 1e-6 for value in values)
     assert list(axis.ticks) == sorted(set(axis.ticks))
@@ -55,7 +55,7 @@ def test_every_value_has_its_place(values, marks):
 
 @settings(derandomize=True, deadline=None, database=None)
 @given(st.integers(-1000, 1000), st.floats(1e-3, 1e9))
-def test_marks_lie_between_exact_ends(low, length):
+def test_ticks_are_between_exact_ends(low, length):
     axis = axis_from(float(low), low + length)
     assert (axis.low, axis.high) == (low, low + length)
     assert all(-1e-6 <= axis.at(tick) <= 1 + 1e-6 for tick in axis.ticks)

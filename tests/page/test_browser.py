@@ -1,4 +1,4 @@
-"""The page in a real browser: what it asks for, what it shows, how it is reached and read."""
+"""The page in a real browser: requests, layout, keyboard navigation, contrast and print."""
 
 import shutil
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ async () => {
 
 @dataclass
 class Seen:
-    """What a page did while it was open."""
+    """Messages and requests of a page while it was open."""
 
     page: object
     said: list
@@ -83,7 +83,7 @@ def browser():
 
 @pytest.fixture
 def report(full_bundle, lines, tmp_path) -> Path:
-    """A page with every section, and with class names that would like to be markup."""
+    """A page with every section, and with class names that attempt injection."""
     manifest = full_bundle.manifest.model_copy(update={"classes": HOSTILE})
     log = tmp_path / "run.jsonl"
     log.write_bytes(b"".join(lines))
@@ -93,7 +93,7 @@ def report(full_bundle, lines, tmp_path) -> Path:
 
 @pytest.fixture
 def see(browser, report):
-    """The function that opens the page in a window of its own, of a width and a colour scheme."""
+    """Return a function that opens the page in a new window with a width and colour scheme."""
     contexts = []
 
     def look(width=1280, scheme="light"):
@@ -116,7 +116,7 @@ def unfold(page):
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
 
 
-def test_it_opens_in_silence_and_asks_for_nothing(see, report):
+def test_page_opens_without_messages_or_requests(see, report):
     seen = see()
     assert seen.said == []
     asked = [url for url in seen.asked if not url.startswith("data:")]
@@ -125,7 +125,7 @@ def test_it_opens_in_silence_and_asks_for_nothing(see, report):
     assert [name.inner_text() for name in seen.page.locator(".classes bdi").all()] == list(HOSTILE)
 
 
-def test_its_policy_holds_against_what_would_be_added(see):
+def test_policy_blocks_injected_content(see):
     page = see().page
     broken = page.evaluate(
         """() => new Promise(done => {
@@ -158,7 +158,7 @@ def test_every_image_is_decoded(see):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_wider_than_the_window(see, width):
+def test_no_element_is_wider_than_the_window(see, width):
     page = see(width).page
     for _ in range(2):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -173,7 +173,7 @@ def test_nothing_is_wider_than_the_window(see, width):
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_no_words_of_a_chart_lie_on_each_other(see, width):
+def test_labels_of_a_chart_do_not_overlap(see, width):
     boxes = (
         see(width)
         .page.locator("svg.chart")
@@ -191,11 +191,11 @@ def test_no_words_of_a_chart_lie_on_each_other(see, width):
             assert right <= width
             for other in words[index + 1 :]:
                 apart = right <= other[0] or other[2] <= left
-                # A line box is higher than its letters by some pixels.
+                # A line box is some pixels higher than its glyphs.
                 assert apart or bottom <= other[1] + 4 or other[3] <= top + 4
 
 
-def test_it_is_read_in_order(see):
+def test_reading_order(see):
     page = see().page
     levels = [
         int(name[1])
@@ -212,7 +212,7 @@ def test_it_is_read_in_order(see):
     assert all(names)
 
 
-def test_it_is_reached_by_keys(see):
+def test_keyboard_focus_reaches_all_controls(see):
     page = see().page
     page.keyboard.press("Tab")
     first = page.evaluate(FOCUSED)
@@ -232,7 +232,7 @@ def test_it_is_reached_by_keys(see):
     assert names == ["A"] * 9 + ["SUMMARY"] * details
 
 
-def test_keys_skip_and_unfold(see):
+def test_keyboard_skips_to_content_and_expands_details(see):
     page = see().page
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -244,7 +244,7 @@ def test_keys_skip_and_unfold(see):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_stands_out_from_the_paper(see, scheme):
+def test_contrast_is_sufficient(see, scheme):
     page = see(scheme=scheme).page
     unfold(page)
     worst = page.evaluate(CONTRAST)
@@ -254,7 +254,7 @@ def test_everything_stands_out_from_the_paper(see, scheme):
     assert (int(paper[4:].split(",")[0]) < 128) == (scheme == "dark")
 
 
-def test_paper_is_white_and_shows_what_is_folded(see):
+def test_print_is_white_and_expands_details(see):
     page = see(scheme="dark").page
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

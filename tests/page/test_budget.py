@@ -10,7 +10,7 @@ def manifest(bundle_of, hmn):
     return bundle_of(hmn()).manifest
 
 
-def test_the_tiers_add_up_to_the_budget(manifest):
+def test_tiers_add_up_to_the_budget(manifest):
     found = tiers(manifest)
     ledger = manifest.ledger
     stored = [tier for tier in found if tier.name != "not used"]
@@ -21,11 +21,11 @@ def test_the_tiers_add_up_to_the_budget(manifest):
     assert {tier.name for tier in stored} == {row.role for row in ledger.rows}
 
 
-def test_a_full_budget_has_nothing_that_is_not_used(images_bundle):
+def test_full_budget_has_no_unused_tier(images_bundle):
     assert [tier.name for tier in tiers(images_bundle.manifest)] == ["pixels"]
 
 
-def test_the_bar_is_the_budget(manifest, parsed):
+def test_bar_matches_the_budget(manifest, parsed):
     bar = parsed(budget_part(manifest).body).one("svg", class_="bar")
     widths = [float(part.attributes["width"].removesuffix("%")) for part in bar.all("rect")]
     shares = [100 * tier.floats / manifest.budget.floats for tier in tiers(manifest)]
@@ -35,7 +35,7 @@ def test_the_bar_is_the_budget(manifest, parsed):
         assert tier.name in bar.attributes["aria-label"]
 
 
-def test_the_table_says_in_numbers_what_the_bar_shows(manifest, parsed):
+def test_table_matches_the_bar(manifest, parsed):
     page = parsed(budget_part(manifest).body)
     table = page.one("table", class_="sum quiet")
     rows = [[cell.text for cell in row.all("td")] for row in table.one("tbody").all("tr")]
@@ -51,7 +51,7 @@ def test_every_tensor_is_listed(manifest, parsed):
         assert f"{row.bytes:,}" in text
 
 
-def test_every_role_has_a_meaning():
+def test_every_role_has_a_description():
     from typing import get_args
 
     from hmnpack.schema.ledger import Role

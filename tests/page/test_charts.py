@@ -1,4 +1,4 @@
-"""Charts: known numbers lie where they should."""
+"""Charts: known values are drawn at the expected positions."""
 
 import re
 
@@ -15,7 +15,7 @@ def percents(nodes, key):
     return [float(node.attributes[key].removesuffix("%")) for node in nodes]
 
 
-def test_a_line_goes_through_its_points(parsed):
+def test_line_goes_through_its_points(parsed):
     chart = parsed(line_chart(FRAME, [[(0, 0), (5, 50), (10, 100)]])).one("svg", class_="chart")
     path = chart.one("path").attributes["d"]
     points = [float(number) for number in re.findall(r"[\d.]+", path)]
@@ -24,14 +24,14 @@ def test_a_line_goes_through_its_points(parsed):
     assert chart.one("svg", class_="lines").attributes["viewbox"] == f"0 0 1000 {HEIGHT}"
 
 
-def test_a_chart_says_what_it_shows_and_names_its_axes(parsed):
+def test_chart_has_a_label_and_axis_labels(parsed):
     chart = parsed(line_chart(FRAME, [[(0, 0), (1, 1)]])).one("svg", class_="chart")
     assert (chart.attributes["role"], chart.attributes["aria-label"]) == ("img", "what is seen")
     words = [node.text for node in chart.all("text")]
     assert {"step", "loss", "0", "10", "100"} <= set(words)
 
 
-def test_dots_and_the_chosen_point_lie_on_the_scale(parsed):
+def test_dots_and_chosen_point_are_on_the_scale(parsed):
     chart = parsed(line_chart(FRAME, [], [(0, 100), (10, 0)], chosen=(5, 50)))
     dots = list(chart.all("circle", class_="dot"))
     assert percents(dots, "cx") == [LEFT, RIGHT]
@@ -40,10 +40,10 @@ def test_dots_and_the_chosen_point_lie_on_the_scale(parsed):
     assert not list(chart.all("path"))
 
 
-def test_bars_of_a_histogram_stand_on_the_axis(parsed):
+def test_histogram_bars_start_at_the_axis(parsed):
     chart = parsed(histogram(FRAME, [(0, 5, 50), (5, 10, 0), (5, 10, 100)]))
     bars = list(chart.all("rect"))
-    assert len(bars) == 2  # an empty bin has none
+    assert len(bars) == 2  # an empty bin has no bar
     assert percents(bars, "y") == [(TOP + BOTTOM) / 2, TOP]
     assert percents(bars, "height") == [(BOTTOM - TOP) / 2, BOTTOM - TOP]
     half = (RIGHT - LEFT) / 2
@@ -51,7 +51,7 @@ def test_bars_of_a_histogram_stand_on_the_axis(parsed):
     assert percents(bars, "x") == pytest.approx([LEFT + 0.06 * half, LEFT + 1.06 * half])
 
 
-def test_the_segments_of_a_bar_lie_end_to_end(parsed):
+def test_segments_of_a_bar_are_adjacent(parsed):
     bar = parsed(stacked_bar("all", [("a", 0.25), ("b", 0.125), ("c", 0.625)]))
     parts = list(bar.all("rect"))
     assert percents(parts, "x") == [0, 25, 37.5]
@@ -59,7 +59,7 @@ def test_the_segments_of_a_bar_lie_end_to_end(parsed):
     assert [part.attributes["class"] for part in parts] == ["a", "b", "c"]
 
 
-def test_an_interval_does_not_leave_its_line(parsed):
+def test_interval_is_clipped_to_its_line(parsed):
     ends = parsed(interval(1.0, 3.0, "own")).one("line", class_="whisker")
     assert percents([ends], "x1") == [0]
     assert percents([ends], "x2") == [4]

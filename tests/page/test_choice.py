@@ -1,4 +1,4 @@
-"""Which images are shown: bounded, the useful first, the extremes of each class."""
+"""Selection of images: bounded, most useful first, and the extremes of each class."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from hmnpack.schema.pruning import Margins
 
 @pytest.fixture
 def manifest_of(bundle_of, images, image_shape):
-    """The function that makes a manifest of so many classes, images of each, and a side."""
+    """Return a function: classes, images per class, side -> manifest."""
 
     def make(classes, instances, side, channels=3):
         spec = images(classes=classes, instances=instances, image=image_shape(channels, side, side))
@@ -27,7 +27,7 @@ def manifest_of(bundle_of, images, image_shape):
     return make
 
 
-def numbers_in(choice, manifest):
+def values_in(choice, manifest):
     image = manifest.container.image
     side = -(-image.side // choice.factor)
     return sum(map(len, choice.rows)) * image.channels * side * side
@@ -45,26 +45,26 @@ def numbers_in(choice, manifest):
         (1, 1, 4096, 1, 1, 6),
     ],
 )
-def test_as_many_are_shown_as_there_is_room_for(
+def test_number_of_images_fits_the_limits(
     manifest_of, classes, instances, side, shown, each, factor
 ):
     manifest = manifest_of(classes, instances, side)
     choice = by_class(manifest)
     assert (len(choice.rows), len(choice.rows[0]), choice.factor) == (shown, each, factor)
-    assert numbers_in(choice, manifest) <= PIXELS
+    assert values_in(choice, manifest) <= PIXELS
 
 
-def test_all_pictures_of_a_page_fit_into_its_size():
+def test_all_images_fit_the_page_size():
     as_base64 = 4 / 3 * (PIXELS + 2 * END_PIXELS)
     assert as_base64 * 1.04 < 2.8e6  # a PNG of noise is 3 % larger than its pixels
 
 
-def test_the_first_of_each_class_are_shown(manifest_of):
+def test_first_images_of_each_class_are_shown(manifest_of):
     assert by_class(manifest_of(2, 3, 8)).rows == ((0, 1, 2), (3, 4, 5))
     assert by_class(manifest_of(10, 1168, 32)).rows[3][:2] == (3504, 3505)
 
 
-def test_the_extremes_of_each_class_are_shown_from_outside_in(manifest_of):
+def test_extremes_of_each_class_are_shown_most_extreme_first(manifest_of):
     manifest = manifest_of(2, 4, 8)
     margins = Margins(epochs=10, seeds=1, values=(3, 1, 4, 1, -9, 2, 6, 5))
     hardest, easiest = by_margin(manifest, margins)
@@ -72,7 +72,7 @@ def test_the_extremes_of_each_class_are_shown_from_outside_in(manifest_of):
     assert easiest.rows == ((2, 0), (6, 7))
 
 
-def test_of_classes_of_unequal_counts_each_shows_what_it_has(manifest_of):
+def test_unequal_classes_show_all_their_images(manifest_of):
     manifest = manifest_of(3, (1, 60, 3), 8)
     assert by_class(manifest).rows == ((0,), tuple(range(1, 49)), (61, 62, 63))
     margins = Margins(epochs=10, seeds=1, values=(5, *range(60), 9, 7, 8))
@@ -81,7 +81,7 @@ def test_of_classes_of_unequal_counts_each_shows_what_it_has(manifest_of):
     assert easiest.rows == ((0,), tuple(range(60, 52, -1)), (61,))
 
 
-def test_no_image_is_at_both_ends_and_their_number_is_bounded(manifest_of):
+def test_ends_are_disjoint_and_bounded(manifest_of):
     manifest = manifest_of(30, 1000, 32)
     values = tuple(range(-5000, 25000))
     margins = Margins(epochs=10, seeds=1, values=tuple(min(value, 10000) for value in values))
@@ -89,12 +89,12 @@ def test_no_image_is_at_both_ends_and_their_number_is_bounded(manifest_of):
     assert len(hardest.rows) == len(easiest.rows) == 20
     assert {len(row) for row in (*hardest.rows, *easiest.rows)} == {4}
     for choice in (hardest, easiest):
-        assert numbers_in(choice, manifest) <= END_PIXELS
+        assert values_in(choice, manifest) <= END_PIXELS
     for hard, easy in zip(hardest.rows, easiest.rows, strict=True):
         assert not set(hard) & set(easy)
 
 
-def test_pictures_are_the_decoded_images(full_bundle):
+def test_png_images_are_the_decoded_images(full_bundle):
     from io import BytesIO
 
     import numpy as np
@@ -110,11 +110,11 @@ def test_pictures_are_the_decoded_images(full_bundle):
             assert np.abs(pixels - expected.numpy()).max() <= 0.5
 
 
-def test_images_of_other_channels_have_no_pictures(bundle_of, images, image_shape):
+def test_unsupported_channels_have_no_png_images(bundle_of, images, image_shape):
     assert gallery_of(bundle_of(images(image=image_shape(2, 4, 4)))).by_class is None
 
 
-def test_large_images_are_made_smaller(bundle_of, images, image_shape, monkeypatch):
+def test_large_images_are_downscaled(bundle_of, images, image_shape, monkeypatch):
     monkeypatch.setattr("hmnpack.page.choice.PIXELS", 3 * 4 * 8 * 8)
     bundle = bundle_of(images(instances=4, image=image_shape(3, 30, 20)))
     wall = gallery_of(bundle).by_class

@@ -1,4 +1,4 @@
-"""Curves of a log: which charts there are, and what is on them."""
+"""Curves of a log: charts, captions and tables."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_stages_that_differ_by_a_number_share_a_chart(run_log):
     ]
 
 
-def test_every_curve_is_drawn_and_told(run_log, parsed):
+def test_every_curve_has_a_chart_and_a_caption(run_log, parsed):
     page = parsed(curves_part(run_log).body)
     charts = list(page.all("svg", class_="chart"))
     assert [chart.attributes["aria-label"].partition(" of ")[0] for chart in charts] == [
@@ -29,11 +29,11 @@ def test_every_curve_is_drawn_and_told(run_log, parsed):
     assert [label for chart in charts for label in ("epoch", "step") if label in chart.text] == [
         *("epoch", "step", "step", "step")
     ]
-    assert "came to its end after 2\N{NO-BREAK SPACE}min" in page.text
-    assert "quick networks" in page.text
+    assert "completed after 2\N{NO-BREAK SPACE}min" in page.text
+    assert "probe networks" in page.text
 
 
-def test_the_tables_hold_the_values(run_log, parsed):
+def test_tables_have_the_values_of_the_curves(run_log, parsed):
     page = parsed(curves_part(run_log).body)
     rows = [
         [cell.text for cell in (row.one("th"), *row.all("td"))]
@@ -44,7 +44,7 @@ def test_the_tables_hold_the_values(run_log, parsed):
 
 
 @pytest.mark.parametrize("most", [1, 7, 120])
-def test_a_long_curve_is_averaged_and_keeps_its_mean(most):
+def test_long_curve_is_averaged_with_the_same_mean(most):
     points = [(step, step % 5) for step in range(840)]
     found = thinned(points, most)
     assert len(found) == most
@@ -52,7 +52,7 @@ def test_a_long_curve_is_averaged_and_keeps_its_mean(most):
     assert sum(y for _, y in found) / most == pytest.approx(2)
 
 
-def test_a_short_curve_is_kept():
+def test_short_curve_is_not_averaged():
     assert thinned([(1, 2.0), (3, 4.0)]) == [(1, 2.0), (3, 4.0)]
 
 
@@ -64,7 +64,7 @@ def test_a_log_without_curves_has_no_section():
     assert curves_part(one) is None
 
 
-def test_the_trainings_of_a_pruning_and_what_is_too_much_are_left_out():
+def test_pruning_stages_and_excess_charts_are_omitted():
     def stage(name):
         return Stage(name, {"loss": {1: 1.0, 2: 0.5}})
 
@@ -74,9 +74,9 @@ def test_the_trainings_of_a_pruning_and_what_is_too_much_are_left_out():
     assert part.body.count('class="chart"') == CHARTS
 
 
-def test_a_log_is_told_as_it_ended(parsed):
+def test_text_states_how_the_run_ended(parsed):
     curve = {"loss": {1: 1.0, 2: 0.5}}
     stages = {"7": Stage("7", curve)}
     said = parsed(curves_part(RunLog(stages, 7200.0, 2, ended=False)).body).one("p").text
-    assert "had not come to its end after 2\N{NO-BREAK SPACE}h, resumed 2" in said
-    assert "quick networks" not in said
+    assert "had not completed after 2\N{NO-BREAK SPACE}h, resumed 2" in said
+    assert "probe networks" not in said

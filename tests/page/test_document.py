@@ -1,4 +1,4 @@
-"""The page as a whole: whole structure, hostile names, nothing from elsewhere, the same bytes."""
+"""The complete page: structure, hostile names, no external resources, deterministic bytes."""
 
 import hashlib
 import re
@@ -22,14 +22,14 @@ HOSTILE = (
     "{{7*7}} ${7*7} <svg onload=alert(1)>",
     "https:example.org",
 )
-"""Names of classes; a slash may not be in one."""
+"""Class names; slashes are not allowed in them."""
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
 
 @pytest.fixture
 def hostile(bundle_of, images, full_facts):
-    """A manifest whose every name would like to be markup."""
+    """A manifest in which every name is an injection attempt."""
     spec = images(classes=len(HOSTILE), instances=1)
     source = SourceFacts(
         name='</title><script src="https://example.org/x.js"></script>\x00\x1b[2J',
@@ -54,14 +54,14 @@ def everything(full_bundle, opened, run_log):
     return opened(full_bundle.manifest, log=run_log)
 
 
-def test_classes_of_unequal_counts_are_shown_as_such(bundle_of, images, image_shape, opened):
+def test_unequal_classes_show_their_counts(bundle_of, images, image_shape, opened):
     spec = images(classes=3, instances=(2, 70, 1), image=image_shape(3, 8, 8))
     bundle = bundle_of(spec, margins={"epochs": 1, "seeds": 1, "values": tuple(range(73))})
     page = opened(bundle.manifest)
     text = page.one("main").text.replace("\N{NO-BREAK SPACE}", " ")
     assert "The first 48 of the 1 to 70 images of each class" in text
     assert "48 of 70 images" in text and "bee" in text
-    assert "73 of 3" in text and "1 to 70 of each class" in text
+    assert "73 of 3" in text and "1 to 70 per class" in text
     shown = [
         [len(list(figure.all("img"))) for figure in part.all("figure")]
         for name in ("classes", "ends")
@@ -70,7 +70,7 @@ def test_classes_of_unequal_counts_are_shown_as_such(bundle_of, images, image_sh
     assert shown == [[2, 48, 1], [1, 1], [8, 8], [1, 1]]
 
 
-def test_every_section_is_there_and_the_contents_lead_to_it(everything):
+def test_every_section_is_linked_from_the_contents(everything):
     titles = [section.one("h2").text for section in everything.all("section")]
     assert titles == [
         *("Budget", "Scores", "Images by class", "Hard and easy images", "Pruning"),
@@ -81,7 +81,7 @@ def test_every_section_is_there_and_the_contents_lead_to_it(everything):
     assert links == sections
 
 
-def test_what_is_not_there_is_named(images_bundle, opened):
+def test_missing_sections_are_listed(images_bundle, opened):
     page = opened(images_bundle.manifest)
     titles = [section.one("h2").text for section in page.all("section")]
     assert titles == [
@@ -89,7 +89,7 @@ def test_what_is_not_there_is_named(images_bundle, opened):
     ]
     missing = page.one("section", id="missing")
     assert len(list(missing.all("li"))) == 3
-    assert "made by hand" in page.one("section", id="settings").text
+    assert "not made by a recipe" in page.one("section", id="settings").text
 
 
 @pytest.mark.parametrize("bare", [True, False])
@@ -107,7 +107,7 @@ def test_landmarks_and_headings_are_in_order(bare, images_bundle, opened, everyt
     assert page.one("nav").attributes["aria-label"]
 
 
-def test_ids_are_unique_and_links_lead_to_them(everything):
+def test_ids_are_unique_and_links_are_valid(everything):
     ids = [node.attributes["id"] for node in everything.all() if "id" in node.attributes]
     assert len(ids) == len(set(ids))
     for link in everything.all("a"):
@@ -126,7 +126,7 @@ def test_every_table_has_a_caption_and_headings(everything):
             assert 1 + len(list(row.all("td"))) == columns
 
 
-def test_every_picture_has_words(everything):
+def test_every_image_has_a_text_alternative(everything):
     for node in everything.all("svg"):
         inner = node.attributes["class"] == "lines"
         hidden = node.attributes.get("aria-hidden") == "true"
@@ -140,7 +140,7 @@ def test_every_picture_has_words(everything):
     assert images == len(list(everything.all("img")))
 
 
-def test_names_do_nothing(hostile, opened):
+def test_names_are_inert(hostile, opened):
     page = opened(hostile)
     allowed = {"html", "head", "body", "meta", "link", "title", "style", "section", "div", "img"}
     names = {node.name for node in page.all()}
@@ -157,7 +157,7 @@ def test_names_do_nothing(hostile, opened):
     assert sum(node.name == "title" for node in page.all()) == 1
 
 
-def test_nothing_is_asked_of_a_network(hostile, full_bundle, dots, run_log):
+def test_page_has_no_external_resources(hostile, full_bundle, dots, run_log):
     for manifest in (hostile, full_bundle.manifest):
         text = page_of(Evidence(manifest, dots(manifest), log=run_log))
         addresses = re.findall(r'(?:src|href|action|content)="([^"]*)"', text)
@@ -170,7 +170,7 @@ def test_nothing_is_asked_of_a_network(hostile, full_bundle, dots, run_log):
         assert "http" not in style()
 
 
-def test_the_policy_allows_pictures_within_the_page_and_its_own_style(everything):
+def test_policy_allows_only_inline_images_and_the_style(everything):
     wanted = everything.one("meta", **{"http-equiv": "Content-Security-Policy"})
     said = wanted.attributes["content"]
     text = everything.one("style").text
@@ -186,12 +186,12 @@ def test_the_policy_allows_pictures_within_the_page_and_its_own_style(everything
     assert metas[0] == {"charset": "utf-8"}
 
 
-def test_the_style_cannot_end_itself():
+def test_style_does_not_contain_a_closing_tag():
     assert "</" not in style()
     assert style().isascii()
 
 
-def test_the_same_evidence_gives_the_same_page(full_bundle, dots, run_log):
+def test_page_is_deterministic(full_bundle, dots, run_log):
     manifest = full_bundle.manifest
     evidence = Evidence(manifest, dots(manifest), log=run_log)
     assert page_of(evidence) == page_of(evidence)
@@ -199,15 +199,15 @@ def test_the_same_evidence_gives_the_same_page(full_bundle, dots, run_log):
     page_of(evidence).encode()
 
 
-def test_a_bundle_without_pictures_has_a_page(bundle_of, images, image_shape, parsed):
+def test_bundle_without_png_images_has_a_page(bundle_of, images, image_shape, parsed):
     manifest = bundle_of(images(image=image_shape(2, 4, 4))).manifest
     page = parsed(page_of(Evidence(manifest, Gallery())))
     assert "images" not in [section.attributes["id"] for section in page.all("section")]
 
 
-def test_the_key_figures_are_those_of_the_manifest(full_bundle, everything):
+def test_key_facts_match_the_manifest(full_bundle, everything):
     keys = everything.one("dl", class_="keys")
     found = {div.one("dt").text: div.one("dd").text for div in keys.all("div")}
-    assert found["images of each class"] == "4"
+    assert found["images per class"] == "4"
     assert found["test accuracy"].startswith("51.0")
     assert full_bundle.manifest.source.name in everything.one("title").text

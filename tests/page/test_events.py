@@ -1,4 +1,4 @@
-"""Logs: what is read of a run, and what is passed over."""
+"""Logs: which events are read, and which are skipped."""
 
 import json
 
@@ -22,7 +22,7 @@ def progress(done, loss, stage="matching", total=9, seconds=1.0):
     )
 
 
-def test_what_jsonlines_writes_is_read_back(tmp_path):
+def test_written_log_is_read_back(tmp_path):
     path = tmp_path / "run.jsonl"
     with JsonLines(path) as listener:
         listener("matching", 1, 3, loss=2.5)
@@ -36,7 +36,7 @@ def test_what_jsonlines_writes_is_read_back(tmp_path):
     assert (log.ended, log.resumed) == (True, 0)
 
 
-def test_the_last_run_counts_and_of_repeated_steps_the_later():
+def test_last_run_and_last_value_of_a_step_are_read():
     begun, resumed = line(event="begun", seconds=0.0), line(event="resumed", seconds=5.0)
     first = [begun, progress(1, 9.0), progress(2, 9.0)]
     second = [begun, progress(1, 3.0), progress(2, 2.0), progress(3, 1.5, seconds=8.0)]
@@ -71,13 +71,13 @@ def test_the_last_run_counts_and_of_repeated_steps_the_later():
         b'{"event":"progress","stage":"x","done":1,"total":2,"figures":{"loss":NaN}}\n',
     ],
 )
-def test_what_is_no_event_is_passed_over(bad):
+def test_invalid_lines_are_skipped(bad):
     log = log_of([bad, progress(7, 1.0)])
     assert log.stages["matching"].curve("loss") == [(7, 1.0)]
     assert all(stage.curve("loss") == [] for stage in log.stages.values() if stage.name == "x")
 
 
-def test_tiny_figures_count_as_zero_and_stages_are_bounded():
+def test_tiny_values_are_zero_and_stages_are_bounded():
     log = log_of([progress(1, 1e-40), *(progress(1, 1.0, f"s{n}") for n in range(2000))])
     assert log.stages["matching"].curve("loss") == [(1, 0.0)]
     assert len(log.stages) == 1000
@@ -92,19 +92,19 @@ VALUES = LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(KEYS, LEAVES, m
 
 @settings(max_examples=50, derandomize=True, deadline=None, database=None)
 @given(st.lists(st.dictionaries(KEYS, VALUES), max_size=4))
-def test_no_log_is_too_strange(events):
+def test_arbitrary_events_are_accepted(events):
     log_of(json.dumps(event).encode() for event in events)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\n", b"GIF89a", b'{"x": 1}\n'])
-def test_a_file_that_is_no_log_is_refused(tmp_path, content):
+def test_file_that_is_not_a_log_is_rejected(tmp_path, content):
     path = tmp_path / "x.jsonl"
     path.write_bytes(content)
-    with pytest.raises(BadSettings, match="is no log of a run"):
+    with pytest.raises(BadSettings, match="is not the log of a run"):
         read_log(path)
 
 
-def test_a_log_that_cannot_be_read_is_refused(tmp_path):
+def test_unreadable_log_is_rejected(tmp_path):
     for path in (tmp_path, tmp_path / "absent.jsonl"):
         with pytest.raises(BadSettings, match="cannot be read"):
             read_log(path)

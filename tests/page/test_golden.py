@@ -1,4 +1,4 @@
-"""The pages of the golden bundles are these; `python tests/page/make_golden.py` writes them."""
+"""Pages of the golden bundles, as written by `python tests/page/make_golden.py`."""
 
 import importlib.util
 from pathlib import Path
@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("name", ["v1-hmn", "v1-pruned"])
-def test_a_page_is_the_golden_one(name):
+def test_page_equals_the_golden_page(name):
     spec = importlib.util.spec_from_file_location("make_golden", HERE / "make_golden.py")
     maker = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(maker)

@@ -1,4 +1,4 @@
-"""Margins: the histogram counts every image once, and the extremes stand beside their areas."""
+"""Margins section: the histogram counts every image once; extremes are shown with areas."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_every_image_is_in_one_bin():
     assert counts == {-200: 2, -190: 1, 0: 2, 10: 1, 190: 2}
 
 
-def test_bins_are_the_same_for_every_bundle_and_begin_at_the_first_that_is_not_empty():
+def test_bins_have_fixed_edges_and_start_at_the_first_nonempty_one():
     bins = bins_of([15.0, 120.0], 200)
     assert bins[0] == (10, 20, 1)
     assert bins[-1] == (190, 200, 0)
@@ -28,11 +28,14 @@ def body(full_bundle, dots, parsed):
     return parsed(margins_part(manifest, manifest.margins, dots(manifest)).body)
 
 
-def test_the_numbers_of_the_text_are_those_of_the_margins(body, full_bundle):
+def test_text_matches_the_margins(body, full_bundle):
     areas = [v * 100 / MARGIN_UNITS for v in full_bundle.manifest.margins.values]
     assert (min(areas), max(areas)) == (-50, 100)
     text = body.text.replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
-    assert "median is 1.5, the range -50.0 to 100.0; 2 of 8 images (25.0 %) lie below 0" in text
+    assert (
+        "median is 1.5, the range -50.0 to 100.0; 2 of 8 images (25.0 %) have a negative area"
+        in text
+    )
 
 
 def test_the_table_of_the_histogram_adds_up(body):
@@ -43,15 +46,15 @@ def test_the_table_of_the_histogram_adds_up(body):
 def test_each_class_has_its_hardest_and_easiest(body):
     labels = [node.attributes["aria-label"] for node in body.all("div", class_="tiles")]
     assert [label.replace("\N{MINUS SIGN}", "-") for label in labels] == [
-        "The 2\N{NO-BREAK SPACE}images of ant that are hardest: areas -50.0 to 0.0",
-        "The 2\N{NO-BREAK SPACE}images of ant that are easiest: areas 100.0 to 90.0",
-        "The 2\N{NO-BREAK SPACE}images of bee that are hardest: areas -3.0 to 1.0",
-        "The 2\N{NO-BREAK SPACE}images of bee that are easiest: areas 4.0 to 2.0",
+        "The hardest 2\N{NO-BREAK SPACE}images of the class ant: areas -50.0 to 0.0",
+        "The easiest 2\N{NO-BREAK SPACE}images of the class ant: areas 100.0 to 90.0",
+        "The hardest 2\N{NO-BREAK SPACE}images of the class bee: areas -3.0 to 1.0",
+        "The easiest 2\N{NO-BREAK SPACE}images of the class bee: areas 4.0 to 2.0",
     ]
     assert [node.text for node in body.all("h4")] == ["ant", "bee"]
 
 
-def test_without_pictures_there_is_the_histogram_alone(full_bundle, parsed):
+def test_without_images_only_the_histogram_is_shown(full_bundle, parsed):
     manifest = full_bundle.manifest
     body = parsed(margins_part(manifest, manifest.margins, Gallery()).body)
     assert len(list(body.all("svg"))) == 1

@@ -1,4 +1,4 @@
-"""Markup: whatever is not markup is escaped."""
+"""Markup: everything that is not markup is escaped."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,11 +21,11 @@ from hmnpack.page.markup import Html, join, name_of, tag, text
         (12, "12"),
     ],
 )
-def test_a_text_is_shown_and_does_nothing_else(given_text, shown):
+def test_text_is_shown_and_inert(given_text, shown):
     assert text(given_text) == shown
 
 
-def test_markup_is_kept_and_loses_its_rights_where_it_is_put_together_as_text():
+def test_markup_is_not_escaped_unless_concatenated_as_text():
     bold = tag("b", "x & y")
     assert text(bold) == bold == "<b>x &amp; y</b>"
     assert type(bold) is Html
@@ -33,7 +33,7 @@ def test_markup_is_kept_and_loses_its_rights_where_it_is_put_together_as_text():
     assert text(f"{bold}") == "&lt;b&gt;x &amp;amp; y&lt;/b&gt;"
 
 
-def test_attributes_are_escaped_named_and_left_out():
+def test_attributes_are_escaped_renamed_and_omitted():
     made = tag("a", class_='x" onclick="y', aria_label="<b>", id=None, viewBox="0 0", x=1.25)
     assert made == (
         '<a class="x&quot; onclick=&quot;y" aria-label="&lt;b&gt;" viewBox="0 0" x="1.25"></a>'
@@ -41,7 +41,7 @@ def test_attributes_are_escaped_named_and_left_out():
     assert tag("img", alt="", width=4) == '<img alt width="4">'
 
 
-def test_children_are_joined_and_none_is_left_out():
+def test_children_are_joined_and_none_is_omitted():
     assert tag("p", "a", None, tag("b", 1), "<") == "<p>a<b>1</b>&lt;</p>"
     assert join(("a", tag("br"), "&")) == "a<br>&amp;"
     assert name_of("<") == "<bdi>&lt;</bdi>"
@@ -55,7 +55,7 @@ def test_children_are_joined_and_none_is_left_out():
 )
 @given(st.text())
 @pytest.mark.slow
-def test_no_text_leaves_its_place(parsed, anything):
+def test_text_cannot_escape_its_element(parsed, anything):
     node = parsed(tag("p", anything, title=anything)).one("p")
     assert node.children in ([node.text], [])
     assert node.attributes["title"] == node.text or not anything

@@ -1,4 +1,4 @@
-"""Numbers as they are read."""
+"""Formatting of numbers."""
 
 import pytest
 
@@ -44,10 +44,10 @@ from hmnpack.page.numbers import MINUS, PLUS_MINUS, SPACE
         (numbers.spread(57.7, None, 2), f"57.70{SPACE}%"),
     ],
 )
-def test_a_number_is_shown_so(made, shown):
+def test_number_format(made, shown):
     assert made == shown
 
 
-def test_one_value_has_no_deviation():
+def test_single_value_has_no_standard_deviation():
     assert numbers.mean_and_std((50.0,)) == (50.0, None)
     assert numbers.mean_and_std((50.0, 52.0, 51.0)) == (51.0, 1.0)

@@ -1,4 +1,4 @@
-"""Scores: means, intervals, baselines, and the paper's figures where they belong."""
+"""Scores section: means, intervals, baselines, and the paper's accuracies if comparable."""
 
 import pytest
 
@@ -21,7 +21,7 @@ TABLE_2 = {
 
 @pytest.fixture
 def manifest_of(full_bundle):
-    """The function that makes a manifest of a named source with the sizes of a preset."""
+    """Return a function that makes the manifest of a named source with a preset's sizes."""
 
     def make(name, preset, ipc=None):
         manifest = full_bundle.manifest
@@ -63,7 +63,7 @@ def cells(table):
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda p: f"{p.dataset}-{p.ipc}")
-def test_the_papers_figures_are_those_of_table_2(manifest_of, preset):
+def test_paper_scores_are_those_of_table_2(manifest_of, preset):
     found = paper_score(manifest_of(preset.dataset, preset))
     assert found.accuracy == TABLE_2[preset.dataset][preset.ipc]
     assert found.accuracy < found.whole
@@ -83,22 +83,22 @@ def test_the_papers_figures_are_those_of_table_2(manifest_of, preset):
         ("stl10", False),
     ],
 )
-def test_a_data_set_is_the_papers_by_its_name(manifest_of, name, is_known):
+def test_dataset_of_the_paper_is_recognised_by_name(manifest_of, name, is_known):
     assert (paper_score(manifest_of(name, PRESETS[3])) is not None) == is_known
 
 
-def test_other_shapes_and_budgets_have_no_figure_in_the_paper(manifest_of):
+def test_other_shapes_and_budgets_have_no_paper_score(manifest_of):
     assert paper_score(manifest_of("cifar10", PRESETS[6])) is None
     assert paper_score(manifest_of("cifar10", PRESETS[3], ipc=2)) is None
 
 
-def test_a_jpeg_copy_is_known_by_its_name():
+def test_jpeg_copy_is_recognised_by_name():
     assert is_jpeg_copy("CIFAR-10 (JPEG)")
     assert is_jpeg_copy("cifar10-jpg")
     assert not is_jpeg_copy("cifar10")
 
 
-def test_the_rows_are_those_of_the_score(full_bundle, parsed):
+def test_rows_match_the_score(full_bundle, parsed):
     body = parsed(scores_part(full_bundle.manifest, None).body)
     sign = "\N{PLUS-MINUS SIGN}"
     assert cells(body.one("table", class_="scores")) == [
@@ -114,36 +114,36 @@ def test_the_rows_are_those_of_the_score(full_bundle, parsed):
     assert not list(body.all("p", class_="note"))
 
 
-def test_the_interval_is_students():
+def test_interval_uses_students_t():
     assert Line("x", "own", 50.0, 1.0, networks=3).reach == pytest.approx(4.302653 / 3**0.5)
     assert Line("x", "own", 50.0, 1.0, networks=1).reach is None
     assert Line("x", "own", 50.0, None, networks=3).reach is None
     assert Line("x", "paper", 50.0, 1.0).reach is None
 
 
-def test_the_paper_stands_beside_every_score_with_a_note(manifest_of, parsed):
+def test_scores_are_shown_with_the_paper_and_a_note(manifest_of, parsed):
     body = parsed(scores_part(manifest_of("cifar10-jpeg", PRESETS[3]), None).body)
     names = [row[0] for row in cells(body.one("table", class_="scores"))]
-    assert names[2:] == ["the paper, ConvNet ", "the paper, ConvNet, all of CIFAR-10 "]
-    assert "is a JPEG copy of it" in body.one("p", class_="note").text
+    assert names[2:] == ["the paper, ConvNet ", "the paper, ConvNet, full CIFAR-10 "]
+    assert "is a JPEG copy, so" in body.one("p", class_="note").text
     original = parsed(scores_part(manifest_of("cifar10", PRESETS[3]), None).body)
-    assert "A JPEG copy" in original.one("p", class_="note").text
+    assert "for a JPEG copy" in original.one("p", class_="note").text
 
 
-def test_a_result_file_is_a_score_too(full_bundle, result, parsed):
+def test_result_file_is_shown_as_a_score(full_bundle, result, parsed):
     manifest = full_bundle.manifest.model_copy(update={"scores": ()})
     body = parsed(scores_part(manifest, result).body)
     assert [row[0] for row in cells(body.one("table", class_="scores"))] == [
         f"these images 8{SPACE}images, 3{SPACE}networks",
         f"<b>random 2{SPACE}images, 3{SPACE}networks",
     ]
-    assert "does not say which bundle" in body.text
+    assert "does not state which bundle" in body.text
     assert "hmnpack evaluate '<script>'" in body.text
     name, line = headline(manifest, result)
     assert (name, line.mean) == ("test accuracy", 51.0)
 
 
-def test_a_result_that_is_recorded_in_the_file_stands_once(full_bundle, result, parsed):
+def test_result_that_is_recorded_in_the_file_is_shown_once(full_bundle, result, parsed):
     manifest = full_bundle.manifest
     score = manifest.scores[0]
     changes = {"protocol": EvaluateConfig(), "accuracies": score.accuracies}
@@ -153,16 +153,16 @@ def test_a_result_that_is_recorded_in_the_file_stands_once(full_bundle, result, 
     assert len(list(parsed(scores_part(manifest, other).body).all("h3"))) == 2
 
 
-def test_without_a_score_it_says_so(manifest_of, images_bundle, parsed):
+def test_file_without_scores(manifest_of, images_bundle, parsed):
     body = parsed(scores_part(images_bundle.manifest, None).body)
-    assert body.text.startswith("No score is recorded in this file")
+    assert body.text.startswith("This file has no recorded score")
     assert not list(body.all("table"))
     assert headline(images_bundle.manifest, None) is None
     bare = manifest_of("cifar10", PRESETS[3]).model_copy(update={"scores": ()})
     assert "65.7" in parsed(scores_part(bare, None).body).text
 
 
-def test_the_papers_figures_are_for_the_test_split_alone(manifest_of, parsed):
+def test_paper_is_only_shown_with_test_split_scores(manifest_of, parsed):
     manifest = manifest_of("cifar10", PRESETS[3])
     held_out = [score.model_copy(update={"held_out": True}) for score in manifest.scores]
     assert held_out
@@ -171,10 +171,10 @@ def test_the_papers_figures_are_for_the_test_split_alone(manifest_of, parsed):
     both = manifest.model_copy(update={"scores": (*manifest.scores, *held_out)})
     body = parsed(scores_part(both, None).body)
     assert "the paper, ConvNet" in body.text
-    assert "figures are those of its Table 2" in body.text
+    assert "accuracies are from its Table 2" in body.text
 
 
-def test_a_score_on_held_out_images_is_not_called_one_on_the_test_split(full_bundle, parsed):
+def test_held_out_score_is_labelled_as_held_out(full_bundle, parsed):
     score = full_bundle.manifest.scores[0]
     held_out = score.model_copy(update={"held_out": True})
     manifest = full_bundle.manifest.model_copy(update={"scores": (held_out,)})

@@ -1,4 +1,4 @@
-"""Settings: as they stand in the file, whatever they are."""
+"""Tables of settings, as stored in the file."""
 
 from hmnpack.page.settings import settings, written
 
@@ -9,7 +9,7 @@ def rows(body):
     return [(row.one("th").text, row.one("td").text) for row in body.one("tbody").all("tr")]
 
 
-def test_every_setting_is_there_once(parsed):
+def test_every_setting_is_listed_once(parsed):
     config = {"match": {"steps": 400, "augment": ["flip", "crop"]}, "beta": None}
     body = parsed(settings("Changed", config, NONE))
     assert rows(body) == [
@@ -21,14 +21,14 @@ def test_every_setting_is_there_once(parsed):
     assert NONE not in body.text
 
 
-def test_without_any_it_says_so(parsed):
+def test_no_settings(parsed):
     for config in (None, {}):
         body = parsed(settings("Changed", config, NONE))
         assert body.text == NONE
         assert not list(body.all("table"))
 
 
-def test_settings_of_nobody_knows_what_are_text(parsed):
+def test_unknown_settings_are_shown_as_text(parsed):
     config = {"<script>": {"\x1b[2J": '"><img src=x>', "deep": [[1, {"a": "<b>"}]]}}
     body = parsed(settings("Changed", config, NONE))
     assert rows(body) == [
@@ -38,7 +38,7 @@ def test_settings_of_nobody_knows_what_are_text(parsed):
     assert {node.name for node in body.all()}.isdisjoint({"script", "img", "b"})
 
 
-def test_values_are_written_as_they_are_typed():
+def test_values_are_written_as_typed():
     assert written(None) == "null"
     assert written(True) == "true"
     assert written(1e-6) == "1e-06"

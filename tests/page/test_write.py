@@ -1,4 +1,4 @@
-"""From files to a file, and what is refused."""
+"""Writing a report, and rejected input."""
 
 import json
 
@@ -19,7 +19,7 @@ def file(full_bundle, tmp_path):
 
 @pytest.fixture
 def result_of(full_bundle, tmp_path):
-    """The function that writes a result file, with changes by name."""
+    """Return a function that writes a result file, with changed fields."""
 
     def make(**changes):
         facts = {
@@ -38,7 +38,7 @@ def result_of(full_bundle, tmp_path):
     return make
 
 
-def test_a_page_is_written_with_everything_that_is_given(file, lines, result_of, tmp_path):
+def test_page_contains_the_log_and_the_result(file, lines, result_of, tmp_path):
     log = tmp_path / "run.jsonl"
     log.write_bytes(b"".join(lines))
     page = hmnpack.report(file, tmp_path / "a.html", log=log, result=result_of())
@@ -49,12 +49,12 @@ def test_a_page_is_written_with_everything_that_is_given(file, lines, result_of,
     assert text.count("<img ") == 8 + 8
 
 
-def test_the_same_input_gives_the_same_bytes(file, full_bundle, tmp_path):
+def test_output_is_deterministic(file, full_bundle, tmp_path):
     first = hmnpack.report(file, tmp_path / "a.html").read_bytes()
     assert hmnpack.report(full_bundle, tmp_path / "b.html").read_bytes() == first
 
 
-def test_the_function_is_not_hidden_by_its_room():
+def test_function_is_not_shadowed_by_a_module():
     import hmnpack.page
     import hmnpack.page.write
 
@@ -62,7 +62,7 @@ def test_the_function_is_not_hidden_by_its_room():
     assert hmnpack.report is hmnpack.page.report
 
 
-def test_an_output_is_replaced_by_force_alone(file, tmp_path):
+def test_output_is_only_replaced_with_force(file, tmp_path):
     out = tmp_path / "a.html"
     out.write_bytes(b"mine")
     with pytest.raises(OutputExists):
@@ -73,14 +73,14 @@ def test_an_output_is_replaced_by_force_alone(file, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pets.hmn", "page", "page.pdf"])
-def test_only_a_page_is_overwritten(file, tmp_path, name):
+def test_output_must_be_html(file, tmp_path, name):
     before = file.read_bytes()
     with pytest.raises(BadSettings, match=f"name it {name}.html"):
         hmnpack.report(file, tmp_path / name, force=True)
     assert file.read_bytes() == before
 
 
-def test_a_bundle_that_is_called_a_page_is_not_overwritten(file, tmp_path):
+def test_bundle_named_html_is_not_overwritten(file, tmp_path):
     page = file.rename(tmp_path / "pets.html")
     before = page.read_bytes()
     with pytest.raises(OutputExists, match="is the bundle itself"):
@@ -88,7 +88,7 @@ def test_a_bundle_that_is_called_a_page_is_not_overwritten(file, tmp_path):
     assert page.read_bytes() == before
 
 
-def test_what_is_no_bundle_is_refused(tmp_path):
+def test_invalid_bundle_is_rejected(tmp_path):
     path = tmp_path / "x.hmn"
     path.write_bytes(b"GIF89a" * 100)
     with pytest.raises(BadBundle):
@@ -96,19 +96,19 @@ def test_what_is_no_bundle_is_refused(tmp_path):
     assert not (tmp_path / "a.html").exists()
 
 
-def test_the_result_of_another_bundle_is_refused(file, result_of, tmp_path):
+def test_result_of_another_bundle_is_rejected(file, result_of, tmp_path):
     other = result_of(figures={"bundle_data_sha256": data_sha256({})})
     with pytest.raises(BadSettings, match="is the result of another bundle"):
         hmnpack.report(file, tmp_path / "a.html", result=other)
 
 
-def test_what_is_no_result_is_refused(file, result_of, tmp_path):
+def test_invalid_result_is_rejected(file, result_of, tmp_path):
     with pytest.raises(BadSettings, match="which has no accuracy"):
         hmnpack.report(file, tmp_path / "a.html", result=result_of(accuracy_mean=None))
     for content in ("", "{}", json.dumps({"name": 1}), "GIF"):
         path = tmp_path / "x.json"
         path.write_text(content)
-        with pytest.raises(BadSettings, match="is no result that evaluate --save wrote"):
+        with pytest.raises(BadSettings, match="is not a result file written by evaluate --save"):
             hmnpack.report(file, tmp_path / "a.html", result=path)
     with pytest.raises(BadSettings, match="cannot be read"):
         hmnpack.report(file, tmp_path / "a.html", result=tmp_path)

@@ -233,7 +233,7 @@ def test_invalid_arguments_are_rejected(bundle_of, images, image_shape, images_b
         hmnpack.expand(images_bundle, tmp_path / "a", per_class=9)
     with pytest.raises(BadSettings, match=r"the folder .* does not exist; create it"):
         hmnpack.expand(images_bundle, tmp_path / "none" / "a")
-    with pytest.raises(BadSettings, match="images of 5 channels have no PNG"):
+    with pytest.raises(BadSettings, match="cannot write images with 5 channels as PNG"):
         hmnpack.expand(bundle_of(images(image=image_shape(5, 2, 2))), tmp_path / "a")
     (tmp_path / "file").touch()
     with pytest.raises(OutputExists, match="is a file; name a folder"):
