@@ -117,7 +117,7 @@ def test_per_class_selects_all_images_of_smaller_classes(bundle_of, hmn, count, 
 
 def test_per_class_above_every_class_size_is_rejected(bundle_of, hmn):
     bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
-    with pytest.raises(BadSettings, match=r"per_class is 5; a class has 1 to 4 images: give .* 4"):
+    with pytest.raises(BadSettings, match=r"per_class is 5, but classes have 1 to 4 images: give .* 4"):
         hmnpack.load(bundle, per_class=5)
 
 
