@@ -85,7 +85,7 @@ def test_a_prefix_of_each_class(hmn_bundle):
     torch.testing.assert_close(images, expected(hmn_bundle)[[0, 1, 3, 4]])
     assert tuple(labels.tolist()) == dataset.targets
     for count in (0, -1, 4, 1.5):
-        said = f"per_class is {count}; a class has 3 images: give .* 1 to 3"
+        said = f"per_class is {count}, but classes have 3 images: give .* 1 to 3"
         with pytest.raises(BadSettings, match=said):
             hmnpack.load(hmn_bundle, per_class=count)
 
@@ -117,7 +117,9 @@ def test_a_prefix_of_classes_is_all_of_those_that_have_fewer(bundle_of, hmn, cou
 
 def test_a_prefix_that_no_class_has_is_refused(bundle_of, hmn):
     bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
-    with pytest.raises(BadSettings, match=r"per_class is 5; a class has 1 to 4 images: give .* 4"):
+    with pytest.raises(
+        BadSettings, match=r"per_class is 5, but classes have 1 to 4 images: give .* 4"
+    ):
         hmnpack.load(bundle, per_class=5)
 
 
