@@ -85,8 +85,8 @@ def test_per_class_selects_a_prefix_of_each_class(hmn_bundle):
     torch.testing.assert_close(images, expected(hmn_bundle)[[0, 1, 3, 4]])
     assert tuple(labels.tolist()) == dataset.targets
     for count in (0, -1, 4, 1.5):
-        message = f"per_class is {count}; a class has 3 images: give .* 1 to 3"
-        with pytest.raises(BadSettings, match=message):
+        said = f"per_class is {count}, but classes have 3 images: give .* 1 to 3"
+        with pytest.raises(BadSettings, match=said):
             hmnpack.load(hmn_bundle, per_class=count)
 
 
@@ -117,7 +117,9 @@ def test_per_class_selects_all_images_of_smaller_classes(bundle_of, hmn, count, 
 
 def test_per_class_above_every_class_size_is_rejected(bundle_of, hmn):
     bundle = bundle_of(hmn(classes=3, instances=(1, 4, 2)))
-    with pytest.raises(BadSettings, match=r"per_class is 5, but classes have 1 to 4 images: give .* 4"):
+    with pytest.raises(
+        BadSettings, match=r"per_class is 5, but classes have 1 to 4 images: give .* 4"
+    ):
         hmnpack.load(bundle, per_class=5)
 
 

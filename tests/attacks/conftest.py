@@ -60,7 +60,7 @@ def forge(whole):
 
 
 @pytest.fixture
-def refused(tmp_path, monkeypatch):
+def rejected(tmp_path, monkeypatch):
     """Return a function that asserts that bytes are rejected before any tensor is created."""
 
     def no_tensor(*args, **kwargs):

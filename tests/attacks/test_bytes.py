@@ -36,34 +36,34 @@ def with_header(header, tensors):
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 100, -100, -1])
-def test_truncated(whole, refused, length):
-    refused(whole[:length], Truncated, "ends|long|but its header states")
+def test_truncated(whole, rejected, length):
+    rejected(whole[:length], Truncated, "ends|long|but its header states")
 
 
-def test_empty(refused):
-    refused(b"", Truncated, "is empty")
+def test_empty(rejected):
+    rejected(b"", Truncated, "is empty")
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"x" * 5000])
-def test_trailing_bytes(whole, refused, tail):
-    refused(whole + tail, TrailingBytes, f"has {len(tail)} bytes after its last tensor")
+def test_trailing_bytes(whole, rejected, tail):
+    rejected(whole + tail, TrailingBytes, f"has {len(tail)} bytes after its last tensor")
 
 
 @pytest.mark.parametrize(
     "start", [b"\x89PNG\r\n\x1a\n", b"PK\x03\x04\x14\0\x08\x08", b"Hello, world, this is text"]
 )
-def test_not_safetensors(refused, start):
-    refused(start + bytes(1000), HeaderTooLarge, "is it a .hmn file")
+def test_not_safetensors(rejected, start):
+    rejected(start + bytes(1000), HeaderTooLarge, "is it a .hmn file")
 
 
 @pytest.mark.parametrize("length", [2**20 + 1, 200_000_000, 2**63, 2**64 - 1])
-def test_header_too_long(whole, refused, length):
-    refused(struct.pack("<Q", length) + whole[8:], HeaderTooLarge, f"{length} bytes")
+def test_header_too_long(whole, rejected, length):
+    rejected(struct.pack("<Q", length) + whole[8:], HeaderTooLarge, f"{length} bytes")
 
 
-def test_header_too_long_in_a_file_of_that_size(refused):
+def test_header_too_long_in_a_file_of_that_size(rejected):
     data = struct.pack("<Q", 2**20 + 8) + b"{" + b" " * (2**20 + 7)
-    refused(data, HeaderTooLarge, "1048584")
+    rejected(data, HeaderTooLarge, "1048584")
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_header_too_long_in_a_file_of_that_size(refused):
         (b'{"__metadata__": {"hmn": "{}"}}', "has 0 tensors"),
     ],
 )
-def test_invalid_header(refused, header, match):
-    refused(with_header(header, b""), BadHeader, match)
+def test_invalid_header(rejected, header, match):
+    rejected(with_header(header, b""), BadHeader, match)
 
 
 @pytest.mark.parametrize("innermost", ["", "1", '"a"'])
@@ -98,9 +98,9 @@ def test_nesting_depth_counts_the_document_itself(innermost):
 
 
 @pytest.mark.parametrize("metadata", [{}, {"hmn": "{}", "format": "pt"}, {"HMN": "{}"}])
-def test_metadata_has_one_key(whole, refused, metadata):
+def test_metadata_has_one_key(whole, rejected, metadata):
     header, tensors = header_of(whole)
-    refused(
+    rejected(
         with_header(header | {"__metadata__": metadata}, tensors), BadHeader, "single key 'hmn'"
     )
 
@@ -129,44 +129,44 @@ def test_metadata_has_one_key(whole, refused, metadata):
         ("extra", 1),
     ],
 )
-def test_invalid_tensor_entry(whole, refused, key, value):
+def test_invalid_tensor_entry(whole, rejected, key, value):
     header, tensors = header_of(whole)
     header["decoder.0.bias"][key] = value
-    refused(with_header(header, tensors), BadHeader, r"tensor 'decoder\.0\.bias'")
+    rejected(with_header(header, tensors), BadHeader, r"tensor 'decoder\.0\.bias'")
 
 
 @pytest.mark.parametrize("shift", [-4, 4, 10**15])
-def test_gaps_and_overlaps(whole, refused, shift):
+def test_gaps_and_overlaps(whole, rejected, shift):
     header, tensors = header_of(whole)
     begin, end = header["memory.class"]["data_offsets"]
     header["memory.class"]["data_offsets"] = [begin + shift, end + shift]
-    refused(with_header(header, tensors), BadHeader, "without gaps")
+    rejected(with_header(header, tensors), BadHeader, "without gaps")
 
 
-def test_two_tensors_swapped(whole, refused):
+def test_two_tensors_swapped(whole, rejected):
     header, tensors = header_of(whole)
     one, other = header["memory.class"], header["memory.instance"]
     one["data_offsets"], other["data_offsets"] = other["data_offsets"], one["data_offsets"]
-    refused(with_header(header, tensors), BadHeader, "in the order of their names")
+    rejected(with_header(header, tensors), BadHeader, "in the order of their names")
 
 
-def test_too_many_tensors(whole, refused):
+def test_too_many_tensors(whole, rejected):
     header, tensors = header_of(whole)
     header |= {f"more{i}": header["decoder.0.bias"] for i in range(300)}
-    refused(with_header(header, tensors), BadHeader, "1 to 256 are allowed")
+    rejected(with_header(header, tensors), BadHeader, "1 to 256 are allowed")
 
 
-def test_extra_tensor(whole, refused):
+def test_extra_tensor(whole, rejected):
     header, tensors = header_of(whole)
     end = len(tensors)
     header["z"] = {"dtype": "F32", "shape": [1], "data_offsets": [end, end + 4]}
-    refused(with_header(header, tensors + bytes(4)), LedgerMismatch, "'z' is stored but not in")
+    rejected(with_header(header, tensors + bytes(4)), LedgerMismatch, "'z' is stored but not in")
 
 
-def test_missing_tensor(whole, refused):
+def test_missing_tensor(whole, rejected):
     header, tensors = header_of(whole)
     begin, _ = header.pop("memory.instance")["data_offsets"]
-    refused(
+    rejected(
         with_header(header, tensors[:begin]),
         LedgerMismatch,
         r"'memory\.instance' is in the ledger but not stored",
@@ -182,30 +182,30 @@ def test_missing_tensor(whole, refused):
         ("dtype", "\u001b[31m", "x1b"),
     ],
 )
-def test_tensor_type_and_shape_differ_from_the_ledger(whole, refused, key, value, match):
+def test_tensor_type_and_shape_differ_from_the_ledger(whole, rejected, key, value, match):
     header, tensors = header_of(whole)
     header["memory.class"][key] = value
-    refused(with_header(header, tensors), LedgerMismatch, match)
+    rejected(with_header(header, tensors), LedgerMismatch, match)
 
 
-def test_ledger_type_differs_from_the_container(forge, refused):
+def test_ledger_type_differs_from_the_container(forge, rejected):
     """The file would decode to other values, from half as many bytes."""
 
     def change(header, manifest):
         for row in manifest["ledger"]["rows"]:
             row["dtype"], row["bytes"] = "F16", row["bytes"] // 2
 
-    refused(forge(change), LedgerMismatch, "the ledger does not match the container")
+    rejected(forge(change), LedgerMismatch, "the ledger does not match the container")
 
 
 @pytest.mark.parametrize("dtype", ["f16", "../x", "F" * 17, "", None, 16])
-def test_container_with_an_invalid_type(forge, refused, dtype):
+def test_container_with_an_invalid_type(forge, rejected, dtype):
     data = forge(lambda _, manifest: manifest["container"].update(dtype=dtype))
-    refused(data, BadManifest, "key container.*dtype: Input should be 'F32', 'F16' or 'I8'")
+    rejected(data, BadManifest, "key container.*dtype: Input should be 'F32', 'F16' or 'I8'")
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("decoder.0.bias", "I8"), ("memory.class", "F16")])
-def test_tensor_type_differs_from_its_role(forge, refused, bundle_of, hmn, name, dtype):
+def test_tensor_type_differs_from_its_role(forge, rejected, bundle_of, hmn, name, dtype):
     """With 8-bit memories, all other tensors are 16-bit; no other combination is valid."""
 
     def change(_, manifest):
@@ -214,38 +214,40 @@ def test_tensor_type_differs_from_its_role(forge, refused, bundle_of, hmn, name,
         row["dtype"] = dtype
 
     data = forge(change, bundle_of(hmn(dtype="I8")).to_bytes())
-    refused(data, LedgerMismatch, "the ledger does not match the container")
+    rejected(data, LedgerMismatch, "the ledger does not match the container")
 
 
 @pytest.mark.parametrize(("stored", "forged"), [("I8", "U8"), ("F16", "BF16")])
-def test_tensor_type_of_the_same_size(refused, bundle_of, hmn, stored, forged):
+def test_tensor_type_of_the_same_size(rejected, bundle_of, hmn, stored, forged):
     header, tensors = header_of(bundle_of(hmn(dtype="I8")).to_bytes())
     name = "memory.instance" if stored == "I8" else "decoder.0.weight"
     assert header[name]["dtype"] == stored
     header[name]["dtype"] = forged
-    refused(with_header(header, tensors), LedgerMismatch, f"'{forged}', but {stored} in the ledger")
+    rejected(
+        with_header(header, tensors), LedgerMismatch, f"'{forged}', but {stored} in the ledger"
+    )
 
 
-def test_tensor_bytes_differ_from_the_ledger(whole, refused):
+def test_tensor_bytes_differ_from_the_ledger(whole, rejected):
     header, tensors = header_of(whole)
     header["memory.instance"]["data_offsets"][1] += 4
-    refused(with_header(header, tensors + bytes(4)), LedgerMismatch, "bytes, but .* in the ledger")
+    rejected(with_header(header, tensors + bytes(4)), LedgerMismatch, "bytes, but .* in the ledger")
 
 
 @pytest.mark.parametrize("place", [0.0, 0.5, 0.999])
-def test_flipped_bit_in_a_tensor(whole, refused, tmp_path, place):
+def test_flipped_bit_in_a_tensor(whole, rejected, tmp_path, place):
     _, tensors = header_of(whole)
     data = bytearray(whole)
     data[len(whole) - len(tensors) + int(place * len(tensors))] ^= 1
-    refused(bytes(data), Corrupted, "data_sha256", before_tensors=False)
+    rejected(bytes(data), Corrupted, "data_sha256", before_tensors=False)
     path = tmp_path / "bad.hmn"
     inspect(path)
     with pytest.raises(Corrupted, match="data_sha256"):
         inspect(path, verify=True)
 
 
-def test_flipped_bit_in_the_manifest(whole, refused):
-    refused(whole.replace(b"ant", b"aot"), Corrupted, "manifest_sha256")
+def test_flipped_bit_in_the_manifest(whole, rejected):
+    rejected(whole.replace(b"ant", b"aot"), Corrupted, "manifest_sha256")
 
 
 def test_finite_values_that_decode_to_infinities(bundle_of, hmn, tmp_path):
@@ -262,14 +264,14 @@ def test_finite_values_that_decode_to_infinities(bundle_of, hmn, tmp_path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_not_finite(refused, bundle_of, images, value, monkeypatch):
+def test_not_finite(rejected, bundle_of, images, value, monkeypatch):
     bundle = bundle_of(images())
     bundle.tensors["pixels"][1, 0, 1, 2] = value
     manifest = bundle.manifest.model_copy(update={"data_sha256": data_sha256(bundle.tensors)})
     with monkeypatch.context() as patch:
         patch.setattr("hmnpack.bundle.bundle.check_finite", lambda tensors: None)
         data = Bundle(manifest, bundle.tensors).to_bytes()
-    refused(data, NotFinite, "'pixels'", before_tensors=False)
+    rejected(data, NotFinite, "'pixels'", before_tensors=False)
 
 
 @pytest.mark.parametrize(
@@ -281,26 +283,26 @@ def test_not_finite(refused, bundle_of, images, value, monkeypatch):
         lambda text: text.replace('"ipc":1', '"ipc":1.0').replace("0.5", "5e-1"),
     ],
 )
-def test_manifest_is_not_canonical(whole, refused, spoil):
+def test_manifest_is_not_canonical(whole, rejected, spoil):
     header, tensors = header_of(whole)
     header["__metadata__"]["hmn"] = spoil(header["__metadata__"]["hmn"])
-    refused(with_header(header, tensors), NotCanonical, "canonical")
+    rejected(with_header(header, tensors), NotCanonical, "canonical")
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\t", b" \r "])
-def test_header_padding_other_than_spaces(whole, refused, end):
+def test_header_padding_other_than_spaces(whole, rejected, end):
     header, tensors = header_of(whole)
     text = json.dumps(header).encode() + end
-    refused(
+    rejected(
         struct.pack("<Q", len(text)) + text + tensors, BadHeader, "white space other than spaces"
     )
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a":1,"a":2}', "NaN", "\ud800"])
-def test_manifest_is_not_an_object(whole, refused, text):
+def test_manifest_is_not_an_object(whole, rejected, text):
     header, tensors = header_of(whole)
     header["__metadata__"]["hmn"] = text
-    refused(with_header(header, tensors), BadManifest, "manifest: not")
+    rejected(with_header(header, tensors), BadManifest, "manifest: not")
 
 
 def test_path_is_not_a_regular_file(tmp_path, whole):

@@ -17,14 +17,14 @@ OPAQUE = [
 
 
 @pytest.mark.parametrize(("config", "fault", "match"), OPAQUE)
-def test_settings_that_exceed_the_bounds(forge, refused, config, fault, match):
+def test_settings_that_exceed_the_bounds(forge, rejected, config, fault, match):
     data = forge(lambda _, manifest: manifest.update(config=config))
-    refused(data, fault, rf"key config: .*{match}")
+    rejected(data, fault, rf"key config: .*{match}")
 
 
 @pytest.mark.parametrize(("config", "fault", "match"), OPAQUE)
 def test_settings_of_scores_and_prunings_that_exceed_the_bounds(
-    forge, refused, config, fault, match
+    forge, rejected, config, fault, match
 ):
     score = {
         "protocol": "short",
@@ -47,9 +47,9 @@ def test_settings_of_scores_and_prunings_that_exceed_the_bounds(
         "scores": [],
     }
     data = forge(lambda _, manifest: manifest.update(scores=[score]))
-    refused(data, fault, rf"key scores\.0\.config: .*{match}")
+    rejected(data, fault, rf"key scores\.0\.config: .*{match}")
     data = forge(lambda _, manifest: manifest["provenance"].update(prunings=[pruning]))
-    refused(data, fault, rf"key provenance\.prunings\.0\.config: .*{match}")
+    rejected(data, fault, rf"key provenance\.prunings\.0\.config: .*{match}")
 
 
 def test_settings_within_the_bounds_are_not_validated(forge, tmp_path):
@@ -60,6 +60,6 @@ def test_settings_within_the_bounds_are_not_validated(forge, tmp_path):
     assert read(path).manifest.recipe == "<i>"
 
 
-def test_settings_with_an_integer_over_64_bits(forge, refused):
+def test_settings_with_an_integer_over_64_bits(forge, rejected):
     data = forge(lambda _, manifest: manifest.update(config={"\u202e": 2**63}))
-    refused(data, BadManifest, r"manifest key config\.\\u202e: integer does not fit into 64 bits")
+    rejected(data, BadManifest, r"manifest key config\.\\u202e: integer does not fit into 64 bits")

@@ -62,5 +62,7 @@ def test_protocol_depends_on_dataset_and_budget(bundle_of, images, image_shape):
 
 def test_overrides_larger_than_a_file_holds_are_rejected(manifest):
     many = merged(EvaluateConfig(), {"train.augment": ["flip"] * 3000})
-    with pytest.raises(BadSettings, match=r"a file cannot hold these settings: .* maximum of 16384"):
+    with pytest.raises(
+        BadSettings, match=r"a file cannot hold these settings: .* maximum of 16384"
+    ):
         recorded(many, manifest)
