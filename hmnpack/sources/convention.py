@@ -45,6 +45,11 @@ def split_in_name(name: str) -> str | None:
     return next((split for split in (TRAIN, *TEST_SPLITS) if split in words), None)
 
 
+def is_integer(kind: str) -> bool:
+    """Return whether the name of a column type is an integer's, such as `int64`."""
+    return kind.startswith(("int", "uint"))
+
+
 def integer_labels(
     where: object,
     column: str,
@@ -68,7 +73,7 @@ def integer_labels(
     Raises:
         BadData: if the column is empty, not of integers, or misses a label.
     """
-    if not kind.startswith(("int", "uint")):
+    if not is_integer(kind):
         raise BadData(
             f"labels in column {column!r} of {where} are {kind}, not integers: number the classes "
             "from 0"
@@ -90,24 +95,29 @@ def name_of(path: Path) -> str:
 
 
 def expect_same_names(
-    where: object, train: Sequence[str] | None, test: Sequence[str] | None
+    where: object,
+    names: Sequence[str] | None,
+    others: Sequence[str] | None,
+    *,
+    reference: object,
 ) -> None:
-    """Check that both splits name the same classes, if both name their classes.
+    """Check that two parts of a dataset name the same classes, if both name their classes.
 
     Args:
-        where: Name of the test split in messages.
-        train: Class names of the training split, if it has them.
-        test: The same for the test split.
+        where: Name of the second part in messages, a file or a split.
+        names: Class names of the first part, if it has them.
+        others: The same for the second part.
+        reference: Name of the first part in messages.
 
     Raises:
         BadData: if they differ.
     """
-    if not train or not test:
+    if not names or not others:
         return
-    for label, (ours, theirs) in enumerate(zip_longest(train, test)):
+    for label, (ours, theirs) in enumerate(zip_longest(names, others)):
         if ours != theirs:
             raise BadData(
-                f"label {label} is {theirs!r} in {where} but {ours!r} in train: give both splits "
+                f"label {label} is {theirs!r} in {where} but {ours!r} in {reference}: give both "
                 "the same classes in the same order"
             )
 

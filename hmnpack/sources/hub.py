@@ -55,7 +55,8 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
         tested = _encoded(spec, test, image, label) if test is not None else None
         named = getattr(train.features[label], "names", None)
         if test is not None:
-            expect_same_names(spec, named, getattr(test.features[label], "names", None))
+            others = getattr(test.features[label], "names", None)
+            expect_same_names(f"{test_name} of {spec}", named, others, reference=TRAIN)
         classes = class_names(named, encoded.labels)
         return decode_source(spec, classes, encoded, tested, options, listener)
 
