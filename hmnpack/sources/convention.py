@@ -3,6 +3,7 @@
 Shape legend: N images, K classes.
 """
 
+import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import zip_longest
@@ -16,8 +17,10 @@ from hmnpack.errors import BadData
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
 TRAIN = "train"
-TEST_SPLITS = ("test", "validation", "valid", "val")
+TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 """Names of test splits, in order of preference."""
+
+_log = logging.getLogger("hmnpack")
 
 
 def column_of(where: object, present: Sequence[str], wanted: Sequence[str]) -> str:
@@ -34,9 +37,51 @@ def column_of(where: object, present: Sequence[str], wanted: Sequence[str]) -> s
     )
 
 
-def test_split_of(splits: Collection[str]) -> str | None:
-    """Return the name of the test split, or None if there is none."""
-    return next((name for name in TEST_SPLITS if name in splits), None)
+def choose_test_split(
+    where: object, splits: Collection[str], problem: Callable[[str], str | None]
+) -> str | None:
+    """Return the name of the first usable test split, or None if there is none.
+
+    Logs a warning for each test split before it, which cannot be used.
+
+    Args:
+        where: Name of the dataset in messages.
+        splits: Names of its splits.
+        problem: Returns why a split cannot be used, given its name; None if it can be.
+    """
+    for name in TEST_SPLITS:
+        if name not in splits:
+            continue
+        reason = problem(name)
+        if reason is None:
+            return name
+        _log.warning("%s: split %s is left out: %s", where, name, reason)
+    return None
+
+
+def warn_of_unknown_splits(where: object, names: Iterable[str]) -> None:
+    """Log a warning that names the parts of a dataset that are no known split, if there are any."""
+    unknown = ", ".join(sorted(names))
+    if unknown:
+        _log.warning(
+            "%s: left out %s: the splits that are read are %s",
+            *(where, unknown, ", ".join((TRAIN, *TEST_SPLITS))),
+        )
+
+
+def why_unlabelled(labels: Collection[object]) -> str | None:
+    """Return why the labels of a test split cannot be used; None if there is a label.
+
+    Datasets of competitions have a test split whose labels are missing or -1.
+
+    Args:
+        labels: The label column as Python objects.
+    """
+    if not labels:
+        return "it has no images"
+    if any(label is not None and not (isinstance(label, int) and label < 0) for label in labels):
+        return None
+    return "it has no labels"
 
 
 def split_in_name(name: str) -> str | None:

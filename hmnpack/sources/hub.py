@@ -11,12 +11,15 @@ from hmnpack.sources.cache import through_cache
 from hmnpack.sources.convention import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
+    TEST_SPLITS,
     TRAIN,
+    choose_test_split,
     class_names,
     column_of,
     expect_same_names,
     integer_labels,
-    test_split_of,
+    warn_of_unknown_splits,
+    why_unlabelled,
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.types import Source, SourceOptions
@@ -45,10 +48,14 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     splits = _load(spec, repository, config or None)
     if TRAIN not in splits:
         raise BadData(f"{spec} has no split named train: its splits are {', '.join(splits)}")
-    test_name = test_split_of(splits)
-    train, test = splits[TRAIN], splits[test_name] if test_name else None
+    train = splits[TRAIN]
     image = column_of(spec, train.column_names, IMAGE_COLUMNS)
     label = column_of(spec, train.column_names, LABEL_COLUMNS)
+    warn_of_unknown_splits(spec, set(splits) - {TRAIN, *TEST_SPLITS})
+    test_name = choose_test_split(
+        spec, splits, lambda name: _why_unusable(splits[name], image, label)
+    )
+    test = splits[test_name] if test_name else None
 
     def make() -> Source:
         encoded = _encoded(spec, train, image, label)
@@ -79,6 +86,14 @@ def _load(spec: str, repository: str, config: str | None) -> Mapping[str, Any]:
             "download its parquet files and give their folder"
         ) from error
     return splits
+
+
+def _why_unusable(part: Any, image: str, label: str) -> str | None:  # noqa: ANN401
+    """Return why a test split cannot be used; None if it can be."""
+    for column in (image, label):
+        if column not in part.column_names:
+            return f"it has no column {column}"
+    return why_unlabelled(list(part[label]))
 
 
 def _encoded(spec: str, part: Any, image: str, label: str) -> Encoded:  # noqa: ANN401

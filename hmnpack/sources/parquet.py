@@ -22,6 +22,7 @@ from hmnpack.sources.convention import (
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
     TRAIN,
+    choose_test_split,
     class_names,
     column_of,
     expect_same_names,
@@ -29,7 +30,8 @@ from hmnpack.sources.convention import (
     is_integer,
     name_of,
     split_in_name,
-    test_split_of,
+    warn_of_unknown_splits,
+    why_unlabelled,
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.types import Source, SourceOptions, path_of
@@ -60,7 +62,8 @@ def is_parquet(spec: str) -> bool:
 def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Source:
     """Open a folder of parquet files, or a single file as the training split.
 
-    In a folder, file names contain the split: `train`, and `test` or else `validation`.
+    In a folder, file names contain the split: `train`, and a test split such as `test` or
+    `validation`. A test split without labels is left out.
 
     Raises:
         MissingExtra: if pyarrow is not installed.
@@ -72,10 +75,10 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
         raise MissingExtra.of("reading parquet", "parquet") from error
     path = path_of(spec)
     splits = _splits(path)
-    test_name = test_split_of(splits)
-    train_files, test_files = splits[TRAIN], splits[test_name] if test_name else []
-
+    train_files = splits[TRAIN]
     columns = _columns(train_files[0])
+    test_name = choose_test_split(path, splits, lambda name: _why_unusable(splits[name], columns))
+    test_files = splits[test_name] if test_name else []
     names = _same_names(train_files, columns[1])
     if test_files:
         tested_names = _same_names(test_files, columns[1])
@@ -98,14 +101,28 @@ def _splits(path: Path) -> dict[str, list[Path]]:
     if files == [path]:
         return {TRAIN: files}
     splits: dict[str, list[Path]] = {}
+    unknown = []
     for file in files:
         name = split_in_name(file.stem)
         if name is None:
-            raise BadData(f"{file} has no split in its name: put train or test into it")
-        splits.setdefault(name, []).append(file)
+            unknown.append(file.name)
+        else:
+            splits.setdefault(name, []).append(file)
     if TRAIN not in splits:
         raise BadData(f"{path} has no training split: put train into the name of a file")
+    warn_of_unknown_splits(path, unknown)
     return splits
+
+
+def _why_unusable(files: Sequence[Path], columns: tuple[str, str]) -> str | None:
+    """Return why a test split cannot be used; None if it can be."""
+    for column in columns:
+        if not any(column in _schema(file).names for file in files):
+            return f"it has no column {column}"
+    label = columns[1:]
+    return why_unlabelled(
+        [row for file in files for row in _read_columns(file, label)[0].to_pylist()]
+    )
 
 
 def _columns(file: Path) -> tuple[str, str]:

@@ -15,6 +15,8 @@ from hmnpack.sources import convention
         ("cifar10_test_v2", "test"),
         ("Validation-0", "validation"),
         ("my.val", "val"),
+        ("dev-00000-of-00001", "dev"),
+        ("eval", "eval"),
         ("latest", None),
         ("0000", None),
     ],
@@ -24,9 +26,46 @@ def test_split_in_name_matches_whole_words(name, split):
 
 
 def test_test_split_is_chosen_by_preference():
-    assert convention.test_split_of(["train", "validation", "test"]) == "test"
-    assert convention.test_split_of(["val", "valid"]) == "valid"
-    assert convention.test_split_of(["train", "extra"]) is None
+    def choose(splits):
+        return convention.choose_test_split("x", splits, lambda name: None)
+
+    assert choose(["train", "validation", "test"]) == "test"
+    assert choose(["val", "valid"]) == "valid"
+    assert choose(["eval", "dev"]) == "dev"
+    assert choose(["train", "extra"]) is None
+
+
+def test_unusable_test_splits_are_left_out_with_a_warning(caplog):
+    reasons = {"test": "it is empty", "valid": None}
+    chosen = convention.choose_test_split("x", ["test", "valid", "val"], reasons.get)
+    assert chosen == "valid"
+    assert caplog.messages == ["x: split test is left out: it is empty"]
+    assert convention.choose_test_split("x", ["test"], reasons.get) is None
+
+
+def test_unknown_splits_are_named_in_one_warning(caplog):
+    convention.warn_of_unknown_splits("x", [])
+    assert not caplog.messages
+    convention.warn_of_unknown_splits("x", ["unsupervised", "extra"])
+    assert caplog.messages == [
+        "x: left out extra, unsupervised: the splits that are read are train, test, validation, "
+        "valid, val, dev, eval"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([], "it has no images"),
+        ([None, None], "it has no labels"),
+        ([-1, None, -1], "it has no labels"),
+        ([-1, 0], None),
+        (["cat"], None),
+        ([0.5], None),
+    ],
+)
+def test_why_unlabelled_finds_a_label(labels, reason):
+    assert convention.why_unlabelled(labels) == reason
 
 
 def test_column_of_finds_a_column_by_name():

@@ -120,6 +120,37 @@ def test_hub_rejects_a_dataset_without_a_training_split(hub, options):
         open_source("hf:me/bugs", options)
 
 
+@pytest.mark.parametrize("labels", [[-1, -1], [None, None], []])
+def test_hub_leaves_out_an_unlabelled_split(hub, options, caplog, labels):
+    hub.add("train", [0, 1])
+    hub.add("test", labels)
+    hub.add("validation", [1])
+    assert open_source("hf:me/bugs", options).test.labels.tolist() == [1]
+    assert caplog.messages[0].startswith("hf:me/bugs: split test is left out: it has no ")
+
+
+def test_hub_leaves_out_a_split_without_the_label_column(hub, options, caplog):
+    hub.add("train", [0, 1])
+    hub.add("test", [0])
+    hub.splits["test"].column_names = ["image"]
+    assert open_source("hf:me/bugs", options).test is None
+    assert caplog.messages == ["hf:me/bugs: split test is left out: it has no column label"]
+
+
+def test_hub_leaves_out_unknown_splits(hub, options, caplog):
+    for name in ("train", "extra", "unsupervised", "dev"):
+        hub.add(name, [0, 1])
+    assert len(open_source("hf:me/bugs", options).test) == 2
+    assert caplog.messages[0].startswith("hf:me/bugs: left out extra, unsupervised: the splits")
+
+
+def test_hub_rejects_splits_that_number_classes_differently(hub, options):
+    hub.add("train", [0, 1])
+    hub.add("test", [0, 1], names=["bee", "ant"])
+    with pytest.raises(BadData, match="label 0 is 'bee' in test of hf:me/bugs but 'ant' in train"):
+        open_source("hf:me/bugs", options)
+
+
 def test_hub_opens_from_the_cache_the_second_time(hub, options, monkeypatch):
     hub.add("train", [0, 1])
     first = open_source("hf:me/bugs", options)
