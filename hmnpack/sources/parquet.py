@@ -29,28 +29,11 @@ from hmnpack.sources.convention import (
     integer_labels,
     is_integer,
     name_of,
-    split_in_name,
-    warn_of_unknown_splits,
     why_unlabelled,
 )
 from hmnpack.sources.decode import Encoded, Payload
+from hmnpack.sources.shards import parquet_files, parquet_splits
 from hmnpack.sources.types import Source, SourceOptions, path_of
-
-
-def parquet_files(path: Path) -> list[Path]:
-    """Return the parquet files of a path, sorted: the file itself, or those in the folder.
-
-    In a copy of a Hub repository they are in its folder `data`.
-    """
-    if path.is_dir():
-        return _files_of(path) or _files_of(path / "data")
-    return [path] if path.suffix == ".parquet" else []
-
-
-def _files_of(folder: Path) -> list[Path]:
-    """Return the parquet files of a folder, without hidden files (macOS) and folders (Spark)."""
-    found = sorted(folder.glob("*.parquet"))
-    return [path for path in found if not path.is_dir() and not path.name.startswith(".")]
 
 
 def is_parquet(spec: str) -> bool:
@@ -74,7 +57,7 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
     except ImportError as error:
         raise MissingExtra.of("reading parquet", "parquet") from error
     path = path_of(spec)
-    splits = _splits(path)
+    splits = parquet_splits(path)
     train_files = splits[TRAIN]
     columns = _columns(train_files[0])
     test_name = choose_test_split(path, splits, lambda name: _why_unusable(splits[name], columns))
@@ -87,31 +70,13 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
     name = name_of(path) if path.is_dir() else name_of(path.with_suffix(""))
 
     def make() -> Source:
-        train = _Table(train_files, columns)
-        test = _Table(test_files, columns) if test_files else None
+        train = _Table(path, train_files, columns)
+        test = _Table(path, test_files, columns) if test_files else None
         tested = test.encoded() if test else None
         return decode_source(name, train.classes(), train.encoded(), tested, options, listener)
 
     key = f"{key_of_files(train_files)} {key_of_files(test_files)}"
     return through_cache(name, key, options, make)
-
-
-def _splits(path: Path) -> dict[str, list[Path]]:
-    files = parquet_files(path)
-    if files == [path]:
-        return {TRAIN: files}
-    splits: dict[str, list[Path]] = {}
-    unknown = []
-    for file in files:
-        name = split_in_name(file.stem)
-        if name is None:
-            unknown.append(file.name)
-        else:
-            splits.setdefault(name, []).append(file)
-    if TRAIN not in splits:
-        raise BadData(f"{path} has no training split: put train into the name of a file")
-    warn_of_unknown_splits(path, unknown)
-    return splits
 
 
 def _why_unusable(files: Sequence[Path], columns: tuple[str, str]) -> str | None:
@@ -138,10 +103,11 @@ class _Table:
     types of the columns may differ in width.
     """
 
-    def __init__(self, files: Sequence[Path], columns: tuple[str, str]) -> None:
+    def __init__(self, root: Path, files: Sequence[Path], columns: tuple[str, str]) -> None:
         import pyarrow  # noqa: PLC0415 - an extra
 
         self.files = files
+        self.shown = [file.relative_to(root) if file != root else file.name for file in files]
         self.image, self.label = columns
         self.names = _same_names(files, self.label)
         tables = [_read_columns(file, columns) for file in files]
@@ -178,7 +144,7 @@ class _Table:
 
     def _name(self, index: int) -> str:
         file = bisect.bisect_right(self.starts, index) - 1
-        return f"row {index - self.starts[file]} of {self.files[file].name}"
+        return f"row {index - self.starts[file]} of {self.shown[file]}"
 
 
 def _same_names(files: Sequence[Path], label: str) -> list[str] | None:

@@ -6,7 +6,7 @@ import pytest
 
 from hmnpack.errors import BadData, BadImage, MissingExtra
 from hmnpack.sources import SourceOptions, open_source
-from hmnpack.sources.parquet import parquet_files
+from hmnpack.sources.shards import parquet_files
 
 
 @pytest.fixture
