@@ -5,7 +5,7 @@ Shape legend: N images, K classes.
 
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -23,18 +23,44 @@ TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 _log = logging.getLogger("hmnpack")
 
 
-def column_of(where: object, present: Sequence[str], wanted: Sequence[str]) -> str:
-    """Return the first of the wanted columns that is present.
+def column_of(
+    where: object, present: Sequence[str], wanted: Sequence[str], described: Sequence[str] = ()
+) -> str:
+    """Return the first of the wanted columns that is present, else the only described one.
+
+    Args:
+        where: Name of the file or dataset in messages.
+        present: Names of its columns.
+        wanted: Names to look for, in order of preference.
+        described: Columns that are of this kind by the dataset's own description.
 
     Raises:
-        BadData: if none is present.
+        BadData: if none is present, or if several are described.
     """
     for name in wanted:
         if name in present:
             return name
+    if len(described) == 1:
+        return described[0]
+    found = ", ".join(described or present)
     raise BadData(
-        f"{where} has no column {' or '.join(wanted)}: its columns are {', '.join(present)}"
+        f"{where} has no column {' or '.join(wanted)}: "
+        + (f"rename the one that you mean ({found})" if described else f"its columns are {found}")
     )
+
+
+def described_as(kind: str, features: Mapping[str, object]) -> list[str]:
+    """Return the columns that a dataset's features describe as `ClassLabel` or `Image`.
+
+    Args:
+        kind: The type of feature.
+        features: Features by column, as parsed JSON or as objects of the `datasets` library.
+    """
+    kinds = {
+        name: feature.get("_type") if isinstance(feature, dict) else getattr(feature, "_type", None)
+        for name, feature in features.items()
+    }
+    return [name for name, found in kinds.items() if found == kind]
 
 
 def choose_test_split(

@@ -16,6 +16,7 @@ from hmnpack.sources.convention import (
     choose_test_split,
     class_names,
     column_of,
+    described_as,
     expect_same_names,
     integer_labels,
     warn_of_unknown_splits,
@@ -49,8 +50,9 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     if TRAIN not in splits:
         raise BadData(f"{spec} has no split named train: its splits are {', '.join(splits)}")
     train = splits[TRAIN]
-    image = column_of(spec, train.column_names, IMAGE_COLUMNS)
-    label = column_of(spec, train.column_names, LABEL_COLUMNS)
+    present, features = train.column_names, train.features
+    image = column_of(spec, present, IMAGE_COLUMNS, described_as("Image", features))
+    label = column_of(spec, present, LABEL_COLUMNS, described_as("ClassLabel", features))
     warn_of_unknown_splits(spec, set(splits) - {TRAIN, *TEST_SPLITS})
     test_name = choose_test_split(
         spec, splits, lambda name: _why_unusable(splits[name], image, label)

@@ -1,7 +1,8 @@
 """Parquet files in the Hugging Face image convention.
 
 They have a column `img` or `image` of struct<bytes, path>, an integer column `label` or
-`fine_label`, and class names in the `huggingface` metadata of the schema.
+`fine_label`, and class names in the `huggingface` metadata of the schema. Columns of other names
+are read if the metadata describe only one of that kind.
 """
 
 import bisect
@@ -25,6 +26,7 @@ from hmnpack.sources.convention import (
     choose_test_split,
     class_names,
     column_of,
+    described_as,
     expect_same_names,
     integer_labels,
     is_integer,
@@ -34,6 +36,11 @@ from hmnpack.sources.convention import (
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.shards import parquet_files, parquet_splits
 from hmnpack.sources.types import Source, SourceOptions, path_of
+
+_EMBED = (
+    "embed the image files, such as with embed_table_storage of datasets.table, or give the folder "
+    "of image files"
+)
 
 
 def is_parquet(spec: str) -> bool:
@@ -92,8 +99,13 @@ def _why_unusable(files: Sequence[Path], columns: tuple[str, str]) -> str | None
 
 def _columns(file: Path) -> tuple[str, str]:
     """Return the names of the image and the label column of a file."""
-    present = _schema(file).names
-    return column_of(file, present, IMAGE_COLUMNS), column_of(file, present, LABEL_COLUMNS)
+    schema = _schema(file)
+    present = schema.names
+    features = {name: feature for name, feature in _features(schema).items() if name in present}
+    return (
+        column_of(file, present, IMAGE_COLUMNS, described_as("Image", features)),
+        column_of(file, present, LABEL_COLUMNS, described_as("ClassLabel", features)),
+    )
 
 
 class _Table:
@@ -200,11 +212,26 @@ def _bytes_of(file: Path, column: str, cells: Any) -> Any:  # noqa: ANN401
 
     # A text column would be taken for paths, and local files would be opened.
     if not types.is_struct(cells.type) or not _is_binary(cells.type, "bytes"):
+        hint = f": {_EMBED}" if _holds_text(cells.type) else ""
         raise BadData(
             f"images in column {column!r} of {file} are {cells.type}, not struct<bytes: binary, "
-            "path: string>"
+            f"path: string>{hint}"
         )
-    return compute.struct_field(cells, "bytes")
+    payloads = compute.struct_field(cells, "bytes")
+    if payloads.null_count == len(cells) > 0 and cells.type.get_field_index("path") >= 0:
+        paths = compute.struct_field(cells, "path").drop_null()
+        if len(paths):
+            raise BadData(
+                f"images in column {column!r} of {file} are paths only, such as "
+                f"{paths[0].as_py()!r}: {_EMBED}"
+            )
+    return payloads
+
+
+def _holds_text(kind: Any) -> bool:  # noqa: ANN401
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
 @contextlib.contextmanager

@@ -74,6 +74,24 @@ def test_column_of_finds_a_column_by_name():
         convention.column_of("x", ["a", "b"], ("img", "image"))
 
 
+def test_column_of_other_names_is_the_only_described_one():
+    wanted = ("label", "fine_label")
+    assert convention.column_of("x", ["a", "b"], wanted, ["b"]) == "b"
+    assert convention.column_of("x", ["b", "label"], wanted, ["b"]) == "label"
+    message = r"x has no column label or fine_label: rename the one that you mean \(a, b\)"
+    with pytest.raises(BadData, match=message):
+        convention.column_of("x", ["a", "b", "c"], wanted, ["a", "b"])
+
+
+def test_described_as_reads_json_and_objects():
+    class ClassLabel:  # the library's classes have the name as a class attribute
+        _type = "ClassLabel"
+
+    features = {"a": {"_type": "Image"}, "b": {"dtype": "int64"}, "c": ClassLabel(), "d": [1]}
+    assert convention.described_as("Image", features) == ["a"]
+    assert convention.described_as("ClassLabel", features) == ["c"]
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [

@@ -1,5 +1,5 @@
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -26,14 +26,15 @@ class FakeSplit:
     column_names: list = field(default_factory=lambda: ["image", "label"])
 
     def cast_column(self, name, feature):
-        assert (name, feature) == ("image", "undecoded")
-        return FakeSplit(self.cells, self.labels, self.features, self.split, encoded=True)
+        assert (name, feature) == (self.column_names[0], "undecoded")
+        return replace(self, encoded=True)
 
     def __getitem__(self, key):
+        image, label = self.column_names
         if isinstance(key, str):
-            return {"label": self.labels}[key]
+            return {label: self.labels}[key]
         assert self.encoded
-        return {"image": self.cells[key], "label": self.labels[key]}
+        return {image: self.cells[key], label: self.labels[key]}
 
 
 @pytest.fixture
@@ -142,6 +143,16 @@ def test_hub_leaves_out_unknown_splits(hub, options, caplog):
         hub.add(name, [0, 1])
     assert len(open_source("hf:me/bugs", options).test) == 2
     assert caplog.messages[0].startswith("hf:me/bugs: left out extra, unsupervised: the splits")
+
+
+def test_hub_reads_columns_of_other_names(hub, options):
+    hub.add("train", [0, 1, 1])
+    part = hub.splits["train"]
+    label = SimpleNamespace(dtype="int64", names=["ant", "bee"], _type="ClassLabel")
+    part.features = {"photo": SimpleNamespace(_type="Image"), "species": label}
+    part.column_names = ["photo", "species"]
+    source = open_source("hf:me/bugs", options)
+    assert (source.classes, source.train.labels.tolist()) == (("ant", "bee"), [0, 1, 1])
 
 
 def test_hub_rejects_splits_that_number_classes_differently(hub, options):
