@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
+from hmnpack.sources.types import SourceOptions
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -23,8 +24,40 @@ TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 _log = logging.getLogger("hmnpack")
 
 
+def columns_of(
+    where: object, features: Mapping[str, object], present: Sequence[str], options: SourceOptions
+) -> tuple[str, str]:
+    """Return the names of the image and the label column.
+
+    Args:
+        where: Name of the file or dataset in messages.
+        features: Features by column, as parsed JSON or as objects of the `datasets` library.
+        present: Names of the columns.
+        options: The columns that the caller chose, if any.
+
+    Raises:
+        BadData: if a column is not present, or if several may be meant.
+    """
+
+    def find(kind: str, chosen: str | None, usual: Sequence[str], option: str) -> str:
+        if chosen:
+            return column_of(where, present, [chosen], option=option)
+        described = [name for name in described_as(kind, features) if name in present]
+        return column_of(where, present, usual, described, option=option)
+
+    return (
+        find("Image", options.image_column, IMAGE_COLUMNS, "--image-column"),
+        find("ClassLabel", options.label_column, LABEL_COLUMNS, "--label-column"),
+    )
+
+
 def column_of(
-    where: object, present: Sequence[str], wanted: Sequence[str], described: Sequence[str] = ()
+    where: object,
+    present: Sequence[str],
+    wanted: Sequence[str],
+    described: Sequence[str] = (),
+    *,
+    option: str | None = None,
 ) -> str:
     """Return the first of the wanted columns that is present, else the only described one.
 
@@ -33,6 +66,7 @@ def column_of(
         present: Names of its columns.
         wanted: Names to look for, in order of preference.
         described: Columns that are of this kind by the dataset's own description.
+        option: The option that chooses the column, for messages.
 
     Raises:
         BadData: if none is present, or if several are described.
@@ -42,10 +76,10 @@ def column_of(
             return name
     if len(described) == 1:
         return described[0]
-    found = ", ".join(described or present)
     raise BadData(
-        f"{where} has no column {' or '.join(wanted)}: "
-        + (f"rename the one that you mean ({found})" if described else f"its columns are {found}")
+        f"{where} has no column {' or '.join(wanted)}: its columns are "
+        + ", ".join(described or present)
+        + (f"; choose one with {option}" if option else "")
     )
 
 

@@ -9,14 +9,11 @@ from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import through_cache
 from hmnpack.sources.convention import (
-    IMAGE_COLUMNS,
-    LABEL_COLUMNS,
     TEST_SPLITS,
     TRAIN,
     choose_test_split,
     class_names,
-    column_of,
-    described_as,
+    columns_of,
     expect_same_names,
     integer_labels,
     warn_of_unknown_splits,
@@ -50,9 +47,7 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     if TRAIN not in splits:
         raise BadData(f"{spec} has no split named train: its splits are {', '.join(splits)}")
     train = splits[TRAIN]
-    present, features = train.column_names, train.features
-    image = column_of(spec, present, IMAGE_COLUMNS, described_as("Image", features))
-    label = column_of(spec, present, LABEL_COLUMNS, described_as("ClassLabel", features))
+    image, label = columns_of(spec, train.features, train.column_names, options)
     warn_of_unknown_splits(spec, set(splits) - {TRAIN, *TEST_SPLITS})
     test_name = choose_test_split(
         spec, splits, lambda name: _why_unusable(splits[name], image, label)

@@ -20,13 +20,11 @@ from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
 from hmnpack.sources.convention import (
-    IMAGE_COLUMNS,
-    LABEL_COLUMNS,
     TRAIN,
     choose_test_split,
     class_names,
     column_of,
-    described_as,
+    columns_of,
     expect_same_names,
     integer_labels,
     is_integer,
@@ -66,7 +64,7 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
     path = path_of(spec)
     splits = parquet_splits(path)
     train_files = splits[TRAIN]
-    columns = _columns(train_files[0])
+    columns = _columns(train_files[0], options)
     test_name = choose_test_split(path, splits, lambda name: _why_unusable(splits[name], columns))
     test_files = splits[test_name] if test_name else []
     names = _same_names(train_files, columns[1])
@@ -82,7 +80,7 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
         tested = test.encoded() if test else None
         return decode_source(name, train.classes(), train.encoded(), tested, options, listener)
 
-    key = f"{key_of_files(train_files)} {key_of_files(test_files)}"
+    key = f"{key_of_files(train_files)} {key_of_files(test_files)} {columns}"
     return through_cache(name, key, options, make)
 
 
@@ -97,15 +95,10 @@ def _why_unusable(files: Sequence[Path], columns: tuple[str, str]) -> str | None
     )
 
 
-def _columns(file: Path) -> tuple[str, str]:
+def _columns(file: Path, options: SourceOptions) -> tuple[str, str]:
     """Return the names of the image and the label column of a file."""
     schema = _schema(file)
-    present = schema.names
-    features = {name: feature for name, feature in _features(schema).items() if name in present}
-    return (
-        column_of(file, present, IMAGE_COLUMNS, described_as("Image", features)),
-        column_of(file, present, LABEL_COLUMNS, described_as("ClassLabel", features)),
-    )
+    return columns_of(file, _features(schema), schema.names, options)
 
 
 class _Table:

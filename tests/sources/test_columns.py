@@ -1,10 +1,11 @@
 """Columns of Parquet files that have other names, or hold paths instead of images."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from hmnpack.errors import BadData, BadImage
+from hmnpack.errors import BadData, BadImage, BadSettings
 from hmnpack.sources import open_source
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -50,8 +51,11 @@ def test_several_described_columns_are_rejected(tmp_path, make_parquet, payloads
     )
     table = table.append_column("hue", table["kind"])
     parquet.write_table(table.replace_schema_metadata({"huggingface": metadata}), path)
-    message = "has no column label or fine_label: rename the one that you mean (hue, kind)"
+    message = "has no column label or fine_label: its columns are hue, kind; choose one with"
     assert_rejected(path, options, message)
+    for column in ("hue", "kind"):
+        chosen = replace(options, label_column=column)
+        assert open_source(path, chosen).classes == ("x", "y")
 
 
 def test_described_column_that_is_gone_is_not_read(tmp_path, make_parquet, payloads, options):
@@ -92,3 +96,23 @@ def test_one_path_among_images_is_a_bad_image(tmp_path, payloads, options):
     parquet.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(BadImage, match="cannot read row 1"):
         open_source(tmp_path / "a.parquet", options)
+
+
+def test_chosen_columns_are_read_and_cached_apart(tmp_path, make_parquet, payloads, options):
+    path = make_parquet(tmp_path / "a.parquet", payloads, [0, 1, 1, 0], image="photo")
+    table = parquet.read_table(path).append_column("coarse", pyarrow.array([0, 0, 0, 0]))
+    parquet.write_table(table, path)
+    assert_rejected(path, options, "are photo, label, coarse; choose one with --image-column")
+    fine = replace(options, image_column="photo")
+    coarse = replace(fine, label_column="coarse")
+    assert open_source(path, fine).train.labels.tolist() == [0, 0, 1, 1]
+    assert open_source(path, coarse).train.labels.tolist() == [0, 0, 0, 0]
+    missing = replace(fine, label_column="kind")
+    message = "has no column kind: its columns are photo, label, coarse; choose one with --label-"
+    assert_rejected(path, missing, message)
+
+
+@pytest.mark.parametrize("column", [{"image_column": "photo"}, {"label_column": "kind"}])
+def test_column_of_a_folder_of_images_is_rejected(make_folder, options, column):
+    with pytest.raises(BadSettings, match="choose columns only of Parquet files and hub datasets"):
+        open_source(make_folder(train={"a": 2}), replace(options, **column))

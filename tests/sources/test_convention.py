@@ -78,9 +78,9 @@ def test_column_of_other_names_is_the_only_described_one():
     wanted = ("label", "fine_label")
     assert convention.column_of("x", ["a", "b"], wanted, ["b"]) == "b"
     assert convention.column_of("x", ["b", "label"], wanted, ["b"]) == "label"
-    message = r"x has no column label or fine_label: rename the one that you mean \(a, b\)"
+    message = "x has no column label or fine_label: its columns are a, b; choose one with --label"
     with pytest.raises(BadData, match=message):
-        convention.column_of("x", ["a", "b", "c"], wanted, ["a", "b"])
+        convention.column_of("x", ["a", "b", "c"], wanted, ["a", "b"], option="--label-column")
 
 
 def test_described_as_reads_json_and_objects():

@@ -155,6 +155,16 @@ def test_hub_reads_columns_of_other_names(hub, options):
     assert (source.classes, source.train.labels.tolist()) == (("ant", "bee"), [0, 1, 1])
 
 
+def test_hub_reads_the_chosen_columns(hub, options):
+    hub.add("train", [0, 1, 1])
+    part = hub.splits["train"]
+    part.features, part.column_names = {"kind": part.features["label"]}, ["photo", "kind"]
+    with pytest.raises(BadData, match="are photo, kind; choose one with --image-column"):
+        open_source("hf:me/bugs", options)
+    chosen = replace(options, image_column="photo", label_column="kind")
+    assert open_source("hf:me/bugs", chosen).train.labels.tolist() == [0, 1, 1]
+
+
 def test_hub_rejects_splits_that_number_classes_differently(hub, options):
     hub.add("train", [0, 1])
     hub.add("test", [0, 1], names=["bee", "ant"])
