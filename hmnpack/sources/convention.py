@@ -130,7 +130,7 @@ def warn_of_unknown_splits(where: object, names: Iterable[str]) -> None:
 
 
 def why_unlabelled(labels: Collection[object]) -> str | None:
-    """Return why the labels of a test split cannot be used; None if there is a label.
+    """Return why the labels of a test split cannot be used; None if they can be.
 
     Datasets of competitions have a test split whose labels are missing or -1.
 
@@ -139,9 +139,11 @@ def why_unlabelled(labels: Collection[object]) -> str | None:
     """
     if not labels:
         return "it has no images"
-    if any(label is not None and not (isinstance(label, int) and label < 0) for label in labels):
-        return None
-    return "it has no labels"
+    present = [label for label in labels if label is not None]
+    if all(isinstance(label, int) and label < 0 for label in present):
+        return "it has no labels"
+    integers = all(type(label) is int for label in present)
+    return None if integers else "its labels are not integers"
 
 
 def split_in_name(name: str) -> str | None:

@@ -175,9 +175,9 @@ def _features(schema: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return the columns' descriptions in the schema's metadata; empty if there are none."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        return {name: dict(feature) for name, feature in features.items()}
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError):
         return {}
+    return features if isinstance(features, dict) else {}
 
 
 def _class_names(schema: Any, label: str) -> list[str] | None:  # noqa: ANN401

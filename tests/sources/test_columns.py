@@ -58,6 +58,18 @@ def test_several_described_columns_are_rejected(tmp_path, make_parquet, payloads
         assert open_source(path, chosen).classes == ("x", "y")
 
 
+@pytest.mark.parametrize("other", ['[{"dtype": "string"}]', "null", '"text"', "{}"])
+def test_features_of_other_columns_do_not_hide_the_class_names(
+    tmp_path, make_parquet, payloads, options, other
+):
+    path = make_parquet(tmp_path / "a.parquet", payloads, [0, 1, 1, 0], ["x", "y"])
+    table = parquet.read_table(path)
+    old = table.schema.metadata[b"huggingface"].decode()
+    new = old.replace('"features": {', f'"features": {{"tags": {other}, ')
+    parquet.write_table(table.replace_schema_metadata({"huggingface": new}), path)
+    assert open_source(path, options).classes == ("x", "y")
+
+
 def test_described_column_that_is_gone_is_not_read(tmp_path, make_parquet, payloads, options):
     path = make_parquet(tmp_path / "a.parquet", payloads, [0, 1, 1, 0], ["x", "y"], label="kind")
     parquet.write_table(parquet.read_table(path).rename_columns(["image", "sort"]), path)

@@ -60,11 +60,13 @@ def test_unknown_splits_are_named_in_one_warning(caplog):
         ([None, None], "it has no labels"),
         ([-1, None, -1], "it has no labels"),
         ([-1, 0], None),
-        (["cat"], None),
-        ([0.5], None),
+        ([None, 3], None),
+        (["cat", None], "its labels are not integers"),
+        ([0.5], "its labels are not integers"),
+        ([True], "its labels are not integers"),
     ],
 )
-def test_why_unlabelled_finds_a_label(labels, reason):
+def test_why_unlabelled_tells_the_reason(labels, reason):
     assert convention.why_unlabelled(labels) == reason
 
 

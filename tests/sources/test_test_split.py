@@ -47,6 +47,14 @@ def test_unlabelled_parquet_split_is_left_out(write, warnings_of, labels):
     assert warnings_of(root) == (2, [f"{root}: split test is left out: {reason}"])
 
 
+def test_split_whose_labels_are_text_is_left_out(write, warnings_of):
+    root = write(train=[0, 1, 1], test=["cat", "dog"], validation=[1, 0])
+    assert warnings_of(root) == (
+        2,
+        [f"{root}: split test is left out: its labels are not integers"],
+    )
+
+
 def test_split_with_some_labels_is_not_left_out(write, options):
     with pytest.raises(BadData, match="label -1 of test is not a class"):
         open_source(write(train=[0, 1], test=[0, -1], validation=[1, 0]), options)
