@@ -24,7 +24,7 @@ DATA_HELP = (
     "one folder per class, a folder of Parquet files, or hf:owner/name."
 )
 
-_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir")
+_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column")
 """Parameters that :func:`source_options` adds."""
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
@@ -116,6 +116,17 @@ def source_options(function: Function) -> Function:
                 metavar="DIR",
                 help="Cache of decoded datasets and trained networks "
                 "[default: HMNPACK_CACHE or ~/.cache/hmnpack].",
+            ),
+            click.option(
+                "--image-column",
+                metavar="NAME",
+                help="Column of images in Parquet files and hub datasets [default: img or image].",
+            ),
+            click.option(
+                "--label-column",
+                metavar="NAME",
+                help="Column of labels in Parquet files and hub datasets "
+                "[default: label or fine_label].",
             ),
         )
     ):

@@ -3,8 +3,9 @@
 Shape legend: N images, K classes.
 """
 
+import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -12,37 +13,148 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
+from hmnpack.sources.types import SourceOptions
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
 TRAIN = "train"
-TEST_SPLITS = ("test", "validation", "valid", "val")
+TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 """Names of test splits, in order of preference."""
 
+_log = logging.getLogger("hmnpack")
 
-def column_of(where: object, present: Sequence[str], wanted: Sequence[str]) -> str:
-    """Return the first of the wanted columns that is present.
+
+def columns_of(
+    where: object, features: Mapping[str, object], present: Sequence[str], options: SourceOptions
+) -> tuple[str, str]:
+    """Return the names of the image and the label column.
+
+    Args:
+        where: Name of the file or dataset in messages.
+        features: Features by column, as parsed JSON or as objects of the `datasets` library.
+        present: Names of the columns.
+        options: The columns that the caller chose, if any.
 
     Raises:
-        BadData: if none is present.
+        BadData: if a column is not present, or if several may be meant.
+    """
+
+    def find(kind: str, chosen: str | None, usual: Sequence[str], option: str) -> str:
+        if chosen:
+            return column_of(where, present, [chosen], option=option)
+        described = [name for name in described_as(kind, features) if name in present]
+        return column_of(where, present, usual, described, option=option)
+
+    return (
+        find("Image", options.image_column, IMAGE_COLUMNS, "--image-column"),
+        find("ClassLabel", options.label_column, LABEL_COLUMNS, "--label-column"),
+    )
+
+
+def column_of(
+    where: object,
+    present: Sequence[str],
+    wanted: Sequence[str],
+    described: Sequence[str] = (),
+    *,
+    option: str | None = None,
+) -> str:
+    """Return the first of the wanted columns that is present, else the only described one.
+
+    Args:
+        where: Name of the file or dataset in messages.
+        present: Names of its columns.
+        wanted: Names to look for, in order of preference.
+        described: Columns that are of this kind by the dataset's own description.
+        option: The option that chooses the column, for messages.
+
+    Raises:
+        BadData: if none is present, or if several are described.
     """
     for name in wanted:
         if name in present:
             return name
+    if len(described) == 1:
+        return described[0]
     raise BadData(
-        f"{where} has no column {' or '.join(wanted)}: its columns are {', '.join(present)}"
+        f"{where} has no column {' or '.join(wanted)}: its columns are "
+        + ", ".join(described or present)
+        + (f"; choose one with {option}" if option else "")
     )
 
 
-def test_split_of(splits: Collection[str]) -> str | None:
-    """Return the name of the test split, or None if there is none."""
-    return next((name for name in TEST_SPLITS if name in splits), None)
+def described_as(kind: str, features: Mapping[str, object]) -> list[str]:
+    """Return the columns that a dataset's features describe as `ClassLabel` or `Image`.
+
+    Args:
+        kind: The type of feature.
+        features: Features by column, as parsed JSON or as objects of the `datasets` library.
+    """
+    kinds = {
+        name: feature.get("_type") if isinstance(feature, dict) else getattr(feature, "_type", None)
+        for name, feature in features.items()
+    }
+    return [name for name, found in kinds.items() if found == kind]
+
+
+def choose_test_split(
+    where: object, splits: Collection[str], problem: Callable[[str], str | None]
+) -> str | None:
+    """Return the name of the first usable test split, or None if there is none.
+
+    Logs a warning for each test split before it, which cannot be used.
+
+    Args:
+        where: Name of the dataset in messages.
+        splits: Names of its splits.
+        problem: Returns why a split cannot be used, given its name; None if it can be.
+    """
+    for name in TEST_SPLITS:
+        if name not in splits:
+            continue
+        reason = problem(name)
+        if reason is None:
+            return name
+        _log.warning("%s: split %s is left out: %s", where, name, reason)
+    return None
+
+
+def warn_of_unknown_splits(where: object, names: Iterable[str]) -> None:
+    """Log a warning that names the parts of a dataset that are no known split, if there are any."""
+    unknown = ", ".join(sorted(names))
+    if unknown:
+        _log.warning(
+            "%s: left out %s: the splits that are read are %s",
+            *(where, unknown, ", ".join((TRAIN, *TEST_SPLITS))),
+        )
+
+
+def why_unlabelled(labels: Collection[object]) -> str | None:
+    """Return why the labels of a test split cannot be used; None if they can be.
+
+    Datasets of competitions have a test split whose labels are missing or -1.
+
+    Args:
+        labels: The label column as Python objects.
+    """
+    if not labels:
+        return "it has no images"
+    present = [label for label in labels if label is not None]
+    if all(isinstance(label, int) and label < 0 for label in present):
+        return "it has no labels"
+    integers = all(type(label) is int for label in present)
+    return None if integers else "its labels are not integers"
 
 
 def split_in_name(name: str) -> str | None:
     """Return the split in a file name such as `train-00000-of-00002`, or None."""
     words = re.split(r"[^a-z]+", name.lower())
     return next((split for split in (TRAIN, *TEST_SPLITS) if split in words), None)
+
+
+def is_integer(kind: str) -> bool:
+    """Return whether the name of a column type is an integer's, such as `int64`."""
+    return kind.startswith(("int", "uint"))
 
 
 def integer_labels(
@@ -68,7 +180,7 @@ def integer_labels(
     Raises:
         BadData: if the column is empty, not of integers, or misses a label.
     """
-    if not kind.startswith(("int", "uint")):
+    if not is_integer(kind):
         raise BadData(
             f"labels in column {column!r} of {where} are {kind}, not integers: number the classes "
             "from 0"
@@ -90,24 +202,29 @@ def name_of(path: Path) -> str:
 
 
 def expect_same_names(
-    where: object, train: Sequence[str] | None, test: Sequence[str] | None
+    where: object,
+    names: Sequence[str] | None,
+    others: Sequence[str] | None,
+    *,
+    reference: object,
 ) -> None:
-    """Check that both splits name the same classes, if both name their classes.
+    """Check that two parts of a dataset name the same classes, if both name their classes.
 
     Args:
-        where: Name of the test split in messages.
-        train: Class names of the training split, if it has them.
-        test: The same for the test split.
+        where: Name of the second part in messages, a file or a split.
+        names: Class names of the first part, if it has them.
+        others: The same for the second part.
+        reference: Name of the first part in messages.
 
     Raises:
         BadData: if they differ.
     """
-    if not train or not test:
+    if not names or not others:
         return
-    for label, (ours, theirs) in enumerate(zip_longest(train, test)):
+    for label, (ours, theirs) in enumerate(zip_longest(names, others)):
         if ours != theirs:
             raise BadData(
-                f"label {label} is {theirs!r} in {where} but {ours!r} in train: give both splits "
+                f"label {label} is {theirs!r} in {where} but {ours!r} in {reference}: give both "
                 "the same classes in the same order"
             )
 

@@ -10,7 +10,13 @@ from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_listing, through_cache
-from hmnpack.sources.convention import name_of
+from hmnpack.sources.convention import (
+    TEST_SPLITS,
+    TRAIN,
+    choose_test_split,
+    name_of,
+    warn_of_unknown_splits,
+)
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.types import Source, SourceOptions, path_of
 
@@ -21,9 +27,6 @@ _EXTENSIONS = frozenset(
 )
 """Suffixes of image files, in lower case, for the supported formats."""
 
-_TEST_FOLDERS = ("test", "val", "validation")
-"""Names of test folders, in order of preference."""
-
 
 def is_path(spec: str) -> bool:
     """Return whether a text is an existing path."""
@@ -31,7 +34,9 @@ def is_path(spec: str) -> bool:
 
 
 def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source:
-    """Open a folder with `train/` and `test/` or `val/`, each with one folder per class.
+    """Open a folder with `train/` and a test split such as `test/` or `val/`.
+
+    Each has one folder per class. A test split without labelled images is left out.
 
     Classes, and images within a class, are sorted by name, as in torchvision. Hidden files and
     folders (names that begin with a dot) are skipped.
@@ -40,15 +45,15 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
         BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
     root = path_of(spec)
-    train = root / "train"
-    if not train.is_dir():
+    splits = _splits(root)
+    train = splits.get(TRAIN)
+    if train is None:
         raise BadData(_layout(root))
-    test = next((root / name for name in _TEST_FOLDERS if (root / name).is_dir()), None)
     classes = _classes(train)
+    test_name = choose_test_split(root, splits, lambda name: _why_unusable(splits[name], classes))
+    test = splits[test_name] if test_name else None
     _expect_known(classes, test)
     files = [_images(train, classes), _images(test, classes) if test else []]
-    if test and not files[1]:
-        raise BadData(f"{test} has no images: add some, or remove the folder")
 
     name = name_of(root)
 
@@ -59,6 +64,31 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     listing = key_of_listing(root, [path for part in files for path, _ in part])
     key = f"{listing} {classes!r}"
     return through_cache(name, key, options, make)
+
+
+def _splits(root: Path) -> dict[str, Path]:
+    """Return the folders of the splits by name, and warn of folders that are no split."""
+    if not root.is_dir():
+        return {}
+    folders = {entry.name: entry for entry in root.iterdir() if entry.is_dir()}
+    visible = {name: entry for name, entry in folders.items() if not _is_hidden(name)}
+    splits = {name: visible.pop(name) for name in (TRAIN, *TEST_SPLITS) if name in visible}
+    if TRAIN in splits:
+        warn_of_unknown_splits(root, (f"{name}/" for name in visible))
+    return splits
+
+
+def _why_unusable(test: Path, classes: list[str]) -> str | None:
+    """Return why a test folder cannot be used; None if it can be."""
+    found = [entry.name for entry in test.iterdir() if entry.is_dir()]
+    found = [name for name in found if not _is_hidden(name)]
+    if not found:
+        return "it has no class folders"
+    if not set(found) & set(classes):
+        return "none of its folders is a class of train"
+    if all(name in classes for name in found) and not _images(test, classes):
+        return "it has no images"
+    return None
 
 
 def _layout(root: Path) -> str:

@@ -9,14 +9,15 @@ from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import through_cache
 from hmnpack.sources.convention import (
-    IMAGE_COLUMNS,
-    LABEL_COLUMNS,
+    TEST_SPLITS,
     TRAIN,
+    choose_test_split,
     class_names,
-    column_of,
+    columns_of,
     expect_same_names,
     integer_labels,
-    test_split_of,
+    warn_of_unknown_splits,
+    why_unlabelled,
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.types import Source, SourceOptions
@@ -45,17 +46,21 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     splits = _load(spec, repository, config or None)
     if TRAIN not in splits:
         raise BadData(f"{spec} has no split named train: its splits are {', '.join(splits)}")
-    test_name = test_split_of(splits)
-    train, test = splits[TRAIN], splits[test_name] if test_name else None
-    image = column_of(spec, train.column_names, IMAGE_COLUMNS)
-    label = column_of(spec, train.column_names, LABEL_COLUMNS)
+    train = splits[TRAIN]
+    image, label = columns_of(spec, train.features, train.column_names, options)
+    warn_of_unknown_splits(spec, set(splits) - {TRAIN, *TEST_SPLITS})
+    test_name = choose_test_split(
+        spec, splits, lambda name: _why_unusable(splits[name], image, label)
+    )
+    test = splits[test_name] if test_name else None
 
     def make() -> Source:
         encoded = _encoded(spec, train, image, label)
         tested = _encoded(spec, test, image, label) if test is not None else None
         named = getattr(train.features[label], "names", None)
         if test is not None:
-            expect_same_names(spec, named, getattr(test.features[label], "names", None))
+            others = getattr(test.features[label], "names", None)
+            expect_same_names(f"{test_name} of {spec}", named, others, reference=TRAIN)
         classes = class_names(named, encoded.labels)
         return decode_source(spec, classes, encoded, tested, options, listener)
 
@@ -78,6 +83,14 @@ def _load(spec: str, repository: str, config: str | None) -> Mapping[str, Any]:
             "download its parquet files and give their folder"
         ) from error
     return splits
+
+
+def _why_unusable(part: Any, image: str, label: str) -> str | None:  # noqa: ANN401
+    """Return why a test split cannot be used; None if it can be."""
+    for column in (image, label):
+        if column not in part.column_names:
+            return f"it has no column {column}"
+    return why_unlabelled(list(part[label]))
 
 
 def _encoded(spec: str, part: Any, image: str, label: str) -> Encoded:  # noqa: ANN401

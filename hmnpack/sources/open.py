@@ -40,7 +40,8 @@ def open_source(
         listener: Called with stage `decode`, counting the images of a split.
 
     Raises:
-        BadSettings: if no dataset has that name.
+        BadSettings: if no dataset has that name, or if a column is chosen of a dataset without
+            columns.
         BadData: if the path does not exist or the data are invalid: no classes, a class without
             images, a label that is not an integer in range, a class in test but not in train,
             or images of different sizes and no `size`.
@@ -50,7 +51,19 @@ def open_source(
     if isinstance(spec, Source):
         return spec
     text = spec if isinstance(spec, str) else _path_text(spec)
-    return replace(_reader(text)(text, options, listener), size=options.size)
+    reader = _reader(text)
+    _expect_columns(text, reader, options)
+    return replace(reader(text, options, listener), size=options.size)
+
+
+def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:
+    """Check that a column is only chosen where there are columns."""
+    chosen = options.image_column or options.label_column
+    if chosen and reader not in (open_hub, open_parquet):
+        raise BadSettings(
+            f"{spec} has no column {chosen!r}: choose columns only of Parquet files and hub "
+            "datasets"
+        )
 
 
 def _path_text(path: PathLike[str]) -> str:

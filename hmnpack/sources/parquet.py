@@ -1,7 +1,8 @@
 """Parquet files in the Hugging Face image convention.
 
 They have a column `img` or `image` of struct<bytes, path>, an integer column `label` or
-`fine_label`, and class names in the `huggingface` metadata of the schema.
+`fine_label`, and class names in the `huggingface` metadata of the schema. Columns of other names
+are read if the metadata describe only one of that kind.
 """
 
 import bisect
@@ -12,40 +13,32 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from hmnpack.errors import BadData, MissingExtra, first_line
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
 from hmnpack.sources.convention import (
-    IMAGE_COLUMNS,
-    LABEL_COLUMNS,
     TRAIN,
+    choose_test_split,
     class_names,
     column_of,
+    columns_of,
     expect_same_names,
     integer_labels,
+    is_integer,
     name_of,
-    split_in_name,
-    test_split_of,
+    why_unlabelled,
 )
 from hmnpack.sources.decode import Encoded, Payload
+from hmnpack.sources.shards import parquet_files, parquet_splits
 from hmnpack.sources.types import Source, SourceOptions, path_of
 
-
-def parquet_files(path: Path) -> list[Path]:
-    """Return the parquet files of a path, sorted: the file itself, or those in the folder.
-
-    In a copy of a Hub repository they are in its folder `data`.
-    """
-    if path.is_dir():
-        return _files_of(path) or _files_of(path / "data")
-    return [path] if path.suffix == ".parquet" else []
-
-
-def _files_of(folder: Path) -> list[Path]:
-    """Return the parquet files of a folder, without hidden files (macOS) and folders (Spark)."""
-    found = sorted(folder.glob("*.parquet"))
-    return [path for path in found if not path.is_dir() and not path.name.startswith(".")]
+_EMBED = (
+    "embed the image files, such as with embed_table_storage of datasets.table, or give the folder "
+    "of image files"
+)
 
 
 def is_parquet(spec: str) -> bool:
@@ -57,7 +50,8 @@ def is_parquet(spec: str) -> bool:
 def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Source:
     """Open a folder of parquet files, or a single file as the training split.
 
-    In a folder, file names contain the split: `train`, and `test` or else `validation`.
+    In a folder, file names contain the split: `train`, and a test split such as `test` or
+    `validation`. A test split without labels is left out.
 
     Raises:
         MissingExtra: if pyarrow is not installed.
@@ -68,82 +62,82 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
     except ImportError as error:
         raise MissingExtra.of("reading parquet", "parquet") from error
     path = path_of(spec)
-    splits = _splits(path)
-    test_name = test_split_of(splits)
-    train_files, test_files = splits[TRAIN], splits[test_name] if test_name else []
+    splits = parquet_splits(path)
+    train_files = splits[TRAIN]
+    columns = _columns(train_files[0], options)
+    test_name = choose_test_split(path, splits, lambda name: _why_unusable(splits[name], columns))
+    test_files = splits[test_name] if test_name else []
+    names = _same_names(train_files, columns[1])
+    if test_files:
+        tested_names = _same_names(test_files, columns[1])
+        expect_same_names(test_files[0], names, tested_names, reference=TRAIN)
 
     name = name_of(path) if path.is_dir() else name_of(path.with_suffix(""))
 
     def make() -> Source:
-        train = _Table(train_files)
-        test = _Table(test_files) if test_files else None
+        train = _Table(path, train_files, columns)
+        test = _Table(path, test_files, columns) if test_files else None
         tested = test.encoded() if test else None
-        if test:
-            expect_same_names(test_files[0], train.named(), test.named())
         return decode_source(name, train.classes(), train.encoded(), tested, options, listener)
 
-    key = f"{key_of_files(train_files)} {key_of_files(test_files)}"
+    key = f"{key_of_files(train_files)} {key_of_files(test_files)} {columns}"
     return through_cache(name, key, options, make)
 
 
-def _splits(path: Path) -> dict[str, list[Path]]:
-    files = parquet_files(path)
-    if files == [path]:
-        return {TRAIN: files}
-    splits: dict[str, list[Path]] = {}
-    for file in files:
-        name = split_in_name(file.stem)
-        if name is None:
-            raise BadData(f"{file} has no split in its name: put train or test into it")
-        splits.setdefault(name, []).append(file)
-    if TRAIN not in splits:
-        raise BadData(f"{path} has no training split: put train into the name of a file")
-    return splits
+def _why_unusable(files: Sequence[Path], columns: tuple[str, str]) -> str | None:
+    """Return why a test split cannot be used; None if it can be."""
+    for column in columns:
+        if not any(column in _schema(file).names for file in files):
+            return f"it has no column {column}"
+    label = columns[1:]
+    return why_unlabelled(
+        [row for file in files for row in _read_columns(file, label)[0].to_pylist()]
+    )
+
+
+def _columns(file: Path, options: SourceOptions) -> tuple[str, str]:
+    """Return the names of the image and the label column of a file."""
+    schema = _schema(file)
+    return columns_of(file, _features(schema), schema.names, options)
 
 
 class _Table:
-    """The image and label columns of the files of one split."""
+    """The image and label columns of the files of one split.
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    Every file must have both columns and, if it names its classes, the same class names. The
+    types of the columns may differ in width.
+    """
+
+    def __init__(self, root: Path, files: Sequence[Path], columns: tuple[str, str]) -> None:
         import pyarrow  # noqa: PLC0415 - an extra
-        from pyarrow import compute, parquet  # noqa: PLC0415 - an extra
 
-        with _reading(files[0]):
-            self.schema = parquet.read_schema(files[0])
-        image = column_of(files[0], self.schema.names, IMAGE_COLUMNS)
-        self.label = column_of(files[0], self.schema.names, LABEL_COLUMNS)
-        tables = []
-        for file in files:
-            with _reading(file):
-                tables.append(parquet.read_table(file, columns=[image, self.label]))
-                table = pyarrow.concat_tables(tables)
-        kind = table.schema.field(image).type
-        # A text column would be taken for paths, and local files would be opened.
-        if not pyarrow.types.is_struct(kind) or not _is_binary(kind, "bytes"):
-            raise BadData(
-                f"images in column {image!r} of {files[0]} are {kind}, not struct<bytes: binary, "
-                "path: string>"
-            )
         self.files = files
-        self.starts = [0, *itertools.accumulate(len(part) for part in tables)]
-        self.bytes = compute.struct_field(table[image], "bytes")
-        values = table[self.label]
-        kind = str(values.type)
-        self.labels = integer_labels(
-            files[0], self.label, kind, values.to_pylist(), name=self._name
-        )
+        self.shown = [file.relative_to(root) if file != root else file.name for file in files]
+        self.image, self.label = columns
+        self.names = _same_names(files, self.label)
+        tables = [_read_columns(file, columns) for file in files]
+        self.starts = [0, *itertools.accumulate(len(table) for table in tables)]
+        parts = [
+            _bytes_of(file, self.image, table[self.image])
+            for file, table in zip(files, tables, strict=True)
+        ]
+        same = all(part.type == parts[0].type for part in parts)
+        kind = parts[0].type if same else pyarrow.large_binary()
+        chunks = [chunk.cast(kind) for part in parts for chunk in part.chunks]
+        self.bytes = pyarrow.chunked_array(chunks, type=kind)
+        self.labels = self._integer_labels([table[self.label] for table in tables])
 
     def classes(self) -> list[str]:
-        """Return the class names in the schema's metadata, else the labels as text."""
-        return class_names(self.named(), self.labels)
+        """Return the class names in the files' metadata, else the labels as text."""
+        return class_names(self.names, self.labels)
 
-    def named(self) -> list[str] | None:
-        """Return the class names in the schema's metadata, or None."""
-        try:
-            metadata = json.loads(self.schema.metadata[b"huggingface"])
-            return list(metadata["info"]["features"][self.label]["names"])
-        except (LookupError, TypeError, ValueError):
-            return None
+    def _integer_labels(self, parts: Sequence[Any]) -> Tensor:
+        """Return the labels of all files; a file without rows may have any type."""
+        kinds = [(f, str(part.type)) for f, part in zip(self.files, parts, strict=True) if part]
+        kinds = kinds or [(self.files[0], str(parts[0].type))]
+        where, kind = next((pair for pair in kinds if not is_integer(pair[1])), kinds[0])
+        values = itertools.chain.from_iterable(part.to_pylist() for part in parts)
+        return integer_labels(where, self.label, kind, values, name=self._name)
 
     def encoded(self) -> Encoded:
         """Return the encoded images."""
@@ -155,12 +149,87 @@ class _Table:
 
     def _name(self, index: int) -> str:
         file = bisect.bisect_right(self.starts, index) - 1
-        return f"row {index - self.starts[file]} of {self.files[file].name}"
+        return f"row {index - self.starts[file]} of {self.shown[file]}"
+
+
+def _same_names(files: Sequence[Path], label: str) -> list[str] | None:
+    """Return the class names, which are the same in all files that have any."""
+    first, names = None, None
+    for file in files:
+        found = _class_names(_schema(file), label)
+        if names:
+            expect_same_names(file, names, found, reference=first)
+        elif found:
+            first, names = file, found
+    return names
+
+
+def _schema(file: Path) -> Any:  # noqa: ANN401
+    from pyarrow import parquet  # noqa: PLC0415 - an extra
+
+    with _reading(file):
+        return parquet.read_schema(file)
+
+
+def _features(schema: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the columns' descriptions in the schema's metadata; empty if there are none."""
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    except (LookupError, TypeError, ValueError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _class_names(schema: Any, label: str) -> list[str] | None:  # noqa: ANN401
+    """Return the class names in the schema's metadata, or None."""
+    try:
+        return list(_features(schema)[label]["names"])
+    except (LookupError, TypeError):
+        return None
+
+
+def _read_columns(file: Path, columns: Sequence[str]) -> Any:  # noqa: ANN401
+    """Return the table of these columns of a file."""
+    from pyarrow import parquet  # noqa: PLC0415 - an extra
+
+    present = _schema(file).names
+    for column in columns:
+        column_of(file, present, [column])
+    with _reading(file):
+        return parquet.read_table(file, columns=list(columns))
+
+
+def _bytes_of(file: Path, column: str, cells: Any) -> Any:  # noqa: ANN401
+    """Return the encoded images of a column."""
+    from pyarrow import compute, types  # noqa: PLC0415 - an extra
+
+    # A text column would be taken for paths, and local files would be opened.
+    if not types.is_struct(cells.type) or not _is_binary(cells.type, "bytes"):
+        hint = f": {_EMBED}" if _holds_text(cells.type) else ""
+        raise BadData(
+            f"images in column {column!r} of {file} are {cells.type}, not struct<bytes: binary, "
+            f"path: string>{hint}"
+        )
+    payloads = compute.struct_field(cells, "bytes")
+    if payloads.null_count == len(cells) > 0 and cells.type.get_field_index("path") >= 0:
+        paths = compute.struct_field(cells, "path").drop_null()
+        if len(paths):
+            raise BadData(
+                f"images in column {column!r} of {file} are paths only, such as "
+                f"{paths[0].as_py()!r}: {_EMBED}"
+            )
+    return payloads
+
+
+def _holds_text(kind: Any) -> bool:  # noqa: ANN401
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
 @contextlib.contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Raise BadData with the file's name if it is unreadable or differs from the files before."""
+    """Raise BadData with the file's name if it is unreadable."""
     import pyarrow  # noqa: PLC0415 - an extra
 
     try:

@@ -165,6 +165,10 @@ class SourceOptions:
         skip_bad: Skip and count unreadable images instead of raising an error.
         cache_dir: Cache folder for decoded images. None: the environment variable
             `HMNPACK_CACHE`, else `~/.cache/hmnpack`.
+        image_column: Column of images, in Parquet files and datasets of the Hub. None: `img` or
+            `image`, else the only column of images.
+        label_column: Column of labels, likewise. None: `label` or `fine_label`, else the only
+            column of class labels.
 
     Raises:
         BadSettings: if the size is not in [1, 4096].
@@ -174,6 +178,8 @@ class SourceOptions:
     data_dir: Path | None = None
     skip_bad: bool = False
     cache_dir: Path | None = None
+    image_column: str | None = None
+    label_column: str | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:

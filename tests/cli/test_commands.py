@@ -147,10 +147,12 @@ class TestPlan:
 
     def test_source_options_reach_the_reader(self, run, source, tmp_path):
         options = ("--size", 8, "--skip-bad", "--data-dir", tmp_path, "--cache-dir", tmp_path)
+        options += ("--image-column", "photo", "--label-column", "kind")
         assert run("plan", "pets", "--ipc", 10, *options).exit_code == 0
         ((spec, given),) = source.calls
         assert spec == "pets"
         assert (given.size, given.skip_bad) == (8, True)
+        assert (given.image_column, given.label_column) == ("photo", "kind")
         assert (given.data_dir, given.cache_dir) == (tmp_path, tmp_path)
 
     def test_options_from_environment_variables(self, run, source):

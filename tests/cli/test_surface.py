@@ -4,7 +4,7 @@ import pytest
 
 from hmnpack.cli.group import COMMANDS, main
 
-SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir"}
+SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"}
 RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
     "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}

@@ -1,5 +1,5 @@
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -26,14 +26,15 @@ class FakeSplit:
     column_names: list = field(default_factory=lambda: ["image", "label"])
 
     def cast_column(self, name, feature):
-        assert (name, feature) == ("image", "undecoded")
-        return FakeSplit(self.cells, self.labels, self.features, self.split, encoded=True)
+        assert (name, feature) == (self.column_names[0], "undecoded")
+        return replace(self, encoded=True)
 
     def __getitem__(self, key):
+        image, label = self.column_names
         if isinstance(key, str):
-            return {"label": self.labels}[key]
+            return {label: self.labels}[key]
         assert self.encoded
-        return {"image": self.cells[key], "label": self.labels[key]}
+        return {image: self.cells[key], label: self.labels[key]}
 
 
 @pytest.fixture
@@ -117,6 +118,57 @@ def test_hub_rejects_labels_that_are_not_integers(hub, options):
 def test_hub_rejects_a_dataset_without_a_training_split(hub, options):
     hub.add("test", [0, 1])
     with pytest.raises(BadData, match="has no split named train: its splits are test"):
+        open_source("hf:me/bugs", options)
+
+
+@pytest.mark.parametrize("labels", [[-1, -1], [None, None], []])
+def test_hub_leaves_out_an_unlabelled_split(hub, options, caplog, labels):
+    hub.add("train", [0, 1])
+    hub.add("test", labels)
+    hub.add("validation", [1])
+    assert open_source("hf:me/bugs", options).test.labels.tolist() == [1]
+    assert caplog.messages[0].startswith("hf:me/bugs: split test is left out: it has no ")
+
+
+def test_hub_leaves_out_a_split_without_the_label_column(hub, options, caplog):
+    hub.add("train", [0, 1])
+    hub.add("test", [0])
+    hub.splits["test"].column_names = ["image"]
+    assert open_source("hf:me/bugs", options).test is None
+    assert caplog.messages == ["hf:me/bugs: split test is left out: it has no column label"]
+
+
+def test_hub_leaves_out_unknown_splits(hub, options, caplog):
+    for name in ("train", "extra", "unsupervised", "dev"):
+        hub.add(name, [0, 1])
+    assert len(open_source("hf:me/bugs", options).test) == 2
+    assert caplog.messages[0].startswith("hf:me/bugs: left out extra, unsupervised: the splits")
+
+
+def test_hub_reads_columns_of_other_names(hub, options):
+    hub.add("train", [0, 1, 1])
+    part = hub.splits["train"]
+    label = SimpleNamespace(dtype="int64", names=["ant", "bee"], _type="ClassLabel")
+    part.features = {"photo": SimpleNamespace(_type="Image"), "species": label}
+    part.column_names = ["photo", "species"]
+    source = open_source("hf:me/bugs", options)
+    assert (source.classes, source.train.labels.tolist()) == (("ant", "bee"), [0, 1, 1])
+
+
+def test_hub_reads_the_chosen_columns(hub, options):
+    hub.add("train", [0, 1, 1])
+    part = hub.splits["train"]
+    part.features, part.column_names = {"kind": part.features["label"]}, ["photo", "kind"]
+    with pytest.raises(BadData, match="are photo, kind; choose one with --image-column"):
+        open_source("hf:me/bugs", options)
+    chosen = replace(options, image_column="photo", label_column="kind")
+    assert open_source("hf:me/bugs", chosen).train.labels.tolist() == [0, 1, 1]
+
+
+def test_hub_rejects_splits_that_number_classes_differently(hub, options):
+    hub.add("train", [0, 1])
+    hub.add("test", [0, 1], names=["bee", "ant"])
+    with pytest.raises(BadData, match="label 0 is 'bee' in test of hf:me/bugs but 'ant' in train"):
         open_source("hf:me/bugs", options)
 
 
