@@ -317,7 +317,15 @@ def _pool(
     world, parts = fitting.world, config.match.parts_of(spec.instances)
     with world.leader_first():
         check = partial(fitting.clock.check, "the pool was trained")
-        pool = pool_of(real, config.pool, config.seed, cache / "pool", fitting.listener, check)
+        pool = pool_of(
+            real,
+            config.pool,
+            config.seed,
+            cache / "pool",
+            fitting.listener,
+            check,
+            snapshots=config.match.snapshots is not None,
+        )
     if parts > 1 and not fitting.is_past("matching"):
         real = in_parts(real, pool.trained(0), parts, spec.instances, config.seed)
     if real.parts is not None:

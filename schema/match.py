@@ -1,9 +1,9 @@
 """Settings of feature matching."""
 
 from math import ceil
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hmnpack.schema.queue import QueueConfig
 from hmnpack.schema.stopping import StoppingConfig
@@ -22,7 +22,7 @@ class MatchConfig(TierRates):
     """Feature matching (features of each class, through networks from untrained to trained)."""
 
     left_out_if_empty: ClassVar = frozenset(
-        {"average", "views", "part_images", "classification_images"}
+        {"average", "views", "part_images", "classification_images", "snapshots", "ahead"}
     )
     left_out_if_default: ClassVar = TierRates.left_out_if_default | {
         "parts",
@@ -127,6 +127,20 @@ class MatchConfig(TierRates):
         default=1.0,
         description="How far such weights go towards the initial ones: all the way, or a part.",
     )
+    snapshots: tuple[Fraction, Fraction] | None = Field(
+        default=None,
+        description="Match through weights that the pool's networks had after whole epochs, drawn "
+        "uniformly between these two parts of their training (0: untrained, 1: trained), instead "
+        "of interpolated ones; null: no.",
+    )
+    ahead: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="With `snapshots` and `classifier` at between: epochs that the network whose "
+        "cross-entropy it is may be ahead of the one matched through; drawn uniformly from 0 to "
+        "these at each step, as far as the training went.",
+    )
     augment: tuple[Augmentation, ...] = Field(
         default=MATCHING_AUGMENTATIONS,
         description="Augmentations, one draw per class and step for real and synthetic alike; "
@@ -142,6 +156,14 @@ class MatchConfig(TierRates):
         default=StoppingConfig(), description="Ending before the last step."
     )
 
+    @model_validator(mode="after")
+    def _snapshots_make_sense(self) -> Self:
+        if self.snapshots is not None and self.snapshots[0] > self.snapshots[1]:
+            raise ValueError("snapshots go from an earlier part of the training to a later one")
+        if self.ahead and self.snapshots is None:
+            raise ValueError("ahead counts epochs of snapshots; set snapshots, or ahead to 0")
+        return self
+
     def classification_of(self, instances: int) -> float:
         """Return the weight of the cross-entropy where a class has so many synthetic images."""
         whole = self.classification_images or instances
@@ -149,8 +171,13 @@ class MatchConfig(TierRates):
 
     @property
     def through_trained(self) -> bool:
-        """Whether synthetic images also go through the trained network, for its cross-entropy."""
-        return self.classification > 0 and self.classifier == "trained"
+        """Whether synthetic images also go through a second network, for its cross-entropy."""
+        return self.classification > 0 and (self.classifier == "trained" or self.ahead > 0)
+
+    def epochs_of(self, epochs: int) -> range:
+        """Return the epochs whose snapshots are matched through, of a training of so many."""
+        first, last = self.snapshots or (1.0, 1.0)
+        return range(round(first * epochs), round(last * epochs) + 1)
 
     def views_of(self, parts: int) -> int:
         """Return the views where each class has so many parts; 0: one a step.

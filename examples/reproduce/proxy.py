@@ -121,6 +121,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="folder for the bundles")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the result")
     typed = parser.parse_args()
     proxy = PROXIES[typed.name]
     if typed.bundle and (typed.recipe or typed.set or typed.seed):
@@ -198,7 +199,7 @@ def _record(typed: argparse.Namespace, name: str, runs: list[_Run]) -> None:
     manifest, schedule = scoring.bundle.manifest, scoring.schedule
     config, minutes = manifest.config, _minutes_each(runs)
     write_result(
-        RESULTS,
+        typed.results,
         device=typed.device,
         typed_data=typed.data,
         name=name,

@@ -1,9 +1,9 @@
 """Feature matching: features of each class, through networks between untrained and trained.
 
 A distance of real and synthetic features, over the outputs of every block, through interpolated
-networks, plus a network's cross-entropy on the synthetic images, plus, on demand, the error of
-kernel ridge regression on their last features. All classes make one step together, in one batch
-or, on a CPU, in several small ones.
+networks or snapshots of their trainings, plus a network's cross-entropy on the synthetic images,
+plus, on demand, the error of kernel ridge regression on their last features. All classes make one
+step together, in one batch or, on a CPU, in several small ones.
 
 Shapes: K classes, n real and m synthetic images per class in a batch, D features of a block.
 """
@@ -85,7 +85,8 @@ class FeatureMatching(Objective):
 
     Raises:
         BadSettings: if there is no pool and no queue, or views of a queue; or ``match.krr`` is
-            asked of several ranks, or of a device without float64.
+            asked of several ranks, or of a device without float64; or ``match.snapshots`` of a pool
+            that has none.
     """
 
     def __init__(self, match: Match[MatchConfig], comparison: Comparison = MEANS) -> None:
@@ -134,9 +135,7 @@ class FeatureMatching(Objective):
         view, chosen = self.views.at(container.spec, step)
         own = self.match.world.share(len(chosen))
         chosen = sent(chosen[own.start : own.stop], self.match.data.device)
-        through = _Through(
-            self.pool.between(view.network, view.part), self.pool.trained(view.network), view
-        )
+        through = self._through(view)
         real = self._real(through)
         images = container.expand(chosen.flatten())
         regression = self._regression(through, images.detach(), real.last)
@@ -148,6 +147,18 @@ class FeatureMatching(Objective):
             self._classes_at_once(chosen.shape[1]),
             lambda some, classes: self._loss(through, some, classes, terms),
         )
+
+    def _through(self, view: View) -> "_Through":
+        """Return the network of a view, and the one whose cross-entropy it is."""
+        index, config = view.network, self.match.config
+        if view.epoch is None:
+            between = judge = self.pool.between(index, view.part)
+        else:
+            between = self.pool.snapshot(index, view.epoch)
+            judge = self.pool.snapshot(index, view.epoch if view.later is None else view.later)
+        if config.classifier == "trained":
+            judge = self.pool.trained(index)
+        return _Through(between, judge, view)
 
     def _real(self, through: "_Through") -> "_Real":
         """Return the real side of a view, which is kept if the view comes again."""
@@ -261,12 +272,11 @@ class FeatureMatching(Objective):
     ) -> tuple[float, Tensor]:
         """Return the part of the cross-entropy's weight that counts, and the logits it is taken of.
 
-        All counts at the trained network; at the interpolated one the less, the less it is trained.
+        All counts at a network that was trained; at an interpolated one the less, the less it is.
         """
-        config = self.match.config
-        with autocast(images.device, config.precision):
-            if config.classifier == "trained":
-                return 1.0, through.trained(images).float()
+        with autocast(images.device, self.match.config.precision):
+            if through.judge is not through.between:
+                return 1.0, through.judge(images).float()
             return 1 - through.view.part, through.between.classified(last).float()
 
 
@@ -274,15 +284,26 @@ def _networks(match: Match[MatchConfig], queue: Queue | None) -> Pool:
     networks = match.pool if queue is None else queue
     if networks is None:
         raise BadSettings(f"the objective {match.config.objective} needs a pool of networks")
+    if match.config.snapshots is not None and not networks.epochs:
+        raise BadSettings(
+            "match.snapshots needs networks whose weights were kept after every epoch; leave out "
+            "match.queue, or match.snapshots"
+        )
     return networks
 
 
 @dataclass(frozen=True)
 class _Through:
-    """What the images of a step go through."""
+    """What the images of a step go through.
+
+    Attributes:
+        between: The network whose features are matched.
+        judge: The one whose cross-entropy on the synthetic images is taken; may be the same.
+        view: Says which they are.
+    """
 
     between: FeatureNetwork
-    trained: FeatureNetwork
+    judge: FeatureNetwork
     view: View
 
 

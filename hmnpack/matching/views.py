@@ -1,7 +1,8 @@
 """Views: what a step of feature matching looks at its images through.
 
-A view is a network somewhere between its untrained and its trained weights, an augmentation, and
-real images of each class or of one part of each. The features of these real images cost about as
+A view is a network somewhere between its untrained and its trained weights (interpolated ones, or
+those that it had after some epoch), an augmentation, and real images of each class or of one part
+of each. The features of these real images cost about as
 much as all that is done with the synthetic ones, and only depend on the view: a run that goes round
 a number of views, in a new order each time, computes them once for each. Where classes are in P
 parts, P views that follow each other have each part once, so that no synthetic image is left out.
@@ -10,7 +11,7 @@ Shapes: K classes, n real and m synthetic images of each.
 """
 
 from collections.abc import Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,6 +36,9 @@ class View:
         real: Indices of real images, int64 [K, n].
         chosen: The part of each class that they belong to, int64 [K] on the CPU; None: classes
             are whole.
+        epoch: After which epoch the network is taken; None: between its weights, by ``part``.
+        later: After which epoch the network is taken whose cross-entropy it is, at this step: no
+            part of what is kept of the view.
     """
 
     number: int
@@ -43,6 +47,8 @@ class View:
     draws: Draws
     real: Tensor
     chosen: Tensor | None
+    epoch: int | None = None
+    later: int | None = None
 
 
 class Views:
@@ -76,6 +82,7 @@ class Views:
             view = self._drawn(number, stream(self.match.seed, "view", number))
         else:
             view = self._drawn(step, generator)
+        view = replace(view, later=self._later(view.epoch, step))
         most, parts = self.match.config.synthetic_batch, self.match.data.parts_each
         return view, choose_instances(spec, most, generator, view.chosen, parts)
 
@@ -88,8 +95,11 @@ class Views:
     def _drawn(self, number: int, generator: torch.Generator) -> View:
         config, data = self.match.config, self.match.data
         network = int(torch.randint(len(self.networks), (), generator=generator))
-        part = 0.0
-        if config.interpolate:
+        part, epoch = 0.0, None
+        if config.snapshots is not None:
+            among = config.epochs_of(self._epochs)
+            epoch = among[int(torch.randint(len(among), (), generator=generator))]
+        elif config.interpolate:
             part = config.farthest * float(torch.rand((), generator=generator))
         draws = draw(config.augment, data.classes, generator, device=data.device)
         classes, chosen = torch.arange(data.classes), None
@@ -97,7 +107,20 @@ class Views:
             chosen = self._parts(number)
             classes = classes * data.parts_each + chosen
         real = self._real.draw(config.real_batch, generator, classes)
-        return View(number, network, part, draws, real.to(data.device), chosen)
+        return View(number, network, part, draws, real.to(data.device), chosen, epoch)
+
+    @property
+    def _epochs(self) -> int:
+        """Epochs of the networks' trainings."""
+        return self.match.pool.epochs if self.match.pool is not None else 0
+
+    def _later(self, epoch: int | None, step: int) -> int | None:
+        """Return the epoch whose network's cross-entropy a step takes, for a view's own epoch."""
+        if epoch is None:
+            return None
+        most = min(self.match.config.ahead, self._epochs - epoch)
+        generator = stream(self.match.seed, "ahead", step)
+        return epoch + int(torch.randint(most + 1, (), generator=generator))
 
     def _parts(self, number: int) -> Tensor:
         """Return the part of each class that a view has: int64 [K].
