@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from hmnpack.errors import BadData
 from hmnpack.sources.types import Source, SourceOptions, Split
 
-_LAYOUT = "decoded/4"
+_LAYOUT = "decoded/5"
 """Part of every key; increment it when decoding or the file layout changes."""
 
 _TENSORS = ("images", "labels", "digests")
