@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
-from hmnpack.sources.decode import Decoded, Encoded, decode, reference_of
+from hmnpack.sources.decode import Decoded, Encoded, decode, quiet_pillow, reference_of
 from hmnpack.sources.types import Source, SourceOptions, split_of
 
 _CHUNK = 4096
@@ -40,9 +40,10 @@ def decode_source(
         BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
     check_labels(classes, train.labels, test.labels if test else None)
-    reference = reference_of(train, options)
-    decoded = decode(train, reference, options, listener)
-    tested = decode(test, reference, options, listener) if test else None
+    with quiet_pillow():
+        reference = reference_of(train, options)
+        decoded = decode(train, reference, options, listener)
+        tested = decode(test, reference, options, listener) if test else None
     return _finish(name, classes, decoded, tested)
 
 

@@ -3,9 +3,12 @@
 Shape legend: N images, C channels, H height, W width.
 """
 
+import contextlib
 import io
 import os
 import struct
+import threading
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +114,20 @@ class Decoded:
     images: Tensor
     labels: Tensor
     skipped: int
+
+
+_QUIET = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings: of images above 89 megapixels, and of damaged metadata.
+
+    Filters of warnings belong to the process, so one thread at a time changes and restores them.
+    """
+    with _QUIET, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def reference_of(encoded: Encoded, options: SourceOptions) -> Reference:
