@@ -20,6 +20,11 @@ def renamed(classes: Sequence[str]) -> list[tuple[str, str]]:
 
 def source_notes(plan: "Plan") -> Iterator[tuple[str, str]]:
     """Yield titles and texts for what the bundle will not show of the dataset."""
+    from hmnpack.schema.skipped import skipped_in_words
+
+    skipped = plan.source.skipped
+    if skipped:
+        yield "left out", ", ".join(skipped_in_words(*item) for item in skipped.items())
     pairs = renamed(plan.source.classes)
     if pairs:
         listed = "; ".join(f"{name!r} is stored as {stored!r}" for name, stored in pairs[:_MOST])

@@ -68,6 +68,7 @@ def _print_json(plan: "Plan") -> None:
     print_json(
         {
             "data": plan.source.name,
+            "skipped": dict(plan.source.skipped),
             "renamed": renamed(plan.source.classes),
             **{name: part.model_dump(mode="json") for name, part in parts.items()},
             "recipe": plan.config.recipe,

@@ -216,7 +216,7 @@ def _facts(
         fingerprint=made_from.fingerprint,
         train_images=len(made_from),
         held_out=0,
-        skipped={"unreadable": source.skipped} if source and source.skipped else {},
+        skipped=dict(source.skipped) if source else {},
         size=source.size if source else None,
     )
 

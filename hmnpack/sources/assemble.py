@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
+from hmnpack.schema.skipped import UNREADABLE
 from hmnpack.sources.decode import Decoded, Encoded, decode, quiet_pillow, reference_of
 from hmnpack.sources.types import Source, SourceOptions, split_of
 
@@ -122,5 +123,6 @@ def _finish(name: str, classes: Sequence[str], train: Decoded, test: Decoded | N
         split_of(part.images.expand(-1, channels, -1, -1), part.labels, owned=True)
         for part in parts
     ]
-    skipped = sum(part.skipped for part in parts)
+    bad = sum(part.skipped for part in parts)
+    skipped = {UNREADABLE: bad} if bad else {}
     return Source(name, tuple(classes), splits[0], splits[1] if test else None, skipped)

@@ -24,14 +24,12 @@ from torch import Tensor
 
 from hmnpack.errors import BadData, BadImage, first_line
 from hmnpack.runtime.progress import Listener
+from hmnpack.sources.formats import formats
 from hmnpack.sources.types import MAX_SIDE, SourceOptions
 
 Pixels = npt.NDArray[np.uint8]
 Payload = bytes | Path | None
 """An image's encoded bytes or its file; None if the source has neither."""
-
-FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
-"""The formats to try; no other decoder sees the data, whatever the file's name."""
 
 _UNREADABLE = (
     *(OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError),
@@ -237,7 +235,7 @@ def _open(
         if payload is None:
             raise ValueError("it is empty")
         file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=formats()) as image:
             return _prepared(image, options.size)
     except _UNREADABLE as error:
         if options.skip_bad:

@@ -23,6 +23,7 @@ def source(monkeypatch):
         found = opened(classes)
         monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *_: found)
         monkeypatch.setattr("hmnpack.condensing.run.open_source", lambda *_: found, raising=False)
+        return found
 
     return make
 
@@ -74,3 +75,17 @@ def test_compress_shows_the_first_ten_pairs(run, source, tmp_path):
     assert done.exit_code == 0, done.output
     assert "'09.' is stored as '09'; and 2 more" in said
     assert "'10.'" not in said
+
+
+@pytest.mark.parametrize("command", ["plan", "compress"])
+def test_files_left_out_are_told(run, source, tmp_path, command):
+    found = source(["cat", "dog"])
+    object.__setattr__(found, "skipped", {"unreadable": 1, "heic": 4, "litter": 2})
+    output = ("-o", tmp_path / "x.hmn") if command == "compress" else ()
+    done = run(command, "pets", "--ipc", 4, "--recipe", "smoke", *output)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.exit_code == 0, done.output
+    assert "1 unreadable image, 4 .heic files, 2 hidden or system files and folders" in said
+    if command == "plan":
+        document = json.loads(run("plan", "pets", "--ipc", 4, "--json").stdout)
+        assert document["skipped"] == found.skipped

@@ -24,7 +24,7 @@ TEST = images_of(4, 3, 6, 8), torch.tensor([2, 1, 0, 1])
 
 def test_tensor_source_of_tensors():
     source = tensor_source(TRAIN, TEST, classes=("a", "b", "c"), name="mine")
-    assert (source.name, source.classes, source.skipped) == ("mine", ("a", "b", "c"), 0)
+    assert (source.name, source.classes, source.skipped) == ("mine", ("a", "b", "c"), {})
     assert source.image.model_dump() == {"channels": 3, "height": 6, "width": 8}
     for split, (images, labels) in ((source.train, TRAIN), (source.test, TEST)):
         expected = split_of(images, labels)
