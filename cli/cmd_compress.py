@@ -212,6 +212,7 @@ def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
 
 
 def _announcement(plan: "Plan", output: Path) -> "Table":
+    from hmnpack.cli.about_source import source_notes
     from hmnpack.cli.show import facts
     from hmnpack.cli.text import container, duration, several, shape, size, steps
 
@@ -220,6 +221,7 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
     rows = (
         ("data", f"{source.name}: {len(source.train.labels):,} images of {shape(source.image)}"),
         ("classes", several(source.classes)),
+        *source_notes(plan),
         ("budget", f"{plan.ipc} ipc = {budget.floats:,} floats = {size(budget.bytes)}"),
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.each:,} per class"),

@@ -10,6 +10,7 @@ import hmnpack
 from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
+from hmnpack.schema.skipped import skipped_in_words
 
 
 @click.command("inspect", short_help="Show what a file contains and how it was made.")
@@ -42,8 +43,8 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     yield "source", f"{source.name}, {source.train_images:,} training images"
     yield "fingerprint", source.fingerprint
     yield "held out", f"{source.held_out:,} images, not used for condensing"
-    for kind, number in source.skipped.items():
-        yield "skipped", f"{number:,} {kind} images"
+    for reason, number in source.skipped.items():
+        yield "skipped", skipped_in_words(reason, number)
     if source.size is not None:
         yield "resized to", f"{source.size} x {source.size}"
     if source.test_split is not None:

@@ -61,12 +61,15 @@ def plan_command(data: str, ipc: int, as_json: bool, **arguments: Any) -> None: 
 
 
 def _print_json(plan: "Plan") -> None:
+    from hmnpack.cli.about_source import renamed
     from hmnpack.cli.show import print_json
 
     parts = {"container": plan.spec, "ledger": plan.spec.ledger(), "budget": plan.budget}
     print_json(
         {
             "data": plan.source.name,
+            "skipped": dict(plan.source.skipped),
+            "renamed": renamed(plan.source.classes),
             **{name: part.model_dump(mode="json") for name, part in parts.items()},
             "recipe": plan.config.recipe,
             "cost": plan.cost.document(),
@@ -75,12 +78,14 @@ def _print_json(plan: "Plan") -> None:
 
 
 def _print_tables(plan: "Plan") -> None:
+    from hmnpack.cli.about_source import source_notes
     from hmnpack.cli.show import console, cost_table, facts, ledger_table
     from hmnpack.cli.text import container, duration, shape
 
     spec, train = plan.spec, plan.source.train
     rows = (
         ("data", f"{len(train):,} training images of {shape(plan.source.image)}"),
+        *source_notes(plan),
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.each:,} per class"),
         ("recipe", plan.config.recipe),

@@ -44,7 +44,10 @@ class SourceFacts(Frozen):
     )
     skipped: dict[SkippedKind, Annotated[int, Field(ge=1)]] = Field(
         max_length=16,
-        description="Reason -> number of skipped images. `unreadable`: could not be decoded.",
+        description="Reason -> number of skipped images or files. `unreadable`: could not be "
+        "decoded; `litter`: hidden or system files and folders; `no-suffix`: files without a "
+        "suffix; `outside`: files outside the class folders; `other`: all further files; any "
+        "other reason: files with that suffix, which are not read.",
     )
     size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None,

@@ -5,7 +5,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -23,7 +22,8 @@ from hmnpack.schema.instances import instances_of
 from hmnpack.schema.ledger import FloatDtype
 from hmnpack.schema.manifest import Manifest, Normalisation, Provenance, SourceFacts
 from hmnpack.sources import Source, Split, normalisation_of, open_source
-from hmnpack.sources.tensors import check_images_and_labels, check_name
+from hmnpack.sources.arrays import tensor_of
+from hmnpack.sources.tensors import WHITE, check_images_and_labels, check_name
 from hmnpack.sources.types import split_of
 from hmnpack.version import __version__
 
@@ -120,7 +120,10 @@ def pack(  # noqa: PLR0913
 
 def _checked(images: object, labels: object) -> tuple[Tensor, Tensor]:
     """Return the images as float32 in [0, 1] and the labels as int64, both copied to the CPU."""
-    pixels, targets = (_tensor(values) for values in (images, labels))
+    pixels, targets = (
+        tensor_of(values, what).to("cpu", copy=True)
+        for values, what in ((images, "images"), (labels, "labels"))
+    )
     check_images_and_labels(pixels, targets)
     if pixels.dtype == torch.uint8:
         pixels = pixels.float() / 255
@@ -130,24 +133,15 @@ def _checked(images: object, labels: object) -> tuple[Tensor, Tensor]:
         raise BadData("images contain an infinity or NaN")
     least, most = pixels.min().item(), pixels.max().item()
     if least < 0 or most > 1:
+        mend = (
+            "divide by 255, or give uint8"
+            if least >= 0 and 10 < most <= WHITE  # normalised values are smaller
+            else "undo the normalisation, (images * std + mean).clamp(0, 1), or give uint8"
+        )
         raise BadData(
-            f"images have values from {least:.3g} to {most:.3g}; give floats in [0, 1]: undo the "
-            "normalisation, (images * std + mean).clamp(0, 1), or give uint8"
+            f"images have values from {least:.3g} to {most:.3g}; give floats in [0, 1]: {mend}"
         )
     return pixels.float().contiguous(), targets.long()
-
-
-def _tensor(values: object) -> Tensor:
-    """Return a copy on the CPU, detached from its graph."""
-    if isinstance(values, Tensor):
-        return values.detach().to("cpu", copy=True)
-    try:
-        return torch.from_numpy(np.array(values))
-    except (TypeError, ValueError) as error:
-        kind = type(values).__name__
-        raise BadData(
-            f"{kind} cannot be converted to a numeric array; give a tensor or an array"
-        ) from error
 
 
 def _names(classes: Sequence[str] | None, source: Source | None, labels: Tensor) -> tuple[str, ...]:
@@ -222,7 +216,7 @@ def _facts(
         fingerprint=made_from.fingerprint,
         train_images=len(made_from),
         held_out=0,
-        skipped={"unreadable": source.skipped} if source and source.skipped else {},
+        skipped=dict(source.skipped) if source else {},
         size=source.size if source else None,
     )
 

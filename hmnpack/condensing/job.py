@@ -99,6 +99,6 @@ class Job:
             fingerprint=self.source.train.fingerprint,
             train_images=len(self.source.train),
             held_out=len(self.held_out),
-            skipped={"unreadable": self.source.skipped} if self.source.skipped else {},
+            skipped=dict(self.source.skipped),
             size=self.source.size,
         )

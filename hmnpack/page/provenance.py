@@ -10,6 +10,7 @@ from hmnpack.page.settings import settings
 from hmnpack.schema.container import ContainerSpec, HmnSpec
 from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.skipped import skipped_in_words
 
 CLASSES = 200
 """Maximum number of classes listed by name."""
@@ -63,7 +64,7 @@ def _missing(manifest: Manifest, log: RunLog | None) -> Iterator[tuple[object, .
 def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     source, spec, made = manifest.source, manifest.container, manifest.provenance
     skipped = "".join(
-        f"; {plural(number, f'{kind} image')} skipped" for kind, number in source.skipped.items()
+        f"; {skipped_in_words(reason, number)} skipped" for reason, number in source.skipped.items()
     )
     images = plural(source.train_images, "training image")
     yield "Data", join((name_of(source.name), f", {images}{skipped}"))

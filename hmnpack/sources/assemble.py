@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
-from hmnpack.sources.decode import Decoded, Encoded, decode, reference_of
+from hmnpack.schema.skipped import UNREADABLE
+from hmnpack.sources.decode import Decoded, Encoded, decode, quiet_pillow, reference_of
 from hmnpack.sources.types import Source, SourceOptions, split_of
 
 _CHUNK = 4096
@@ -40,9 +41,10 @@ def decode_source(
         BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
     check_labels(classes, train.labels, test.labels if test else None)
-    reference = reference_of(train, options)
-    decoded = decode(train, reference, options, listener)
-    tested = decode(test, reference, options, listener) if test else None
+    with quiet_pillow():
+        reference = reference_of(train, options)
+        decoded = decode(train, reference, options, listener)
+        tested = decode(test, reference, options, listener) if test else None
     return _finish(name, classes, decoded, tested)
 
 
@@ -121,5 +123,6 @@ def _finish(name: str, classes: Sequence[str], train: Decoded, test: Decoded | N
         split_of(part.images.expand(-1, channels, -1, -1), part.labels, owned=True)
         for part in parts
     ]
-    skipped = sum(part.skipped for part in parts)
+    bad = sum(part.skipped for part in parts)
+    skipped = {UNREADABLE: bad} if bad else {}
     return Source(name, tuple(classes), splits[0], splits[1] if test else None, skipped)

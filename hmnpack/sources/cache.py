@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from hmnpack.errors import BadData
 from hmnpack.sources.types import Source, SourceOptions, Split
 
-_LAYOUT = "decoded/4"
+_LAYOUT = "decoded/6"
 """Part of every key; increment it when decoding or the file layout changes."""
 
 _TENSORS = ("images", "labels", "digests")
@@ -108,7 +108,7 @@ def _read(path: Path) -> Source | None:
             classes=tuple(facts["classes"]),
             train=parts["train"],
             test=parts.get("test"),
-            skipped=facts["skipped"],
+            skipped=dict(facts["skipped"]),
         )
     except (OSError, SafetensorError, LookupError, TypeError, ValueError):
         return None
@@ -119,7 +119,7 @@ def _write(path: Path, source: Source) -> None:
     facts = {
         "classes": source.classes,
         "fingerprints": {part: split.fingerprint for part, split in parts.items()},
-        "skipped": source.skipped,
+        "skipped": dict(source.skipped),
     }
     tensors: dict[str, torch.Tensor] = {}
     for part, split in parts.items():

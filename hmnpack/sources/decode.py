@@ -3,9 +3,12 @@
 Shape legend: N images, C channels, H height, W width.
 """
 
+import contextlib
 import io
 import os
 import struct
+import threading
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,26 +18,38 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadImage, first_line
 from hmnpack.runtime.progress import Listener
+from hmnpack.sources.formats import formats
 from hmnpack.sources.types import MAX_SIDE, SourceOptions
 
 Pixels = npt.NDArray[np.uint8]
 Payload = bytes | Path | None
 """An image's encoded bytes or its file; None if the source has neither."""
 
-FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
-"""The formats to try; no other decoder sees the data, whatever the file's name."""
-
 _UNREADABLE = (
     *(OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
 )
 """Exceptions that Pillow raises for damaged data (OSError for a truncated file)."""
+
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the image upright."""
+
+_METADATA = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
+"""Keys of the metadata in which Pillow finds the orientation, in order of preference."""
 
 _CHUNK = 128
 """Maximum number of images per task."""
@@ -99,6 +114,20 @@ class Decoded:
     skipped: int
 
 
+_QUIET = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings: of images above 89 megapixels, and of damaged metadata.
+
+    Filters of warnings belong to the process, so one thread at a time changes and restores them.
+    """
+    with _QUIET, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
 def reference_of(encoded: Encoded, options: SourceOptions) -> Reference:
     """Return the size of the first readable image, which all others must have.
 
@@ -127,8 +156,8 @@ def decode(
 ) -> Decoded:
     """Decode all images of a split.
 
-    Greyscale images among colour images become RGB. Transparency is dropped. The Exif orientation
-    is applied.
+    Greyscale images among colour images become RGB. Transparency is dropped. The orientation
+    in an image's metadata is applied; damaged metadata are ignored.
 
     Args:
         encoded: The encoded images.
@@ -206,7 +235,7 @@ def _open(
         if payload is None:
             raise ValueError("it is empty")
         file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=formats()) as image:
             return _prepared(image, options.size)
     except _UNREADABLE as error:
         if options.skip_bad:
@@ -224,10 +253,32 @@ def _prepared(image: Image.Image, size: int | None) -> Image.Image:
         # JPEG can be decoded at half size; a threefold margin preserves the resizing quality.
         image.draft(image.mode, (3 * size, 3 * size))
     image.load()
-    if "exif" in image.info:
-        ImageOps.exif_transpose(image, in_place=True)
-    plain = _plain(image)
+    plain = _plain(_upright(image))
     return plain if size is None else _square(plain, size)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image turned as its metadata say: EXIF, raw PNG profiles or XMP."""
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> object:
+    """Return the stored orientation; 1 is upright, and so is an image whose metadata are damaged.
+
+    Damaged metadata do not make an image unreadable. Each damaged block is dropped, so that an
+    intact one may still give the orientation.
+    """
+    for block in (*_METADATA, ""):
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            hash(orientation)  # a damaged entry may hold a list
+        except Exception:  # Pillow raises exceptions of many types for damaged metadata
+            image.info.pop(block, None)
+            image._exif = None  # else the next call returns what was read until the damage
+        else:
+            return orientation
+    return 1
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -1,13 +1,14 @@
 """Folders of image files in the ImageFolder layout: `train/<class>/<image>`."""
 
-import os
-from collections.abc import Iterator
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
+from hmnpack.schema.skipped import LITTER, OUTSIDE, skipped_in_words
 from hmnpack.sources.assemble import decode_source
 from hmnpack.sources.cache import key_of_listing, through_cache
 from hmnpack.sources.convention import (
@@ -18,14 +19,8 @@ from hmnpack.sources.convention import (
     warn_of_unknown_splits,
 )
 from hmnpack.sources.decode import Encoded, Payload
+from hmnpack.sources.listing import images_in, is_litter, recordable
 from hmnpack.sources.types import Source, SourceOptions, path_of
-
-_EXTENSIONS = frozenset(
-    f".{name}"
-    for formats in ("jpg jpeg jpe jfif png", "ppm pgm pbm pnm bmp", "tif tiff webp gif")
-    for name in formats.split()
-)
-"""Suffixes of image files, in lower case, for the supported formats."""
 
 
 def is_path(spec: str) -> bool:
@@ -39,7 +34,8 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     Each has one folder per class. A test split without labelled images is left out.
 
     Classes, and images within a class, are sorted by name, as in torchvision. Hidden files and
-    folders (names that begin with a dot) are skipped.
+    folders, those of file browsers and servers, and files with the suffix of no supported format
+    are left out and counted.
 
     Raises:
         BadData: if the data are invalid (see `hmnpack.sources.open_source`).
@@ -53,7 +49,11 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     test_name = choose_test_split(root, splits, lambda name: _why_unusable(splits[name], classes))
     test = splits[test_name] if test_name else None
     _expect_known(classes, test)
-    files = [_images(train, classes), _images(test, classes) if test else []]
+    left_out = Counter[str]()
+    files = [
+        _images(train, classes, left_out, all_needed=True),
+        _images(test, classes, left_out) if test else [],
+    ]
 
     name = name_of(root)
 
@@ -63,7 +63,8 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
 
     listing = key_of_listing(root, [path for part in files for path, _ in part])
     key = f"{listing} {classes!r}"
-    return through_cache(name, key, options, make)
+    source = through_cache(name, key, options, make)
+    return replace(source, skipped=recordable({**left_out, **source.skipped}))
 
 
 def _splits(root: Path) -> dict[str, Path]:
@@ -71,7 +72,7 @@ def _splits(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         return {}
     folders = {entry.name: entry for entry in root.iterdir() if entry.is_dir()}
-    visible = {name: entry for name, entry in folders.items() if not _is_hidden(name)}
+    visible = {name: entry for name, entry in folders.items() if not is_litter(name)}
     splits = {name: visible.pop(name) for name in (TRAIN, *TEST_SPLITS) if name in visible}
     if TRAIN in splits:
         warn_of_unknown_splits(root, (f"{name}/" for name in visible))
@@ -81,7 +82,7 @@ def _splits(root: Path) -> dict[str, Path]:
 def _why_unusable(test: Path, classes: list[str]) -> str | None:
     """Return why a test folder cannot be used; None if it can be."""
     found = [entry.name for entry in test.iterdir() if entry.is_dir()]
-    found = [name for name in found if not _is_hidden(name)]
+    found = [name for name in found if not is_litter(name)]
     if not found:
         return "it has no class folders"
     if not set(found) & set(classes):
@@ -102,7 +103,7 @@ def _layout(root: Path) -> str:
 
 def _classes(folder: Path) -> list[str]:
     found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    classes = [name for name in found if not _is_hidden(name)]
+    classes = [name for name in found if not is_litter(name)]
     if not classes:
         raise BadData(f"{folder} has no classes: create a subfolder for each class")
     return classes
@@ -114,59 +115,46 @@ def _expect_known(classes: list[str], test: Path | None) -> None:
             raise BadData(f"class {name!r} is in {test} but not in train: give it training images")
 
 
-def _images(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
-    return [(path, label) for label, name in enumerate(classes) for path in _files(folder / name)]
+def _images(
+    folder: Path,
+    classes: list[str],
+    left_out: Counter[str] | None = None,
+    *,
+    all_needed: bool = False,
+) -> list[tuple[Path, int]]:
+    """Return the images of a split with their labels, and count what else there is."""
+    found = []
+    counts = Counter[str]() if left_out is None else left_out
+    for label, name in enumerate(classes):
+        others = Counter[str]()
+        images = images_in(folder / name, others)
+        if all_needed:
+            _expect_some(images, name, folder, others)
+        found += [(path, label) for path in images]
+        counts.update(others)
+    counts.update(_outside(folder))
+    return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the images in a folder and its subfolders, folder by folder."""
-    for directory, names in sorted(_walk(folder)):
-        for name in sorted(names):
-            if not _is_hidden(name) and Path(name).suffix.lower() in _EXTENSIONS:
-                yield Path(directory, name)
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield a folder and its subfolders, each with the names of its files.
-
-    Symbolic links are followed, except to one of their own parent folders.
-    """
-    waiting = [(str(folder), os.path.realpath(folder), frozenset[str]())]
-    while waiting:
-        directory, here, above = waiting.pop()
-        above |= {here}
-        names = []
-        for entry in _entries(directory):
-            if not _is_folder(entry):
-                names.append(entry.name)
-            elif not _is_hidden(entry.name):
-                target = os.path.realpath(entry.path)
-                if target not in above and not Path(here).is_relative_to(target):
-                    waiting.append((entry.path, target, above))
-        yield directory, names
-
-
-def _entries(directory: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as entries:
-            return list(entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []  # this split has no images of the class
-    except OSError as error:
+def _expect_some(images: list[Path], name: str, folder: Path, others: Counter[str]) -> None:
+    """Check that a class is not empty merely because its files are of other kinds."""
+    kinds = [skipped_in_words(*item) for item in recordable(others).items() if item[0] != LITTER]
+    if kinds and not images:
         raise BadData(
-            f"cannot read {directory} ({error.strerror}): make it readable, or move it elsewhere"
-        ) from error
+            f"class {name!r} has no images in {folder.name} that can be read, but "
+            f"{', '.join(kinds)}: convert them to PNG or JPEG, or install what reads them"
+        )
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False  # a link to itself, which decoding will report
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
+def _outside(folder: Path) -> Counter[str]:
+    """Return the numbers of files and folders of a split that are in no class."""
+    counts = Counter[str]()
+    for entry in folder.iterdir():
+        if is_litter(entry.name):
+            counts[LITTER] += 1
+        elif not entry.is_dir():
+            counts[OUTSIDE] += 1
+    return counts
 
 
 def _encoded(root: Path, images: list[tuple[Path, int]]) -> Encoded:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.sources.arrays import tensor_of
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.convention import class_names
 from hmnpack.sources.types import MAX_SIDE, Source, split_of
@@ -18,7 +19,13 @@ MAX_CHANNELS = 16
 MAX_NAME = 1000
 """Maximum length of a dataset's name in characters, as in the schema."""
 
+WHITE = 255
+"""Maximum value of an 8-bit pixel."""
+
 _AXES = 4
+
+_USUAL_CHANNELS = (1, 3, 4)
+"""Numbers of channels of nearly all images: grey, colour, colour with transparency."""
 
 
 @default_on_cpu
@@ -33,7 +40,8 @@ def tensor_source(
 
     Args:
         train: Pixels from 0 to 255, uint8 [N, C, H, W], and labels, integers [N] from 0. Tensors
-            on any device, or arrays; they are copied.
+            on any device, arrays, or lists of them; they are copied. The images may also be a
+            list of PIL images, all of mode L or all of mode RGB.
         test: The same for the test split, on which networks are tested; None: no test split.
         classes: Class names; the index is the label. None: the labels as text.
         name: Name of the dataset, recorded in bundles. It need not be unique: scores identify
@@ -70,15 +78,27 @@ def _names(classes: Sequence[str] | None, labels: Tensor) -> list[str]:
 
 def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
     """Return a validated copy of one split as tensors."""
-    pixels, targets = torch.as_tensor(images), torch.as_tensor(labels)
+    pixels = tensor_of(images, f"images of {part}")
+    targets = tensor_of(labels, f"labels of {part}")
+    check_images_and_labels(pixels, targets, f" of {part}")
     if pixels.dtype != torch.uint8:
         raise BadData(
             f"images of {part} are {pixels.dtype}; give pixels from 0 to 255 as torch.uint8, for "
-            "example (255 * images).round().to(torch.uint8)"
+            f"example {_conversion(pixels)}"
         )
-    check_images_and_labels(pixels, targets, f" of {part}")
     images = pixels.to("cpu", copy=True, memory_format=torch.contiguous_format)
     return images, targets.to("cpu", torch.int64, copy=True)
+
+
+def _conversion(pixels: Tensor) -> str:
+    """Return the code that makes uint8 pixels of these, judged by their values."""
+    values = pixels if pixels.is_floating_point() else pixels.float()
+    least, most = values.min().item(), values.max().item()
+    if least >= 0 and most <= 1:
+        return "(255 * images).round().to(torch.uint8)"
+    if least >= 0 and most <= WHITE:
+        return "images.round().to(torch.uint8)"
+    return f"by undoing the normalisation; their values are from {least:.3g} to {most:.3g}"
 
 
 def check_name(name: str) -> None:
@@ -102,6 +122,11 @@ def check_images_and_labels(pixels: Tensor, labels: Tensor, of: str = "") -> Non
     Raises:
         BadData: naming the wrong shape.
     """
+    if pixels.ndim == _AXES and _is_channels_last(*pixels.shape):
+        raise BadData(
+            f"images{of} have shape {list(pixels.shape)}, which looks like channels last; give "
+            "[N, C, H, W]: images.permute(0, 3, 1, 2) of a tensor, transpose of an array"
+        )
     if pixels.ndim != _AXES or not _allowed(*pixels.shape):
         raise BadData(
             f"images{of} have shape {list(pixels.shape)}; give [N, C, H, W] with 1 to "
@@ -112,6 +137,10 @@ def check_images_and_labels(pixels: Tensor, labels: Tensor, of: str = "") -> Non
             f"labels{of} are {labels.dtype} {list(labels.shape)}; give one integer for each of "
             f"the {len(pixels)} images"
         )
+
+
+def _is_channels_last(_: int, second: int, __: int, last: int) -> bool:
+    return last in _USUAL_CHANNELS and second not in _USUAL_CHANNELS
 
 
 def _allowed(count: int, channels: int, height: int, width: int) -> bool:

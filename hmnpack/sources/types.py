@@ -5,8 +5,8 @@ Shape legend: N images, K classes, C channels, H height, W width.
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
@@ -130,7 +130,8 @@ class Source:
         classes: Class names in the source's own order; the index is the label.
         train: The training split; every class has at least one image in it.
         test: The test split, or None if the source has none.
-        skipped: Number of unreadable images that were skipped in both splits.
+        skipped: Reason -> number of images and files skipped in both splits: `unreadable`, the
+            suffix of files of other kinds (`heic`), and those of `hmnpack.schema.skipped`.
         size: Side in pixels to which images were resized; None: original size.
     """
 
@@ -138,7 +139,7 @@ class Source:
     classes: tuple[str, ...]
     train: Split
     test: Split | None
-    skipped: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
     size: int | None = None
 
     @property

@@ -1,4 +1,6 @@
+import io
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -6,8 +8,10 @@ import torch
 from PIL import Image
 
 from hmnpack.errors import BadData
+from hmnpack.runtime.progress import no_progress
 from hmnpack.sources import SourceOptions
-from hmnpack.sources.assemble import array_source, check_labels, resized
+from hmnpack.sources.assemble import array_source, check_labels, decode_source, resized
+from hmnpack.sources.decode import Encoded
 
 
 def labels(*values):
@@ -52,3 +56,35 @@ def test_array_source_preserves_class_names():
     part = torch.zeros(1, 1, 2, 2, dtype=torch.uint8), labels(0)
     source = array_source("x", ["T-shirt/top"], part, part, SourceOptions())
     assert source.classes == ("T-shirt/top",)
+
+
+def encoded(*payloads):
+    return Encoded(
+        torch.arange(len(payloads)),
+        lambda a, b: list(payloads[a:b]),
+        lambda index: f"image {index}",
+    )
+
+
+@pytest.mark.parametrize("action", ["error", "always"])
+def test_very_large_images_are_read_without_a_warning(image_of, encode, monkeypatch, action):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)  # Pillow warns from here to twice as many
+    images = [image_of(seed, size=(6, 6)) for seed in (1, 2)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter(action)
+        before = list(warnings.filters)
+        split = encoded(*map(encode, images))
+        source = decode_source("x", ("a", "b"), split, split, SourceOptions(), no_progress)
+        assert warnings.filters == before
+    assert (len(source.train), caught) == (2, [])
+
+
+def test_damaged_metadata_are_read_without_a_warning(image_of, encode):
+    block = b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12\0\x03"
+    image = Image.open(io.BytesIO(encode(image_of(), exif=block)))
+    with pytest.warns(UserWarning, match="EXIF"):
+        image.getexif()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        split = encoded(encode(image_of(), exif=block))
+        decode_source("x", ("a",), split, None, SourceOptions(), no_progress)

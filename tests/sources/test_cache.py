@@ -12,9 +12,8 @@ from hmnpack.sources.types import split_of
 def make(test=True):
     images = torch.arange(24, dtype=torch.uint8).reshape(2, 1, 3, 4)
     split = split_of(images, torch.tensor([0, 1]))
-    return Source(
-        "made", ("a", "b/c"), split, split_of(images + 1, torch.tensor([1, 0])) if test else None, 3
-    )
+    tested = split_of(images + 1, torch.tensor([1, 0])) if test else None
+    return Source("made", ("a", "b/c"), split, tested, {"unreadable": 3})
 
 
 def never():
@@ -26,7 +25,7 @@ def test_cached_dataset_is_returned_under_the_requested_name(options, test):
     made = through_cache("first", "key", options, lambda: make(test))
     found = through_cache("second", "key", options, never)
     assert (made.name, found.name) == ("first", "second")
-    assert (found.classes, found.skipped) == (("a", "b/c"), 3)
+    assert (found.classes, found.skipped) == (("a", "b/c"), {"unreadable": 3})
     assert torch.equal(found.train.images, made.train.images)
     assert torch.equal(found.train.labels, made.train.labels)
     assert found.train.fingerprint == made.train.fingerprint

@@ -1,10 +1,12 @@
+import io
 import re
 import struct
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from hmnpack.errors import BadData, BadImage
 from hmnpack.runtime.progress import no_progress
@@ -101,6 +103,85 @@ def test_exif_orientation_is_applied(image_of, encode):
     turned[0x0112] = 6  # the top of the image is stored on the right-hand side
     found = decoded([encode(image, exif=turned)]).images[0]
     assert torch.equal(found, as_tensor(image.transpose(Image.Transpose.ROTATE_270)))
+
+
+ORIENTED = Image.Exif()
+ORIENTED[0x0112] = 6  # the top of the image is stored on the right-hand side
+
+
+def _oriented_xmp(value=6):
+    return f'<x:xmpmeta><rdf:Description tiff:Orientation="{value}"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"not a block of EXIF",
+        b"Exif\0\0" + b"II*\0",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12\0\x03",  # nine entries announced, half of one there
+        b"II*\0\xff\xff\xff\x7f",
+        b"\xff" * 64,
+    ],
+)
+def test_damaged_exif_leaves_the_pixels(image_of, encode, form, block):
+    settings = {"lossless": True} if form == "WEBP" else {}
+    image = image_of()
+    found = decoded([encode(image, form, exif=block, **settings)])
+    assert torch.equal(found.images[0], as_tensor(image))
+
+
+@pytest.mark.parametrize("value", range(10))
+def test_every_orientation_is_applied_as_by_pillow(image_of, encode, value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    image = image_of()
+    payload = encode(image, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(payload)))
+    assert torch.equal(decoded([payload]).images[0], as_tensor(expected))
+    assert torch.equal(as_tensor(expected), as_tensor(image)) == (value in (0, 1, 9))
+
+
+def test_orientation_is_found_in_a_raw_png_profile(image_of, encode):
+    data, text = ORIENTED.tobytes(), PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(data):8}\n{data.hex()}\n")
+    image = image_of()
+    turned = as_tensor(image.transpose(Image.Transpose.ROTATE_270))
+    assert torch.equal(decoded([encode(image, pnginfo=text)]).images[0], turned)
+
+
+def test_damaged_raw_png_profile_leaves_the_pixels(image_of, encode):
+    text = PngInfo()
+    text.add_text("Raw profile type exif", "\nexif\n 8\nno hexadecimal digits\n")
+    image = image_of()
+    assert torch.equal(decoded([encode(image, pnginfo=text)]).images[0], as_tensor(image))
+
+
+@pytest.mark.parametrize("exif", [None, b"not a block of EXIF"])
+def test_orientation_is_found_in_xmp_even_beside_damaged_exif(image_of, encode, exif):
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", _oriented_xmp())
+    image = image_of()
+    settings = {"pnginfo": text} | ({"exif": exif} if exif else {})
+    turned = as_tensor(image.transpose(Image.Transpose.ROTATE_270))
+    assert torch.equal(decoded([encode(image, **settings)]).images[0], turned)
+
+
+@pytest.mark.parametrize("form", ["WEBP", "TIFF"])
+def test_orientation_is_found_in_the_xmp_of_other_formats(image_of, encode, form):
+    image = image_of()
+    settings = {"lossless": True, "xmp": _oriented_xmp(3).encode()}
+    if form == "TIFF":
+        settings = {"tiffinfo": {700: _oriented_xmp(3).encode()}}
+    turned = as_tensor(image.transpose(Image.Transpose.ROTATE_180))
+    assert torch.equal(decoded([encode(image, form, **settings)]).images[0], turned)
+
+
+def test_oriented_tiff_is_turned_once(image_of, encode):
+    image = image_of()
+    turned = as_tensor(image.transpose(Image.Transpose.ROTATE_270))
+    payload = encode(image, "TIFF", tiffinfo={0x0112: 6})
+    assert torch.equal(decoded([payload]).images[0], turned)
 
 
 @pytest.mark.parametrize("side", [2, 3, 8])

@@ -33,7 +33,7 @@ def test_folder_opens_like_torchvision(make_folder, options):
     assert torch.equal(source.train.images, expected.images)
     assert source.train.labels.tolist() == reference.targets
     assert source.test.labels.tolist() == [1, 2, 2]
-    assert source.skipped == 0
+    assert source.skipped == {}
 
 
 @pytest.mark.parametrize("name", ["test", "val", "validation", "valid", "dev", "eval"])
@@ -97,7 +97,7 @@ def test_truncated_image_is_named_or_skipped(make_folder, options):
     assert_rejected(root, options, f"cannot read {Path('train', 'dog', '000.png')}", BadImage)
     skipping = SourceOptions(cache_dir=options.cache_dir, skip_bad=True)
     source = open_source(str(root), skipping)
-    assert (source.skipped, source.train.labels.tolist()) == (1, [0, 0, 1])
+    assert (source.skipped, source.train.labels.tolist()) == ({"unreadable": 1}, [0, 0, 1])
 
 
 def test_class_of_only_bad_images_is_rejected(make_folder, options):
@@ -178,7 +178,7 @@ def test_dangling_link_is_a_bad_image(make_folder, options):
     root = make_folder(train={"a": 2, "b": 2})
     (root / "train/a/lost.png").symlink_to(root / "nowhere")
     assert_rejected(root, options, "cannot read train/a/lost.png", BadImage)
-    assert open_source(root, replace(options, skip_bad=True)).skipped == 1
+    assert open_source(root, replace(options, skip_bad=True)).skipped == {"unreadable": 1}
 
 
 def test_path_object_is_never_a_dataset_name(tmp_path, options, monkeypatch):
@@ -200,7 +200,7 @@ def test_failed_listing_is_named(make_folder, options, monkeypatch):
     def denied(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("hmnpack.sources.folder.os.scandir", denied)
+    monkeypatch.setattr("hmnpack.sources.listing.os.scandir", denied)
     assert_rejected(root, options, f"cannot read {root / 'train/a'} (Permission denied)")
 
 

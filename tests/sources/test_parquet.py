@@ -135,7 +135,7 @@ def test_bad_image_is_named_by_row_and_file_or_skipped(
     make_parquet(data / "train-1.parquet", [payloads[2], bad, payloads[3]], [0, 1, 0])
     assert_rejected(data, options, "cannot read row 1 of train-1.parquet", BadImage)
     source = open_source(str(data), SourceOptions(cache_dir=options.cache_dir, skip_bad=True))
-    assert (source.skipped, source.train.labels.tolist()) == (1, [0, 0, 0, 1])
+    assert (source.skipped, source.train.labels.tolist()) == ({"unreadable": 1}, [0, 0, 0, 1])
 
 
 def test_invalid_metadata_is_ignored(tmp_path, make_parquet, payloads, options):

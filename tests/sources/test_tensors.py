@@ -1,8 +1,11 @@
 """Datasets from tensors and arrays in memory."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import hmnpack
 from hmnpack import tensor_source
@@ -21,7 +24,7 @@ TEST = images_of(4, 3, 6, 8), torch.tensor([2, 1, 0, 1])
 
 def test_tensor_source_of_tensors():
     source = tensor_source(TRAIN, TEST, classes=("a", "b", "c"), name="mine")
-    assert (source.name, source.classes, source.skipped) == ("mine", ("a", "b", "c"), 0)
+    assert (source.name, source.classes, source.skipped) == ("mine", ("a", "b", "c"), {})
     assert source.image.model_dump() == {"channels": 3, "height": 6, "width": 8}
     for split, (images, labels) in ((source.train, TRAIN), (source.test, TEST)):
         expected = split_of(images, labels)
@@ -36,6 +39,114 @@ def test_tensor_source_of_arrays_is_the_same():
     assert source.train.fingerprint == tensor_source(TRAIN).train.fingerprint
     assert source.train.labels.dtype == torch.int64
     assert (source.classes, source.test) == (("0", "1", "2"), None)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda images, labels: (
+            images.numpy()[::-1].copy()[::-1],
+            labels.numpy()[::-1].copy()[::-1],
+        ),
+        lambda images, labels: (images.numpy()[..., ::-1].copy()[..., ::-1], labels.tolist()),
+        lambda images, labels: (images.numpy(), labels.numpy().astype(">i8")),
+        lambda images, labels: (images.numpy(), labels.numpy().astype(">u2")),
+        lambda images, labels: (images.numpy(), tuple(labels.numpy())),
+        lambda images, labels: (list(images), list(labels)),
+        lambda images, labels: (list(images.numpy()), labels.to(torch.int8)),
+        lambda images, labels: (np.asfortranarray(images.numpy()), labels),
+        lambda images, labels: (images.to_sparse(), labels),
+        lambda images, labels: (
+            images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2),
+            labels,
+        ),
+        lambda images, labels: (
+            [Image.fromarray(x.permute(1, 2, 0).numpy()) for x in images],
+            labels,
+        ),
+    ],
+)
+def test_tensor_source_does_not_depend_on_how_numbers_are_held(form):
+    source = tensor_source(form(*TRAIN))
+    assert source.train.fingerprint == tensor_source(TRAIN).train.fingerprint
+
+
+def test_read_only_array_is_taken_without_a_warning():
+    images = np.frombuffer(TRAIN[0].numpy().tobytes(), np.uint8).reshape(TRAIN[0].shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source = tensor_source((images, TRAIN[1]))
+    assert source.train.fingerprint == tensor_source(TRAIN).train.fingerprint
+
+
+def test_grey_pil_images_have_one_channel():
+    images = images_of(4, 1, 6, 8)
+    pictures = [Image.fromarray(image[0].numpy()) for image in images]
+    source, expected = (tensor_source((given, [0, 1, 0, 1])) for given in (pictures, images))
+    assert source.train.fingerprint == expected.train.fingerprint
+
+
+NOISE = TRAIN[0].numpy()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "match"),
+    [
+        (NOISE, ["cat", "dog", "eel"] * 3, "labels of train are text, such as 'cat'; number the"),
+        (
+            NOISE,
+            np.array(["cat", "dog", "eel"] * 3, object),
+            "labels .* type object, such as 'cat'",
+        ),
+        (NOISE, [b"cat"] * 9, "labels of train are text"),
+        (NOISE, [0, 1, 2] * 2 + [0, 1, None], "labels of train are of type object"),
+        (NOISE, [[0], [1, 2]] * 4, "labels of train cannot be put in one array"),
+        (NOISE, np.zeros(9, "datetime64[s]"), r"labels of train are of type datetime64\[s\]"),
+        (NOISE, np.ones(9, complex), "labels of train are of type complex128"),
+        (NOISE, torch.ones(9, dtype=torch.complex64), "labels of train are complex numbers"),
+        (NOISE, [2**64] + [0] * 8, "labels of train"),
+        ("pets.npy", [0], "images of train are text, such as 'pets.npy'; give a tensor or an"),
+        (None, [0], "images of train are of type object, such as 'None'"),
+        ([NOISE[0], NOISE[1, :, :5]], [0, 1], "images of train cannot be put in one array"),
+        ([*TRAIN[0][:1], TRAIN[0][1, :, :5]], [0, 1], "images of train cannot be put in one array"),
+        ([Image.new("L", (3, 3)), Image.new("RGB", (3, 3))], [0, 1], "PIL images of mode L, RGB"),
+        ([Image.new("P", (3, 3))] * 2, [0, 1], "PIL images of mode P, not all L or all RGB"),
+        ([Image.new("L", (3, 3)), Image.new("L", (3, 4))], [0, 1], "cannot be put in one array"),
+        (NOISE / 255, TRAIN[1], r"float64; .* \(255 \* images\)\.round\(\)\.to\(torch\.uint8\)"),
+        (
+            NOISE.astype(">f4"),
+            TRAIN[1],
+            r"float32; .* example images\.round\(\)\.to\(torch\.uint8\)",
+        ),
+        (NOISE.astype(np.longdouble), TRAIN[1], r"float64; .* example images\.round\(\)"),
+        (NOISE.astype(np.uint16), TRAIN[1], r"uint16; .* example images\.round\(\)"),
+        (NOISE > 99, TRAIN[1], r"torch\.bool; .* \(255 \* images\)"),
+        (NOISE / 128 - 1.0, TRAIN[1], r"undoing the normalisation; their values are from -1 to"),
+    ],
+)
+def test_what_no_image_tensor_can_be_made_of_is_told_in_one_line(images, labels, match):
+    with pytest.raises(BadData, match=match) as caught:
+        tensor_source((images, labels))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "shape", [(8, 8, 1), (8, 8, 3), (16, 16, 3), (12, 9, 4), (2, 2, 1), (224, 224, 3)]
+)
+def test_channels_last_images_are_refused_with_the_permutation(shape):
+    match = r"train have shape .* channels last; .* images\.permute\(0, 3, 1, 2\)"
+    with pytest.raises(BadData, match=match):
+        tensor_source((images_of(4, *shape), [0, 1, 0, 1]))
+    source = tensor_source((images_of(4, *shape).permute(0, 3, 1, 2), [0, 1, 0, 1]))
+    assert source.image.channels == shape[-1]
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 3), (3, 8, 1), (4, 2, 3), (3, 3, 3), (5, 8, 8), (16, 4, 5)]
+)
+def test_narrow_images_are_not_taken_for_channels_last(shape):
+    source = tensor_source((images_of(4, *shape), [0, 1, 0, 1]))
+    assert (source.image.channels, source.image.height, source.image.width) == shape
 
 
 def test_tensor_source_copies_its_input():
