@@ -14,6 +14,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from hmnpack.errors import BadSettings
 from hmnpack.registry import PROTOCOLS, RECIPES
+from hmnpack.runtime.numbers import is_scalar
 from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
@@ -97,8 +98,10 @@ def whole(model: BaseModel) -> dict[str, JsonValue]:
     return document
 
 
-def _not_json(value: object) -> str:
-    """Raise for a value that JSON does not support, such as a TOML date."""
+def _not_json(value: object) -> object:
+    """Return a number of numpy as Python's; raise for other values, such as a TOML date."""
+    if is_scalar(value):
+        return value.item()
     raise BadSettings(
         f"{value} is a {type(value).__name__}, a type that no setting has; quote it if it is text"
     )
@@ -130,6 +133,8 @@ def _document(model: BaseModel) -> dict[str, Any]:
 
 
 def _put(document: dict[str, Any], path: str, value: object) -> None:
+    if is_scalar(value):
+        value = value.item()
     *groups, name = path.split(".")
     for group in groups:
         document = document[group]
@@ -360,8 +365,8 @@ def _stored(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        # utf-8-sig, because editors on Windows begin a file with a byte order mark.
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise BadSettings(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:

@@ -21,6 +21,7 @@ from hmnpack.evaluation.trainer import train_row
 from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device, default_on_cpu
 from hmnpack.runtime.kept import Store
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
@@ -99,7 +100,7 @@ def evaluate(  # noqa: PLR0913
         raise BadSettings("`protocol` is not a setting; pass the protocol's name as `protocol`")
     config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
-    most = at_once_on(place, at_once)
+    most = at_once_on(place, as_integer(at_once))
     source = open_source(data, source_options, listener)
     if config.held_out:
         source = as_seen(bundle.manifest, source)

@@ -16,6 +16,7 @@ from hmnpack.evaluation.protocol import followed
 from hmnpack.evaluation.run import evaluate
 from hmnpack.evaluation.student import t_quantile
 from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
@@ -118,6 +119,7 @@ def verify(  # noqa: PLR0913
         BadData: if the score was tested on another dataset.
         Diverged: if a training diverges.
     """
+    score, networks, seed = (as_integer(number) for number in (score, networks, seed))
     bundle = read(path)
     if data is None:
         return Verification(bundle.manifest, None)

@@ -24,6 +24,7 @@ from hmnpack.pruning.shrink import (
 )
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.runtime.devices import choose_device, default_on_cpu, kind_of
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.seeds import stream
@@ -92,6 +93,7 @@ def prune(  # noqa: PLR0913
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
+    ipc, seed, at_once = as_integer(ipc), as_integer(seed), as_integer(at_once)
     config = merged(config, settings or {})
     counts_to_keep(bundle.manifest.container, ipc)
     check_prune_settings(config, bundle.manifest.source.held_out)

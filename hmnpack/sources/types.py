@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadSettings
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.recipes import DataShape
@@ -176,6 +177,7 @@ class SourceOptions:
     cache_dir: Path | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", as_integer(self.size))
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:
             raise BadSettings(f"size is {self.size}; it must be from 1 to {MAX_SIDE} pixels")
 
