@@ -13,9 +13,8 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     config_option,
-    make_source_options,
-    open_data,
     pop_source_options,
+    read_as_recorded,
     resumable,
     run_options,
     set_option,
@@ -222,17 +221,18 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     import hmnpack
     from hmnpack.bundle import read
     from hmnpack.cli.progress import progress_display
+    from hmnpack.sources import open_source
 
     bundle = read(request.file)
     configs = choice.configs(bundle.manifest)
     _check_before_training(request, configs, bundle.manifest)
-    options = make_source_options(source_options)
+    options = read_as_recorded(request.file, bundle.manifest, source_options)
     found: dict[str, Evaluation] = {}
     record_error: HmnError | None = None
     start = time.monotonic()
     try:  # a failing network must not discard earlier results, which took hours
         with resumable(request.work), progress_display(quiet=request.quiet) as listener:
-            source = open_data(request.data, source_options, listener)
+            source = open_source(request.data, options, listener)
             for config in configs:
                 found[config.network.name] = hmnpack.evaluate(
                     bundle,

@@ -13,6 +13,7 @@ from hmnpack.cli.options import (
     make_source_options,
     output_option,
     pop_source_options,
+    read_as_recorded,
     resumable,
     run_options,
     set_option,
@@ -120,6 +121,9 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
     from hmnpack.runtime.output import check_output_path
 
     check_output_path(request.output, force=request.force)  # before minutes of training
+    options = make_source_options(source_options)
+    if request.data is not None:
+        options = read_as_recorded(request.file, hmnpack.inspect(request.file), source_options)
     with (
         resumable(request.work),
         progress_display(quiet=request.quiet or not is_main_rank()) as listener,
@@ -131,7 +135,7 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
             data=request.data,
             seed=request.seed,
             device=request.device,
-            source_options=make_source_options(source_options),
+            source_options=options,
             at_once=request.at_once,
             work=request.work,
             listener=listener,

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from hmnpack.cli.speaker import echo_once
+from hmnpack.cli.text import safe
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.registry import DATA_SETS, RECIPES
 
 if TYPE_CHECKING:
-    from hmnpack.runtime.progress import Listener
-    from hmnpack.sources import Source, SourceOptions
+    from hmnpack.schema.manifest import Manifest
+    from hmnpack.sources import SourceOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -210,8 +212,19 @@ def make_source_options(options: dict[str, Any]) -> "SourceOptions":
     return SourceOptions(**{name: options[name] for name in _SOURCE})
 
 
-def open_data(data: str, options: dict[str, Any], listener: "Listener") -> "Source":
-    """Open a dataset with the values of :func:`source_options`."""
-    from hmnpack.sources import open_source
+def read_as_recorded(file: Path, manifest: "Manifest", options: dict[str, Any]) -> "SourceOptions":
+    """Return how to read the dataset of a file, and tell what the file records about it.
 
-    return open_source(data, make_source_options(options), listener)
+    Args:
+        file: Path of the file.
+        manifest: Its manifest.
+        options: Values of :func:`source_options`, which override the recorded ones.
+    """
+    from hmnpack.sources import as_recorded
+
+    found = as_recorded(manifest, make_source_options(options))
+    words = [f"--size {found.size}"] if found.size != options["size"] else []
+    words += ["--skip-bad"] if found.skip_bad and not options["skip_bad"] else []
+    if words:
+        echo_once(f"{safe(str(file))}: the data are read with {' '.join(words)}, as recorded")
+    return found

@@ -22,7 +22,7 @@ from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
 from hmnpack.settings import merged
-from hmnpack.sources import Source, SourceOptions, Split, as_seen, open_source
+from hmnpack.sources import Source, SourceOptions, Split, as_recorded, as_seen, open_source
 
 CONFIDENCE = 0.99
 """Probability that the check accepts a true score."""
@@ -106,7 +106,8 @@ def verify(  # noqa: PLR0913
         networks: Number of networks to train; None: the recorded number.
         seed: Seed of the training; None: the recorded one.
         device: Device to train on: ``auto``, ``cpu``, ``cuda``, ...
-        source_options: How ``data`` is opened, if it is a string.
+        source_options: How ``data`` is opened, if it is a string: size and skipping of bad
+            images are those of the bundle unless given here.
         listener: Called after every epoch.
 
     Returns:
@@ -124,7 +125,7 @@ def verify(  # noqa: PLR0913
     if data is None:
         return Verification(bundle.manifest, None)
     check_has_score(path, bundle.manifest, score)
-    source = open_source(data, source_options, listener)
+    source = open_source(data, as_recorded(bundle.manifest, source_options), listener)
     number, test = _tested_on(path, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
     protocol = _protocol_again(path, bundle.manifest, number, networks, seed)

@@ -8,6 +8,7 @@ from hmnpack.errors import BadData, BadSettings
 from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.schema.manifest import Manifest
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
@@ -51,6 +52,22 @@ def open_source(
         return spec
     text = spec if isinstance(spec, str) else _path_text(spec)
     return replace(_reader(text)(text, options, listener), size=options.size)
+
+
+def as_recorded(manifest: Manifest, options: SourceOptions) -> SourceOptions:
+    """Return the options by which the dataset of a bundle was read.
+
+    Args:
+        manifest: Manifest of the bundle. If its images were resized, so are those that are read;
+            if unreadable images were skipped, they are skipped again.
+        options: The folders, and a size that replaces the recorded one.
+    """
+    made_from = manifest.source
+    return replace(
+        options,
+        size=options.size or made_from.size,
+        skip_bad=options.skip_bad or "unreadable" in made_from.skipped,
+    )
 
 
 def _path_text(path: PathLike[str]) -> str:
