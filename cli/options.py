@@ -11,7 +11,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from hmnpack.cli.speaker import echo_once
-from hmnpack.cli.text import safe
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.registry import DATA_SETS, RECIPES
 
@@ -220,6 +219,7 @@ def read_as_recorded(file: Path, manifest: "Manifest", options: dict[str, Any]) 
         manifest: Its manifest.
         options: Values of :func:`source_options`, which override the recorded ones.
     """
+    from hmnpack.cli.text import safe
     from hmnpack.sources import as_recorded
 
     found = as_recorded(manifest, make_source_options(options))
