@@ -18,10 +18,12 @@ from hmnpack.runtime.numbers import is_scalar
 from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
+from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.opaque import Opaque, opaque_fault
 from hmnpack.schema.recipes import DataShape
+from hmnpack.schema.training import NetworkConfig, deepest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -163,6 +165,8 @@ def default_recipe(device: str) -> str:
 def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
     """Return the settings of a recipe.
 
+    ConvNets are only as deep as the images allow.
+
     Args:
         name: Name of the recipe.
         data: Shape of the dataset, see ``Source.shape``; None: CIFAR-10.
@@ -171,7 +175,21 @@ def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
         BadSettings: if the recipe is unknown.
     """
     found = RECIPES[name]
-    return FITTED[name](data) if data is not None and name in FITTED else found
+    if data is None:
+        return found
+    return _shallow_enough(FITTED[name](data) if name in FITTED else found, data.image)
+
+
+def _shallow_enough(model: Model, image: ImageShape) -> Model:
+    """Return settings with every network's depth reduced to what such images allow, at least 1."""
+    changes: dict[str, object] = {}
+    for name, value in model:
+        if isinstance(value, NetworkConfig):
+            depth = max(1, min(value.depth, deepest(image)))
+            changes[name] = value.model_copy(update={"depth": depth})
+        elif isinstance(value, BaseModel):
+            changes[name] = _shallow_enough(value, image)
+    return model.model_copy(update=changes)
 
 
 def shape_of_file(manifest: Manifest) -> DataShape:
@@ -184,6 +202,8 @@ def shape_of_file(manifest: Manifest) -> DataShape:
 def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
     """Return the settings of a protocol for a bundle's dataset and budget.
 
+    A ConvNet is only as deep as the images allow.
+
     Args:
         name: Name of the protocol.
         manifest: Manifest of the bundle.
@@ -191,7 +211,8 @@ def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
     Raises:
         BadSettings: if the protocol is unknown.
     """
-    return PROTOCOLS[name](shape_of_file(manifest), manifest.nearest_ipc)
+    data = shape_of_file(manifest)
+    return _shallow_enough(PROTOCOLS[name](data, manifest.nearest_ipc), data.image)
 
 
 def settings_to_record(config: CompressConfig, data: DataShape) -> Opaque | None:
