@@ -13,6 +13,7 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     config_option,
+    naming_options,
     pop_source_options,
     read_as_recorded,
     resumable,
@@ -104,10 +105,13 @@ class Choice:
         base, assignments = protocol_of(self.protocol, manifest), self.assignments
         if self.options["train.epochs"] is not None:  # an explicit --epochs is exact
             assignments = ("min_steps=0", *assignments)
-        return [
-            evaluate_config(assignments, {**self.options, "network.name": name}, base, self.file)
-            for name in dict.fromkeys(self.networks) or (None,)
-        ]
+        with naming_options(self.options):
+            return [
+                evaluate_config(
+                    assignments, {**self.options, "network.name": name}, base, self.file
+                )
+                for name in dict.fromkeys(self.networks) or (None,)
+            ]
 
 
 @click.command(
@@ -149,7 +153,7 @@ class Choice:
     multiple=True,
     metavar="NAMES",
     help=f"Baselines: {', '.join(get_args(BaselineRow))}; comma-separated or "
-    "repeatable [default: floats,bytes].",
+    "repeatable; or none [default: floats,bytes].",
 )
 @click.option("--no-baselines", is_flag=True, help="Evaluate FILE alone, without baselines.")
 @click.option(
@@ -197,6 +201,8 @@ def evaluate_command(**arguments: Any) -> None:  # noqa: ANN401
     """
     arguments["rows"] = _names(arguments["rows"])
     without = arguments.pop("no_baselines")
+    if arguments["rows"] == ("none",):
+        without, arguments["rows"] = True, None
     if without and arguments["rows"]:
         raise BadSettings("--rows and --no-baselines contradict each other; leave one out")
     arguments["baselines"] = False if without else None

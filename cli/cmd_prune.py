@@ -11,6 +11,7 @@ from hmnpack.cli.options import (
     DataName,
     config_option,
     make_source_options,
+    naming_options,
     output_option,
     pop_source_options,
     read_as_recorded,
@@ -106,7 +107,8 @@ def prune_command(**arguments: Any) -> None:  # noqa: ANN401
     from hmnpack.settings import prune_config
 
     options = {name: arguments.pop(name) for name in ("strategy", "beta")}
-    config = prune_config(arguments.pop("assignments"), options, arguments.pop("config_file"))
+    with naming_options(options):
+        config = prune_config(arguments.pop("assignments"), options, arguments.pop("config_file"))
     source = pop_source_options(arguments)
     request = Request(**arguments)
     bundle = _run(request, config, source)

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from hmnpack.cli.speaker import echo_once
-from hmnpack.errors import BadSettings, Paused
+from hmnpack.errors import BadSettings, BadValue, Paused
 from hmnpack.registry import DATA_SETS, RECIPES
 
 if TYPE_CHECKING:
@@ -186,6 +186,28 @@ def set_option(example: str, listed: str = "hmnpack settings") -> Callable[[Func
         metavar="KEY=VALUE",
         help=f"Override a setting, such as {example}; repeatable. `{listed}` lists all.",
     )
+
+
+@contextlib.contextmanager
+def naming_options(options: Mapping[str, object]) -> Iterator[None]:
+    """Name an option as it was typed in an error about the setting that it stands for.
+
+    Args:
+        options: Values by path of the setting; None means not given. The option has the last name
+            of the path, as `--epochs` for `train.epochs`.
+
+    Raises:
+        BadSettings: with the option's name, if one was given for the setting.
+    """
+    try:
+        yield
+    except BadValue as error:
+        given = [path for path, value in options.items() if value is not None]
+        for path in given:
+            if error.path == path or error.path.startswith(f"{path}."):
+                name = path.rpartition(".")[2].replace("_", "-")
+                raise BadSettings(f"--{name} {error.value!r}: {error.reason}") from error
+        raise
 
 
 def config_option(function: Function) -> Function:

@@ -19,6 +19,22 @@ class BadSettings(HmnError):
     """An invalid setting, an invalid combination of settings, or an unknown name."""
 
 
+class BadValue(BadSettings):
+    """A setting's value that is not allowed.
+
+    Args:
+        path: Dotted path of the setting: `train.epochs`.
+        value: The value, or the part of it that is not allowed.
+        reason: What is wrong.
+    """
+
+    def __init__(self, path: str, value: object, reason: str) -> None:
+        self.path = path
+        self.value = value
+        self.reason = reason
+        super().__init__(f"setting {path} = {value!r}: {reason}")
+
+
 class BudgetTooSmall(HmnError):
     """The budget is too small for the content; the message names a sufficient ipc."""
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadSettings, BadValue
 from hmnpack.registry import PROTOCOLS, RECIPES
 from hmnpack.runtime.numbers import is_scalar
 from hmnpack.schema import recipes
@@ -64,16 +64,14 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
             _put(document, path, value)
     for path, value in leaves(document):
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
-            raise BadSettings(
-                f"setting {path} = {value}: the largest integer in a file is {MAX_INTEGER:,}"
-            )
+            raise BadValue(path, value, f"the largest integer in a file is {MAX_INTEGER:,}")
     try:
         # Strict JSON mode accepts a list as a tuple, but neither true nor "1" as 1.
         return kind.model_validate_json(json.dumps(document, default=_not_json), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
-        raise BadSettings(f"setting {path} = {first['input']!r}: {first['msg']}") from error
+        raise BadValue(path, first["input"], first["msg"]) from error
 
 
 def difference(model: Model, base: Model) -> dict[str, JsonValue]:

@@ -351,6 +351,11 @@ class TestEvaluate:
         expected = f"interrupted; rerun the same command to resume from {tmp_path / 'w'}"
         assert paused.stderr == f"hmnpack: {expected}\n"
 
+    def test_rows_none_means_no_baselines(self, run, source, calls, bundle_file):
+        for given in (("--rows", "none"), ("--rows", " none "), ("--no-baselines",)):
+            assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
+        assert [config.baselines for _, config, _ in calls] == [False] * 3
+
     def test_rows_are_comma_separated_or_repeated(self, run, source, calls, bundle_file):
         given = ("--rows", "floats, count", "--rows", "whole", "--jpeg-quality", 30)
         assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
@@ -395,7 +400,11 @@ class TestEvaluate:
     @pytest.mark.parametrize(
         ("wrong", "expected"),
         [
-            (("--rows", "floats,bits"), "setting rows.1 = 'bits'"),
+            (("--rows", "floats,bits"), "--rows 'bits': "),
+            (("--rows", "none,floats"), "--rows 'none': "),
+            (("--set", 'rows=["bits"]'), "setting rows.0 = 'bits'"),
+            (("--rows", "none", "--rows", "count"), "--rows 'none': "),
+            (("--seed", 2**70), "--seed 1180591620717411303424: "),
             (("--rows", "floats", "--no-baselines"), "contradict"),
             (("--net", "convnet", "--net", "vgg61"), "vgg16"),
             (("--net", "torchvision:alexnet"), "3x16x16"),
