@@ -47,8 +47,8 @@ class Speed:
 
     The first steps of a stage can be far slower than later ones, which reuse what they computed,
     so only the last third of the time counts, but from `_SHORTEST` to `_LONGEST` seconds, and at
-    least one event. Steps
-    that were complete before the first event, in an earlier run, do not count.
+    least one event. Steps that were complete before the first event, in an earlier run, do not
+    count.
     """
 
     def __init__(self) -> None:

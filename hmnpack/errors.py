@@ -103,10 +103,15 @@ def first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0].rstrip(" :.") or type(error).__name__
 
 
-_OUT_OF_MEMORY = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "DefaultCPUAllocator: ",
+    "unable to find an engine",
+    "ALLOC_FAILED",
+)
 """Texts of out-of-memory errors that have no class of their own.
 
-They come from Apple's devices, from cuDNN (which tries every algorithm and drops the reasons for
+They come from torch's own allocator on CPUs, Apple's devices, from cuDNN (which tries every algorithm and drops the reasons for
 their failures), and from libraries that allocate memory themselves."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 
-from hmnpack.errors import BadData, BadSettings
+from hmnpack.errors import BadData, BadSettings, is_out_of_memory
 from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.progress import Listener, no_progress
@@ -44,14 +44,23 @@ def open_source(
         BadSettings: if no dataset has that name.
         BadData: if the path does not exist or the data are invalid: no classes, a class without
             images, a label that is not an integer in range, a class in test but not in train,
-            or images of different sizes and no `size`.
+            images of different sizes and no `size`, or more images than memory holds.
         BadImage: if an image is unreadable and `skip_bad` is off.
         MissingExtra: if an optional package is missing.
     """
     if isinstance(spec, Source):
         return spec
     text = spec if isinstance(spec, str) else _path_text(spec)
-    return replace(_reader(text)(text, options, listener), size=options.size)
+    try:
+        return replace(_reader(text)(text, options, listener), size=options.size)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        side = options.size // 2 if options.size else 224
+        raise BadData(
+            f"the images of {text} do not fit in memory: choose a smaller size, such as "
+            f"--size {max(1, side)}"
+        ) from error
 
 
 def as_recorded(manifest: Manifest, options: SourceOptions) -> SourceOptions:
