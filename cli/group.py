@@ -131,8 +131,8 @@ def explain(error: Exception) -> str:
     if is_out_of_memory(error):
         detail = f" ({str(error).splitlines()[0]})" if str(error) else ""
         return (
-            f"out of memory{detail}; try smaller images (--size) or batches (--batch, "
-            "--set match.real_batch=32)"
+            f"out of memory{detail}; try smaller batches (--batch, "
+            "--set match.real_batch=32) or images (--size)"
         )
     return (
         f"{type(error).__name__}: {error} (a bug in hmnpack: please report it with the command "

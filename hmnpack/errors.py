@@ -111,8 +111,9 @@ _OUT_OF_MEMORY = (
 )
 """Texts of out-of-memory errors that have no class of their own.
 
-They come from torch's own allocator on CPUs, Apple's devices, from cuDNN (which tries every algorithm and drops the reasons for
-their failures), and from libraries that allocate memory themselves."""
+They come from torch's allocator on CPUs, from Apple's devices, from cuDNN (which tries every
+algorithm and drops the reasons for their failures), and from libraries that allocate memory
+themselves."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
