@@ -26,7 +26,7 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
 
 @default_on_cpu
 def open_source(
-    spec: str | PathLike[str] | Source,
+    spec: str | bytes | PathLike[str] | Source,
     options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
 ) -> Source:
@@ -35,8 +35,8 @@ def open_source(
     Args:
         spec: One of: a name (`cifar10`, `digits`, ...); a folder with `train/<class>/<image>` and
             `test/` or `val/`; a parquet file or a folder of them; `hf:owner/name[:config]`; an
-            open source, which is returned. Text that is a name and also a path means the name;
-            write `./digits` for the path.
+            open source, which is returned. Bytes are a path. Text that is a name and also a path
+            means the name; write `./digits` for the path.
         options: Image size, data and cache folders, and whether to skip bad images.
         listener: Called with stage `decode`, counting the images of a split.
 
@@ -79,7 +79,7 @@ def as_recorded(manifest: Manifest, options: SourceOptions) -> SourceOptions:
     )
 
 
-def _path_text(path: PathLike[str]) -> str:
+def _path_text(path: bytes | PathLike[str]) -> str:
     """Return a path as absolute text, so that it is never taken for a dataset's name."""
     return str(path_of(path).absolute())
 

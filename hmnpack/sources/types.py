@@ -162,10 +162,10 @@ class SourceOptions:
         size: Side in pixels: the shorter side is resized to it and the centre square is cropped.
             None leaves images unchanged.
         data_dir: Folder of named datasets, also for downloads. None: the environment variable
-            `HMNPACK_DATA`, else `~/.cache/hmnpack/data`.
+            `HMNPACK_DATA`, else `hmnpack/data` in `XDG_CACHE_HOME` or `~/.cache`.
         skip_bad: Skip and count unreadable images instead of raising an error.
         cache_dir: Cache folder for decoded images. None: the environment variable
-            `HMNPACK_CACHE`, else `~/.cache/hmnpack`.
+            `HMNPACK_CACHE`, else `hmnpack` in `XDG_CACHE_HOME` or `~/.cache`.
 
     Raises:
         BadSettings: if the size is not in [1, 4096].
@@ -201,20 +201,26 @@ class Reader(Protocol):
 
 def _folder(given: Path | None, variable: str, below: str) -> Path:
     named = given or os.environ.get(variable)
-    path = Path(named or Path("~/.cache/hmnpack", below))
+    path = Path(os.fsdecode(named)) if named else Path(_user_cache(), "hmnpack", below)
     try:
         return path.expanduser()
     except RuntimeError as error:
         raise BadSettings(f"{path}: no such home folder; set {variable} to a folder") from error
 
 
-def path_of(spec: str | PathLike[str]) -> Path:
-    """Return a text as a path, with ``~`` expanded.
+def _user_cache() -> str:
+    """Return the user's folder of caches, by the XDG base directory specification."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return given if Path(given).is_absolute() else "~/.cache"  # relative ones must be ignored
+
+
+def path_of(spec: str | bytes | PathLike[str]) -> Path:
+    """Return a text, or the bytes of a file name, as a path, with ``~`` expanded.
 
     Raises:
         BadData: if there is no such home folder.
     """
     try:
-        return Path(spec).expanduser()
+        return Path(os.fsdecode(spec)).expanduser()
     except RuntimeError as error:
-        raise BadData(f"{str(spec)!r} does not exist: no such home folder") from error
+        raise BadData(f"{os.fsdecode(spec)!r} does not exist: no such home folder") from error
