@@ -13,9 +13,9 @@ from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
     config_option,
-    make_source_options,
-    open_data,
+    naming_options,
     pop_source_options,
+    read_as_recorded,
     resumable,
     run_options,
     set_option,
@@ -105,10 +105,13 @@ class Choice:
         base, assignments = protocol_of(self.protocol, manifest), self.assignments
         if self.options["train.epochs"] is not None:  # an explicit --epochs is exact
             assignments = ("min_steps=0", *assignments)
-        return [
-            evaluate_config(assignments, {**self.options, "network.name": name}, base, self.file)
-            for name in dict.fromkeys(self.networks) or (None,)
-        ]
+        with naming_options(self.options):
+            return [
+                evaluate_config(
+                    assignments, {**self.options, "network.name": name}, base, self.file
+                )
+                for name in dict.fromkeys(self.networks) or (None,)
+            ]
 
 
 @click.command(
@@ -150,7 +153,7 @@ class Choice:
     multiple=True,
     metavar="NAMES",
     help=f"Baselines: {', '.join(get_args(BaselineRow))}; comma-separated or "
-    "repeatable [default: floats,bytes].",
+    "repeatable; or none [default: floats,bytes].",
 )
 @click.option("--no-baselines", is_flag=True, help="Evaluate FILE alone, without baselines.")
 @click.option(
@@ -198,6 +201,8 @@ def evaluate_command(**arguments: Any) -> None:  # noqa: ANN401
     """
     arguments["rows"] = _names(arguments["rows"])
     without = arguments.pop("no_baselines")
+    if arguments["rows"] == ("none",):
+        without, arguments["rows"] = True, None
     if without and arguments["rows"]:
         raise BadSettings("--rows and --no-baselines contradict each other; leave one out")
     arguments["baselines"] = False if without else None
@@ -222,17 +227,18 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     import hmnpack
     from hmnpack.bundle import read
     from hmnpack.cli.progress import progress_display
+    from hmnpack.sources import open_source
 
     bundle = read(request.file)
     configs = choice.configs(bundle.manifest)
     _check_before_training(request, configs, bundle.manifest)
-    options = make_source_options(source_options)
+    options = read_as_recorded(request.file, bundle.manifest, source_options)
     found: dict[str, Evaluation] = {}
     record_error: HmnError | None = None
     start = time.monotonic()
     try:  # a failing network must not discard earlier results, which took hours
         with resumable(request.work), progress_display(quiet=request.quiet) as listener:
-            source = open_data(request.data, source_options, listener)
+            source = open_source(request.data, options, listener)
             for config in configs:
                 found[config.network.name] = hmnpack.evaluate(
                     bundle,

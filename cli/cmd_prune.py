@@ -11,8 +11,10 @@ from hmnpack.cli.options import (
     DataName,
     config_option,
     make_source_options,
+    naming_options,
     output_option,
     pop_source_options,
+    read_as_recorded,
     resumable,
     run_options,
     set_option,
@@ -105,7 +107,8 @@ def prune_command(**arguments: Any) -> None:  # noqa: ANN401
     from hmnpack.settings import prune_config
 
     options = {name: arguments.pop(name) for name in ("strategy", "beta")}
-    config = prune_config(arguments.pop("assignments"), options, arguments.pop("config_file"))
+    with naming_options(options):
+        config = prune_config(arguments.pop("assignments"), options, arguments.pop("config_file"))
     source = pop_source_options(arguments)
     request = Request(**arguments)
     bundle = _run(request, config, source)
@@ -120,6 +123,9 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
     from hmnpack.runtime.output import check_output_path
 
     check_output_path(request.output, force=request.force)  # before minutes of training
+    options = make_source_options(source_options)
+    if request.data is not None:
+        options = read_as_recorded(request.file, hmnpack.inspect(request.file), source_options)
     with (
         resumable(request.work),
         progress_display(quiet=request.quiet or not is_main_rank()) as listener,
@@ -131,7 +137,7 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
             data=request.data,
             seed=request.seed,
             device=request.device,
-            source_options=make_source_options(source_options),
+            source_options=options,
             at_once=request.at_once,
             work=request.work,
             listener=listener,

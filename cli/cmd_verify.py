@@ -11,8 +11,8 @@ import click
 from hmnpack.cli.options import (
     DATA_HELP,
     DataName,
-    open_data,
     pop_source_options,
+    read_as_recorded,
     run_options,
     source_options,
 )
@@ -92,15 +92,19 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
     ready = []
     for file in request.files:
         with _report_errors(failures):
-            _check(request, file)
-            ready.append(file)
+            ready.append((file, _check(request, file)))
     if request.data is None or not ready:
         return failures
-    with progress_display(quiet=request.quiet) as listener:
-        source = open_data(request.data, source_options, listener)
-    for file in ready:
+    from hmnpack.sources import open_source
+
+    opened: dict[object, Source] = {}  # by how it is read; many files of one dataset need one
+    for file, manifest in ready:
+        read_as = read_as_recorded(file, manifest, source_options)
+        if read_as not in opened:
+            with progress_display(quiet=request.quiet) as listener:
+                opened[read_as] = open_source(request.data, read_as, listener)
         with _report_errors(failures):
-            _reproduce(request, file, source)
+            _reproduce(request, file, opened[read_as])
     return failures
 
 
@@ -116,7 +120,8 @@ def _report_errors(failures: list[HmnError]) -> Iterator[None]:
         failures.append(error)
 
 
-def _check(request: Request, file: Path) -> None:
+def _check(request: Request, file: Path) -> "Manifest":
+    """Check a file, print its summary and return its manifest."""
     import hmnpack
     from hmnpack.evaluation.verification import check_has_score
 
@@ -124,6 +129,7 @@ def _check(request: Request, file: Path) -> None:
     click.echo(_summary(file, manifest))
     if request.data is not None:
         check_has_score(file, manifest, request.score)
+    return manifest
 
 
 def _reproduce(request: Request, file: Path, source: "Source") -> None:

@@ -130,7 +130,10 @@ def explain(error: Exception) -> str:
         return f"{where}{error.strerror}"
     if is_out_of_memory(error):
         detail = f" ({str(error).splitlines()[0]})" if str(error) else ""
-        return f"out of memory{detail}; try smaller batches (--batch, --set match.real_batch=32)"
+        return (
+            f"out of memory{detail}; try smaller batches (--batch, "
+            "--set match.real_batch=32) or images (--size)"
+        )
     return (
         f"{type(error).__name__}: {error} (a bug in hmnpack: please report it with the command "
         "and the traceback that HMNPACK_DEBUG=1 prints)"

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from hmnpack.errors import BadSettings, Paused
+from hmnpack.cli.speaker import echo_once
+from hmnpack.errors import BadSettings, BadValue, Paused
 from hmnpack.registry import DATA_SETS, RECIPES
 
 if TYPE_CHECKING:
-    from hmnpack.runtime.progress import Listener
-    from hmnpack.sources import Source, SourceOptions
+    from hmnpack.schema.manifest import Manifest
+    from hmnpack.sources import SourceOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -198,6 +199,28 @@ def set_option(example: str, listed: str = "hmnpack settings") -> Callable[[Func
     )
 
 
+@contextlib.contextmanager
+def naming_options(options: Mapping[str, object]) -> Iterator[None]:
+    """Name an option as it was typed in an error about the setting that it stands for.
+
+    Args:
+        options: Values by path of the setting; None means not given. The option has the last name
+            of the path, as `--epochs` for `train.epochs`.
+
+    Raises:
+        BadSettings: with the option's name, if one was given for the setting.
+    """
+    try:
+        yield
+    except BadValue as error:
+        given = [path for path, value in options.items() if value is not None]
+        for path in given:
+            if error.path == path or error.path.startswith(f"{path}."):
+                name = path.rpartition(".")[2].replace("_", "-")
+                raise BadSettings(f"--{name} {error.value!r}: {error.reason}") from error
+        raise
+
+
 def config_option(function: Function) -> Function:
     """Add ``--config FILE.toml``."""
     return click.option(
@@ -221,8 +244,20 @@ def make_source_options(options: dict[str, Any]) -> "SourceOptions":
     return SourceOptions(**{name: options[name] for name in _SOURCE})
 
 
-def open_data(data: str, options: dict[str, Any], listener: "Listener") -> "Source":
-    """Open a dataset with the values of :func:`source_options`."""
-    from hmnpack.sources import open_source
+def read_as_recorded(file: Path, manifest: "Manifest", options: dict[str, Any]) -> "SourceOptions":
+    """Return how to read the dataset of a file, and tell what the file records about it.
 
-    return open_source(data, make_source_options(options), listener)
+    Args:
+        file: Path of the file.
+        manifest: Its manifest.
+        options: Values of :func:`source_options`, which override the recorded ones.
+    """
+    from hmnpack.cli.text import safe
+    from hmnpack.sources import as_recorded
+
+    found = as_recorded(manifest, make_source_options(options))
+    words = [f"--size {found.size}"] if found.size != options["size"] else []
+    words += ["--skip-bad"] if found.skip_bad and not options["skip_bad"] else []
+    if words:
+        echo_once(f"{safe(str(file))}: the data are read with {' '.join(words)}, as recorded")
+    return found

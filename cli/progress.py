@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,7 +13,6 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 
 from hmnpack.cli.show import console, plain
@@ -22,8 +22,11 @@ from hmnpack.runtime.progress import Listener, no_progress
 LINE_EVERY = 60.0
 """Seconds after the last line from which the next event prints a line."""
 
-_SPEED_WINDOW = 600.0
-"""Seconds over which a bar estimates speed. Steps can be too long for rich's default of 30."""
+_SHORTEST = 20.0
+"""Seconds over which speed is estimated at least, to even out steps that differ."""
+
+_LONGEST = 600.0
+"""Seconds over which speed is estimated at most."""
 
 
 def format_metrics(facts: dict[str, float]) -> str:
@@ -39,6 +42,38 @@ def time_left(seconds: float) -> str:
     return f"{hours} h {minutes} min left" if hours else f"{minutes} min left"
 
 
+class Speed:
+    """The recent speed of a stage, from which its remaining time follows.
+
+    The first steps of a stage can be far slower than later ones, which reuse what they computed,
+    so only the last third of the time counts, but from `_SHORTEST` to `_LONGEST` seconds, and at
+    least one event. Steps that were complete before the first event, in an earlier run, do not
+    count.
+    """
+
+    def __init__(self) -> None:
+        self._events: deque[tuple[float, int]] = deque()
+        self._start: float | None = None
+
+    def note(self, done: int, now: float) -> None:
+        """Remember that ``done`` parts are complete at a time in seconds."""
+        if self._start is None:
+            self._start = now
+        events, since = self._events, now - min(max(_SHORTEST, (now - self._start) / 3), _LONGEST)
+        while len(events) > 1 and events[1][0] <= since:
+            events.popleft()
+        events.append((now, done))
+
+    def left(self, total: int) -> float | None:
+        """Return the remaining time in seconds; None if it is unknown or nothing remains."""
+        if not self._events:
+            return None
+        (then, before), (now, done) = self._events[0], self._events[-1]
+        if not before < done < total:
+            return None
+        return (now - then) / (done - before) * (total - done)
+
+
 class Bars:
     """A listener that draws a bar for each stage, with the remaining time and the metrics.
 
@@ -49,18 +84,24 @@ class Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
         self._facts: dict[str, dict[str, float]] = {}
+        self._speeds: dict[str, Speed] = {}
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
         """Show that ``done`` of ``total`` parts of a stage are complete."""
         if stage not in self._tasks:
-            self._facts[stage] = {}
-            self._tasks[stage] = self._progress.add_task(safe(stage), total=total or None, facts="")
+            self._facts[stage], self._speeds[stage] = {}, Speed()
+            self._tasks[stage] = self._progress.add_task(
+                safe(stage), total=total or None, facts="", left=""
+            )
         self._facts[stage] |= facts
+        self._speeds[stage].note(done, self._progress.get_time())
+        left = self._speeds[stage].left(total)
         self._progress.update(
             self._tasks[stage],
             completed=done,
             total=total or None,
             facts=format_metrics(self._facts[stage]),
+            left="" if left is None else time_left(left),
         )
 
 
@@ -71,21 +112,18 @@ class _StageProgress:
     Attributes:
         start: Start time: that of the stage's first event, or of the event before it if the first
             event already reports complete parts.
-        first_event: Time of the first event.
-        first_done: Parts complete at the first event.
         facts: Latest metrics.
+        speed: The recent speed.
     """
 
     start: float
-    first_event: float
-    first_done: int
     facts: dict[str, float] = field(default_factory=dict)
+    speed: Speed = field(default_factory=Speed)
 
-    def left(self, done: int, total: int, now: float) -> str:
-        """Return the remaining time at the speed since the first event (excludes resumed steps)."""
-        if not done < total or done <= self.first_done:
-            return ""
-        return time_left((now - self.first_event) / (done - self.first_done) * (total - done))
+    def left(self, total: int) -> str:
+        """Return the remaining time as text; empty if it is unknown."""
+        seconds = self.speed.left(total)
+        return "" if seconds is None else time_left(seconds)
 
 
 class Lines:
@@ -113,8 +151,9 @@ class Lines:
         """Print a line if the stage is complete or the last line is older than ``every``."""
         now = self._clock()
         start = self._last_event if done else now  # most stages first report a complete part
-        state = self._stages.setdefault(stage, _StageProgress(start, now, done))
+        state = self._stages.setdefault(stage, _StageProgress(start))
         state.facts |= facts
+        state.speed.note(done, now)
         self._last_event = now
         if 0 < total <= done:
             del self._stages[stage]
@@ -123,7 +162,7 @@ class Lines:
             )
         elif now - self._last_line >= self._every:
             reached = f"{stage}: {done:,} of {total:,}" if total else f"{stage}: {done:,}"
-            self._print(reached, format_metrics(state.facts), state.left(done, total, now))
+            self._print(reached, format_metrics(state.facts), state.left(total))
 
     def _print(self, *parts: str) -> None:
         self._last_line = self._clock()
@@ -148,8 +187,8 @@ def progress_display(out: Console | None = None, *, quiet: bool = False) -> Iter
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[facts]}", markup=False),
         )
-        with Progress(*columns, console=out, speed_estimate_period=_SPEED_WINDOW) as progress:
+        with Progress(*columns, console=out) as progress:
             yield Bars(progress)

@@ -21,6 +21,7 @@ from hmnpack.bundle.pictures import PNG_CHANNELS, pictures, png, positions
 from hmnpack.container import class_of, container_of, decode, numbers_within_class
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import choose_device, default_on_cpu, usable_device
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Manifest, Normalisation
 
@@ -200,6 +201,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         known = get_args(Augmentation)
         augment = (augment,) if isinstance(augment, str) else tuple(augment)
         unknown = [name for name in augment if name not in known]
+        batch_size = as_integer(batch_size)
         if not isinstance(batch_size, int) or batch_size < 1:
             raise BadSettings(f"batch_size is {batch_size}; it must be a positive integer")
         if unknown:

@@ -19,6 +19,22 @@ class BadSettings(HmnError):
     """An invalid setting, an invalid combination of settings, or an unknown name."""
 
 
+class BadValue(BadSettings):
+    """A setting's value that is not allowed.
+
+    Args:
+        path: Dotted path of the setting: `train.epochs`.
+        value: The value, or the part of it that is not allowed.
+        reason: What is wrong.
+    """
+
+    def __init__(self, path: str, value: object, reason: str) -> None:
+        self.path = path
+        self.value = value
+        self.reason = reason
+        super().__init__(f"setting {path} = {value!r}: {reason}")
+
+
 class BudgetTooSmall(HmnError):
     """The budget is too small for the content; the message names a sufficient ipc."""
 
@@ -87,11 +103,17 @@ def first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0].rstrip(" :.") or type(error).__name__
 
 
-_OUT_OF_MEMORY = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "DefaultCPUAllocator: ",
+    "unable to find an engine",
+    "ALLOC_FAILED",
+)
 """Texts of out-of-memory errors that have no class of their own.
 
-They come from Apple's devices, from cuDNN (which tries every algorithm and drops the reasons for
-their failures), and from libraries that allocate memory themselves."""
+They come from torch's allocator on CPUs, from Apple's devices, from cuDNN (which tries every
+algorithm and drops the reasons for their failures), and from libraries that allocate memory
+themselves."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

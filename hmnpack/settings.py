@@ -12,15 +12,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadSettings, BadValue
 from hmnpack.registry import PROTOCOLS, RECIPES
+from hmnpack.runtime.numbers import is_scalar
 from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
+from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.opaque import Opaque, opaque_fault
 from hmnpack.schema.recipes import DataShape
+from hmnpack.schema.training import NetworkConfig, deepest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -61,16 +64,14 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
             _put(document, path, value)
     for path, value in leaves(document):
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
-            raise BadSettings(
-                f"setting {path} = {value}: the largest integer in a file is {MAX_INTEGER:,}"
-            )
+            raise BadValue(path, value, f"the largest integer in a file is {MAX_INTEGER:,}")
     try:
         # Strict JSON mode accepts a list as a tuple, but neither true nor "1" as 1.
         return kind.model_validate_json(json.dumps(document, default=_not_json), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
-        raise BadSettings(f"setting {path} = {first['input']!r}: {first['msg']}") from error
+        raise BadValue(path, first["input"], first["msg"]) from error
 
 
 def difference(model: Model, base: Model) -> dict[str, JsonValue]:
@@ -97,8 +98,10 @@ def whole(model: BaseModel) -> dict[str, JsonValue]:
     return document
 
 
-def _not_json(value: object) -> str:
-    """Raise for a value that JSON does not support, such as a TOML date."""
+def _not_json(value: object) -> object:
+    """Return a number of numpy as Python's; raise for other values, such as a TOML date."""
+    if is_scalar(value):
+        return value.item()
     raise BadSettings(
         f"{value} is a {type(value).__name__}, a type that no setting has; quote it if it is text"
     )
@@ -130,6 +133,8 @@ def _document(model: BaseModel) -> dict[str, Any]:
 
 
 def _put(document: dict[str, Any], path: str, value: object) -> None:
+    if is_scalar(value):
+        value = value.item()
     *groups, name = path.split(".")
     for group in groups:
         document = document[group]
@@ -158,6 +163,8 @@ def default_recipe(device: str) -> str:
 def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
     """Return the settings of a recipe.
 
+    ConvNets are only as deep as the images allow.
+
     Args:
         name: Name of the recipe.
         data: Shape of the dataset, see ``Source.shape``; None: CIFAR-10.
@@ -166,7 +173,21 @@ def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
         BadSettings: if the recipe is unknown.
     """
     found = RECIPES[name]
-    return FITTED[name](data) if data is not None and name in FITTED else found
+    if data is None:
+        return found
+    return _shallow_enough(FITTED[name](data) if name in FITTED else found, data.image)
+
+
+def _shallow_enough(model: Model, image: ImageShape) -> Model:
+    """Return settings with every network's depth reduced to what such images allow, at least 1."""
+    changes: dict[str, object] = {}
+    for name, value in model:
+        if isinstance(value, NetworkConfig):
+            depth = max(1, min(value.depth, deepest(image)))
+            changes[name] = value.model_copy(update={"depth": depth})
+        elif isinstance(value, BaseModel):
+            changes[name] = _shallow_enough(value, image)
+    return model.model_copy(update=changes)
 
 
 def shape_of_file(manifest: Manifest) -> DataShape:
@@ -179,6 +200,8 @@ def shape_of_file(manifest: Manifest) -> DataShape:
 def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
     """Return the settings of a protocol for a bundle's dataset and budget.
 
+    A ConvNet is only as deep as the images allow.
+
     Args:
         name: Name of the protocol.
         manifest: Manifest of the bundle.
@@ -186,7 +209,8 @@ def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
     Raises:
         BadSettings: if the protocol is unknown.
     """
-    return PROTOCOLS[name](shape_of_file(manifest), manifest.nearest_ipc)
+    data = shape_of_file(manifest)
+    return _shallow_enough(PROTOCOLS[name](data, manifest.nearest_ipc), data.image)
 
 
 def settings_to_record(config: CompressConfig, data: DataShape) -> Opaque | None:
@@ -360,8 +384,8 @@ def _stored(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        # utf-8-sig, because editors on Windows begin a file with a byte order mark.
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise BadSettings(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:

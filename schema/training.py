@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hmnpack.schema.base import Frozen
+from hmnpack.schema.container import ImageShape
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """`auto`: bfloat16 on devices with native bfloat16 arithmetic, otherwise float32."""
@@ -50,6 +51,20 @@ class NetworkConfig(Frozen):
     depth: int = Field(
         default=3, ge=1, le=10, description="Number of a ConvNet's blocks; unused otherwise."
     )
+
+
+def first_padding(image: ImageShape) -> int:
+    """Return the padding of a ConvNet's first layer in pixels: 28 become 32, as IDC has it."""
+    return 3 if image.side == 28 else 1
+
+
+def deepest(image: ImageShape) -> int:
+    """Return the most blocks of a ConvNet, each of which halves the sides of an image.
+
+    It is 0 for images that are too small for any.
+    """
+    shorter = min(image.height, image.width) + 2 * (first_padding(image) - 1)
+    return shorter.bit_length() - 1
 
 
 class TrainConfig(Frozen):

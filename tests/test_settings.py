@@ -18,10 +18,12 @@ from hmnpack.settings import (
     difference,
     leaves,
     merged,
+    protocol_of,
     recipe_of,
     recorded_settings,
     setting_names,
     settings_to_record,
+    whole,
 )
 from hmnpack.sources import Source, SourceOptions, open_source
 from hmnpack.sources.types import split_of
@@ -249,3 +251,38 @@ class TestCompress:
         cache = SourceOptions(cache_dir=tmp_path)
         hmnpack.compress("pets", 8, config=config, source_options=cache)
         assert opened == ["opened"]
+
+
+def depths(model):
+    """Return the depth of every network of some settings."""
+    return {value for path, value in leaves(whole(model)) if path.endswith("network.depth")}
+
+
+@pytest.mark.parametrize("recipe", ["smoke", "fast", "best", "paper"])
+@pytest.mark.parametrize(("side", "deepest"), [(2, 1), (4, 2), (7, 2), (8, 3), (32, 3)])
+def test_recipe_is_as_deep_as_the_images_allow(recipe, side, deepest):
+    found = depths(recipe_of(recipe, shape(side=side)))
+    assert max(found) == deepest
+    assert found == {min(depth, deepest) for depth in depths(recipe_of(recipe, shape(side=64)))}
+
+
+def test_depth_that_is_given_is_recorded_and_not_reduced():
+    data = shape(side=4)
+    config = merged(recipe_of("fast", data), {"pool.network.depth": 3})
+    assert settings_to_record(config, data) == {"pool": {"network": {"depth": 3}}}
+    assert settings_to_record(recipe_of("fast", data), data) is None
+
+
+@pytest.mark.parametrize("protocol", ["short", "paper"])
+@pytest.mark.parametrize(("height", "width", "deepest"), [(4, 4, 2), (4, 64, 2), (2, 9, 1)])
+def test_evaluation_of_small_or_low_images(protocol, height, width, deepest):
+    images = torch.arange(4 * 3 * height * width).reshape(4, 3, height, width).to(torch.uint8)
+    bundle = hmnpack.pack(images, torch.tensor([0, 0, 1, 1]), ipc=2)
+    assert protocol_of(protocol, bundle.manifest).network.depth == deepest
+    source = Source("pets", bundle.manifest.classes, *[split_of(images, torch.arange(4) // 2)] * 2)
+    quick = {"train.epochs": 1, "min_steps": 0, "repeats": 1, "network.width": 2}
+    done = hmnpack.evaluate(
+        bundle, source, protocol=protocol, settings=quick | {"baselines": False}, device="cpu"
+    )
+    assert done.config.network.depth == deepest
+    assert "network.depth" not in dict(leaves(done.score.config))

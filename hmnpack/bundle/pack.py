@@ -15,6 +15,7 @@ from hmnpack.container.budget import budget_of, ipc_of
 from hmnpack.container.stored import as_stored
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
 from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_output_path
 from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.container import ImageShape, ImagesSpec
@@ -87,6 +88,7 @@ def pack(  # noqa: PLR0913
         BudgetTooSmall: if the images exceed the budget.
         OutputExists: if the output exists already or is not writable.
     """
+    ipc = as_integer(ipc)
     if output is not None:
         check_output_path(Path(output), force=force)
     pixels, targets = _checked(images, labels)

@@ -12,6 +12,7 @@ from hmnpack.condensing.preflight import check_classes, check_early
 from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import choose_device, default_on_cpu
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.schema.config import CompressConfig
@@ -90,6 +91,7 @@ def plan(  # noqa: PLR0913
             with each other, the images or the ranks.
         BudgetTooSmall: if no container fits the budget.
     """
+    ipc = as_integer(ipc)
     place = choose_device(device)
     if config is not None and recipe is not None:
         raise BadSettings("recipe and config are two sets of settings; give only one of them")

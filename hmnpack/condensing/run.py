@@ -27,6 +27,7 @@ from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import Trainings, check_prune_settings, pruned
 from hmnpack.runtime.devices import choose_device, default_on_cpu, free_memory
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_distinct, check_output_path
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import World, joined
@@ -134,7 +135,7 @@ def compress(  # noqa: PLR0913
         RankLost: if another rank exited early.
     """
     options = options or RunOptions()
-    source_options = source_options or SourceOptions()
+    ipc, source_options = as_integer(ipc), source_options or SourceOptions()
     device = choose_device(options.device)
     if options.unpruned is not None:
         check_output_path(options.unpruned, force=options.force or options.resume)

@@ -8,7 +8,7 @@ from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
-from hmnpack.sources import Source, Split
+from hmnpack.sources import Source, Split, other_size
 
 
 def fitting_test_split(manifest: Manifest, source: Source) -> Split:
@@ -27,6 +27,7 @@ def fitting_test_split(manifest: Manifest, source: Source) -> Split:
         raise BadData(
             f"{source.name}: images are {_shape(source.image)}, but the bundle's are "
             f"{_shape(image)}; evaluate on the dataset it was made from ({manifest.source.name})"
+            + other_size(manifest, source)
         )
     if len(source.classes) != len(manifest.classes):
         raise BadData(

@@ -21,13 +21,14 @@ from hmnpack.evaluation.trainer import train_row
 from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device, default_on_cpu
 from hmnpack.runtime.kept import Store
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Row
 from hmnpack.schema.score import Score
 from hmnpack.settings import merged, protocol_of
-from hmnpack.sources import Source, SourceOptions, as_seen, open_source
+from hmnpack.sources import Source, SourceOptions, as_recorded, as_seen, open_source
 from hmnpack.training import at_once_on, side_by_side
 
 _DEFAULT_OPTIONS = SourceOptions()
@@ -76,7 +77,8 @@ def evaluate(  # noqa: PLR0913
             too.
         settings: Overrides, nested or by dotted path: `train.epochs`.
         device: Device to train on: ``auto``, ``cpu``, ``cuda``, ...
-        source_options: How ``data`` is opened, if it is a string. The cache folder in it also
+        source_options: How ``data`` is opened, if it is a string: size and skipping of bad
+            images are those of the bundle unless given here. The cache folder in it also
             stores the accuracies on the full dataset.
         at_once: Number of networks of a row trained as one batch, if memory allows. It affects
             results only by rounding. None: the device's default.
@@ -99,8 +101,8 @@ def evaluate(  # noqa: PLR0913
         raise BadSettings("`protocol` is not a setting; pass the protocol's name as `protocol`")
     config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
-    most = at_once_on(place, at_once)
-    source = open_source(data, source_options, listener)
+    most = at_once_on(place, as_integer(at_once))
+    source = open_source(data, as_recorded(bundle.manifest, source_options), listener)
     if config.held_out:
         source = as_seen(bundle.manifest, source)
     store = None if work is None else Store(Path(work))

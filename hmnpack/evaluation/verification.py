@@ -16,12 +16,13 @@ from hmnpack.evaluation.protocol import followed
 from hmnpack.evaluation.run import evaluate
 from hmnpack.evaluation.student import t_quantile
 from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
 from hmnpack.settings import merged
-from hmnpack.sources import Source, SourceOptions, Split, as_seen, open_source
+from hmnpack.sources import Source, SourceOptions, Split, as_recorded, as_seen, open_source
 
 CONFIDENCE = 0.99
 """Probability that the check accepts a true score."""
@@ -105,7 +106,8 @@ def verify(  # noqa: PLR0913
         networks: Number of networks to train; None: the recorded number.
         seed: Seed of the training; None: the recorded one.
         device: Device to train on: ``auto``, ``cpu``, ``cuda``, ...
-        source_options: How ``data`` is opened, if it is a string.
+        source_options: How ``data`` is opened, if it is a string: size and skipping of bad
+            images are those of the bundle unless given here.
         listener: Called after every epoch.
 
     Returns:
@@ -118,11 +120,12 @@ def verify(  # noqa: PLR0913
         BadData: if the score was tested on another dataset.
         Diverged: if a training diverges.
     """
+    score, networks, seed = (as_integer(number) for number in (score, networks, seed))
     bundle = read(path)
     if data is None:
         return Verification(bundle.manifest, None)
     check_has_score(path, bundle.manifest, score)
-    source = open_source(data, source_options, listener)
+    source = open_source(data, as_recorded(bundle.manifest, source_options), listener)
     number, test = _tested_on(path, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
     protocol = _protocol_again(path, bundle.manifest, number, networks, seed)

@@ -130,7 +130,7 @@ def load_or_train_pool(  # noqa: PLR0913
     initial = [_weights_of(member.network) for member in members]
     missing = [member for member in members if not member.load()]
     if missing:
-        store.check_writable()
+        store.check_writable("the cache", "name another with --cache-dir or HMNPACK_CACHE")
     training = _Training(data, config, seed, listener, after_epoch)
     for some in groups_of(missing, at_once_on(data.device, at_once)):
         within_memory(some, training.of)

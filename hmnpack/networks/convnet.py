@@ -10,9 +10,7 @@ from hmnpack.networks.block import EPSILON, block
 from hmnpack.networks.features import FeatureNetwork
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
-
-_SMALL = 28
-"""Longer side, in pixels, of images that the first layer pads by 4 more, as IDC does for MNIST."""
+from hmnpack.schema.training import deepest, first_padding
 
 
 class Block(nn.Module):
@@ -52,12 +50,12 @@ class ConvNet(FeatureNetwork):
 
     def __init__(self, classes: int, image: ImageShape, width: int = 128, depth: int = 3) -> None:
         super().__init__()
-        padding = 3 if max(image.height, image.width) == _SMALL else 1
+        padding = first_padding(image)
         height, width_px = (side + 2 * (padding - 1) for side in (image.height, image.width))
-        if min(height, width_px) >> depth == 0:
+        if depth > deepest(image):
             raise BadSettings(
                 f"a ConvNet of {depth} blocks halves the side {depth} times, but the images are "
-                f"{image.height}x{image.width}; use a smaller depth"
+                f"{image.height}x{image.width}; {_way_out(image)}"
             )
         self.blocks: nn.ModuleList = nn.ModuleList(
             Block(width if i else image.channels, width, 1 if i else padding) for i in range(depth)
@@ -82,6 +80,14 @@ class ConvNet(FeatureNetwork):
         """Return the logits [N, K] for the last block's output [N, D, h, w]."""
         logits: Tensor = self.classifier(last.flatten(1))
         return logits
+
+
+def _way_out(image: ImageShape) -> str:
+    """Return what to do about a ConvNet that is too deep for some images."""
+    most = deepest(image)
+    if not most:
+        return "use larger images, of 2 pixels a side or more"
+    return f"use a smaller depth, {most} or less (network.depth; pool.network.depth of compress)"
 
 
 def convnet(config: NetworkConfig, classes: int, image: ImageShape) -> ConvNet:

@@ -24,6 +24,7 @@ from hmnpack.pruning.shrink import (
 )
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.runtime.devices import choose_device, default_on_cpu, kind_of
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.seeds import stream
@@ -32,7 +33,14 @@ from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.pruning import BetaScore, Pruning
 from hmnpack.settings import difference, merged, recordable
-from hmnpack.sources import Source, SourceOptions, Split, open_source, seen_and_held_out_by
+from hmnpack.sources import (
+    Source,
+    SourceOptions,
+    Split,
+    as_recorded,
+    open_source,
+    seen_and_held_out_by,
+)
 from hmnpack.training import at_once_on, side_by_side
 
 DOUBLE_END = PruneConfig(strategy="double-end")
@@ -74,7 +82,8 @@ def prune(  # noqa: PLR0913
             are used, never its test split.
         seed: Seed of every random stream.
         device: Device to train on: ``auto``, ``cpu``, ``cuda``, ...
-        source_options: How ``data`` is opened, if it is a string.
+        source_options: How ``data`` is opened, if it is a string: size and skipping of bad
+            images are those of the bundle unless given here.
         at_once: Number of networks that each rank trains as one batch, if memory allows. It affects
             results only by rounding. None: the device's default.
         work: Work directory, which caches the result of each training, so that an interrupted call
@@ -92,6 +101,7 @@ def prune(  # noqa: PLR0913
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
+    ipc, seed, at_once = as_integer(ipc), as_integer(seed), as_integer(at_once)
     config = merged(config, settings or {})
     counts_to_keep(bundle.manifest.container, ipc)
     check_prune_settings(config, bundle.manifest.source.held_out)
@@ -113,7 +123,9 @@ def prune(  # noqa: PLR0913
         trainings = Trainings(world=world, listener=rank_listener, at_once=at_once)
         if data is not None:
             with world.leader_first():
-                source = open_source(data, source_options, rank_listener)
+                source = open_source(
+                    data, as_recorded(bundle.manifest, source_options), rank_listener
+                )
             held_out = _held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)

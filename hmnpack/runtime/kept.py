@@ -44,10 +44,16 @@ class Store:
         """
         return Entry(self.folder / f"{entry_name(kind, *facts)}.pt", self.optional)
 
-    def check_writable(self) -> None:
+    def check_writable(
+        self, what: str = "the work directory", instead: str = "name another"
+    ) -> None:
         """Check that the directory is writable; create it if it is missing.
 
         Call it before hours of work whose results could not be cached.
+
+        Args:
+            what: What the directory is, for the error message.
+            instead: What to do about it, for the error message.
 
         Raises:
             BadSettings: if it is not writable.
@@ -58,8 +64,7 @@ class Store:
                 pass
         except OSError as error:
             raise BadSettings(
-                f"cannot write to the work directory {self.folder} ({error.strerror or error}); "
-                "name another"
+                f"cannot write to {what} {self.folder} ({error.strerror or error}); {instead}"
             ) from error
 
     def is_writable(self) -> bool:

@@ -29,10 +29,15 @@ def machine_facts(device: torch.device | str = "cpu") -> Machine:
     return Machine(
         processor=processor_model(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _all_cores(),
-        memory_gib=round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        memory_gib=round(physical_memory() / 2**30, 1),
         device=torch.cuda.get_device_name(device) if accelerated else device.type,
         versions=versions(),
     )
+
+
+def physical_memory() -> int:
+    """Return the memory of this machine in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak_memory(device: torch.device) -> int:

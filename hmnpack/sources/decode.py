@@ -23,6 +23,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadImage, first_line
+from hmnpack.runtime.machine import physical_memory
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.formats import formats
 from hmnpack.sources.types import MAX_SIDE, SourceOptions
@@ -167,9 +168,11 @@ def decode(
 
     Raises:
         BadImage: if an image is unreadable and `skip_bad` is off.
-        BadData: if the size of an image differs from the reference.
+        BadData: if the size of an image differs from the reference, or the images exceed the
+            machine's memory.
     """
     total = len(encoded.labels)
+    _expect_to_fit(total, reference)
     images = np.empty((total, 1, reference.height, reference.width), np.uint8)
     readable = torch.zeros(total, dtype=torch.bool)
     written = 0
@@ -182,6 +185,17 @@ def decode(
         listener("decode", min(start + reference.chunk, total), total)
     labels = encoded.labels[readable]
     return Decoded(torch.from_numpy(images[:written]), labels, total - written)
+
+
+def _expect_to_fit(total: int, reference: Reference) -> None:
+    """Raise an error for images that cannot fit in memory, before hours of decoding them."""
+    needed, memory = total * reference.width * reference.height, physical_memory()
+    if needed > memory:
+        raise BadData(
+            f"{total:,} images of {reference.width}x{reference.height} pixels need "
+            f"{needed / 2**30:,.0f} GiB or more, but this machine has {memory / 2**30:,.0f}: "
+            "choose a smaller size, such as --size 224"
+        )
 
 
 def _chunks(

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 
-from hmnpack.errors import BadData, BadSettings
+from hmnpack.errors import BadData, BadSettings, is_out_of_memory
 from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.schema.manifest import Manifest
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
@@ -25,7 +26,7 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
 
 @default_on_cpu
 def open_source(
-    spec: str | PathLike[str] | Source,
+    spec: str | bytes | PathLike[str] | Source,
     options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
 ) -> Source:
@@ -34,8 +35,8 @@ def open_source(
     Args:
         spec: One of: a name (`cifar10`, `digits`, ...); a folder with `train/<class>/<image>` and
             `test/` or `val/`; a parquet file or a folder of them; `hf:owner/name[:config]`; an
-            open source, which is returned. Text that is a name and also a path means the name;
-            write `./digits` for the path.
+            open source, which is returned. Bytes are a path. Text that is a name and also a path
+            means the name; write `./digits` for the path.
         options: Image size, data and cache folders, and whether to skip bad images.
         listener: Called with stage `decode`, counting the images of a split.
 
@@ -44,7 +45,7 @@ def open_source(
             columns.
         BadData: if the path does not exist or the data are invalid: no classes, a class without
             images, a label that is not an integer in range, a class in test but not in train,
-            or images of different sizes and no `size`.
+            images of different sizes and no `size`, or more images than memory holds.
         BadImage: if an image is unreadable and `skip_bad` is off.
         MissingExtra: if an optional package is missing.
     """
@@ -53,7 +54,16 @@ def open_source(
     text = spec if isinstance(spec, str) else _path_text(spec)
     reader = _reader(text)
     _expect_columns(text, reader, options)
-    return replace(reader(text, options, listener), size=options.size)
+    try:
+        return replace(reader(text, options, listener), size=options.size)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        side = options.size // 2 if options.size else 224
+        raise BadData(
+            f"the images of {text} do not fit in memory: choose a smaller size, such as "
+            f"--size {max(1, side)}"
+        ) from error
 
 
 def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:
@@ -66,7 +76,23 @@ def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:
         )
 
 
-def _path_text(path: PathLike[str]) -> str:
+def as_recorded(manifest: Manifest, options: SourceOptions) -> SourceOptions:
+    """Return the options by which the dataset of a bundle was read.
+
+    Args:
+        manifest: Manifest of the bundle. If its images were resized, so are those that are read;
+            if unreadable images were skipped, they are skipped again.
+        options: The folders, and a size that replaces the recorded one.
+    """
+    made_from = manifest.source
+    return replace(
+        options,
+        size=options.size or made_from.size,
+        skip_bad=options.skip_bad or "unreadable" in made_from.skipped,
+    )
+
+
+def _path_text(path: bytes | PathLike[str]) -> str:
     """Return a path as absolute text, so that it is never taken for a dataset's name."""
     return str(path_of(path).absolute())
 

@@ -35,12 +35,25 @@ def seen_and_held_out_by(manifest: Manifest, source: Source) -> tuple[Split, Spl
         raise BadData(
             f"{source.name} is not the dataset that the bundle was made from ({made_from.name}; "
             "its fingerprint differs), so the held-out images are unknown; use that dataset"
+            + other_size(manifest, source)
         )
     if manifest.holdout is not None and manifest.seed is not None:
         seen, held_out = seen_and_held_out(source.train, manifest.holdout, manifest.seed)
         if len(held_out) == made_from.held_out:
             return seen, held_out
     raise BadData("the bundle does not record which images were held out of its data")
+
+
+def other_size(manifest: Manifest, source: Source) -> str:
+    """Return what to do about a dataset that was read in another size than a bundle's, if it was.
+
+    The text continues a message; it is empty if the sizes are the same.
+    """
+    ours, theirs = source.size, manifest.source.size
+    if ours == theirs:
+        return ""
+    wanted = f"with size {theirs} (--size {theirs})" if theirs else "without a size (--size)"
+    return f", read {wanted} as for the bundle"
 
 
 def chosen_by_held_out(manifest: Manifest) -> bool:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadSettings
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.recipes import DataShape
@@ -162,10 +163,10 @@ class SourceOptions:
         size: Side in pixels: the shorter side is resized to it and the centre square is cropped.
             None leaves images unchanged.
         data_dir: Folder of named datasets, also for downloads. None: the environment variable
-            `HMNPACK_DATA`, else `~/.cache/hmnpack/data`.
+            `HMNPACK_DATA`, else `hmnpack/data` in `XDG_CACHE_HOME` or `~/.cache`.
         skip_bad: Skip and count unreadable images instead of raising an error.
         cache_dir: Cache folder for decoded images. None: the environment variable
-            `HMNPACK_CACHE`, else `~/.cache/hmnpack`.
+            `HMNPACK_CACHE`, else `hmnpack` in `XDG_CACHE_HOME` or `~/.cache`.
         image_column: Column of images, in Parquet files and datasets of the Hub. None: `img` or
             `image`, else the only column of images.
         label_column: Column of labels, likewise. None: `label` or `fine_label`, else the only
@@ -183,6 +184,7 @@ class SourceOptions:
     label_column: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", as_integer(self.size))
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:
             raise BadSettings(f"size is {self.size}; it must be from 1 to {MAX_SIDE} pixels")
 
@@ -206,20 +208,26 @@ class Reader(Protocol):
 
 def _folder(given: Path | None, variable: str, below: str) -> Path:
     named = given or os.environ.get(variable)
-    path = Path(named or Path("~/.cache/hmnpack", below))
+    path = Path(os.fsdecode(named)) if named else Path(_user_cache(), "hmnpack", below)
     try:
         return path.expanduser()
     except RuntimeError as error:
         raise BadSettings(f"{path}: no such home folder; set {variable} to a folder") from error
 
 
-def path_of(spec: str | PathLike[str]) -> Path:
-    """Return a text as a path, with ``~`` expanded.
+def _user_cache() -> str:
+    """Return the user's folder of caches, by the XDG base directory specification."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return given if Path(given).is_absolute() else "~/.cache"  # relative ones must be ignored
+
+
+def path_of(spec: str | bytes | PathLike[str]) -> Path:
+    """Return a text, or the bytes of a file name, as a path, with ``~`` expanded.
 
     Raises:
         BadData: if there is no such home folder.
     """
     try:
-        return Path(spec).expanduser()
+        return Path(os.fsdecode(spec)).expanduser()
     except RuntimeError as error:
-        raise BadData(f"{str(spec)!r} does not exist: no such home folder") from error
+        raise BadData(f"{os.fsdecode(spec)!r} does not exist: no such home folder") from error

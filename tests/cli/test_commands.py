@@ -341,17 +341,27 @@ class TestEvaluate:
     def test_interrupted_evaluation_is_resumable_with_a_work_directory(
         self, run, source, bundle_file, tmp_path, monkeypatch
     ):
+        read_as = f"{bundle_file}: the data are read with --skip-bad, as recorded\n"
+
         def interrupt(*args, **given):
             raise KeyboardInterrupt
 
         monkeypatch.setattr("hmnpack.evaluation.evaluate", interrupt)
         given = ("evaluate", bundle_file, "--data", "pets", "--quiet")
         interrupted = run(*given)
-        assert (interrupted.exit_code, interrupted.stderr) == (130, "hmnpack: interrupted\n")
+        assert (interrupted.exit_code, interrupted.stderr) == (
+            130,
+            read_as + "hmnpack: interrupted\n",
+        )
         paused = run(*given, "--work", tmp_path / "w")
         assert paused.exit_code == 5
         expected = f"interrupted; rerun the same command to resume from {tmp_path / 'w'}"
-        assert paused.stderr == f"hmnpack: {expected}\n"
+        assert paused.stderr == f"{read_as}hmnpack: {expected}\n"
+
+    def test_rows_none_means_no_baselines(self, run, source, calls, bundle_file):
+        for given in (("--rows", "none"), ("--rows", " none "), ("--no-baselines",)):
+            assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
+        assert [config.baselines for _, config, _ in calls] == [False] * 3
 
     def test_rows_are_comma_separated_or_repeated(self, run, source, calls, bundle_file):
         given = ("--rows", "floats, count", "--rows", "whole", "--jpeg-quality", 30)
@@ -397,7 +407,11 @@ class TestEvaluate:
     @pytest.mark.parametrize(
         ("wrong", "expected"),
         [
-            (("--rows", "floats,bits"), "setting rows.1 = 'bits'"),
+            (("--rows", "floats,bits"), "--rows 'bits': "),
+            (("--rows", "none,floats"), "--rows 'none': "),
+            (("--set", 'rows=["bits"]'), "setting rows.0 = 'bits'"),
+            (("--rows", "none", "--rows", "count"), "--rows 'none': "),
+            (("--seed", 2**70), "--seed 1180591620717411303424: "),
             (("--rows", "floats", "--no-baselines"), "contradict"),
             (("--net", "convnet", "--net", "vgg61"), "vgg16"),
             (("--net", "torchvision:alexnet"), "3x16x16"),

@@ -1,12 +1,13 @@
 """Progress: bars on a terminal, lines elsewhere, nothing if quiet."""
 
 import io
+from itertools import accumulate
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from hmnpack.cli.progress import Bars, Lines, format_metrics, progress_display, time_left
+from hmnpack.cli.progress import Bars, Lines, Speed, format_metrics, progress_display, time_left
 
 
 def test_metrics_have_four_digits():
@@ -51,7 +52,46 @@ def test_bar_speed_excludes_resumed_steps():
     bars("matching", 500, 1000)
     now[0] = 20.0
     bars("matching", 510, 1000)
-    assert progress.tasks[0].time_remaining == 980
+    assert progress.tasks[0].fields["left"] == "16 min left"
+
+
+def seconds_left_after(seconds, durations):
+    """Return the (estimated, true) remaining time of steps after some time."""
+    speed, now, ends = Speed(), 0.0, list(accumulate(durations))
+    speed.note(0, now)
+    for done, now in enumerate(ends, 1):
+        speed.note(done, now)
+        if now >= seconds:
+            break
+    return speed.left(len(ends)), ends[-1] - now
+
+
+@pytest.mark.parametrize(
+    "durations",
+    [
+        [0.25] * 2300,
+        [0.65] * 60 + [0.26] * 2240,
+        [40.0] + [0.3] * 2000,
+        [max(0.3, 2 - 0.06 * i) for i in range(1500)],
+        [3.0 if i % 20 == 0 else 0.2 for i in range(2000)],
+        [25.0] * 30,
+        [0.01] * 100_000,
+    ],
+    ids=["even", "slow-start", "slow-first", "gradual", "periodic", "long-steps", "short-steps"],
+)
+@pytest.mark.parametrize("after", [60, 120, 300])
+def test_time_left_is_right_within_a_third_after_a_minute(durations, after):
+    estimated, true = seconds_left_after(after, durations)
+    assert estimated == pytest.approx(true, rel=1 / 3)
+
+
+def test_time_left_is_unknown_before_the_second_event_and_after_the_last():
+    speed = Speed()
+    assert speed.left(9) is None
+    speed.note(3, 0.0)
+    assert speed.left(9) is None
+    speed.note(9, 5.0)
+    assert speed.left(9) is None
 
 
 @pytest.mark.parametrize(

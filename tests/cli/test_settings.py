@@ -218,3 +218,17 @@ class TestProtocol:
         for given in (([], {}, EvaluateConfig(), file), (["protocol=paper"], {})):
             with pytest.raises(BadSettings, match=r"cannot be changed by .*; use --protocol"):
                 evaluate_config(*given)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "windows"])
+def test_config_file_with_a_byte_order_mark(tmp_path, end):
+    file = tmp_path / "mine.toml"
+    file.write_bytes("\ufeffseed = 4 # naïve{}[match]{}steps = 3{}".format(*[end] * 3).encode())
+    assert (settings(file=file).seed, settings(file=file).match.steps) == (4, 3)
+
+
+def test_evaluate_and_prune_read_a_byte_order_mark(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_bytes(b"\xef\xbb\xbf[train]\r\nepochs = 3\r\n")
+    assert evaluate_config((), {}, file=file).train.epochs == 3
+    assert prune_config((), {}, file).train.epochs == 3

@@ -108,7 +108,7 @@ def test_settings_override_a_recipe_or_a_config(source, tmp_path):
         ({"settings": {"match.step": 2}}, "unknown setting 'match.step'; did you mean match.steps"),
         ({"settings": {"match.steps": -1}}, "setting match.steps = -1: "),
         ({"settings": {"match": 7}}, "unknown setting 'match'"),
-        ({"settings": {"match.steps": torch.tensor(2)}}, "is a Tensor, a type that no setting has"),
+        ({"settings": {"match.steps": torch.zeros(2)}}, "is a Tensor, a type that no setting has"),
     ],
 )
 def test_invalid_settings_are_rejected_before_opening_data(tmp_path, given, message):

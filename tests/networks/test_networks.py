@@ -11,6 +11,7 @@ from hmnpack.networks import ConvNet, build_network, library_version
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.training import deepest
 
 CIFAR = ImageShape(channels=3, height=32, width=32)
 
@@ -207,3 +208,23 @@ def test_a_timm_network_without_timm_names_the_extra():
     except ImportError:
         with pytest.raises(MissingExtra, match=r"pip install -e '\.\[timm\]'"):
             build("timm:resnet18")
+
+
+def shape_of(height, width):
+    return ImageShape(channels=1, height=height, width=width)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "most"),
+    [(1, 1, 0), (1, 64, 0), (2, 2, 1), (4, 4, 2), (4, 64, 2), (7, 9, 2), (28, 28, 5), (28, 5, 3)],
+)
+def test_deepest_convnet_is_built_and_no_deeper_one(height, width, most):
+    image = shape_of(height, width)
+    assert deepest(image) == most
+    if most:
+        assert build(image=image, width=2, depth=most)(torch.rand(2, 1, height, width)).shape == (
+            2,
+            10,
+        )
+    with pytest.raises(BadSettings, match=r"network\.depth" if most else "larger images"):
+        build(image=image, width=2, depth=most + 1)

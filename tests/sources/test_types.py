@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,37 @@ def test_folders_come_from_options_environment_or_home(monkeypatch):
     assert SourceOptions().cache_root == Path("/env/cache")
     monkeypatch.delenv("HMNPACK_DATA")
     monkeypatch.delenv("HMNPACK_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert SourceOptions().data_root == Path.home() / ".cache/hmnpack/data"
     assert SourceOptions().cache_root == Path.home() / ".cache/hmnpack"
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [("/xdg", Path("/xdg")), ("", Path.home() / ".cache"), ("here", Path.home() / ".cache")],
+)
+def test_folders_follow_the_base_directory_specification(monkeypatch, given, folder):
+    monkeypatch.delenv("HMNPACK_DATA", raising=False)
+    monkeypatch.delenv("HMNPACK_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", given)
+    assert SourceOptions().data_root == folder / "hmnpack/data"
+    assert SourceOptions().cache_root == folder / "hmnpack"
+    monkeypatch.setenv("HMNPACK_CACHE", "/env/cache")
+    assert SourceOptions().cache_root == Path("/env/cache")
+
+
+@pytest.mark.parametrize("spec", ["~/pets", b"~/pets", Path("~/pets")], ids=repr)
+def test_dataset_below_the_home_folder(make_folder, options, monkeypatch, spec):
+    root = make_folder(train={"cat": 2})
+    monkeypatch.setenv("HOME", str(root.parent))
+    assert len(open_source(spec, options).train) == 2
+
+
+def test_path_of_bytes_that_are_not_utf_8(make_folder, options):
+    root = make_folder(train={"cat": 2})
+    odd = os.path.join(os.fsencode(root.parent), b"p\xe9ts")  # noqa: PTH118 - bytes
+    root.rename(os.fsdecode(odd))
+    assert len(open_source(odd, options).train) == 2
 
 
 def test_source_has_the_shape_of_its_images():

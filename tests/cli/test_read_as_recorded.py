@@ -1,0 +1,40 @@
+"""`evaluate`, `verify` and `prune` tell which options they take from the file."""
+
+import pytest
+
+from hmnpack.cli.options import _SOURCE, read_as_recorded
+from hmnpack.schema.manifest import SourceFacts
+from hmnpack.sources import SourceOptions
+
+
+@pytest.fixture
+def manifest(bundle_of, hmn):
+    """Return a function that makes the manifest of a bundle whose images were read in a way."""
+
+    def made(**facts):
+        known = {"skipped": {}} | facts
+        source = SourceFacts(name="pets", fingerprint="0" * 64, train_images=9, held_out=0, **known)
+        return bundle_of(hmn(classes=3), source=source).manifest
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("facts", "given", "told", "size", "skips"),
+    [
+        ({}, {}, "", None, False),
+        ({"size": 8}, {}, "--size 8,", 8, False),
+        ({"size": 8}, {"size": 9}, "", 9, False),
+        ({"size": 8}, {"size": 8}, "", 8, False),
+        ({"skipped": {"unreadable": 2}}, {}, "--skip-bad,", None, True),
+        ({"skipped": {"unreadable": 2}}, {"skip_bad": True}, "", None, True),
+        ({"size": 8, "skipped": {"unreadable": 2}}, {}, "--size 8 --skip-bad,", 8, True),
+    ],
+)
+def test_options_of_the_file_are_told(manifest, capsys, facts, given, told, size, skips):
+    given = dict.fromkeys(_SOURCE) | {"skip_bad": False} | given
+    found = read_as_recorded("a.hmn", manifest(**facts), given)
+    assert found == SourceOptions(size=size, skip_bad=skips)
+    shown = capsys.readouterr()
+    expected = f"a.hmn: the data are read with {told} as recorded\n" if told else ""
+    assert (shown.out, shown.err) == ("", expected)
