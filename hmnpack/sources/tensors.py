@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
-from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.convention import class_names
 from hmnpack.sources.types import MAX_SIDE, Source, split_of
@@ -21,7 +21,7 @@ MAX_NAME = 1000
 _AXES = 4
 
 
-@default_on_cpu
+@with_torch_defaults
 def tensor_source(
     train: tuple[Any, Any],
     test: tuple[Any, Any] | None = None,
