@@ -87,7 +87,9 @@ def _why_unusable(test: Path, classes: list[str]) -> str | None:
         return "it has no class folders"
     if not set(found) & set(classes):
         return "none of its folders is a class of train"
-    if all(name in classes for name in found) and not _images(test, classes):
+    # Up to the first class with images alone: a split is listed only once.
+    has_images = any(images_in(test / name, Counter()) for name in classes)
+    if set(found) <= set(classes) and not has_images:
         return "it has no images"
     return None
 
@@ -118,21 +120,20 @@ def _expect_known(classes: list[str], test: Path | None) -> None:
 def _images(
     folder: Path,
     classes: list[str],
-    left_out: Counter[str] | None = None,
+    left_out: Counter[str],
     *,
     all_needed: bool = False,
 ) -> list[tuple[Path, int]]:
     """Return the images of a split with their labels, and count what else there is."""
     found = []
-    counts = Counter[str]() if left_out is None else left_out
     for label, name in enumerate(classes):
         others = Counter[str]()
         images = images_in(folder / name, others)
         if all_needed:
             _expect_some(images, name, folder, others)
         found += [(path, label) for path in images]
-        counts.update(others)
-    counts.update(_outside(folder))
+        left_out.update(others)
+    left_out.update(_outside(folder))
     return found
 
 
