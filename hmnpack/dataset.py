@@ -141,7 +141,9 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if self._images is None:
             self._images, _ = self.tensors()
-        image: Any = self._images[index].clone()  # in-place changes must not reach the cache
+        with torch.inference_mode(mode=False):  # the image may be trained on later
+            # Copied, because in-place changes must not reach the cache.
+            image: Any = self._images[index].clone()
         label: Any = self.targets[index]
         if self.transform is not None:
             image = self.transform(image)

@@ -5,6 +5,7 @@ program's state when they end. Some of the state belongs to a thread, some to th
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ Value = TypeVar("Value")
 _AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 _lock = threading.Lock()
+
+if hasattr(os, "register_at_fork"):  # no process inherits a lock that a thread of its parent holds
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 @dataclass
@@ -54,8 +60,8 @@ class _ProcessWide(Generic[Value]):
         with _lock:
             self._holders -= 1
             if self._holders == 0 and self._of_program:
-                value, present = self._of_program.pop(), self.read()
-                if present == self.default(present):  # else the program set another meanwhile
+                value = self._of_program.pop()
+                if self.read() == self.default(value):  # else the program set another meanwhile
                     self.write(value)
 
 

@@ -1,7 +1,10 @@
 """Results do not depend on torch's global state in the calling program, which calls preserve."""
 
+import inspect
+import re
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,13 @@ from hmnpack.augment import normalise
 from hmnpack.runtime.seeds import stream
 from hmnpack.runtime.torch_state import torch_defaults, with_torch_defaults
 
+MARGINS = {
+    "strategy": "double-end",
+    "beta": 0.5,
+    "margin_epochs": 1,
+    "network.width": 4,
+    "network.depth": 2,
+}
 QUICK = {"train.epochs": 1, "network.width": 4, "network.depth": 2, "min_steps": 1, "repeats": 1}
 
 
@@ -31,6 +41,13 @@ def grad_disabled():
     return changed(torch.set_grad_enabled, False, True)
 
 
+@contextmanager
+def seeded():
+    with torch.random.fork_rng([]):
+        torch.manual_seed(12345)
+        yield
+
+
 STATES = {
     "device meta": lambda: changed(torch.set_default_device, "meta", None),
     "float64": dtype(torch.float64),
@@ -41,6 +58,7 @@ STATES = {
     "inference_mode": torch.inference_mode,
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "deterministic": lambda: changed(torch.use_deterministic_algorithms, True, False),
+    "seed": seeded,
 }
 """Everything that a calling program may have set; "meta" is a device that stores no values."""
 
@@ -55,6 +73,7 @@ def present():
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch.is_autocast_enabled("cpu"),
+        torch.get_rng_state().numpy().tobytes(),
         torch.get_deterministic_debug_mode(),
     )
 
@@ -96,7 +115,12 @@ def packing(data, folder):
     planned = hmnpack.plan(source, 8, recipe="smoke", device="cpu")
     assert planned.cost.seconds > 0
     pruned = hmnpack.prune(bundle, 4, settings={"strategy": "random"}, device="cpu")
-    return [bundle.to_bytes(), pruned.to_bytes(), planned.spec, source.train.fingerprint]
+    own = hmnpack.SourceOptions(cache_dir=folder / "cache")
+    (folder / "images").mkdir()
+    hmnpack.expand(bundle, folder / "images" / "train")
+    opened = hmnpack.open_source(folder / "images", own)
+    prints = [each.train.fingerprint for each in (source, opened)]
+    return [bundle.to_bytes(), pruned.to_bytes(), planned.spec, prints]
 
 
 def training(data, folder):
@@ -105,8 +129,13 @@ def training(data, folder):
     own = hmnpack.SourceOptions(cache_dir=folder)  # no network of another call is used
     options = hmnpack.RunOptions(device="cpu")
     bundle = hmnpack.compress(source, 8, recipe="smoke", options=options, source_options=own)
+    pruned = hmnpack.prune(bundle, 4, settings=MARGINS, device="cpu")
     evaluated = hmnpack.evaluate(bundle, source, settings=QUICK, device="cpu", source_options=own)
-    return [bundle.to_bytes(), [row.accuracies for row in evaluated.rows]]
+    path = folder / "own.hmn"
+    bundle.save(path)
+    recorded = hmnpack.record(path, bundle, evaluated, device="cpu")
+    again = hmnpack.verify(path, source, networks=3, device="cpu").repetition
+    return [bundle.to_bytes(), pruned.to_bytes(), recorded.scores, again.accuracies]
 
 
 def assert_same(found, expected):
@@ -136,20 +165,30 @@ def test_readers_do_not_depend_on_torch_state(state, hmn_bundle, tmp_path):
     assert_same(under(state, reading, hmn_bundle, folders[1]), expected)
 
 
+@pytest.fixture(scope="module")
+def packed(data, tmp_path_factory):
+    return packing(data, tmp_path_factory.mktemp("default"))
+
+
 @every_state
-def test_packing_does_not_depend_on_torch_state(state, data, tmp_path):
-    assert_same(under(state, packing, data, tmp_path), packing(data, tmp_path))
+def test_packing_does_not_depend_on_torch_state(state, data, tmp_path, packed):
+    assert_same(under(state, packing, data, tmp_path), packed)
 
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    return training(data, tmp_path_factory.mktemp("cache"))
+    return training(data, tmp_path_factory.mktemp("default"))
 
 
 @pytest.mark.slow
 @every_state
 def test_training_does_not_depend_on_torch_state(state, data, trained, tmp_path):
     assert_same(under(state, training, data, tmp_path), trained)
+
+
+def test_every_public_function_is_called_in_this_file():
+    functions = {name for name in hmnpack.__all__ if inspect.isfunction(getattr(hmnpack, name))}
+    assert functions <= set(re.findall(r"hmnpack\.(\w+)\(", Path(__file__).read_text()))
 
 
 @pytest.mark.parametrize("state", [STATES["no_grad"], STATES["inference_mode"]])
@@ -161,10 +200,11 @@ def test_tensors_made_without_gradients_are_accepted(state, hmn_bundle, tmp_path
     assert torch.equal(hmnpack.load(again).tensors()[0], hmnpack.load(hmn_bundle).tensors()[0])
 
 
-def test_batches_under_inference_mode_can_be_trained_on(hmn_bundle):
+def test_images_read_under_inference_mode_can_be_trained_on(hmn_bundle):
+    dataset = hmnpack.load(hmn_bundle)
     with torch.inference_mode():
-        images, _ = next(iter(hmnpack.load(hmn_bundle).loader(4, augment="flip")))
-    assert not images.is_inference()
+        read = [dataset[0][0], dataset.tensors()[0], *next(iter(dataset.loader(4, augment="flip")))]
+    assert not any(tensor.is_inference() for tensor in read)
 
 
 @every_state
@@ -178,9 +218,9 @@ def test_torch_defaults_holds_and_restores(state):
     decorated = with_torch_defaults(inner)
     with state():
         before = present()
-        assert decorated(2, y=2)[:-1] == default
+        assert decorated(2, y=2)[:5] == default
         with torch_defaults(), torch_defaults():
-            assert present()[:-1] == default
+            assert present()[:5] == default
         assert present() == before
     assert decorated.__doc__ == "Return the state."
 
