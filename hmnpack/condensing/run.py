@@ -26,11 +26,12 @@ from hmnpack.condensing.plan import Plan, plan
 from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import Trainings, check_prune_settings, pruned
-from hmnpack.runtime.devices import choose_device, default_on_cpu, free_memory
+from hmnpack.runtime.devices import choose_device, free_memory
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_distinct, check_output_path
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import World, joined
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.stages import has_stage
 from hmnpack.sources import Source, SourceOptions, seen_and_held_out
@@ -89,7 +90,7 @@ def check_output(output: Path | str, options: RunOptions) -> None:
     checkpoint.check_free(resume=options.resume, force=options.force)
 
 
-@default_on_cpu
+@with_torch_defaults
 def compress(  # noqa: PLR0913
     data: str | PathLike[str] | Source,
     ipc: int,
