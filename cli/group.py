@@ -1,6 +1,5 @@
 """The `hmnpack` command: lazily imported subcommands, one-line errors and exit codes."""
 
-import errno
 import importlib
 import io
 import os
@@ -12,6 +11,13 @@ from typing import Any, NoReturn
 import click
 
 from hmnpack.cli.speaker import echo_once, is_main_rank
+from hmnpack.cli.streams import (
+    drop_stdout,
+    ending_signals,
+    flush_stdout,
+    is_closed_pipe,
+    make_stderr_lossy,
+)
 from hmnpack.errors import HmnError, is_out_of_memory
 from hmnpack.version import __version__
 
@@ -42,6 +48,21 @@ class LazyGroup(click.Group):
 
     Importing all of them would load torch, which delays `--help` by seconds.
     """
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401
+        """Run the command; signals and streams that fail end it cleanly."""
+        make_stderr_lossy()
+        try:
+            with ending_signals():
+                try:
+                    return super().main(*args, **extra)
+                finally:
+                    flush_stdout()
+        except OSError as error:  # of help, or of a result at its last flush
+            drop_stdout()
+            if not is_closed_pipe(error):
+                echo_once(f"hmnpack: standard output: {one_line(explain(error))}")
+            sys.exit(DEFECT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all subcommands, in the order of ``COMMANDS``."""
@@ -96,7 +117,7 @@ class LazyGroup(click.Group):
         except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            if isinstance(error, OSError) and is_closed_pipe(error):
                 raise  # `hmnpack inspect f.hmn | head`: click exits quietly
             if os.environ.get("HMNPACK_DEBUG") == "1":
                 traceback.print_exc()
