@@ -166,16 +166,20 @@ class Fitting:
         container.load_state_dict(state["container"])
         return dict(state["trainings"])
 
+    def keep_trainings(self, container: Container, done: dict[str, Tensor]) -> None:
+        """Save the container that is pruned, and the results of pruning's trainings."""
+        if self.checkpoint is not None:
+            self.checkpoint.write(
+                stage="pruning", step=len(done), container=container.state_dict(), trainings=done
+            )
+
     def after_trainings(self, container: Container, done: dict[str, Tensor]) -> None:
         """Save the results of pruning's trainings and pause if due (collective).
 
         Raises:
             Paused: if the run should pause, after a checkpoint was written.
         """
-        if self.checkpoint is not None:
-            self.checkpoint.write(
-                stage="pruning", step=len(done), container=container.state_dict(), trainings=done
-            )
+        self.keep_trainings(container, done)
         if self.world.any(self.clock.pausing())[0]:
             self.world.wait()
             raise Paused(
