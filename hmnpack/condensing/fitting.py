@@ -15,6 +15,7 @@ from hmnpack.condensing.probe import Probe
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings, Diverged, Paused
 from hmnpack.matching import Objective
+from hmnpack.runtime.intervals import Intervals
 from hmnpack.runtime.progress import Listener
 from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.schema.instances import in_words
@@ -31,7 +32,7 @@ class Clock:
 
     Args:
         max_minutes: Pause after this many minutes; None: no limit.
-        checkpoint_seconds: Seconds between checkpoints.
+        checkpoint_seconds: Most seconds between checkpoints; see :class:`Intervals`.
         should_pause: Called after every step; True pauses the run.
     """
 
@@ -42,8 +43,7 @@ class Clock:
         should_pause: Callable[[], bool],
     ) -> None:
         self._end = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
-        self._between = checkpoint_seconds
-        self._last = time.monotonic()
+        self._checkpoints = Intervals(checkpoint_seconds)
         self._should_pause = should_pause
 
     def pausing(self) -> bool:
@@ -64,10 +64,7 @@ class Clock:
 
     def due(self) -> bool:
         """Return whether a checkpoint is due; if so, restart the interval."""
-        due = time.monotonic() - self._last >= self._between
-        if due:
-            self._last = time.monotonic()
-        return due
+        return self._checkpoints.due()
 
 
 def paused_while(doing: str) -> Paused:

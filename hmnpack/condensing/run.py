@@ -48,7 +48,7 @@ class RunOptions:
         resume: Resume from the checkpoint beside the output, if there is one.
         force: Replace an existing output, and discard a checkpoint that is not resumed.
         max_minutes: Pause after this many minutes; None: no limit.
-        checkpoint_seconds: Seconds between checkpoints.
+        checkpoint_seconds: Most seconds between checkpoints; the first come sooner.
         should_pause: Called after every step and epoch; True pauses the run.
         max_memory: Memory limit on an accelerator for the activations of one chunk of classes plus
             the view cache, in bytes; None: most of the free memory.
