@@ -1,8 +1,9 @@
 """The optimisation loop: fits a container to an objective, with checkpoints, pauses and reports."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from hmnpack.condensing.adam import ContainerAdam
 from hmnpack.condensing.checkpoint import Checkpoint
 from hmnpack.condensing.probe import Probe
 from hmnpack.container import Container
-from hmnpack.errors import BadSettings, Diverged, Paused
+from hmnpack.errors import BadSettings, Diverged, HmnError, Paused
 from hmnpack.matching import Objective
 from hmnpack.runtime.intervals import Intervals
 from hmnpack.runtime.progress import Listener
@@ -136,7 +137,9 @@ class Fitting:
                 self.world.wait()
                 raise
             fit.adam.step(loss)
-            self._after(_Step(stage, step + 1, loss.detach()), fit)
+            done = _Step(stage, step + 1, loss.detach())
+            with self._saving_at_errors(done, fit):
+                self._after(done, fit)
         fit.adam.collect()
 
     def check(self, doing: str) -> None:
@@ -210,6 +213,19 @@ class Fitting:
             self.world.wait()  # torchrun ends rank 0, even while it writes, once another has exited
             where = f"step {step.done} of {step.stage.steps} of {step.stage.name}"
             raise Paused(f"paused at {where}; pass --resume to continue")
+
+    @contextlib.contextmanager
+    def _saving_at_errors(self, step: "_Step", fit: "_Fit") -> Iterator[None]:
+        """Save the state if the block raises an error of the caller, such as the listener's."""
+        try:
+            yield
+        except HmnError:
+            raise
+        except BaseException:
+            if self.world.size == 1:  # saving is collective, but the error is not
+                with contextlib.suppress(HmnError):
+                    self._save(step, fit)
+            raise
 
     def _probed(self, step: "_Step", fit: "_Fit") -> dict[str, float]:
         """Train a probe network if one is due, and return its accuracy."""

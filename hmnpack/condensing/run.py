@@ -9,8 +9,8 @@ uninterrupted one; on an accelerator the order of summation varies.
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -29,6 +29,7 @@ from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import Trainings, check_prune_settings, pruned
 from hmnpack.runtime.devices import choose_device, default_on_cpu, free_memory
+from hmnpack.runtime.interrupts import interrupt_after_saving
 from hmnpack.runtime.lock import check_unlocked, locked
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_distinct, check_output_path
@@ -144,6 +145,7 @@ def compress(  # noqa: PLR0913
         Paused: if the run was paused; continue it with ``resume``.
         Diverged: if a loss became infinite or NaN.
         RankLost: if another rank exited early.
+        KeyboardInterrupt: after Ctrl-C and, with an output, after the checkpoint was written.
     """
     options = options or RunOptions()
     ipc, source_options = as_integer(ipc), source_options or SourceOptions()
@@ -166,11 +168,12 @@ def compress(  # noqa: PLR0913
         )
         if on_plan is not None and world.rank == 0:
             on_plan(planned)
-        bundle = _condensed(planned, run, checkpoint, source_options.cache_root)
-        with world.leader_first():
-            if output is not None and checkpoint is not None and world.rank == 0:
-                spare = source_options.cache_root
-                write_result(bundle, Path(output), checkpoint, force=options.force, spare=spare)
+        cache = source_options.cache_root
+        with _saving_at_interrupts(run, checkpoint) as run:
+            bundle = _condensed(planned, run, checkpoint, cache)
+            with world.leader_first():
+                if output is not None and checkpoint is not None and world.rank == 0:
+                    write_result(bundle, Path(output), checkpoint, force=options.force, spare=cache)
     return bundle
 
 
@@ -225,6 +228,18 @@ class _Run:
         if self.options.max_memory is not None:
             return self.options.max_memory
         return free_memory(self.device)
+
+
+@contextlib.contextmanager
+def _saving_at_interrupts(run: _Run, checkpoint: Checkpoint | None) -> Iterator[_Run]:
+    """Yield a run that Ctrl-C ends after its state was saved, if it has a checkpoint."""
+    if checkpoint is None or run.world.size > 1:
+        yield run
+        return
+    asked = run.options.should_pause
+    with interrupt_after_saving() as interrupted:
+        options = replace(run.options, should_pause=lambda: interrupted() or asked())
+        yield replace(run, options=options)
 
 
 def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: Path) -> Bundle:

@@ -1,6 +1,7 @@
 """A finished result that cannot be written is kept, and --resume writes it."""
 
 import shutil
+import signal
 
 import pytest
 
@@ -150,3 +151,50 @@ def test_second_run_into_an_output_is_refused_at_its_start(run, output):
     run(second)
     assert [path.name for path in output.parent.iterdir()] == ["x.hmn"]
     assert not lock.lock_of(output).exists()
+
+
+def at_step(wanted, action):
+    """Return a pause check, called after every step, that acts once and never pauses."""
+    calls = iter(range(1, 10_000))
+
+    def check():
+        if next(calls) == wanted:
+            action()
+        return False
+
+    return check
+
+
+def test_ctrl_c_in_python_saves_the_run_at_any_moment(run, output):
+    whole = run().to_bytes()
+    output.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run(should_pause=at_step(4, lambda: signal.raise_signal(signal.SIGINT)))
+    assert not output.exists()
+    assert output.with_name("x.hmn.ckpt").exists()
+    assert run(resume=True).to_bytes() == whole
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_second_ctrl_c_in_python_interrupts_at_once(run):
+    def twice():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(should_pause=at_step(4, twice))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, OSError])
+def test_error_of_the_listener_saves_the_run(run, output, error):
+    whole = run().to_bytes()
+    output.unlink()
+
+    def fail():
+        raise error
+
+    with pytest.raises(error):
+        run(fail)
+    assert output.with_name("x.hmn.ckpt").exists()
+    assert run(resume=True).to_bytes() == whole
