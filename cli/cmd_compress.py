@@ -24,8 +24,8 @@ from hmnpack.cli.options import (
     set_option,
     source_options,
 )
+from hmnpack.cli.signals import ENDING, ending
 from hmnpack.cli.speaker import is_main_rank, is_one_of_several
-from hmnpack.cli.streams import ENDING
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -244,8 +244,9 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
 class Pausing:
     """A context manager that turns the first SIGINT, SIGTERM or SIGHUP into a request to pause.
 
-    A second signal interrupts immediately. Before :meth:`begin` there is nothing to pause, so the
-    first signal interrupts. One of several ranks is never interrupted, and ignores these signals
+    A second Ctrl-C interrupts immediately; a closing terminal, too, sends SIGHUP more than once, so
+    the other signals do not. Before :meth:`begin` there is nothing to pause, so any signal
+    interrupts. One of several ranks is never interrupted, and ignores these signals
     after the block: torchrun sends SIGTERM to ranks that end later than others, and they must
     still be able to print their error. A SIGHUP that is ignored (``nohup``) remains so.
 
@@ -263,8 +264,7 @@ class Pausing:
         self._started = True
 
     def __enter__(self) -> Self:
-        ending = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
-        signals = signal.SIGINT, *ending
+        signals = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._on_signal) for number in signals}
         return self
 
@@ -273,8 +273,10 @@ class Pausing:
             signal.signal(number, signal.SIG_IGN if self._several else handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if (self.requested or not self._started) and not self._several:
-            raise KeyboardInterrupt
+        insisting = self.requested and number == signal.SIGINT
+        if (insisting or not self._started) and not self._several:
+            ending.interrupt(frame)
+            return
         if not self.requested and is_main_rank():
             # Not through sys.stderr: it is not reentrant and may be in the middle of a write.
             with contextlib.suppress(OSError):

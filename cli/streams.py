@@ -1,19 +1,11 @@
-"""Standard streams and signals of the command line: a lost log or terminal never ends the work."""
+"""Standard streams of the command line: a lost log or terminal never ends the work."""
 
 import contextlib
-import errno
 import io
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
-
-ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals besides Ctrl-C that end a command: of schedulers, and of terminals that close."""
 
 
 class _Lossy(io.FileIO):
@@ -64,36 +56,3 @@ def drop_stdout() -> None:
         return
     with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("wb") as nothing:
         os.dup2(nothing.fileno(), stream.fileno())
-
-
-def is_closed_pipe(error: OSError) -> bool:
-    """Return whether an error means that the reader of a pipe ended, as in ``... | head``."""
-    return error.errno == errno.EPIPE
-
-
-@contextlib.contextmanager
-def ending_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt the block as Ctrl-C does, so that it cleans up.
-
-    Repetitions are ignored, because they would interrupt the cleaning up. A signal that is ignored
-    (``nohup``) or handled otherwise is left alone, and so is a handler that the block leaves.
-    """
-    interrupted = False
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if not interrupted:
-            interrupted = True
-            raise KeyboardInterrupt
-
-    taken = []
-    if threading.current_thread() is threading.main_thread():
-        taken = [number for number in ENDING if signal.getsignal(number) == signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in taken:
-            if signal.getsignal(number) is interrupt:
-                signal.signal(number, signal.SIG_DFL)

@@ -49,7 +49,8 @@ class RunOptions:
         resume: Resume from the checkpoint beside the output, if there is one.
         force: Replace an existing output, and discard a checkpoint that is not resumed.
         max_minutes: Pause after this many minutes; None: no limit.
-        checkpoint_seconds: Most seconds between checkpoints; the first come sooner.
+        checkpoint_seconds: Most seconds between checkpoints; the first come sooner. Infinity: the
+            run is saved only when it pauses or fails.
         should_pause: Called after every step and epoch; True pauses the run.
         max_memory: Memory limit on an accelerator for the activations of one chunk of classes plus
             the view cache, in bytes; None: most of the free memory.
@@ -193,9 +194,8 @@ class _Run:
         checkpoint = Checkpoint(checkpoint_of(output), leader=leader)
         with self.world.leader_first():
             if leader:
-                check_output(output, self.options)
                 held.enter_context(locked(output))
-                _check_free(output, self.options)  # another run may just have ended
+                _check_free(output, self.options)
         return checkpoint
 
     def open(self, checkpoint: Checkpoint, key: str) -> None:

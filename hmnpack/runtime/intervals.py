@@ -2,22 +2,20 @@
 
 import time
 
-FIRST = 1.0
-"""Seconds until the first state is due."""
-
 
 class Intervals:
-    """Intervals between saved states: 1, 2, 4, ... seconds, up to a limit.
+    """Growing intervals between saved states: a sixtieth of the longest, then twice the last.
 
-    Work that ends early, in its first minute, therefore loses about half of its time at most.
+    Work that ends early, before the longest interval, therefore loses about half of its time at
+    most.
 
     Args:
-        seconds: The longest interval.
+        longest: The longest interval, in seconds; infinity: no state is ever due.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._longest = seconds
-        self._wait = min(seconds, FIRST)
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._wait = longest / 60
         self._last = time.monotonic()
 
     def due(self) -> bool:

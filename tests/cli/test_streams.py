@@ -1,11 +1,9 @@
-"""Standard streams that fail, and signals that end a command."""
+"""Standard streams that fail."""
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this 
 WORK = """
     from pathlib import Path
     import click
-    from hmnpack.cli import group
+    from hmnpack.cli import group, main
     from hmnpack.cli.progress import progress_display
 
     def work():
@@ -28,26 +26,9 @@ WORK = """
         Path("result").write_text("done")
 
     group.LazyGroup.get_command = lambda *_: click.Command("x", callback=work)
-    group.main(["x"])
+    main(["x"])
 """
 """A command that reports its progress, and then writes a result."""
-
-LONG = """
-    import sys, time
-    from pathlib import Path
-    import click
-    from hmnpack.cli import group
-    from hmnpack.runtime.output import replacing
-
-    def work():
-        with replacing("result", force=False) as file:
-            Path("begun").touch()
-            time.sleep(60)
-
-    group.LazyGroup.get_command = lambda *_: click.Command("x", callback=work)
-    group.main(["x"])
-"""
-"""A command that is writing a result until it is ended."""
 
 
 def script(text):
@@ -120,33 +101,3 @@ def test_closed_standard_output_is_quiet(bundle_file, words):
     )
     os.close(pipe)
     assert (done.returncode, done.stderr) == (1, "")
-
-
-def begun(folder, command):
-    """Start a command; return it once it is writing."""
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 60
-    while not (folder / "begun").exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    return process
-
-
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_signal_ends_a_command_and_leaves_no_part(tmp_path, name):
-    process = begun(tmp_path, script(LONG))
-    process.send_signal(getattr(signal, name))
-    said = process.communicate(timeout=60)[1]
-    assert (process.returncode, said) == (130, "hmnpack: interrupted\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["begun"]
-
-
-def test_ignored_hang_up_stays_ignored(tmp_path):
-    """As under ``nohup``: the command goes on until it is ended otherwise."""
-    ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-    process = begun(tmp_path, script(ignored + textwrap.dedent(LONG)))
-    process.send_signal(signal.SIGHUP)
-    time.sleep(0.2)
-    assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 130

@@ -1,5 +1,7 @@
 """Intervals between saved states."""
 
+import math
+
 import pytest
 
 from hmnpack.runtime import intervals
@@ -25,12 +27,13 @@ def due_at(monkeypatch):
 
 
 def test_intervals_grow_to_the_longest(due_at):
-    assert due_at(20.0, range(100)) == [1, 3, 7, 15, 31, 51, 71, 91]
-
-
-def test_short_interval_is_kept_from_the_start(due_at):
-    assert due_at(0.5, [0.4, 0.5, 0.9, 1.0, 1.6]) == [0.5, 1.0, 1.6]
+    assert due_at(20.0, range(100)) == [1, 2, 4, 7, 13, 24, 44, 64, 84]
+    assert due_at(60.0, range(200)) == [1, 3, 7, 15, 31, 63, 123, 183]
 
 
 def test_no_interval_is_always_due(due_at):
     assert due_at(0.0, [0, 0, 3]) == [0, 0, 3]
+
+
+def test_infinite_interval_is_never_due(due_at):
+    assert due_at(math.inf, [0, 1e9]) == []
