@@ -238,7 +238,8 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     start = time.monotonic()
     try:  # a failing network must not discard earlier results, which took hours
         with resumable(request.work), progress_display(quiet=request.quiet) as listener:
-            source = open_source(request.data, options, listener)
+            needs_test = not all(config.held_out for config in configs)
+            source = open_source(request.data, options, listener, needs_test=needs_test)
             for config in configs:
                 found[config.network.name] = hmnpack.evaluate(
                     bundle,

@@ -95,6 +95,7 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
             ready.append((file, _check(request, file)))
     if request.data is None or not ready:
         return failures
+    from hmnpack.evaluation.verification import needs_test_split
     from hmnpack.sources import open_source
 
     opened: dict[object, Source] = {}  # by how it is read; many files of one dataset need one
@@ -102,7 +103,10 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
         read_as = read_as_recorded(file, manifest, source_options)
         if read_as not in opened:
             with progress_display(quiet=request.quiet) as listener:
-                opened[read_as] = open_source(request.data, read_as, listener)
+                needs_test = needs_test_split(manifest, request.score)
+                opened[read_as] = open_source(
+                    request.data, read_as, listener, needs_test=needs_test
+                )
         with _report_errors(failures):
             _reproduce(request, file, opened[read_as])
     return failures

@@ -92,7 +92,7 @@ def pack(  # noqa: PLR0913
     if output is not None:
         check_output_path(Path(output), force=force)
     pixels, targets = _checked(images, labels)
-    source = None if data is None else open_source(data)
+    source = None if data is None else open_source(data, needs_test=False)
     names = _names(classes, source, targets)
     spec = _spec_of(pixels, targets, len(names), dtype)
     _check_budget(spec, ipc)

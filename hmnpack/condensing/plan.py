@@ -100,7 +100,8 @@ def plan(  # noqa: PLR0913
     merged(config or recipe_of(recipe), settings or {})
     with joined(place) as world:
         with world.leader_first():
-            source = open_source(data, source_options, listener if world.rank == 0 else no_progress)
+            rank_listener = listener if world.rank == 0 else no_progress
+            source = open_source(data, source_options, rank_listener, needs_test=False)
         check_classes(source)
         config = merged(config or recipe_of(recipe, source.shape), settings or {})
         settings_to_record(config, source.shape)  # raises if a file cannot hold them

@@ -102,7 +102,8 @@ def evaluate(  # noqa: PLR0913
     config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
     most = at_once_on(place, as_integer(at_once))
-    source = open_source(data, as_recorded(bundle.manifest, source_options), listener)
+    options = as_recorded(bundle.manifest, source_options)
+    source = open_source(data, options, listener, needs_test=not config.held_out)
     if config.held_out:
         source = as_seen(bundle.manifest, source)
     store = None if work is None else Store(Path(work))

@@ -125,7 +125,9 @@ def verify(  # noqa: PLR0913
     if data is None:
         return Verification(bundle.manifest, None)
     check_has_score(path, bundle.manifest, score)
-    source = open_source(data, as_recorded(bundle.manifest, source_options), listener)
+    options = as_recorded(bundle.manifest, source_options)
+    needs_test = needs_test_split(bundle.manifest, score)
+    source = open_source(data, options, listener, needs_test=needs_test)
     number, test = _tested_on(path, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
     protocol = _protocol_again(path, bundle.manifest, number, networks, seed)
@@ -200,6 +202,12 @@ def check_has_score(path: str | Path, manifest: Manifest, number: int | None) ->
         raise BadSettings(f"{path} has no score {number}; its scores are numbered 1 to {count}")
 
 
+def needs_test_split(manifest: Manifest, number: int | None) -> bool:
+    """Return whether the score to verify, or with None any score, was tested on a test split."""
+    scores = manifest.scores if number is None else (manifest.scores[number - 1],)
+    return not all(score.held_out for score in scores)
+
+
 def _tested_on(
     path: str | Path, manifest: Manifest, number: int | None, source: Source
 ) -> tuple[int, Split]:
@@ -217,6 +225,8 @@ def _tested_on(
     tested = manifest.scores[numbers[-1] - 1]
     if tested.held_out:
         as_seen(manifest, source)  # raises a more specific error, if there is one
+    elif source.test_problem:
+        raise source.test_problem
     elif source.test is None:
         raise BadData(
             f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has no "

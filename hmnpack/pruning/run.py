@@ -123,9 +123,8 @@ def prune(  # noqa: PLR0913
         trainings = Trainings(world=world, listener=rank_listener, at_once=at_once)
         if data is not None:
             with world.leader_first():
-                source = open_source(
-                    data, as_recorded(bundle.manifest, source_options), rank_listener
-                )
+                options = as_recorded(bundle.manifest, source_options)
+                source = open_source(data, options, rank_listener, needs_test=False)
             held_out = _held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)

@@ -71,9 +71,10 @@ class NamedSet:
             raise MissingExtra.of(f"the dataset {spec!r}", spec)
         with self._readable(options.data_root) as root:
             find = partial(self._split, spec, root, options.data_root)
-            train, test = (find(dict(split)) for split in self.splits)
-        classes = getattr(train, "classes", None) or [str(n) for n in range(10)]
-        return array_source(spec, classes, _arrays(train), _arrays(test), options)
+            train, test = (partial(find, dict(split)) for split in self.splits)
+            found = train()
+            classes = getattr(found, "classes", None) or [str(n) for n in range(10)]
+            return array_source(*(spec, classes, _arrays(found)), lambda: _arrays(test()), options)
 
     @contextlib.contextmanager
     def _readable(self, root: Path) -> Iterator[Path]:

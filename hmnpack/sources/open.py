@@ -1,5 +1,6 @@
 """Opening a dataset by its name, path or address."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
@@ -13,6 +14,8 @@ from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
 from hmnpack.sources.types import Reader, Source, SourceOptions, path_of
+
+_log = logging.getLogger("hmnpack")
 
 _DEFAULTS = SourceOptions()
 
@@ -29,6 +32,8 @@ def open_source(
     spec: str | bytes | PathLike[str] | Source,
     options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
+    *,
+    needs_test: bool = True,
 ) -> Source:
     r"""Open a labelled image dataset.
 
@@ -39,6 +44,8 @@ def open_source(
             means the name; write `./digits` for the path.
         options: Image size, data and cache folders, and whether to skip bad images.
         listener: Called with stage `decode`, counting the images of a split.
+        needs_test: Whether a test split that cannot be read is an error. If not, it is left out
+            with a warning, and ``test_problem`` of the source says why.
 
     Raises:
         BadSettings: if no dataset has that name, or if a column is chosen of a dataset without
@@ -55,7 +62,7 @@ def open_source(
     reader = _reader(text)
     _expect_columns(text, reader, options)
     try:
-        return replace(reader(text, options, listener), size=options.size)
+        source = replace(reader(text, options, listener), size=options.size)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -64,6 +71,11 @@ def open_source(
             f"the images of {text} do not fit in memory: choose a smaller size, such as "
             f"--size {max(1, side)}"
         ) from error
+    if source.test_problem is not None:
+        if needs_test:
+            raise source.test_problem
+        _log.warning("%s: the test split is left out: %s", text, source.test_problem)
+    return source
 
 
 def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:

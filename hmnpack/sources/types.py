@@ -134,6 +134,7 @@ class Source:
         skipped: Reason -> number of images and files skipped in both splits: `unreadable`, the
             suffix of files of other kinds (`heic`), and those of `hmnpack.schema.skipped`.
         size: Side in pixels to which images were resized; None: original size.
+        test_problem: Why the test split cannot be read; None: it was, or there is none.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Source:
     test: Split | None
     skipped: Mapping[str, int] = field(default_factory=dict)
     size: int | None = None
+    test_problem: BadData | None = None
 
     @property
     def image(self) -> ImageShape:
