@@ -46,6 +46,9 @@ SETTINGS = {
 }
 """Options that are shorthands for settings: parameter name to path of the setting."""
 
+FORMER_NAMES = {"no-controls": "no-baselines"}
+"""Options that scripts may still call by a former name."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -115,7 +118,10 @@ class Choice:
 
 
 @click.command(
-    "evaluate", short_help="Train networks on a file's images and test them.", epilog=DATA_HELP
+    "evaluate",
+    short_help="Train networks on a file's images and test them.",
+    epilog=DATA_HELP,
+    context_settings={"token_normalize_func": lambda name: FORMER_NAMES.get(name, name)},
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--data", type=DataName(), required=True, help="Real dataset to test on.")

@@ -359,9 +359,14 @@ class TestEvaluate:
         assert paused.stderr == f"{read_as}hmnpack: {expected}\n"
 
     def test_rows_none_means_no_baselines(self, run, source, calls, bundle_file):
-        for given in (("--rows", "none"), ("--rows", " none "), ("--no-baselines",)):
+        for given in (
+            ("--rows", "none"),
+            ("--rows", " none "),
+            ("--no-baselines",),
+            ("--no-controls",),
+        ):
             assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
-        assert [config.baselines for _, config, _ in calls] == [False] * 3
+        assert [config.baselines for _, config, _ in calls] == [False] * 4
 
     def test_rows_are_comma_separated_or_repeated(self, run, source, calls, bundle_file):
         given = ("--rows", "floats, count", "--rows", "whole", "--jpeg-quality", 30)
