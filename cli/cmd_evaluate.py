@@ -11,6 +11,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
+    BundleFile,
     DataName,
     config_option,
     naming_options,
@@ -123,7 +124,7 @@ class Choice:
     epilog=DATA_HELP,
     context_settings={"token_normalize_func": lambda name: FORMER_NAMES.get(name, name)},
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option("--data", type=DataName(), required=True, help="Real dataset to test on.")
 @click.option(
     "--protocol",

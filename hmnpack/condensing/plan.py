@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 
 import torch
 
@@ -13,6 +12,7 @@ from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import choose_device, default_on_cpu
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.schema.config import CompressConfig
@@ -60,7 +60,7 @@ class Plan:
 
 @default_on_cpu
 def plan(  # noqa: PLR0913
-    data: str | PathLike[str] | Source,
+    data: AnyPath | Source,
     ipc: int,
     *,
     recipe: str | None = None,

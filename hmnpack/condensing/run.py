@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from os import PathLike
 from pathlib import Path
 
 import torch
@@ -29,6 +28,7 @@ from hmnpack.pruning import Trainings, check_prune_settings, pruned
 from hmnpack.runtime.devices import choose_device, default_on_cpu, free_memory
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_distinct, check_output_path
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import World, joined
 from hmnpack.schema.config import CompressConfig
@@ -66,14 +66,14 @@ class RunOptions:
     should_pause: Callable[[], bool] = lambda: False
     max_memory: int | None = None
     probes: int = 0
-    unpruned: Path | None = None
+    unpruned: AnyPath | None = None
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and math.isnan(self.max_minutes):
             raise BadSettings("max_minutes must be a number of minutes, such as 60, got nan")
 
 
-def check_output(output: Path | str, options: RunOptions) -> None:
+def check_output(output: AnyPath, options: RunOptions) -> None:
     """Check, before any work, that a run may write its output and its checkpoint.
 
     Args:
@@ -85,19 +85,19 @@ def check_output(output: Path | str, options: RunOptions) -> None:
         BadSettings: if the output cannot be written.
     """
     check_output_path(output, force=options.force)
-    checkpoint = Checkpoint(checkpoint_of(Path(output)))
+    checkpoint = Checkpoint(checkpoint_of(path_of(output)))
     checkpoint.check_free(resume=options.resume, force=options.force)
 
 
 @default_on_cpu
 def compress(  # noqa: PLR0913
-    data: str | PathLike[str] | Source,
+    data: AnyPath | Source,
     ipc: int,
     *,
     recipe: str | None = None,
     config: CompressConfig | None = None,
     settings: Mapping[str, object] | None = None,
-    output: Path | str | None = None,
+    output: AnyPath | None = None,
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
     listener: Listener = no_progress,
@@ -139,11 +139,11 @@ def compress(  # noqa: PLR0913
     device = choose_device(options.device)
     if options.unpruned is not None:
         check_output_path(options.unpruned, force=options.force or options.resume)
-        for other in (output, checkpoint_of(Path(output))) if output is not None else ():
+        for other in (output, checkpoint_of(path_of(output))) if output is not None else ():
             check_distinct(options.unpruned, other, "the output, or its checkpoint")
     with joined(device) as world:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else no_progress)
-        checkpoint = run.checkpoint(Path(output)) if output is not None else None
+        checkpoint = run.checkpoint(path_of(output)) if output is not None else None
         planned = plan(
             *(data, ipc),
             recipe=recipe,
@@ -247,8 +247,8 @@ def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
     image, classes, over = source.image, len(source.classes), has_stage(config, "pruning")
     if run.options.unpruned is not None and not over:
         raise BadSettings(
-            f"{run.options.unpruned} would hold the bundle before pruning, but prune.strategy is "
-            "none; set a strategy, or omit this output"
+            f"{path_of(run.options.unpruned)} would hold the bundle before pruning, but "
+            "prune.strategy is none; set a strategy, or omit this output"
         )
     spec = budgets.plan(run.ipc, classes, image, config.container, over_budget=over)
     key = run.key(source, config)

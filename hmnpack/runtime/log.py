@@ -40,6 +40,7 @@ from typing import Any, Self
 
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
 from hmnpack.runtime.output import check_parent, check_regular
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
 
 _OPENING = b'{"event"'
@@ -72,8 +73,8 @@ class JsonLines:
         BadSettings: if the file cannot be written.
     """
 
-    def __init__(self, path: Path | str, *, resumed: bool = False) -> None:
-        self.path: Path = Path(path)
+    def __init__(self, path: AnyPath, *, resumed: bool = False) -> None:
+        self.path: Path = path_of(path)
         check_regular(self.path)
         if not self.path.exists():
             check_parent(self.path)
@@ -163,12 +164,13 @@ class TensorBoard:
         BadSettings: if the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: AnyPath) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise MissingExtra.of("a log for TensorBoard", "tensorboard") from error
-        if Path(folder).exists() and not Path(folder).is_dir():
+        folder = path_of(folder)
+        if folder.exists() and not folder.is_dir():
             raise OutputExists(f"{folder} is a file; name a folder for TensorBoard")
         try:
             self._writer = SummaryWriter(str(folder), flush_secs=10)

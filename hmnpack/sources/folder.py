@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from hmnpack.errors import BadData
+from hmnpack.runtime.paths import path_of
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.skipped import LITTER, OUTSIDE, skipped_in_words
 from hmnpack.sources.assemble import attempt, decode_source
@@ -20,7 +21,7 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.listing import images_in, is_litter, recordable
-from hmnpack.sources.types import Source, SourceOptions, path_of
+from hmnpack.sources.types import Source, SourceOptions
 
 
 def is_path(spec: str) -> bool:

@@ -3,17 +3,17 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from os import PathLike
 
 from hmnpack.errors import BadData, BadSettings, is_out_of_memory
 from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.schema.manifest import Manifest
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
-from hmnpack.sources.types import Reader, Source, SourceOptions, path_of
+from hmnpack.sources.types import Reader, Source, SourceOptions
 
 _log = logging.getLogger("hmnpack")
 
@@ -29,7 +29,7 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
 
 @default_on_cpu
 def open_source(
-    spec: str | bytes | PathLike[str] | Source,
+    spec: AnyPath | Source,
     options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
     *,
@@ -104,7 +104,7 @@ def as_recorded(manifest: Manifest, options: SourceOptions) -> SourceOptions:
     )
 
 
-def _path_text(path: bytes | PathLike[str]) -> str:
+def _path_text(path: AnyPath) -> str:
     """Return a path as absolute text, so that it is never taken for a dataset's name."""
     return str(path_of(path).absolute())
 

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from hmnpack.errors import BadData, MissingExtra, first_line
+from hmnpack.runtime.paths import path_of
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
@@ -34,7 +35,7 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.shards import parquet_files, parquet_splits
-from hmnpack.sources.types import Source, SourceOptions, path_of
+from hmnpack.sources.types import Source, SourceOptions
 
 _EMBED = (
     "embed the image files, such as with embed_table_storage of datasets.table, or give the folder "
