@@ -239,7 +239,7 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     bundle = read(request.file)
     configs = choice.configs(bundle.manifest)
     _check_before_training(request, configs, bundle.manifest)
-    options = read_as_recorded(request.file, bundle.manifest, source_options)
+    options = read_as_recorded(request.file, bundle.manifest, source_options, request.data)
     found: dict[str, Evaluation] = {}
     record_error: HmnError | None = None
     start = time.monotonic()

@@ -9,7 +9,7 @@ import click
 from hmnpack.bundle.read import inspect_and_size
 from hmnpack.cli.options import BundleFile
 from hmnpack.schema.instances import in_words
-from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.manifest import Manifest, SourceFacts
 from hmnpack.schema.score import Score
 from hmnpack.schema.skipped import skipped_in_words
 
@@ -46,8 +46,7 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     yield "held out", f"{source.held_out:,} images, not used for condensing"
     for reason, number in source.skipped.items():
         yield "skipped", skipped_in_words(reason, number)
-    if source.size is not None:
-        yield "resized to", f"{source.size} x {source.size}"
+    yield from _read_as(source)
     if source.test_split is not None:
         split = source.test_split
         yield "test split", f"{100 * split.part:g} % of the data, sampled with seed {split.seed}"
@@ -70,6 +69,14 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
         yield "margins", margins(manifest.margins)
     if verified:
         yield "sha256", "the stored bytes match"
+
+
+def _read_as(source: SourceFacts) -> Iterator[tuple[str, object]]:
+    if source.size is not None:
+        yield "resized to", f"{source.size} x {source.size}"
+    for kind, column in (("images", source.image_column), ("labels", source.label_column)):
+        if column is not None:
+            yield f"{kind} read from", f"column {column}"
 
 
 def _score(score: Score) -> Iterator[tuple[str, object]]:

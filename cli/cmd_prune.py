@@ -128,7 +128,7 @@ def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]
     bundle = read(request.file)
     options = make_source_options(source_options)
     if request.data is not None:
-        options = read_as_recorded(request.file, bundle.manifest, source_options)
+        options = read_as_recorded(request.file, bundle.manifest, source_options, request.data)
     with (
         resumable(request.work),
         progress_display(quiet=request.quiet or not is_main_rank()) as listener,

@@ -102,7 +102,7 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
 
     opened: dict[object, Source] = {}  # by how it is read; many files of one dataset need one
     for file, manifest in ready:
-        read_as = read_as_recorded(file, manifest, source_options)
+        read_as = read_as_recorded(file, manifest, source_options, request.data)
         if read_as not in opened:
             with progress_display(quiet=request.quiet) as listener:
                 needs_test = needs_test_split(manifest, request.score)

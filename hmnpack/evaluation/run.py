@@ -102,7 +102,7 @@ def evaluate(  # noqa: PLR0913
     config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
     most = at_once_on(place, as_integer(at_once))
-    options = as_recorded(bundle.manifest, source_options)
+    options = as_recorded(bundle.manifest, source_options, data)
     source = open_source(data, options, listener, needs_test=not config.held_out)
     if config.held_out:
         source = as_seen(bundle.manifest, source)

@@ -125,7 +125,7 @@ def verify(  # noqa: PLR0913
     if data is None:
         return Verification(bundle.manifest, None)
     check_has_score(name, bundle.manifest, score)
-    options = as_recorded(bundle.manifest, source_options)
+    options = as_recorded(bundle.manifest, source_options, data)
     needs_test = needs_test_split(bundle.manifest, score)
     source = open_source(data, options, listener, needs_test=needs_test)
     number, test = _tested_on(name, bundle.manifest, score, source)

@@ -123,7 +123,7 @@ def prune(  # noqa: PLR0913
         trainings = Trainings(world=world, listener=rank_listener, at_once=at_once)
         if data is not None:
             with world.leader_first():
-                options = as_recorded(bundle.manifest, source_options)
+                options = as_recorded(bundle.manifest, source_options, data)
                 source = open_source(data, options, rank_listener, needs_test=False)
             held_out = _held_out_of(bundle.manifest, source)
         if work is not None:

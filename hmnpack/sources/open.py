@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from hmnpack.errors import BadData, BadSettings, is_out_of_memory
+from hmnpack.errors import BadData, BadSettings, HmnError, is_out_of_memory
 from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.paths import AnyPath, path_of
@@ -25,6 +25,10 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
     (is_path, open_folder),
 )
 """Kinds of unnamed datasets: a predicate for the text, and the reader. The first match is used."""
+
+
+_COLUMNAR = (open_hub, open_parquet)
+"""Readers of the kinds of datasets that have columns."""
 
 
 @default_on_cpu
@@ -62,7 +66,12 @@ def open_source(
     reader = _reader(text)
     _expect_columns(text, reader, options)
     try:
-        source = replace(reader(text, options, listener), size=options.size)
+        source = replace(
+            reader(text, options, listener),
+            size=options.size,
+            image_column=options.image_column or None,
+            label_column=options.label_column or None,
+        )
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -81,27 +90,46 @@ def open_source(
 def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:
     """Check that a column is only chosen where there are columns."""
     chosen = options.image_column or options.label_column
-    if chosen and reader not in (open_hub, open_parquet):
+    if chosen and reader not in _COLUMNAR:
         raise BadSettings(
             f"{spec} has no column {chosen!r}: choose columns only of Parquet files and hub "
             "datasets"
         )
 
 
-def as_recorded(manifest: Manifest, options: SourceOptions) -> SourceOptions:
+def as_recorded(
+    manifest: Manifest, options: SourceOptions, data: AnyPath | Source
+) -> SourceOptions:
     """Return the options by which the dataset of a bundle was read.
 
     Args:
         manifest: Manifest of the bundle. If its images were resized, so are those that are read;
-            if unreadable images were skipped, they are skipped again.
-        options: The folders, and a size that replaces the recorded one.
+            if unreadable images were skipped, they are skipped again; if columns were chosen, they
+            are read of data that have columns.
+        options: The folders, and a size and columns that replace the recorded ones.
+        data: The dataset to read.
     """
     made_from = manifest.source
+    if _has_columns(data):
+        options = replace(
+            options,
+            image_column=options.image_column or made_from.image_column,
+            label_column=options.label_column or made_from.label_column,
+        )
     return replace(
         options,
         size=options.size or made_from.size,
         skip_bad=options.skip_bad or "unreadable" in made_from.skipped,
     )
+
+
+def _has_columns(data: AnyPath | Source) -> bool:
+    if isinstance(data, Source):
+        return False
+    try:
+        return _reader(data if isinstance(data, str) else _path_text(data)) in _COLUMNAR
+    except HmnError:
+        return False  # opening it will say what is wrong
 
 
 def _path_text(path: AnyPath) -> str:

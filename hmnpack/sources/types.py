@@ -134,6 +134,8 @@ class Source:
         skipped: Reason -> number of images and files skipped in both splits: `unreadable`, the
             suffix of files of other kinds (`heic`), and those of `hmnpack.schema.skipped`.
         size: Side in pixels to which images were resized; None: original size.
+        image_column: Column of images that the caller chose, or None.
+        label_column: Column of labels that the caller chose, or None.
         test_problem: Why the test split cannot be read; None: it was, or there is none.
     """
 
@@ -143,6 +145,8 @@ class Source:
     test: Split | None
     skipped: Mapping[str, int] = field(default_factory=dict)
     size: int | None = None
+    image_column: str | None = None
+    label_column: str | None = None
     test_problem: BadData | None = None
 
     @property
