@@ -1,12 +1,12 @@
 """Opening a dataset by its name, path or address."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from hmnpack.errors import BadData, BadSettings, HmnError, is_out_of_memory
 from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.notes import warn
 from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.schema.manifest import Manifest
@@ -14,8 +14,6 @@ from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
 from hmnpack.sources.types import Reader, Source, SourceOptions
-
-_log = logging.getLogger("hmnpack")
 
 _DEFAULTS = SourceOptions()
 
@@ -83,7 +81,7 @@ def open_source(
     if source.test_problem is not None:
         if needs_test:
             raise source.test_problem
-        _log.warning("%s: the test split is left out: %s", text, source.test_problem)
+        warn("%s: the test split is left out: %s", text, source.test_problem)
     return source
 
 

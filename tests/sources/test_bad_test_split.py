@@ -105,6 +105,16 @@ def test_plan_and_pack_need_no_test_split(folder, options, monkeypatch):
             hmnpack.evaluate(bundle, source, source_options=options)
 
 
+@pytest.mark.parametrize(("rank", "count"), [("0", 1), ("1", 0)])
+def test_first_rank_alone_warns(make_folder, options, caplog, monkeypatch, rank, count):
+    root = make_folder(train={"a": 2, "b": 2}, test={"a": 1, "b": 1})
+    unreadable_image(root)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    open_source(root, options, needs_test=False)
+    assert len(caplog.messages) == count
+
+
 def test_damage_in_the_training_split_stops_everything(make_folder):
     root = make_folder(train={"a": 2, "b": 2}, test={"a": 1, "b": 1})
     next(root.glob("train/a/*")).write_bytes(b"")
