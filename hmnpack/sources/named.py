@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmnpack.errors import BadData, MissingExtra, first_line
+from hmnpack.errors import BadData, BadSettings, MissingExtra, first_line
+from hmnpack.runtime.kept import Store
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import array_source
 from hmnpack.sources.types import Source, SourceOptions
@@ -124,7 +125,12 @@ def obtain(make: Callable[[bool], T], spec: str, root: Path, files: str) -> T:
     except _FAILURES:
         pass  # missing or incomplete: torchvision does not distinguish the two
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        Store(root).check_writable(
+            "the data folder", "name another with --data-dir or HMNPACK_DATA"
+        )
+    except BadSettings as error:
+        raise BadData(f"{spec} is not in {root}, and {error}; or put {files} there") from error
+    try:
         with contextlib.redirect_stdout(sys.stderr):  # some versions print to stdout
             return make(True)
     except _FAILURES as error:
