@@ -104,9 +104,10 @@ def _why_unusable(test: Path, classes: list[str]) -> str | None:
 
 
 def _layout(root: Path) -> str:
-    wanted = f"{root}/train/<class>/<image>, and the same in test/ or val/"
+    wanted = "train/<class>/<image>, and the same in test/ or val/"
     if not root.is_dir():
         return f"{root} is neither a folder nor a parquet file: give a folder with {wanted}"
+    wanted = f"{root}/{wanted}"
     inside = [entry for entry in root.iterdir() if entry.is_dir()]
     found = "has folders but no train/ among them" if inside else "has no class folders"
     return f"{root} {found}: arrange the images as {wanted}"
