@@ -11,6 +11,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
+    BundleFile,
     DataName,
     config_option,
     naming_options,
@@ -45,6 +46,9 @@ SETTINGS = {
     "held_out": "held_out",
 }
 """Options that are shorthands for settings: parameter name to path of the setting."""
+
+FORMER_NAMES = {"no-controls": "no-baselines"}
+"""Options that scripts may still call by a former name."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,12 @@ class Choice:
 
 
 @click.command(
-    "evaluate", short_help="Train networks on a file's images and test them.", epilog=DATA_HELP
+    "evaluate",
+    short_help="Train networks on a file's images and test them.",
+    epilog=DATA_HELP,
+    context_settings={"token_normalize_func": lambda name: FORMER_NAMES.get(name, name)},
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option("--data", type=DataName(), required=True, help="Real dataset to test on.")
 @click.option(
     "--protocol",
@@ -232,13 +239,14 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     bundle = read(request.file)
     configs = choice.configs(bundle.manifest)
     _check_before_training(request, configs, bundle.manifest)
-    options = read_as_recorded(request.file, bundle.manifest, source_options)
+    options = read_as_recorded(request.file, bundle.manifest, source_options, request.data)
     found: dict[str, Evaluation] = {}
     record_error: HmnError | None = None
     start = time.monotonic()
     try:  # a failing network must not discard earlier results, which took hours
         with resumable(request.work), progress_display(quiet=request.quiet) as listener:
-            source = open_source(request.data, options, listener)
+            needs_test = not all(config.held_out for config in configs)
+            source = open_source(request.data, options, listener, needs_test=needs_test)
             for config in configs:
                 found[config.network.name] = hmnpack.evaluate(
                     bundle,

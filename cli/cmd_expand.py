@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from hmnpack.cli.options import BundleFile
 from hmnpack.registry import WRITERS
 
 
 @click.command("expand", short_help="Write a file's images to disk.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option(
     "-o",
     "--out",

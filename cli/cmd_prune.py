@@ -8,6 +8,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
+    BundleFile,
     DataName,
     config_option,
     make_source_options,
@@ -59,7 +60,7 @@ class Request:
 
 
 @click.command("prune", short_help="Drop a file's least useful images.", epilog=DATA_HELP)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option(
     "--to-ipc", type=click.IntRange(min=1), required=True, help="New budget: images per class."
 )
@@ -120,19 +121,21 @@ def prune_command(**arguments: Any) -> None:  # noqa: ANN401
 
 def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]) -> "Bundle":
     import hmnpack
+    from hmnpack.bundle import read
     from hmnpack.cli.progress import progress_display
     from hmnpack.runtime.output import check_output_path
 
     check_output_path(request.output, force=request.force)  # before minutes of training
+    bundle = read(request.file)
     options = make_source_options(source_options)
     if request.data is not None:
-        options = read_as_recorded(request.file, hmnpack.inspect(request.file), source_options)
+        options = read_as_recorded(request.file, bundle.manifest, source_options, request.data)
     with (
         resumable(request.work),
         progress_display(quiet=request.quiet or not is_main_rank()) as listener,
     ):
         return hmnpack.prune(
-            request.file,
+            bundle,
             request.to_ipc,
             config,
             data=request.data,

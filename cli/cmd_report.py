@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from hmnpack.cli.options import BundleFile
+
 
 @click.command("report", short_help="Write a web page about a file.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option(
     "-o",
     "--output",

@@ -10,6 +10,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
+    BundleFile,
     DataName,
     pop_source_options,
     read_as_recorded,
@@ -50,9 +51,7 @@ class Request:
 @click.command(
     "verify", short_help="Check files and, given data, their recorded scores.", epilog=DATA_HELP
 )
-@click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=BundleFile())
 @click.option("--data", type=DataName(), help="Reproduce a recorded score on this dataset.")
 @click.option(
     "--score",
@@ -84,10 +83,13 @@ def verify_command(**arguments: Any) -> None:  # noqa: ANN401
 
 
 def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
+    from hmnpack.bundle.opened import STDIN
     from hmnpack.cli.progress import progress_display
 
     if request.data is None and (request.score, request.networks, request.seed) != (None,) * 3:
         raise BadSettings("--score, --networks and --seed reproduce a score; add --data")
+    if request.data is not None and STDIN in request.files:
+        raise BadSettings("--data needs a file that can be read again, not standard input")
     failures: list[HmnError] = []
     ready = []
     for file in request.files:
@@ -95,14 +97,18 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
             ready.append((file, _check(request, file)))
     if request.data is None or not ready:
         return failures
+    from hmnpack.evaluation.verification import needs_test_split
     from hmnpack.sources import open_source
 
     opened: dict[object, Source] = {}  # by how it is read; many files of one dataset need one
     for file, manifest in ready:
-        read_as = read_as_recorded(file, manifest, source_options)
+        read_as = read_as_recorded(file, manifest, source_options, request.data)
         if read_as not in opened:
             with progress_display(quiet=request.quiet) as listener:
-                opened[read_as] = open_source(request.data, read_as, listener)
+                needs_test = needs_test_split(manifest, request.score)
+                opened[read_as] = open_source(
+                    request.data, read_as, listener, needs_test=needs_test
+                )
         with _report_errors(failures):
             _reproduce(request, file, opened[read_as])
     return failures
@@ -128,7 +134,7 @@ def _check(request: Request, file: Path) -> "Manifest":
     manifest = hmnpack.verify(file).manifest
     click.echo(_summary(file, manifest))
     if request.data is not None:
-        check_has_score(file, manifest, request.score)
+        check_has_score(str(file), manifest, request.score)
     return manifest
 
 

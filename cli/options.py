@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from hmnpack.bundle.opened import STDIN
 from hmnpack.cli.speaker import echo_once
 from hmnpack.errors import BadSettings, BadValue, Paused
 from hmnpack.registry import DATA_SETS, RECIPES
@@ -54,6 +55,22 @@ class DataName(TextType):
         """Complete dataset names, or folders if none matches."""
         names = [name for name in DATA_SETS if incomplete and name.startswith(incomplete)]
         return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
+
+
+class BundleFile(click.Path):
+    """The path of a file to read; ``-`` is standard input."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401
+        """Return the path."""
+        return STDIN if str(value) == "-" else super().convert(value, param, ctx)
 
 
 class RecipeName(TextType):
@@ -244,20 +261,27 @@ def make_source_options(options: dict[str, Any]) -> "SourceOptions":
     return SourceOptions(**{name: options[name] for name in _SOURCE})
 
 
-def read_as_recorded(file: Path, manifest: "Manifest", options: dict[str, Any]) -> "SourceOptions":
+def read_as_recorded(
+    file: Path, manifest: "Manifest", options: dict[str, Any], data: str
+) -> "SourceOptions":
     """Return how to read the dataset of a file, and tell what the file records about it.
 
     Args:
         file: Path of the file.
         manifest: Its manifest.
         options: Values of :func:`source_options`, which override the recorded ones.
+        data: Name or path of the dataset.
     """
     from hmnpack.cli.text import safe
     from hmnpack.sources import as_recorded
 
-    found = as_recorded(manifest, make_source_options(options))
+    found = as_recorded(manifest, make_source_options(options), data)
     words = [f"--size {found.size}"] if found.size != options["size"] else []
     words += ["--skip-bad"] if found.skip_bad and not options["skip_bad"] else []
+    for kind in ("image", "label"):
+        column = getattr(found, f"{kind}_column")
+        words += [f"--{kind}-column {column}"] if column != options[f"{kind}_column"] else []
     if words:
-        echo_once(f"{safe(str(file))}: the data are read with {' '.join(words)}, as recorded")
+        told = safe(f"{file}: the data are read with {' '.join(words)}, as recorded")
+        echo_once(told)
     return found

@@ -8,7 +8,6 @@ import math
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from os import PathLike, fspath
 from typing import Any, get_args
 
 import torch
@@ -17,6 +16,7 @@ from torch.utils.data import Dataset
 
 from hmnpack import augment as augmentation
 from hmnpack.bundle import Bundle, read
+from hmnpack.bundle.opened import AnyFile, name_of_file
 from hmnpack.bundle.pictures import PNG_CHANNELS, pictures, png, positions
 from hmnpack.container import class_of, container_of, decode, numbers_within_class
 from hmnpack.errors import BadSettings
@@ -33,7 +33,7 @@ Transform = Callable[[Any], Any]
 
 
 def load(
-    path_or_bundle: str | PathLike[str] | Bundle,
+    path_or_bundle: AnyFile | Bundle,
     *,
     transform: Transform | None = None,
     target_transform: Transform | None = None,
@@ -43,7 +43,8 @@ def load(
     """Load a bundle as a dataset of its decoded images.
 
     Args:
-        path_or_bundle: A `.hmn` file, fully verified on reading, or a bundle.
+        path_or_bundle: A `.hmn` file, fully verified on reading: its path, a binary file object,
+            or its content as bytes. Or a bundle.
         transform: Applied to each image on access.
         target_transform: Applied to each label on access.
         per_class: Use only the first `per_class` images of each class (all of a smaller class).
@@ -61,7 +62,7 @@ def load(
     """
     root = "memory"
     if not isinstance(path_or_bundle, Bundle):
-        root, path_or_bundle = fspath(path_or_bundle), read(path_or_bundle)
+        root, path_or_bundle = name_of_file(path_or_bundle), read(path_or_bundle)
     return CondensedDataset(
         path_or_bundle,
         transform=transform,

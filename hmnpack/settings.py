@@ -7,7 +7,6 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -15,6 +14,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from hmnpack.errors import BadSettings, BadValue
 from hmnpack.registry import PROTOCOLS, RECIPES
 from hmnpack.runtime.numbers import is_scalar
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
@@ -294,7 +294,7 @@ class CompressSettings:
     def __init__(
         self,
         recipe: str | None,
-        file: Path | None,
+        file: AnyPath | None,
         assignments: Iterable[str],
         options: Mapping[str, object],
     ) -> None:
@@ -326,7 +326,7 @@ def evaluate_config(
     assignments: Iterable[str],
     options: Mapping[str, object],
     protocol: EvaluateConfig = DEFAULT_PROTOCOL,
-    file: Path | None = None,
+    file: AnyPath | None = None,
 ) -> EvaluateConfig:
     """Return the settings of an evaluation.
 
@@ -343,7 +343,7 @@ def evaluate_config(
 
 
 def prune_config(
-    assignments: Iterable[str], options: Mapping[str, object], file: Path | None = None
+    assignments: Iterable[str], options: Mapping[str, object], file: AnyPath | None = None
 ) -> PruneConfig:
     """Return the settings of pruning.
 
@@ -379,10 +379,11 @@ def _value(text: str) -> object:
     return parsed
 
 
-def _stored(path: Path | None) -> dict[str, object]:
+def _stored(path: AnyPath | None) -> dict[str, object]:
     """Return the content of a TOML file; empty if no file is given."""
     if path is None:
         return {}
+    path = path_of(path)
     try:
         # utf-8-sig, because editors on Windows begin a file with a byte order mark.
         return tomllib.loads(path.read_text("utf-8-sig"))

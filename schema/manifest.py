@@ -57,6 +57,13 @@ class SourceFacts(Frozen):
         default=None,
         description="How the test split was sampled; absent: the dataset has its own or none.",
     )
+    image_column: ShortText | None = Field(
+        default=None,
+        description="Column of images that the user chose; absent: the usual one, or no columns.",
+    )
+    label_column: ShortText | None = Field(
+        default=None, description="Column of labels that the user chose; absent: likewise."
+    )
 
 
 class Normalisation(Frozen):

@@ -3,13 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 from io import BytesIO
-from os import PathLike
 from typing import TYPE_CHECKING
 
 from hmnpack.bundle.checks import manifest_of, manifest_text
 from hmnpack.bundle.faults import Corrupted, NotFinite
 from hmnpack.bundle.header import KEY, read_header
 from hmnpack.runtime.output import write_atomically
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest
 
@@ -51,7 +51,7 @@ class Bundle:
             raise Corrupted("the tensors do not match the manifest's data_sha256")
         return data
 
-    def save(self, path: str | PathLike[str], force: bool = False) -> None:
+    def save(self, path: AnyPath, force: bool = False) -> None:
         """Write the file atomically.
 
         Args:

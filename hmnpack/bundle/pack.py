@@ -1,8 +1,6 @@
 """Storing images from another method as plain pixels in a `.hmn` file, within a budget."""
 
 from collections.abc import Sequence
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from hmnpack.container.stored import as_stored
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_output_path
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.container import ImageShape, ImagesSpec
@@ -39,12 +38,12 @@ def pack(  # noqa: PLR0913
     *,
     ipc: int,
     classes: Sequence[str] | None = None,
-    data: str | PathLike[str] | Source | None = None,
+    data: AnyPath | Source | None = None,
     name: str | None = None,
     normalisation: Normalisation | None = None,
     dtype: FloatDtype = "F32",
     real_start: bool = True,
-    output: str | PathLike[str] | None = None,
+    output: AnyPath | None = None,
     force: bool = False,
 ) -> Bundle:
     """Store images from any method as plain pixels, in a bundle that all of hmnpack can read.
@@ -90,9 +89,9 @@ def pack(  # noqa: PLR0913
     """
     ipc = as_integer(ipc)
     if output is not None:
-        check_output_path(Path(output), force=force)
+        check_output_path(output, force=force)
     pixels, targets = _checked(images, labels)
-    source = None if data is None else open_source(data)
+    source = None if data is None else open_source(data, needs_test=False)
     names = _names(classes, source, targets)
     spec = _spec_of(pixels, targets, len(names), dtype)
     _check_budget(spec, ipc)
@@ -220,6 +219,8 @@ def _facts(
         held_out=0,
         skipped=dict(source.skipped) if source else {},
         size=source.size if source else None,
+        image_column=source.image_column if source else None,
+        label_column=source.label_column if source else None,
     )
 
 

@@ -101,4 +101,6 @@ class Job:
             held_out=len(self.held_out),
             skipped=dict(self.source.skipped),
             size=self.source.size,
+            image_column=self.source.image_column,
+            label_column=self.source.label_column,
         )

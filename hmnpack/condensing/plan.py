@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 
 import torch
 
@@ -13,6 +12,7 @@ from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.torch_state import with_torch_defaults
@@ -62,7 +62,7 @@ class Plan:
 
 @with_torch_defaults
 def plan(  # noqa: PLR0913
-    data: str | PathLike[str] | Source,
+    data: AnyPath | Source,
     ipc: int,
     *,
     recipe: str | None = None,
@@ -102,7 +102,8 @@ def plan(  # noqa: PLR0913
     merged(config or recipe_of(recipe), settings or {})
     with joined(place) as world:
         with world.leader_first():
-            source = open_source(data, source_options, listener if world.rank == 0 else no_progress)
+            rank_listener = listener if world.rank == 0 else no_progress
+            source = open_source(data, source_options, rank_listener, needs_test=False)
         check_classes(source)
         config = merged(config or recipe_of(recipe, source.shape), settings or {})
         settings_to_record(config, source.shape)  # raises if a file cannot hold them

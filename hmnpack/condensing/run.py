@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from os import PathLike
 from pathlib import Path
 
 import torch
@@ -33,6 +32,7 @@ from hmnpack.runtime.interrupts import interrupt_after_saving
 from hmnpack.runtime.lock import check_unlocked, locked
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_distinct, check_output_path
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import World, joined
 from hmnpack.runtime.torch_state import with_torch_defaults
@@ -72,14 +72,14 @@ class RunOptions:
     should_pause: Callable[[], bool] = lambda: False
     max_memory: int | None = None
     probes: int = 0
-    unpruned: Path | None = None
+    unpruned: AnyPath | None = None
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and math.isnan(self.max_minutes):
             raise BadSettings("max_minutes must be a number of minutes, such as 60, got nan")
 
 
-def check_output(output: Path | str, options: RunOptions) -> None:
+def check_output(output: AnyPath, options: RunOptions) -> None:
     """Check, before any work, that a run may write its output and its checkpoint.
 
     Args:
@@ -91,8 +91,9 @@ def check_output(output: Path | str, options: RunOptions) -> None:
             is writing the output.
         BadSettings: if the output cannot be written.
     """
-    _check_free(Path(output), options)
-    check_unlocked(Path(output))
+    output = path_of(output)
+    _check_free(output, options)
+    check_unlocked(output)
 
 
 def _check_free(output: Path, options: RunOptions) -> None:
@@ -103,13 +104,13 @@ def _check_free(output: Path, options: RunOptions) -> None:
 
 @with_torch_defaults
 def compress(  # noqa: PLR0913
-    data: str | PathLike[str] | Source,
+    data: AnyPath | Source,
     ipc: int,
     *,
     recipe: str | None = None,
     config: CompressConfig | None = None,
     settings: Mapping[str, object] | None = None,
-    output: Path | str | None = None,
+    output: AnyPath | None = None,
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
     listener: Listener = no_progress,
@@ -151,14 +152,15 @@ def compress(  # noqa: PLR0913
     """
     options = options or RunOptions()
     ipc, source_options = as_integer(ipc), source_options or SourceOptions()
+    path = None if output is None else path_of(output)
     device = choose_device(options.device)
     if options.unpruned is not None:
         check_output_path(options.unpruned, force=options.force or options.resume)
-        for other in (output, checkpoint_of(Path(output))) if output is not None else ():
+        for other in (path, checkpoint_of(path)) if path is not None else ():
             check_distinct(options.unpruned, other, "the output, or its checkpoint")
     with joined(device) as world, contextlib.ExitStack() as held:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else no_progress)
-        checkpoint = run.checkpoint(Path(output), held) if output is not None else None
+        checkpoint = run.checkpoint(path, held) if path is not None else None
         planned = plan(
             *(data, ipc),
             recipe=recipe,
@@ -174,8 +176,8 @@ def compress(  # noqa: PLR0913
         with _saving_at_interrupts(run, checkpoint) as run:
             bundle = _condensed(planned, run, checkpoint, cache)
             with world.leader_first():
-                if output is not None and checkpoint is not None and world.rank == 0:
-                    write_result(bundle, Path(output), checkpoint, force=options.force, spare=cache)
+                if path is not None and checkpoint is not None and world.rank == 0:
+                    write_result(bundle, path, checkpoint, force=options.force, spare=cache)
     return bundle
 
 
@@ -280,8 +282,8 @@ def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
     image, classes, over = source.image, len(source.classes), has_stage(config, "pruning")
     if run.options.unpruned is not None and not over:
         raise BadSettings(
-            f"{run.options.unpruned} would hold the bundle before pruning, but prune.strategy is "
-            "none; set a strategy, or omit this output"
+            f"{path_of(run.options.unpruned)} would hold the bundle before pruning, but "
+            "prune.strategy is none; set a strategy, or omit this output"
         )
     spec = budgets.plan(run.ipc, classes, image, config.container, over_budget=over)
     key = run.key(source, config)

@@ -70,6 +70,9 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     yield "Data", join((name_of(source.name), f", {images}{skipped}"))
     if source.size is not None:
         yield "Resized to", shape((source.size, source.size))
+    for kind, column in (("Images", source.image_column), ("Labels", source.label_column)):
+        if column is not None:
+            yield f"{kind} read from", f"column {column}"
     if source.test_split is not None:
         part = decimal(100 * source.test_split.part)
         yield "Test split", f"{part} % of the data, sampled with seed {source.test_split.seed}"

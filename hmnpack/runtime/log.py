@@ -43,6 +43,7 @@ from typing import Any, Self
 
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
 from hmnpack.runtime.output import check_parent, check_regular
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
 
 _OPENING = b'{"event"'
@@ -79,8 +80,8 @@ class JsonLines:
         BadSettings: if the file cannot be written.
     """
 
-    def __init__(self, path: Path | str, *, resumed: bool = False) -> None:
-        self.path: Path = Path(path)
+    def __init__(self, path: AnyPath, *, resumed: bool = False) -> None:
+        self.path: Path = path_of(path)
         self.lost: str = ""
         self._torn = False
         check_regular(self.path)
@@ -185,20 +186,20 @@ class TensorBoard:
         BadSettings: if the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: AnyPath) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise MissingExtra.of("a log for TensorBoard", "tensorboard") from error
-        self.path: Path = Path(folder)
+        self.path: Path = path_of(folder)
         self.lost: str = ""
-        if Path(folder).exists() and not Path(folder).is_dir():
-            raise OutputExists(f"{folder} is a file; name a folder for TensorBoard")
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputExists(f"{self.path} is a file; name a folder for TensorBoard")
         try:
-            self._writer = SummaryWriter(str(folder), flush_secs=10)
+            self._writer = SummaryWriter(str(self.path), flush_secs=10)
         except OSError as error:
             raise BadSettings(
-                f"cannot write to {folder} ({error.strerror}); name another folder"
+                f"cannot write to {self.path} ({error.strerror}); name another folder"
             ) from error
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:

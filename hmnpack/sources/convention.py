@@ -3,7 +3,6 @@
 Shape legend: N images, K classes.
 """
 
-import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
+from hmnpack.runtime.notes import warn
 from hmnpack.sources.types import SourceOptions
 
 IMAGE_COLUMNS = ("img", "image")
@@ -20,8 +20,6 @@ LABEL_COLUMNS = ("label", "fine_label")
 TRAIN = "train"
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 """Names of test splits, in order of preference."""
-
-_log = logging.getLogger("hmnpack")
 
 
 def columns_of(
@@ -115,7 +113,7 @@ def choose_test_split(
         reason = problem(name)
         if reason is None:
             return name
-        _log.warning("%s: split %s is left out: %s", where, name, reason)
+        warn("%s: split %s is left out: %s", where, name, reason)
     return None
 
 
@@ -123,7 +121,7 @@ def warn_of_unknown_splits(where: object, names: Iterable[str]) -> None:
     """Log a warning that names the parts of a dataset that are no known split, if there are any."""
     unknown = ", ".join(sorted(names))
     if unknown:
-        _log.warning(
+        warn(
             "%s: left out %s: the splits that are read are %s",
             *(where, unknown, ", ".join((TRAIN, *TEST_SPLITS))),
         )

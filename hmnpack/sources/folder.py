@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from hmnpack.errors import BadData
+from hmnpack.runtime.paths import path_of
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.skipped import LITTER, OUTSIDE, skipped_in_words
-from hmnpack.sources.assemble import decode_source
+from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import key_of_listing, through_cache
 from hmnpack.sources.convention import (
     TEST_SPLITS,
@@ -20,7 +21,7 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.listing import images_in, is_litter, recordable
-from hmnpack.sources.types import Source, SourceOptions, path_of
+from hmnpack.sources.types import Source, SourceOptions
 
 
 def is_path(spec: str) -> bool:
@@ -46,25 +47,22 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     if train is None:
         raise BadData(_layout(root))
     classes = _classes(train)
-    test_name = choose_test_split(root, splits, lambda name: _why_unusable(splits[name], classes))
-    test = splits[test_name] if test_name else None
-    _expect_known(classes, test)
     left_out = Counter[str]()
-    files = [
-        _images(train, classes, left_out, all_needed=True),
-        _images(test, classes, left_out) if test else [],
-    ]
-
+    files = _images(train, classes, left_out, all_needed=True)
+    tested, problem = attempt(lambda: _tested(root, splits, classes, left_out))
     name = name_of(root)
 
     def make() -> Source:
-        tested = _encoded(root, files[1]) if test else None
-        return decode_source(name, classes, _encoded(root, files[0]), tested, options, listener)
+        test = None if tested is None else lambda: _encoded(root, tested)
+        return decode_source(name, classes, _encoded(root, files), test, options, listener)
 
-    listing = key_of_listing(root, [path for part in files for path, _ in part])
-    key = f"{listing} {classes!r}"
-    source = through_cache(name, key, options, make)
-    return replace(source, skipped=recordable({**left_out, **source.skipped}))
+    listing = key_of_listing(root, [path for path, _ in files + (tested or [])])
+    source = through_cache(name, f"{listing} {classes!r}", options, make)
+    return replace(
+        source,
+        skipped=recordable({**left_out, **source.skipped}),
+        test_problem=problem or source.test_problem,
+    )
 
 
 def _splits(root: Path) -> dict[str, Path]:
@@ -77,6 +75,17 @@ def _splits(root: Path) -> dict[str, Path]:
     if TRAIN in splits:
         warn_of_unknown_splits(root, (f"{name}/" for name in visible))
     return splits
+
+
+def _tested(
+    root: Path, splits: dict[str, Path], classes: list[str], left_out: Counter[str]
+) -> list[tuple[Path, int]] | None:
+    """Return the images of the test split with their labels; None if there is no such split."""
+    name = choose_test_split(root, splits, lambda name: _why_unusable(splits[name], classes))
+    if name is None:
+        return None
+    _expect_known(classes, splits[name])
+    return _images(splits[name], classes, left_out)
 
 
 def _why_unusable(test: Path, classes: list[str]) -> str | None:
@@ -95,9 +104,10 @@ def _why_unusable(test: Path, classes: list[str]) -> str | None:
 
 
 def _layout(root: Path) -> str:
-    wanted = f"{root}/train/<class>/<image>, and the same in test/ or val/"
+    wanted = "train/<class>/<image>, and the same in test/ or val/"
     if not root.is_dir():
         return f"{root} is neither a folder nor a parquet file: give a folder with {wanted}"
+    wanted = f"{root}/{wanted}"
     inside = [entry for entry in root.iterdir() if entry.is_dir()]
     found = "has folders but no train/ among them" if inside else "has no class folders"
     return f"{root} {found}: arrange the images as {wanted}"
@@ -111,8 +121,8 @@ def _classes(folder: Path) -> list[str]:
     return classes
 
 
-def _expect_known(classes: list[str], test: Path | None) -> None:
-    for name in _classes(test) if test else []:
+def _expect_known(classes: list[str], test: Path) -> None:
+    for name in _classes(test):
         if name not in classes:
             raise BadData(f"class {name!r} is in {test} but not in train: give it training images")
 

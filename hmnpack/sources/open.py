@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from os import PathLike
 
-from hmnpack.errors import BadData, BadSettings, is_out_of_memory
+from hmnpack.errors import BadData, BadSettings, HmnError, is_out_of_memory
 from hmnpack.registry import DATA_SETS
+from hmnpack.runtime.notes import warn
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.manifest import Manifest
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
-from hmnpack.sources.types import Reader, Source, SourceOptions, path_of
+from hmnpack.sources.types import Reader, Source, SourceOptions
 
 _DEFAULTS = SourceOptions()
 
@@ -24,11 +25,17 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
 """Kinds of unnamed datasets: a predicate for the text, and the reader. The first match is used."""
 
 
+_COLUMNAR = (open_hub, open_parquet)
+"""Readers of the kinds of datasets that have columns."""
+
+
 @with_torch_defaults
 def open_source(
-    spec: str | bytes | PathLike[str] | Source,
+    spec: AnyPath | Source,
     options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
+    *,
+    needs_test: bool = True,
 ) -> Source:
     r"""Open a labelled image dataset.
 
@@ -39,6 +46,8 @@ def open_source(
             means the name; write `./digits` for the path.
         options: Image size, data and cache folders, and whether to skip bad images.
         listener: Called with stage `decode`, counting the images of a split.
+        needs_test: Whether a test split that cannot be read is an error. If not, it is left out
+            with a warning, and ``test_problem`` of the source says why.
 
     Raises:
         BadSettings: if no dataset has that name, or if a column is chosen of a dataset without
@@ -55,7 +64,12 @@ def open_source(
     reader = _reader(text)
     _expect_columns(text, reader, options)
     try:
-        return replace(reader(text, options, listener), size=options.size)
+        source = replace(
+            reader(text, options, listener),
+            size=options.size,
+            image_column=options.image_column or None,
+            label_column=options.label_column or None,
+        )
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -64,27 +78,42 @@ def open_source(
             f"the images of {text} do not fit in memory: choose a smaller size, such as "
             f"--size {max(1, side)}"
         ) from error
+    if source.test_problem is not None:
+        if needs_test:
+            raise source.test_problem
+        warn("%s: the test split is left out: %s", text, source.test_problem)
+    return source
 
 
 def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:
     """Check that a column is only chosen where there are columns."""
     chosen = options.image_column or options.label_column
-    if chosen and reader not in (open_hub, open_parquet):
+    if chosen and reader not in _COLUMNAR:
         raise BadSettings(
             f"{spec} has no column {chosen!r}: choose columns only of Parquet files and hub "
             "datasets"
         )
 
 
-def as_recorded(manifest: Manifest, options: SourceOptions) -> SourceOptions:
+def as_recorded(
+    manifest: Manifest, options: SourceOptions, data: AnyPath | Source
+) -> SourceOptions:
     """Return the options by which the dataset of a bundle was read.
 
     Args:
         manifest: Manifest of the bundle. If its images were resized, so are those that are read;
-            if unreadable images were skipped, they are skipped again.
-        options: The folders, and a size that replaces the recorded one.
+            if unreadable images were skipped, they are skipped again; if columns were chosen, they
+            are read of data that have columns.
+        options: The folders, and a size and columns that replace the recorded ones.
+        data: The dataset to read.
     """
     made_from = manifest.source
+    if _has_columns(data):
+        options = replace(
+            options,
+            image_column=options.image_column or made_from.image_column,
+            label_column=options.label_column or made_from.label_column,
+        )
     return replace(
         options,
         size=options.size or made_from.size,
@@ -92,7 +121,16 @@ def as_recorded(manifest: Manifest, options: SourceOptions) -> SourceOptions:
     )
 
 
-def _path_text(path: bytes | PathLike[str]) -> str:
+def _has_columns(data: AnyPath | Source) -> bool:
+    if isinstance(data, Source):
+        return False
+    try:
+        return _reader(data if isinstance(data, str) else _path_text(data)) in _COLUMNAR
+    except HmnError:
+        return False  # opening it will say what is wrong
+
+
+def _path_text(path: AnyPath) -> str:
     """Return a path as absolute text, so that it is never taken for a dataset's name."""
     return str(path_of(path).absolute())
 

@@ -9,15 +9,17 @@ import bisect
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from hmnpack.errors import BadData, MissingExtra, first_line
+from hmnpack.runtime.paths import path_of
 from hmnpack.runtime.progress import Listener
-from hmnpack.sources.assemble import decode_source
+from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
 from hmnpack.sources.convention import (
     TRAIN,
@@ -33,7 +35,7 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.shards import parquet_files, parquet_splits
-from hmnpack.sources.types import Source, SourceOptions, path_of
+from hmnpack.sources.types import Source, SourceOptions
 
 _EMBED = (
     "embed the image files, such as with embed_table_storage of datasets.table, or give the folder "
@@ -65,23 +67,41 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
     splits = parquet_splits(path)
     train_files = splits[TRAIN]
     columns = _columns(train_files[0], options)
-    test_name = choose_test_split(path, splits, lambda name: _why_unusable(splits[name], columns))
-    test_files = splits[test_name] if test_name else []
     names = _same_names(train_files, columns[1])
-    if test_files:
-        tested_names = _same_names(test_files, columns[1])
-        expect_same_names(test_files[0], names, tested_names, reference=TRAIN)
-
+    found, problem = attempt(lambda: _tested(path, splits, columns, names))
+    test_files, test_key = found or ([], key_of_files([]))
     name = name_of(path) if path.is_dir() else name_of(path.with_suffix(""))
 
     def make() -> Source:
         train = _Table(path, train_files, columns)
-        test = _Table(path, test_files, columns) if test_files else None
-        tested = test.encoded() if test else None
-        return decode_source(name, train.classes(), train.encoded(), tested, options, listener)
+        test = (lambda: _Table(path, test_files, columns).encoded()) if test_files else None
+        return decode_source(name, train.classes(), train.encoded(), test, options, listener)
 
-    key = f"{key_of_files(train_files)} {key_of_files(test_files)} {columns}"
-    return through_cache(name, key, options, make)
+    key = f"{key_of_files(train_files)} {test_key} {columns}"
+    source = through_cache(name, key, options, make)
+    return replace(source, test_problem=problem or source.test_problem)
+
+
+def _tested(
+    path: Path,
+    splits: Mapping[str, list[Path]],
+    columns: tuple[str, str],
+    names: list[str] | None,
+) -> tuple[list[Path], str] | None:
+    """Return the files of the test split and the key of their contents; None without one.
+
+    Args:
+        path: The dataset.
+        splits: Files by split.
+        columns: Names of the image and the label column.
+        names: Class names of the training split, if it has them.
+    """
+    name = choose_test_split(path, splits, lambda name: _why_unusable(splits[name], columns))
+    if name is None:
+        return None
+    files = splits[name]
+    expect_same_names(files[0], names, _same_names(files, columns[1]), reference=TRAIN)
+    return files, key_of_files(files)
 
 
 def _why_unusable(files: Sequence[Path], columns: tuple[str, str]) -> str | None:

@@ -64,7 +64,9 @@ def tensor_source(
         shapes = list(images.shape[1:]), list(tested[0].shape[1:])
         raise BadData(f"images of train are {shapes[0]}, of test {shapes[1]}; resize one split")
     names = _names(classes, labels)
-    check_labels(names, labels, tested[1] if tested else None)
+    check_labels(names, labels)
+    if tested:
+        check_labels(names, tested[1], "test")
     split = split_of(images, labels, owned=True)
     return Source(name, tuple(names), split, split_of(*tested, owned=True) if tested else None)
 

@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.recipes import DataShape
@@ -134,6 +134,9 @@ class Source:
         skipped: Reason -> number of images and files skipped in both splits: `unreadable`, the
             suffix of files of other kinds (`heic`), and those of `hmnpack.schema.skipped`.
         size: Side in pixels to which images were resized; None: original size.
+        image_column: Column of images that the caller chose, or None.
+        label_column: Column of labels that the caller chose, or None.
+        test_problem: Why the test split cannot be read; None: it was, or there is none.
     """
 
     name: str
@@ -142,6 +145,9 @@ class Source:
     test: Split | None
     skipped: Mapping[str, int] = field(default_factory=dict)
     size: int | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    test_problem: BadData | None = None
 
     @property
     def image(self) -> ImageShape:
@@ -177,9 +183,9 @@ class SourceOptions:
     """
 
     size: int | None = None
-    data_dir: Path | None = None
+    data_dir: AnyPath | None = None
     skip_bad: bool = False
-    cache_dir: Path | None = None
+    cache_dir: AnyPath | None = None
     image_column: str | None = None
     label_column: str | None = None
 
@@ -206,28 +212,15 @@ class Reader(Protocol):
         """Return the dataset for a name, path or address."""
 
 
-def _folder(given: Path | None, variable: str, below: str) -> Path:
-    named = given or os.environ.get(variable)
-    path = Path(os.fsdecode(named)) if named else Path(_user_cache(), "hmnpack", below)
+def _folder(given: AnyPath | None, variable: str, below: str) -> Path:
     try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise BadSettings(f"{path}: no such home folder; set {variable} to a folder") from error
+        return path_of(given or os.environ.get(variable) or Path(_user_cache(), "hmnpack", below))
+    except BadSettings as error:
+        raise BadSettings(f"{error}; set {variable} to a folder") from error
 
 
 def _user_cache() -> str:
     """Return the user's folder of caches, by the XDG base directory specification."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    return given if Path(given).is_absolute() else "~/.cache"  # relative ones must be ignored
-
-
-def path_of(spec: str | bytes | PathLike[str]) -> Path:
-    """Return a text, or the bytes of a file name, as a path, with ``~`` expanded.
-
-    Raises:
-        BadData: if there is no such home folder.
-    """
-    try:
-        return Path(os.fsdecode(spec)).expanduser()
-    except RuntimeError as error:
-        raise BadData(f"{os.fsdecode(spec)!r} does not exist: no such home folder") from error
+    relative = not Path(given).is_absolute() and not given.startswith("~")
+    return "~/.cache" if relative else given  # the specification ignores relative ones

@@ -21,8 +21,10 @@ def source(monkeypatch):
 
     def make(classes):
         found = opened(classes)
-        monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *_: found)
-        monkeypatch.setattr("hmnpack.condensing.run.open_source", lambda *_: found, raising=False)
+        monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *_, **__: found)
+        monkeypatch.setattr(
+            "hmnpack.condensing.run.open_source", lambda *_, **__: found, raising=False
+        )
         return found
 
     return make

@@ -33,8 +33,25 @@ def manifest(bundle_of, hmn):
 )
 def test_options_of_the_file_are_told(manifest, capsys, facts, given, told, size, skips):
     given = dict.fromkeys(_SOURCE) | {"skip_bad": False} | given
-    found = read_as_recorded("a.hmn", manifest(**facts), given)
+    found = read_as_recorded("a.hmn", manifest(**facts), given, "hf:me/pets")
     assert found == SourceOptions(size=size, skip_bad=skips)
     shown = capsys.readouterr()
     expected = f"a.hmn: the data are read with {told} as recorded\n" if told else ""
     assert (shown.out, shown.err) == ("", expected)
+
+
+def test_columns_of_the_file_are_told_and_overridden(manifest, capsys):
+    facts = {"image_column": "photo", "label_column": "breed"}
+    nothing = dict.fromkeys(_SOURCE) | {"skip_bad": False}
+    for data, given, columns in (
+        ("hf:me/pets", {}, ("photo", "breed")),
+        ("hf:me/pets", {"label_column": "size"}, ("photo", "size")),
+        ("digits", {}, (None, None)),  # has no columns
+        ("no-such-dataset", {}, (None, None)),
+    ):
+        found = read_as_recorded("a.hmn", manifest(**facts), nothing | given, data)
+        assert (found.image_column, found.label_column) == columns
+    assert capsys.readouterr().err.splitlines() == [
+        "a.hmn: the data are read with --image-column photo --label-column breed, as recorded",
+        "a.hmn: the data are read with --image-column photo, as recorded",
+    ]

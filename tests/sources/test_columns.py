@@ -4,9 +4,11 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 
+import hmnpack
 from hmnpack.errors import BadData, BadImage, BadSettings
-from hmnpack.sources import open_source
+from hmnpack.sources import as_recorded, open_source
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -128,3 +130,23 @@ def test_chosen_columns_are_read_and_cached_apart(tmp_path, make_parquet, payloa
 def test_column_of_a_folder_of_images_is_rejected(make_folder, options, column):
     with pytest.raises(BadSettings, match="choose columns only of Parquet files and hub datasets"):
         open_source(make_folder(train={"a": 2}), replace(options, **column))
+
+
+def test_chosen_columns_are_recorded_and_read_again(tmp_path, make_parquet, payloads, options):
+    path = make_parquet(
+        tmp_path / "a.parquet", payloads, [0, 1, 1, 0], image="photo", label="breed"
+    )
+    chosen = replace(options, image_column="photo", label_column="breed")
+    source = open_source(path, chosen)
+    bundle = hmnpack.pack(torch.zeros(2, 3, 4, 6), [0, 1], ipc=1, data=source)
+    facts = hmnpack.inspect(bundle.to_bytes()).source
+    assert (facts.image_column, facts.label_column) == ("photo", "breed")
+    again = open_source(path, as_recorded(bundle.manifest, options, path))
+    assert again.train.fingerprint == source.train.fingerprint
+    assert as_recorded(bundle.manifest, options, "digits") == options
+
+
+def test_columns_that_were_not_chosen_are_not_recorded(tmp_path, make_parquet, payloads, options):
+    source = open_source(make_parquet(tmp_path / "a.parquet", payloads, [0, 1, 1, 0]), options)
+    bundle = hmnpack.pack(torch.zeros(2, 3, 4, 6), [0, 1], ipc=1, data=source)
+    assert not {"image_column", "label_column"} & set(bundle.manifest.document()["source"])

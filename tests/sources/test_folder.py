@@ -209,3 +209,10 @@ def test_mutual_links_are_followed_once(make_folder, options):
     (root / "train/a/x").symlink_to("../b")
     (root / "train/b/y").symlink_to("../a")
     assert torch.bincount(open_source(root, options).train.labels).tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.avif", "a.zip", "a"])
+def test_single_file_is_rejected_with_the_layout(tmp_path, options, name):
+    (tmp_path / name).touch()
+    with pytest.raises(BadData, match=f"{name} is neither .* give a folder with train/<class>"):
+        open_source(tmp_path / name, options)

@@ -95,7 +95,7 @@ def test_class_only_in_test_is_rejected(tmp_path, make_parquet, payloads, option
     names = ["a", "b"]
     make_parquet(tmp_path / "set" / "train.parquet", payloads, [0] * 5, names)
     make_parquet(tmp_path / "set" / "test.parquet", payloads, [0, 1, 0, 0, 0], names)
-    assert_rejected(tmp_path / "set", options, "class 'b' is in test but not in train")
+    assert_rejected(tmp_path / "set", options, "class 'b' has no images in train")
 
 
 def test_missing_column_is_rejected_with_the_present_ones(
