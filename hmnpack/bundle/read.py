@@ -76,7 +76,11 @@ def read(path: str | PathLike[str]) -> Bundle:
 @contextlib.contextmanager
 def _opened(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     # Checked before opening, because opening a pipe would block until it has a writer.
-    if not stat.S_ISREG(Path(path).stat().st_mode):
+    try:
+        regular = stat.S_ISREG(Path(path).stat().st_mode)
+    except ValueError as error:  # a null byte, or half of a surrogate pair
+        raise NotABundle(f"cannot be a file name ({error})") from error
+    if not regular:
         raise NotABundle("is not a file")
     with Path(path).open("rb") as file:
         yield file

@@ -225,9 +225,13 @@ def path_of(spec: str | bytes | PathLike[str]) -> Path:
     """Return a text, or the bytes of a file name, as a path, with ``~`` expanded.
 
     Raises:
-        BadData: if there is no such home folder.
+        BadData: if there is no such home folder, or the system cannot look for the path.
     """
     try:
-        return Path(os.fsdecode(spec)).expanduser()
+        path = Path(os.fsdecode(spec)).expanduser()
+        path.exists()
     except RuntimeError as error:
         raise BadData(f"{os.fsdecode(spec)!r} does not exist: no such home folder") from error
+    except OSError as error:  # its name is too long, or a folder may not be searched
+        raise BadData(f"cannot read {os.fsdecode(spec)} ({error.strerror or error})") from error
+    return path
