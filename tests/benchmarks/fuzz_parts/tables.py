@@ -165,6 +165,8 @@ def _write(draw: Random, style: Style, truth: Truth, shards: list[tuple[Path, An
     chosen = draw.randrange(len(shards))
     for index, (path, rows) in enumerate(shards):
         faulty = style.fault if index == chosen else ""
+        if faulty == "other names" and len(shards) == 1:
+            faulty = ""  # there are no others to differ from
         table = _table(draw, style, truth, rows, faulty)
         path.parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(table, path, row_group_size=draw.choice((1, 3, 1000)))
@@ -174,7 +176,7 @@ def _write(draw: Random, style: Style, truth: Truth, shards: list[tuple[Path, An
             path.write_bytes(b"")
         if faulty in ("truncated", "empty file", "column missing"):
             truth.problems.append(faulty)
-        if faulty == "other names" and style.named and len(shards) > 1:
+        if faulty == "other names" and style.named:
             truth.problems.append(faulty)
 
 
