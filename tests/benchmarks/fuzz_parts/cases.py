@@ -1,5 +1,6 @@
 """One case: made from a seed and a number, run under watch, judged."""
 
+import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -89,10 +90,21 @@ def _planned(draw: Random, places: Places, truth: Truth, opened: Outcome) -> lis
             f"plan: exit code {plan.code}, but {opened.code} in Python: {plan.err[-300:]}"
         )
     if plan.code == 0:
-        faults += lines.faults_of(["--json"], 0, plan.out)
+        faults += _faults_of_plan(plan.out, opened.value)
     if plan.code == 0 and draw.random() < _COMPRESSED / _TO_THE_LINE:
         faults += _compressed(places, spec, truth, opened)
     return faults
+
+
+def _faults_of_plan(text: str, source: Any) -> list[str]:
+    """Return what `plan --json` says otherwise than the opened source."""
+    faults = lines.faults_of(["--json"], 0, text)
+    if faults:
+        return faults
+    told = json.loads(text)
+    found = (told["data"], told["skipped"], told["container"]["classes"])
+    wanted = (source.name, dict(source.skipped), len(source.classes))
+    return [] if found == wanted else [f"plan: {found}, not {wanted}"]
 
 
 def _compressed(places: Places, spec: str, truth: Truth, opened: Outcome) -> list[str]:
@@ -157,6 +169,9 @@ def _shown(draw: Random, path: Path, out: Path, loaded: Outcome) -> list[str]:
     faults = [f"{line[0]}: {fault}" for fault in done.faults]
     if (done.code == 0) != (loaded.error is None) and done.code != 2:
         faults.append(f"{line[0]}: exit code {done.code}, load: {loaded.error}: {done.err[-200:]}")
+    if done.code == 0 and target.endswith("images"):
+        written, images = len(list(out.rglob("*.png"))), len(loaded.value[0])
+        faults += [] if written == images else [f"expand wrote {written} of {images} images"]
     if done.code != 0 and any(out.iterdir()):
         faults.append(f"{line[0]} left {[entry.name for entry in out.iterdir()]}")
     return faults
