@@ -24,7 +24,7 @@ from typing import Any
 from fuzz_parts.cases import KINDS, kind_of, run
 from harness import parser, report
 
-CASE_SECONDS = 300
+CASE_SECONDS = 600
 """Time after which a case that no signal ends is ended with its process."""
 
 MEMORY = 8 * 2**30

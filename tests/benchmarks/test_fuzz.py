@@ -1,6 +1,8 @@
 """The fuzzer: its cases repeat, the present code passes them, and broken code does not."""
 
 import importlib
+import subprocess
+import sys
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -9,6 +11,8 @@ from random import Random
 
 import pytest
 import torch
+
+from hmnpack.schema.result import Result
 
 
 @pytest.fixture
@@ -136,3 +140,28 @@ def test_kept_folder_says_what_was_found(cases, tmp_path, monkeypatch):
     monkeypatch.setattr(cases, "_TO_THE_LINE", 0)
     assert cases.run(0, 0, tmp_path)
     assert "ZeroDivisionError" in (tmp_path / "folder-0-0" / "faults.txt").read_text()
+
+
+@pytest.mark.slow
+def test_one_case_from_the_command_line(tmp_path):
+    saved = tmp_path / "result.json"
+    script = Path(__file__).parent / "fuzz.py"
+    line = [sys.executable, script, "--case", "3", f"--save={saved}", f"--keep={tmp_path}"]
+    subprocess.run(line, check=True, capture_output=True)
+    figures = Result.model_validate_json(saved.read_text()).figures
+    assert (figures["cases"], figures["cases_bundle"], figures["faulty_cases"]) == (1, 1, 0)
+
+
+@pytest.mark.slow
+def test_end_of_the_process_is_a_fault_of_its_case(tmp_path):
+    script = tmp_path / "fuzz.py"
+    text = (Path(__file__).parent / "fuzz.py").read_text()
+    script.write_text(
+        f"import os, sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        + text.replace("faults = run(", "os.abort() or run(")
+    )
+    line = [sys.executable, script, "--case", "3", f"--keep={tmp_path}"]
+    done = subprocess.run(line, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the process ended with -6" in done.stdout
+    assert "make bench NAME=fuzz SEED=0 CASE=3" in done.stdout

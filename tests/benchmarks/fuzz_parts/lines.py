@@ -15,7 +15,7 @@ from PIL import Image
 
 _COMMANDS = ("plan",) * 6 + ("expand",) * 3 + ("settings", "inspect", "verify", "report") * 2
 _SLOW = ("compress", "evaluate", "prune")
-_SLOWER = 0.25
+_SLOWER = 0.1
 """Share of the commands that train."""
 
 _TEXTS = ("", " ", "x", "é", "\x1b[31m", "-1", "None", "a" * 3000, "[red]x[/red]", "\udcff", "../x")

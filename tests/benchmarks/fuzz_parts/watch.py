@@ -15,7 +15,7 @@ from typing import Any
 
 from hmnpack.errors import HmnError
 
-SECONDS = 60.0
+SECONDS = 120.0
 """Time limit of one call. Far above what any takes, because the machine may be busy."""
 
 CODES = (0, 2, 3, 4, 5, 6, 7, 130)
