@@ -21,6 +21,10 @@ from hmnpack.sources.tensors import tensor_source
 _TO_THE_LINE = 0.2
 """Share of the datasets that are also planned by the command line."""
 
+_DECODED = "the stored floats are too large"
+"""Begin of the one error that `verify`, which decodes nothing, does not find. It has no path,
+because it is also that of bundles in memory."""
+
 _COMPRESSED = 0.04
 """Share of the datasets that are also compressed."""
 
@@ -149,7 +153,7 @@ def _bundle(draw: Random, places: Places) -> list[str]:
     for outcome in (inspected, loaded):
         error = outcome.error
         if isinstance(error, hmnpack.HmnError) and not (
-            isinstance(error, BadBundle) and str(error).startswith(str(path))
+            isinstance(error, BadBundle) and str(error).startswith((str(path), _DECODED))
         ):
             faults.append(f"refused without the path: {type(error).__name__}: {error}")
     if inspected.error and not loaded.error:
@@ -167,7 +171,8 @@ def _shown(draw: Random, path: Path, out: Path, loaded: Outcome) -> list[str]:
     line = draw.choice((show if target.endswith("html") else write, ["verify", str(path)]))
     done = commanded(line)
     faults = [f"{line[0]}: {fault}" for fault in done.faults]
-    if (done.code == 0) != (loaded.error is None) and done.code != 2:
+    decoded = line[0] != "verify" or _DECODED not in str(loaded.error)
+    if (done.code == 0) != (loaded.error is None) and done.code != 2 and decoded:
         faults.append(f"{line[0]}: exit code {done.code}, load: {loaded.error}: {done.err[-200:]}")
     if done.code == 0 and target.endswith("images"):
         written, images = len(list(out.rglob("*.png"))), len(loaded.value[0])
