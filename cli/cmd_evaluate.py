@@ -292,6 +292,7 @@ def _show(
     """Print the results; save them if complete, as a partial file would block a rerun."""
     from hmnpack.cli.outcome import accuracy_table
     from hmnpack.cli.show import console, print_json
+    from hmnpack.cli.streams import flush_stdout
     from hmnpack.cli.text import safe
     from hmnpack.evaluation.result import result_of
     from hmnpack.runtime.devices import choose_device
@@ -306,10 +307,15 @@ def _show(
             text = result.model_dump_json(indent=2) + "\n"
             write_atomically(request.save, text.encode(), request.force)
     finally:
-        if request.as_json:
-            print_json(result.model_dump(mode="json"))
-        else:
-            console().print(accuracy_table(found, manifest))
+        try:
+            if request.as_json:
+                print_json(result.model_dump(mode="json"))
+            else:
+                console().print(accuracy_table(found, manifest))
+            flush_stdout()
+        except (OSError, SystemExit):  # rich exits when the reader of a pipe has ended
+            console(stderr=True).print(accuracy_table(found, manifest))
+            raise
 
 
 def _record_score(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> HmnError | None:

@@ -104,6 +104,7 @@ def prune_command(**arguments: Any) -> None:  # noqa: ANN401
     images of FILE. Double-end pruning drops the hardest and the easiest images. Their proportion,
     beta, is chosen on images of --data that were held out when FILE was made, or set by --beta.
     """
+    from hmnpack.bundle.keep import save_or_keep
     from hmnpack.settings import prune_config
 
     options = {name: arguments.pop(name) for name in ("strategy", "beta")}
@@ -113,7 +114,7 @@ def prune_command(**arguments: Any) -> None:  # noqa: ANN401
     request = Request(**arguments)
     bundle = _run(request, config, source)
     if is_main_rank():
-        bundle.save(request.output, force=request.force)
+        save_or_keep(bundle, request.output, force=request.force)
         _show(request, bundle)
 
 

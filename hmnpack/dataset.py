@@ -20,8 +20,9 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.bundle.pictures import PNG_CHANNELS, pictures, png, positions
 from hmnpack.container import class_of, container_of, decode, numbers_within_class
 from hmnpack.errors import BadSettings
-from hmnpack.runtime.devices import choose_device, default_on_cpu, usable_device
+from hmnpack.runtime.devices import choose_device, usable_device
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Manifest, Normalisation
 
@@ -95,7 +96,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         target_transform: As given.
     """
 
-    @default_on_cpu
+    @with_torch_defaults
     def __init__(
         self,
         bundle: Bundle,
@@ -140,7 +141,9 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if self._images is None:
             self._images, _ = self.tensors()
-        image: Any = self._images[index].clone()  # in-place changes must not reach the cache
+        with torch.inference_mode(mode=False):  # the image may be trained on later
+            # Copied, because in-place changes must not reach the cache.
+            image: Any = self._images[index].clone()
         label: Any = self.targets[index]
         if self.transform is not None:
             image = self.transform(image)
@@ -148,7 +151,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
             label = self.target_transform(label)
         return image, label
 
-    @default_on_cpu
+    @with_torch_defaults
     def tensors(
         self, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
     ) -> tuple[Tensor, Tensor]:
@@ -171,6 +174,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
         images = decode(container, self._positions.to(target)).to(dtype)
         return images, torch.tensor(self.targets, device=target)
 
+    @with_torch_defaults
     def loader(
         self,
         batch_size: int,
@@ -231,7 +235,7 @@ class CondensedDataset(Dataset[tuple[Any, Any]]):
             lines.append(f"    Target transform: {self.target_transform!r}")
         return "\n".join(lines)
 
-    @default_on_cpu
+    @with_torch_defaults
     def _repr_html_(self) -> str:
         """Return the text and some images as HTML for a notebook; names are escaped."""
         figures = ""
@@ -296,9 +300,9 @@ class DeviceLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for part in torch.split(self._order(), self._batches.size):
-            yield self._augmented(self._images[part]), self._labels[part]
+            yield self._batch(part)
 
-    @default_on_cpu
+    @with_torch_defaults
     def _order(self) -> Tensor:
         """Return the image indices in the order of this epoch, on the images' device."""
         order = torch.arange(len(self._labels))
@@ -306,7 +310,10 @@ class DeviceLoader:
             order = torch.randperm(len(self._labels), generator=self._generator)
         return order.to(self._labels.device)
 
-    @default_on_cpu
+    @with_torch_defaults
+    def _batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return self._augmented(self._images[rows]), self._labels[rows]
+
     def _augmented(self, images: Tensor) -> Tensor:
         if self._batches.augment:
             draws = augmentation.draw(

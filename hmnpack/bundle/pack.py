@@ -14,9 +14,9 @@ from hmnpack.bundle.pictures import to_uint8
 from hmnpack.container.budget import budget_of, ipc_of
 from hmnpack.container.stored import as_stored
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
-from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_output_path
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.container import ImageShape, ImagesSpec
 from hmnpack.schema.instances import instances_of
@@ -32,7 +32,7 @@ NAME = "images"
 """Default name of the dataset."""
 
 
-@default_on_cpu
+@with_torch_defaults
 def pack(  # noqa: PLR0913
     images: Any,  # noqa: ANN401 - tensors, arrays, nested lists
     labels: Any,  # noqa: ANN401

@@ -60,7 +60,10 @@ def read(path: str | PathLike[str]) -> Bundle:
     Raises:
         BadBundle: naming the path and the rule that the file violates.
     """
-    with naming(path), _opened(path) as file:
+    # Imported here because reading a manifest works without torch.
+    from hmnpack.runtime.torch_state import torch_defaults  # noqa: PLC0415
+
+    with torch_defaults(), naming(path), _opened(path) as file:
         header = read_header(file, _size(file))
         manifest = manifest_of(header)
         check_decoded(manifest)

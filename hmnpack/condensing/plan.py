@@ -11,10 +11,11 @@ from hmnpack.condensing.estimate import Estimate, estimate
 from hmnpack.condensing.preflight import check_classes, check_early
 from hmnpack.container import budget as budgets
 from hmnpack.errors import BadSettings
-from hmnpack.runtime.devices import choose_device, default_on_cpu
+from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.manifest import Budget
@@ -47,6 +48,7 @@ class Plan:
     ranks: int = 1
 
     @cached_property
+    @with_torch_defaults
     def cost(self) -> Estimate:
         """Operations, seconds and bytes of every stage.
 
@@ -58,7 +60,7 @@ class Plan:
         )
 
 
-@default_on_cpu
+@with_torch_defaults
 def plan(  # noqa: PLR0913
     data: str | PathLike[str] | Source,
     ipc: int,

@@ -19,10 +19,11 @@ from hmnpack.evaluation.protocol import Recorded, recorded
 from hmnpack.evaluation.rows import make_row
 from hmnpack.evaluation.trainer import train_row
 from hmnpack.registry import PROTOCOLS
-from hmnpack.runtime.devices import choose_device, default_on_cpu
+from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.kept import Store
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Row
@@ -50,7 +51,7 @@ class Evaluation:
     config: EvaluateConfig
 
 
-@default_on_cpu
+@with_torch_defaults
 def evaluate(  # noqa: PLR0913
     bundle: str | Path | Bundle,
     data: str | PathLike[str] | Source,

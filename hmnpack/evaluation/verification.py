@@ -15,9 +15,9 @@ from hmnpack.errors import BadData, BadSettings
 from hmnpack.evaluation.protocol import followed
 from hmnpack.evaluation.run import evaluate
 from hmnpack.evaluation.student import t_quantile
-from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
@@ -79,7 +79,7 @@ class Verification:
         return self.repetition is None or self.repetition.holds
 
 
-@default_on_cpu
+@with_torch_defaults
 def verify(  # noqa: PLR0913
     path: str | Path,
     data: str | PathLike[str] | Source | None = None,

@@ -10,15 +10,15 @@ from hmnpack.errors import BadSettings
 from hmnpack.page.decoding import gallery_of
 from hmnpack.page.document import Evidence, page_of
 from hmnpack.page.events import read_log
-from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.output import check_distinct, check_output_path, write_atomically
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
 
 ENDINGS = (".html", ".htm")
 
 
-@default_on_cpu
+@with_torch_defaults
 def report(
     bundle: str | PathLike[str] | Bundle,
     out: str | PathLike[str],

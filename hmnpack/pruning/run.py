@@ -23,11 +23,12 @@ from hmnpack.pruning.shrink import (
     with_images,
 )
 from hmnpack.pruning.trainings import Trainings
-from hmnpack.runtime.devices import choose_device, default_on_cpu, kind_of
+from hmnpack.runtime.devices import choose_device, kind_of
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.seeds import stream
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import BY_MARGIN, PruneConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest
@@ -49,7 +50,7 @@ DOUBLE_END = PruneConfig(strategy="double-end")
 _DEFAULT_OPTIONS = SourceOptions()
 
 
-@default_on_cpu
+@with_torch_defaults
 def prune(  # noqa: PLR0913
     bundle: str | Path | Bundle,
     ipc: int,

@@ -6,8 +6,8 @@ from os import PathLike
 
 from hmnpack.errors import BadData, BadSettings, is_out_of_memory
 from hmnpack.registry import DATA_SETS
-from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.manifest import Manifest
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
@@ -24,7 +24,7 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
 """Kinds of unnamed datasets: a predicate for the text, and the reader. The first match is used."""
 
 
-@default_on_cpu
+@with_torch_defaults
 def open_source(
     spec: str | bytes | PathLike[str] | Source,
     options: SourceOptions = _DEFAULTS,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
-from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.sources.arrays import tensor_of
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.convention import class_names
@@ -28,7 +28,7 @@ _USUAL_CHANNELS = (1, 3, 4)
 """Numbers of channels of nearly all images: grey, colour, colour with transparency."""
 
 
-@default_on_cpu
+@with_torch_defaults
 def tensor_source(
     train: tuple[Any, Any],
     test: tuple[Any, Any] | None = None,

@@ -7,14 +7,14 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.bundle.pictures import positions
 from hmnpack.errors import BadSettings
 from hmnpack.registry import WRITERS
-from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.output import check_distinct
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.writers.base import Album, Writer
 
 _ENDINGS = {"sheet": ".png", "parquet": ".parquet", "tar": ".tar"}
 
 
-@default_on_cpu
+@with_torch_defaults
 def expand(
     bundle: str | PathLike[str] | Bundle,
     out: str | PathLike[str],

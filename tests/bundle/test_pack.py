@@ -145,7 +145,7 @@ def test_packed_bundle_works_with_the_other_functions(images, source, tmp_path):
 def test_packed_bundle_works_with_the_command_line(images, tmp_path):
     from click.testing import CliRunner
 
-    from hmnpack.cli import main
+    from hmnpack.cli.group import main
 
     path = tmp_path / "x.hmn"
     hmnpack.pack(images, LABELS, ipc=2, output=path)

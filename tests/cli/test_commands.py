@@ -478,6 +478,20 @@ class TestEvaluate:
         assert run(*given).exit_code == 2
         assert run(*given, "--force").exit_code == 0
 
+    def test_table_that_cannot_be_printed_is_a_message(
+        self, run, source, calls, bundle_file, tmp_path, monkeypatch
+    ):
+        def full():
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("hmnpack.cli.streams.flush_stdout", full)
+        saved = tmp_path / "scores.json"
+        done = run("evaluate", bundle_file, "--data", "pets", "--save", saved, "-q")
+        assert done.exit_code == 1
+        assert "convnet, tested on pets" in done.stderr
+        assert done.stderr.endswith("hmnpack: No space left on device\n")
+        assert saved.exists()
+
     def test_unsaved_result_is_printed(
         self, run, source, calls, bundle_file, tmp_path, monkeypatch
     ):

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hmnpack.cli import main
-from hmnpack.cli.group import COMMANDS
+from hmnpack.cli.group import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
 FOR_USERS = ("README.md", "GUIDE.md")
