@@ -96,7 +96,7 @@ def make(draw: Random, places: Places) -> list[str]:
 
 @cache
 def _command(name: str) -> click.Command:
-    from hmnpack.cli import main
+    from hmnpack.cli.group import main
 
     command = main.get_command(click.Context(main), name)
     assert command is not None

@@ -65,17 +65,10 @@ def called(function: Callable[[], object], seconds: float = SECONDS) -> Outcome:
 
 def commanded(line: list[str], seconds: float = SECONDS) -> Outcome:
     """Return what a command line did: a documented exit code, and one last line for an error."""
-    from hmnpack.cli import main
+    from hmnpack.cli.group import run  # all of the program but its signals
 
-    def run() -> None:
-        try:
-            main(line, prog_name="hmnpack", standalone_mode=True)
-        except SystemExit as end:
-            codes.append(end.code)
-
-    codes: list[Any] = []
-    outcome = _watched(run, seconds)
-    outcome.code = (codes[0] or 0) if codes else None
+    outcome = _watched(lambda: run(line, "hmnpack"), seconds)
+    outcome.code = outcome.value
     last = outcome.err.splitlines()[-1:] or [""]
     if outcome.code not in CODES and outcome.error is None:
         outcome.faults.append(f"exit code {outcome.code}: {outcome.err[-300:]}")
