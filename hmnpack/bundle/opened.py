@@ -63,7 +63,10 @@ def opened(given: AnyFile) -> Iterator[tuple[BinaryIO, int]]:
         held = _held(cast(BinaryIO, given)) if is_stream else BytesIO(cast(bytes, given))
         yield held, held.getbuffer().nbytes
         return
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a null byte, or half of a surrogate pair
+        raise NotABundle(f"cannot be a file name ({error})") from error
     if stat.S_ISDIR(mode):
         raise NotABundle("is not a file")
     with path.open("rb") if path != STDIN else os.fdopen(0, "rb", closefd=False) as file:

@@ -31,12 +31,29 @@ def check_output_path(path: AnyPath, *, force: bool) -> None:
     check_parent(path)
 
 
+def check_name(path: Path) -> None:
+    """Check that the system can look for a path.
+
+    Raises:
+        BadSettings: if its name is too long or not a file name, or its folder may not be searched.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadSettings(f"{path} cannot be an output ({reason}); name another") from error
+
+
 def check_regular(path: Path) -> None:
     """Check that a path is a regular file or does not exist.
 
     Raises:
         OutputExists: if it is a symbolic link, a folder or a device.
+        BadSettings: see :func:`check_name`.
     """
+    check_name(path)
     if path.is_symlink():
         raise OutputExists(f"{path} is a symbolic link; name its target instead")
     if path.is_dir():

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from hmnpack.errors import BadData
-from hmnpack.runtime.paths import path_of
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.skipped import LITTER, OUTSIDE, skipped_in_words
 from hmnpack.sources.assemble import attempt, decode_source
@@ -21,12 +20,12 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.listing import images_in, is_litter, recordable
-from hmnpack.sources.types import Source, SourceOptions
+from hmnpack.sources.types import Source, SourceOptions, source_path
 
 
 def is_path(spec: str) -> bool:
     """Return whether a text is an existing path."""
-    return bool(spec) and path_of(spec).exists()
+    return bool(spec) and source_path(spec).exists()
 
 
 def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source:
@@ -41,7 +40,7 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     Raises:
         BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
-    root = path_of(spec)
+    root = source_path(spec)
     splits = _splits(root)
     train = splits.get(TRAIN)
     if train is None:

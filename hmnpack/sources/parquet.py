@@ -17,7 +17,6 @@ from typing import Any
 from torch import Tensor
 
 from hmnpack.errors import BadData, MissingExtra, first_line
-from hmnpack.runtime.paths import path_of
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
@@ -35,7 +34,7 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.shards import parquet_files, parquet_splits
-from hmnpack.sources.types import Source, SourceOptions
+from hmnpack.sources.types import Source, SourceOptions, source_path
 
 _EMBED = (
     "embed the image files, such as with embed_table_storage of datasets.table, or give the folder "
@@ -45,7 +44,7 @@ _EMBED = (
 
 def is_parquet(spec: str) -> bool:
     """Return whether a text is the path of a parquet file or of a folder of them."""
-    path = path_of(spec)
+    path = source_path(spec)
     return bool(spec) and path.exists() and bool(parquet_files(path))
 
 
@@ -63,7 +62,7 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
         import pyarrow  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
         raise MissingExtra.of("reading parquet", "parquet") from error
-    path = path_of(spec)
+    path = source_path(spec)
     splits = parquet_splits(path)
     train_files = splits[TRAIN]
     columns = _columns(train_files[0], options)

@@ -224,3 +224,18 @@ def _user_cache() -> str:
     given = os.environ.get("XDG_CACHE_HOME", "")
     relative = not Path(given).is_absolute() and not given.startswith("~")
     return "~/.cache" if relative else given  # the specification ignores relative ones
+
+
+def source_path(spec: AnyPath) -> Path:
+    """Return the path of a dataset.
+
+    Raises:
+        BadSettings: if there is no such home folder.
+        BadData: if the system cannot look for the path.
+    """
+    path = path_of(spec)
+    try:
+        path.exists()
+    except OSError as error:  # its name is too long, or a folder may not be searched
+        raise BadData(f"cannot read {path} ({error.strerror or error})") from error
+    return path

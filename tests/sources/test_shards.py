@@ -134,3 +134,11 @@ def test_bad_image_of_a_later_file_is_named_by_its_row(pair, options, make_parqu
     make_parquet(folder / "train-1.parquet", [payloads[0], b"none"], [0, 1], ["a", "b"])
     with pytest.raises(BadImage, match=r"cannot read row 1 of train-1\.parquet"):
         open_source(folder, options)
+
+
+@pytest.mark.parametrize("name", ["metadata.parquet", "captions.parquet", "data/labels.parquet"])
+def test_table_beside_a_folder_of_images_does_not_hide_it(tmp_path, make_folder, options, name):
+    root = make_folder(train={"ant": 2, "bee": 1})
+    (root / name).parent.mkdir(exist_ok=True)
+    parquet.write_table(pyarrow.table({"file_name": ["0.png"], "text": ["an ant"]}), root / name)
+    assert len(open_source(root, options).train) == 3

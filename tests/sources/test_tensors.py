@@ -71,6 +71,12 @@ def test_tensor_source_does_not_depend_on_how_numbers_are_held(form):
     assert source.train.fingerprint == tensor_source(TRAIN).train.fingerprint
 
 
+def test_one_image_in_reverse_order_is_taken():
+    image, label = TRAIN[0][:1].numpy(), np.zeros(1, np.int64)
+    reverse = tensor_source((image[::-1], label[::-1]))
+    assert reverse.train.fingerprint == tensor_source((image, label)).train.fingerprint
+
+
 def test_read_only_array_is_taken_without_a_warning():
     images = np.frombuffer(TRAIN[0].numpy().tobytes(), np.uint8).reshape(TRAIN[0].shape)
     with warnings.catch_warnings():
@@ -105,6 +111,8 @@ NOISE = TRAIN[0].numpy()
         (NOISE, np.ones(9, complex), "labels of train are of type complex128"),
         (NOISE, torch.ones(9, dtype=torch.complex64), "labels of train are complex numbers"),
         (NOISE, [2**64] + [0] * 8, "labels of train"),
+        (TRAIN[0].to("meta"), TRAIN[1], "images of train have no values, only a shape"),
+        (NOISE, TRAIN[1].to("meta"), "labels of train have no values, only a shape"),
         ("pets.npy", [0], "images of train are text, such as 'pets.npy'; give a tensor or an"),
         (None, [0], "images of train are of type object, such as 'None'"),
         ([NOISE[0], NOISE[1, :, :5]], [0, 1], "images of train cannot be put in one array"),
