@@ -130,7 +130,7 @@ def test_hang_is_found(watch):
 
 
 def test_undocumented_exit_code_is_found(watch, monkeypatch):
-    monkeypatch.setattr("hmnpack.inspect", lambda *args, **words: 1 / 0)
+    monkeypatch.setattr("hmnpack.cli.cmd_inspect.inspect_and_size", lambda *args, **words: 1 / 0)
     faults = watch.commanded(["inspect", "a.hmn"]).faults
     assert "exit code 1" in faults[0]
 
