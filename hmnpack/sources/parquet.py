@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from hmnpack.errors import BadData, MissingExtra, first_line
+from hmnpack.runtime.contents import first_bytes, mistaken_for
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
@@ -254,7 +255,9 @@ def _reading(file: Path) -> Iterator[None]:
     try:
         yield
     except (pyarrow.ArrowException, OSError) as error:
-        raise BadData(f"cannot read {file} ({first_line(error)})") from error
+        usual = first_line(error), "make it readable, or replace it"
+        reason, mend = mistaken_for(first_bytes(file)) or usual
+        raise BadData(f"cannot read {file} ({reason}): {mend}") from error
     except UnicodeEncodeError as error:
         raise BadData(f"{file}: its name is not UTF-8; rename it") from error
 
