@@ -1,5 +1,6 @@
 """Folders of image files in the ImageFolder layout: `train/<class>/<image>`."""
 
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -89,14 +90,14 @@ def _tested(
 
 def _why_unusable(test: Path, classes: list[str]) -> str | None:
     """Return why a test folder cannot be used; None if it can be."""
-    found = [entry.name for entry in test.iterdir() if entry.is_dir()]
-    found = [name for name in found if not is_litter(name)]
+    found = _class_folders(test)
     if not found:
         return "it has no class folders"
-    if not set(found) & set(classes):
+    known = [folder for name in classes for folder in found.get(name, [])]
+    if not known:
         return "none of its folders is a class of train"
     # Up to the first class with images alone: a split is listed only once.
-    has_images = any(images_in(test / name, Counter()) for name in classes)
+    has_images = any(images_in(folder, Counter()) for folder in known)
     if set(found) <= set(classes) and not has_images:
         return "it has no images"
     return None
@@ -112,9 +113,21 @@ def _layout(root: Path) -> str:
     return f"{root} {found}: arrange the images as {wanted}"
 
 
+def _class_folders(split: Path) -> dict[str, list[Path]]:
+    """Return the class folders of a split by class name, sorted.
+
+    Names are in Unicode's composed form: macOS writes an accent as a character of its own, so
+    that one name may come from two systems as two.
+    """
+    folders: dict[str, list[Path]] = {}
+    for entry in sorted(split.iterdir()):
+        if entry.is_dir() and not is_litter(entry.name):
+            folders.setdefault(unicodedata.normalize("NFC", entry.name), []).append(entry)
+    return dict(sorted(folders.items()))
+
+
 def _classes(folder: Path) -> list[str]:
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    classes = [name for name in found if not is_litter(name)]
+    classes = list(_class_folders(folder))
     if not classes:
         raise BadData(f"{folder} has no classes: create a subfolder for each class")
     return classes
@@ -135,9 +148,14 @@ def _images(
 ) -> list[tuple[Path, int]]:
     """Return the images of a split with their labels, and count what else there is."""
     found = []
+    folders = _class_folders(folder)
     for label, name in enumerate(classes):
         others = Counter[str]()
-        images = images_in(folder / name, others)
+        images = [
+            path
+            for place in folders.get(name, [folder / name])
+            for path in images_in(place, others)
+        ]
         if all_needed:
             _expect_some(images, name, folder, others)
         found += [(path, label) for path in images]

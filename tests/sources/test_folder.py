@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,3 +217,16 @@ def test_single_file_is_rejected_with_the_layout(tmp_path, options, name):
     (tmp_path / name).touch()
     with pytest.raises(BadData, match=f"{name} is neither .* give a folder with train/<class>"):
         open_source(tmp_path / name, options)
+
+
+@pytest.mark.parametrize("name", ["café", "Ångström", "한글", "naïve ñ"])
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_class_name_is_the_same_in_both_unicode_forms(make_folder, options, name, forms):
+    ours, theirs = (unicodedata.normalize(form, name) for form in forms)
+    root = make_folder(train={"ant": 2, ours: 2}, test={"ant": 1, theirs: 1})
+    (root / "train" / theirs).mkdir()
+    shutil.copy(root / "test" / theirs / "000.png", root / "train" / theirs)
+    source = open_source(str(root), options)
+    assert set(source.classes) == {"ant", unicodedata.normalize("NFC", name)}
+    assert (len(source.train), len(source.test)) == (5, 2)
+    assert source.test_problem is None
