@@ -149,7 +149,7 @@ class _Table:
 
     def classes(self) -> list[str]:
         """Return the class names in the files' metadata, else the labels as text."""
-        return class_names(self.names, self.labels)
+        return class_names(self.names or None, self.labels)
 
     def _integer_labels(self, parts: Sequence[Any]) -> Tensor:
         """Return the labels of all files; a file without rows may have any type."""
@@ -203,9 +203,10 @@ def _features(schema: Any) -> dict[str, Any]:  # noqa: ANN401
 def _class_names(schema: Any, label: str) -> list[str] | None:  # noqa: ANN401
     """Return the class names in the schema's metadata, or None."""
     try:
-        return list(_features(schema)[label]["names"])
+        names = _features(schema)[label]["names"]
     except (LookupError, TypeError):
         return None
+    return names if isinstance(names, list) else None
 
 
 def _read_columns(file: Path, columns: Sequence[str]) -> Any:  # noqa: ANN401
