@@ -1,5 +1,6 @@
 """Folders of image files in the ImageFolder layout: `train/<class>/<image>`."""
 
+import os
 import unicodedata
 from collections import Counter
 from dataclasses import replace
@@ -104,13 +105,18 @@ def _why_unusable(test: Path, classes: list[str]) -> str | None:
 
 
 def _layout(root: Path) -> str:
+    """Return why a path is no dataset, and what to do."""
     wanted = "train/<class>/<image>, and the same in test/ or val/"
     if not root.is_dir():
         return f"{root} is neither a folder nor a parquet file: give a folder with {wanted}"
-    wanted = f"{root}/{wanted}"
-    inside = [entry for entry in root.iterdir() if entry.is_dir()]
+    inside = sorted(entry for entry in root.iterdir() if entry.is_dir())
+    for entry in inside:
+        if entry.name.lower() in (TRAIN, "training"):
+            return f"{root} has {entry.name}/ but no {TRAIN}/: rename it"
+        if os.path.isdir(entry / TRAIN):  # noqa: PTH112 - no error where it may not be read
+            return f"{root} has no {TRAIN}/, but {entry} has: give that folder"
     found = "has folders but no train/ among them" if inside else "has no class folders"
-    return f"{root} {found}: arrange the images as {wanted}"
+    return f"{root} {found}: arrange the images as {root}/{wanted}"
 
 
 def _class_folders(split: Path) -> dict[str, list[Path]]:

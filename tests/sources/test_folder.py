@@ -70,6 +70,20 @@ def test_folder_without_train_is_rejected_with_the_layout(make_folder, options):
     )
 
 
+@pytest.mark.parametrize("name", ["Train", "TRAIN", "training"])
+def test_training_split_of_another_name_is_named(make_folder, options, name):
+    root = make_folder(**{name: {"cat": 1, "dog": 1}, "Test": {"cat": 1}})
+    if (root / "train").is_dir():
+        pytest.skip("this file system ignores case")
+    assert_rejected(root, options, f"{root} has {name}/ but no train/: rename it")
+
+
+def test_folder_around_the_dataset_is_rejected_with_the_inner_one(make_folder, options):
+    root = make_folder(train={"cat": 1, "dog": 1}, test={"cat": 1})
+    message = f"{root.parent} has no train/, but {root} has: give that folder"
+    assert_rejected(root.parent, options, message)
+
+
 def test_unsupported_file_is_rejected(tmp_path, options):
     path = tmp_path / "images.zip"
     path.write_bytes(b"PK")
