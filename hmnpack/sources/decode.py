@@ -6,6 +6,7 @@ Shape legend: N images, C channels, H height, W width.
 import contextlib
 import io
 import os
+import stat
 import struct
 import threading
 import warnings
@@ -23,6 +24,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadImage, first_line
+from hmnpack.runtime.contents import first_bytes, mistaken_for
 from hmnpack.runtime.machine import physical_memory
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.formats import formats
@@ -246,19 +248,33 @@ def _open(
 ) -> Image.Image | None:
     """Return the decoded image, or None if it is unreadable and `skip_bad` is on."""
     try:
-        if payload is None:
-            raise ValueError("it is empty")
-        file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
-        with Image.open(file, formats=formats()) as image:
+        with Image.open(_file_of(payload), formats=formats()) as image:
             return _prepared(image, options.size)
     except _UNREADABLE as error:
         if options.skip_bad:
             return None
         reason = first_line(error).partition(" <")[0]  # drop an object's repr and address
+        reason, mend = mistaken_for(_head_of(payload)) or (reason, "repair it")
         raise BadImage(
-            f"cannot read {encoded.name(index)} ({reason}): repair it, or skip all unreadable "
+            f"cannot read {encoded.name(index)} ({reason}): {mend}, or skip all unreadable "
             "images with --skip-bad"
         ) from error
+
+
+def _file_of(payload: Payload) -> io.BytesIO | Path:
+    """Return what Pillow opens; opening a named pipe or a device could wait for ever."""
+    if isinstance(payload, Path):
+        if not stat.S_ISREG(payload.stat().st_mode):
+            raise ValueError("it is a pipe, a device or a folder")
+        return payload
+    return io.BytesIO(payload or b"")
+
+
+def _head_of(payload: Payload) -> bytes:
+    """Return the first bytes of an image."""
+    if isinstance(payload, Path):
+        return first_bytes(payload)
+    return payload or b""
 
 
 def _prepared(image: Image.Image, size: int | None) -> Image.Image:

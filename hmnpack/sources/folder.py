@@ -1,5 +1,7 @@
 """Folders of image files in the ImageFolder layout: `train/<class>/<image>`."""
 
+import os
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -89,32 +91,49 @@ def _tested(
 
 def _why_unusable(test: Path, classes: list[str]) -> str | None:
     """Return why a test folder cannot be used; None if it can be."""
-    found = [entry.name for entry in test.iterdir() if entry.is_dir()]
-    found = [name for name in found if not is_litter(name)]
+    found = _class_folders(test)
     if not found:
         return "it has no class folders"
-    if not set(found) & set(classes):
+    known = [folder for name in classes for folder in found.get(name, [])]
+    if not known:
         return "none of its folders is a class of train"
     # Up to the first class with images alone: a split is listed only once.
-    has_images = any(images_in(test / name, Counter()) for name in classes)
+    has_images = any(images_in(folder, Counter()) for folder in known)
     if set(found) <= set(classes) and not has_images:
         return "it has no images"
     return None
 
 
 def _layout(root: Path) -> str:
+    """Return why a path is no dataset, and what to do."""
     wanted = "train/<class>/<image>, and the same in test/ or val/"
     if not root.is_dir():
         return f"{root} is neither a folder nor a parquet file: give a folder with {wanted}"
-    wanted = f"{root}/{wanted}"
-    inside = [entry for entry in root.iterdir() if entry.is_dir()]
+    inside = sorted(entry for entry in root.iterdir() if entry.is_dir())
+    for entry in inside:
+        if entry.name.lower() in (TRAIN, "training"):
+            return f"{root} has {entry.name}/ but no {TRAIN}/: rename it"
+        if os.path.isdir(entry / TRAIN):  # noqa: PTH112 - no error where it may not be read
+            return f"{root} has no {TRAIN}/, but {entry} has: give that folder"
     found = "has folders but no train/ among them" if inside else "has no class folders"
-    return f"{root} {found}: arrange the images as {wanted}"
+    return f"{root} {found}: arrange the images as {root}/{wanted}"
+
+
+def _class_folders(split: Path) -> dict[str, list[Path]]:
+    """Return the class folders of a split by class name, sorted.
+
+    Names are in Unicode's composed form: macOS writes an accent as a character of its own, so
+    that one name may come from two systems as two.
+    """
+    folders: dict[str, list[Path]] = {}
+    for entry in sorted(split.iterdir()):
+        if entry.is_dir() and not is_litter(entry.name):
+            folders.setdefault(unicodedata.normalize("NFC", entry.name), []).append(entry)
+    return dict(sorted(folders.items()))
 
 
 def _classes(folder: Path) -> list[str]:
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    classes = [name for name in found if not is_litter(name)]
+    classes = list(_class_folders(folder))
     if not classes:
         raise BadData(f"{folder} has no classes: create a subfolder for each class")
     return classes
@@ -135,9 +154,14 @@ def _images(
 ) -> list[tuple[Path, int]]:
     """Return the images of a split with their labels, and count what else there is."""
     found = []
+    folders = _class_folders(folder)
     for label, name in enumerate(classes):
         others = Counter[str]()
-        images = images_in(folder / name, others)
+        images = [
+            path
+            for place in folders.get(name, [folder / name])
+            for path in images_in(place, others)
+        ]
         if all_needed:
             _expect_some(images, name, folder, others)
         found += [(path, label) for path in images]

@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,20 @@ def test_folder_without_train_is_rejected_with_the_layout(make_folder, options):
     assert_rejected(
         root, options, f"{root} has folders but no train/ among them: arrange the images as"
     )
+
+
+@pytest.mark.parametrize("name", ["Train", "TRAIN", "training"])
+def test_training_split_of_another_name_is_named(make_folder, options, name):
+    root = make_folder(**{name: {"cat": 1, "dog": 1}, "Test": {"cat": 1}})
+    if (root / "train").is_dir():
+        pytest.skip("this file system ignores case")
+    assert_rejected(root, options, f"{root} has {name}/ but no train/: rename it")
+
+
+def test_folder_around_the_dataset_is_rejected_with_the_inner_one(make_folder, options):
+    root = make_folder(train={"cat": 1, "dog": 1}, test={"cat": 1})
+    message = f"{root.parent} has no train/, but {root} has: give that folder"
+    assert_rejected(root.parent, options, message)
 
 
 def test_unsupported_file_is_rejected(tmp_path, options):
@@ -216,3 +231,16 @@ def test_single_file_is_rejected_with_the_layout(tmp_path, options, name):
     (tmp_path / name).touch()
     with pytest.raises(BadData, match=f"{name} is neither .* give a folder with train/<class>"):
         open_source(tmp_path / name, options)
+
+
+@pytest.mark.parametrize("name", ["café", "Ångström", "한글", "naïve ñ"])
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_class_name_is_the_same_in_both_unicode_forms(make_folder, options, name, forms):
+    ours, theirs = (unicodedata.normalize(form, name) for form in forms)
+    root = make_folder(train={"ant": 2, ours: 2}, test={"ant": 1, theirs: 1})
+    (root / "train" / theirs).mkdir()
+    shutil.copy(root / "test" / theirs / "000.png", root / "train" / theirs)
+    source = open_source(str(root), options)
+    assert set(source.classes) == {"ant", unicodedata.normalize("NFC", name)}
+    assert (len(source.train), len(source.test)) == (5, 2)
+    assert source.test_problem is None
