@@ -122,6 +122,17 @@ def test_class_of_only_bad_images_is_rejected(make_folder, options):
     assert_rejected(root, skipping, "class 'dog' has no images in train")
 
 
+def test_split_of_only_bad_images_is_no_split(make_folder, options):
+    root = make_folder(train={"cat": 1}, test={"cat": 2})
+    for name in ("000.png", "001.png"):
+        (root / "test" / "cat" / name).write_bytes(b"")
+    skipping = replace(options, skip_bad=True)
+    said = "no image of test can be read: all 2 are damaged"
+    for _ in range(2):  # decoded, then possibly from the cache
+        assert_rejected(root, skipping, said)
+        assert open_source(root, skipping, needs_test=False).test is None
+
+
 def test_different_sizes_need_a_size(make_folder, options, image_of):
     root = make_folder(train={"cat": 1, "dog": 1})
     image_of(size=(9, 9)).save(root / "train" / "dog" / "000.png")
