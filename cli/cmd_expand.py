@@ -36,7 +36,9 @@ from hmnpack.registry import WRITERS
     help="Write only the first N images of each class.",
 )
 @click.option("--force", is_flag=True, help="Replace existing output.")
-def expand_command(file: Path, out: Path, kind: str, per_class: int | None, force: bool) -> None:
+def expand_command(
+    file: Path | str, out: Path, kind: str, per_class: int | None, force: bool
+) -> None:
     """Write the images of FILE to disk and print the path."""
     import hmnpack
 

@@ -18,7 +18,7 @@ from hmnpack.schema.skipped import skipped_in_words
 @click.argument("file", type=BundleFile())
 @click.option("--verify", is_flag=True, help="Also check the sha256 of the stored bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as one JSON document.")
-def inspect_command(file: Path, verify: bool, as_json: bool) -> None:
+def inspect_command(file: Path | str, verify: bool, as_json: bool) -> None:
     """Show what FILE contains and how it was made: ledger, budget, provenance, scores.
 
     The structure, the ledger and the budget are always checked.

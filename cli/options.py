@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from hmnpack.bundle.opened import STDIN
 from hmnpack.cli.speaker import echo_once
 from hmnpack.errors import BadSettings, BadValue, Paused
 from hmnpack.registry import DATA_SETS, RECIPES
+from hmnpack.runtime.paths import STDIN, is_hub_file
 
 if TYPE_CHECKING:
     from hmnpack.schema.manifest import Manifest
@@ -58,7 +58,7 @@ class DataName(TextType):
 
 
 class BundleFile(click.Path):
-    """The path of a file to read; ``-`` is standard input."""
+    """The path of a file to read; ``-`` is standard input, ``hf://...`` an address on the hub."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -69,7 +69,9 @@ class BundleFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401
-        """Return the path."""
+        """Return the path, or the text of an address."""
+        if is_hub_file(value):
+            return value
         return STDIN if str(value) == "-" else super().convert(value, param, ctx)
 
 
@@ -262,12 +264,12 @@ def make_source_options(options: dict[str, Any]) -> "SourceOptions":
 
 
 def read_as_recorded(
-    file: Path, manifest: "Manifest", options: dict[str, Any], data: str
+    file: Path | str, manifest: "Manifest", options: dict[str, Any], data: str
 ) -> "SourceOptions":
     """Return how to read the dataset of a file, and tell what the file records about it.
 
     Args:
-        file: Path of the file.
+        file: Path or address of the file.
         manifest: Its manifest.
         options: Values of :func:`source_options`, which override the recorded ones.
         data: Name or path of the dataset.

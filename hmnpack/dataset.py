@@ -43,8 +43,9 @@ def load(
     """Load a bundle as a dataset of its decoded images.
 
     Args:
-        path_or_bundle: A `.hmn` file, fully verified on reading: its path, a binary file object,
-            or its content as bytes. Or a bundle.
+        path_or_bundle: A `.hmn` file, fully verified on reading: its path, its address on the
+            Hugging Face Hub (``hf://owner/name/file.hmn``, or ``owner/name@revision``; extra
+            ``hub``), a binary file object, or its content as bytes. Or a bundle.
         transform: Applied to each image on access.
         target_transform: Applied to each label on access.
         per_class: Use only the first `per_class` images of each class (all of a smaller class).
@@ -57,7 +58,7 @@ def load(
         (100, torch.Size([1, 8, 8]), '0')
 
     Raises:
-        BadBundle: if the file violates FORMAT.md.
+        BadBundle: if the file violates FORMAT.md, or cannot be read or fetched.
         BadSettings: if every class has fewer than ``per_class`` images.
     """
     root = "memory"
