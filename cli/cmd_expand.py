@@ -26,8 +26,8 @@ from hmnpack.registry import WRITERS
     default=next(iter(WRITERS)),
     show_default=True,
     help="folder: PNG files, one folder per class; parquet: a Parquet file; tar: a WebDataset "
-    "archive; sheet: one PNG with a row of images for each of the first 100 classes (10 images "
-    "each without --per-class).",
+    "archive; npz: a NumPy archive; sheet: one PNG with a row of images for each of the first 100 "
+    "classes (10 images each without --per-class).",
 )
 @click.option(
     "--per-class",

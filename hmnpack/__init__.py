@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares 
     from hmnpack.condensing.run import RunOptions as RunOptions
     from hmnpack.condensing.run import compress as compress
     from hmnpack.dataset import CondensedDataset as CondensedDataset
+    from hmnpack.dataset import concat as concat
     from hmnpack.dataset import load as load
     from hmnpack.errors import HmnError as HmnError
     from hmnpack.errors import Paused as Paused
@@ -46,6 +47,7 @@ _HOMES = {
     "RunOptions": "condensing.run",
     "SourceOptions": "sources",
     "compress": "condensing.run",
+    "concat": "dataset",
     "evaluate": "evaluation",
     "expand": "writers",
     "inspect": "bundle",

@@ -144,6 +144,7 @@ WRITERS: Registry[Any] = Registry(
         "folder": "hmnpack.writers.folder:write_folder",
         "parquet": "hmnpack.writers.parquet:write_parquet",
         "tar": "hmnpack.writers.tar:write_tar",
+        "npz": "hmnpack.writers.npz:write_npz",
         "sheet": "hmnpack.writers.sheet:write_sheet",
     },
 )
