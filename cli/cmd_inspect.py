@@ -77,6 +77,10 @@ def _read_as(source: SourceFacts) -> Iterator[tuple[str, object]]:
     for kind, column in (("images", source.image_column), ("labels", source.label_column)):
         if column is not None:
             yield f"{kind} read from", f"column {column}"
+    if source.classes is not None:
+        from hmnpack.cli.text import several
+
+        yield "classes chosen", several(source.classes)
 
 
 def _score(score: Score) -> Iterator[tuple[str, object]]:

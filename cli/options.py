@@ -26,7 +26,7 @@ DATA_HELP = (
     "one folder per class, a folder of Parquet files, or hf:owner/name."
 )
 
-_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column")
+_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column", "classes")
 """Parameters that :func:`source_options` adds."""
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
@@ -112,6 +112,13 @@ class ByteSize(NumberType):
         return int(count)
 
 
+def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """Return the names in a list separated by commas."""
+    if value is None:
+        return None
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
 def source_options(function: Function) -> Function:
     """Add the options that control how a dataset is read."""
     for option in reversed(
@@ -147,6 +154,12 @@ def source_options(function: Function) -> Function:
                 metavar="NAME",
                 help="Column of labels in Parquet files and hub datasets "
                 "[default: label or fine_label].",
+            ),
+            click.option(
+                "--classes",
+                metavar="NAME,NAME",
+                callback=_names,
+                help="Use these classes of the dataset alone [default: all].",
             ),
         )
     ):
@@ -283,6 +296,8 @@ def read_as_recorded(
     for kind in ("image", "label"):
         column = getattr(found, f"{kind}_column")
         words += [f"--{kind}-column {column}"] if column != options[f"{kind}_column"] else []
+    if found.classes is not None and found.classes != options["classes"]:
+        words += [f"--classes {','.join(found.classes)}"]
     if words:
         told = safe(f"{file}: the data are read with {' '.join(words)}, as recorded")
         echo_once(told)

@@ -64,6 +64,13 @@ class SourceFacts(Frozen):
     label_column: ShortText | None = Field(
         default=None, description="Column of labels that the user chose; absent: likewise."
     )
+    classes: (
+        Annotated[tuple[ShortText, ...], Field(min_length=1, max_length=100_000, fail_fast=True)]
+        | None
+    ) = Field(
+        default=None,
+        description="Names, in the dataset, of the classes that the user chose; absent: all.",
+    )
 
 
 class Normalisation(Frozen):
@@ -185,6 +192,9 @@ class Manifest(Frozen):
         spec, image = self.container, self.container.image
         if len(self.classes) != spec.classes:
             raise ValueError(f"{len(self.classes)} class names for {spec.classes} classes")
+        chosen = self.source.classes
+        if chosen is not None and len(chosen) != spec.classes:
+            raise ValueError(f"{len(chosen)} names of chosen classes for {spec.classes} classes")
         if not len(self.normalisation.mean) == len(self.normalisation.std) == image.channels:
             raise ValueError(f"normalisation does not have {image.channels} channels")
         if not isinstance(spec, OtherSpec) and self.ledger != spec.ledger():

@@ -46,7 +46,7 @@ class Bundle:
 
     @property
     def nbytes(self) -> int:
-        """Size of the file in bytes: that of :meth:`to_bytes`, with its header."""
+        """Bytes of the whole file, header included, which :meth:`to_bytes` returns."""
         return len(self.to_bytes())
 
     def to_bytes(self) -> bytes:

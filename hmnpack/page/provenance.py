@@ -73,6 +73,8 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     for kind, column in (("Images", source.image_column), ("Labels", source.label_column)):
         if column is not None:
             yield f"{kind} read from", f"column {column}"
+    if source.classes is not None:
+        yield "Classes chosen", _classes(source.classes)
     if source.test_split is not None:
         part = decimal(100 * source.test_split.part)
         yield "Test split", f"{part} % of the data, sampled with seed {source.test_split.seed}"

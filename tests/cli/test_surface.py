@@ -5,6 +5,7 @@ import pytest
 from hmnpack.cli.group import COMMANDS, main
 
 SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"}
+SOURCE |= {"--classes"}
 RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
     "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}

@@ -109,6 +109,7 @@ def test_guide_python_runs(monkeypatch, tmp_path, bundle_of, hmn):
     compile(making, "GUIDE.md", "exec")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["sklearn", "jax"])
 def test_guide_trains_with_other_libraries(monkeypatch, library):
     pytest.importorskip(library)
