@@ -65,6 +65,9 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     counts = [*(each.instances for each in made.prunings[1:]), spec.instances]
     for each, kept in zip(made.prunings, counts, strict=False):
         yield "pruned to", pruning(each, kept)
+    for edit in made.edits or ():
+        shown = [f"{digest[:12]}..." for digest in edit.files]
+        yield edit.operation, f"of files with data_sha256 {several(shown)}"
     if manifest.margins:
         yield "margins", margins(manifest.margins)
     if verified:

@@ -112,7 +112,9 @@ class ByteSize(NumberType):
         return int(count)
 
 
-def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+def class_names(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
     """Return the names in a list separated by commas."""
     if value is None:
         return None
@@ -158,7 +160,7 @@ def source_options(function: Function) -> Function:
             click.option(
                 "--classes",
                 metavar="NAME,NAME",
-                callback=_names,
+                callback=class_names,
                 help="Use these classes of the dataset alone [default: all].",
             ),
         )

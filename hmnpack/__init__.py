@@ -12,6 +12,8 @@ from hmnpack.version import __version__ as __version__
 if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares the two
     from hmnpack.bundle import Bundle as Bundle
     from hmnpack.bundle import inspect as inspect
+    from hmnpack.bundle.joining import merge as merge
+    from hmnpack.bundle.joining import split as split
     from hmnpack.bundle.pack import pack as pack
     from hmnpack.condensing.plan import Plan as Plan
     from hmnpack.condensing.plan import plan as plan
@@ -52,12 +54,14 @@ _HOMES = {
     "expand": "writers",
     "inspect": "bundle",
     "load": "dataset",
+    "merge": "bundle.joining",
     "open_source": "sources",
     "pack": "bundle.pack",
     "plan": "condensing.plan",
     "prune": "pruning",
     "record": "evaluation.scores",
     "report": "page",
+    "split": "bundle.joining",
     "tensor_source": "sources",
     "verify": "evaluation.verification",
 }

@@ -103,6 +103,15 @@ class Budget(Frozen):
         return f"{self.bytes:,} bytes" if self.ipc is None else f"{self.ipc} ipc"
 
 
+class Edit(Frozen):
+    """A step that made a bundle of stored tensors of others, without training."""
+
+    operation: ShortText = Field(description="What was done: merge, split.")
+    files: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=1000, fail_fast=True)] = (
+        Field(description="data_sha256 of each file that it was done with.")
+    )
+
+
 class Provenance(Frozen):
     """Software, device and pruning steps that the bundle was made with."""
 
@@ -115,6 +124,12 @@ class Provenance(Frozen):
     )
     prunings: Annotated[tuple[Pruning, ...], FailFast()] = Field(
         default=(), description="Pruning steps, oldest first."
+    )
+    edits: (
+        Annotated[tuple[Edit, ...], Field(min_length=1, max_length=1000, fail_fast=True)] | None
+    ) = Field(
+        default=None,
+        description="Steps that merged or split files, oldest first; absent: none.",
     )
 
 

@@ -3,7 +3,6 @@
 Shape legend: N images, C channels, H height, W width.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import cast
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.bundle import Bundle
+from hmnpack.bundle.described import pooled
 from hmnpack.bundle.opened import AnyFile
 from hmnpack.dataset.base import DecodedDataset, Transform
 from hmnpack.dataset.condensed import CondensedDataset, load
@@ -132,17 +132,7 @@ class ConcatenatedDataset(DecodedDataset):
     @property
     def normalisation(self) -> Normalisation:
         """Mean and standard deviation of the real training images of all files, per channel."""
-        weights = [part.manifest.source.train_images for part in self.parts]
-        parts = [part.normalisation for part in self.parts]
-        if all(part == parts[0] for part in parts):
-            return parts[0]
-        mean, std = [], []
-        for channel in range(self.image.channels):
-            means = [part.mean[channel] for part in parts]
-            squares = [part.std[channel] ** 2 + part.mean[channel] ** 2 for part in parts]
-            mean.append(_mean(means, weights))
-            std.append(math.sqrt(_mean(squares, weights) - mean[-1] ** 2))
-        return Normalisation(mean=tuple(mean), std=tuple(std))
+        return pooled([part.manifest for part in self.parts])
 
     def decoded(self, device: torch.device) -> Tensor:
         """Return all images on a device: float32 [N, C, H, W] in [0, 1]."""
@@ -198,8 +188,3 @@ def _names(
             if name not in known:
                 raise unknown_name("class", name, known)
         yield tuple(names.get(name, name) for name in part.classes)
-
-
-def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
-    products = (value * weight for value, weight in zip(values, weights, strict=True))
-    return math.fsum(products) / sum(weights)

@@ -230,7 +230,7 @@ class SourceOptions:
             `image`, else the only column of images.
         label_column: Column of labels, likewise. None: `label` or `fine_label`, else the only
             column of class labels.
-        classes: Names of the classes to use, see :meth:`Source.only`. None: all.
+        classes: Names of the classes to use, see ``Source.only``. None: all.
 
     Raises:
         BadSettings: if the size is not in [1, 4096].

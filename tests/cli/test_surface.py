@@ -26,6 +26,8 @@ SURFACE = {
     | {"--set", "--config", "--force", "--at-once", "--work"}
     | SOURCE
     | RUN,
+    "merge": {"FILE...", "-o", "--output", "--force"},
+    "split": {"FILE", "--classes", "-o", "--output", "--rest", "--force"},
     "plan": {"DATA", "--ipc", "--recipe", "--set", "--config", "--json"} | SOURCE | RUN,
     "settings": {"--of", "--recipe"},
 }
