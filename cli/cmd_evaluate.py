@@ -56,7 +56,7 @@ class Request:
     """Parsed command-line arguments.
 
     Attributes:
-        file: Path of the bundle.
+        file: Path or address of the bundle.
         data: Name or path of the real dataset to test on.
         device: Compute device.
         record: Record the scores in the bundle.
@@ -68,7 +68,7 @@ class Request:
         quiet: Hide progress.
     """
 
-    file: Path
+    file: Path | str
     data: str
     device: str
     record: bool
@@ -273,6 +273,7 @@ def _check_before_training(
     request: Request, configs: list["EvaluateConfig"], manifest: "Manifest"
 ) -> None:
     """Check, before opening the data, what would otherwise fail only after training."""
+    from hmnpack.bundle.opened import path_in
     from hmnpack.evaluation import check_network
     from hmnpack.evaluation.scores import check_recordable
     from hmnpack.runtime.devices import choose_device
@@ -285,7 +286,9 @@ def _check_before_training(
         check_recordable(request.file)
     if request.save:
         check_output_path(request.save, force=request.force)
-        check_distinct(request.save, request.file, "the bundle itself")
+        file = path_in(request.file)
+        if file is not None:
+            check_distinct(request.save, file, "the bundle itself")
 
 
 def _show(

@@ -18,7 +18,7 @@ from hmnpack.schema.skipped import skipped_in_words
 @click.argument("file", type=BundleFile())
 @click.option("--verify", is_flag=True, help="Also check the sha256 of the stored bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as one JSON document.")
-def inspect_command(file: Path, verify: bool, as_json: bool) -> None:
+def inspect_command(file: Path | str, verify: bool, as_json: bool) -> None:
     """Show what FILE contains and how it was made: ledger, budget, provenance, scores.
 
     The structure, the ledger and the budget are always checked.
@@ -65,6 +65,9 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     counts = [*(each.instances for each in made.prunings[1:]), spec.instances]
     for each, kept in zip(made.prunings, counts, strict=False):
         yield "pruned to", pruning(each, kept)
+    for edit in made.edits or ():
+        shown = [f"{digest[:12]}..." for digest in edit.files]
+        yield edit.operation, f"of files with data_sha256 {several(shown)}"
     if manifest.margins:
         yield "margins", margins(manifest.margins)
     if verified:
@@ -77,6 +80,10 @@ def _read_as(source: SourceFacts) -> Iterator[tuple[str, object]]:
     for kind, column in (("images", source.image_column), ("labels", source.label_column)):
         if column is not None:
             yield f"{kind} read from", f"column {column}"
+    if source.classes is not None:
+        from hmnpack.cli.text import several
+
+        yield "classes chosen", several(source.classes)
 
 
 def _score(score: Score) -> Iterator[tuple[str, object]]:

@@ -35,7 +35,7 @@ class Request:
     """Parsed command-line arguments.
 
     Attributes:
-        file: Path of the bundle.
+        file: Path or address of the bundle.
         to_ipc: New budget in images per class.
         data: Name or path of the dataset that the bundle was made from, or None.
         output: Output file.
@@ -47,7 +47,7 @@ class Request:
         quiet: Print only the result.
     """
 
-    file: Path
+    file: Path | str
     to_ipc: int
     data: str | None
     output: Path

@@ -31,7 +31,7 @@ from hmnpack.cli.options import BundleFile
 )
 @click.option("--force", is_flag=True, help="Replace an existing PAGE.html.")
 def report_command(
-    file: Path, output: Path, log: Path | None, result: Path | None, force: bool
+    file: Path | str, output: Path, log: Path | None, result: Path | None, force: bool
 ) -> None:
     """Write a web page about FILE: budget, scores, images, margins, provenance.
 

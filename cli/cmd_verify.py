@@ -30,7 +30,7 @@ class Request:
     """Parsed command-line arguments.
 
     Attributes:
-        files: Paths of the bundles.
+        files: Paths or addresses of the bundles.
         data: Name or path of the real dataset of the scores, or None.
         score: Number of the score to reproduce, from 1, or None for the last one.
         networks: Number of networks to train, or None for the recorded number.
@@ -39,7 +39,7 @@ class Request:
         quiet: Hide progress.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[Path | str, ...]
     data: str | None
     score: int | None
     networks: int | None
@@ -83,8 +83,8 @@ def verify_command(**arguments: Any) -> None:  # noqa: ANN401
 
 
 def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
-    from hmnpack.bundle.opened import STDIN
     from hmnpack.cli.progress import progress_display
+    from hmnpack.runtime.paths import STDIN
 
     if request.data is None and (request.score, request.networks, request.seed) != (None,) * 3:
         raise BadSettings("--score, --networks and --seed reproduce a score; add --data")
@@ -124,7 +124,7 @@ def _report_errors(failures: list[HmnError]) -> Iterator[None]:
         failures.append(error)
 
 
-def _check(request: Request, file: Path) -> "Manifest":
+def _check(request: Request, file: Path | str) -> "Manifest":
     """Check a file, print its summary and return its manifest."""
     import hmnpack
     from hmnpack.evaluation.verification import check_has_score
@@ -136,7 +136,7 @@ def _check(request: Request, file: Path) -> "Manifest":
     return manifest
 
 
-def _reproduce(request: Request, file: Path, source: "Source") -> None:
+def _reproduce(request: Request, file: Path | str, source: "Source") -> None:
     import hmnpack
     from hmnpack.cli.progress import progress_display
 
@@ -156,14 +156,14 @@ def _reproduce(request: Request, file: Path, source: "Source") -> None:
     click.echo(_verdict(file, found))
 
 
-def _summary(file: Path, manifest: "Manifest") -> str:
+def _summary(file: Path | str, manifest: "Manifest") -> str:
     from hmnpack.cli.text import counted, safe, stored
 
     scores = counted(len(manifest.scores), "score")
     return f"{safe(str(file))}: intact; {stored(manifest)}, {scores}"
 
 
-def _verdict(file: Path, found: "Repetition") -> str:
+def _verdict(file: Path | str, found: "Repetition") -> str:
     from hmnpack.cli.text import safe
 
     score, (low, high) = found.recorded, found.interval

@@ -27,6 +27,8 @@ COMMANDS = {
     "verify": "Check files and, given data, their recorded scores.",
     "report": "Write a web page about a file.",
     "prune": "Drop a file's least useful images.",
+    "merge": "Store files that share a decoder in one file.",
+    "split": "Store some of a file's classes in a file of their own.",
     "plan": "Show what would be stored, and the cost of a run.",
     "settings": "Print all settings as a file for --config.",
 }

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from hmnpack.bundle.opened import STDIN
 from hmnpack.cli.speaker import echo_once
 from hmnpack.errors import BadSettings, BadValue, Paused
 from hmnpack.registry import DATA_SETS, RECIPES
+from hmnpack.runtime.paths import STDIN, is_hub_file
 
 if TYPE_CHECKING:
     from hmnpack.schema.manifest import Manifest
@@ -26,7 +26,7 @@ DATA_HELP = (
     "one folder per class, a folder of Parquet files, or hf:owner/name."
 )
 
-_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column")
+_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column", "classes")
 """Parameters that :func:`source_options` adds."""
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
@@ -58,7 +58,7 @@ class DataName(TextType):
 
 
 class BundleFile(click.Path):
-    """The path of a file to read; ``-`` is standard input."""
+    """The path of a file to read; ``-`` is standard input, ``hf://...`` an address on the hub."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -69,7 +69,9 @@ class BundleFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401
-        """Return the path."""
+        """Return the path, or the text of an address."""
+        if is_hub_file(value):
+            return value
         return STDIN if str(value) == "-" else super().convert(value, param, ctx)
 
 
@@ -110,6 +112,15 @@ class ByteSize(NumberType):
         return int(count)
 
 
+def class_names(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """Return the names in a list separated by commas."""
+    if value is None:
+        return None
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
 def source_options(function: Function) -> Function:
     """Add the options that control how a dataset is read."""
     for option in reversed(
@@ -145,6 +156,12 @@ def source_options(function: Function) -> Function:
                 metavar="NAME",
                 help="Column of labels in Parquet files and hub datasets "
                 "[default: label or fine_label].",
+            ),
+            click.option(
+                "--classes",
+                metavar="NAME,NAME",
+                callback=class_names,
+                help="Use these classes of the dataset alone [default: all].",
             ),
         )
     ):
@@ -262,12 +279,12 @@ def make_source_options(options: dict[str, Any]) -> "SourceOptions":
 
 
 def read_as_recorded(
-    file: Path, manifest: "Manifest", options: dict[str, Any], data: str
+    file: Path | str, manifest: "Manifest", options: dict[str, Any], data: str
 ) -> "SourceOptions":
     """Return how to read the dataset of a file, and tell what the file records about it.
 
     Args:
-        file: Path of the file.
+        file: Path or address of the file.
         manifest: Its manifest.
         options: Values of :func:`source_options`, which override the recorded ones.
         data: Name or path of the dataset.
@@ -281,6 +298,8 @@ def read_as_recorded(
     for kind in ("image", "label"):
         column = getattr(found, f"{kind}_column")
         words += [f"--{kind}-column {column}"] if column != options[f"{kind}_column"] else []
+    if found.classes is not None and found.classes != options["classes"]:
+        words += [f"--classes {','.join(found.classes)}"]
     if words:
         told = safe(f"{file}: the data are read with {' '.join(words)}, as recorded")
         echo_once(told)

@@ -64,6 +64,13 @@ class SourceFacts(Frozen):
     label_column: ShortText | None = Field(
         default=None, description="Column of labels that the user chose; absent: likewise."
     )
+    classes: (
+        Annotated[tuple[ShortText, ...], Field(min_length=1, max_length=100_000, fail_fast=True)]
+        | None
+    ) = Field(
+        default=None,
+        description="Names, in the dataset, of the classes that the user chose; absent: all.",
+    )
 
 
 class Normalisation(Frozen):
@@ -96,6 +103,15 @@ class Budget(Frozen):
         return f"{self.bytes:,} bytes" if self.ipc is None else f"{self.ipc} ipc"
 
 
+class Edit(Frozen):
+    """A step that made a bundle of stored tensors of others, without training."""
+
+    operation: ShortText = Field(description="What was done: merge, split.")
+    files: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=1000, fail_fast=True)] = (
+        Field(description="data_sha256 of each file that it was done with.")
+    )
+
+
 class Provenance(Frozen):
     """Software, device and pruning steps that the bundle was made with."""
 
@@ -108,6 +124,12 @@ class Provenance(Frozen):
     )
     prunings: Annotated[tuple[Pruning, ...], FailFast()] = Field(
         default=(), description="Pruning steps, oldest first."
+    )
+    edits: (
+        Annotated[tuple[Edit, ...], Field(min_length=1, max_length=1000, fail_fast=True)] | None
+    ) = Field(
+        default=None,
+        description="Steps that merged or split files, oldest first; absent: none.",
     )
 
 
@@ -185,6 +207,9 @@ class Manifest(Frozen):
         spec, image = self.container, self.container.image
         if len(self.classes) != spec.classes:
             raise ValueError(f"{len(self.classes)} class names for {spec.classes} classes")
+        chosen = self.source.classes
+        if chosen is not None and len(chosen) != spec.classes:
+            raise ValueError(f"{len(chosen)} names of chosen classes for {spec.classes} classes")
         if not len(self.normalisation.mean) == len(self.normalisation.std) == image.channels:
             raise ValueError(f"normalisation does not have {image.channels} channels")
         if not isinstance(spec, OtherSpec) and self.ledger != spec.ledger():

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from hmnpack.bundle.checks import manifest_of, manifest_text
 from hmnpack.bundle.faults import Corrupted, NotFinite
@@ -28,6 +28,26 @@ class Bundle:
 
     manifest: Manifest
     tensors: "dict[str, Tensor]"
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Self:
+        """Return the bundle that the bytes of a file hold, after checking every rule.
+
+        Args:
+            data: Content of a `.hmn` file, such as :meth:`to_bytes` returns.
+
+        Raises:
+            BadBundle: if the bytes violate FORMAT.md.
+        """
+        from hmnpack.bundle.read import read  # noqa: PLC0415 - imports this module
+
+        read_one = read(memoryview(data))
+        return cls(read_one.manifest, read_one.tensors)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole file, header included, which :meth:`to_bytes` returns."""
+        return len(self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the file, which are identical for equal manifests and tensors.

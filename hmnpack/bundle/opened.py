@@ -1,4 +1,4 @@
-"""Opening what holds a `.hmn` file: a path, a pipe, a file object, or the bytes themselves."""
+"""Opening what holds a `.hmn` file: a path, an address, a pipe, a file object, or bytes."""
 
 import contextlib
 import os
@@ -11,15 +11,15 @@ from typing import BinaryIO, cast
 from hmnpack.bundle.checks import manifest_of
 from hmnpack.bundle.faults import NotABundle
 from hmnpack.bundle.header import LENGTH_BYTES, MAX_HEADER, read_header
-from hmnpack.runtime.paths import AnyPath, path_of
+from hmnpack.bundle.hub import fetched
+from hmnpack.runtime.paths import STDIN, AnyPath, is_hub_file, path_of
 
 AnyFile = AnyPath | bytearray | memoryview | BinaryIO
-"""A path, a binary file object, which is read from its position, or the content of a file.
+"""A path or ``hf://owner/name/file.hmn``, a binary file object, which is read from its position, or
+the content of a file.
 
 Bytes are the content if they contain a zero byte, as every `.hmn` file and no path does.
 """
-
-STDIN = Path("/dev/stdin")
 
 _CHUNK = 2**20
 
@@ -32,7 +32,7 @@ def path_in(given: AnyFile) -> Path | None:
     """
     if isinstance(given, bytearray | memoryview) or hasattr(given, "read"):
         return None
-    if isinstance(given, bytes) and b"\0" in given:
+    if is_hub_file(given) or (isinstance(given, bytes) and b"\0" in given):
         return None
     return path_of(given)
 
@@ -55,9 +55,11 @@ def opened(given: AnyFile) -> Iterator[tuple[BinaryIO, int]]:
     most, so that an endless pipe ends.
 
     Raises:
-        BadBundle: if it is a folder, or if the header of a pipe or file object is invalid.
+        BadBundle: if it is a folder or cannot be fetched, or if the header of a pipe or file object
+            is invalid.
+        MissingExtra: if it is on the hub and `huggingface_hub` is not installed.
     """
-    path = path_in(given)
+    path = fetched(cast(str, given)) if is_hub_file(given) else path_in(given)
     if path is None:
         is_stream = hasattr(given, "read")
         held = _held(cast(BinaryIO, given)) if is_stream else BytesIO(cast(bytes, given))

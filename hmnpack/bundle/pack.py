@@ -213,6 +213,7 @@ def _facts(
         size=source.size if source else None,
         image_column=source.image_column if source else None,
         label_column=source.label_column if source else None,
+        classes=source.chosen if source else None,
     )
 
 

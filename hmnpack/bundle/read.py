@@ -24,7 +24,8 @@ def inspect(path: AnyFile, verify: bool = False) -> Manifest:
     if this version cannot decode the images.
 
     Args:
-        path: The `.hmn` file: its path, a binary file object, or its content.
+        path: The `.hmn` file: its path, ``hf://owner/name/file.hmn``, a binary file object, or its
+            content.
         verify: Also read the tensors' bytes and check their sha256 (but not for finite values).
 
     Example:
@@ -55,7 +56,7 @@ def read(path: AnyFile) -> Bundle:
     """Return a bundle, after checking every rule of FORMAT.md.
 
     Args:
-        path: The `.hmn` file: its path, a binary file object, or its content.
+        path: The `.hmn` file; see :func:`inspect`.
 
     Raises:
         BadBundle: naming the path and the rule that the file violates.

@@ -103,4 +103,5 @@ class Job:
             size=self.source.size,
             image_column=self.source.image_column,
             label_column=self.source.label_column,
+            classes=self.source.chosen,
         )

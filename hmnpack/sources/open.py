@@ -44,14 +44,15 @@ def open_source(
             `test/` or `val/`; a parquet file or a folder of them; `hf:owner/name[:config]`; an
             open source, which is returned. Bytes are a path. Text that is a name and also a path
             means the name; write `./digits` for the path.
-        options: Image size, data and cache folders, and whether to skip bad images.
+        options: Image size, classes, data and cache folders, and whether to skip bad images. Of an
+            open source, only the classes apply.
         listener: Called with stage `decode`, counting the images of a split.
         needs_test: Whether a test split that cannot be read is an error. If not, it is left out
             with a warning, and ``test_problem`` of the source says why.
 
     Raises:
-        BadSettings: if no dataset has that name, or if a column is chosen of a dataset without
-            columns.
+        BadSettings: if no dataset or class has that name, or if a column is chosen of a dataset
+            without columns.
         BadData: if the path does not exist or the data are invalid: no classes, a class without
             images, a label that is not an integer in range, a class in test but not in train,
             images of different sizes and no `size`, or more images than memory holds.
@@ -59,7 +60,7 @@ def open_source(
         MissingExtra: if an optional package is missing.
     """
     if isinstance(spec, Source):
-        return spec
+        return spec if options.classes is None else spec.only(options.classes)
     text = spec if isinstance(spec, str) else _path_text(spec)
     reader = _reader(text)
     _expect_columns(text, reader, options)
@@ -82,7 +83,7 @@ def open_source(
         if needs_test:
             raise source.test_problem
         warn("%s: the test split is left out: %s", text, source.test_problem)
-    return source
+    return source if options.classes is None else source.only(options.classes)
 
 
 def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:
@@ -103,8 +104,8 @@ def as_recorded(
     Args:
         manifest: Manifest of the bundle. If its images were resized, so are those that are read;
             if unreadable images were skipped, they are skipped again; if columns were chosen, they
-            are read of data that have columns.
-        options: The folders, and a size and columns that replace the recorded ones.
+            are read of data that have columns; if classes were chosen, they are chosen again.
+        options: The folders, and a size, columns and classes that replace the recorded ones.
         data: The dataset to read.
     """
     made_from = manifest.source
@@ -118,6 +119,7 @@ def as_recorded(
         options,
         size=options.size or made_from.size,
         skip_bad=options.skip_bad or "unreadable" in made_from.skipped,
+        classes=options.classes or made_from.classes,
     )
 
 

@@ -5,8 +5,8 @@ Shape legend: N images, K classes, C channels, H height, W width.
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadSettings
+from hmnpack.registry import unknown_name
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
@@ -64,6 +65,19 @@ class Split:
         )
         fingerprint = _fingerprint(images.shape, labels.numpy(), digests.numpy())
         return Split(images, labels, digests, fingerprint)
+
+    def of_classes(self, labels: Sequence[int]) -> "Split":
+        """Return the images of some classes, in canonical order, without hashing them again.
+
+        Args:
+            labels: Labels of the classes, which are numbered anew from 0 in this order.
+        """
+        rows = [(self.labels == label).nonzero().flatten() for label in labels]
+        chosen = torch.cat(rows)
+        numbers = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(r) for r in rows]))
+        images, digests = self.images[chosen], self.digests[chosen]
+        fingerprint = _fingerprint(images.shape, numbers.numpy(), digests.numpy())
+        return Split(images, numbers, digests, fingerprint)
 
 
 def split_of(images: Tensor, labels: Tensor, *, owned: bool = False) -> Split:
@@ -136,6 +150,7 @@ class Source:
         size: Side in pixels to which images were resized; None: original size.
         image_column: Column of images that the caller chose, or None.
         label_column: Column of labels that the caller chose, or None.
+        chosen: The classes, if they were chosen among more; None: all classes of the dataset.
         test_problem: Why the test split cannot be read; None: it was, or there is none.
     """
 
@@ -147,6 +162,7 @@ class Source:
     size: int | None = None
     image_column: str | None = None
     label_column: str | None = None
+    chosen: tuple[str, ...] | None = None
     test_problem: BadData | None = None
 
     @property
@@ -159,6 +175,43 @@ class Source:
     def shape(self) -> DataShape:
         """Shape of the dataset, on which a recipe may depend."""
         return DataShape(name=self.name, classes=len(self.classes), image=self.image)
+
+    def only(self, classes: Iterable[str]) -> "Source":
+        """Return the dataset with some of its classes.
+
+        A bundle that is made of it records them.
+
+        Args:
+            classes: Names of one or more classes; the index is the new label.
+
+        Example:
+            >>> from hmnpack import tensor_source
+            >>> images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+            >>> source = tensor_source((images, [0, 1, 2]), classes=["ant", "cat", "dog"])
+            >>> source.only(["dog", "ant"]).classes
+            ('dog', 'ant')
+
+        Raises:
+            BadSettings: if there is no such class, or none is named.
+        """
+        names = tuple(dict.fromkeys((classes,) if isinstance(classes, str) else classes))
+        label_of = {name: label for label, name in enumerate(self.classes)}
+        for name in names:
+            if name not in label_of:
+                raise unknown_name("class", name, self.classes)
+        if not names:
+            raise BadSettings("no class was chosen; name one or more")
+        if names == self.classes:
+            return self
+        labels = [label_of[name] for name in names]
+        test = None if self.test is None else self.test.of_classes(labels)
+        return replace(
+            self,
+            classes=names,
+            chosen=names,
+            train=self.train.of_classes(labels),
+            test=test if test is not None and len(test) else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -177,6 +230,7 @@ class SourceOptions:
             `image`, else the only column of images.
         label_column: Column of labels, likewise. None: `label` or `fine_label`, else the only
             column of class labels.
+        classes: Names of the classes to use, see ``Source.only``. None: all.
 
     Raises:
         BadSettings: if the size is not in [1, 4096].
@@ -188,8 +242,11 @@ class SourceOptions:
     cache_dir: AnyPath | None = None
     image_column: str | None = None
     label_column: str | None = None
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "size", as_integer(self.size))
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:
             raise BadSettings(f"size is {self.size}; it must be from 1 to {MAX_SIDE} pixels")

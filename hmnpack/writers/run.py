@@ -12,7 +12,7 @@ from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.writers.base import Album, Writer
 
-_ENDINGS = {"sheet": ".png", "parquet": ".parquet", "tar": ".tar"}
+_ENDINGS = {"sheet": ".png", "parquet": ".parquet", "tar": ".tar", "npz": ".npz"}
 
 
 @with_torch_defaults
@@ -26,11 +26,12 @@ def expand(
 ) -> Path:
     """Write the images of a bundle, either all of them or none.
 
-    Pixels are converted to 8 bits by ``round(255 clamp(x, 0, 1))`` and stored as lossless PNGs.
+    Pixels are converted to 8 bits by ``round(255 clamp(x, 0, 1))`` and stored without loss.
 
     Args:
         bundle: A `.hmn` file, or a bundle.
-        out: Path of the new folder (``folder``) or file (``sheet``, ``parquet``, ``tar``).
+        out: Path of the new folder (``folder``) or file (``sheet``, ``parquet``, ``tar``,
+            ``npz``).
         format: Name of the format.
         force: Replace an earlier output. In a folder, files that hmnpack did not write are
             preserved.

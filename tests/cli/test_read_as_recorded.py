@@ -40,6 +40,16 @@ def test_options_of_the_file_are_told(manifest, capsys, facts, given, told, size
     assert (shown.out, shown.err) == ("", expected)
 
 
+def test_classes_of_the_file_are_told_and_overridden(manifest, capsys):
+    recorded = manifest(classes=("cat", "a dog", "cow"))
+    nothing = dict.fromkeys(_SOURCE) | {"skip_bad": False}
+    for given, classes in ((None, ("cat", "a dog", "cow")), (("cow",), ("cow",))):
+        found = read_as_recorded("a.hmn", recorded, nothing | {"classes": given}, "digits")
+        assert found.classes == classes
+    told = "a.hmn: the data are read with --classes cat,a dog,cow, as recorded\n"
+    assert capsys.readouterr().err == told
+
+
 def test_columns_of_the_file_are_told_and_overridden(manifest, capsys):
     facts = {"image_column": "photo", "label_column": "breed"}
     nothing = dict.fromkeys(_SOURCE) | {"skip_bad": False}
