@@ -22,6 +22,13 @@ def source_notes(plan: "Plan") -> Iterator[tuple[str, str]]:
     """Yield titles and texts for what the bundle will not show of the dataset."""
     from hmnpack.schema.skipped import skipped_in_words
 
+    split = plan.source.test_split
+    if split is not None and plan.source.test is not None:
+        yield (
+            "test split",
+            f"{len(plan.source.test):,} images, {100 * split.part:g} % of each class, drawn with "
+            f"seed {split.seed}; change it with --test-split",
+        )
     skipped = plan.source.skipped
     if skipped:
         yield "left out", ", ".join(skipped_in_words(*item) for item in skipped.items())

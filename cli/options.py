@@ -23,10 +23,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 DATA_HELP = (
     f"DATA is a dataset name ({', '.join(DATA_SETS)}), a folder with train/ and test/ that contain "
-    "one folder per class, a folder of Parquet files, or hf:owner/name."
+    "one folder per class, a folder of class folders, a folder of Parquet files, or hf:owner/name."
 )
 
-_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column")
+_SOURCE = (
+    "size",
+    "skip_bad",
+    "data_dir",
+    "cache_dir",
+    "image_column",
+    "label_column",
+    "test_split",
+)
 """Parameters that :func:`source_options` adds."""
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
@@ -145,6 +153,13 @@ def source_options(function: Function) -> Function:
                 metavar="NAME",
                 help="Column of labels in Parquet files and hub datasets "
                 "[default: label or fine_label].",
+            ),
+            click.option(
+                "--test-split",
+                type=float,
+                metavar="PART",
+                help="Part of each class to draw as the test split, of data without one "
+                "[default: 0.1 of a folder of class folders, else 0].",
             ),
         )
     ):
@@ -273,6 +288,7 @@ def read_as_recorded(
         data: Name or path of the dataset.
     """
     from hmnpack.cli.text import safe
+    from hmnpack.schema.manifest import TestSplit
     from hmnpack.sources import as_recorded
 
     found = as_recorded(manifest, make_source_options(options), data)
@@ -281,6 +297,8 @@ def read_as_recorded(
     for kind in ("image", "label"):
         column = getattr(found, f"{kind}_column")
         words += [f"--{kind}-column {column}"] if column != options[f"{kind}_column"] else []
+    if options["test_split"] is None and isinstance(found.test_split, TestSplit):
+        words += [f"--test-split {found.test_split.part:g}"]
     if words:
         told = safe(f"{file}: the data are read with {' '.join(words)}, as recorded")
         echo_once(told)

@@ -219,6 +219,7 @@ def _facts(
         held_out=0,
         skipped=dict(source.skipped) if source else {},
         size=source.size if source else None,
+        test_split=source.test_split if source else None,
         image_column=source.image_column if source else None,
         label_column=source.label_column if source else None,
     )

@@ -101,6 +101,7 @@ class Job:
             held_out=len(self.held_out),
             skipped=dict(self.source.skipped),
             size=self.source.size,
+            test_split=self.source.test_split,
             image_column=self.source.image_column,
             label_column=self.source.label_column,
         )

@@ -1,10 +1,13 @@
-"""Folders of image files in the ImageFolder layout: `train/<class>/<image>`."""
+"""Folders of image files in the ImageFolder layout: `[train/]<class>/<image>`."""
 
+import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
@@ -19,6 +22,8 @@ from hmnpack.sources.convention import (
     warn_of_unknown_splits,
 )
 from hmnpack.sources.decode import Encoded, Payload
+from hmnpack.sources.drawn import USUAL, with_drawn_test
+from hmnpack.sources.formats import suffixes
 from hmnpack.sources.listing import images_in, is_litter, recordable
 from hmnpack.sources.types import Source, SourceOptions, source_path
 
@@ -29,9 +34,10 @@ def is_path(spec: str) -> bool:
 
 
 def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source:
-    """Open a folder with `train/` and a test split such as `test/` or `val/`.
+    """Open a folder with `train/` and a test split such as `test/` or `val/`, or of classes alone.
 
-    Each has one folder per class. A test split without labelled images is left out.
+    Each split has one folder per class. A test split without labelled images is left out. From
+    class folders that are in no split, a test split is drawn.
 
     Classes, and images within a class, are sorted by name, as in torchvision. Hidden files and
     folders, those of file browsers and servers, and files with the suffix of no supported format
@@ -44,7 +50,8 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     splits = _splits(root)
     train = splits.get(TRAIN)
     if train is None:
-        raise BadData(_layout(root))
+        _expect_classes(root, splits)
+        train = root
     classes = _classes(train)
     left_out = Counter[str]()
     files = _images(train, classes, left_out, all_needed=True)
@@ -57,11 +64,13 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
 
     listing = key_of_listing(root, [path for path, _ in files + (tested or [])])
     source = through_cache(name, f"{listing} {classes!r}", options, make)
-    return replace(
+    source = replace(
         source,
         skipped=recordable({**left_out, **source.skipped}),
         test_problem=problem or source.test_problem,
     )
+    is_default = train is root and options.test_split is None and _is_divisible(source.train.labels)
+    return with_drawn_test(source, USUAL) if is_default else source
 
 
 def _splits(root: Path) -> dict[str, Path]:
@@ -102,14 +111,40 @@ def _why_unusable(test: Path, classes: list[str]) -> str | None:
     return None
 
 
-def _layout(root: Path) -> str:
-    wanted = "train/<class>/<image>, and the same in test/ or val/"
+def _is_divisible(labels: Tensor) -> bool:
+    """Return whether the usual test split of these images would have any."""
+    return int(labels.bincount().max()) * USUAL.part >= 1
+
+
+def _expect_classes(root: Path, splits: Mapping[str, Path]) -> None:
+    """Check that a folder without `train/` is one of class folders, with images in each of them.
+
+    Folders of other splits (`testing/cat/1.jpg`) would otherwise be taken for classes.
+    """
+    wanted = "train/<class>/<image>, and the same in test/ or val/, or <class>/<image>"
     if not root.is_dir():
-        return f"{root} is neither a folder nor a parquet file: give a folder with {wanted}"
-    wanted = f"{root}/{wanted}"
-    inside = [entry for entry in root.iterdir() if entry.is_dir()]
-    found = "has folders but no train/ among them" if inside else "has no class folders"
-    return f"{root} {found}: arrange the images as {wanted}"
+        raise BadData(f"{root} is neither a folder nor a parquet file: give a folder with {wanted}")
+    inside = sorted(entry for entry in root.iterdir() if entry.is_dir())
+    folders = [entry for entry in inside if not is_litter(entry.name)]
+    wrong = next((entry for entry in folders if not _holds_images(entry)), None)
+    if folders and not splits and wrong is None:
+        return
+    found = "has no class folders"
+    if folders:
+        found = "has folders but no train/ among them" + (
+            f", and no images directly in {wrong.name}/" if wrong and not splits else ""
+        )
+    raise BadData(f"{root} {found}: arrange the images in {root} as {wanted}")
+
+
+def _holds_images(folder: Path) -> bool:
+    """Return whether there is an image directly in a folder."""
+    taken = suffixes()
+    try:
+        with os.scandir(folder) as entries:
+            return any(Path(entry.name).suffix.lower() in taken for entry in entries)
+    except OSError:
+        return True  # listing it will report why
 
 
 def _classes(folder: Path) -> list[str]:

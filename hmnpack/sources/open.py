@@ -9,7 +9,8 @@ from hmnpack.runtime.notes import warn
 from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.torch_state import with_torch_defaults
-from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.manifest import Manifest, TestSplit
+from hmnpack.sources.drawn import with_drawn_test
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
@@ -41,17 +42,17 @@ def open_source(
 
     Args:
         spec: One of: a name (`cifar10`, `digits`, ...); a folder with `train/<class>/<image>` and
-            `test/` or `val/`; a parquet file or a folder of them; `hf:owner/name[:config]`; an
-            open source, which is returned. Bytes are a path. Text that is a name and also a path
-            means the name; write `./digits` for the path.
-        options: Image size, data and cache folders, and whether to skip bad images.
+            `test/` or `val/`, or with `<class>/<image>`; a parquet file or a folder of them;
+            `hf:owner/name[:config]`; an open source, which is returned. Bytes are a path. Text that
+            is a name and also a path means the name; write `./digits` for the path.
+        options: Image size, test split, data and cache folders, and whether to skip bad images.
         listener: Called with stage `decode`, counting the images of a split.
         needs_test: Whether a test split that cannot be read is an error. If not, it is left out
             with a warning, and ``test_problem`` of the source says why.
 
     Raises:
-        BadSettings: if no dataset has that name, or if a column is chosen of a dataset without
-            columns.
+        BadSettings: if no dataset has that name, if a column is chosen of a dataset without
+            columns, or if a test split is to be drawn from one that has its own.
         BadData: if the path does not exist or the data are invalid: no classes, a class without
             images, a label that is not an integer in range, a class in test but not in train,
             images of different sizes and no `size`, or more images than memory holds.
@@ -70,6 +71,8 @@ def open_source(
             image_column=options.image_column or None,
             label_column=options.label_column or None,
         )
+        if isinstance(options.test_split, TestSplit) and source.test_split is None:
+            source = with_drawn_test(source, options.test_split)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -103,8 +106,8 @@ def as_recorded(
     Args:
         manifest: Manifest of the bundle. If its images were resized, so are those that are read;
             if unreadable images were skipped, they are skipped again; if columns were chosen, they
-            are read of data that have columns.
-        options: The folders, and a size and columns that replace the recorded ones.
+            are read of data that have columns; and a test split that was drawn is drawn again.
+        options: The folders, and a size, columns and a test split that replace the recorded ones.
         data: The dataset to read.
     """
     made_from = manifest.source
@@ -118,6 +121,9 @@ def as_recorded(
         options,
         size=options.size or made_from.size,
         skip_bad=options.skip_bad or "unreadable" in made_from.skipped,
+        test_split=(made_from.test_split or 0)
+        if options.test_split is None
+        else options.test_split,
     )
 
 

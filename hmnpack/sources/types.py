@@ -20,6 +20,7 @@ from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import TestSplit
 from hmnpack.schema.recipes import DataShape
 
 MAX_SIDE = 4096
@@ -136,6 +137,7 @@ class Source:
         size: Side in pixels to which images were resized; None: original size.
         image_column: Column of images that the caller chose, or None.
         label_column: Column of labels that the caller chose, or None.
+        test_split: How the test split was drawn from the data; None: it was not.
         test_problem: Why the test split cannot be read; None: it was, or there is none.
     """
 
@@ -147,6 +149,7 @@ class Source:
     size: int | None = None
     image_column: str | None = None
     label_column: str | None = None
+    test_split: TestSplit | None = None
     test_problem: BadData | None = None
 
     @property
@@ -177,9 +180,12 @@ class SourceOptions:
             `image`, else the only column of images.
         label_column: Column of labels, likewise. None: `label` or `fine_label`, else the only
             column of class labels.
+        test_split: Fraction of each class to draw as the test split, for data without one; 0 draws
+            none. A number stands for one with seed 0. None: 0.1 of a folder of class folders, 0 of
+            other data.
 
     Raises:
-        BadSettings: if the size is not in [1, 4096].
+        BadSettings: if the size is not in [1, 4096], or the fraction not in [0, 1).
     """
 
     size: int | None = None
@@ -188,9 +194,11 @@ class SourceOptions:
     cache_dir: AnyPath | None = None
     image_column: str | None = None
     label_column: str | None = None
+    test_split: TestSplit | float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", as_integer(self.size))
+        object.__setattr__(self, "test_split", _test_split(self.test_split))
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:
             raise BadSettings(f"size is {self.size}; it must be from 1 to {MAX_SIDE} pixels")
 
@@ -203,6 +211,14 @@ class SourceOptions:
     def cache_root(self) -> Path:
         """Folder of everything that can be recomputed."""
         return _folder(self.cache_dir, "HMNPACK_CACHE", ".")
+
+
+def _test_split(given: TestSplit | float | None) -> TestSplit | float | None:
+    if given is None or isinstance(given, TestSplit):
+        return given
+    if not 0 <= given < 1:
+        raise BadSettings(f"test split is {given}; it must be a fraction from 0 to below 1")
+    return TestSplit(part=given, seed=0) if given else 0.0
 
 
 class Reader(Protocol):

@@ -4,7 +4,10 @@ import pytest
 
 from hmnpack.cli.group import COMMANDS, main
 
-SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"}
+SOURCE = {
+    *("--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"),
+    "--test-split",
+}
 RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
     "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}

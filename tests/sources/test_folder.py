@@ -58,15 +58,19 @@ def test_empty_folder_is_rejected(tmp_path, options):
     root = tmp_path / "empty"
     root.mkdir()
     assert_rejected(
-        root, options, f"{root} has no class folders: arrange the images as {root}/train/<class>/"
+        root,
+        options,
+        f"{root} has no class folders: arrange the images in {root} as train/<class>/",
     )
 
 
-def test_folder_without_train_is_rejected_with_the_layout(make_folder, options):
-    root = make_folder(train={"cat": 1, "dog": 1}) / "train"
-    assert_rejected(
-        root, options, f"{root} has folders but no train/ among them: arrange the images as"
-    )
+@pytest.mark.parametrize(
+    ("split", "found"), [("test", ":"), ("training", ", and no images directly in training/:")]
+)
+def test_folder_without_train_is_rejected_with_the_layout(make_folder, options, split, found):
+    root = make_folder(**{split: {"cat": 1, "dog": 1}})
+    message = f"{root} has folders but no train/ among them{found} arrange the images in {root} as"
+    assert_rejected(root, options, message)
 
 
 def test_unsupported_file_is_rejected(tmp_path, options):
