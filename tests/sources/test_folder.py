@@ -121,6 +121,19 @@ def test_different_sizes_need_a_size(make_folder, options, image_of):
     assert open_source(str(root), sized).train.images.shape == (2, 3, 4, 4)
 
 
+@pytest.mark.parametrize(
+    ("sides", "suggested"),
+    [((20, 20, 21), 20), ((40, 40, 900), 32), ((50, 80, 70), 64), ((9, 300, 280), 224)],
+)
+def test_suggested_size_is_a_usual_one_near_the_median(
+    make_folder, options, image_of, sides, suggested
+):
+    root = make_folder(train={"cat": 3})
+    for number, side in enumerate(sides):
+        image_of(size=(side, 2 * side)).save(root / f"train/cat/{number:03}.png")
+    assert_rejected(root, options, f"resize all to one size, such as --size {suggested}")
+
+
 def test_greyscale_train_with_colour_test_becomes_rgb(make_folder, options, image_of):
     root = make_folder(train={"cat": 1}, test={"cat": 1})
     image_of(mode="L").save(root / "train" / "cat" / "000.png")
