@@ -27,13 +27,8 @@ DATA_HELP = (
 )
 
 _SOURCE = (
-    "size",
-    "skip_bad",
-    "data_dir",
-    "cache_dir",
-    "image_column",
-    "label_column",
-    "test_split",
+    *("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column"),
+    *("test_split", "train_list", "test_list"),
 )
 """Parameters that :func:`source_options` adds."""
 
@@ -160,6 +155,19 @@ def source_options(function: Function) -> Function:
                 metavar="PART",
                 help="Part of each class to draw as the test split, of data without one "
                 "[default: 0.1 of a folder of class folders, else 0].",
+            ),
+            click.option(
+                "--train-list",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Text file of the training images of a folder of class folders, one "
+                "<class>/<image> a line [default: all that --test-list does not list].",
+            ),
+            click.option(
+                "--test-list",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Text file of the test images, likewise.",
             ),
         )
     ):
@@ -297,6 +305,9 @@ def read_as_recorded(
     for kind in ("image", "label"):
         column = getattr(found, f"{kind}_column")
         words += [f"--{kind}-column {column}"] if column != options[f"{kind}_column"] else []
+    for part in ("train", "test"):
+        listed = getattr(found, f"{part}_list")
+        words += [f"--{part}-list {listed}"] if listed != options[f"{part}_list"] else []
     if options["test_split"] is None and isinstance(found.test_split, TestSplit):
         words += [f"--test-split {found.test_split.part:g}"]
     if words:

@@ -220,6 +220,8 @@ def _facts(
         skipped=dict(source.skipped) if source else {},
         size=source.size if source else None,
         test_split=source.test_split if source else None,
+        train_list=source.train_list if source else None,
+        test_list=source.test_list if source else None,
         image_column=source.image_column if source else None,
         label_column=source.label_column if source else None,
     )

@@ -1,7 +1,10 @@
 """Opening a dataset by its name, path or address."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 from hmnpack.errors import BadData, BadSettings, HmnError, is_out_of_memory
 from hmnpack.registry import DATA_SETS
@@ -14,7 +17,7 @@ from hmnpack.sources.drawn import with_drawn_test
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
-from hmnpack.sources.types import Reader, Source, SourceOptions
+from hmnpack.sources.types import Reader, Source, SourceOptions, source_path
 
 _DEFAULTS = SourceOptions()
 
@@ -52,7 +55,7 @@ def open_source(
 
     Raises:
         BadSettings: if no dataset has that name, if a column is chosen of a dataset without
-            columns, or if a test split is to be drawn from one that has its own.
+            columns, lists of one that is no folder, or a test split drawn of one that has its own.
         BadData: if the path does not exist or the data are invalid: no classes, a class without
             images, a label that is not an integer in range, a class in test but not in train,
             images of different sizes and no `size`, or more images than memory holds.
@@ -64,6 +67,7 @@ def open_source(
     text = spec if isinstance(spec, str) else _path_text(spec)
     reader = _reader(text)
     _expect_columns(text, reader, options)
+    _expect_lists(text, reader, options)
     try:
         source = replace(
             reader(text, options, listener),
@@ -98,6 +102,15 @@ def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:
         )
 
 
+def _expect_lists(spec: str, reader: Reader, options: SourceOptions) -> None:
+    """Check that lists are only given of a folder."""
+    given = options.train_list or options.test_list
+    if given and reader is not open_folder:
+        raise BadSettings(
+            f"{spec} is no folder of images, so {path_of(given)} cannot list any of it"
+        )
+
+
 def as_recorded(
     manifest: Manifest, options: SourceOptions, data: AnyPath | Source
 ) -> SourceOptions:
@@ -106,16 +119,24 @@ def as_recorded(
     Args:
         manifest: Manifest of the bundle. If its images were resized, so are those that are read;
             if unreadable images were skipped, they are skipped again; if columns were chosen, they
-            are read of data that have columns; and a test split that was drawn is drawn again.
+            are read of data that have columns; a test split that was drawn is drawn again; lists
+            are found by their place relative to the data.
         options: The folders, and a size, columns and a test split that replace the recorded ones.
         data: The dataset to read.
     """
     made_from = manifest.source
-    if _has_columns(data):
+    if _is_read_by(data, _COLUMNAR):
         options = replace(
             options,
             image_column=options.image_column or made_from.image_column,
             label_column=options.label_column or made_from.label_column,
+        )
+    if _is_read_by(data, (open_folder,)):
+        root = source_path(cast(AnyPath, data))
+        options = replace(
+            options,
+            train_list=options.train_list or _beside(root, made_from.train_list),
+            test_list=options.test_list or _beside(root, made_from.test_list),
         )
     return replace(
         options,
@@ -127,11 +148,15 @@ def as_recorded(
     )
 
 
-def _has_columns(data: AnyPath | Source) -> bool:
+def _beside(root: Path, recorded: str | None) -> Path | None:
+    return None if recorded is None else Path(os.path.normpath(root.resolve() / recorded))
+
+
+def _is_read_by(data: AnyPath | Source, readers: Sequence[Reader]) -> bool:
     if isinstance(data, Source):
         return False
     try:
-        return _reader(data if isinstance(data, str) else _path_text(data)) in _COLUMNAR
+        return _reader(data if isinstance(data, str) else _path_text(data)) in readers
     except HmnError:
         return False  # opening it will say what is wrong
 

@@ -138,6 +138,8 @@ class Source:
         image_column: Column of images that the caller chose, or None.
         label_column: Column of labels that the caller chose, or None.
         test_split: How the test split was drawn from the data; None: it was not.
+        train_list: Path of the list of the training split, relative to the data; None: no list.
+        test_list: The same of the test split.
         test_problem: Why the test split cannot be read; None: it was, or there is none.
     """
 
@@ -150,6 +152,8 @@ class Source:
     image_column: str | None = None
     label_column: str | None = None
     test_split: TestSplit | None = None
+    train_list: str | None = None
+    test_list: str | None = None
     test_problem: BadData | None = None
 
     @property
@@ -183,6 +187,10 @@ class SourceOptions:
         test_split: Fraction of each class to draw as the test split, for data without one; 0 draws
             none. A number stands for one with seed 0. None: 0.1 of a folder of class folders, 0 of
             other data.
+        train_list: Text file of the images of the training split, of a folder of class folders:
+            one `<class>/<image>` a line, and perhaps a label number. None: all that `test_list`
+            does not list.
+        test_list: The same of the test split. None: there is none.
 
     Raises:
         BadSettings: if the size is not in [1, 4096], or the fraction not in [0, 1).
@@ -195,6 +203,8 @@ class SourceOptions:
     image_column: str | None = None
     label_column: str | None = None
     test_split: TestSplit | float | None = None
+    train_list: AnyPath | None = None
+    test_list: AnyPath | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", as_integer(self.size))

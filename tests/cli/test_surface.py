@@ -6,7 +6,7 @@ from hmnpack.cli.group import COMMANDS, main
 
 SOURCE = {
     *("--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"),
-    "--test-split",
+    *("--test-split", "--train-list", "--test-list"),
 }
 RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
