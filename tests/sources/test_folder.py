@@ -59,15 +59,19 @@ def test_empty_folder_is_rejected(tmp_path, options):
     root = tmp_path / "empty"
     root.mkdir()
     assert_rejected(
-        root, options, f"{root} has no class folders: arrange the images as {root}/train/<class>/"
+        root,
+        options,
+        f"{root} has no class folders: arrange the images in {root} as train/<class>/",
     )
 
 
-def test_folder_without_train_is_rejected_with_the_layout(make_folder, options):
-    root = make_folder(train={"cat": 1, "dog": 1}) / "train"
-    assert_rejected(
-        root, options, f"{root} has folders but no train/ among them: arrange the images as"
-    )
+@pytest.mark.parametrize(
+    ("split", "found"), [("test", ":"), ("training", ", and no images directly in training/:")]
+)
+def test_folder_without_train_is_rejected_with_the_layout(make_folder, options, split, found):
+    root = make_folder(**{split: {"cat": 1, "dog": 1}})
+    message = f"{root} has folders but no train/ among them{found} arrange the images in {root} as"
+    assert_rejected(root, options, message)
 
 
 @pytest.mark.parametrize("name", ["Train", "TRAIN", "training"])
@@ -141,6 +145,19 @@ def test_different_sizes_need_a_size(make_folder, options, image_of):
     )
     sized = SourceOptions(cache_dir=options.cache_dir, size=4)
     assert open_source(str(root), sized).train.images.shape == (2, 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("sides", "suggested"),
+    [((20, 20, 21), 20), ((40, 40, 900), 32), ((50, 80, 70), 64), ((9, 300, 280), 224)],
+)
+def test_suggested_size_is_a_usual_one_near_the_median(
+    make_folder, options, image_of, sides, suggested
+):
+    root = make_folder(train={"cat": 3})
+    for number, side in enumerate(sides):
+        image_of(size=(side, 2 * side)).save(root / f"train/cat/{number:03}.png")
+    assert_rejected(root, options, f"resize all to one size, such as --size {suggested}")
 
 
 def test_greyscale_train_with_colour_test_becomes_rgb(make_folder, options, image_of):
