@@ -124,6 +124,31 @@ def class_names(
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+_SPLIT_OPTIONS = (
+    click.option(
+        "--test-split",
+        type=float,
+        metavar="PART",
+        help="Part of each class to draw as the test split, of data without one "
+        "[default: 0.1 of a folder of class folders, else 0].",
+    ),
+    click.option(
+        "--train-list",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Text file of the training images of a folder of class folders, one "
+        "<class>/<image> a line [default: all that --test-list does not list].",
+    ),
+    click.option(
+        "--test-list",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Text file of the test images, likewise.",
+    ),
+)
+"""Options that divide a dataset into splits."""
+
+
 def source_options(function: Function) -> Function:
     """Add the options that control how a dataset is read."""
     for option in reversed(
@@ -166,26 +191,7 @@ def source_options(function: Function) -> Function:
                 callback=class_names,
                 help="Use these classes of the dataset alone [default: all].",
             ),
-            click.option(
-                "--test-split",
-                type=float,
-                metavar="PART",
-                help="Part of each class to draw as the test split, of data without one "
-                "[default: 0.1 of a folder of class folders, else 0].",
-            ),
-            click.option(
-                "--train-list",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Text file of the training images of a folder of class folders, one "
-                "<class>/<image> a line [default: all that --test-list does not list].",
-            ),
-            click.option(
-                "--test-list",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Text file of the test images, likewise.",
-            ),
+            *_SPLIT_OPTIONS,
         )
     ):
         function = option(function)

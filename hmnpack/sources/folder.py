@@ -264,7 +264,9 @@ def _images(
     found, folders = [], _class_folders(folder)
     for label, name in enumerate(classes):
         others = Counter[str]()
-        images = [path for place in folders.get(name, []) for path in images_in(place, others)]
+        # A class that is no folder here, but a broken link for example, is reported by listing it.
+        places = folders.get(name, [folder / name])
+        images = [path for place in places for path in images_in(place, others)]
         if all_needed:
             _expect_some(images, name, folder, others)
         found += [(path, label) for path in images]

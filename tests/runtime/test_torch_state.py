@@ -95,6 +95,8 @@ def reading(bundle, folder):
     bundle.save(path)
     dataset = hmnpack.load(path)
     batches = dataset.loader(4, augment=("flip", "crop"), generator=stream(0, "order"))
+    first, *others = bundle.manifest.classes
+    parts = hmnpack.split(bundle, [first], others)
     sheet = hmnpack.expand(path, folder / "sheet.png", format="sheet")
     return [
         path.read_bytes(),
@@ -102,6 +104,9 @@ def reading(bundle, folder):
         hmnpack.report(path, folder / "page.html").read_bytes(),
         hmnpack.load(bundle)._repr_html_(),
         hmnpack.inspect(path),
+        [part.to_bytes() for part in parts],
+        hmnpack.merge(parts).to_bytes(),
+        list(hmnpack.concat([path, path]).tensors()),
         hmnpack.verify(path).manifest,
         [dataset[3][0], *dataset.tensors(), *(part for batch in batches for part in batch)],
     ]

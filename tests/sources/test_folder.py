@@ -66,7 +66,7 @@ def test_empty_folder_is_rejected(tmp_path, options):
 
 
 @pytest.mark.parametrize(
-    ("split", "found"), [("test", ":"), ("training", ", and no images directly in training/:")]
+    ("split", "found"), [("test", ":"), ("testing", ", and no images directly in testing/:")]
 )
 def test_folder_without_train_is_rejected_with_the_layout(make_folder, options, split, found):
     root = make_folder(**{split: {"cat": 1, "dog": 1}})
