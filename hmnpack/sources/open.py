@@ -127,6 +127,9 @@ def as_recorded(
         options: The folders, and a size, columns, a test split and classes that replace the
             recorded ones.
         data: The dataset to read.
+
+    Raises:
+        BadSettings: if another test split is wanted than was drawn for the bundle.
     """
     made_from = manifest.source
     if _is_read_by(data, _COLUMNAR):
@@ -147,10 +150,27 @@ def as_recorded(
         size=options.size or made_from.size,
         skip_bad=options.skip_bad or "unreadable" in made_from.skipped,
         classes=options.classes or made_from.classes,
-        test_split=(made_from.test_split or 0)
-        if options.test_split is None
-        else options.test_split,
+        test_split=_test_split(made_from.test_split, options.test_split),
     )
+
+
+def _test_split(recorded: TestSplit | None, wanted: TestSplit | float | None) -> TestSplit | float:
+    """Return the test split to draw: none of whose images a file was made from.
+
+    Raises:
+        BadSettings: if another one is wanted than was drawn when the file was made.
+    """
+    if wanted is None:
+        return recorded or 0
+    if isinstance(wanted, float | int):
+        wanted = TestSplit(part=wanted, seed=0) if wanted else 0
+    if wanted and wanted != recorded:
+        drawn = f"--test-split {recorded.part:g}" if recorded else "no test split drawn"
+        raise BadSettings(
+            f"the file was made with {drawn}: another test split would have images that it was "
+            "made from; leave --test-split out, or evaluate with --held-out"
+        )
+    return wanted
 
 
 def _beside(root: Path, recorded: str | None) -> Path | None:

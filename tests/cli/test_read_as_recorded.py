@@ -3,6 +3,7 @@
 import pytest
 
 from hmnpack.cli.options import _SOURCE, read_as_recorded
+from hmnpack.errors import BadSettings
 from hmnpack.schema.manifest import SourceFacts, TestSplit
 from hmnpack.sources import SourceOptions
 
@@ -52,7 +53,7 @@ def test_classes_of_the_file_are_told_and_overridden(manifest, capsys):
 
 @pytest.mark.parametrize(
     ("given", "told", "used"),
-    [(None, "--test-split 0.2", TestSplit(part=0.2, seed=5)), (0.5, "", 0.5), (0.0, "", 0)],
+    [(None, "--test-split 0.2", TestSplit(part=0.2, seed=5)), (0.0, "", 0)],
 )
 def test_drawn_test_split_of_the_file_is_told_and_overridden(manifest, capsys, given, told, used):
     facts = {"test_split": TestSplit(part=0.2, seed=5)}
@@ -61,6 +62,22 @@ def test_drawn_test_split_of_the_file_is_told_and_overridden(manifest, capsys, g
     assert found == SourceOptions(test_split=used)
     expected = f"a.hmn: the data are read with {told}, as recorded\n" if told else ""
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    "recorded", [None, TestSplit(part=0.2, seed=5), TestSplit(part=0.5, seed=1)]
+)
+def test_other_test_split_would_be_of_condensed_images(manifest, recorded):
+    options = dict.fromkeys(_SOURCE) | {"skip_bad": False, "test_split": 0.5}
+    with pytest.raises(BadSettings, match="another test split would have images that it was made"):
+        read_as_recorded("a.hmn", manifest(test_split=recorded), options, "photos")
+
+
+def test_same_test_split_may_be_named(manifest):
+    recorded = TestSplit(part=0.2, seed=0)
+    options = dict.fromkeys(_SOURCE) | {"skip_bad": False, "test_split": 0.2}
+    found = read_as_recorded("a.hmn", manifest(test_split=recorded), options, "photos")
+    assert found.test_split == recorded
 
 
 def test_columns_of_the_file_are_told_and_overridden(manifest, capsys):
