@@ -95,14 +95,20 @@ def reading(bundle, folder):
     bundle.save(path)
     dataset = hmnpack.load(path)
     batches = dataset.loader(4, augment=("flip", "crop"), generator=stream(0, "order"))
+    both = hmnpack.concat([bundle, bundle], rename=[{}, {"ant": "eel"}])
+    parts = hmnpack.split(path, ["bee"], ["ant"])
     sheet = hmnpack.expand(path, folder / "sheet.png", format="sheet")
     return [
         path.read_bytes(),
         sheet.read_bytes(),
         hmnpack.report(path, folder / "page.html").read_bytes(),
         hmnpack.load(bundle)._repr_html_(),
+        both._repr_html_(),
+        [array.tolist() for array in both.arrays()],
+        hmnpack.merge(parts).to_bytes(),
         hmnpack.inspect(path),
         hmnpack.verify(path).manifest,
+        [*both.tensors(), both[7][0]],
         [dataset[3][0], *dataset.tensors(), *(part for batch in batches for part in batch)],
     ]
 
@@ -119,7 +125,8 @@ def packing(data, folder):
     (folder / "images").mkdir()
     hmnpack.expand(bundle, folder / "images" / "train")
     opened = hmnpack.open_source(folder / "images", own)
-    prints = [each.train.fingerprint for each in (source, opened)]
+    chosen = source.only(["1", "0"])
+    prints = [each.train.fingerprint for each in (source, opened, chosen)]
     return [bundle.to_bytes(), pruned.to_bytes(), planned.spec, prints]
 
 
