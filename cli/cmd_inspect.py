@@ -77,6 +77,9 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
 def _read_as(source: SourceFacts) -> Iterator[tuple[str, object]]:
     if source.size is not None:
         yield "resized to", f"{source.size} x {source.size}"
+    for kind, listed in (("training", source.train_list), ("test", source.test_list)):
+        if listed is not None:
+            yield f"{kind} images", f"listed in {listed}"
     for kind, column in (("images", source.image_column), ("labels", source.label_column)):
         if column is not None:
             yield f"{kind} read from", f"column {column}"

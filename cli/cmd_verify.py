@@ -117,12 +117,10 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
 @contextlib.contextmanager
 def _report_errors(failures: list[HmnError]) -> Iterator[None]:
     """Print an error as one line and collect it, so that the next file is checked."""
-    from hmnpack.cli.group import one_line
-
     try:
         yield
     except HmnError as error:
-        click.echo(f"hmnpack: {one_line(str(error))}", err=True)
+        click.echo(f"hmnpack: {error}", err=True)
         failures.append(error)
 
 

@@ -14,7 +14,7 @@ import click
 from hmnpack.cli.signals import INTERRUPTED, ending
 from hmnpack.cli.speaker import echo_once, is_main_rank
 from hmnpack.cli.streams import drop_stdout, flush_stdout, make_stderr_lossy
-from hmnpack.errors import HmnError, is_out_of_memory
+from hmnpack.errors import HmnError, is_out_of_memory, one_line
 from hmnpack.version import __version__
 
 DEFECT = 1
@@ -147,12 +147,6 @@ def explain(error: Exception) -> str:
         f"{type(error).__name__}: {error} (a bug in hmnpack: please report it with the command "
         "and the traceback that HMNPACK_DEBUG=1 prints)"
     )
-
-
-def one_line(text: str) -> str:
-    """Return the text on one line, with control characters escaped."""
-    flat = " ".join(text.split())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in flat)
 
 
 @click.group(

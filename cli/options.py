@@ -23,10 +23,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 DATA_HELP = (
     f"DATA is a dataset name ({', '.join(DATA_SETS)}), a folder with train/ and test/ that contain "
-    "one folder per class, a folder of Parquet files, or hf:owner/name."
+    "one folder per class, a folder of class folders, a folder of Parquet files, or hf:owner/name."
 )
 
-_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column", "classes")
+_SOURCE = (
+    *("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column", "classes"),
+    *("test_split", "train_list", "test_list"),
+)
 """Parameters that :func:`source_options` adds."""
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
@@ -121,6 +124,31 @@ def class_names(
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+_SPLIT_OPTIONS = (
+    click.option(
+        "--test-split",
+        type=float,
+        metavar="PART",
+        help="Part of each class to draw as the test split, of data without one "
+        "[default: 0.1 of a folder of class folders, else 0].",
+    ),
+    click.option(
+        "--train-list",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Text file of the training images of a folder of class folders, one "
+        "<class>/<image> a line [default: all that --test-list does not list].",
+    ),
+    click.option(
+        "--test-list",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Text file of the test images, likewise.",
+    ),
+)
+"""Options that divide a dataset into splits."""
+
+
 def source_options(function: Function) -> Function:
     """Add the options that control how a dataset is read."""
     for option in reversed(
@@ -163,6 +191,7 @@ def source_options(function: Function) -> Function:
                 callback=class_names,
                 help="Use these classes of the dataset alone [default: all].",
             ),
+            *_SPLIT_OPTIONS,
         )
     ):
         function = option(function)
@@ -290,6 +319,7 @@ def read_as_recorded(
         data: Name or path of the dataset.
     """
     from hmnpack.cli.text import safe
+    from hmnpack.schema.manifest import TestSplit
     from hmnpack.sources import as_recorded
 
     found = as_recorded(manifest, make_source_options(options), data)
@@ -300,6 +330,11 @@ def read_as_recorded(
         words += [f"--{kind}-column {column}"] if column != options[f"{kind}_column"] else []
     if found.classes is not None and found.classes != options["classes"]:
         words += [f"--classes {','.join(found.classes)}"]
+    for part in ("train", "test"):
+        listed = getattr(found, f"{part}_list")
+        words += [f"--{part}-list {listed}"] if listed != options[f"{part}_list"] else []
+    if options["test_split"] is None and isinstance(found.test_split, TestSplit):
+        words += [f"--test-split {found.test_split.part:g}"]
     if words:
         told = safe(f"{file}: the data are read with {' '.join(words)}, as recorded")
         echo_once(told)

@@ -46,8 +46,8 @@ class SourceFacts(Frozen):
         max_length=16,
         description="Reason -> number of skipped images or files. `unreadable`: could not be "
         "decoded; `litter`: hidden or system files and folders; `no-suffix`: files without a "
-        "suffix; `outside`: files outside the class folders; `other`: all further files; any "
-        "other reason: files with that suffix, which are not read.",
+        "suffix; `outside`: files outside the class folders; `unlisted`: images in no list; "
+        "`other`: all further files; any other reason: files with that suffix, which are not read.",
     )
     size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None,
@@ -56,6 +56,13 @@ class SourceFacts(Frozen):
     test_split: TestSplit | None = Field(
         default=None,
         description="How the test split was sampled; absent: the dataset has its own or none.",
+    )
+    train_list: ShortText | None = Field(
+        default=None,
+        description="Text file that lists the training split, relative to the data; absent: none.",
+    )
+    test_list: ShortText | None = Field(
+        default=None, description="Text file that lists the test split; absent: likewise."
     )
     image_column: ShortText | None = Field(
         default=None,

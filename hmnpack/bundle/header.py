@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, BinaryIO, NoReturn
 
 from hmnpack.bundle.faults import BadHeader, HeaderTooLarge, TrailingBytes, Truncated, quoted
+from hmnpack.runtime.contents import mistaken_for
 from hmnpack.schema.opaque import depth_of
 
 MAX_HEADER = 2**20
@@ -110,6 +111,9 @@ def _length(prefix: bytes, file_size: int | None) -> int:
         raise Truncated(f"is {'empty' if not prefix else f'only {len(prefix)} bytes long'}")
     length = int.from_bytes(prefix, "little")
     if length > MAX_HEADER:
+        found = mistaken_for(prefix)
+        if found:
+            raise HeaderTooLarge("{}: {}".format(*found).removeprefix("it "))
         raise HeaderTooLarge(
             f"states a header of {length} bytes, but {MAX_HEADER} is the maximum; is it a .hmn "
             "file?"

@@ -23,6 +23,7 @@ from hmnpack.schema.ledger import FloatDtype
 from hmnpack.schema.manifest import Manifest, Normalisation, Provenance, SourceFacts
 from hmnpack.sources import Source, Split, normalisation_of, open_source
 from hmnpack.sources.arrays import tensor_of
+from hmnpack.sources.convention import class_names
 from hmnpack.sources.tensors import WHITE, check_images_and_labels, check_name
 from hmnpack.sources.types import split_of
 from hmnpack.version import __version__
@@ -147,16 +148,9 @@ def _checked(images: object, labels: object) -> tuple[Tensor, Tensor]:
 
 def _names(classes: Sequence[str] | None, source: Source | None, labels: Tensor) -> tuple[str, ...]:
     """Return the class names, after checking that every class has an image."""
-    highest = int(labels.max())
     if classes is None and source is not None:
         classes = source.classes
-    if classes is None:
-        if highest >= len(labels):  # checked before a list of that length is allocated
-            raise BadData(
-                f"labels go up to {highest} with only {len(labels)} images: number the classes "
-                "from 0 without gaps"
-            )
-        classes = [str(label) for label in range(highest + 1)]
+    classes = class_names(classes, labels)
     wrong = labels[(labels < 0) | (labels >= len(classes))]
     if len(wrong):
         raise BadData(
@@ -164,8 +158,6 @@ def _names(classes: Sequence[str] | None, source: Source | None, labels: Tensor)
             "from 0"
         )
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)), strict=True):
-        if not isinstance(name, str):
-            raise BadData(f"class name {name!r} is not a string: put it in quotes")
         if not count:
             raise BadData(f"class {name!r} has no images: add some, or remove the class")
     return tuple(classes)
@@ -219,6 +211,9 @@ def _facts(
         held_out=0,
         skipped=dict(source.skipped) if source else {},
         size=source.size if source else None,
+        test_split=source.test_split if source else None,
+        train_list=source.train_list if source else None,
+        test_list=source.test_list if source else None,
         image_column=source.image_column if source else None,
         label_column=source.label_column if source else None,
         classes=source.chosen if source else None,

@@ -72,6 +72,9 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     yield "Data", join((name_of(source.name), f", {images}{skipped}"))
     if source.size is not None:
         yield "Resized to", shape((source.size, source.size))
+    for kind, listed in (("Training", source.train_list), ("Test", source.test_list)):
+        if listed is not None:
+            yield f"{kind} images", join(("listed in ", tag("code", listed)))
     for kind, column in (("Images", source.image_column), ("Labels", source.label_column)):
         if column is not None:
             yield f"{kind} read from", f"column {column}"

@@ -63,6 +63,8 @@ def decode_source(
         def read(part: Encoded, split: str) -> Decoded:
             check_labels(classes, part.labels, split)
             found = decode(part, reference, options, listener)
+            if not len(found.labels):
+                raise BadData(f"no image of {split} can be read: all {found.skipped:,} are damaged")
             if found.skipped:
                 check_labels(classes, found.labels, split)
             return found

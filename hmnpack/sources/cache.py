@@ -91,6 +91,7 @@ def through_cache(
             return found  # cached, it would seem to have no test split
         with contextlib.suppress(OSError, SafetensorError):
             _write(path, found)
+            found = _read(path) or found  # memory-mapped, which frees the memory
     return replace(found, name=name)
 
 

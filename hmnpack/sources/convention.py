@@ -4,7 +4,7 @@ Shape legend: N images, K classes.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from itertools import zip_longest
 from pathlib import Path
 
@@ -227,25 +227,48 @@ def expect_same_names(
             )
 
 
-def class_names(named: Sequence[str] | None, labels: Tensor) -> list[str]:
+def class_names(named: Iterable[str] | None, labels: Tensor) -> list[str]:
     """Return the dataset's class names, else the labels as text.
 
     Args:
-        named: Class names, if the dataset has them.
+        named: Class names in the order of the labels, if the dataset has them.
         labels: int64 [N], of the training split.
 
     Raises:
-        BadData: if a name is not a string, or if unnamed labels exceed the number of images.
+        BadData: if the names have no order, if one is not a string, or if unnamed labels do not
+            number the classes from 0 without gaps.
     """
-    if named:
-        for name in named:
+    if named is not None:
+        names = _in_order(named)
+        for name in names:
             if not isinstance(name, str):
                 raise BadData(f"class name {name!r} is not a string: put it in quotes")
-        return list(named)
+        return names
     highest = int(labels.max())
     if highest >= len(labels):  # checked before allocating a list of that length
         raise BadData(
-            f"the highest label is {highest} with {len(labels)} images in train: number the "
-            "classes from 0 without gaps"
+            f"the highest label is {highest} with only {len(labels)} images: number the classes "
+            "from 0 without gaps"
         )
+    present = set(labels.unique().tolist())
+    for label in range(highest + 1):
+        if label not in present:
+            raise BadData(
+                f"no image has label {label}, but the highest is {highest}: number the "
+                "classes from 0 without gaps"
+            )
     return [str(label) for label in range(highest + 1)]
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Return class names as a list; the order of a set or a dictionary is not that of the labels.
+
+    Raises:
+        BadData: if they are in one of these, or in one text.
+    """
+    if isinstance(names, Mapping | Set | str | bytes):
+        raise BadData(
+            f"classes is a {type(names).__name__}: give a list of names, that of label 0 first, "
+            "such as sorted(class_to_idx, key=class_to_idx.get)"
+        )
+    return list(names)

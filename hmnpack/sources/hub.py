@@ -67,7 +67,7 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     def make() -> Source:
         encoded = _encoded(spec, train, image, label)
         read_test = None if test is None else lambda: _encoded(spec, test, image, label)
-        classes = class_names(named, encoded.labels)
+        classes = class_names(named or None, encoded.labels)
         return decode_source(spec, classes, encoded, read_test, options, listener)
 
     # The library's fingerprints change with the data, so its files need not be hashed again.

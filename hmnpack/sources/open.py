@@ -1,7 +1,10 @@
 """Opening a dataset by its name, path or address."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 from hmnpack.errors import BadData, BadSettings, HmnError, is_out_of_memory
 from hmnpack.registry import DATA_SETS
@@ -9,11 +12,12 @@ from hmnpack.runtime.notes import warn
 from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.torch_state import with_torch_defaults
-from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.manifest import Manifest, TestSplit
+from hmnpack.sources.drawn import with_drawn_test
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
-from hmnpack.sources.types import Reader, Source, SourceOptions
+from hmnpack.sources.types import Reader, Source, SourceOptions, source_path
 
 _DEFAULTS = SourceOptions()
 
@@ -41,18 +45,19 @@ def open_source(
 
     Args:
         spec: One of: a name (`cifar10`, `digits`, ...); a folder with `train/<class>/<image>` and
-            `test/` or `val/`; a parquet file or a folder of them; `hf:owner/name[:config]`; an
-            open source, which is returned. Bytes are a path. Text that is a name and also a path
-            means the name; write `./digits` for the path.
-        options: Image size, classes, data and cache folders, and whether to skip bad images. Of an
-            open source, only the classes apply.
+            `test/` or `val/`, or with `<class>/<image>`; a parquet file or a folder of them;
+            `hf:owner/name[:config]`; an open source, which is returned. Bytes are a path. Text that
+            is a name and also a path means the name; write `./digits` for the path.
+        options: Image size, classes, test split, data and cache folders, and whether to skip bad
+            images. Of an open source, only the classes apply.
         listener: Called with stage `decode`, counting the images of a split.
         needs_test: Whether a test split that cannot be read is an error. If not, it is left out
             with a warning, and ``test_problem`` of the source says why.
 
     Raises:
-        BadSettings: if no dataset or class has that name, or if a column is chosen of a dataset
-            without columns.
+        BadSettings: if no dataset or class has that name, if a column is chosen of a dataset
+            without columns, lists of one that is no folder, or a test split drawn of one that has
+            its own.
         BadData: if the path does not exist or the data are invalid: no classes, a class without
             images, a label that is not an integer in range, a class in test but not in train,
             images of different sizes and no `size`, or more images than memory holds.
@@ -64,6 +69,7 @@ def open_source(
     text = spec if isinstance(spec, str) else _path_text(spec)
     reader = _reader(text)
     _expect_columns(text, reader, options)
+    _expect_lists(text, reader, options)
     try:
         source = replace(
             reader(text, options, listener),
@@ -71,6 +77,8 @@ def open_source(
             image_column=options.image_column or None,
             label_column=options.label_column or None,
         )
+        if isinstance(options.test_split, TestSplit) and source.test_split is None:
+            source = with_drawn_test(source, options.test_split)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -96,6 +104,15 @@ def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:
         )
 
 
+def _expect_lists(spec: str, reader: Reader, options: SourceOptions) -> None:
+    """Check that lists are only given of a folder."""
+    given = options.train_list or options.test_list
+    if given and reader is not open_folder:
+        raise BadSettings(
+            f"{spec} is no folder of images, so {path_of(given)} cannot list any of it"
+        )
+
+
 def as_recorded(
     manifest: Manifest, options: SourceOptions, data: AnyPath | Source
 ) -> SourceOptions:
@@ -104,30 +121,47 @@ def as_recorded(
     Args:
         manifest: Manifest of the bundle. If its images were resized, so are those that are read;
             if unreadable images were skipped, they are skipped again; if columns were chosen, they
-            are read of data that have columns; if classes were chosen, they are chosen again.
-        options: The folders, and a size, columns and classes that replace the recorded ones.
+            are read of data that have columns; a test split that was drawn is drawn again; lists
+            are found by their place relative to the data; if classes were chosen, they are chosen
+            again.
+        options: The folders, and a size, columns, a test split and classes that replace the
+            recorded ones.
         data: The dataset to read.
     """
     made_from = manifest.source
-    if _has_columns(data):
+    if _is_read_by(data, _COLUMNAR):
         options = replace(
             options,
             image_column=options.image_column or made_from.image_column,
             label_column=options.label_column or made_from.label_column,
+        )
+    if _is_read_by(data, (open_folder,)):
+        root = source_path(cast(AnyPath, data))
+        options = replace(
+            options,
+            train_list=options.train_list or _beside(root, made_from.train_list),
+            test_list=options.test_list or _beside(root, made_from.test_list),
         )
     return replace(
         options,
         size=options.size or made_from.size,
         skip_bad=options.skip_bad or "unreadable" in made_from.skipped,
         classes=options.classes or made_from.classes,
+        test_split=(made_from.test_split or 0)
+        if options.test_split is None
+        else options.test_split,
     )
 
 
-def _has_columns(data: AnyPath | Source) -> bool:
+def _beside(root: Path, recorded: str | None) -> Path | None:
+    return None if recorded is None else Path(os.path.normpath(root.resolve() / recorded))
+
+
+def _is_read_by(data: AnyPath | Source, readers: Sequence[Reader]) -> bool:
     if isinstance(data, Source):
         return False
     try:
-        return _reader(data if isinstance(data, str) else _path_text(data)) in _COLUMNAR
+        return _reader(data if isinstance(data, str) else _path_text(data)) in readers
     except HmnError:
         return False  # opening it will say what is wrong
 

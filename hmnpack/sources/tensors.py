@@ -72,10 +72,10 @@ def tensor_source(
 
 
 def _names(classes: Sequence[str] | None, labels: Tensor) -> list[str]:
-    named = None if classes is None else list(classes)
-    if named == []:
+    names = class_names(classes, labels)
+    if not names:
         raise BadData("classes is empty; pass None to name classes by their labels")
-    return class_names(named, labels)
+    return names
 
 
 def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401

@@ -22,6 +22,7 @@ from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
 from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import TestSplit
 from hmnpack.schema.recipes import DataShape
 
 MAX_SIDE = 4096
@@ -152,6 +153,9 @@ class Source:
         image_column: Column of images that the caller chose, or None.
         label_column: Column of labels that the caller chose, or None.
         chosen: The classes, if they were chosen among more; None: all classes of the dataset.
+        test_split: How the test split was drawn from the data; None: it was not.
+        train_list: Path of the list of the training split, relative to the data; None: no list.
+        test_list: The same of the test split.
         test_problem: Why the test split cannot be read; None: it was, or there is none.
     """
 
@@ -164,6 +168,9 @@ class Source:
     image_column: str | None = None
     label_column: str | None = None
     chosen: tuple[str, ...] | None = None
+    test_split: TestSplit | None = None
+    train_list: str | None = None
+    test_list: str | None = None
     test_problem: BadData | None = None
 
     @property
@@ -233,9 +240,16 @@ class SourceOptions:
         label_column: Column of labels, likewise. None: `label` or `fine_label`, else the only
             column of class labels.
         classes: Names of the classes to use, see ``Source.only``. None: all.
+        test_split: Fraction of each class to draw as the test split, for data without one; 0 draws
+            none. A number stands for one with seed 0. None: 0.1 of a folder of class folders, 0 of
+            other data.
+        train_list: Text file of the images of the training split, of a folder of class folders:
+            one `<class>/<image>` a line, and perhaps a label number. None: all that `test_list`
+            does not list.
+        test_list: The same of the test split. None: there is none.
 
     Raises:
-        BadSettings: if the size is not in [1, 4096].
+        BadSettings: if the size is not in [1, 4096], or the fraction not in [0, 1).
     """
 
     size: int | None = None
@@ -245,11 +259,15 @@ class SourceOptions:
     image_column: str | None = None
     label_column: str | None = None
     classes: tuple[str, ...] | None = None
+    test_split: TestSplit | float | None = None
+    train_list: AnyPath | None = None
+    test_list: AnyPath | None = None
 
     def __post_init__(self) -> None:
         if self.classes is not None:
             object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "size", as_integer(self.size))
+        object.__setattr__(self, "test_split", _test_split(self.test_split))
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:
             raise BadSettings(f"size is {self.size}; it must be from 1 to {MAX_SIDE} pixels")
 
@@ -262,6 +280,14 @@ class SourceOptions:
     def cache_root(self) -> Path:
         """Folder of everything that can be recomputed."""
         return _folder(self.cache_dir, "HMNPACK_CACHE", ".")
+
+
+def _test_split(given: TestSplit | float | None) -> TestSplit | float | None:
+    if given is None or isinstance(given, TestSplit):
+        return given
+    if not 0 <= given < 1:
+        raise BadSettings(f"test split is {given}; it must be a fraction from 0 to below 1")
+    return TestSplit(part=given, seed=0) if given else 0.0
 
 
 class Reader(Protocol):

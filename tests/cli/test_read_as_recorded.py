@@ -3,7 +3,7 @@
 import pytest
 
 from hmnpack.cli.options import _SOURCE, read_as_recorded
-from hmnpack.schema.manifest import SourceFacts
+from hmnpack.schema.manifest import SourceFacts, TestSplit
 from hmnpack.sources import SourceOptions
 
 
@@ -34,7 +34,7 @@ def manifest(bundle_of, hmn):
 def test_options_of_the_file_are_told(manifest, capsys, facts, given, told, size, skips):
     given = dict.fromkeys(_SOURCE) | {"skip_bad": False} | given
     found = read_as_recorded("a.hmn", manifest(**facts), given, "hf:me/pets")
-    assert found == SourceOptions(size=size, skip_bad=skips)
+    assert found == SourceOptions(size=size, skip_bad=skips, test_split=0)
     shown = capsys.readouterr()
     expected = f"a.hmn: the data are read with {told} as recorded\n" if told else ""
     assert (shown.out, shown.err) == ("", expected)
@@ -48,6 +48,19 @@ def test_classes_of_the_file_are_told_and_overridden(manifest, capsys):
         assert found.classes == classes
     told = "a.hmn: the data are read with --classes cat,a dog,cow, as recorded\n"
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "used"),
+    [(None, "--test-split 0.2", TestSplit(part=0.2, seed=5)), (0.5, "", 0.5), (0.0, "", 0)],
+)
+def test_drawn_test_split_of_the_file_is_told_and_overridden(manifest, capsys, given, told, used):
+    facts = {"test_split": TestSplit(part=0.2, seed=5)}
+    options = dict.fromkeys(_SOURCE) | {"skip_bad": False, "test_split": given}
+    found = read_as_recorded("a.hmn", manifest(**facts), options, "photos")
+    assert found == SourceOptions(test_split=used)
+    expected = f"a.hmn: the data are read with {told}, as recorded\n" if told else ""
+    assert capsys.readouterr().err == expected
 
 
 def test_columns_of_the_file_are_told_and_overridden(manifest, capsys):

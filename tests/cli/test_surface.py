@@ -4,8 +4,10 @@ import pytest
 
 from hmnpack.cli.group import COMMANDS, main
 
-SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"}
-SOURCE |= {"--classes"}
+SOURCE = {
+    *("--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"),
+    *("--test-split", "--train-list", "--test-list", "--classes"),
+}
 RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
     "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}

@@ -95,20 +95,19 @@ def reading(bundle, folder):
     bundle.save(path)
     dataset = hmnpack.load(path)
     batches = dataset.loader(4, augment=("flip", "crop"), generator=stream(0, "order"))
-    both = hmnpack.concat([bundle, bundle], rename=[{}, {"ant": "eel"}])
-    parts = hmnpack.split(path, ["bee"], ["ant"])
+    first, *others = bundle.manifest.classes
+    parts = hmnpack.split(bundle, [first], others)
     sheet = hmnpack.expand(path, folder / "sheet.png", format="sheet")
     return [
         path.read_bytes(),
         sheet.read_bytes(),
         hmnpack.report(path, folder / "page.html").read_bytes(),
         hmnpack.load(bundle)._repr_html_(),
-        both._repr_html_(),
-        [array.tolist() for array in both.arrays()],
-        hmnpack.merge(parts).to_bytes(),
         hmnpack.inspect(path),
+        [part.to_bytes() for part in parts],
+        hmnpack.merge(parts).to_bytes(),
+        list(hmnpack.concat([path, path]).tensors()),
         hmnpack.verify(path).manifest,
-        [*both.tensors(), both[7][0]],
         [dataset[3][0], *dataset.tensors(), *(part for batch in batches for part in batch)],
     ]
 

@@ -111,13 +111,13 @@ def test_file_without_rows_is_rejected(tmp_path, make_parquet, options):
     assert_rejected(path, options, f"{path} has no images")
 
 
-def test_images_that_are_not_structs_are_rejected(tmp_path, options):
+@pytest.mark.parametrize("cell", [1.5, [1, 2], {"height": 1}])
+def test_images_that_are_not_bytes_are_rejected(tmp_path, options, cell):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pyarrow.table({"img": [b"x"], "label": [0]}), tmp_path / "a.parquet")
-    assert_rejected(
-        tmp_path / "a.parquet", options, "are binary, not struct<bytes: binary, path: string>"
-    )
+    parquet.write_table(pyarrow.table({"img": [cell], "label": [0]}), tmp_path / "a.parquet")
+    message = "not struct<bytes: binary, path: string> or binary: give one image file a row"
+    assert_rejected(tmp_path / "a.parquet", options, message)
 
 
 def test_file_that_is_not_parquet_is_rejected(tmp_path, options):

@@ -179,12 +179,12 @@ def test_tensor_source_copies_its_input():
         ((TRAIN[0], TRAIN[1].float()), None, None, r"labels of train are torch\.float32 \[9\]"),
         ((TRAIN[0], TRAIN[1] - 1), None, None, "label -1 of train is not a class"),
         ((TRAIN[0], TRAIN[1]), None, ("a", "b"), "label 2 of train is not a class"),
-        ((TRAIN[0], TRAIN[1] * 2), None, None, "class '1' has no images in train"),
+        ((TRAIN[0], TRAIN[1] * 2), None, None, "no image has label 1"),
         (
             (TRAIN[0], TRAIN[1] * 10**10),
             None,
             None,
-            "the highest label is 20000000000 with 9 images",
+            "the highest label is 20000000000 with only 9 images",
         ),
         (TRAIN, (TEST[0], TEST[1] + 1), None, "label 3 of test is not a class"),
         (TRAIN, (TEST[0][:, :, :5], TEST[1]), None, r"\[3, 6, 8\], of test \[3, 5, 8\]"),
@@ -220,3 +220,26 @@ def test_tensor_source_is_compressed_and_evaluated(tmp_path):
     found = hmnpack.evaluate(path, source, settings=short | {"network.depth": 2}, device="cpu")
     assert found.score.fingerprint == source.test.fingerprint
     assert len(found.rows[0].accuracies) == 3
+
+
+@pytest.mark.parametrize(
+    "classes", [{"dog": 1, "cat": 0}, {"cat", "dog"}, frozenset({"cat", "dog"}), "ab", b"ab"]
+)
+@pytest.mark.parametrize("call", [tensor_source, hmnpack.pack])
+def test_class_names_without_the_order_of_labels_are_rejected(classes, call):
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    given = ((images, [0, 1]),) if call is tensor_source else (images, [0, 1])
+    more = {} if call is tensor_source else {"ipc": 9}
+    with pytest.raises(BadData, match=r"classes is a .*: give a list of names"):
+        call(*given, classes=classes, **more)
+
+
+@pytest.mark.parametrize(("labels", "missing"), [([1, 2], 0), ([0, 2, 2], 1), ([3, 1, 0, 3], 2)])
+@pytest.mark.parametrize("call", [tensor_source, hmnpack.pack])
+def test_unnamed_labels_with_gaps_are_rejected_with_what_to_do(labels, missing, call):
+    images = torch.zeros(3 + len(labels), 3, 4, 4, dtype=torch.uint8)
+    every = [*labels, *[labels[0]] * 3]
+    given = ((images, every),) if call is tensor_source else (images, every)
+    more = {} if call is tensor_source else {"ipc": 9}
+    with pytest.raises(BadData, match=rf"has label {missing}, .* number the classes from 0"):
+        call(*given, **more)

@@ -2,9 +2,10 @@
 
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from unicodedata import normalize
 
 import pyarrow
 from fuzz_parts.names import ODD, draw_names
@@ -200,8 +201,21 @@ def _with_splits(draw: Random, writer: Writer, classes: list[str]) -> Truth:
         truth.warned.append(f"{TARGETS}/")
     truth.skipped = writer.skipped
     truth.noisy = any(form.startswith("tiff") for form in writer.style.forms)
+    _compose_names(truth)
     problems_of_pictures(truth)
     return truth
+
+
+def _compose_names(truth: Truth) -> None:
+    """Name classes in Unicode's composed form, in which two folders may be one class."""
+    truth.classes = sorted({normalize("NFC", name) for name in truth.classes})
+    truth.train = [_composed(picture) for picture in truth.train]
+    if truth.test is not None:
+        truth.test = [_composed(picture) for picture in truth.test]
+
+
+def _composed(picture: Picture) -> Picture:
+    return replace(picture, label=normalize("NFC", picture.label))
 
 
 def _test_split(draw: Random, writer: Writer, name: str, truth: Truth) -> None:
