@@ -20,6 +20,7 @@ from hmnpack.registry import unknown_name
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import TestSplit
 from hmnpack.schema.recipes import DataShape
@@ -183,6 +184,7 @@ class Source:
         """Shape of the dataset, on which a recipe may depend."""
         return DataShape(name=self.name, classes=len(self.classes), image=self.image)
 
+    @with_torch_defaults
     def only(self, classes: Iterable[str]) -> "Source":
         """Return the dataset with some of its classes.
 

@@ -124,7 +124,8 @@ def packing(data, folder):
     (folder / "images").mkdir()
     hmnpack.expand(bundle, folder / "images" / "train")
     opened = hmnpack.open_source(folder / "images", own)
-    prints = [each.train.fingerprint for each in (source, opened)]
+    chosen = source.only(["1", "0"])
+    prints = [each.train.fingerprint for each in (source, opened, chosen)]
     return [bundle.to_bytes(), pruned.to_bytes(), planned.spec, prints]
 
 
