@@ -14,7 +14,7 @@ from hmnpack.bundle import inspect, read
 from hmnpack.bundle.faults import NotABundle
 from hmnpack.errors import BadSettings, MissingExtra
 
-DIGITS = Path(__file__).parents[2] / "examples" / "bundles" / "digits.hmn"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1-hmn.hmn"
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 LocalEntryNotFoundError = pytest.importorskip("huggingface_hub.errors").LocalEntryNotFoundError
@@ -22,12 +22,12 @@ LocalEntryNotFoundError = pytest.importorskip("huggingface_hub.errors").LocalEnt
 
 @pytest.fixture
 def requests(monkeypatch):
-    """Replace the download by the digits, and list what is requested."""
+    """Replace the download by a golden file, and list what is requested."""
     found = []
 
     def download(repository, file, *, repo_type, revision):
         found.append((repository, file, repo_type, revision))
-        return str(DIGITS)
+        return str(GOLDEN)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     return found
@@ -44,10 +44,10 @@ def requests(monkeypatch):
     ],
 )
 def test_address_names_repository_revision_and_file(requests, address, requested):
-    assert read(address).to_bytes() == DIGITS.read_bytes()
-    assert inspect(address, verify=True) == inspect(DIGITS)
+    assert read(address).to_bytes() == GOLDEN.read_bytes()
+    assert inspect(address, verify=True) == inspect(GOLDEN)
     dataset = hmnpack.load(address)
-    assert (len(dataset), dataset.root) == (100, address)
+    assert (len(dataset), dataset.root) == (6, address)
     assert requests == [requested] * 3
 
 
@@ -67,7 +67,7 @@ def test_addresses_are_only_read(requests, tmp_path):
         with pytest.raises(BadSettings, match="only read; give a path"):
             write()
     out = hmnpack.expand("hf://me/digits/a.hmn", tmp_path / "out")
-    assert len(list(out.rglob("*.png"))) == 100
+    assert len(list(out.rglob("*.png"))) == 6
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     """The part of the hub that gives files: one file at one revision."""
 
     def do_HEAD(self):
-        data = DIGITS.read_bytes()
+        data = GOLDEN.read_bytes()
         found = self.path == "/datasets/me/digits/resolve/v1/a.hmn"
         self.send_response(200 if found else 404)
         if found:
@@ -141,7 +141,7 @@ def test_file_is_fetched_once_and_read_offline_afterwards(tmp_path):
     assert missing.returncode == 4 and "(the repository has no such file)" in missing.stderr
     for environment in ({"HF_HUB_OFFLINE": "1"}, {}):
         again = shown(url, tmp_path, address, "verify", **environment)
-        assert again.returncode == 0 and "100 images" in again.stdout
+        assert again.returncode == 0 and "6 images" in again.stdout
     never = shown(url, tmp_path, "hf://me/digits@v1/b.hmn", HF_HUB_OFFLINE="1")
     assert never.returncode == 4 and "not in the cache" in never.stderr
     assert len(never.stderr.splitlines()) == 1
