@@ -1,7 +1,6 @@
 """The fuzzer: its cases repeat, the present code passes them, and broken code does not."""
 
 import importlib
-import logging
 import subprocess
 import sys
 import warnings
@@ -19,8 +18,6 @@ from hmnpack.schema.result import Result
 @pytest.fixture
 def cases(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    # Names of files in warnings are no UTF-8 at times, which processes of pytest cannot exchange.
-    monkeypatch.setattr(logging.getLogger("hmnpack"), "propagate", False)
     return importlib.import_module("fuzz_parts.cases")
 
 

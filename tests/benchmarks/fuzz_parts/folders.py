@@ -181,8 +181,18 @@ def make(draw: Random, folder: Path) -> Truth:
     if layout == "bare":  # one folder per class, and no split
         classes = [name for name in classes if name != "train"]
         pictures = writer.split(".", classes, all_needed=True)
-        return Truth(root, {}, classes, pictures, problems=["no train folder"])
+        return _bare(writer, classes, pictures)
     return _with_splits(draw, writer, classes)
+
+
+def _bare(writer: Writer, classes: list[str], pictures: list[Picture]) -> Truth:
+    """Return the truth of a folder of class folders; some of their names are those of splits."""
+    options = {"test_split": 0, "skip_bad": True}  # a drawn split could not be foretold
+    truth = Truth(writer.root, options, classes, pictures, skipped=writer.skipped, perhaps=True)
+    truth.noisy = any(form.startswith("tiff") for form in writer.style.forms)
+    _compose_names(truth)
+    problems_of_pictures(truth)
+    return truth
 
 
 def _with_splits(draw: Random, writer: Writer, classes: list[str]) -> Truth:

@@ -66,7 +66,9 @@ class Truth:
         """The options as words of a command line."""
         named = ((name.replace("_", "-"), value) for name, value in self.options.items())
         return [
-            f"--{name}" if value is True else f"--{name}={value}" for name, value in named if value
+            f"--{name}" if value is True else f"--{name}={value}"
+            for name, value in named
+            if value is not None and value is not False
         ]
 
 

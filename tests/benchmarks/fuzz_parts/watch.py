@@ -151,12 +151,14 @@ def _logged(outcome: Outcome) -> Iterator[None]:
         def emit(self, record: logging.LogRecord) -> None:
             outcome.logged.append(record.getMessage())
 
-    handler, logger = Keep(), logging.getLogger("hmnpack")
-    logger.addHandler(handler)
+    logger = logging.getLogger("hmnpack")
+    before = logger.handlers, logger.propagate
+    # Nowhere else: processes of pytest cannot exchange names of files that are no UTF-8.
+    logger.handlers, logger.propagate = [Keep()], False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        logger.handlers, logger.propagate = before
 
 
 @contextlib.contextmanager
