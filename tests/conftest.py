@@ -7,7 +7,13 @@ import torch
 
 from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.container.stored import as_stored
-from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, ImagesSpec
+from hmnpack.schema.container import (
+    ContainerSpec,
+    HmnSpec,
+    ImageShape,
+    ImagesSpec,
+    MultiFormationSpec,
+)
 from hmnpack.schema.manifest import Budget, Manifest, Normalisation, Provenance, SourceFacts
 
 MakeBundle = Callable[..., Bundle]
@@ -58,6 +64,16 @@ def images_spec(**changes: object) -> ImagesSpec:
         "image": ImageShape(channels=1, height=2, width=3),
     }
     return ImagesSpec.model_validate(sizes | changes)
+
+
+def multi_formation_spec(**changes: object) -> MultiFormationSpec:
+    sizes = {
+        "classes": 2,
+        "instances": 8,
+        "image": ImageShape(channels=3, height=7, width=6),
+        "factor": 2,
+    }
+    return MultiFormationSpec.model_validate(sizes | changes)
 
 
 def make_bundle(spec: ContainerSpec, draw_seed: int = 0, **facts: object) -> Bundle:
@@ -116,6 +132,12 @@ def hmn() -> Callable[..., HmnSpec]:
 def images() -> Callable[..., ImagesSpec]:
     """Function that makes a small specification of stored images, with changes by name."""
     return images_spec
+
+
+@pytest.fixture
+def multi_formation() -> Callable[..., MultiFormationSpec]:
+    """Function that makes a small specification of canvases, with changes by name."""
+    return multi_formation_spec
 
 
 @pytest.fixture

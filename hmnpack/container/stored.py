@@ -41,6 +41,16 @@ def values_of(stored: Tensor) -> Tensor:
     return stored.float() / ONE if stored.dtype == torch.int8 else stored.float()
 
 
+def as_signed(pixels: Tensor) -> Tensor:
+    """Return pixels in [0, 1] as the values that an 8-bit coding of pixels stores."""
+    return (255 * pixels - ONE) / ONE
+
+
+def as_pixels(values: Tensor) -> Tensor:
+    """Return the pixels of values from 8-bit storage: the inverse of :func:`as_signed`."""
+    return (ONE * values + ONE) / 255
+
+
 def _rounded(name: str, values: Tensor, dtype: str) -> Tensor:
     if dtype == "I8":
         # Rounding can exceed the range by one step, which would overflow to the opposite sign.

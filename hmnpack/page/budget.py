@@ -17,6 +17,7 @@ MEANINGS: dict[str, str] = {
     "extractor": "one per class, applied to the dataset memory",
     "decoder": "converts memories to pixels, shared by all images",
     "pixels": "plain pixels of the images",
+    "canvases": "pixels of several images each",
 }
 UNUSED = "not used"
 

@@ -26,7 +26,7 @@ SURFACE = {
     | SOURCE
     | RUN,
     "plan": {"DATA", "--ipc", "--recipe", "--set", "--config", "--json"} | SOURCE | RUN,
-    "settings": {"--of", "--recipe"},
+    "settings": {"--of", "--recipe", "--set"},
 }
 
 
