@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from hmnpack.schema.ledger import Coding, Dtype, FloatDtype, Ledger, TensorRow
+from hmnpack.schema.linear_basis import LinearBasisSpec
 from hmnpack.schema.multi_formation import MultiFormationSpec
 from hmnpack.schema.stored import MAX_ENLARGEMENT, ImageShape, Stored, Width
 
@@ -22,6 +23,7 @@ __all__ = [
     "HmnSpec",
     "ImageShape",
     "ImagesSpec",
+    "LinearBasisSpec",
     "MultiFormationSpec",
     "OtherSpec",
 ]
@@ -197,6 +199,7 @@ CODINGS: dict[str, tuple[str, ...]] = {
     "hmn/1": (*get_args(FloatDtype), "I8"),
     "images/1": get_args(FloatDtype),
     "multi-formation/1": get_args(Dtype),
+    "linear-basis/1": get_args(Dtype),
 }
 """Container kind -> codings, for all that this version decodes."""
 
@@ -216,6 +219,7 @@ ContainerSpec = Annotated[
     Annotated[HmnSpec, Tag("hmn/1")]
     | Annotated[ImagesSpec, Tag("images/1")]
     | Annotated[MultiFormationSpec, Tag("multi-formation/1")]
+    | Annotated[LinearBasisSpec, Tag("linear-basis/1")]
     | Annotated[OtherSpec, Tag("other")],
     Discriminator(_known),
 ]

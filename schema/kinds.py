@@ -7,6 +7,7 @@ from pydantic import Field
 from hmnpack.schema.base import Frozen
 from hmnpack.schema.container import Activation
 from hmnpack.schema.ledger import Dtype
+from hmnpack.schema.linear_basis import LinearBasisConfig
 from hmnpack.schema.multi_formation import MultiFormationConfig
 
 
@@ -16,7 +17,7 @@ class ContainerConfig(Frozen):
     kind: Literal["hmn"] = Field(
         default="hmn",
         description="Kind of container: `hmn`, or that of a method to compare with: "
-        "`multi-formation`. Each kind has settings of its own below.",
+        "`multi-formation` or `linear-basis`. Each kind has settings of its own below.",
     )
     activation: Activation = Field(
         default="relu", description="Activation function between decoder layers."
@@ -61,12 +62,15 @@ class ContainerConfig(Frozen):
     )
 
 
-AnyContainerConfig = Annotated[ContainerConfig | MultiFormationConfig, Field(discriminator="kind")]
+AnyContainerConfig = Annotated[
+    ContainerConfig | MultiFormationConfig | LinearBasisConfig, Field(discriminator="kind")
+]
 """Settings of a container of any kind."""
 
-CONTAINERS: dict[str, type[ContainerConfig | MultiFormationConfig]] = {
+CONTAINERS: dict[str, type[ContainerConfig | MultiFormationConfig | LinearBasisConfig]] = {
     "hmn": ContainerConfig,
     "multi-formation": MultiFormationConfig,
+    "linear-basis": LinearBasisConfig,
 }
 """Kind of container -> its settings."""
 

@@ -15,6 +15,8 @@ Role = Literal[
     "decoder",
     "pixels",
     "canvases",
+    "shared bases",
+    "coefficients",
 ]
 FloatDtype = Literal["F32", "F16"]
 """IEEE 754 binary32 and binary16, by their safetensors names."""

@@ -12,6 +12,7 @@ from hmnpack.schema.container import (
     HmnSpec,
     ImageShape,
     ImagesSpec,
+    LinearBasisSpec,
     MultiFormationSpec,
 )
 from hmnpack.schema.manifest import Budget, Manifest, Normalisation, Provenance, SourceFacts
@@ -76,6 +77,16 @@ def multi_formation_spec(**changes: object) -> MultiFormationSpec:
     return MultiFormationSpec.model_validate(sizes | changes)
 
 
+def linear_basis_spec(**changes: object) -> LinearBasisSpec:
+    sizes = {
+        "classes": 2,
+        "instances": 3,
+        "image": ImageShape(channels=3, height=7, width=6),
+        "bases": 4,
+    }
+    return LinearBasisSpec.model_validate(sizes | changes)
+
+
 def make_bundle(spec: ContainerSpec, draw_seed: int = 0, **facts: object) -> Bundle:
     generator = torch.Generator().manual_seed(draw_seed)
     draw = torch.rand if isinstance(spec, ImagesSpec) else torch.randn
@@ -138,6 +149,12 @@ def images() -> Callable[..., ImagesSpec]:
 def multi_formation() -> Callable[..., MultiFormationSpec]:
     """Function that makes a small specification of canvases, with changes by name."""
     return multi_formation_spec
+
+
+@pytest.fixture
+def linear_basis() -> Callable[..., LinearBasisSpec]:
+    """Function that makes a small specification of a linear basis, with changes by name."""
+    return linear_basis_spec
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from hmnpack.container.base import Container, container_of, new_container
 from hmnpack.container.decoding import decode, decoded_parts
 from hmnpack.container.hmn import HMN
 from hmnpack.container.images import Images
+from hmnpack.container.linear_basis import LinearBasis
 from hmnpack.container.multi_formation import MultiFormation
 from hmnpack.container.planning import planned
 from hmnpack.container.rows import class_of, first_of_each, numbers_within_class
@@ -12,6 +13,7 @@ __all__ = [
     "HMN",
     "Container",
     "Images",
+    "LinearBasis",
     "MultiFormation",
     "class_of",
     "container_of",

@@ -24,7 +24,7 @@ Over-budget condensation (paper section 3.2) starts with more images, which are 
 number: the paper's over-budget counts for the containers of Table 7, a tenth more for all others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log
 from typing import Any, TypeVar
@@ -225,7 +225,8 @@ def plan(
     if spec is not None:
         more = over_budget_instances(ipc, spec) if over_budget else spec.each
         return checked(HmnSpec, spec.model_dump() | {"instances": more})
-    enough = _smallest_ipc(ipc, classes, image, config or ContainerConfig())
+    given = config or ContainerConfig()
+    enough = smallest_ipc(ipc, lambda more: _fitting(more, classes, image, given))
     raise BudgetTooSmall(
         f"ipc {ipc} is a budget of {floats_of(ipc, classes, image)} floats, too few for a decoder "
         f"and {IMAGES_PER_IPC} decoded images per image of the budget; "
@@ -237,20 +238,22 @@ def plan(
     )
 
 
-def _smallest_ipc(
-    above: int, classes: int, image: ImageShape, config: ContainerConfig
-) -> int | None:
-    """Return the smallest ipc above ``above``, which does not fit, that does; None if none does."""
+def smallest_ipc(above: int, fitting: Callable[[int], object]) -> int | None:
+    """Return the smallest ipc above ``above``, which does not fit, that does; None if none does.
+
+    Args:
+        above: An ipc that does not fit.
+        fitting: Returns something true for every ipc that fits, and for none that does not.
+    """
     enough = above + 1
-    while _fitting(enough, classes, image, config) is None:
+    while not fitting(enough):
         if enough == MAX_IPC:
             return None
         enough = min(2 * enough, MAX_IPC)
     low = max(above, enough // 2)
     while low + 1 < enough:
         middle = (low + enough) // 2
-        fits = _fitting(middle, classes, image, config) is not None
-        low, enough = (low, middle) if fits else (middle, enough)
+        low, enough = (low, middle) if fitting(middle) else (middle, enough)
     return enough
 
 

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from hmnpack.networks.flops import FLOAT
-from hmnpack.schema.container import ContainerSpec, HmnSpec
+from hmnpack.schema.container import ContainerSpec, HmnSpec, LinearBasisSpec
 
 
 def decode_flops(spec: ContainerSpec, images: int) -> int:
@@ -16,6 +16,8 @@ def decode_flops(spec: ContainerSpec, images: int) -> int:
         spec: The container.
         images: Number of images.
     """
+    if isinstance(spec, LinearBasisSpec):
+        return images * 2 * spec.bases * spec.half_elements
     if not isinstance(spec, HmnSpec):
         return 0
     cells, first = spec.grid**2, spec.layer_channels[1]
@@ -36,7 +38,11 @@ def decoder_outputs(spec: HmnSpec) -> int:
 
 def decoder_bytes(spec: ContainerSpec, images: int) -> int:
     """Return the bytes of the decoder's maps and of the images, both with gradients."""
-    maps = decoder_outputs(spec) if isinstance(spec, HmnSpec) else 0
+    maps = 0
+    if isinstance(spec, HmnSpec):
+        maps = decoder_outputs(spec)
+    elif isinstance(spec, LinearBasisSpec):
+        maps = spec.half_elements
     return FLOAT * images * 2 * (maps + spec.image.elements)
 
 

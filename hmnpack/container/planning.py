@@ -5,15 +5,32 @@ fill the same budget, in which every stored float counts:
 
 - `multi-formation`: as many canvases per class as the budget has images. A canvas has 2 x 2 tiles,
   or 3 x 3 for images of 96 pixels or more (IDC: 2 for 28 and 32 pixels, 3 for ImageNet).
+- `linear-basis`: the number of bases is the largest power of two, up to 256, whose bases take at
+  most two fifths of the budget and leave room for two images per class and ipc; then as many
+  images as fit. For CIFAR-10 at 1 IPC that is LinBa's 16, and 115 images per class; LinBa states
+  no other.
 """
 
-from hmnpack.container.budget import checked, floats_of, over_budget_instances, plan
-from hmnpack.schema.container import ContainerSpec, ImageShape, MultiFormationSpec
+from hmnpack.container.budget import (
+    IMAGES_PER_IPC,
+    checked,
+    floats_of,
+    most_instances,
+    over_budget_instances,
+    plan,
+    smallest_ipc,
+)
+from hmnpack.errors import BudgetTooSmall
+from hmnpack.schema.container import ContainerSpec, ImageShape, LinearBasisSpec, MultiFormationSpec
 from hmnpack.schema.kinds import AnyContainerConfig, ContainerConfig
+from hmnpack.schema.linear_basis import LinearBasisConfig
 from hmnpack.schema.multi_formation import MultiFormationConfig
 
 LARGE_SIDE = 96
 """Longer side, in pixels, from which a canvas has 3 x 3 tiles."""
+
+BASES = tuple(2**power for power in range(8, -1, -1))
+"""Numbers of bases that are considered, in descending order."""
 
 
 def planned(
@@ -41,7 +58,11 @@ def planned(
     if isinstance(config, ContainerConfig):
         return plan(ipc, classes, image, config, over_budget=over_budget)
     floats_of(ipc, classes, image)  # checks the ipc
-    spec = _multi_formation(ipc, classes, image, config)
+    spec: ContainerSpec
+    if isinstance(config, MultiFormationConfig):
+        spec = _multi_formation(ipc, classes, image, config)
+    else:
+        spec = _linear_basis(ipc, classes, image, config)
     if not over_budget:
         return spec
     return checked(type(spec), spec.model_dump() | {"instances": over_budget_instances(ipc, spec)})
@@ -58,3 +79,31 @@ def _multi_formation(
         sizes | {"instances": ipc * factor**2},
         "lower the ipc, the --size or container.factor",
     )
+
+
+def _linear_basis(
+    ipc: int, classes: int, image: ImageShape, config: LinearBasisConfig
+) -> LinearBasisSpec:
+    def of(bases: int) -> LinearBasisSpec:
+        sizes = {"classes": classes, "image": image, "dtype": config.dtype, "bases": bases}
+        return LinearBasisSpec.model_validate(sizes | {"instances": 1})
+
+    floats = floats_of(ipc, classes, image)
+    spec = of(config.bases or next(bases for bases in BASES if _is_apt(of(bases), ipc)))
+    most = most_instances(spec, floats)
+    if most:
+        return checked(LinearBasisSpec, spec.model_dump() | {"instances": most})
+    enough = smallest_ipc(ipc, lambda more: most_instances(spec, floats_of(more, classes, image)))
+    raise BudgetTooSmall(
+        f"ipc {ipc} is a budget of {floats} floats, but {spec.bases} bases and the coefficients of "
+        f"one image per class need {spec.ledger().floats}; lower container.bases; the smallest ipc "
+        f"that works with this number is {enough}"
+    )
+
+
+def _is_apt(spec: LinearBasisSpec, ipc: int) -> bool:
+    """Return whether the planner may choose this number of bases; it may always choose one."""
+    floats = floats_of(ipc, spec.classes, spec.image)
+    is_small = 5 * spec.bases * spec.half_elements <= 2 * floats
+    has_images = most_instances(spec, floats) >= IMAGES_PER_IPC * ipc
+    return spec.bases == 1 or (is_small and has_images)

@@ -90,6 +90,16 @@ def in_unit_range(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return scaled
 
 
+def in_signed_range(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows divided by a scale each, so that they fit into 8-bit integers, and the scales.
+
+    Args:
+        rows: [n, ...].
+    """
+    scales = _scales(rows, 0)
+    return rows / scales.view(-1, *[1] * (rows.dim() - 1)), scales
+
+
 def _scales(memory: Tensor, axis: int) -> Tensor:
     """Return the scale of each channel; 1 for channels of zeros."""
     largest = memory.abs().amax([other for other in range(memory.dim()) if other != axis])

@@ -18,6 +18,8 @@ MEANINGS: dict[str, str] = {
     "decoder": "converts memories to pixels, shared by all images",
     "pixels": "plain pixels of the images",
     "canvases": "pixels of several images each",
+    "shared bases": "at half the side, shared by all images",
+    "coefficients": "one row per image, which combines the bases",
 }
 UNUSED = "not used"
 

@@ -1,8 +1,11 @@
 """Files of the other containers with correct hashes, but sizes that break a rule."""
 
 import pytest
+import torch
 
 from hmnpack.bundle.faults import BadManifest, BadSize, LedgerMismatch
+from hmnpack.container import container_of, decode
+from hmnpack.errors import BadBundle
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,36 @@ def test_missing_factor(forge, rejected, bundle_of, multi_formation):
     data = bundle_of(multi_formation()).to_bytes()
     forged = forge(lambda _, manifest: manifest["container"].pop("factor"), data)
     rejected(forged, BadManifest, r"factor: Field required")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault", "match"),
+    [
+        ({"bases": 0}, BadSize, r"linear-basis/1\.bases: Input should be greater"),
+        ({"bases": 4097}, BadSize, "less than or equal to 4096"),
+        ({"bases": "4"}, BadManifest, "bases: Input should be a valid integer"),
+        ({"bases": 5}, LedgerMismatch, "the ledger does not match"),
+        ({"instances": 4}, LedgerMismatch, "the ledger does not match"),
+        ({"dtype": "F16"}, LedgerMismatch, "the ledger does not match"),
+        (
+            {"image": {"channels": 3, "height": 9, "width": 6}},
+            LedgerMismatch,
+            "the ledger does not match",
+        ),
+        ({"instances": 10_000_000}, LedgerMismatch, "the ledger does not match"),
+        ({"scale": 2}, BadManifest, r"scale: Extra inputs"),
+    ],
+)
+def test_sizes_of_a_linear_basis(forge, rejected, bundle_of, linear_basis, changes, fault, match):
+    data = bundle_of(linear_basis()).to_bytes()
+    forged = forge(lambda _, manifest: manifest["container"].update(changes), data)
+    rejected(forged, fault, match)
+
+
+def test_coefficients_that_overflow(bundle_of, linear_basis, tmp_path):
+    """Finite floats whose products are infinite, of either sign, so that their sum is NaN."""
+    spec = linear_basis()
+    big = {row.name: torch.full(row.shape, 1e30) for row in spec.ledger().rows}
+    big["coefficients"][:, 1] *= -1
+    with pytest.raises(BadBundle, match="decode to infinite"):
+        decode(container_of(spec, big))

@@ -217,9 +217,16 @@ def decode_multi_formation(container, tensors):
     return np.stack(images)
 
 
+def decode_linear_basis(container, tensors):
+    """Section 4.6."""
+    images = np.einsum("nb,bcyx->ncyx", tensors["coefficients"], tensors["memory.basis"])
+    return np.clip(np.stack([resized(image, container) for image in images]), 0, 1)
+
+
 DECODERS = {
     "hmn/1": decode_hmn,
     "images/1": decode_images,
+    "linear-basis/1": decode_linear_basis,
     "multi-formation/1": decode_multi_formation,
 }
 
@@ -279,6 +286,14 @@ def test_every_multi_formation_decodes_to_the_same_images(
     bundle_of, multi_formation, changes, dtype
 ):
     bundle = bundle_of(multi_formation(dtype=dtype, **changes))
+    ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
+    np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "I8"])
+@pytest.mark.parametrize("changes", [{}, {"bases": 1, "instances": (2, 1)}, {"bases": 40}])
+def test_every_linear_basis_decodes_to_the_same_images(bundle_of, linear_basis, changes, dtype):
+    bundle = bundle_of(linear_basis(dtype=dtype, **changes))
     ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
     np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
 

@@ -87,6 +87,9 @@ def main() -> None:
         "v1-multi-formation": made.make_bundle(
             made.multi_formation_spec(dtype="I8", instances=(4, 8)), draw_seed=6
         ),
+        "v1-linear-basis": made.make_bundle(
+            made.linear_basis_spec(dtype="I8", instances=(3, 2)), draw_seed=7
+        ),
         "v1-unequal": made.make_bundle(made.hmn_spec(instances=(1, 4)), draw_seed=5, **unequal),
     }
     for name, bundle in bundles.items():
