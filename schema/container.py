@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from hmnpack.schema.hallucinator import HallucinatorSpec
 from hmnpack.schema.ledger import Coding, Dtype, FloatDtype, Ledger, TensorRow
 from hmnpack.schema.linear_basis import LinearBasisSpec
 from hmnpack.schema.multi_formation import MultiFormationSpec
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_ENLARGEMENT",
     "Activation",
     "ContainerSpec",
+    "HallucinatorSpec",
     "HmnSpec",
     "ImageShape",
     "ImagesSpec",
@@ -200,6 +202,7 @@ CODINGS: dict[str, tuple[str, ...]] = {
     "images/1": get_args(FloatDtype),
     "multi-formation/1": get_args(Dtype),
     "linear-basis/1": get_args(Dtype),
+    "hallucinator/1": get_args(Dtype),
 }
 """Container kind -> codings, for all that this version decodes."""
 
@@ -220,6 +223,7 @@ ContainerSpec = Annotated[
     | Annotated[ImagesSpec, Tag("images/1")]
     | Annotated[MultiFormationSpec, Tag("multi-formation/1")]
     | Annotated[LinearBasisSpec, Tag("linear-basis/1")]
+    | Annotated[HallucinatorSpec, Tag("hallucinator/1")]
     | Annotated[OtherSpec, Tag("other")],
     Discriminator(_known),
 ]

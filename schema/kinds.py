@@ -6,6 +6,7 @@ from pydantic import Field
 
 from hmnpack.schema.base import Frozen
 from hmnpack.schema.container import Activation
+from hmnpack.schema.hallucinator import HallucinatorConfig
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.linear_basis import LinearBasisConfig
 from hmnpack.schema.multi_formation import MultiFormationConfig
@@ -17,7 +18,7 @@ class ContainerConfig(Frozen):
     kind: Literal["hmn"] = Field(
         default="hmn",
         description="Kind of container: `hmn`, or that of a method to compare with: "
-        "`multi-formation` or `linear-basis`. Each kind has settings of its own below.",
+        "`multi-formation`, `linear-basis` or `hallucinator`. Each has settings of its own.",
     )
     activation: Activation = Field(
         default="relu", description="Activation function between decoder layers."
@@ -63,14 +64,16 @@ class ContainerConfig(Frozen):
 
 
 AnyContainerConfig = Annotated[
-    ContainerConfig | MultiFormationConfig | LinearBasisConfig, Field(discriminator="kind")
+    ContainerConfig | MultiFormationConfig | LinearBasisConfig | HallucinatorConfig,
+    Field(discriminator="kind"),
 ]
 """Settings of a container of any kind."""
 
-CONTAINERS: dict[str, type[ContainerConfig | MultiFormationConfig | LinearBasisConfig]] = {
+CONTAINERS: dict[str, type[AnyContainerConfig]] = {
     "hmn": ContainerConfig,
     "multi-formation": MultiFormationConfig,
     "linear-basis": LinearBasisConfig,
+    "hallucinator": HallucinatorConfig,
 }
 """Kind of container -> its settings."""
 

@@ -17,6 +17,8 @@ Role = Literal[
     "canvases",
     "shared bases",
     "coefficients",
+    "bases",
+    "hallucinators",
 ]
 FloatDtype = Literal["F32", "F16"]
 """IEEE 754 binary32 and binary16, by their safetensors names."""

@@ -9,6 +9,7 @@ from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.container.stored import as_stored
 from hmnpack.schema.container import (
     ContainerSpec,
+    HallucinatorSpec,
     HmnSpec,
     ImageShape,
     ImagesSpec,
@@ -87,6 +88,17 @@ def linear_basis_spec(**changes: object) -> LinearBasisSpec:
     return LinearBasisSpec.model_validate(sizes | changes)
 
 
+def hallucinator_spec(**changes: object) -> HallucinatorSpec:
+    sizes = {
+        "classes": 2,
+        "instances": 4,
+        "image": ImageShape(channels=3, height=7, width=6),
+        "hallucinators": 2,
+        "basis_channels": 3,
+    }
+    return HallucinatorSpec.model_validate(sizes | changes)
+
+
 def make_bundle(spec: ContainerSpec, draw_seed: int = 0, **facts: object) -> Bundle:
     generator = torch.Generator().manual_seed(draw_seed)
     draw = torch.rand if isinstance(spec, ImagesSpec) else torch.randn
@@ -155,6 +167,12 @@ def multi_formation() -> Callable[..., MultiFormationSpec]:
 def linear_basis() -> Callable[..., LinearBasisSpec]:
     """Function that makes a small specification of a linear basis, with changes by name."""
     return linear_basis_spec
+
+
+@pytest.fixture
+def hallucinator() -> Callable[..., HallucinatorSpec]:
+    """Function that makes a small specification of hallucinators, with changes by name."""
+    return hallucinator_spec
 
 
 @pytest.fixture

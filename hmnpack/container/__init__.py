@@ -2,6 +2,7 @@
 
 from hmnpack.container.base import Container, container_of, new_container
 from hmnpack.container.decoding import decode, decoded_parts
+from hmnpack.container.hallucinator import Hallucinator
 from hmnpack.container.hmn import HMN
 from hmnpack.container.images import Images
 from hmnpack.container.linear_basis import LinearBasis
@@ -12,6 +13,7 @@ from hmnpack.container.rows import class_of, first_of_each, numbers_within_class
 __all__ = [
     "HMN",
     "Container",
+    "Hallucinator",
     "Images",
     "LinearBasis",
     "MultiFormation",

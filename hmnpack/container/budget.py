@@ -119,7 +119,8 @@ def most_images(spec: ContainerSpec, floats: int) -> int:
 
 def most_instances(spec: ContainerSpec, floats: int) -> int:
     """Return the largest number of images per class that fits; 0 if not even one row does."""
-    return most_images(spec, floats) // spec.classes
+    row = spec.images_per_row
+    return most_images(spec, floats) // row // spec.classes * row
 
 
 def images_within(spec: ContainerSpec, ipc: int) -> int:
@@ -139,7 +140,7 @@ def instances_within(spec: ContainerSpec, ipc: int) -> int:
         spec: The container; its image counts are ignored.
         ipc: Budget, in images per class.
     """
-    return images_within(spec, ipc) // spec.classes
+    return most_instances(spec, floats_of(ipc, spec.classes, spec.image))
 
 
 def as_even_as(counts: Sequence[int], images: int) -> tuple[int, ...]:

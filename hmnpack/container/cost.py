@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from hmnpack.networks.flops import FLOAT
-from hmnpack.schema.container import ContainerSpec, HmnSpec, LinearBasisSpec
+from hmnpack.schema.container import ContainerSpec, HallucinatorSpec, HmnSpec, LinearBasisSpec
 
 
 def decode_flops(spec: ContainerSpec, images: int) -> int:
@@ -18,6 +18,9 @@ def decode_flops(spec: ContainerSpec, images: int) -> int:
     """
     if isinstance(spec, LinearBasisSpec):
         return images * 2 * spec.bases * spec.half_elements
+    if isinstance(spec, HallucinatorSpec):
+        kernels = 9 * (spec.basis_channels + spec.image.channels)
+        return images * 2 * kernels * spec.style_elements
     if not isinstance(spec, HmnSpec):
         return 0
     cells, first = spec.grid**2, spec.layer_channels[1]
@@ -43,6 +46,8 @@ def decoder_bytes(spec: ContainerSpec, images: int) -> int:
         maps = decoder_outputs(spec)
     elif isinstance(spec, LinearBasisSpec):
         maps = spec.half_elements
+    elif isinstance(spec, HallucinatorSpec):
+        maps = 3 * spec.style_elements + spec.image.elements
     return FLOAT * images * 2 * (maps + spec.image.elements)
 
 

@@ -20,6 +20,8 @@ MEANINGS: dict[str, str] = {
     "canvases": "pixels of several images each",
     "shared bases": "at half the side, shared by all images",
     "coefficients": "one row per image, which combines the bases",
+    "bases": "one per group of images of a class",
+    "hallucinators": "convert bases to pixels, shared by all classes",
 }
 UNUSED = "not used"
 

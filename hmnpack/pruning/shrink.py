@@ -24,7 +24,9 @@ from hmnpack.schema.instances import in_words, instances_of
 from hmnpack.schema.ledger import Role
 from hmnpack.schema.pruning import MARGIN_UNITS, MAX_LISTED, MAX_MARGINS, Margins, Pruning
 
-_OF_AN_IMAGE: frozenset[Role] = frozenset({"instance memory", "pixels", "canvases", "coefficients"})
+_OF_AN_IMAGE: frozenset[Role] = frozenset(
+    {"instance memory", "pixels", "canvases", "coefficients", "bases"}
+)
 """Roles of the tensors with one row per image, or per group of images that share one."""
 
 _MARGIN_BYTES = 7

@@ -60,6 +60,26 @@ def test_sizes_of_a_linear_basis(forge, rejected, bundle_of, linear_basis, chang
     rejected(forged, fault, match)
 
 
+@pytest.mark.parametrize(
+    ("changes", "fault", "match"),
+    [
+        ({"hallucinators": 0}, BadSize, r"hallucinator/1\.hallucinators: Input should be greater"),
+        ({"hallucinators": 1001}, BadSize, "less than or equal to 1000"),
+        ({"hallucinators": 3}, BadManifest, "instances 4 is not a multiple of the 3 images"),
+        ({"hallucinators": 4}, LedgerMismatch, "the ledger does not match"),
+        ({"basis_channels": 0}, BadSize, "greater than or equal to 1"),
+        ({"basis_channels": 2}, BadManifest, "bases of 2 channels for images of 3"),
+        ({"basis_channels": 1}, LedgerMismatch, "the ledger does not match"),
+        ({"image": {"channels": 3, "height": 2, "width": 6}}, BadManifest, "smaller than a kernel"),
+        ({"kernel": 3}, BadManifest, r"kernel: Extra inputs"),
+    ],
+)
+def test_sizes_of_hallucinators(forge, rejected, bundle_of, hallucinator, changes, fault, match):
+    data = bundle_of(hallucinator()).to_bytes()
+    forged = forge(lambda _, manifest: manifest["container"].update(changes), data)
+    rejected(forged, fault, match)
+
+
 def test_coefficients_that_overflow(bundle_of, linear_basis, tmp_path):
     """Finite floats whose products are infinite, of either sign, so that their sum is NaN."""
     spec = linear_basis()

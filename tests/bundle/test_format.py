@@ -153,7 +153,7 @@ def values(manifest, parts):
         assert row["dtype"] == ("F16" if halved else coding)
         stored = np.frombuffer(parts[row["name"]], SAFE[row["dtype"]]).reshape(row["shape"])
         decoded = stored.astype(np.float64)
-        if row["dtype"] == "I8" and row["name"] == "memory.canvas":
+        if row["dtype"] == "I8" and row["role"] in ("canvases", "bases"):
             decoded = (decoded + 128) / 255
         elif row["dtype"] == "I8":
             decoded = decoded / 128
@@ -223,9 +223,36 @@ def decode_linear_basis(container, tensors):
     return np.clip(np.stack([resized(image, container) for image in images]), 0, 1)
 
 
+def decode_hallucinator(container, tensors):
+    """Section 4.7."""
+    count, images = container["hallucinators"], []
+    height, width = container["image"]["height"], container["image"]["width"]
+    for i in range(len(labels_of(container))):
+        own = {
+            name.removeprefix("hallucinator."): all_[i % count]
+            for name, all_ in tensors.items()
+            if name.startswith("hallucinator.")
+        }
+        z = np.clip(tensors["memory.basis"][i // count], 0, 1)
+        e = np.zeros(own["scale"].shape) + own["encoder.bias"][:, None, None]
+        for u in range(3):
+            for v in range(3):
+                part = z[:, u : u + height - 2, v : v + width - 2]
+                e += np.einsum("ab,byx->ayx", own["encoder.weight"][:, :, u, v], part)
+        s = own["scale"] * e + own["shift"]
+        d = np.zeros((len(s), height, width)) + own["decoder.bias"][:, None, None]
+        for u in range(3):
+            for v in range(3):
+                part = np.einsum("ab,ayx->byx", own["decoder.weight"][:, :, u, v], s)
+                d[:, u : u + height - 2, v : v + width - 2] += part
+        images.append(np.clip(d, 0, 1))
+    return np.stack(images)
+
+
 DECODERS = {
     "hmn/1": decode_hmn,
     "images/1": decode_images,
+    "hallucinator/1": decode_hallucinator,
     "linear-basis/1": decode_linear_basis,
     "multi-formation/1": decode_multi_formation,
 }
@@ -294,6 +321,16 @@ def test_every_multi_formation_decodes_to_the_same_images(
 @pytest.mark.parametrize("changes", [{}, {"bases": 1, "instances": (2, 1)}, {"bases": 40}])
 def test_every_linear_basis_decodes_to_the_same_images(bundle_of, linear_basis, changes, dtype):
     bundle = bundle_of(linear_basis(dtype=dtype, **changes))
+    ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
+    np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "I8"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"basis_channels": 1}, {"hallucinators": 3, "instances": (3, 6)}]
+)
+def test_every_hallucinator_decodes_to_the_same_images(bundle_of, hallucinator, changes, dtype):
+    bundle = bundle_of(hallucinator(dtype=dtype, **changes))
     ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
     np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
 

@@ -10,7 +10,7 @@ from hmnpack.errors import BadSettings, Paused
 from hmnpack.settings import recorded_settings
 from hmnpack.sources import SourceOptions, open_source, tensor_source
 
-KINDS = ["multi-formation", "linear-basis"]
+KINDS = ["multi-formation", "linear-basis", "hallucinator"]
 GRADIENT = {
     "match.steps": 0,
     "gradient.networks": 1,

@@ -90,6 +90,9 @@ def main() -> None:
         "v1-linear-basis": made.make_bundle(
             made.linear_basis_spec(dtype="I8", instances=(3, 2)), draw_seed=7
         ),
+        "v1-hallucinator": made.make_bundle(
+            made.hallucinator_spec(dtype="I8", instances=(4, 2)), draw_seed=8
+        ),
         "v1-unequal": made.make_bundle(made.hmn_spec(instances=(1, 4)), draw_seed=5, **unequal),
     }
     for name, bundle in bundles.items():
