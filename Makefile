@@ -7,7 +7,7 @@ OUT := demo-output
 SMALL := --set pool.network.width=32 --set match.steps=400
 
 # Options of a single command; environment variables of the same name are ignored.
-OPTIONS := NAME DATA LABEL SIZE SCALE RECIPE SETTINGS BUNDLE IPC NETWORKS ON SEED SEEDS TAG DEVICE WORK MINUTES SAVE
+OPTIONS := NAME DATA LABEL SIZE SCALE RECIPE SETTINGS BUNDLE IPC NETWORKS ON SEED SEEDS TAG DEVICE WORK MINUTES SAVE CASE KIND
 $(foreach word,$(OPTIONS),$(if $(filter environment,$(origin $(word))),$(eval $(word) :=)))
 
 # The demo and the tests use tiny images, for which thread synchronisation costs more than the
@@ -80,9 +80,11 @@ $(REPORTS): %.html: %.hmn $(STAMP)
 	$(BIN)/hmnpack report $< -o $@ --force \
 		$(addprefix --result ,$(wildcard examples/reproduce/results/$(notdir $*).json))
 
-bench: $(STAMP) ## list the benchmarks; NAME=startup runs one (DATA=path, SAVE=file.json)
+bench: $(STAMP) ## list the benchmarks; NAME=startup runs one (DATA=path, SAVE=file.json; of fuzz: MINUTES, SEED, CASE, KIND)
 ifdef NAME
-	@$(BIN)/python tests/benchmarks/$(NAME).py $(if $(DATA),--data '$(DATA)') $(if $(SAVE),--save '$(SAVE)')
+	@$(BIN)/python tests/benchmarks/$(NAME).py $(if $(DATA),--data '$(DATA)') $(if $(SAVE),--save '$(SAVE)') \
+		$(if $(MINUTES),--minutes '$(MINUTES)') $(if $(SEED),--seed '$(SEED)') \
+		$(if $(CASE),--case '$(CASE)') $(if $(KIND),--kind '$(KIND)')
 else
 	@$(BIN)/python tests/benchmarks/harness.py
 endif

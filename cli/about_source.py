@@ -22,6 +22,14 @@ def source_notes(plan: "Plan") -> Iterator[tuple[str, str]]:
     """Yield titles and texts for what the bundle will not show of the dataset."""
     from hmnpack.schema.skipped import skipped_in_words
 
+    yield from _class_sizes(plan)
+    split = plan.source.test_split
+    if split is not None and plan.source.test is not None:
+        yield (
+            "test split",
+            f"{len(plan.source.test):,} images, {100 * split.part:g} % of each class, drawn with "
+            f"seed {split.seed}; change it with --test-split",
+        )
     skipped = plan.source.skipped
     if skipped:
         yield "left out", ", ".join(skipped_in_words(*item) for item in skipped.items())
@@ -30,3 +38,17 @@ def source_notes(plan: "Plan") -> Iterator[tuple[str, str]]:
         listed = "; ".join(f"{name!r} is stored as {stored!r}" for name, stored in pairs[:_MOST])
         more = len(pairs) - _MOST
         yield "class names", listed + (f"; and {more:,} more" if more > 0 else "")
+
+
+def _class_sizes(plan: "Plan") -> Iterator[tuple[str, str]]:
+    """Yield the smallest and the largest class, if they differ, and what each is given."""
+    train, classes = plan.source.train, plan.source.classes
+    sizes = train.labels.bincount(minlength=len(classes)).tolist()
+    least, most = min(sizes), max(sizes)
+    if least < most:
+        smallest, largest = (classes[sizes.index(size)] for size in (least, most))
+        yield (
+            "classes",
+            f"{least:,} images ({smallest!r}) to {most:,} ({largest!r}); each gets the same share "
+            "of the budget",
+        )

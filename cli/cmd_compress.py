@@ -24,6 +24,7 @@ from hmnpack.cli.options import (
     set_option,
     source_options,
 )
+from hmnpack.cli.signals import ENDING, ending
 from hmnpack.cli.speaker import is_main_rank, is_one_of_several
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def _options(request: Request, pausing: "Pausing") -> "RunOptions":
 @contextlib.contextmanager
 def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
     """Yield the listener of `--log` and `--tensorboard`, possibly empty; only rank 0 logs."""
+    from hmnpack.cli.text import safe
     from hmnpack.condensing.checkpoint import checkpoint_of
     from hmnpack.condensing.run import check_output
     from hmnpack.runtime.log import JsonLines, TensorBoard, together
@@ -201,14 +203,19 @@ def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
         request = replace(request, log=None, tensorboard=None)
     if request.log or request.tensorboard:  # an invalid run must not change the log
         check_output(request.output, options)
-    logs: list[Listener] = []
-    with contextlib.ExitStack() as open_logs:
-        if request.tensorboard:
-            logs.append(open_logs.enter_context(TensorBoard(request.tensorboard)))
-        if request.log:
-            log = JsonLines(request.log, resumed=request.resume)
-            logs.append(open_logs.enter_context(log))
-        yield together(*logs)
+    logs: list[TensorBoard | JsonLines] = []
+    try:
+        with contextlib.ExitStack() as open_logs:
+            if request.tensorboard:
+                logs.append(open_logs.enter_context(TensorBoard(request.tensorboard)))
+            if request.log:
+                log = JsonLines(request.log, resumed=request.resume)
+                logs.append(open_logs.enter_context(log))
+            yield together(*logs)
+    finally:
+        for each in logs:
+            if each.lost:
+                click.echo(safe(f"hmnpack: {each.path} is incomplete ({each.lost})"), err=True)
 
 
 def _announcement(plan: "Plan", output: Path) -> "Table":
@@ -235,12 +242,13 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
 
 
 class Pausing:
-    """A context manager that turns the first SIGINT or SIGTERM into a request to pause.
+    """A context manager that turns the first SIGINT, SIGTERM or SIGHUP into a request to pause.
 
-    A second signal interrupts immediately. Before :meth:`begin` there is nothing to pause, so the
-    first signal interrupts. One of several ranks is never interrupted, and ignores these signals
+    A second Ctrl-C interrupts immediately; a closing terminal, too, sends SIGHUP more than once, so
+    the other signals do not. Before :meth:`begin` there is nothing to pause, so any signal
+    interrupts. One of several ranks is never interrupted, and ignores these signals
     after the block: torchrun sends SIGTERM to ranks that end later than others, and they must
-    still be able to print their error.
+    still be able to print their error. A SIGHUP that is ignored (``nohup``) remains so.
 
     Attributes:
         requested: Whether to pause.
@@ -256,7 +264,7 @@ class Pausing:
         self._started = True
 
     def __enter__(self) -> Self:
-        signals = signal.SIGINT, signal.SIGTERM
+        signals = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._on_signal) for number in signals}
         return self
 
@@ -265,8 +273,10 @@ class Pausing:
             signal.signal(number, signal.SIG_IGN if self._several else handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if (self.requested or not self._started) and not self._several:
-            raise KeyboardInterrupt
+        insisting = self.requested and number == signal.SIGINT
+        if (insisting or not self._started) and not self._several:
+            ending.interrupt(frame)
+            return
         if not self.requested and is_main_rank():
             # Not through sys.stderr: it is not reentrant and may be in the middle of a write.
             with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
+    BundleFile,
     DataName,
     config_option,
     naming_options,
@@ -46,13 +47,16 @@ SETTINGS = {
 }
 """Options that are shorthands for settings: parameter name to path of the setting."""
 
+FORMER_NAMES = {"no-controls": "no-baselines"}
+"""Options that scripts may still call by a former name."""
+
 
 @dataclass(frozen=True)
 class Request:
     """Parsed command-line arguments.
 
     Attributes:
-        file: Path of the bundle.
+        file: Path or address of the bundle.
         data: Name or path of the real dataset to test on.
         device: Compute device.
         record: Record the scores in the bundle.
@@ -64,7 +68,7 @@ class Request:
         quiet: Hide progress.
     """
 
-    file: Path
+    file: Path | str
     data: str
     device: str
     record: bool
@@ -115,9 +119,12 @@ class Choice:
 
 
 @click.command(
-    "evaluate", short_help="Train networks on a file's images and test them.", epilog=DATA_HELP
+    "evaluate",
+    short_help="Train networks on a file's images and test them.",
+    epilog=DATA_HELP,
+    context_settings={"token_normalize_func": lambda name: FORMER_NAMES.get(name, name)},
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option("--data", type=DataName(), required=True, help="Real dataset to test on.")
 @click.option(
     "--protocol",
@@ -232,13 +239,14 @@ def _run(request: Request, choice: Choice, source_options: dict[str, Any]) -> No
     bundle = read(request.file)
     configs = choice.configs(bundle.manifest)
     _check_before_training(request, configs, bundle.manifest)
-    options = read_as_recorded(request.file, bundle.manifest, source_options)
+    options = read_as_recorded(request.file, bundle.manifest, source_options, request.data)
     found: dict[str, Evaluation] = {}
     record_error: HmnError | None = None
     start = time.monotonic()
     try:  # a failing network must not discard earlier results, which took hours
         with resumable(request.work), progress_display(quiet=request.quiet) as listener:
-            source = open_source(request.data, options, listener)
+            needs_test = not all(config.held_out for config in configs)
+            source = open_source(request.data, options, listener, needs_test=needs_test)
             for config in configs:
                 found[config.network.name] = hmnpack.evaluate(
                     bundle,
@@ -265,6 +273,7 @@ def _check_before_training(
     request: Request, configs: list["EvaluateConfig"], manifest: "Manifest"
 ) -> None:
     """Check, before opening the data, what would otherwise fail only after training."""
+    from hmnpack.bundle.opened import path_in
     from hmnpack.evaluation import check_network
     from hmnpack.evaluation.scores import check_recordable
     from hmnpack.runtime.devices import choose_device
@@ -277,7 +286,9 @@ def _check_before_training(
         check_recordable(request.file)
     if request.save:
         check_output_path(request.save, force=request.force)
-        check_distinct(request.save, request.file, "the bundle itself")
+        file = path_in(request.file)
+        if file is not None:
+            check_distinct(request.save, file, "the bundle itself")
 
 
 def _show(
@@ -292,6 +303,7 @@ def _show(
     """Print the results; save them if complete, as a partial file would block a rerun."""
     from hmnpack.cli.outcome import accuracy_table
     from hmnpack.cli.show import console, print_json
+    from hmnpack.cli.streams import flush_stdout
     from hmnpack.cli.text import safe
     from hmnpack.evaluation.result import result_of
     from hmnpack.runtime.devices import choose_device
@@ -306,10 +318,15 @@ def _show(
             text = result.model_dump_json(indent=2) + "\n"
             write_atomically(request.save, text.encode(), request.force)
     finally:
-        if request.as_json:
-            print_json(result.model_dump(mode="json"))
-        else:
-            console().print(accuracy_table(found, manifest))
+        try:
+            if request.as_json:
+                print_json(result.model_dump(mode="json"))
+            else:
+                console().print(accuracy_table(found, manifest))
+            flush_stdout()
+        except (OSError, SystemExit):  # rich exits when the reader of a pipe has ended
+            console(stderr=True).print(accuracy_table(found, manifest))
+            raise
 
 
 def _record_score(request: Request, bundle: "Bundle", evaluation: "Evaluation") -> HmnError | None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from hmnpack.cli.options import BundleFile
 from hmnpack.registry import WRITERS
 
 
 @click.command("expand", short_help="Write a file's images to disk.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option(
     "-o",
     "--out",
@@ -25,8 +26,8 @@ from hmnpack.registry import WRITERS
     default=next(iter(WRITERS)),
     show_default=True,
     help="folder: PNG files, one folder per class; parquet: a Parquet file; tar: a WebDataset "
-    "archive; sheet: one PNG with a row of images for each of the first 100 classes (10 images "
-    "each without --per-class).",
+    "archive; npz: a NumPy archive; sheet: one PNG with a row of images for each of the first 100 "
+    "classes (10 images each without --per-class).",
 )
 @click.option(
     "--per-class",
@@ -35,7 +36,9 @@ from hmnpack.registry import WRITERS
     help="Write only the first N images of each class.",
 )
 @click.option("--force", is_flag=True, help="Replace existing output.")
-def expand_command(file: Path, out: Path, kind: str, per_class: int | None, force: bool) -> None:
+def expand_command(
+    file: Path | str, out: Path, kind: str, per_class: int | None, force: bool
+) -> None:
     """Write the images of FILE to disk and print the path."""
     import hmnpack
 

@@ -6,30 +6,31 @@ from pathlib import Path
 
 import click
 
-import hmnpack
+from hmnpack.bundle.read import inspect_and_size
+from hmnpack.cli.options import BundleFile
 from hmnpack.schema.instances import in_words
-from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.manifest import Manifest, SourceFacts
 from hmnpack.schema.score import Score
 from hmnpack.schema.skipped import skipped_in_words
 
 
 @click.command("inspect", short_help="Show what a file contains and how it was made.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option("--verify", is_flag=True, help="Also check the sha256 of the stored bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as one JSON document.")
-def inspect_command(file: Path, verify: bool, as_json: bool) -> None:
+def inspect_command(file: Path | str, verify: bool, as_json: bool) -> None:
     """Show what FILE contains and how it was made: ledger, budget, provenance, scores.
 
     The structure, the ledger and the budget are always checked.
     """
-    manifest = hmnpack.inspect(file, verify=verify)
+    manifest, file_bytes = inspect_and_size(file, verify=verify)
     if as_json:
         click.echo(json.dumps(manifest.document(), indent=2))
         return
     from hmnpack.cli.show import console, facts, ledger_table
 
     out = console()
-    out.print(facts(str(file), _facts(manifest, file.stat().st_size, verify)))
+    out.print(facts(str(file), _facts(manifest, file_bytes, verify)))
     out.print(ledger_table(manifest.ledger, manifest.budget))
     for number, score in enumerate(manifest.scores, 1):
         title = f"Score {number}: {score.network} on {score.tested_on}"
@@ -45,8 +46,7 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     yield "held out", f"{source.held_out:,} images, not used for condensing"
     for reason, number in source.skipped.items():
         yield "skipped", skipped_in_words(reason, number)
-    if source.size is not None:
-        yield "resized to", f"{source.size} x {source.size}"
+    yield from _read_as(source)
     if source.test_split is not None:
         split = source.test_split
         yield "test split", f"{100 * split.part:g} % of the data, sampled with seed {split.seed}"
@@ -65,10 +65,28 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     counts = [*(each.instances for each in made.prunings[1:]), spec.instances]
     for each, kept in zip(made.prunings, counts, strict=False):
         yield "pruned to", pruning(each, kept)
+    for edit in made.edits or ():
+        shown = [f"{digest[:12]}..." for digest in edit.files]
+        yield edit.operation, f"of files with data_sha256 {several(shown)}"
     if manifest.margins:
         yield "margins", margins(manifest.margins)
     if verified:
         yield "sha256", "the stored bytes match"
+
+
+def _read_as(source: SourceFacts) -> Iterator[tuple[str, object]]:
+    if source.size is not None:
+        yield "resized to", f"{source.size} x {source.size}"
+    for kind, listed in (("training", source.train_list), ("test", source.test_list)):
+        if listed is not None:
+            yield f"{kind} images", f"listed in {listed}"
+    for kind, column in (("images", source.image_column), ("labels", source.label_column)):
+        if column is not None:
+            yield f"{kind} read from", f"column {column}"
+    if source.classes is not None:
+        from hmnpack.cli.text import several
+
+        yield "classes chosen", several(source.classes)
 
 
 def _score(score: Score) -> Iterator[tuple[str, object]]:

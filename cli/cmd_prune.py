@@ -8,6 +8,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
+    BundleFile,
     DataName,
     config_option,
     make_source_options,
@@ -34,7 +35,7 @@ class Request:
     """Parsed command-line arguments.
 
     Attributes:
-        file: Path of the bundle.
+        file: Path or address of the bundle.
         to_ipc: New budget in images per class.
         data: Name or path of the dataset that the bundle was made from, or None.
         output: Output file.
@@ -46,7 +47,7 @@ class Request:
         quiet: Print only the result.
     """
 
-    file: Path
+    file: Path | str
     to_ipc: int
     data: str | None
     output: Path
@@ -59,7 +60,7 @@ class Request:
 
 
 @click.command("prune", short_help="Drop a file's least useful images.", epilog=DATA_HELP)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option(
     "--to-ipc", type=click.IntRange(min=1), required=True, help="New budget: images per class."
 )
@@ -104,6 +105,7 @@ def prune_command(**arguments: Any) -> None:  # noqa: ANN401
     images of FILE. Double-end pruning drops the hardest and the easiest images. Their proportion,
     beta, is chosen on images of --data that were held out when FILE was made, or set by --beta.
     """
+    from hmnpack.bundle.keep import save_or_keep
     from hmnpack.settings import prune_config
 
     options = {name: arguments.pop(name) for name in ("strategy", "beta")}
@@ -113,25 +115,27 @@ def prune_command(**arguments: Any) -> None:  # noqa: ANN401
     request = Request(**arguments)
     bundle = _run(request, config, source)
     if is_main_rank():
-        bundle.save(request.output, force=request.force)
+        save_or_keep(bundle, request.output, force=request.force)
         _show(request, bundle)
 
 
 def _run(request: Request, config: "PruneConfig", source_options: dict[str, Any]) -> "Bundle":
     import hmnpack
+    from hmnpack.bundle import read
     from hmnpack.cli.progress import progress_display
     from hmnpack.runtime.output import check_output_path
 
     check_output_path(request.output, force=request.force)  # before minutes of training
+    bundle = read(request.file)
     options = make_source_options(source_options)
     if request.data is not None:
-        options = read_as_recorded(request.file, hmnpack.inspect(request.file), source_options)
+        options = read_as_recorded(request.file, bundle.manifest, source_options, request.data)
     with (
         resumable(request.work),
         progress_display(quiet=request.quiet or not is_main_rank()) as listener,
     ):
         return hmnpack.prune(
-            request.file,
+            bundle,
             request.to_ipc,
             config,
             data=request.data,

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from hmnpack.cli.options import BundleFile
+
 
 @click.command("report", short_help="Write a web page about a file.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=BundleFile())
 @click.option(
     "-o",
     "--output",
@@ -29,7 +31,7 @@ import click
 )
 @click.option("--force", is_flag=True, help="Replace an existing PAGE.html.")
 def report_command(
-    file: Path, output: Path, log: Path | None, result: Path | None, force: bool
+    file: Path | str, output: Path, log: Path | None, result: Path | None, force: bool
 ) -> None:
     """Write a web page about FILE: budget, scores, images, margins, provenance.
 

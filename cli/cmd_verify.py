@@ -10,6 +10,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
+    BundleFile,
     DataName,
     pop_source_options,
     read_as_recorded,
@@ -29,7 +30,7 @@ class Request:
     """Parsed command-line arguments.
 
     Attributes:
-        files: Paths of the bundles.
+        files: Paths or addresses of the bundles.
         data: Name or path of the real dataset of the scores, or None.
         score: Number of the score to reproduce, from 1, or None for the last one.
         networks: Number of networks to train, or None for the recorded number.
@@ -38,7 +39,7 @@ class Request:
         quiet: Hide progress.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[Path | str, ...]
     data: str | None
     score: int | None
     networks: int | None
@@ -50,9 +51,7 @@ class Request:
 @click.command(
     "verify", short_help="Check files and, given data, their recorded scores.", epilog=DATA_HELP
 )
-@click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=BundleFile())
 @click.option("--data", type=DataName(), help="Reproduce a recorded score on this dataset.")
 @click.option(
     "--score",
@@ -85,9 +84,12 @@ def verify_command(**arguments: Any) -> None:  # noqa: ANN401
 
 def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
     from hmnpack.cli.progress import progress_display
+    from hmnpack.runtime.paths import STDIN
 
     if request.data is None and (request.score, request.networks, request.seed) != (None,) * 3:
         raise BadSettings("--score, --networks and --seed reproduce a score; add --data")
+    if request.data is not None and STDIN in request.files:
+        raise BadSettings("--data needs a file that can be read again, not standard input")
     failures: list[HmnError] = []
     ready = []
     for file in request.files:
@@ -95,14 +97,18 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
             ready.append((file, _check(request, file)))
     if request.data is None or not ready:
         return failures
+    from hmnpack.evaluation.verification import needs_test_split
     from hmnpack.sources import open_source
 
     opened: dict[object, Source] = {}  # by how it is read; many files of one dataset need one
     for file, manifest in ready:
-        read_as = read_as_recorded(file, manifest, source_options)
+        read_as = read_as_recorded(file, manifest, source_options, request.data)
         if read_as not in opened:
             with progress_display(quiet=request.quiet) as listener:
-                opened[read_as] = open_source(request.data, read_as, listener)
+                needs_test = needs_test_split(manifest, request.score)
+                opened[read_as] = open_source(
+                    request.data, read_as, listener, needs_test=needs_test
+                )
         with _report_errors(failures):
             _reproduce(request, file, opened[read_as])
     return failures
@@ -111,16 +117,14 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
 @contextlib.contextmanager
 def _report_errors(failures: list[HmnError]) -> Iterator[None]:
     """Print an error as one line and collect it, so that the next file is checked."""
-    from hmnpack.cli.group import one_line
-
     try:
         yield
     except HmnError as error:
-        click.echo(f"hmnpack: {one_line(str(error))}", err=True)
+        click.echo(f"hmnpack: {error}", err=True)
         failures.append(error)
 
 
-def _check(request: Request, file: Path) -> "Manifest":
+def _check(request: Request, file: Path | str) -> "Manifest":
     """Check a file, print its summary and return its manifest."""
     import hmnpack
     from hmnpack.evaluation.verification import check_has_score
@@ -128,11 +132,11 @@ def _check(request: Request, file: Path) -> "Manifest":
     manifest = hmnpack.verify(file).manifest
     click.echo(_summary(file, manifest))
     if request.data is not None:
-        check_has_score(file, manifest, request.score)
+        check_has_score(str(file), manifest, request.score)
     return manifest
 
 
-def _reproduce(request: Request, file: Path, source: "Source") -> None:
+def _reproduce(request: Request, file: Path | str, source: "Source") -> None:
     import hmnpack
     from hmnpack.cli.progress import progress_display
 
@@ -152,14 +156,14 @@ def _reproduce(request: Request, file: Path, source: "Source") -> None:
     click.echo(_verdict(file, found))
 
 
-def _summary(file: Path, manifest: "Manifest") -> str:
+def _summary(file: Path | str, manifest: "Manifest") -> str:
     from hmnpack.cli.text import counted, safe, stored
 
     scores = counted(len(manifest.scores), "score")
     return f"{safe(str(file))}: intact; {stored(manifest)}, {scores}"
 
 
-def _verdict(file: Path, found: "Repetition") -> str:
+def _verdict(file: Path | str, found: "Repetition") -> str:
     from hmnpack.cli.text import safe
 
     score, (low, high) = found.recorded, found.interval

@@ -1,23 +1,23 @@
 """The `hmnpack` command: lazily imported subcommands, one-line errors and exit codes."""
 
-import errno
 import importlib
 import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import click
 
+from hmnpack.cli.signals import INTERRUPTED, ending
 from hmnpack.cli.speaker import echo_once, is_main_rank
-from hmnpack.errors import HmnError, is_out_of_memory
+from hmnpack.cli.streams import drop_stdout, flush_stdout, make_stderr_lossy
+from hmnpack.errors import HmnError, is_out_of_memory, one_line
 from hmnpack.version import __version__
 
-INTERRUPTED = 130
 DEFECT = 1
-
 
 COMMANDS = {
     "compress": "Condense a dataset into one small file.",
@@ -27,6 +27,8 @@ COMMANDS = {
     "verify": "Check files and, given data, their recorded scores.",
     "report": "Write a web page about a file.",
     "prune": "Drop a file's least useful images.",
+    "merge": "Store files that share a decoder in one file.",
+    "split": "Store some of a file's classes in a file of their own.",
     "plan": "Show what would be stored, and the cost of a run.",
     "settings": "Print all settings as a file for --config.",
 }
@@ -87,21 +89,28 @@ class LazyGroup(click.Group):
             # A character that the terminal cannot encode must not discard hours of work.
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
+            with ending.working():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
-            echo_once("hmnpack: interrupted")
-            ctx.exit(INTERRUPTED)
+            _exit_interrupted(ctx)
         except click.ClickException as error:
             _exit_with_usage_error(error, ctx)
         except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            if isinstance(error, BrokenPipeError):
                 raise  # `hmnpack inspect f.hmn | head`: click exits quietly
+            if ending.interrupted:
+                _exit_interrupted(ctx)
             if os.environ.get("HMNPACK_DEBUG") == "1":
                 traceback.print_exc()
             echo_once(f"hmnpack: {one_line(explain(error))}")
             ctx.exit(error.exit_code if isinstance(error, HmnError) else DEFECT)
+
+
+def _exit_interrupted(ctx: click.Context) -> NoReturn:
+    echo_once("hmnpack: interrupted")
+    ctx.exit(INTERRUPTED)
 
 
 def _exit_with_usage_error(error: click.ClickException, ctx: click.Context) -> NoReturn:
@@ -140,12 +149,6 @@ def explain(error: Exception) -> str:
     )
 
 
-def one_line(text: str) -> str:
-    """Return the text on one line, with control characters escaped."""
-    flat = " ".join(text.split())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in flat)
-
-
 @click.group(
     cls=LazyGroup,
     context_settings={"auto_envvar_prefix": "HMNPACK", "help_option_names": ["-h", "--help"]},
@@ -165,3 +168,27 @@ def main() -> None:
     Each option can also be set by an environment variable: HMNPACK_COMPRESS_RECIPE=fast sets
     `compress --recipe fast`.
     """
+
+
+def run(args: Sequence[str] | None, prog_name: str | None) -> int:
+    """Run a command and return its exit code; streams that fail are no traceback."""
+    make_stderr_lossy()
+    try:
+        main(args, prog_name)
+    except SystemExit as leaving:
+        code = int(leaving.code or 0)
+    except OSError as error:  # of help; click exits if the reader of a pipe has ended
+        code = _unprintable(error)
+    try:
+        flush_stdout()
+    except OSError as error:
+        drop_stdout()
+        code = code or _unprintable(error)
+    return code
+
+
+def _unprintable(error: OSError) -> int:
+    """Report that standard output cannot be written, and return the exit code."""
+    if not isinstance(error, BrokenPipeError):
+        echo_once(f"hmnpack: standard output: {one_line(explain(error))}")
+    return DEFECT

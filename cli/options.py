@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from hmnpack.cli.speaker import echo_once
 from hmnpack.errors import BadSettings, BadValue, Paused
 from hmnpack.registry import DATA_SETS, RECIPES
+from hmnpack.runtime.paths import STDIN, is_hub_file
 
 if TYPE_CHECKING:
     from hmnpack.schema.manifest import Manifest
@@ -22,10 +23,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 DATA_HELP = (
     f"DATA is a dataset name ({', '.join(DATA_SETS)}), a folder with train/ and test/ that contain "
-    "one folder per class, a folder of Parquet files, or hf:owner/name."
+    "one folder per class, a folder of class folders, a folder of Parquet files, or hf:owner/name."
 )
 
-_SOURCE = ("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column")
+_SOURCE = (
+    *("size", "skip_bad", "data_dir", "cache_dir", "image_column", "label_column", "classes"),
+    *("test_split", "train_list", "test_list"),
+)
 """Parameters that :func:`source_options` adds."""
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
@@ -54,6 +58,24 @@ class DataName(TextType):
         """Complete dataset names, or folders if none matches."""
         names = [name for name in DATA_SETS if incomplete and name.startswith(incomplete)]
         return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
+
+
+class BundleFile(click.Path):
+    """The path of a file to read; ``-`` is standard input, ``hf://...`` an address on the hub."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401
+        """Return the path, or the text of an address."""
+        if is_hub_file(value):
+            return value
+        return STDIN if str(value) == "-" else super().convert(value, param, ctx)
 
 
 class RecipeName(TextType):
@@ -93,6 +115,40 @@ class ByteSize(NumberType):
         return int(count)
 
 
+def class_names(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """Return the names in a list separated by commas."""
+    if value is None:
+        return None
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+_SPLIT_OPTIONS = (
+    click.option(
+        "--test-split",
+        type=float,
+        metavar="PART",
+        help="Part of each class to draw as the test split, of data without one "
+        "[default: 0.1 of a folder of class folders, else 0].",
+    ),
+    click.option(
+        "--train-list",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Text file of the training images of a folder of class folders, one "
+        "<class>/<image> a line [default: all that --test-list does not list].",
+    ),
+    click.option(
+        "--test-list",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Text file of the test images, likewise.",
+    ),
+)
+"""Options that divide a dataset into splits."""
+
+
 def source_options(function: Function) -> Function:
     """Add the options that control how a dataset is read."""
     for option in reversed(
@@ -129,6 +185,13 @@ def source_options(function: Function) -> Function:
                 help="Column of labels in Parquet files and hub datasets "
                 "[default: label or fine_label].",
             ),
+            click.option(
+                "--classes",
+                metavar="NAME,NAME",
+                callback=class_names,
+                help="Use these classes of the dataset alone [default: all].",
+            ),
+            *_SPLIT_OPTIONS,
         )
     ):
         function = option(function)
@@ -244,20 +307,35 @@ def make_source_options(options: dict[str, Any]) -> "SourceOptions":
     return SourceOptions(**{name: options[name] for name in _SOURCE})
 
 
-def read_as_recorded(file: Path, manifest: "Manifest", options: dict[str, Any]) -> "SourceOptions":
+def read_as_recorded(
+    file: Path | str, manifest: "Manifest", options: dict[str, Any], data: str
+) -> "SourceOptions":
     """Return how to read the dataset of a file, and tell what the file records about it.
 
     Args:
-        file: Path of the file.
+        file: Path or address of the file.
         manifest: Its manifest.
         options: Values of :func:`source_options`, which override the recorded ones.
+        data: Name or path of the dataset.
     """
     from hmnpack.cli.text import safe
+    from hmnpack.schema.manifest import TestSplit
     from hmnpack.sources import as_recorded
 
-    found = as_recorded(manifest, make_source_options(options))
+    found = as_recorded(manifest, make_source_options(options), data)
     words = [f"--size {found.size}"] if found.size != options["size"] else []
     words += ["--skip-bad"] if found.skip_bad and not options["skip_bad"] else []
+    for kind in ("image", "label"):
+        column = getattr(found, f"{kind}_column")
+        words += [f"--{kind}-column {column}"] if column != options[f"{kind}_column"] else []
+    if found.classes is not None and found.classes != options["classes"]:
+        words += [f"--classes {','.join(found.classes)}"]
+    for part in ("train", "test"):
+        listed = getattr(found, f"{part}_list")
+        words += [f"--{part}-list {listed}"] if listed != options[f"{part}_list"] else []
+    if options["test_split"] is None and isinstance(found.test_split, TestSplit):
+        words += [f"--test-split {found.test_split.part:g}"]
     if words:
-        echo_once(f"{safe(str(file))}: the data are read with {' '.join(words)}, as recorded")
+        told = safe(f"{file}: the data are read with {' '.join(words)}, as recorded")
+        echo_once(told)
     return found

@@ -21,12 +21,20 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 100
 """Columns of output that is not a terminal, so that piped output is reproducible."""
 
+LEAST_WIDTH = 40
+"""Columns that every table fits without losing a cell."""
+
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; without a terminal it is 100 columns wide (or COLUMNS)."""
+    """Return a console; without a terminal it is 100 columns wide (or COLUMNS).
+
+    It is never so narrow that the columns of a table would be dropped; serial consoles and
+    containers state a width of 0.
+    """
     found = Console(stderr=stderr, highlight=False, emoji=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = PIPE_WIDTH
+    found.width = max(found.width, LEAST_WIDTH)
     return found
 
 

@@ -57,9 +57,9 @@ python_display_short_literal_types = True
 nitpicky = True
 nitpick_ignore_regex = [
     # Names of other libraries, whose indices would have to be downloaded.
-    ("py:class", r"(torch|pathlib|os|collections|pydantic)\..*|NoneType|Tensor"),
+    ("py:class", r"(torch|numpy|datasets|pathlib|os|collections|pydantic)\..*|NoneType|Tensor"),
     # Returned by `CondensedDataset.loader`; users only iterate over it.
-    ("py:class", r"hmnpack\.dataset\.DeviceLoader"),
+    ("py:class", r"hmnpack\.dataset\.loader\.DeviceLoader"),
     # Nested settings models: the top-level models list their fields by dotted name.
     ("py:class", r"hmnpack\.schema\.\w+\.\w+(Config|Spec|Shape)"),
 ]

@@ -12,12 +12,15 @@ from hmnpack.version import __version__ as __version__
 if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares the two
     from hmnpack.bundle import Bundle as Bundle
     from hmnpack.bundle import inspect as inspect
+    from hmnpack.bundle.joining import merge as merge
+    from hmnpack.bundle.joining import split as split
     from hmnpack.bundle.pack import pack as pack
     from hmnpack.condensing.plan import Plan as Plan
     from hmnpack.condensing.plan import plan as plan
     from hmnpack.condensing.run import RunOptions as RunOptions
     from hmnpack.condensing.run import compress as compress
     from hmnpack.dataset import CondensedDataset as CondensedDataset
+    from hmnpack.dataset import concat as concat
     from hmnpack.dataset import load as load
     from hmnpack.errors import HmnError as HmnError
     from hmnpack.errors import Paused as Paused
@@ -46,16 +49,19 @@ _HOMES = {
     "RunOptions": "condensing.run",
     "SourceOptions": "sources",
     "compress": "condensing.run",
+    "concat": "dataset",
     "evaluate": "evaluation",
     "expand": "writers",
     "inspect": "bundle",
     "load": "dataset",
+    "merge": "bundle.joining",
     "open_source": "sources",
     "pack": "bundle.pack",
     "plan": "condensing.plan",
     "prune": "pruning",
     "record": "evaluation.scores",
     "report": "page",
+    "split": "bundle.joining",
     "tensor_source": "sources",
     "verify": "evaluation.verification",
 }

@@ -6,6 +6,12 @@ score was not reproduced; 7 an optional package is missing; 130 interrupted with
 """
 
 
+def one_line(text: str) -> str:
+    """Return the text on one line, with control characters escaped."""
+    flat = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in flat)
+
+
 class HmnError(Exception):
     """An error that the caller can fix.
 
@@ -13,6 +19,10 @@ class HmnError(Exception):
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the message on one line, whatever names of files it contains."""
+        return one_line(super().__str__())
 
 
 class BadSettings(HmnError):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MOST = 20
+"""Maximum number of names that a message lists."""
+
 
 class Registry(Generic[T]):
     """Implementations by name, in the order of the table, imported on lookup.
@@ -58,7 +61,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BadSettings:
         known: The known names.
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.5) or names
+    near = get_close_matches(name, names, n=3, cutoff=0.5) or names[:_MOST]
     return BadSettings(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
 
 
@@ -147,6 +150,7 @@ WRITERS: Registry[Any] = Registry(
         "folder": "hmnpack.writers.folder:write_folder",
         "parquet": "hmnpack.writers.parquet:write_parquet",
         "tar": "hmnpack.writers.tar:write_tar",
+        "npz": "hmnpack.writers.npz:write_npz",
         "sheet": "hmnpack.writers.sheet:write_sheet",
     },
 )

@@ -6,7 +6,6 @@ A dotted path looks like ``match.steps``. The merged settings are validated as a
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -15,6 +14,7 @@ from hmnpack.errors import BadSettings, BadValue
 from hmnpack.registry import PROTOCOLS, RECIPES, unknown_name
 from hmnpack.runtime.given import assigned_values, stored_values
 from hmnpack.runtime.numbers import is_scalar
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
@@ -316,7 +316,7 @@ class CompressSettings:
     def __init__(
         self,
         recipe: str | None,
-        file: Path | None,
+        file: AnyPath | None,
         assignments: Iterable[str],
         options: Mapping[str, object],
     ) -> None:
@@ -348,7 +348,7 @@ def evaluate_config(
     assignments: Iterable[str],
     options: Mapping[str, object],
     protocol: EvaluateConfig = DEFAULT_PROTOCOL,
-    file: Path | None = None,
+    file: AnyPath | None = None,
 ) -> EvaluateConfig:
     """Return the settings of an evaluation.
 
@@ -365,7 +365,7 @@ def evaluate_config(
 
 
 def prune_config(
-    assignments: Iterable[str], options: Mapping[str, object], file: Path | None = None
+    assignments: Iterable[str], options: Mapping[str, object], file: AnyPath | None = None
 ) -> PruneConfig:
     """Return the settings of pruning.
 

@@ -46,8 +46,8 @@ class SourceFacts(Frozen):
         max_length=16,
         description="Reason -> number of skipped images or files. `unreadable`: could not be "
         "decoded; `litter`: hidden or system files and folders; `no-suffix`: files without a "
-        "suffix; `outside`: files outside the class folders; `other`: all further files; any "
-        "other reason: files with that suffix, which are not read.",
+        "suffix; `outside`: files outside the class folders; `unlisted`: images in no list; "
+        "`other`: all further files; any other reason: files with that suffix, which are not read.",
     )
     size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         default=None,
@@ -56,6 +56,27 @@ class SourceFacts(Frozen):
     test_split: TestSplit | None = Field(
         default=None,
         description="How the test split was sampled; absent: the dataset has its own or none.",
+    )
+    train_list: ShortText | None = Field(
+        default=None,
+        description="Text file that lists the training split, relative to the data; absent: none.",
+    )
+    test_list: ShortText | None = Field(
+        default=None, description="Text file that lists the test split; absent: likewise."
+    )
+    image_column: ShortText | None = Field(
+        default=None,
+        description="Column of images that the user chose; absent: the usual one, or no columns.",
+    )
+    label_column: ShortText | None = Field(
+        default=None, description="Column of labels that the user chose; absent: likewise."
+    )
+    classes: (
+        Annotated[tuple[ShortText, ...], Field(min_length=1, max_length=100_000, fail_fast=True)]
+        | None
+    ) = Field(
+        default=None,
+        description="Names, in the dataset, of the classes that the user chose; absent: all.",
     )
 
 
@@ -89,6 +110,15 @@ class Budget(Frozen):
         return f"{self.bytes:,} bytes" if self.ipc is None else f"{self.ipc} ipc"
 
 
+class Edit(Frozen):
+    """A step that made a bundle of stored tensors of others, without training."""
+
+    operation: ShortText = Field(description="What was done: merge, split.")
+    files: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=1000, fail_fast=True)] = (
+        Field(description="data_sha256 of each file that it was done with.")
+    )
+
+
 class Provenance(Frozen):
     """Software, device and pruning steps that the bundle was made with."""
 
@@ -101,6 +131,12 @@ class Provenance(Frozen):
     )
     prunings: Annotated[tuple[Pruning, ...], FailFast()] = Field(
         default=(), description="Pruning steps, oldest first."
+    )
+    edits: (
+        Annotated[tuple[Edit, ...], Field(min_length=1, max_length=1000, fail_fast=True)] | None
+    ) = Field(
+        default=None,
+        description="Steps that merged or split files, oldest first; absent: none.",
     )
 
 
@@ -178,6 +214,9 @@ class Manifest(Frozen):
         spec, image = self.container, self.container.image
         if len(self.classes) != spec.classes:
             raise ValueError(f"{len(self.classes)} class names for {spec.classes} classes")
+        chosen = self.source.classes
+        if chosen is not None and len(chosen) != spec.classes:
+            raise ValueError(f"{len(chosen)} names of chosen classes for {spec.classes} classes")
         if not len(self.normalisation.mean) == len(self.normalisation.std) == image.channels:
             raise ValueError(f"normalisation does not have {image.channels} channels")
         if not isinstance(spec, OtherSpec) and self.ledger != spec.ledger():

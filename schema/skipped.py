@@ -4,6 +4,7 @@ UNREADABLE = "unreadable"
 LITTER = "litter"
 NO_SUFFIX = "no-suffix"
 OUTSIDE = "outside"
+UNLISTED = "unlisted"
 OTHER = "other"
 
 MOST_REASONS = 16
@@ -14,6 +15,7 @@ _ONE_AND_MANY = {
     LITTER: ("hidden or system file or folder", "hidden or system files and folders"),
     NO_SUFFIX: ("file without a suffix", "files without a suffix"),
     OUTSIDE: ("file outside the class folders", "files outside the class folders"),
+    UNLISTED: ("image in no list", "images in no list"),
     OTHER: ("other file", "other files"),
 }
 

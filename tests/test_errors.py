@@ -62,3 +62,18 @@ def test_within_memory_does_not_retry_other_errors():
 def test_out_of_memory_on_a_rank_is_not_a_lost_rank():
     with pytest.raises(RuntimeError, match="out of memory"), _others_alive():
         raise RuntimeError("NCCL error: unhandled cuda error 'out of memory'")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a\nb", "a b"),
+        ("a\r\n  b\n", "a b"),
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("a\x7fb", "a\\x7fb"),
+        ("a\tb", "a\\tb"),
+        ("a  b", "a  b"),
+    ],
+)
+def test_message_is_one_line_whatever_a_file_is_called(name, said):
+    assert str(BadSettings(f"cannot read {name}")) == f"cannot read {said}"

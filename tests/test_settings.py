@@ -232,7 +232,7 @@ class TestCompress:
         images = torch.randint(256, (40, 1, 16, 16), generator=stream(0, "pixels"))
         data = split_of(images.to(torch.uint8), labels)
 
-        def opening(spec, options, listener):
+        def opening(spec, options, listener, **_):
             events.append("opened")
             return Source("pets", ("cat", "dog"), data, None)
 

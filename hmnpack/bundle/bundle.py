@@ -3,13 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 from io import BytesIO
-from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from hmnpack.bundle.checks import manifest_of, manifest_text
 from hmnpack.bundle.faults import Corrupted, NotFinite
 from hmnpack.bundle.header import KEY, read_header
 from hmnpack.runtime.output import write_atomically
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest
 
@@ -28,6 +28,26 @@ class Bundle:
 
     manifest: Manifest
     tensors: "dict[str, Tensor]"
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Self:
+        """Return the bundle that the bytes of a file hold, after checking every rule.
+
+        Args:
+            data: Content of a `.hmn` file, such as :meth:`to_bytes` returns.
+
+        Raises:
+            BadBundle: if the bytes violate FORMAT.md.
+        """
+        from hmnpack.bundle.read import read  # noqa: PLC0415 - imports this module
+
+        read_one = read(memoryview(data))
+        return cls(read_one.manifest, read_one.tensors)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole file, header included, which :meth:`to_bytes` returns."""
+        return len(self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the file, which are identical for equal manifests and tensors.
@@ -51,7 +71,7 @@ class Bundle:
             raise Corrupted("the tensors do not match the manifest's data_sha256")
         return data
 
-    def save(self, path: str | PathLike[str], force: bool = False) -> None:
+    def save(self, path: AnyPath, force: bool = False) -> None:
         """Write the file atomically.
 
         Args:

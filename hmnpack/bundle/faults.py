@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from os import PathLike, fspath
 
 from hmnpack.errors import BadBundle
 
@@ -75,19 +74,18 @@ class NotFinite(BadBundle):
 
 
 @contextlib.contextmanager
-def naming(path: str | PathLike[str]) -> Iterator[None]:
-    """Prefix errors about a file with its path, and convert OSError to NotABundle.
+def naming(name: str) -> Iterator[None]:
+    """Prefix errors about a file with its name, and convert OSError to NotABundle.
 
     Raises:
-        BadBundle: the error, of the same class, with the path.
+        BadBundle: the error, of the same class, with the name.
     """
-    shown = fspath(path)
     try:
         yield
     except BadBundle as fault:
-        raise type(fault)(f"{shown}: {fault}") from fault.__cause__
+        raise type(fault)(f"{name}: {fault}") from fault.__cause__
     except OSError as error:
-        raise NotABundle(f"{shown}: cannot be read ({error.strerror or error})") from error
+        raise NotABundle(f"{name}: cannot be read ({error.strerror or error})") from error
 
 
 def quoted(value: object) -> str:

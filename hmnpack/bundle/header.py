@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, BinaryIO, NoReturn
 
 from hmnpack.bundle.faults import BadHeader, HeaderTooLarge, TrailingBytes, Truncated, quoted
+from hmnpack.runtime.contents import mistaken_for
 from hmnpack.schema.opaque import depth_of
 
 MAX_HEADER = 2**20
@@ -61,12 +62,12 @@ class Header:
     size: int
 
 
-def read_header(file: BinaryIO, file_size: int) -> Header:
+def read_header(file: BinaryIO, file_size: int | None) -> Header:
     """Read and validate the header, and check the length of the file against it.
 
     Args:
         file: The file, positioned at its start.
-        file_size: Length of the file, in bytes.
+        file_size: Length of the file, in bytes; None: unknown and not checked.
 
     Raises:
         BadBundle: the subclass for the first rule that the file violates.
@@ -76,6 +77,8 @@ def read_header(file: BinaryIO, file_size: int) -> Header:
     text = _manifest_text(document.pop(METADATA, None))
     entries = _entries(document)
     start, size = LENGTH_BYTES + length, max(entry.end for entry in entries.values())
+    if file_size is None:
+        return Header(text, entries, start, size)
     if file_size < start + size:
         raise Truncated(f"has {file_size} bytes, but its header states {start + size}")
     if file_size > start + size:
@@ -103,16 +106,19 @@ def strict_json(text: str) -> Any:  # noqa: ANN401
     return document
 
 
-def _length(prefix: bytes, file_size: int) -> int:
+def _length(prefix: bytes, file_size: int | None) -> int:
     if len(prefix) < LENGTH_BYTES:
         raise Truncated(f"is {'empty' if not prefix else f'only {len(prefix)} bytes long'}")
     length = int.from_bytes(prefix, "little")
     if length > MAX_HEADER:
+        found = mistaken_for(prefix)
+        if found:
+            raise HeaderTooLarge("{}: {}".format(*found).removeprefix("it "))
         raise HeaderTooLarge(
             f"states a header of {length} bytes, but {MAX_HEADER} is the maximum; is it a .hmn "
             "file?"
         )
-    if LENGTH_BYTES + length > file_size:
+    if file_size is not None and LENGTH_BYTES + length > file_size:
         raise Truncated(f"ends after {file_size} bytes, within its header of {length} bytes")
     return length
 

@@ -1,8 +1,6 @@
 """Storing images from another method as plain pixels in a `.hmn` file, within a budget."""
 
 from collections.abc import Sequence
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +12,10 @@ from hmnpack.bundle.pictures import to_uint8
 from hmnpack.container.budget import budget_of, ipc_of
 from hmnpack.container.stored import as_stored
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
-from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_output_path
+from hmnpack.runtime.paths import AnyPath
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.container import ImageShape, ImagesSpec
 from hmnpack.schema.instances import instances_of
@@ -24,6 +23,7 @@ from hmnpack.schema.ledger import FloatDtype
 from hmnpack.schema.manifest import Manifest, Normalisation, Provenance, SourceFacts
 from hmnpack.sources import Source, Split, normalisation_of, open_source
 from hmnpack.sources.arrays import tensor_of
+from hmnpack.sources.convention import class_names
 from hmnpack.sources.tensors import WHITE, check_images_and_labels, check_name
 from hmnpack.sources.types import split_of
 from hmnpack.version import __version__
@@ -32,19 +32,19 @@ NAME = "images"
 """Default name of the dataset."""
 
 
-@default_on_cpu
+@with_torch_defaults
 def pack(  # noqa: PLR0913
     images: Any,  # noqa: ANN401 - tensors, arrays, nested lists
     labels: Any,  # noqa: ANN401
     *,
     ipc: int,
     classes: Sequence[str] | None = None,
-    data: str | PathLike[str] | Source | None = None,
+    data: AnyPath | Source | None = None,
     name: str | None = None,
     normalisation: Normalisation | None = None,
     dtype: FloatDtype = "F32",
     real_start: bool = True,
-    output: str | PathLike[str] | None = None,
+    output: AnyPath | None = None,
     force: bool = False,
 ) -> Bundle:
     """Store images from any method as plain pixels, in a bundle that all of hmnpack can read.
@@ -90,9 +90,9 @@ def pack(  # noqa: PLR0913
     """
     ipc = as_integer(ipc)
     if output is not None:
-        check_output_path(Path(output), force=force)
+        check_output_path(output, force=force)
     pixels, targets = _checked(images, labels)
-    source = None if data is None else open_source(data)
+    source = None if data is None else open_source(data, needs_test=False)
     names = _names(classes, source, targets)
     spec = _spec_of(pixels, targets, len(names), dtype)
     _check_budget(spec, ipc)
@@ -148,16 +148,9 @@ def _checked(images: object, labels: object) -> tuple[Tensor, Tensor]:
 
 def _names(classes: Sequence[str] | None, source: Source | None, labels: Tensor) -> tuple[str, ...]:
     """Return the class names, after checking that every class has an image."""
-    highest = int(labels.max())
     if classes is None and source is not None:
         classes = source.classes
-    if classes is None:
-        if highest >= len(labels):  # checked before a list of that length is allocated
-            raise BadData(
-                f"labels go up to {highest} with only {len(labels)} images: number the classes "
-                "from 0 without gaps"
-            )
-        classes = [str(label) for label in range(highest + 1)]
+    classes = class_names(classes, labels)
     wrong = labels[(labels < 0) | (labels >= len(classes))]
     if len(wrong):
         raise BadData(
@@ -165,8 +158,6 @@ def _names(classes: Sequence[str] | None, source: Source | None, labels: Tensor)
             "from 0"
         )
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)), strict=True):
-        if not isinstance(name, str):
-            raise BadData(f"class name {name!r} is not a string: put it in quotes")
         if not count:
             raise BadData(f"class {name!r} has no images: add some, or remove the class")
     return tuple(classes)
@@ -220,6 +211,12 @@ def _facts(
         held_out=0,
         skipped=dict(source.skipped) if source else {},
         size=source.size if source else None,
+        test_split=source.test_split if source else None,
+        train_list=source.train_list if source else None,
+        test_list=source.test_list if source else None,
+        image_column=source.image_column if source else None,
+        label_column=source.label_column if source else None,
+        classes=source.chosen if source else None,
     )
 
 

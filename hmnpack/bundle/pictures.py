@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from io import BytesIO
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -41,22 +43,49 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
 
 
+def pixels(bundle: Bundle, indices: Tensor) -> Iterator[Tensor]:
+    """Decode images in batches of bounded size: uint8 [n, H, W, C], on the CPU."""
+    container = container_of(bundle.manifest.container, bundle.tensors)
+    for images in decoded_parts(container, indices):
+        yield to_uint8(images).permute(0, 2, 3, 1).contiguous()
+
+
+def picture(image: npt.NDArray[np.uint8]) -> Image.Image:
+    """Return an image as a PIL image.
+
+    Args:
+        image: uint8 [H, W, C].
+
+    Raises:
+        BadSettings: if PNG does not support the number of channels.
+    """
+    channels = image.shape[2]
+    check_channels(channels)
+    return Image.fromarray(image[..., 0] if channels == 1 else image)
+
+
+def check_channels(channels: int) -> None:
+    """Check that PNG supports images with this number of channels.
+
+    Raises:
+        BadSettings: if it does not.
+    """
+    if channels not in PNG_CHANNELS:
+        raise BadSettings(
+            f"cannot write images with {channels} channels as PNG (1, 3 or 4 are supported)"
+        )
+
+
 def pictures(bundle: Bundle, indices: Tensor) -> Iterator[Image.Image]:
     """Decode images as an iterator of PIL images, in batches of bounded size.
 
     Raises:
         BadSettings: if PNG does not support the number of channels.
     """
-    channels = bundle.manifest.container.image.channels
-    if channels not in PNG_CHANNELS:
-        raise BadSettings(
-            f"cannot write images with {channels} channels as PNG (1, 3 or 4 are supported)"
-        )
-    container = container_of(bundle.manifest.container, bundle.tensors)
-    for images in decoded_parts(container, indices):
-        for pixels in to_uint8(images):
-            array = pixels[0] if channels == 1 else pixels.permute(1, 2, 0).contiguous()
-            yield Image.fromarray(array.numpy())
+    check_channels(bundle.manifest.container.image.channels)
+    for images in pixels(bundle, indices):
+        for image in images.numpy():
+            yield picture(image)
 
 
 def png(picture: Image.Image) -> bytes:

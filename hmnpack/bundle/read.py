@@ -1,19 +1,14 @@
 """Reading a `.hmn` file: structure first, then the hash of the bytes, then the values."""
 
-import contextlib
 import hashlib
-import os
-import stat
-from collections.abc import Iterator
 from math import prod
-from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from hmnpack.bundle.bundle import Bundle, check_finite
 from hmnpack.bundle.checks import check_decoded, manifest_of
-from hmnpack.bundle.faults import Corrupted, NotABundle, Truncated, naming
+from hmnpack.bundle.faults import Corrupted, Truncated, naming
 from hmnpack.bundle.header import Header, read_header
+from hmnpack.bundle.opened import AnyFile, name_of_file, opened
 from hmnpack.schema.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -22,14 +17,15 @@ if TYPE_CHECKING:
 CHUNK = 2**20
 
 
-def inspect(path: str | PathLike[str], verify: bool = False) -> Manifest:
+def inspect(path: AnyFile, verify: bool = False) -> Manifest:
     """Return a file's manifest, without torch and without reading the tensors.
 
     The header, the manifest's rules and hash, the ledger and the budget are always checked, even
     if this version cannot decode the images.
 
     Args:
-        path: The `.hmn` file.
+        path: The `.hmn` file: its path, ``hf://owner/name/file.hmn``, a binary file object, or its
+            content.
         verify: Also read the tensors' bytes and check their sha256 (but not for finite values).
 
     Example:
@@ -40,28 +36,36 @@ def inspect(path: str | PathLike[str], verify: bool = False) -> Manifest:
     Raises:
         BadBundle: naming the path and the rule that the file violates.
     """
-    with naming(path), _opened(path) as file:
-        header = read_header(file, _size(file))
+    return inspect_and_size(path, verify)[0]
+
+
+def inspect_and_size(path: AnyFile, verify: bool = False) -> tuple[Manifest, int]:
+    """Return a file's manifest and its size in bytes; see :func:`inspect`."""
+    with naming(name_of_file(path)), opened(path) as (file, size):
+        header = read_header(file, size)
         manifest = manifest_of(header)
         if verify:
             digest = hashlib.sha256()
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
             _compare(digest.hexdigest(), manifest)
-        return manifest
+        return manifest, size
 
 
-def read(path: str | PathLike[str]) -> Bundle:
+def read(path: AnyFile) -> Bundle:
     """Return a bundle, after checking every rule of FORMAT.md.
 
     Args:
-        path: The `.hmn` file.
+        path: The `.hmn` file; see :func:`inspect`.
 
     Raises:
         BadBundle: naming the path and the rule that the file violates.
     """
-    with naming(path), _opened(path) as file:
-        header = read_header(file, _size(file))
+    # Imported here because reading a manifest works without torch.
+    from hmnpack.runtime.torch_state import torch_defaults  # noqa: PLC0415
+
+    with torch_defaults(), naming(name_of_file(path)), opened(path) as (file, size):
+        header = read_header(file, size)
         manifest = manifest_of(header)
         check_decoded(manifest)
         data = bytearray(header.size)
@@ -71,19 +75,6 @@ def read(path: str | PathLike[str]) -> Bundle:
         tensors = _tensors(header, data)
         check_finite(tensors)
         return Bundle(manifest, tensors)
-
-
-@contextlib.contextmanager
-def _opened(path: str | PathLike[str]) -> Iterator[BinaryIO]:
-    # Checked before opening, because opening a pipe would block until it has a writer.
-    if not stat.S_ISREG(Path(path).stat().st_mode):
-        raise NotABundle("is not a file")
-    with Path(path).open("rb") as file:
-        yield file
-
-
-def _size(file: BinaryIO) -> int:
-    return os.fstat(file.fileno()).st_size
 
 
 def _compare(digest: str, manifest: Manifest) -> None:

@@ -1,8 +1,9 @@
 """The optimisation loop: fits a container to an objective, with checkpoints, pauses and reports."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ from hmnpack.condensing.adam import ContainerAdam
 from hmnpack.condensing.checkpoint import Checkpoint
 from hmnpack.condensing.probe import Probe
 from hmnpack.container import Container
-from hmnpack.errors import BadSettings, Diverged, Paused
+from hmnpack.errors import BadSettings, Diverged, HmnError, Paused
 from hmnpack.matching import Objective
+from hmnpack.runtime.intervals import Intervals
 from hmnpack.runtime.progress import Listener
 from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.schema.instances import in_words
@@ -31,7 +33,7 @@ class Clock:
 
     Args:
         max_minutes: Pause after this many minutes; None: no limit.
-        checkpoint_seconds: Seconds between checkpoints.
+        checkpoint_seconds: Most seconds between checkpoints; see :class:`Intervals`.
         should_pause: Called after every step; True pauses the run.
     """
 
@@ -42,8 +44,7 @@ class Clock:
         should_pause: Callable[[], bool],
     ) -> None:
         self._end = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
-        self._between = checkpoint_seconds
-        self._last = time.monotonic()
+        self._checkpoints = Intervals(checkpoint_seconds)
         self._should_pause = should_pause
 
     def pausing(self) -> bool:
@@ -64,10 +65,7 @@ class Clock:
 
     def due(self) -> bool:
         """Return whether a checkpoint is due; if so, restart the interval."""
-        due = time.monotonic() - self._last >= self._between
-        if due:
-            self._last = time.monotonic()
-        return due
+        return self._checkpoints.due()
 
 
 def paused_while(doing: str) -> Paused:
@@ -139,7 +137,9 @@ class Fitting:
                 self.world.wait()
                 raise
             fit.adam.step(loss)
-            self._after(_Step(stage, step + 1, loss.detach()), fit)
+            done = _Step(stage, step + 1, loss.detach())
+            with self._saving_at_errors(done, fit):
+                self._after(done, fit)
         fit.adam.collect()
 
     def check(self, doing: str) -> None:
@@ -166,16 +166,20 @@ class Fitting:
         container.load_state_dict(state["container"])
         return dict(state["trainings"])
 
+    def keep_trainings(self, container: Container, done: dict[str, Tensor]) -> None:
+        """Save the container that is pruned, and the results of pruning's trainings."""
+        if self.checkpoint is not None:
+            self.checkpoint.write(
+                stage="pruning", step=len(done), container=container.state_dict(), trainings=done
+            )
+
     def after_trainings(self, container: Container, done: dict[str, Tensor]) -> None:
         """Save the results of pruning's trainings and pause if due (collective).
 
         Raises:
             Paused: if the run should pause, after a checkpoint was written.
         """
-        if self.checkpoint is not None:
-            self.checkpoint.write(
-                stage="pruning", step=len(done), container=container.state_dict(), trainings=done
-            )
+        self.keep_trainings(container, done)
         if self.world.any(self.clock.pausing())[0]:
             self.world.wait()
             raise Paused(
@@ -209,6 +213,19 @@ class Fitting:
             self.world.wait()  # torchrun ends rank 0, even while it writes, once another has exited
             where = f"step {step.done} of {step.stage.steps} of {step.stage.name}"
             raise Paused(f"paused at {where}; pass --resume to continue")
+
+    @contextlib.contextmanager
+    def _saving_at_errors(self, step: "_Step", fit: "_Fit") -> Iterator[None]:
+        """Save the state if the block raises an error of the caller, such as the listener's."""
+        try:
+            yield
+        except HmnError:
+            raise
+        except BaseException:
+            if self.world.size == 1:  # saving is collective, but the error is not
+                with contextlib.suppress(HmnError):
+                    self._save(step, fit)
+            raise
 
     def _probed(self, step: "_Step", fit: "_Fit") -> dict[str, float]:
         """Train a probe network if one is due, and return its accuracy."""

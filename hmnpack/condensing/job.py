@@ -101,4 +101,10 @@ class Job:
             held_out=len(self.held_out),
             skipped=dict(self.source.skipped),
             size=self.source.size,
+            test_split=self.source.test_split,
+            train_list=self.source.train_list,
+            test_list=self.source.test_list,
+            image_column=self.source.image_column,
+            label_column=self.source.label_column,
+            classes=self.source.chosen,
         )

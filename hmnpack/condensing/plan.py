@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 
 import torch
 
@@ -12,10 +11,12 @@ from hmnpack.condensing.preflight import check_classes, check_early
 from hmnpack.container import planned
 from hmnpack.container.budget import budget_of
 from hmnpack.errors import BadSettings
-from hmnpack.runtime.devices import choose_device, default_on_cpu
+from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Budget
@@ -48,6 +49,7 @@ class Plan:
     ranks: int = 1
 
     @cached_property
+    @with_torch_defaults
     def cost(self) -> Estimate:
         """Operations, seconds and bytes of every stage.
 
@@ -59,9 +61,9 @@ class Plan:
         )
 
 
-@default_on_cpu
+@with_torch_defaults
 def plan(  # noqa: PLR0913
-    data: str | PathLike[str] | Source,
+    data: AnyPath | Source,
     ipc: int,
     *,
     recipe: str | None = None,
@@ -101,7 +103,8 @@ def plan(  # noqa: PLR0913
     merged(config or recipe_of(recipe), settings or {})
     with joined(place) as world:
         with world.leader_first():
-            source = open_source(data, source_options, listener if world.rank == 0 else no_progress)
+            rank_listener = listener if world.rank == 0 else no_progress
+            source = open_source(data, source_options, rank_listener, needs_test=False)
         check_classes(source)
         config = merged(config or recipe_of(recipe, source.shape), settings or {})
         settings_to_record(config, source.shape)  # raises if a file cannot hold them

@@ -7,17 +7,18 @@ stream named by its step. On a CPU an interrupted run therefore ends with the sa
 uninterrupted one; on an accelerator the order of summation varies.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from os import PathLike
 from pathlib import Path
 
 import torch
 
 from hmnpack.bundle import Bundle
 from hmnpack.condensing.checkpoint import Checkpoint, checkpoint_of, key_of
+from hmnpack.condensing.finish import finished, write_result
 from hmnpack.condensing.fitting import Clock, Fitting
 from hmnpack.condensing.job import Job
 from hmnpack.condensing.learning import fit_container
@@ -27,11 +28,15 @@ from hmnpack.container import planned
 from hmnpack.container.budget import ipc_of
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import Trainings, check_prune_settings, pruned
-from hmnpack.runtime.devices import choose_device, default_on_cpu, free_memory
+from hmnpack.runtime.devices import choose_device, free_memory
+from hmnpack.runtime.interrupts import interrupt_after_saving
+from hmnpack.runtime.lock import check_unlocked, locked
 from hmnpack.runtime.numbers import as_integer
 from hmnpack.runtime.output import check_distinct, check_output_path
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import World, joined
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.stages import has_stage
 from hmnpack.sources import Source, SourceOptions, seen_and_held_out
@@ -46,7 +51,8 @@ class RunOptions:
         resume: Resume from the checkpoint beside the output, if there is one.
         force: Replace an existing output, and discard a checkpoint that is not resumed.
         max_minutes: Pause after this many minutes; None: no limit.
-        checkpoint_seconds: Seconds between checkpoints.
+        checkpoint_seconds: Most seconds between checkpoints; the first come sooner. Infinity: the
+            run is saved only when it pauses or fails.
         should_pause: Called after every step and epoch; True pauses the run.
         max_memory: Memory limit on an accelerator for the activations of one chunk of classes plus
             the view cache, in bytes; None: most of the free memory.
@@ -67,14 +73,14 @@ class RunOptions:
     should_pause: Callable[[], bool] = lambda: False
     max_memory: int | None = None
     probes: int = 0
-    unpruned: Path | None = None
+    unpruned: AnyPath | None = None
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and math.isnan(self.max_minutes):
             raise BadSettings("max_minutes must be a number of minutes, such as 60, got nan")
 
 
-def check_output(output: Path | str, options: RunOptions) -> None:
+def check_output(output: AnyPath, options: RunOptions) -> None:
     """Check, before any work, that a run may write its output and its checkpoint.
 
     Args:
@@ -82,23 +88,30 @@ def check_output(output: Path | str, options: RunOptions) -> None:
         options: Whether to resume, and whether to replace existing files.
 
     Raises:
-        OutputExists: if the output exists, or an unfinished run would be overwritten.
+        OutputExists: if the output exists, an unfinished run would be overwritten, or another run
+            is writing the output.
         BadSettings: if the output cannot be written.
     """
+    output = path_of(output)
+    _check_free(output, options)
+    check_unlocked(output)
+
+
+def _check_free(output: Path, options: RunOptions) -> None:
     check_output_path(output, force=options.force)
-    checkpoint = Checkpoint(checkpoint_of(Path(output)))
+    checkpoint = Checkpoint(checkpoint_of(output))
     checkpoint.check_free(resume=options.resume, force=options.force)
 
 
-@default_on_cpu
+@with_torch_defaults
 def compress(  # noqa: PLR0913
-    data: str | PathLike[str] | Source,
+    data: AnyPath | Source,
     ipc: int,
     *,
     recipe: str | None = None,
     config: CompressConfig | None = None,
     settings: Mapping[str, object] | None = None,
-    output: Path | str | None = None,
+    output: AnyPath | None = None,
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
     listener: Listener = no_progress,
@@ -130,21 +143,25 @@ def compress(  # noqa: PLR0913
         BadData: if there are fewer than two classes.
         BadSettings: for an unknown setting, an invalid value, or an output that cannot be written.
         BudgetTooSmall: if no container fits the budget.
-        OutputExists: if the output exists or an unfinished run would be overwritten.
+        OutputExists: if the output exists, an unfinished run would be overwritten, or another run
+            is writing the output. If the output appears during the run, the message says how to
+            write the result, which is kept.
         Paused: if the run was paused; continue it with ``resume``.
         Diverged: if a loss became infinite or NaN.
         RankLost: if another rank exited early.
+        KeyboardInterrupt: after Ctrl-C and, with an output, after the checkpoint was written.
     """
     options = options or RunOptions()
     ipc, source_options = as_integer(ipc), source_options or SourceOptions()
+    path = None if output is None else path_of(output)
     device = choose_device(options.device)
     if options.unpruned is not None:
         check_output_path(options.unpruned, force=options.force or options.resume)
-        for other in (output, checkpoint_of(Path(output))) if output is not None else ():
+        for other in (path, checkpoint_of(path)) if path is not None else ():
             check_distinct(options.unpruned, other, "the output, or its checkpoint")
-    with joined(device) as world:
+    with joined(device) as world, contextlib.ExitStack() as held:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else no_progress)
-        checkpoint = run.checkpoint(Path(output)) if output is not None else None
+        checkpoint = run.checkpoint(path, held) if path is not None else None
         planned = plan(
             *(data, ipc),
             recipe=recipe,
@@ -156,11 +173,12 @@ def compress(  # noqa: PLR0913
         )
         if on_plan is not None and world.rank == 0:
             on_plan(planned)
-        bundle = _condensed(planned, run, checkpoint, source_options.cache_root)
-        with world.leader_first():
-            if output is not None and checkpoint is not None and world.rank == 0:
-                bundle.save(output, force=options.force)
-                checkpoint.clear()
+        cache = source_options.cache_root
+        with _saving_at_interrupts(run, checkpoint) as run:
+            bundle = _condensed(planned, run, checkpoint, cache)
+            with world.leader_first():
+                if path is not None and checkpoint is not None and world.rank == 0:
+                    write_result(bundle, path, checkpoint, force=options.force, spare=cache)
     return bundle
 
 
@@ -174,13 +192,14 @@ class _Run:
     world: World
     listener: Listener
 
-    def checkpoint(self, output: Path) -> Checkpoint:
-        """Check that the output may be written, and return its checkpoint."""
+    def checkpoint(self, output: Path, held: contextlib.ExitStack) -> Checkpoint:
+        """Check that the output may be written, lock it, and return its checkpoint."""
         leader = self.world.rank == 0
         checkpoint = Checkpoint(checkpoint_of(output), leader=leader)
         with self.world.leader_first():
             if leader:
-                check_output(output, self.options)
+                held.enter_context(locked(output))
+                _check_free(output, self.options)
         return checkpoint
 
     def open(self, checkpoint: Checkpoint, key: str) -> None:
@@ -215,6 +234,18 @@ class _Run:
         return free_memory(self.device)
 
 
+@contextlib.contextmanager
+def _saving_at_interrupts(run: _Run, checkpoint: Checkpoint | None) -> Iterator[_Run]:
+    """Yield a run that Ctrl-C ends after its state was saved, if it has a checkpoint."""
+    if checkpoint is None or run.world.size > 1:
+        yield run
+        return
+    asked = run.options.should_pause
+    with interrupt_after_saving() as interrupted:
+        options = replace(run.options, should_pause=lambda: interrupted() or asked())
+        yield replace(run, options=options)
+
+
 def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: Path) -> Bundle:
     """Run all stages that the checkpoint has not completed, and return the bundle."""
     source, config = planned.source, planned.config
@@ -223,6 +254,9 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
     probe = job.probe(run.options.probes, real)
     if checkpoint is not None:  # after all checks, since it may delete a paused run's checkpoint
         run.open(checkpoint, run.key(source, config))
+    done_before = finished(checkpoint)
+    if done_before is not None:
+        return done_before
     fitting = Fitting(run.clock(), checkpoint, run.listener, world=run.world, probe=probe)
     inputs = Inputs(
         real,
@@ -236,6 +270,7 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
     if not job.is_pruned:
         return job.bundle(container, real, run.ipc)
     done = fitting.trainings(container)
+    fitting.keep_trainings(container, done)
     bundle = job.bundle(container, real, ipc_of(job.spec))
     check = partial(fitting.after_trainings, container, done)
     return _pruned(
@@ -248,8 +283,8 @@ def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
     image, classes, over = source.image, len(source.classes), has_stage(config, "pruning")
     if run.options.unpruned is not None and not over:
         raise BadSettings(
-            f"{run.options.unpruned} would hold the bundle before pruning, but prune.strategy is "
-            "none; set a strategy, or omit this output"
+            f"{path_of(run.options.unpruned)} would hold the bundle before pruning, but "
+            "prune.strategy is none; set a strategy, or omit this output"
         )
     spec = planned(run.ipc, classes, image, config.container, over_budget=over)
     key = run.key(source, config)

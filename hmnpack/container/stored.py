@@ -38,6 +38,8 @@ def as_stored(spec: ContainerSpec, tensors: Mapping[str, Tensor]) -> dict[str, T
 
 def values_of(stored: Tensor) -> Tensor:
     """Return the values of a stored tensor: float32."""
+    if stored.is_inference():  # it can be no parameter
+        stored = stored.clone()
     return stored.float() / ONE if stored.dtype == torch.int8 else stored.float()
 
 

@@ -41,6 +41,8 @@ def fitting_test_split(manifest: Manifest, source: Source) -> Split:
                 f"class {label} of {source.name} is {theirs!r}, but {ours!r} in the bundle; "
                 "evaluate on the dataset it was made from"
             )
+    if source.test_problem:
+        raise source.test_problem
     if source.test is None or not len(source.test):
         held_out = manifest.source.held_out
         instead = f", or test on the {held_out:,} held-out training images (--held-out)"

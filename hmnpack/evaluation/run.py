@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
-from pathlib import Path
 
 import torch
 
 from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
+from hmnpack.bundle.opened import AnyFile
 from hmnpack.container import container_of, decode
 from hmnpack.errors import BadSettings
 from hmnpack.evaluation.baselines import Material, baseline_rows
@@ -19,10 +18,12 @@ from hmnpack.evaluation.protocol import Recorded, recorded
 from hmnpack.evaluation.rows import make_row
 from hmnpack.evaluation.trainer import train_row
 from hmnpack.registry import PROTOCOLS
-from hmnpack.runtime.devices import choose_device, default_on_cpu
+from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.kept import Store
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Row
@@ -50,10 +51,10 @@ class Evaluation:
     config: EvaluateConfig
 
 
-@default_on_cpu
+@with_torch_defaults
 def evaluate(  # noqa: PLR0913
-    bundle: str | Path | Bundle,
-    data: str | PathLike[str] | Source,
+    bundle: AnyFile | Bundle,
+    data: AnyPath | Source,
     config: EvaluateConfig | None = None,
     *,
     protocol: str | None = None,
@@ -61,7 +62,7 @@ def evaluate(  # noqa: PLR0913
     device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
-    work: str | Path | None = None,
+    work: AnyPath | None = None,
     listener: Listener = no_progress,
 ) -> Evaluation:
     """Train networks from scratch on a bundle's images, and test them on real images.
@@ -102,10 +103,11 @@ def evaluate(  # noqa: PLR0913
     config = merged(_base(config, protocol, bundle.manifest), settings or {})
     place = choose_device(device)
     most = at_once_on(place, as_integer(at_once))
-    source = open_source(data, as_recorded(bundle.manifest, source_options), listener)
+    options = as_recorded(bundle.manifest, source_options, data)
+    source = open_source(data, options, listener, needs_test=not config.held_out)
     if config.held_out:
         source = as_seen(bundle.manifest, source)
-    store = None if work is None else Store(Path(work))
+    store = None if work is None else Store(path_of(work))
     if store is not None:
         store.check_writable()
     bench = bench_of(bundle.manifest, source, config, place, listener, at_once=most)

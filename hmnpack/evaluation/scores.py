@@ -16,6 +16,7 @@ from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.evaluation.run import Evaluation
 from hmnpack.runtime.devices import choose_device, low_precision
 from hmnpack.runtime.output import check_output_path, replacing
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Row
 from hmnpack.schema.score import BaselineScore, Score, Versions
@@ -23,7 +24,7 @@ from hmnpack.version import __version__
 
 
 def record(
-    path: str | Path,
+    path: AnyPath,
     bundle: Bundle,
     evaluation: Evaluation,
     *,
@@ -51,7 +52,7 @@ def record(
         OutputExists: if the file no longer contains the evaluated bundle.
         BadBundle: if it is no longer a valid bundle.
     """
-    path = Path(path)
+    path = path_of(path)
     check_recordable(path)
     score = recorded_score(evaluation, choose_device(device))
     with _one_at_a_time(path.parent):
@@ -79,14 +80,14 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def check_recordable(path: str | Path) -> None:
+def check_recordable(path: AnyPath) -> None:
     """Check, before minutes of training, that a score can be written into a file.
 
     Raises:
         OutputExists: if the path is a symbolic link or not a regular file.
         BadSettings: if the file or its folder is not writable.
     """
-    path = Path(path)
+    path = path_of(path)
     check_output_path(path, force=True)
     if not os.access(path, os.W_OK):
         raise BadSettings(

@@ -5,19 +5,19 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 
 import torch
 
 from hmnpack.bundle import read
+from hmnpack.bundle.opened import AnyFile, name_of_file
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.evaluation.protocol import followed
 from hmnpack.evaluation.run import evaluate
 from hmnpack.evaluation.student import t_quantile
-from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.runtime.progress import Listener, no_progress
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
@@ -79,10 +79,10 @@ class Verification:
         return self.repetition is None or self.repetition.holds
 
 
-@default_on_cpu
+@with_torch_defaults
 def verify(  # noqa: PLR0913
-    path: str | Path,
-    data: str | PathLike[str] | Source | None = None,
+    path: AnyFile,
+    data: AnyPath | Source | None = None,
     *,
     score: int | None = None,
     networks: int | None = None,
@@ -98,7 +98,7 @@ def verify(  # noqa: PLR0913
     the tolerance.
 
     Args:
-        path: The file.
+        path: The file: its path, a binary file object, or its content.
         data: The dataset that the score was tested on, or anything that ``open_source`` accepts.
             None: nothing is trained, and the other arguments are ignored.
         score: Number of the score, from 1 in the order of the manifest; None: the last one that was
@@ -121,18 +121,20 @@ def verify(  # noqa: PLR0913
         Diverged: if a training diverges.
     """
     score, networks, seed = (as_integer(number) for number in (score, networks, seed))
-    bundle = read(path)
+    bundle, name = read(path), name_of_file(path)
     if data is None:
         return Verification(bundle.manifest, None)
-    check_has_score(path, bundle.manifest, score)
-    source = open_source(data, as_recorded(bundle.manifest, source_options), listener)
-    number, test = _tested_on(path, bundle.manifest, score, source)
+    check_has_score(name, bundle.manifest, score)
+    options = as_recorded(bundle.manifest, source_options, data)
+    needs_test = needs_test_split(bundle.manifest, score)
+    source = open_source(data, options, listener, needs_test=needs_test)
+    number, test = _tested_on(name, bundle.manifest, score, source)
     recorded = bundle.manifest.scores[number - 1]
-    protocol = _protocol_again(path, bundle.manifest, number, networks, seed)
+    protocol = _protocol_again(name, bundle.manifest, number, networks, seed)
     missing = FEWEST - len(recorded.accuracies)
     if protocol.repeats < missing:
         raise BadSettings(
-            f"{path}: score {number} has {len(recorded.accuracies)} recorded networks, and "
+            f"{name}: score {number} has {len(recorded.accuracies)} recorded networks, and "
             f"{protocol.repeats} new ones are too few for the test, which needs {FEWEST} in total; "
             f"train {missing} or more (--networks {missing})"
         )
@@ -179,11 +181,11 @@ def interval_of(
     return max(0.0, centre - reach), min(100.0, centre + reach)
 
 
-def check_has_score(path: str | Path, manifest: Manifest, number: int | None) -> None:
+def check_has_score(name: str, manifest: Manifest, number: int | None) -> None:
     """Check, before the dataset is opened, that the file has a score to verify.
 
     Args:
-        path: The file, for the error message.
+        name: Name of the file, for the error message.
         manifest: Manifest of the file.
         number: Number of the score, from 1; None: any.
 
@@ -193,15 +195,21 @@ def check_has_score(path: str | Path, manifest: Manifest, number: int | None) ->
     count = len(manifest.scores)
     if not count:
         raise BadSettings(
-            f"{path} records no score to verify; 'hmnpack evaluate {path} --data DATA --record' "
+            f"{name} records no score to verify; 'hmnpack evaluate {name} --data DATA --record' "
             "records one"
         )
     if number is not None and not 1 <= number <= count:
-        raise BadSettings(f"{path} has no score {number}; its scores are numbered 1 to {count}")
+        raise BadSettings(f"{name} has no score {number}; its scores are numbered 1 to {count}")
+
+
+def needs_test_split(manifest: Manifest, number: int | None) -> bool:
+    """Return whether the score to verify, or with None any score, was tested on a test split."""
+    scores = manifest.scores if number is None else (manifest.scores[number - 1],)
+    return not all(score.held_out for score in scores)
 
 
 def _tested_on(
-    path: str | Path, manifest: Manifest, number: int | None, source: Source
+    name: str, manifest: Manifest, number: int | None, source: Source
 ) -> tuple[int, Split]:
     """Return the number of the score to verify, and its test images.
 
@@ -217,13 +225,15 @@ def _tested_on(
     tested = manifest.scores[numbers[-1] - 1]
     if tested.held_out:
         as_seen(manifest, source)  # raises a more specific error, if there is one
+    elif source.test_problem:
+        raise source.test_problem
     elif source.test is None:
         raise BadData(
-            f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has no "
+            f"{name}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has no "
             "test split; name the same dataset"
         )
     raise BadData(
-        f"{path}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has other "
+        f"{name}: score {numbers[-1]} was tested on {tested.data}, and {source.name} has other "
         "test images (their fingerprints differ); name the same dataset, with the same --size"
     )
 
@@ -239,12 +249,12 @@ def _test_of(score: Score, manifest: Manifest, source: Source) -> Split | None:
 
 
 def _protocol_again(
-    path: str | Path, manifest: Manifest, number: int, networks: int | None, seed: int | None
+    name: str, manifest: Manifest, number: int, networks: int | None, seed: int | None
 ) -> EvaluateConfig:
     try:
         protocol = followed(manifest.scores[number - 1], number, manifest)
     except BadSettings as error:
-        raise BadSettings(f"{path}: {error}") from error
+        raise BadSettings(f"{name}: {error}") from error
     asked = {"repeats": networks, "seed": seed}
     given = {name: value for name, value in asked.items() if value is not None}
     return merged(protocol, {"baselines": False}, given)

@@ -31,8 +31,9 @@ from hmnpack.networks.derivatives import (
     Pass,
     images_at_once,
 )
+from hmnpack.networks.draws import seeded_layers
 from hmnpack.runtime.devices import low_precision, to_device
-from hmnpack.runtime.seeds import seeded_rng, stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import GradientConfig
 
 
@@ -93,7 +94,7 @@ class GradientMatching(Objective):
             strict=True,
         ):
             masks = stream(self.match.seed, "gradient", "network's own", drawn.step, label)
-            with seeded_rng(masks, data.device):  # for layers that draw themselves, such as dropout
+            with seeded_layers(self.learner.network, masks, data.device):
                 theirs = self._gradients_of_real(rows, labels, drawn.draws)
                 loss, gradient = self._matched(mine, labels, theirs)
             total += loss

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from hmnpack.matching.objective import Match
 from hmnpack.networks import build_network
-from hmnpack.runtime.seeds import seeded_rng, stream
+from hmnpack.networks.draws import seeded_layers
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import GradientConfig
 from hmnpack.training import train
 from hmnpack.training.loop import TrainState, optimiser_of, sgd_step
@@ -66,7 +67,8 @@ class Learner:
         assert self.optimiser is not None  # noqa: S101 - set by begin
         self.network.train()
         generator = stream(self.match.seed, "gradient", "train", step)
-        with seeded_rng(stream(self.match.seed, "gradient", "train network", step), data.device):
+        own = stream(self.match.seed, "gradient", "train network", step)
+        with seeded_layers(self.network, own, data.device):
             for rows in self._batches(step % config.inner_steps):
                 batch, target = data.normalised(rows), data.labels[rows]
                 sgd_step(self.network, self.optimiser, batch, target, config.train, generator)

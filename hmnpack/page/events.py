@@ -7,11 +7,10 @@ run may have truncated a line, and later versions of hmnpack may write other eve
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from hmnpack.errors import BadSettings
+from hmnpack.runtime.paths import AnyPath, path_of
 
 _OPENING = b'{"event"'
 _MOST_STEPS = 2**53
@@ -54,14 +53,15 @@ class RunLog:
     ended: bool = False
 
 
-def read_log(path: str | PathLike[str]) -> RunLog:
+def read_log(path: AnyPath) -> RunLog:
     """Read a log file.
 
     Raises:
         BadSettings: if the file cannot be read, or is not a log.
     """
+    path = path_of(path)
     try:
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             if file.read(len(_OPENING)) != _OPENING:
                 raise BadSettings(f"{path} is not the log of a run; give a file written by --log")
             file.seek(0)

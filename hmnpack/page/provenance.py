@@ -26,10 +26,12 @@ def settings_part(manifest: Manifest) -> Part:
     if manifest.recipe is None:
         said = "The file was not made by a recipe and records no settings."
         return Part("settings", "Settings", paragraph(said))
-    said = (
-        f"{', '.join(_chosen(manifest))}. For the same data, kind of device and version of "
-        "hmnpack, the settings determine every byte of the file."
-    )
+    said = f"{', '.join(_chosen(manifest))}."
+    if not manifest.provenance.edits:
+        said += (
+            " For the same data, kind of device and version of hmnpack, the settings determine "
+            "every byte of the file."
+        )
     changes = settings(
         "Settings that differ from the recipe",
         manifest.config,
@@ -70,6 +72,14 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     yield "Data", join((name_of(source.name), f", {images}{skipped}"))
     if source.size is not None:
         yield "Resized to", shape((source.size, source.size))
+    for kind, listed in (("Training", source.train_list), ("Test", source.test_list)):
+        if listed is not None:
+            yield f"{kind} images", join(("listed in ", tag("code", listed)))
+    for kind, column in (("Images", source.image_column), ("Labels", source.label_column)):
+        if column is not None:
+            yield f"{kind} read from", f"column {column}"
+    if source.classes is not None:
+        yield "Classes chosen", _classes(source.classes)
     if source.test_split is not None:
         part = decimal(100 * source.test_split.part)
         yield "Test split", f"{part} % of the data, sampled with seed {source.test_split.seed}"
@@ -87,6 +97,8 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     yield "Made with", f"hmnpack {made.hmnpack}, torch {made.torch}, on {made.device}"
     real = "real images (the synthetic ones may resemble them)"
     yield "Initialised from", real if made.real_images_used_to_start else "noise"
+    for edit in made.edits or ():
+        yield f"{edit.operation.capitalize()} of", tag("code", ", ".join(edit.files))
     yield "Format", f"version {manifest.format_version}"
     yield "sha256 of the tensors", tag("code", manifest.data_sha256)
 

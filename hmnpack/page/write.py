@@ -1,30 +1,31 @@
 """Writing a report from a bundle, a log and a result file."""
 
-from os import PathLike
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from hmnpack.bundle import Bundle, read
+from hmnpack.bundle.opened import AnyFile, path_in
 from hmnpack.errors import BadSettings
 from hmnpack.page.decoding import gallery_of
 from hmnpack.page.document import Evidence, page_of
 from hmnpack.page.events import read_log
-from hmnpack.runtime.devices import default_on_cpu
 from hmnpack.runtime.output import check_distinct, check_output_path, write_atomically
+from hmnpack.runtime.paths import AnyPath, path_of
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
 
 ENDINGS = (".html", ".htm")
 
 
-@default_on_cpu
+@with_torch_defaults
 def report(
-    bundle: str | PathLike[str] | Bundle,
-    out: str | PathLike[str],
+    bundle: AnyFile | Bundle,
+    out: AnyPath,
     *,
-    log: str | PathLike[str] | None = None,
-    result: str | PathLike[str] | None = None,
+    log: AnyPath | None = None,
+    result: AnyPath | None = None,
     force: bool = False,
 ) -> Path:
     """Write an HTML report of a bundle: budget, scores, images, margins, provenance.
@@ -47,12 +48,14 @@ def report(
         BadSettings: if ``out`` does not end in .html, the log is invalid, or the result is invalid
             or belongs to another bundle.
     """
-    out = Path(out)
+    out = path_of(out)
     if out.suffix.lower() not in ENDINGS:
         raise BadSettings(f"{out}: a report is an HTML file; name it {out.name}.html")
     check_output_path(out, force=force)
     if not isinstance(bundle, Bundle):
-        check_distinct(out, bundle, "the bundle itself")
+        file = path_in(bundle)
+        if file is not None:
+            check_distinct(out, file, "the bundle itself")
         bundle = read(bundle)
     evidence = Evidence(
         manifest=bundle.manifest,
@@ -64,14 +67,15 @@ def report(
     return out
 
 
-def read_result(path: str | PathLike[str], manifest: Manifest) -> Result:
+def read_result(path: AnyPath, manifest: Manifest) -> Result:
     """Read the result file of an evaluation of a bundle.
 
     Raises:
         BadSettings: if the file is invalid, or belongs to another bundle.
     """
+    path = path_of(path)
     try:
-        result = Result.model_validate_json(Path(path).read_bytes())
+        result = Result.model_validate_json(path.read_bytes())
     except OSError as error:
         raise BadSettings(f"{path} cannot be read ({error.strerror or error})") from error
     except ValidationError as error:

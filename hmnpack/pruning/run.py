@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os import PathLike
-from pathlib import Path
 
 import torch
 
 from hmnpack.augment import flips_where_alike
 from hmnpack.bundle import Bundle, read
+from hmnpack.bundle.opened import AnyFile
 from hmnpack.container import class_of, container_of, decode
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.networks import library_version
@@ -23,11 +22,13 @@ from hmnpack.pruning.shrink import (
     with_images,
 )
 from hmnpack.pruning.trainings import Trainings
-from hmnpack.runtime.devices import choose_device, default_on_cpu, kind_of
+from hmnpack.runtime.devices import choose_device, kind_of
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.seeds import stream
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import BY_MARGIN, PruneConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest
@@ -49,19 +50,19 @@ DOUBLE_END = PruneConfig(strategy="double-end")
 _DEFAULT_OPTIONS = SourceOptions()
 
 
-@default_on_cpu
+@with_torch_defaults
 def prune(  # noqa: PLR0913
-    bundle: str | Path | Bundle,
+    bundle: AnyFile | Bundle,
     ipc: int,
     config: PruneConfig = DOUBLE_END,
     *,
     settings: Mapping[str, object] | None = None,
-    data: str | PathLike[str] | Source | None = None,
+    data: AnyPath | Source | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULT_OPTIONS,
     at_once: int | None = None,
-    work: str | Path | None = None,
+    work: AnyPath | None = None,
     listener: Listener = no_progress,
 ) -> Bundle:
     """Prune a bundle to a smaller budget.
@@ -124,13 +125,12 @@ def prune(  # noqa: PLR0913
         trainings = Trainings(world=world, listener=rank_listener, at_once=at_once)
         if data is not None:
             with world.leader_first():
-                source = open_source(
-                    data, as_recorded(bundle.manifest, source_options), rank_listener
-                )
+                options = as_recorded(bundle.manifest, source_options, data)
+                source = open_source(data, options, rank_listener, needs_test=False)
             held_out = _held_out_of(bundle.manifest, source)
         if work is not None:
             facts = _facts(bundle.manifest, ipc, config)
-            trainings = trainings.cached_in(Path(work), *facts, seed, kind_of(place))
+            trainings = trainings.cached_in(path_of(work), *facts, seed, kind_of(place))
         return pruned(
             bundle, ipc, config, seed=seed, device=place, held_out=held_out, trainings=trainings
         )

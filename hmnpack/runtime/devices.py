@@ -1,37 +1,14 @@
 """Devices: selection, free memory, and the precision that they support."""
 
 import os
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
 
 import torch
 
 from hmnpack.errors import BadSettings
 from hmnpack.schema.config import Precision
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 _USABLE_FRACTION = 0.8
 """Fraction of an accelerator's free memory that a run may take."""
-
-
-def default_on_cpu(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function with the CPU as torch's default device.
-
-    Random numbers are drawn from CPU generators, and torch rejects those once the calling program
-    has set another default with ``torch.set_default_device("cuda")``.
-    """
-
-    @wraps(function)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.get_default_device().type == "cpu":
-            return function(*args, **kwargs)
-        with torch.device("cpu"):
-            return function(*args, **kwargs)
-
-    return called
 
 
 def wait_for(device: torch.device) -> None:

@@ -3,9 +3,9 @@
 import json
 import tomllib
 from collections.abc import Iterable
-from pathlib import Path
 
 from hmnpack.errors import BadSettings
+from hmnpack.runtime.paths import AnyPath, path_of
 
 
 def assigned_values(assignments: Iterable[str]) -> dict[str, object]:
@@ -31,7 +31,7 @@ def _value(text: str) -> object:
     return parsed
 
 
-def stored_values(path: Path | None) -> dict[str, object]:
+def stored_values(path: AnyPath | None) -> dict[str, object]:
     """Return the content of a TOML file; empty if no file is given.
 
     Raises:
@@ -39,6 +39,7 @@ def stored_values(path: Path | None) -> dict[str, object]:
     """
     if path is None:
         return {}
+    path = path_of(path)
     try:
         # utf-8-sig, because editors on Windows begin a file with a byte order mark.
         return tomllib.loads(path.read_text("utf-8-sig"))

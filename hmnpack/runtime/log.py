@@ -29,9 +29,12 @@ counts: a killed run repeats the steps after its last checkpoint.
 """
 
 import contextlib
+import errno
 import json
 import math
+import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -40,6 +43,7 @@ from typing import Any, Self
 
 from hmnpack.errors import BadSettings, MissingExtra, OutputExists
 from hmnpack.runtime.output import check_parent, check_regular
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
 
 _OPENING = b'{"event"'
@@ -61,7 +65,11 @@ class JsonLines:
     """A listener that appends a line to a file for every event, unbuffered.
 
     A context manager: leaving it writes how the run ended and closes the file. The module
-    docstring defines the format.
+    docstring defines the format. An event that cannot be written, for example because the disk is
+    full, is left out: a log does not end the work.
+
+    Attributes:
+        lost: Why events are missing from the file; empty if none is.
 
     Args:
         path: The file; created if missing, else appended to.
@@ -72,8 +80,10 @@ class JsonLines:
         BadSettings: if the file cannot be written.
     """
 
-    def __init__(self, path: Path | str, *, resumed: bool = False) -> None:
-        self.path: Path = Path(path)
+    def __init__(self, path: AnyPath, *, resumed: bool = False) -> None:
+        self.path: Path = path_of(path)
+        self.lost: str = ""
+        self._torn = False
         check_regular(self.path)
         if not self.path.exists():
             check_parent(self.path)
@@ -87,9 +97,10 @@ class JsonLines:
             last = _last_line(tail)
             resumed = resumed and bool(tail) and last.get("event") != "ended"
             self._start = time.monotonic() - (float(last.get("seconds", 0.0)) if resumed else 0.0)
-            if not tail.endswith(b"\n") and tail:
-                self._append(b"\n")
+            self._torn = not tail.endswith(b"\n") and bool(tail)
             self._write("resumed" if resumed else "begun")
+            if self.lost:
+                raise BadSettings(f"cannot write {self.path} ({self.lost}); name another file")
             on_failure.pop_all()
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
@@ -131,10 +142,18 @@ class JsonLines:
         self._append(json.dumps(line, allow_nan=False).encode() + b"\n")
 
     def _append(self, line: bytes) -> None:
+        """Append a line, after ending the one before if only its beginning was written."""
+        line = b"\n" + line if self._torn else line
         try:
-            self._file.write(line)
+            written = self._file.write(line) or 0
         except OSError as error:
-            raise self._unwritable(error) from error
+            self.lost = error.strerror or str(error)
+            return
+        if written < len(line):
+            self.lost = os.strerror(errno.ENOSPC)
+            self._torn = self._torn or written > 0
+        else:
+            self._torn = False
 
     def _unwritable(self, error: OSError) -> BadSettings:
         return BadSettings(f"cannot write {self.path} ({error.strerror}); name another file")
@@ -152,7 +171,11 @@ def _last_line(tail: bytes) -> dict[str, Any]:
 class TensorBoard:
     """A listener that writes each metric as the scalar ``<stage>/<metric>`` at step ``done``.
 
-    A context manager: leaving it closes the files. A resumed run uses the same folder.
+    A context manager: leaving it closes the files. A resumed run uses the same folder. An event
+    that cannot be written is left out: a log does not end the work.
+
+    Attributes:
+        lost: Why events are missing from the files; empty if none is.
 
     Args:
         folder: The log folder; created with its parents if missing.
@@ -163,28 +186,40 @@ class TensorBoard:
         BadSettings: if the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: AnyPath) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise MissingExtra.of("a log for TensorBoard", "tensorboard") from error
-        if Path(folder).exists() and not Path(folder).is_dir():
-            raise OutputExists(f"{folder} is a file; name a folder for TensorBoard")
+        self.path: Path = path_of(folder)
+        self.lost: str = ""
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputExists(f"{self.path} is a file; name a folder for TensorBoard")
         try:
-            self._writer = SummaryWriter(str(folder), flush_secs=10)
+            self._writer = SummaryWriter(str(self.path), flush_secs=10)
         except OSError as error:
             raise BadSettings(
-                f"cannot write to {folder} ({error.strerror}); name another folder"
+                f"cannot write to {self.path} ({error.strerror}); name another folder"
             ) from error
 
     def __call__(self, stage: str, done: int, total: int, **facts: float) -> None:
-        """Write the metrics of an event."""
-        for name, value in facts.items():
-            self._writer.add_scalar(f"{stage}/{name}", value, done)
+        """Write the metrics of an event, unless that fails."""
+        with self._failing():
+            for name, value in facts.items():
+                self._writer.add_scalar(f"{stage}/{name}", value, done)
 
     def close(self) -> None:
         """Flush and close the files."""
-        self._writer.close()
+        with self._failing():
+            self._writer.close()
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Note an error of the files instead of raising it: a log does not end the work."""
+        try:
+            yield
+        except OSError as error:
+            self.lost = error.strerror or str(error)
 
     def __enter__(self) -> Self:
         return self

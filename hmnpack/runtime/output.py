@@ -4,14 +4,14 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator
-from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
 from hmnpack.errors import BadSettings, OutputExists
+from hmnpack.runtime.paths import AnyPath, path_of
 
 
-def check_output_path(path: str | PathLike[str], *, force: bool) -> None:
+def check_output_path(path: AnyPath, *, force: bool) -> None:
     """Check, before any work, that an output file can be written.
 
     Args:
@@ -22,7 +22,7 @@ def check_output_path(path: str | PathLike[str], *, force: bool) -> None:
         OutputExists: if it is a symbolic link, a folder or a device, or exists without ``force``.
         BadSettings: if its folder does not exist or is not writable.
     """
-    path = Path(path)
+    path = path_of(path)
     check_regular(path)
     if path.exists() and not force:
         raise OutputExists(
@@ -31,12 +31,29 @@ def check_output_path(path: str | PathLike[str], *, force: bool) -> None:
     check_parent(path)
 
 
+def check_name(path: Path) -> None:
+    """Check that the system can look for a path.
+
+    Raises:
+        BadSettings: if its name is too long or not a file name, or its folder may not be searched.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadSettings(f"{path} cannot be an output ({reason}); name another") from error
+
+
 def check_regular(path: Path) -> None:
     """Check that a path is a regular file or does not exist.
 
     Raises:
         OutputExists: if it is a symbolic link, a folder or a device.
+        BadSettings: see :func:`check_name`.
     """
+    check_name(path)
     if path.is_symlink():
         raise OutputExists(f"{path} is a symbolic link; name its target instead")
     if path.is_dir():
@@ -45,7 +62,7 @@ def check_regular(path: Path) -> None:
         raise OutputExists(f"{path} is not a regular file; name another")
 
 
-def check_distinct(output: str | PathLike[str], other: str | PathLike[str], what: str) -> None:
+def check_distinct(output: AnyPath, other: AnyPath, what: str) -> None:
     """Check, before any work, that an output would not replace another file.
 
     Args:
@@ -56,8 +73,8 @@ def check_distinct(output: str | PathLike[str], other: str | PathLike[str], what
     Raises:
         OutputExists: if both are the same file.
     """
-    if os.path.realpath(output) == os.path.realpath(other):
-        raise OutputExists(f"{output} is {what}; name another file")
+    if os.path.realpath(path_of(output)) == os.path.realpath(path_of(other)):
+        raise OutputExists(f"{os.fsdecode(output)} is {what}; name another file")
 
 
 def check_parent(path: Path) -> None:
@@ -82,7 +99,7 @@ def sibling_of(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
+def replacing(path: AnyPath, *, force: bool) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces the path once everything is on disk.
 
     The temporary file is in the same folder, so that the replacement is atomic. Its mode is 0666
@@ -92,7 +109,7 @@ def replacing(path: str | PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
         OutputExists: see :func:`check_output_path`.
         BadSettings: see :func:`check_output_path`; also if writing fails.
     """
-    path = Path(path)
+    path = path_of(path)
     check_output_path(path, force=force)
     sibling = sibling_of(path)
     try:
@@ -108,7 +125,7 @@ def replacing(path: str | PathLike[str], *, force: bool) -> Iterator[BinaryIO]:
         sibling.unlink(missing_ok=True)
 
 
-def write_atomically(path: str | PathLike[str], data: bytes, force: bool) -> None:
+def write_atomically(path: AnyPath, data: bytes, force: bool) -> None:
     """Write a file atomically; see :func:`replacing`.
 
     Args:

@@ -31,6 +31,8 @@ def tensor_of(values: object, what: str) -> Tensor:
         raise BadData(
             f"{what} cannot be put in one array ({first_line(error)}): give a tensor or an array"
         ) from error
+    if tensor.is_meta:
+        raise BadData(f"{what} have no values, only a shape (device meta); load them first")
     if tensor.is_complex():
         raise BadData(f"{what} are complex numbers ({tensor.dtype}); give real numbers")
     return tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
@@ -50,7 +52,9 @@ def _tensor(values: object, what: str) -> Tensor:
         array = array.astype(np.float64)  # torch has no longer floats
     # torch takes neither negative strides nor another byte order, and warns of read-only memory.
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return torch.from_numpy(np.require(native, requirements=("C", "W")))
+    dense = np.require(native, requirements=("C", "W"))
+    # NumPy calls any stride of an axis of length 1 contiguous.
+    return torch.from_numpy(dense.copy() if min(dense.strides, default=0) < 0 else dense)
 
 
 def _stacked(images: Sequence[object]) -> npt.NDArray[np.uint8]:

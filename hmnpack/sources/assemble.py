@@ -3,7 +3,8 @@
 Shape legend: N images, K classes, C channels, H height, W width, S side of a square image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,15 +16,30 @@ from hmnpack.schema.skipped import UNREADABLE
 from hmnpack.sources.decode import Decoded, Encoded, decode, quiet_pillow, reference_of
 from hmnpack.sources.types import Source, SourceOptions, split_of
 
+T = TypeVar("T")
+
 _CHUNK = 4096
 """Images resized at once; bounds the memory of intermediate results."""
+
+
+def attempt(find: Callable[[], T]) -> tuple[T | None, BadData | None]:
+    """Return something of a test split, or why it cannot be read.
+
+    Readers read test splits through this function: a fault stops only what needs the split.
+    """
+    try:
+        return find(), None
+    except BadData as error:
+        return None, type(error)(str(error))  # without the frames of a traceback
+    except OSError as error:
+        return None, BadData(f"cannot read {error.filename} ({error.strerror or error})")
 
 
 def decode_source(
     name: str,
     classes: Sequence[str],
     train: Encoded,
-    test: Encoded | None,
+    test: Callable[[], Encoded] | None,
     options: SourceOptions,
     listener: Listener,
 ) -> Source:
@@ -33,26 +49,36 @@ def decode_source(
         name: Name that a bundle records.
         classes: Class names in the source's own order.
         train: The training split.
-        test: The test split, if there is one.
+        test: Returns the test split, if there is one.
         options: Options for decoding.
         listener: Called with stage `decode`, counting the images of a split.
 
     Raises:
-        BadData: if the data are invalid (see `hmnpack.sources.open_source`).
+        BadData: if the training split is invalid (see `hmnpack.sources.open_source`).
     """
-    check_labels(classes, train.labels, test.labels if test else None)
+    check_labels(classes, train.labels)
     with quiet_pillow():
         reference = reference_of(train, options)
-        decoded = decode(train, reference, options, listener)
-        tested = decode(test, reference, options, listener) if test else None
-    return _finish(name, classes, decoded, tested)
+
+        def read(part: Encoded, split: str) -> Decoded:
+            check_labels(classes, part.labels, split)
+            found = decode(part, reference, options, listener)
+            if not len(found.labels):
+                raise BadData(f"no image of {split} can be read: all {found.skipped:,} are damaged")
+            if found.skipped:
+                check_labels(classes, found.labels, split)
+            return found
+
+        decoded = read(train, "train")
+        tested, problem = attempt(lambda: read(test(), "test")) if test else (None, None)
+    return _finish(name, classes, decoded, tested, problem)
 
 
 def array_source(
     name: str,
     classes: Sequence[str],
     train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
+    test: Callable[[], tuple[Tensor, Tensor]],
     options: SourceOptions,
 ) -> Source:
     """Resize and validate a dataset of decoded images.
@@ -61,37 +87,38 @@ def array_source(
         name: Name that a bundle records.
         classes: Class names in the source's own order.
         train: Images uint8 [N, C, S, S], which may be reordered in place, and labels int64 [N].
-        test: The same for the test split.
+        test: Returns the same for the test split.
         options: The side to resize to.
 
     Raises:
-        BadData: if the data are invalid (see `hmnpack.sources.open_source`).
+        BadData: if the training split is invalid (see `hmnpack.sources.open_source`).
     """
-    check_labels(classes, train[1], test[1])
-    splits = (Decoded(resized(images, options.size), labels, 0) for images, labels in (train, test))
-    return _finish(name, classes, *splits)
+
+    def read(images: Tensor, labels: Tensor, split: str) -> Decoded:
+        check_labels(classes, labels, split)
+        return Decoded(resized(images, options.size), labels, 0)
+
+    decoded = read(*train, "train")
+    tested, problem = attempt(lambda: read(*test(), "test"))
+    return _finish(name, classes, decoded, tested, problem)
 
 
-def check_labels(classes: Sequence[str], train: Tensor, test: Tensor | None) -> None:
-    """Check that every class has training images and that every label is a class.
+def check_labels(classes: Sequence[str], labels: Tensor, split: str = "train") -> None:
+    """Check that every label is a class and, in the training split, that no class is empty.
 
     Raises:
-        BadData: naming the first offending class or label.
+        BadData: naming the first offending label or class.
     """
     count = len(classes)
-    for split, labels in (("train", train), ("test", test)):
-        wrong = None if labels is None else labels[(labels < 0) | (labels >= count)]
-        if wrong is not None and len(wrong):
-            raise BadData(
-                f"label {int(wrong[0])} of {split} is not a class: "
-                + (f"labels range from 0 to {count - 1}" if count else "number classes from 0")
-            )
-    trained = torch.bincount(train, minlength=count)
-    tested = torch.zeros_like(trained) if test is None else torch.bincount(test, minlength=count)
-    for name, here, there in zip(classes, trained.tolist(), tested.tolist(), strict=True):
-        if not here and there:
-            raise BadData(f"class {name!r} is in test but not in train: give it training images")
-        if not here:
+    wrong = labels[(labels < 0) | (labels >= count)]
+    if len(wrong):
+        raise BadData(
+            f"label {int(wrong[0])} of {split} is not a class: "
+            + (f"labels range from 0 to {count - 1}" if count else "number classes from 0")
+        )
+    numbers = torch.bincount(labels, minlength=count).tolist()
+    for name, number in zip(classes, numbers, strict=True):
+        if not number and split == "train":
             raise BadData(f"class {name!r} has no images in train: add some, or drop the class")
 
 
@@ -114,15 +141,25 @@ def resized(images: Tensor, size: int | None) -> Tensor:
     return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts])
 
 
-def _finish(name: str, classes: Sequence[str], train: Decoded, test: Decoded | None) -> Source:
+def _finish(
+    name: str,
+    classes: Sequence[str],
+    train: Decoded,
+    test: Decoded | None,
+    problem: BadData | None,
+) -> Source:
     parts = [train, test] if test else [train]
-    if any(part.skipped for part in parts):
-        check_labels(classes, train.labels, test.labels if test else None)
     channels = max(part.images.shape[1] for part in parts)
     splits = [
         split_of(part.images.expand(-1, channels, -1, -1), part.labels, owned=True)
         for part in parts
     ]
     bad = sum(part.skipped for part in parts)
-    skipped = {UNREADABLE: bad} if bad else {}
-    return Source(name, tuple(classes), splits[0], splits[1] if test else None, skipped)
+    return Source(
+        name,
+        tuple(classes),
+        splits[0],
+        splits[1] if test else None,
+        {UNREADABLE: bad} if bad else {},
+        test_problem=problem,
+    )

@@ -72,7 +72,8 @@ def through_cache(
 ) -> Source:
     """Return the dataset from the cache, or decode it and add it to the cache.
 
-    An unreadable or unwritable cache is not an error.
+    An unreadable or unwritable cache is not an error. A dataset whose test split cannot be read is
+    not cached.
 
     Args:
         name: Name of the dataset; not part of the cache key.
@@ -86,8 +87,11 @@ def through_cache(
     found = _read(path)
     if found is None:
         found = make()
+        if found.test_problem is not None:
+            return found  # cached, it would seem to have no test split
         with contextlib.suppress(OSError, SafetensorError):
             _write(path, found)
+            found = _read(path) or found  # memory-mapped, which frees the memory
     return replace(found, name=name)
 
 

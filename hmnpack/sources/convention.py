@@ -3,9 +3,8 @@
 Shape legend: N images, K classes.
 """
 
-import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from itertools import zip_longest
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
+from hmnpack.runtime.notes import warn
 from hmnpack.sources.types import SourceOptions
 
 IMAGE_COLUMNS = ("img", "image")
@@ -20,8 +20,6 @@ LABEL_COLUMNS = ("label", "fine_label")
 TRAIN = "train"
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 """Names of test splits, in order of preference."""
-
-_log = logging.getLogger("hmnpack")
 
 
 def columns_of(
@@ -115,7 +113,7 @@ def choose_test_split(
         reason = problem(name)
         if reason is None:
             return name
-        _log.warning("%s: split %s is left out: %s", where, name, reason)
+        warn("%s: split %s is left out: %s", where, name, reason)
     return None
 
 
@@ -123,7 +121,7 @@ def warn_of_unknown_splits(where: object, names: Iterable[str]) -> None:
     """Log a warning that names the parts of a dataset that are no known split, if there are any."""
     unknown = ", ".join(sorted(names))
     if unknown:
-        _log.warning(
+        warn(
             "%s: left out %s: the splits that are read are %s",
             *(where, unknown, ", ".join((TRAIN, *TEST_SPLITS))),
         )
@@ -229,25 +227,48 @@ def expect_same_names(
             )
 
 
-def class_names(named: Sequence[str] | None, labels: Tensor) -> list[str]:
+def class_names(named: Iterable[str] | None, labels: Tensor) -> list[str]:
     """Return the dataset's class names, else the labels as text.
 
     Args:
-        named: Class names, if the dataset has them.
+        named: Class names in the order of the labels, if the dataset has them.
         labels: int64 [N], of the training split.
 
     Raises:
-        BadData: if a name is not a string, or if unnamed labels exceed the number of images.
+        BadData: if the names have no order, if one is not a string, or if unnamed labels do not
+            number the classes from 0 without gaps.
     """
-    if named:
-        for name in named:
+    if named is not None:
+        names = _in_order(named)
+        for name in names:
             if not isinstance(name, str):
                 raise BadData(f"class name {name!r} is not a string: put it in quotes")
-        return list(named)
+        return names
     highest = int(labels.max())
     if highest >= len(labels):  # checked before allocating a list of that length
         raise BadData(
-            f"the highest label is {highest} with {len(labels)} images in train: number the "
-            "classes from 0 without gaps"
+            f"the highest label is {highest} with only {len(labels)} images: number the classes "
+            "from 0 without gaps"
         )
+    present = set(labels.unique().tolist())
+    for label in range(highest + 1):
+        if label not in present:
+            raise BadData(
+                f"no image has label {label}, but the highest is {highest}: number the "
+                "classes from 0 without gaps"
+            )
     return [str(label) for label in range(highest + 1)]
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Return class names as a list; the order of a set or a dictionary is not that of the labels.
+
+    Raises:
+        BadData: if they are in one of these, or in one text.
+    """
+    if isinstance(names, Mapping | Set | str | bytes):
+        raise BadData(
+            f"classes is a {type(names).__name__}: give a list of names, that of label 0 first, "
+            "such as sorted(class_to_idx, key=class_to_idx.get)"
+        )
+    return list(names)

@@ -5,7 +5,9 @@ Shape legend: N images, C channels, H height, W width.
 
 import contextlib
 import io
+import math
 import os
+import stat
 import struct
 import threading
 import warnings
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +26,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadImage, first_line
+from hmnpack.runtime.contents import first_bytes, mistaken_for
 from hmnpack.runtime.machine import physical_memory
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.formats import formats
@@ -57,6 +61,12 @@ _CHUNK = 128
 
 _CHUNK_PIXELS = 2**23
 """Maximum number of pixels per task of more than one image; bounds the memory."""
+
+_SIZED = 1000
+"""Maximum number of images whose sizes are looked at to suggest one."""
+
+_SIZES = (32, 64, 96, 128, 224)
+"""Usual sides of square images, in pixels."""
 
 _PIXELS_FOR_THREADS = 96 * 96
 """Images with fewer pixels are decoded by one thread: switching the interpreter lock costs more
@@ -218,7 +228,7 @@ def _decode_chunk(
     for index, payload in enumerate(encoded.read(start, stop), start):
         image = _open(encoded, index, payload, options)
         if image is not None:
-            _expect_size(image, encoded.name, index, reference)
+            _expect_size(image, encoded, index, reference)
             rows.append(index)
             images.append(image)
     mode = "L" if all(image.mode == "L" for image in images) else "RGB"
@@ -229,16 +239,28 @@ def _decode_chunk(
     return rows, np.frombuffer(data, np.uint8).reshape(shape).transpose(0, 3, 1, 2)
 
 
-def _expect_size(
-    image: Image.Image, name: Callable[[int], str], index: int, reference: Reference
-) -> None:
+def _expect_size(image: Image.Image, encoded: Encoded, index: int, reference: Reference) -> None:
     width, height = image.size
     if (width, height) != (reference.width, reference.height):
         raise BadData(
-            f"{name(index)} is {width}x{height} pixels but {reference.name} is "
+            f"{encoded.name(index)} is {width}x{height} pixels but {reference.name} is "
             f"{reference.width}x{reference.height}: resize all to one size, such as "
-            f"--size {min(reference.width, reference.height)}"
+            f"--size {_usual_size(encoded)}"
         )
+
+
+def _usual_size(encoded: Encoded) -> int:
+    """Return a usual side near the median shorter side; the median itself if images are tiny."""
+    count = len(encoded.labels)
+    sides = []
+    for index in range(0, count, -(-count // _SIZED)):
+        payload = encoded.read(index, index + 1)[0]
+        with contextlib.suppress(*_UNREADABLE):
+            file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
+            with Image.open(file or "", formats=formats()) as image:
+                sides.append(min(image.size))
+    side = median_low(sides or [_SIZES[-1]])
+    return side if side < _SIZES[0] else min(_SIZES, key=lambda size: abs(math.log(size / side)))
 
 
 def _open(
@@ -246,25 +268,41 @@ def _open(
 ) -> Image.Image | None:
     """Return the decoded image, or None if it is unreadable and `skip_bad` is on."""
     try:
-        if payload is None:
-            raise ValueError("it is empty")
-        file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
-        with Image.open(file, formats=formats()) as image:
+        with Image.open(_file_of(payload), formats=formats()) as image:
             return _prepared(image, options.size)
     except _UNREADABLE as error:
         if options.skip_bad:
             return None
         reason = first_line(error).partition(" <")[0]  # drop an object's repr and address
+        reason, mend = mistaken_for(_head_of(payload)) or (reason, "repair it")
         raise BadImage(
-            f"cannot read {encoded.name(index)} ({reason}): repair it, or skip all unreadable "
+            f"cannot read {encoded.name(index)} ({reason}): {mend}, or skip all unreadable "
             "images with --skip-bad"
         ) from error
+
+
+def _file_of(payload: Payload) -> io.BytesIO | Path:
+    """Return what Pillow opens; opening a named pipe or a device could wait for ever."""
+    if isinstance(payload, Path):
+        if not stat.S_ISREG(payload.stat().st_mode):
+            raise ValueError("it is a pipe, a device or a folder")
+        return payload
+    return io.BytesIO(payload or b"")
+
+
+def _head_of(payload: Payload) -> bytes:
+    """Return the first bytes of an image."""
+    if isinstance(payload, Path):
+        return first_bytes(payload)
+    return payload or b""
 
 
 def _prepared(image: Image.Image, size: int | None) -> Image.Image:
     """Return the image upright, with 8 bits per channel, in mode L or RGB, and resized."""
     if size is not None:
         # JPEG can be decoded at half size; a threefold margin preserves the resizing quality.
+        # Of Caltech-101's photographs (300 x 200), size 64 changes by 0.01 levels on average, 32
+        # by 0.7 and 16 by 1.4 against full decoding.
         image.draft(image.mode, (3 * size, 3 * size))
     image.load()
     plain = _plain(_upright(image))

@@ -33,4 +33,4 @@ def open_digits(spec: str, options: SourceOptions, listener: Listener) -> Source
     held = draw_held_out(labels, _TEST, stream(0, "sources", "digits"))
     names = [str(name) for name in raw.target_names]
     train, test = ((images[rows], labels[rows]) for rows in (~held, held))
-    return array_source(spec, names, train, test, options)
+    return array_source(spec, names, train, lambda: test, options)

@@ -1,15 +1,19 @@
-"""Folders of image files in the ImageFolder layout: `train/<class>/<image>`."""
+"""Folders of image files in the ImageFolder layout: `[train/]<class>/<image>`."""
 
+import os
+import unicodedata
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
-from hmnpack.schema.skipped import LITTER, OUTSIDE, skipped_in_words
-from hmnpack.sources.assemble import decode_source
+from hmnpack.schema.skipped import LITTER, OUTSIDE, UNLISTED, skipped_in_words
+from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import key_of_listing, through_cache
 from hmnpack.sources.convention import (
     TEST_SPLITS,
@@ -19,19 +23,49 @@ from hmnpack.sources.convention import (
     warn_of_unknown_splits,
 )
 from hmnpack.sources.decode import Encoded, Payload
+from hmnpack.sources.drawn import USUAL, with_drawn_test
+from hmnpack.sources.formats import suffixes
 from hmnpack.sources.listing import images_in, is_litter, recordable
-from hmnpack.sources.types import Source, SourceOptions, path_of
+from hmnpack.sources.lists import class_of, listed_splits, recorded_list
+from hmnpack.sources.types import Source, SourceOptions, source_path
+
+Labelled = list[tuple[Path, int]]
+"""Files of images, each with its label."""
+
+
+@dataclass
+class _Contents:
+    """What is found in a folder before an image is read.
+
+    Attributes:
+        root: The folder.
+        classes: Class names, sorted.
+        train: Images of the training split.
+        test: Images of the test split; None: there is none.
+        test_problem: Why the test split cannot be read, if so.
+        divided: Whether the images are in splits: by folders or by lists.
+        left_out: Numbers of other files and images, by reason.
+    """
+
+    root: Path
+    classes: list[str]
+    train: Labelled
+    test: Labelled | None
+    test_problem: BadData | None = None
+    divided: bool = True
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def is_path(spec: str) -> bool:
     """Return whether a text is an existing path."""
-    return bool(spec) and path_of(spec).exists()
+    return bool(spec) and source_path(spec).exists()
 
 
 def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source:
-    """Open a folder with `train/` and a test split such as `test/` or `val/`.
+    """Open a folder with `train/` and a test split such as `test/` or `val/`, or of classes alone.
 
-    Each has one folder per class. A test split without labelled images is left out.
+    Each split has one folder per class. A test split without labelled images is left out. From
+    class folders that are in no split, a test split is drawn, unless lists say what is in which.
 
     Classes, and images within a class, are sorted by name, as in torchvision. Hidden files and
     folders, those of file browsers and servers, and files with the suffix of no supported format
@@ -40,31 +74,78 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     Raises:
         BadData: if the data are invalid (see `hmnpack.sources.open_source`).
     """
-    root = path_of(spec)
-    splits = _splits(root)
-    train = splits.get(TRAIN)
-    if train is None:
-        raise BadData(_layout(root))
-    classes = _classes(train)
-    test_name = choose_test_split(root, splits, lambda name: _why_unusable(splits[name], classes))
-    test = splits[test_name] if test_name else None
-    _expect_known(classes, test)
-    left_out = Counter[str]()
-    files = [
-        _images(train, classes, left_out, all_needed=True),
-        _images(test, classes, left_out) if test else [],
-    ]
+    root = source_path(spec)
+    is_listed = options.train_list is not None or options.test_list is not None
+    found = _listed(root, options) if is_listed else _in_folders(root)
+    source = replace(
+        _opened(found, options, listener),
+        train_list=recorded_list(root, options.train_list),
+        test_list=recorded_list(root, options.test_list),
+    )
+    is_whole = not found.divided and options.test_split is None
+    drawn = is_whole and _is_divisible(source.train.labels)
+    return with_drawn_test(source, USUAL) if drawn else source
 
-    name = name_of(root)
+
+def _opened(found: _Contents, options: SourceOptions, listener: Listener) -> Source:
+    """Return the dataset of the images that were found, from the cache if it has them."""
+    root, name, test = found.root, name_of(found.root), found.test
 
     def make() -> Source:
-        tested = _encoded(root, files[1]) if test else None
-        return decode_source(name, classes, _encoded(root, files[0]), tested, options, listener)
+        tested = None if test is None else lambda: _encoded(root, test)
+        return decode_source(
+            name, found.classes, _encoded(root, found.train), tested, options, listener
+        )
 
-    listing = key_of_listing(root, [path for part in files for path, _ in part])
-    key = f"{listing} {classes!r}"
-    source = through_cache(name, key, options, make)
-    return replace(source, skipped=recordable({**left_out, **source.skipped}))
+    # Without folders of splits, the paths do not say where the training split ends.
+    listing = key_of_listing(root, [path for path, _ in found.train + (test or [])])
+    source = through_cache(name, f"{listing} {len(found.train)} {found.classes!r}", options, make)
+    return replace(
+        source,
+        skipped=recordable({**found.left_out, **source.skipped}),
+        test_problem=found.test_problem or source.test_problem,
+    )
+
+
+def _in_folders(root: Path) -> _Contents:
+    """Return the images of the folders of splits; of class folders if there are none."""
+    splits = _splits(root)
+    if TRAIN not in splits:
+        _expect_classes(root, splits)
+    folder = splits.get(TRAIN, root)
+    classes, left_out = _classes(folder), Counter[str]()
+    train = _images(folder, classes, left_out, all_needed=True)
+    test, problem = attempt(lambda: _tested(root, splits, classes, left_out))
+    return _Contents(root, classes, train, test, problem, TRAIN in splits, left_out)
+
+
+def _listed(root: Path, options: SourceOptions) -> _Contents:
+    """Return the images of class folders by lists, and count those in no list."""
+    if not root.is_dir() or _splits(root):
+        raise BadData(
+            f"{root} is not a folder of class folders alone: lists divide only such a folder"
+        )
+    left_out = _outside(root)
+    _classes(root)
+    folders = [folder for same in _class_folders(root).values() for folder in same]
+    every = [path for folder in folders for path in images_in(folder, left_out)]
+    train, test = listed_splits(root, every, options)
+    classes = {name: label for label, name in enumerate(sorted({class_of(root, p) for p in train}))}
+    for name in (class_of(root, path) for path in test or ()):
+        if name not in classes:
+            raise BadData(f"class {name!r} is in the list of test but has no image in train")
+    unlisted = set(every) - set(train) - set(test or ())
+    left_out.update({UNLISTED: len(unlisted)} if unlisted else {})
+
+    def labelled(images: list[Path]) -> Labelled:
+        return sorted(((path, classes[class_of(root, path)]) for path in images), key=_place)
+
+    tested = None if test is None else labelled(test)
+    return _Contents(root, list(classes), labelled(train), tested, left_out=left_out)
+
+
+def _place(image: tuple[Path, int]) -> tuple[int, Path]:
+    return image[1], image[0]
 
 
 def _splits(root: Path) -> dict[str, Path]:
@@ -79,40 +160,95 @@ def _splits(root: Path) -> dict[str, Path]:
     return splits
 
 
+def _tested(
+    root: Path, splits: dict[str, Path], classes: list[str], left_out: Counter[str]
+) -> Labelled | None:
+    """Return the images of the test split with their labels; None if there is no such split."""
+    name = choose_test_split(root, splits, lambda name: _why_unusable(splits[name], classes))
+    if name is None:
+        return None
+    _expect_known(classes, splits[name])
+    return _images(splits[name], classes, left_out)
+
+
 def _why_unusable(test: Path, classes: list[str]) -> str | None:
     """Return why a test folder cannot be used; None if it can be."""
-    found = [entry.name for entry in test.iterdir() if entry.is_dir()]
-    found = [name for name in found if not is_litter(name)]
+    found = _class_folders(test)
     if not found:
         return "it has no class folders"
-    if not set(found) & set(classes):
+    known = [folder for name in classes for folder in found.get(name, [])]
+    if not known:
         return "none of its folders is a class of train"
     # Up to the first class with images alone: a split is listed only once.
-    has_images = any(images_in(test / name, Counter()) for name in classes)
+    has_images = any(images_in(folder, Counter()) for folder in known)
     if set(found) <= set(classes) and not has_images:
         return "it has no images"
     return None
 
 
-def _layout(root: Path) -> str:
-    wanted = f"{root}/train/<class>/<image>, and the same in test/ or val/"
+def _is_divisible(labels: Tensor) -> bool:
+    """Return whether the usual test split of these images would have any."""
+    return int(labels.bincount().max()) * USUAL.part >= 1
+
+
+def _expect_classes(root: Path, splits: Mapping[str, Path]) -> None:
+    """Check that a folder without `train/` is one of class folders, with images in each of them.
+
+    Folders of other splits (`testing/cat/1.jpg`) would otherwise be taken for classes.
+    """
+    wanted = "train/<class>/<image>, and the same in test/ or val/, or <class>/<image>"
     if not root.is_dir():
-        return f"{root} is neither a folder nor a parquet file: give a folder with {wanted}"
-    inside = [entry for entry in root.iterdir() if entry.is_dir()]
-    found = "has folders but no train/ among them" if inside else "has no class folders"
-    return f"{root} {found}: arrange the images as {wanted}"
+        raise BadData(f"{root} is neither a folder nor a parquet file: give a folder with {wanted}")
+    inside = sorted(entry for entry in root.iterdir() if entry.is_dir())
+    folders = [entry for entry in inside if not is_litter(entry.name)]
+    wrong = next((entry for entry in folders if not _holds_images(entry)), None)
+    if folders and not splits and wrong is None:
+        return
+    for entry in folders:
+        if entry.name.lower() in (TRAIN, "training"):
+            raise BadData(f"{root} has {entry.name}/ but no {TRAIN}/: rename it")
+        if os.path.isdir(entry / TRAIN):  # noqa: PTH112 - no error where it may not be read
+            raise BadData(f"{root} has no {TRAIN}/, but {entry} has: give that folder")
+    found = "has no class folders"
+    if folders:
+        found = "has folders but no train/ among them" + (
+            f", and no images directly in {wrong.name}/" if wrong and not splits else ""
+        )
+    raise BadData(f"{root} {found}: arrange the images in {root} as {wanted}")
+
+
+def _holds_images(folder: Path) -> bool:
+    """Return whether there is an image directly in a folder."""
+    taken = suffixes()
+    try:
+        with os.scandir(folder) as entries:
+            return any(Path(entry.name).suffix.lower() in taken for entry in entries)
+    except OSError:
+        return True  # listing it will report why
+
+
+def _class_folders(split: Path) -> dict[str, list[Path]]:
+    """Return the class folders of a split by class name, sorted.
+
+    Names are in Unicode's composed form: macOS writes an accent as a character of its own, so
+    that one name may come from two systems as two.
+    """
+    folders: dict[str, list[Path]] = {}
+    for entry in sorted(split.iterdir()):
+        if entry.is_dir() and not is_litter(entry.name):
+            folders.setdefault(unicodedata.normalize("NFC", entry.name), []).append(entry)
+    return dict(sorted(folders.items()))
 
 
 def _classes(folder: Path) -> list[str]:
-    found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    classes = [name for name in found if not is_litter(name)]
+    classes = list(_class_folders(folder))
     if not classes:
         raise BadData(f"{folder} has no classes: create a subfolder for each class")
     return classes
 
 
-def _expect_known(classes: list[str], test: Path | None) -> None:
-    for name in _classes(test) if test else []:
+def _expect_known(classes: list[str], test: Path) -> None:
+    for name in _classes(test):
         if name not in classes:
             raise BadData(f"class {name!r} is in {test} but not in train: give it training images")
 
@@ -123,12 +259,14 @@ def _images(
     left_out: Counter[str],
     *,
     all_needed: bool = False,
-) -> list[tuple[Path, int]]:
+) -> Labelled:
     """Return the images of a split with their labels, and count what else there is."""
-    found = []
+    found, folders = [], _class_folders(folder)
     for label, name in enumerate(classes):
         others = Counter[str]()
-        images = images_in(folder / name, others)
+        # A class that is no folder here, but a broken link for example, is reported by listing it.
+        places = folders.get(name, [folder / name])
+        images = [path for place in places for path in images_in(place, others)]
         if all_needed:
             _expect_some(images, name, folder, others)
         found += [(path, label) for path in images]
@@ -158,7 +296,7 @@ def _outside(folder: Path) -> Counter[str]:
     return counts
 
 
-def _encoded(root: Path, images: list[tuple[Path, int]]) -> Encoded:
+def _encoded(root: Path, images: Labelled) -> Encoded:
     def read(start: int, stop: int) -> list[Payload]:
         return [path for path, _ in images[start:stop]]
 

@@ -1,12 +1,13 @@
 """Datasets of the Hugging Face Hub: `hf:owner/name` or `hf:owner/name:config`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hmnpack.errors import BadData, BadSettings, MissingExtra, first_line
 from hmnpack.runtime.progress import Listener
-from hmnpack.sources.assemble import decode_source
+from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import through_cache
 from hmnpack.sources.convention import (
     TEST_SPLITS,
@@ -49,24 +50,30 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
     train = splits[TRAIN]
     image, label = columns_of(spec, train.features, train.column_names, options)
     warn_of_unknown_splits(spec, set(splits) - {TRAIN, *TEST_SPLITS})
-    test_name = choose_test_split(
-        spec, splits, lambda name: _why_unusable(splits[name], image, label)
-    )
-    test = splits[test_name] if test_name else None
+    named = getattr(train.features[label], "names", None)
+
+    def tested() -> Any:  # noqa: ANN401
+        name = choose_test_split(
+            spec, splits, lambda name: _why_unusable(splits[name], image, label)
+        )
+        part = splits[name] if name else None
+        if part is not None:
+            others = getattr(part.features[label], "names", None)
+            expect_same_names(f"{name} of {spec}", named, others, reference=TRAIN)
+        return part
+
+    test, problem = attempt(tested)
 
     def make() -> Source:
         encoded = _encoded(spec, train, image, label)
-        tested = _encoded(spec, test, image, label) if test is not None else None
-        named = getattr(train.features[label], "names", None)
-        if test is not None:
-            others = getattr(test.features[label], "names", None)
-            expect_same_names(f"{test_name} of {spec}", named, others, reference=TRAIN)
-        classes = class_names(named, encoded.labels)
-        return decode_source(spec, classes, encoded, tested, options, listener)
+        read_test = None if test is None else lambda: _encoded(spec, test, image, label)
+        classes = class_names(named or None, encoded.labels)
+        return decode_source(spec, classes, encoded, read_test, options, listener)
 
     # The library's fingerprints change with the data, so its files need not be hashed again.
     identity = [part._fingerprint for part in (train, test) if part is not None]
-    return through_cache(spec, f"hf {image} {label} {identity}", options, make)
+    source = through_cache(spec, f"hf {image} {label} {identity}", options, make)
+    return replace(source, test_problem=problem or source.test_problem)
 
 
 def _load(spec: str, repository: str, config: str | None) -> Mapping[str, Any]:

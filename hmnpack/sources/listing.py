@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hmnpack.errors import BadData
-from hmnpack.schema.skipped import LITTER, MOST_REASONS, NO_SUFFIX, OTHER, OUTSIDE, UNREADABLE
+from hmnpack.schema.skipped import (
+    LITTER,
+    MOST_REASONS,
+    NO_SUFFIX,
+    OTHER,
+    OUTSIDE,
+    UNLISTED,
+    UNREADABLE,
+)
 from hmnpack.sources.formats import suffixes
 
 _LITTER = re.compile(
@@ -66,7 +74,7 @@ def _reason(suffix: str) -> str:
     return reason if _REASON.fullmatch(reason) and reason not in _RESERVED else OTHER
 
 
-_RESERVED = (UNREADABLE, LITTER, NO_SUFFIX, OUTSIDE)
+_RESERVED = (UNREADABLE, LITTER, NO_SUFFIX, OUTSIDE, UNLISTED)
 """Reasons that are no suffixes."""
 
 

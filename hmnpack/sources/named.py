@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmnpack.errors import BadData, MissingExtra, first_line
+from hmnpack.errors import BadData, BadSettings, MissingExtra, first_line
+from hmnpack.runtime.kept import Store
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.assemble import array_source
 from hmnpack.sources.types import Source, SourceOptions
@@ -71,9 +72,10 @@ class NamedSet:
             raise MissingExtra.of(f"the dataset {spec!r}", spec)
         with self._readable(options.data_root) as root:
             find = partial(self._split, spec, root, options.data_root)
-            train, test = (find(dict(split)) for split in self.splits)
-        classes = getattr(train, "classes", None) or [str(n) for n in range(10)]
-        return array_source(spec, classes, _arrays(train), _arrays(test), options)
+            train, test = (partial(find, dict(split)) for split in self.splits)
+            found = train()
+            classes = getattr(found, "classes", None) or [str(n) for n in range(10)]
+            return array_source(*(spec, classes, _arrays(found)), lambda: _arrays(test()), options)
 
     @contextlib.contextmanager
     def _readable(self, root: Path) -> Iterator[Path]:
@@ -123,7 +125,12 @@ def obtain(make: Callable[[bool], T], spec: str, root: Path, files: str) -> T:
     except _FAILURES:
         pass  # missing or incomplete: torchvision does not distinguish the two
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        Store(root).check_writable(
+            "the data folder", "name another with --data-dir or HMNPACK_DATA"
+        )
+    except BadSettings as error:
+        raise BadData(f"{spec} is not in {root}, and {error}; or put {files} there") from error
+    try:
         with contextlib.redirect_stdout(sys.stderr):  # some versions print to stdout
             return make(True)
     except _FAILURES as error:

@@ -1,6 +1,6 @@
 """Parquet files in the Hugging Face image convention.
 
-They have a column `img` or `image` of struct<bytes, path>, an integer column `label` or
+They have a column `img` or `image` of struct<bytes, path> or of bytes, an integer column `label` or
 `fine_label`, and class names in the `huggingface` metadata of the schema. Columns of other names
 are read if the metadata describe only one of that kind.
 """
@@ -9,15 +9,17 @@ import bisect
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from hmnpack.errors import BadData, MissingExtra, first_line
+from hmnpack.runtime.contents import first_bytes, mistaken_for
 from hmnpack.runtime.progress import Listener
-from hmnpack.sources.assemble import decode_source
+from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import key_of_files, through_cache
 from hmnpack.sources.convention import (
     TRAIN,
@@ -33,17 +35,20 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.shards import parquet_files, parquet_splits
-from hmnpack.sources.types import Source, SourceOptions, path_of
+from hmnpack.sources.types import Source, SourceOptions, source_path
 
 _EMBED = (
     "embed the image files, such as with embed_table_storage of datasets.table, or give the folder "
     "of image files"
 )
 
+_BINARY = ("binary", "large_binary", "binary_view", "fixed_size_binary")
+"""Names of the types that hold bytes."""
+
 
 def is_parquet(spec: str) -> bool:
     """Return whether a text is the path of a parquet file or of a folder of them."""
-    path = path_of(spec)
+    path = source_path(spec)
     return bool(spec) and path.exists() and bool(parquet_files(path))
 
 
@@ -61,27 +66,45 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
         import pyarrow  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
         raise MissingExtra.of("reading parquet", "parquet") from error
-    path = path_of(spec)
+    path = source_path(spec)
     splits = parquet_splits(path)
     train_files = splits[TRAIN]
     columns = _columns(train_files[0], options)
-    test_name = choose_test_split(path, splits, lambda name: _why_unusable(splits[name], columns))
-    test_files = splits[test_name] if test_name else []
     names = _same_names(train_files, columns[1])
-    if test_files:
-        tested_names = _same_names(test_files, columns[1])
-        expect_same_names(test_files[0], names, tested_names, reference=TRAIN)
-
+    found, problem = attempt(lambda: _tested(path, splits, columns, names))
+    test_files, test_key = found or ([], key_of_files([]))
     name = name_of(path) if path.is_dir() else name_of(path.with_suffix(""))
 
     def make() -> Source:
         train = _Table(path, train_files, columns)
-        test = _Table(path, test_files, columns) if test_files else None
-        tested = test.encoded() if test else None
-        return decode_source(name, train.classes(), train.encoded(), tested, options, listener)
+        test = (lambda: _Table(path, test_files, columns).encoded()) if test_files else None
+        return decode_source(name, train.classes(), train.encoded(), test, options, listener)
 
-    key = f"{key_of_files(train_files)} {key_of_files(test_files)} {columns}"
-    return through_cache(name, key, options, make)
+    key = f"{key_of_files(train_files)} {test_key} {columns}"
+    source = through_cache(name, key, options, make)
+    return replace(source, test_problem=problem or source.test_problem)
+
+
+def _tested(
+    path: Path,
+    splits: Mapping[str, list[Path]],
+    columns: tuple[str, str],
+    names: list[str] | None,
+) -> tuple[list[Path], str] | None:
+    """Return the files of the test split and the key of their contents; None without one.
+
+    Args:
+        path: The dataset.
+        splits: Files by split.
+        columns: Names of the image and the label column.
+        names: Class names of the training split, if it has them.
+    """
+    name = choose_test_split(path, splits, lambda name: _why_unusable(splits[name], columns))
+    if name is None:
+        return None
+    files = splits[name]
+    expect_same_names(files[0], names, _same_names(files, columns[1]), reference=TRAIN)
+    return files, key_of_files(files)
 
 
 def _why_unusable(files: Sequence[Path], columns: tuple[str, str]) -> str | None:
@@ -129,7 +152,7 @@ class _Table:
 
     def classes(self) -> list[str]:
         """Return the class names in the files' metadata, else the labels as text."""
-        return class_names(self.names, self.labels)
+        return class_names(self.names or None, self.labels)
 
     def _integer_labels(self, parts: Sequence[Any]) -> Tensor:
         """Return the labels of all files; a file without rows may have any type."""
@@ -183,9 +206,10 @@ def _features(schema: Any) -> dict[str, Any]:  # noqa: ANN401
 def _class_names(schema: Any, label: str) -> list[str] | None:  # noqa: ANN401
     """Return the class names in the schema's metadata, or None."""
     try:
-        return list(_features(schema)[label]["names"])
+        names = _features(schema)[label]["names"]
     except (LookupError, TypeError):
         return None
+    return names if isinstance(names, list) else None
 
 
 def _read_columns(file: Path, columns: Sequence[str]) -> Any:  # noqa: ANN401
@@ -195,6 +219,10 @@ def _read_columns(file: Path, columns: Sequence[str]) -> Any:  # noqa: ANN401
     present = _schema(file).names
     for column in columns:
         column_of(file, present, [column])
+        if present.count(column) > 1:
+            raise BadData(
+                f"{file} has {present.count(column)} columns {column!r}: rename all but one"
+            )
     with _reading(file):
         return parquet.read_table(file, columns=list(columns))
 
@@ -203,12 +231,15 @@ def _bytes_of(file: Path, column: str, cells: Any) -> Any:  # noqa: ANN401
     """Return the encoded images of a column."""
     from pyarrow import compute, types  # noqa: PLC0415 - an extra
 
+    if _is_binary(cells.type):
+        return _plain(cells)
     # A text column would be taken for paths, and local files would be opened.
-    if not types.is_struct(cells.type) or not _is_binary(cells.type, "bytes"):
-        hint = f": {_EMBED}" if _holds_text(cells.type) else ""
+    place = cells.type.get_field_index("bytes") if types.is_struct(cells.type) else -1
+    if place < 0 or not _is_binary(cells.type.field(place).type):
+        hint = _EMBED if _holds_text(cells.type) else "give one image file a row, as bytes"
         raise BadData(
             f"images in column {column!r} of {file} are {cells.type}, not struct<bytes: binary, "
-            f"path: string>{hint}"
+            f"path: string> or binary: {hint}"
         )
     payloads = compute.struct_field(cells, "bytes")
     if payloads.null_count == len(cells) > 0 and cells.type.get_field_index("path") >= 0:
@@ -218,7 +249,7 @@ def _bytes_of(file: Path, column: str, cells: Any) -> Any:  # noqa: ANN401
                 f"images in column {column!r} of {file} are paths only, such as "
                 f"{paths[0].as_py()!r}: {_EMBED}"
             )
-    return payloads
+    return _plain(payloads)
 
 
 def _holds_text(kind: Any) -> bool:  # noqa: ANN401
@@ -235,17 +266,25 @@ def _reading(file: Path) -> Iterator[None]:
     try:
         yield
     except (pyarrow.ArrowException, OSError) as error:
-        raise BadData(f"cannot read {file} ({first_line(error)})") from error
+        usual = first_line(error), "make it readable, or replace it"
+        reason, mend = mistaken_for(first_bytes(file)) or usual
+        raise BadData(f"cannot read {file} ({reason}): {mend}") from error
     except UnicodeEncodeError as error:
         raise BadData(f"{file}: its name is not UTF-8; rename it") from error
 
 
-def _is_binary(struct: Any, field: str) -> bool:  # noqa: ANN401
-    """Return whether a struct type has a binary field of that name."""
+def _is_binary(kind: Any) -> bool:  # noqa: ANN401
+    """Return whether a type holds bytes in any form: long, of one size, views, a dictionary."""
     from pyarrow import types  # noqa: PLC0415 - an extra
 
-    place = struct.get_field_index(field)
-    if place < 0:
-        return False
-    kind = struct.field(place).type
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+    plain = kind.value_type if types.is_dictionary(kind) else kind
+    return str(plain).partition("[")[0] in _BINARY  # by name: pyarrow 15 cannot test for views
+
+
+def _plain(cells: Any) -> Any:  # noqa: ANN401
+    """Return binary cells in the two forms that can be cast to each other."""
+    import pyarrow  # noqa: PLC0415 - an extra
+    from pyarrow import types  # noqa: PLC0415 - an extra
+
+    usual = types.is_binary(cells.type) or types.is_large_binary(cells.type)
+    return cells if usual else cells.cast(pyarrow.large_binary())

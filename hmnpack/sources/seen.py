@@ -76,4 +76,4 @@ def as_seen(manifest: Manifest, source: Source) -> Source:
             "the bundle was made from the full training split, so there are no held-out images to "
             "test on; condense with a holdout, such as 0.1"
         )
-    return replace(source, train=seen, test=held_out)
+    return replace(source, train=seen, test=held_out, test_problem=None)

@@ -16,10 +16,12 @@ def parquet_files(path: Path) -> list[Path]:
     """Return the Parquet files of a path, sorted: the file itself, or those in the folder.
 
     If the folder has none, they are those of its folder `data`, else those one or two folders
-    down, unless it is a folder of images.
+    down. A folder of images has none, unless the name of a file says its split: tables of captions
+    or labels often lie beside the folders of the splits.
     """
     if path.is_dir():
-        return _files_of(path) or _files_of(path / "data") or _nested(path)
+        found = _files_of(path) or _files_of(path / "data")
+        return [] if _beside_images(path, found) else found or _nested(path)
     return [path] if path.suffix == ".parquet" else []
 
 
@@ -62,10 +64,14 @@ def _files_of(folder: Path, pattern: str = "*.parquet") -> list[Path]:
     ]
 
 
+def _beside_images(root: Path, files: Sequence[Path]) -> bool:
+    """Return whether a folder is one of images, and no file of it has the name of a split."""
+    of_images = any(entry.is_dir() for entry in root.glob("train/[!.]*"))
+    return of_images and not any(_split_of(root, file) for file in files)
+
+
 def _nested(root: Path) -> list[Path]:
     """Return the files one or two folders down; none if no split is in their names."""
-    if any(entry.is_dir() for entry in root.glob("train/[!.]*")):
-        return []  # a folder of images, which may have tables beside them
     found = [*_files_of(root, "*/*.parquet"), *_files_of(root, "*/*/*.parquet")]
     tables = [file for file in found if file.stem != "metadata"]  # captions of a folder of images
     return tables if any(_split_of(root, file) for file in tables) else []

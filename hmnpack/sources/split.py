@@ -14,8 +14,8 @@ from hmnpack.errors import BadData
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.sources.types import Split
 
-_CHUNK = 4096
-"""Images counted at once; bounds the memory of the copy."""
+_CHUNK_BYTES = 2**24
+"""Pixels counted at once, in bytes; bounds the memory of the copy, which takes 8 bytes a pixel."""
 
 
 def hold_out(split: Split, fraction: float, generator: torch.Generator) -> tuple[Split, Split]:
@@ -94,7 +94,8 @@ def normalisation_of(split: Split) -> Normalisation:
     """
     channels = split.images.shape[1]
     counts = torch.zeros(channels, 256, dtype=torch.float64)
-    for chunk in torch.split(split.images, _CHUNK):
+    size = max(1, _CHUNK_BYTES // split.images[:1].numel())
+    for chunk in torch.split(split.images, size):
         for channel in range(channels):
             values = chunk[:, channel].flatten()
             counts[channel] += torch.bincount(values, minlength=256)

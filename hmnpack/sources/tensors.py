@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData
-from hmnpack.runtime.devices import default_on_cpu
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.sources.arrays import tensor_of
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.convention import class_names
@@ -28,7 +28,7 @@ _USUAL_CHANNELS = (1, 3, 4)
 """Numbers of channels of nearly all images: grey, colour, colour with transparency."""
 
 
-@default_on_cpu
+@with_torch_defaults
 def tensor_source(
     train: tuple[Any, Any],
     test: tuple[Any, Any] | None = None,
@@ -64,16 +64,18 @@ def tensor_source(
         shapes = list(images.shape[1:]), list(tested[0].shape[1:])
         raise BadData(f"images of train are {shapes[0]}, of test {shapes[1]}; resize one split")
     names = _names(classes, labels)
-    check_labels(names, labels, tested[1] if tested else None)
+    check_labels(names, labels)
+    if tested:
+        check_labels(names, tested[1], "test")
     split = split_of(images, labels, owned=True)
     return Source(name, tuple(names), split, split_of(*tested, owned=True) if tested else None)
 
 
 def _names(classes: Sequence[str] | None, labels: Tensor) -> list[str]:
-    named = None if classes is None else list(classes)
-    if named == []:
+    names = class_names(classes, labels)
+    if not names:
         raise BadData("classes is empty; pass None to name classes by their labels")
-    return class_names(named, labels)
+    return names
 
 
 def _checked(part: str, images: Any, labels: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401

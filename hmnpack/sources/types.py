@@ -5,9 +5,8 @@ Shape legend: N images, K classes, C channels, H height, W width.
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from os import PathLike
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,9 +16,13 @@ import torch
 from torch import Tensor
 
 from hmnpack.errors import BadData, BadSettings
+from hmnpack.registry import unknown_name
 from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener
+from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.container import ImageShape
+from hmnpack.schema.manifest import TestSplit
 from hmnpack.schema.recipes import DataShape
 
 MAX_SIDE = 4096
@@ -64,6 +67,19 @@ class Split:
         )
         fingerprint = _fingerprint(images.shape, labels.numpy(), digests.numpy())
         return Split(images, labels, digests, fingerprint)
+
+    def of_classes(self, labels: Sequence[int]) -> "Split":
+        """Return the images of some classes, in canonical order, without hashing them again.
+
+        Args:
+            labels: Labels of the classes, which are numbered anew from 0 in this order.
+        """
+        rows = [(self.labels == label).nonzero().flatten() for label in labels]
+        chosen = torch.cat(rows)
+        numbers = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(r) for r in rows]))
+        images, digests = self.images[chosen], self.digests[chosen]
+        fingerprint = _fingerprint(images.shape, numbers.numpy(), digests.numpy())
+        return Split(images, numbers, digests, fingerprint)
 
 
 def split_of(images: Tensor, labels: Tensor, *, owned: bool = False) -> Split:
@@ -134,6 +150,13 @@ class Source:
         skipped: Reason -> number of images and files skipped in both splits: `unreadable`, the
             suffix of files of other kinds (`heic`), and those of `hmnpack.schema.skipped`.
         size: Side in pixels to which images were resized; None: original size.
+        image_column: Column of images that the caller chose, or None.
+        label_column: Column of labels that the caller chose, or None.
+        chosen: The classes, if they were chosen among more; None: all classes of the dataset.
+        test_split: How the test split was drawn from the data; None: it was not.
+        train_list: Path of the list of the training split, relative to the data; None: no list.
+        test_list: The same of the test split.
+        test_problem: Why the test split cannot be read; None: it was, or there is none.
     """
 
     name: str
@@ -142,6 +165,13 @@ class Source:
     test: Split | None
     skipped: Mapping[str, int] = field(default_factory=dict)
     size: int | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    chosen: tuple[str, ...] | None = None
+    test_split: TestSplit | None = None
+    train_list: str | None = None
+    test_list: str | None = None
+    test_problem: BadData | None = None
 
     @property
     def image(self) -> ImageShape:
@@ -153,6 +183,44 @@ class Source:
     def shape(self) -> DataShape:
         """Shape of the dataset, on which a recipe may depend."""
         return DataShape(name=self.name, classes=len(self.classes), image=self.image)
+
+    @with_torch_defaults
+    def only(self, classes: Iterable[str]) -> "Source":
+        """Return the dataset with some of its classes.
+
+        A bundle that is made of it records them.
+
+        Args:
+            classes: Names of one or more classes; the index is the new label.
+
+        Example:
+            >>> from hmnpack import tensor_source
+            >>> images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+            >>> source = tensor_source((images, [0, 1, 2]), classes=["ant", "cat", "dog"])
+            >>> source.only(["dog", "ant"]).classes
+            ('dog', 'ant')
+
+        Raises:
+            BadSettings: if there is no such class, or none is named.
+        """
+        names = tuple(dict.fromkeys((classes,) if isinstance(classes, str) else classes))
+        label_of = {name: label for label, name in enumerate(self.classes)}
+        for name in names:
+            if name not in label_of:
+                raise unknown_name("class", name, self.classes)
+        if not names:
+            raise BadSettings("no class was chosen; name one or more")
+        if names == self.classes:
+            return self
+        labels = [label_of[name] for name in names]
+        test = None if self.test is None else self.test.of_classes(labels)
+        return replace(
+            self,
+            classes=names,
+            chosen=names,
+            train=self.train.of_classes(labels),
+            test=test if test is not None and len(test) else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -171,20 +239,35 @@ class SourceOptions:
             `image`, else the only column of images.
         label_column: Column of labels, likewise. None: `label` or `fine_label`, else the only
             column of class labels.
+        classes: Names of the classes to use, see ``Source.only``. None: all.
+        test_split: Fraction of each class to draw as the test split, for data without one; 0 draws
+            none. A number stands for one with seed 0. None: 0.1 of a folder of class folders, 0 of
+            other data.
+        train_list: Text file of the images of the training split, of a folder of class folders:
+            one `<class>/<image>` a line, and perhaps a label number. None: all that `test_list`
+            does not list.
+        test_list: The same of the test split. None: there is none.
 
     Raises:
-        BadSettings: if the size is not in [1, 4096].
+        BadSettings: if the size is not in [1, 4096], or the fraction not in [0, 1).
     """
 
     size: int | None = None
-    data_dir: Path | None = None
+    data_dir: AnyPath | None = None
     skip_bad: bool = False
-    cache_dir: Path | None = None
+    cache_dir: AnyPath | None = None
     image_column: str | None = None
     label_column: str | None = None
+    classes: tuple[str, ...] | None = None
+    test_split: TestSplit | float | None = None
+    train_list: AnyPath | None = None
+    test_list: AnyPath | None = None
 
     def __post_init__(self) -> None:
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "size", as_integer(self.size))
+        object.__setattr__(self, "test_split", _test_split(self.test_split))
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:
             raise BadSettings(f"size is {self.size}; it must be from 1 to {MAX_SIDE} pixels")
 
@@ -199,6 +282,14 @@ class SourceOptions:
         return _folder(self.cache_dir, "HMNPACK_CACHE", ".")
 
 
+def _test_split(given: TestSplit | float | None) -> TestSplit | float | None:
+    if given is None or isinstance(given, TestSplit):
+        return given
+    if not 0 <= given < 1:
+        raise BadSettings(f"test split is {given}; it must be a fraction from 0 to below 1")
+    return TestSplit(part=given, seed=0) if given else 0.0
+
+
 class Reader(Protocol):
     """Opens the datasets of one kind, or of one name."""
 
@@ -206,28 +297,30 @@ class Reader(Protocol):
         """Return the dataset for a name, path or address."""
 
 
-def _folder(given: Path | None, variable: str, below: str) -> Path:
-    named = given or os.environ.get(variable)
-    path = Path(os.fsdecode(named)) if named else Path(_user_cache(), "hmnpack", below)
+def _folder(given: AnyPath | None, variable: str, below: str) -> Path:
     try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise BadSettings(f"{path}: no such home folder; set {variable} to a folder") from error
+        return path_of(given or os.environ.get(variable) or Path(_user_cache(), "hmnpack", below))
+    except BadSettings as error:
+        raise BadSettings(f"{error}; set {variable} to a folder") from error
 
 
 def _user_cache() -> str:
     """Return the user's folder of caches, by the XDG base directory specification."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    return given if Path(given).is_absolute() else "~/.cache"  # relative ones must be ignored
+    relative = not Path(given).is_absolute() and not given.startswith("~")
+    return "~/.cache" if relative else given  # the specification ignores relative ones
 
 
-def path_of(spec: str | bytes | PathLike[str]) -> Path:
-    """Return a text, or the bytes of a file name, as a path, with ``~`` expanded.
+def source_path(spec: AnyPath) -> Path:
+    """Return the path of a dataset.
 
     Raises:
-        BadData: if there is no such home folder.
+        BadSettings: if there is no such home folder.
+        BadData: if the system cannot look for the path.
     """
+    path = path_of(spec)
     try:
-        return Path(os.fsdecode(spec)).expanduser()
-    except RuntimeError as error:
-        raise BadData(f"{os.fsdecode(spec)!r} does not exist: no such home folder") from error
+        path.exists()
+    except OSError as error:  # its name is too long, or a folder may not be searched
+        raise BadData(f"cannot read {path} ({error.strerror or error})") from error
+    return path

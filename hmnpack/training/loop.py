@@ -19,9 +19,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hmnpack.augment import apply, cutmix, draw, normalise
 from hmnpack.errors import Diverged
+from hmnpack.networks.draws import seeded_layers
 from hmnpack.runtime.devices import autocast
 from hmnpack.runtime.progress import Listener, no_progress
-from hmnpack.runtime.seeds import seeded_rng, stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import Precision, TrainConfig
 from hmnpack.schema.manifest import Normalisation
 
@@ -131,7 +132,8 @@ def train(  # noqa: PLR0913
     for epoch in range(resume.epoch if resume else 0, schedule.epochs):
         losses = images.new_zeros(schedule.steps, dtype=torch.float32)
         generator = stream(seed, name, "epoch", epoch)
-        with seeded_rng(stream(seed, name, "network", epoch), images.device):
+        own = stream(seed, name, "network", epoch)
+        with seeded_layers(network, own, images.device):
             order = torch.randperm(len(images), generator=generator).to(images.device)
             for step, rows in enumerate(in_batches(order, config.batch, network)):
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)

@@ -1,16 +1,16 @@
 """Resuming trainings: their states are saved in the entries of a store."""
 
-import time
 from collections.abc import Sequence
 
 import torch
 
+from hmnpack.runtime.intervals import Intervals
 from hmnpack.runtime.kept import Entry
 from hmnpack.training.loop import TrainState
 from hmnpack.training.together import OnEpochs
 
 SECONDS = 60.0
-"""Interval between saved states; an interrupted training loses at most this and one epoch."""
+"""Longest interval between states; an interrupted training loses at most this and one epoch."""
 
 
 def training_in(entry: Entry, device: torch.device) -> TrainState | None:
@@ -32,15 +32,13 @@ def saving(entries: Sequence[Entry], seconds: float = SECONDS) -> OnEpochs:
 
     Args:
         entries: Store entry of every training.
-        seconds: Minimum interval between two saves.
+        seconds: Longest interval between two saves; see :class:`Intervals`.
     """
-    last = time.monotonic()
+    intervals = Intervals(seconds)
 
     def save(which: slice, states: list[TrainState]) -> None:
-        nonlocal last
-        if time.monotonic() - last >= seconds:
+        if intervals.due():
             for entry, state in zip(entries[which], states, strict=True):
                 entry.save(vars(state))
-            last = time.monotonic()
 
     return save

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from hmnpack.augment import normalise
+from hmnpack.networks.draws import seeded_layers
 from hmnpack.runtime.devices import autocast
 from hmnpack.runtime.progress import Listener, no_progress
-from hmnpack.runtime.seeds import seeded_rng, stream
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import TrainConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.training.batches import LabelledSet, StackedData, augmented, losses_of
@@ -203,7 +204,8 @@ def _train_stacked(
         generators = [stream(training.seed, name, "epoch", epoch) for name in training.names]
         orders = [torch.randperm(images, generator=generator) for generator in generators]
         losses = torch.zeros(schedule.steps, count, device=device)
-        with seeded_rng(stream(training.seed, training.names[0], "network", epoch), device):
+        own = stream(training.seed, training.names[0], "network", epoch)
+        with seeded_layers(networks[0], own, device):
             order = torch.stack(orders).to(device)
             for step, rows in enumerate(in_batches(order, config.batch, networks[0])):
                 rate = learning_rate(config, epoch * schedule.steps + step, schedule.total)

@@ -2,6 +2,7 @@
 
 from hmnpack.writers.base import Album, Writer
 from hmnpack.writers.folder import write_folder
+from hmnpack.writers.npz import write_npz
 from hmnpack.writers.parquet import write_parquet
 from hmnpack.writers.run import expand
 from hmnpack.writers.sheet import write_sheet
@@ -12,6 +13,7 @@ __all__ = [
     "Writer",
     "expand",
     "write_folder",
+    "write_npz",
     "write_parquet",
     "write_sheet",
     "write_tar",

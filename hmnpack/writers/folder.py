@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from hmnpack.errors import BadSettings, OutputExists
-from hmnpack.runtime.output import check_parent, sibling_of
+from hmnpack.runtime.output import check_name, check_parent, sibling_of
 from hmnpack.schema.class_names import same_on_disk
 from hmnpack.writers.base import Album, digits_of
 
@@ -78,6 +78,7 @@ def _fill(folder: Path, album: Album, names: tuple[str, ...]) -> None:
 
 
 def _check_output(out: Path, names: tuple[str, ...], force: bool) -> None:
+    check_name(out)
     if out.is_symlink():
         raise OutputExists(f"{out} is a symbolic link; name the folder that it leads to")
     if out.exists() and not out.is_dir():

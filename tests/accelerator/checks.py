@@ -8,6 +8,7 @@ FOLDER/found.json: check name -> traceback, empty if the check passed.
 
 import itertools
 import json
+import math
 import os
 import sys
 import traceback
@@ -249,8 +250,9 @@ def check_costs_are_estimated():
 
 
 def check_steps_do_not_synchronise():
-    """Losses are read at intervals, not at every step."""
+    """Losses are read at intervals, not at every step. (So are states, at intervals of time.)"""
     compress(PLACE, "x")  # caches the pool
+    unsaved = RunOptions(device=PLACE, force=True, checkpoint_seconds=math.inf)
     for name, steps, settings in (
         ("cached views", "match.steps", {}),
         ("new views", "match.steps", {"match.views": 0}),
@@ -260,7 +262,7 @@ def check_steps_do_not_synchronise():
         waits = []
         for count in (4, 9):
             WAITS.clear()
-            compress(PLACE, "x", **settings | {steps: count})
+            compress(PLACE, "x", options=unsaved, **settings | {steps: count})
             waits.append(sum(WAITS.values()))
         more = waits[1] - waits[0]
         assert more <= 2, f"{name}: {more} more waits in 5 more steps"

@@ -1,7 +1,6 @@
 """Files with a wrong length, an invalid header or flipped bits."""
 
 import json
-import os
 import struct
 
 import pytest
@@ -306,10 +305,8 @@ def test_manifest_is_not_an_object(whole, rejected, text):
 
 
 def test_path_is_not_a_regular_file(tmp_path, whole):
-    os.mkfifo(tmp_path / "pipe")
-    for path, match in ((tmp_path, "not a file"), (tmp_path / "pipe", "not a file")):
-        with pytest.raises(NotABundle, match=match):
-            read(path)
+    with pytest.raises(NotABundle, match="not a file"):
+        read(tmp_path)
     with pytest.raises(NotABundle, match="No such file"):
         inspect(tmp_path / "none.hmn")
     with pytest.raises(BadBundle, match="cannot be read"):

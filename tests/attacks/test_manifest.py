@@ -105,6 +105,8 @@ def test_null_within_a_part(forge, rejected):
         {"size": 5000},
         {"test_split": {"part": 1.0, "seed": 0}},
         {"test_split": {"part": 0.1}},
+        {"classes": []},
+        {"classes": ["", "b"]},
         {"test_split": {"part": 0.1, "seed": 0, "more": 1}},
         {"train_images": 0},
         {"more": 1},
@@ -113,6 +115,11 @@ def test_null_within_a_part(forge, rejected):
 def test_facts_of_the_data(forge, rejected, changes):
     data = forge(lambda _, manifest: manifest["source"].update(changes))
     rejected(data, BadManifest, rf"key source\.{next(iter(changes))}")
+
+
+def test_chosen_classes_are_as_many_as_the_classes(forge, rejected):
+    data = forge(lambda _, manifest: manifest["source"].update(classes=["one too few"]))
+    rejected(data, BadManifest, "1 names of chosen classes for 2 classes")
 
 
 @pytest.mark.parametrize(

@@ -202,3 +202,12 @@ def test_an_output_has_a_name(images_bundle, tmp_path, monkeypatch, name):
     with pytest.raises(BadSettings, match=r"cannot be an output; name a new folder or file"):
         hmnpack.expand(images_bundle, name)
     assert left_over(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "\ud800"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_text_that_no_file_can_have_as_its_name_is_no_output(tmp_path, images_bundle, kind, name):
+    out = f"{tmp_path}/{name}{'' if kind == 'folder' else '.' + FORMATS[kind].partition('.')[2]}"
+    with pytest.raises(BadSettings, match="cannot be an output"):
+        hmnpack.expand(images_bundle, out, format=kind)
+    assert left_over(tmp_path) == []

@@ -178,3 +178,14 @@ def test_manifest_too_long_for_the_header_is_not_written(bundle_of, images):
     bundle = bundle_of(spec, classes=tuple(f"{i:0100d}" for i in range(12_000)))
     with pytest.raises(BadBundle, match="1048576"):
         bundle.to_bytes()
+
+
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
+def test_bundle_from_its_bytes(hmn_bundle, form):
+    data = hmn_bundle.to_bytes()
+    assert hmn_bundle.nbytes == len(data) > hmn_bundle.manifest.ledger.bytes
+    again = Bundle.from_bytes(form(data))
+    assert again.manifest == hmn_bundle.manifest and again.to_bytes() == data
+    for wrong in (b"", b"a path", data[:-1]):
+        with pytest.raises(BadBundle):
+            Bundle.from_bytes(form(wrong))

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hmnpack
+from hmnpack.errors import BadBundle
 from hmnpack.schema.class_names import class_name_fault, same_on_disk, storable_class_names
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1-hmn.hmn"
@@ -37,3 +39,10 @@ def test_arbitrary_names_become_storable(names):
     assert len(stored) == len(names)
     assert [class_name_fault(name) for name in stored] == [None] * len(names)
     assert len({same_on_disk(name) for name in stored}) == len(names)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "\ud800"])
+def test_text_that_no_file_can_have_as_its_name_is_rejected(name):
+    for reader in (hmnpack.inspect, hmnpack.load):
+        with pytest.raises(BadBundle, match="cannot be"):
+            reader(name)

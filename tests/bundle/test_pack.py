@@ -145,7 +145,7 @@ def test_packed_bundle_works_with_the_other_functions(images, source, tmp_path):
 def test_packed_bundle_works_with_the_command_line(images, tmp_path):
     from click.testing import CliRunner
 
-    from hmnpack.cli import main
+    from hmnpack.cli.group import main
 
     path = tmp_path / "x.hmn"
     hmnpack.pack(images, LABELS, ipc=2, output=path)
@@ -197,7 +197,7 @@ PIXELS = torch.zeros(5, 3, 8, 8)
         (PIXELS, LABELS, {"classes": ["a", "b"]}, BadData, "label 2 has no class name"),
         (PIXELS, LABELS, {"classes": list("abcd")}, BadData, "class 'd' has no images"),
         (PIXELS, LABELS, {"classes": ["a", 1, "c"]}, BadData, "class name 1 is not a string"),
-        (PIXELS, [0, 0, 2, 2, 2], {}, BadData, "class '1' has no images"),
+        (PIXELS, [0, 0, 2, 2, 2], {}, BadData, "no image has label 1"),
         (PIXELS, [0, 1, 2, 2**40, 2], {}, BadData, "without gaps"),
         (PIXELS, LABELS, {"name": ""}, BadData, "name has 0 characters"),
         (PIXELS, LABELS, {"ipc": 0}, BadSettings, "ipc must be an integer"),

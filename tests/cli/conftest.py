@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hmnpack.bundle import Bundle
-from hmnpack.cli import main
+from hmnpack.cli.group import main
 from hmnpack.schema.manifest import SourceFacts
 
 NAMES = ("[bold]cat", "dog", "naïve")

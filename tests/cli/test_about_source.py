@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 
 import hmnpack
 from hmnpack.cli.about_source import renamed
@@ -21,8 +22,10 @@ def source(monkeypatch):
 
     def make(classes):
         found = opened(classes)
-        monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *_: found)
-        monkeypatch.setattr("hmnpack.condensing.run.open_source", lambda *_: found, raising=False)
+        monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *_, **__: found)
+        monkeypatch.setattr(
+            "hmnpack.condensing.run.open_source", lambda *_, **__: found, raising=False
+        )
         return found
 
     return make
@@ -89,3 +92,20 @@ def test_files_left_out_are_told(run, source, tmp_path, command):
     if command == "plan":
         document = json.loads(run("plan", "pets", "--ipc", 4, "--json").stdout)
         assert document["skipped"] == found.skipped
+
+
+@pytest.mark.parametrize("command", ["plan", "compress"])
+def test_drawn_test_split_and_unequal_classes_are_said(run, tmp_path, command):
+    for name, count in (("ant", 31), ("bee", 10), ("cat", 2)):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(count):
+            image = Image.new("L", (8, 8), 3 * number + len(name))
+            image.save(tmp_path / "pets" / name / f"{number}.png")
+    output = ("-o", tmp_path / "a.hmn") if command == "compress" else ()
+    done = run(command, tmp_path / "pets", "--ipc", 4, "--recipe", "smoke", *output)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "2 images ('cat') to 28 ('ant'); each gets the same share of the budget" in said
+    assert "4 images, 10 % of each class, drawn with seed 0; change it with --test-split" in said
+    if output:
+        facts = hmnpack.inspect(output[1]).source
+        assert (facts.train_images, facts.test_split.part) == (39, 0.1)

@@ -34,7 +34,7 @@ def source(monkeypatch):
     made = Source("pets [x]", ("cat", "dog", "[red]elk"), split(60), split(12))
     calls = []
 
-    def open_source(spec, options, listener):
+    def open_source(spec, options, listener, **_):
         calls.append((spec, options))
         listener("decode", 1, 1)
         return made
@@ -161,7 +161,7 @@ class TestPlan:
 
     def test_too_small_budget_names_the_smallest_ipc(self, run, monkeypatch):
         tiny = Source("tiny", ("a", "b"), split(8, 2, side=8), None)
-        monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *given: tiny)
+        monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *given, **_: tiny)
         done = run("plan", "pets", "--ipc", 1)
         assert done.exit_code == 2
         assert "smallest ipc" in done.stderr
@@ -359,9 +359,14 @@ class TestEvaluate:
         assert paused.stderr == f"{read_as}hmnpack: {expected}\n"
 
     def test_rows_none_means_no_baselines(self, run, source, calls, bundle_file):
-        for given in (("--rows", "none"), ("--rows", " none "), ("--no-baselines",)):
+        for given in (
+            ("--rows", "none"),
+            ("--rows", " none "),
+            ("--no-baselines",),
+            ("--no-controls",),
+        ):
             assert run("evaluate", bundle_file, "--data", "pets", *given).exit_code == 0
-        assert [config.baselines for _, config, _ in calls] == [False] * 3
+        assert [config.baselines for _, config, _ in calls] == [False] * 4
 
     def test_rows_are_comma_separated_or_repeated(self, run, source, calls, bundle_file):
         given = ("--rows", "floats, count", "--rows", "whole", "--jpeg-quality", 30)
@@ -477,6 +482,20 @@ class TestEvaluate:
         assert result.machine.versions["torch"]
         assert run(*given).exit_code == 2
         assert run(*given, "--force").exit_code == 0
+
+    def test_table_that_cannot_be_printed_is_a_message(
+        self, run, source, calls, bundle_file, tmp_path, monkeypatch
+    ):
+        def full():
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("hmnpack.cli.streams.flush_stdout", full)
+        saved = tmp_path / "scores.json"
+        done = run("evaluate", bundle_file, "--data", "pets", "--save", saved, "-q")
+        assert done.exit_code == 1
+        assert "convnet, tested on pets" in done.stderr
+        assert done.stderr.endswith("hmnpack: No space left on device\n")
+        assert saved.exists()
 
     def test_unsaved_result_is_printed(
         self, run, source, calls, bundle_file, tmp_path, monkeypatch

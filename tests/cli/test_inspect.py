@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.score import Score
 
@@ -112,3 +114,9 @@ def test_other_files_fail_with_one_line(run, tmp_path):
 def test_table_fits_the_width_in_columns(run, bundle_file):
     done = run("inspect", bundle_file, COLUMNS="60")
     assert max(map(len, done.stdout.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "20", "40"])
+def test_no_width_loses_what_is_printed(run, bundle_file, columns):
+    wide, narrow = (run("inspect", bundle_file, COLUMNS=width) for width in ("100", columns))
+    assert sorted("".join(narrow.stdout.split())) == sorted("".join(wide.stdout.split()))

@@ -85,3 +85,15 @@ def test_environment_variable_sets_its_option(run, monkeypatch):
     assert shown.exit_code == 0, shown.output
     container = json.loads(shown.stdout)["container"]
     assert (container["instance_channels"], container["decoder_channels"]) == (1, [2])
+
+
+@pytest.mark.slow
+def test_chosen_classes_are_condensed_and_shown(run, tmp_path):
+    out, words = tmp_path / "a.hmn", ("--ipc", 4, "--recipe", "smoke", "-q")
+    wrong = run("compress", "digits", *words, "-o", out, "--classes", "7,x")
+    assert wrong.exit_code == 2 and "unknown class 'x'; did you mean 0 or 1" in wrong.stderr
+    assert run("compress", "digits", *words, "-o", out, "--classes", "7, 2").exit_code == 0
+    shown = run("inspect", out).stdout
+    assert "2: 7, 2" in shown and shown.count("7, 2") == 2
+    assert run("report", out, "-o", tmp_path / "a.html").exit_code == 0
+    assert "Classes chosen" in (tmp_path / "a.html").read_text()

@@ -26,7 +26,7 @@ def source(monkeypatch):
     made = Source("[pets]", ("a", "b", "c"), split_of(images.to(torch.uint8), labels), None)
     made.__dict__["calls"] = []
 
-    def open_source(name, options, listener):
+    def open_source(name, options, listener, **_):
         made.calls.append((name, options.size))
         return made
 

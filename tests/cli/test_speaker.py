@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from hmnpack.cli.cmd_compress import Pausing
+from hmnpack.cli.signals import ENDING
 from hmnpack.cli.speaker import echo_once, is_main_rank
 
 
@@ -71,7 +72,7 @@ def test_usage_error_is_printed_on_rank_0(as_rank, run):
 class TestPausing:
     @pytest.fixture(autouse=True)
     def handlers_put_back(self):
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in ENDING}
         yield
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -93,11 +94,13 @@ class TestPausing:
             os.kill(os.getpid(), signal.SIGTERM)
         assert capfd.readouterr().err == "hmnpack: pausing after this step\n"
 
-    def test_second_signal_interrupts_a_single_process(self, as_rank, capfd):
+    def test_second_ctrl_c_interrupts_a_single_process(self, as_rank, capfd):
         with pytest.raises(KeyboardInterrupt), Pausing() as pausing:
             pausing.begin()
             os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)  # a terminal that closes sends several, too
+            assert pausing.requested
+            os.kill(os.getpid(), signal.SIGINT)
         assert "Ctrl-C again stops immediately" in capfd.readouterr().err
 
 

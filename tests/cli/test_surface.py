@@ -4,7 +4,10 @@ import pytest
 
 from hmnpack.cli.group import COMMANDS, main
 
-SOURCE = {"--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"}
+SOURCE = {
+    *("--size", "--skip-bad", "--data-dir", "--cache-dir", "--image-column", "--label-column"),
+    *("--test-split", "--train-list", "--test-list", "--classes"),
+}
 RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
     "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}
@@ -25,6 +28,8 @@ SURFACE = {
     | {"--set", "--config", "--force", "--at-once", "--work"}
     | SOURCE
     | RUN,
+    "merge": {"FILE...", "-o", "--output", "--force"},
+    "split": {"FILE", "--classes", "-o", "--output", "--rest", "--force"},
     "plan": {"DATA", "--ipc", "--recipe", "--set", "--config", "--json"} | SOURCE | RUN,
     "settings": {"--of", "--recipe", "--set"},
 }

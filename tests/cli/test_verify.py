@@ -54,7 +54,7 @@ def source(monkeypatch):
     made = Source("pets [x]", ("a", "b", "c"), split, replace(split, fingerprint=TEST))
     calls = []
 
-    def open_source(spec, options, listener):
+    def open_source(spec, options, listener, **_):
         calls.append(spec)
         return made
 

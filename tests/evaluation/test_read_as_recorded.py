@@ -105,6 +105,6 @@ def test_open_source_of_another_size_is_told_the_size(made, folder, call):
 
 def test_options_keep_their_folders(made, tmp_path):
     given = SourceOptions(data_dir=tmp_path / "d", cache_dir=tmp_path / "c")
-    assert as_recorded(made(size=8).manifest, given) == SourceOptions(
-        size=8, data_dir=tmp_path / "d", cache_dir=tmp_path / "c"
+    assert as_recorded(made(size=8).manifest, given, "digits") == SourceOptions(
+        size=8, data_dir=tmp_path / "d", cache_dir=tmp_path / "c", test_split=0
     )

@@ -108,7 +108,7 @@ class TestSlurm:
         assert slurm("exit 1") == (1, False)
 
     def test_srun_launches_compress_by_torchrun_on_every_node(self, slurm, tmp_path):
-        from hmnpack.cli import main
+        from hmnpack.cli.group import main
 
         slurm("exit 1")
         words = (tmp_path / "srun").read_text().split()

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hmnpack.cli import main
-from hmnpack.cli.group import COMMANDS
+from hmnpack.cli.group import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
 FOR_USERS = ("README.md", "GUIDE.md")
@@ -99,11 +98,33 @@ def test_readme_python_runs(monkeypatch):
 def test_guide_python_runs(monkeypatch, tmp_path, bundle_of, hmn):
     monkeypatch.chdir(tmp_path)
     bundle_of(hmn()).save("c10.hmn")
-    using, making = blocks("python", "GUIDE.md")[:2]
+    bundle_of(hmn(), 1).save("more.hmn")
+    using, joining, *_, making = blocks("python", "GUIDE.md")
     names = {}
     exec(compile(using, "GUIDE.md", "exec"), names)
-    assert names["images"].shape[0] == len(names["ds"])
+    assert len(names["images"]) == len(names["arrays"]) == len(names["ds"]) == 6
+    exec(compile(joining, "GUIDE.md", "exec"), names)
+    assert names["both"].classes == ["ant", "bee", "red ant"]
+    assert names["first"] == list(range(6)) and len(names["images"]) == 12
     compile(making, "GUIDE.md", "exec")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["sklearn", "jax"])
+def test_guide_trains_with_other_libraries(monkeypatch, library):
+    pytest.importorskip(library)
+    from sklearn.datasets import load_digits
+
+    monkeypatch.chdir(ROOT / "examples" / "bundles")
+    (snippet,) = (code for code in blocks("python", "GUIDE.md") if library in code)
+    names = {"hmnpack": __import__("hmnpack")}
+    exec(compile(snippet, "GUIDE.md", "exec"), names)
+    real = load_digits()
+    test = real.data / 16
+    found = (
+        names["model"].predict(test) if "model" in names else (test @ names["weights"]).argmax(1)
+    )
+    assert (found == real.target).mean() > 0.8
 
 
 def test_every_exit_code_is_documented():

@@ -207,13 +207,43 @@ def test_read_only_file_is_rejected(path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")  # noqa: PTH110
-def test_full_disk_is_one_line(path):
+def test_full_disk_leaves_events_out_and_is_noted(path):
     log = JsonLines(path)
+    kept = os.dup(log._file.fileno())
     with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123
         os.dup2(full.fileno(), log._file.fileno())
-        with pytest.raises(BadSettings, match=r"cannot write .*run\.jsonl \(No space left"):
-            log("matching", 1, 2)
+        log("matching", 1, 3)
+    assert log.lost == "No space left on device"
+    os.dup2(kept, log._file.fileno())
+    os.close(kept)
+    log("matching", 2, 3)
     log.close()
+    assert [line.get("done") for line in lines(path)] == [None, 2]
+
+
+def test_event_after_a_torn_line_is_readable(path):
+    log = JsonLines(path)
+    whole = log._file
+    log._file = SimpleNamespace(write=lambda line: whole.write(line[:7]))
+    log("matching", 1, 3)
+    log._file = whole
+    log("matching", 2, 3)
+    log.close()
+    assert log.lost
+    assert [line.get("done") for line in lines(path)] == [None, 2]
+
+
+def test_tensorboard_that_cannot_write_is_noted(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    log = TensorBoard(tmp_path / "board")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(log._writer, "add_scalar", full)
+    log("matching", 1, 2, loss=1.0)
+    log.close()
+    assert log.lost == "No space left on device"
 
 
 def test_together_calls_each_listener_in_turn():

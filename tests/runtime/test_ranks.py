@@ -350,7 +350,7 @@ class TestUnderTorchrun:
         """Resume a job with one rank for one step; return its standard error."""
         from click.testing import CliRunner
 
-        from hmnpack.cli import main
+        from hmnpack.cli.group import main
 
         monkeypatch.chdir(job.folder)
         words = ["--cache-dir", str(place / "cache"), "-o", "x.hmn", *LONG]

@@ -4,9 +4,11 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 
+import hmnpack
 from hmnpack.errors import BadData, BadImage, BadSettings
-from hmnpack.sources import open_source
+from hmnpack.sources import as_recorded, open_source
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -90,7 +92,9 @@ def test_paths_alone_are_rejected_with_the_way_out(tmp_path, options, paths):
 def test_text_column_is_rejected_with_the_way_out(tmp_path, options, kind):
     images = pyarrow.array(["1.png", "2.png"], kind)
     parquet.write_table(pyarrow.table({"image": images, "label": [0, 1]}), tmp_path / "a.parquet")
-    message = f"are {kind}, not struct<bytes: binary, path: string>: embed the image files"
+    message = (
+        f"are {kind}, not struct<bytes: binary, path: string> or binary: embed the image files"
+    )
     assert_rejected(tmp_path / "a.parquet", options, message)
 
 
@@ -128,3 +132,57 @@ def test_chosen_columns_are_read_and_cached_apart(tmp_path, make_parquet, payloa
 def test_column_of_a_folder_of_images_is_rejected(make_folder, options, column):
     with pytest.raises(BadSettings, match="choose columns only of Parquet files and hub datasets"):
         open_source(make_folder(train={"a": 2}), replace(options, **column))
+
+
+def test_chosen_columns_are_recorded_and_read_again(tmp_path, make_parquet, payloads, options):
+    path = make_parquet(
+        tmp_path / "a.parquet", payloads, [0, 1, 1, 0], image="photo", label="breed"
+    )
+    chosen = replace(options, image_column="photo", label_column="breed")
+    source = open_source(path, chosen)
+    bundle = hmnpack.pack(torch.zeros(2, 3, 4, 6), [0, 1], ipc=1, data=source)
+    facts = hmnpack.inspect(bundle.to_bytes()).source
+    assert (facts.image_column, facts.label_column) == ("photo", "breed")
+    again = open_source(path, as_recorded(bundle.manifest, options, path))
+    assert again.train.fingerprint == source.train.fingerprint
+    assert as_recorded(bundle.manifest, options, "digits") == replace(options, test_split=0)
+
+
+def test_columns_that_were_not_chosen_are_not_recorded(tmp_path, make_parquet, payloads, options):
+    source = open_source(make_parquet(tmp_path / "a.parquet", payloads, [0, 1, 1, 0]), options)
+    bundle = hmnpack.pack(torch.zeros(2, 3, 4, 6), [0, 1], ipc=1, data=source)
+    assert not {"image_column", "label_column"} & set(bundle.manifest.document()["source"])
+
+
+FORMS = {
+    "binary": lambda cells: cells,
+    "large": lambda cells: cells.cast(pyarrow.large_binary()),
+    "view": lambda cells: cells.cast(pyarrow.binary_view()),
+    "dictionary": lambda cells: cells.dictionary_encode(),
+    "fixed": lambda cells: cells.cast(pyarrow.binary(len(cells[0].as_py()))),
+}
+
+
+@pytest.mark.parametrize("bare", [True, False])
+@pytest.mark.parametrize("form", FORMS)
+def test_bytes_are_read_in_every_form(tmp_path, make_parquet, payloads, options, form, bare):
+    longest = max(map(len, payloads))
+    padded = [payload.ljust(longest, b"\0") for payload in payloads]
+    cells = FORMS[form](pyarrow.array(padded))
+    if not bare:
+        cells = pyarrow.StructArray.from_arrays(
+            [cells, pyarrow.nulls(4, "string")], ["bytes", "path"]
+        )
+    table = pyarrow.table({"image": cells, "label": [0, 1, 1, 0]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    usual = make_parquet(tmp_path / "usual.parquet", padded, [0, 1, 1, 0])
+    ours, theirs = (open_source(tmp_path / name, options).train for name in ("a.parquet", usual))
+    assert ours.fingerprint == theirs.fingerprint
+
+
+@pytest.mark.parametrize("twin", ["image", "label"])
+def test_two_columns_of_one_name_are_rejected(tmp_path, payloads, options, twin):
+    columns = {"image": pyarrow.array(payloads), "label": pyarrow.array([0, 1, 1, 0])}
+    table = pyarrow.table(columns).append_column(twin, columns[twin])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert_rejected(tmp_path / "a.parquet", options, f"has 2 columns {twin!r}: rename all but one")

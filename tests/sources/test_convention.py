@@ -119,5 +119,5 @@ def test_class_names_default_to_the_labels():
 
 
 def test_class_names_rejects_a_huge_label():
-    with pytest.raises(BadData, match=f"the highest label is {2**60} with 2 images in train"):
+    with pytest.raises(BadData, match=f"the highest label is {2**60} with only 2 images"):
         convention.class_names(None, torch.tensor([0, 2**60]))

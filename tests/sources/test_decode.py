@@ -201,6 +201,19 @@ def test_large_jpeg_is_resized_like_its_full_decoding(encode):
     assert (found.int() - as_tensor(square)[0].int()).abs().max() <= 3
 
 
+def test_photo_like_jpeg_is_within_a_level_of_its_full_decoding(encode):
+    """The decoder's own scaling; detail as in photographs: amplitude falls with frequency."""
+    rng = np.random.default_rng(0)
+    layers = [rng.integers(0, 256, (side, side, 3), np.uint8) for side in (3, 8, 24, 70, 200)]
+    smooth = [np.asarray(Image.fromarray(layer).resize((200, 200)), float) for layer in layers]
+    photo = sum(layer / 2**number for number, layer in enumerate(smooth)) / 2
+    photo = Image.fromarray(photo.astype(np.uint8))
+    payload = encode(photo, "JPEG", quality=90)
+    full = Image.open(io.BytesIO(payload)).resize((16, 16), Image.Resampling.BILINEAR)
+    found = decoded([payload], SourceOptions(size=16)).images[0]
+    assert (found.int() - as_tensor(full).int()).abs().float().mean() <= 1
+
+
 def test_different_sizes_are_rejected_without_size(image_of, encode):
     payloads = [encode(image_of(size=(6, 4))), encode(image_of(size=(5, 4)))]
     message = "image 1 is 5x4 pixels but image 0 is 6x4: resize all to one size, such as --size 4"

@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,15 +59,33 @@ def test_empty_folder_is_rejected(tmp_path, options):
     root = tmp_path / "empty"
     root.mkdir()
     assert_rejected(
-        root, options, f"{root} has no class folders: arrange the images as {root}/train/<class>/"
+        root,
+        options,
+        f"{root} has no class folders: arrange the images in {root} as train/<class>/",
     )
 
 
-def test_folder_without_train_is_rejected_with_the_layout(make_folder, options):
-    root = make_folder(train={"cat": 1, "dog": 1}) / "train"
-    assert_rejected(
-        root, options, f"{root} has folders but no train/ among them: arrange the images as"
-    )
+@pytest.mark.parametrize(
+    ("split", "found"), [("test", ":"), ("testing", ", and no images directly in testing/:")]
+)
+def test_folder_without_train_is_rejected_with_the_layout(make_folder, options, split, found):
+    root = make_folder(**{split: {"cat": 1, "dog": 1}})
+    message = f"{root} has folders but no train/ among them{found} arrange the images in {root} as"
+    assert_rejected(root, options, message)
+
+
+@pytest.mark.parametrize("name", ["Train", "TRAIN", "training"])
+def test_training_split_of_another_name_is_named(make_folder, options, name):
+    root = make_folder(**{name: {"cat": 1, "dog": 1}, "Test": {"cat": 1}})
+    if (root / "train").is_dir():
+        pytest.skip("this file system ignores case")
+    assert_rejected(root, options, f"{root} has {name}/ but no train/: rename it")
+
+
+def test_folder_around_the_dataset_is_rejected_with_the_inner_one(make_folder, options):
+    root = make_folder(train={"cat": 1, "dog": 1}, test={"cat": 1})
+    message = f"{root.parent} has no train/, but {root} has: give that folder"
+    assert_rejected(root.parent, options, message)
 
 
 def test_unsupported_file_is_rejected(tmp_path, options):
@@ -107,6 +126,17 @@ def test_class_of_only_bad_images_is_rejected(make_folder, options):
     assert_rejected(root, skipping, "class 'dog' has no images in train")
 
 
+def test_split_of_only_bad_images_is_no_split(make_folder, options):
+    root = make_folder(train={"cat": 1}, test={"cat": 2})
+    for name in ("000.png", "001.png"):
+        (root / "test" / "cat" / name).write_bytes(b"")
+    skipping = replace(options, skip_bad=True)
+    said = "no image of test can be read: all 2 are damaged"
+    for _ in range(2):  # decoded, then possibly from the cache
+        assert_rejected(root, skipping, said)
+        assert open_source(root, skipping, needs_test=False).test is None
+
+
 def test_different_sizes_need_a_size(make_folder, options, image_of):
     root = make_folder(train={"cat": 1, "dog": 1})
     image_of(size=(9, 9)).save(root / "train" / "dog" / "000.png")
@@ -115,6 +145,19 @@ def test_different_sizes_need_a_size(make_folder, options, image_of):
     )
     sized = SourceOptions(cache_dir=options.cache_dir, size=4)
     assert open_source(str(root), sized).train.images.shape == (2, 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("sides", "suggested"),
+    [((20, 20, 21), 20), ((40, 40, 900), 32), ((50, 80, 70), 64), ((9, 300, 280), 224)],
+)
+def test_suggested_size_is_a_usual_one_near_the_median(
+    make_folder, options, image_of, sides, suggested
+):
+    root = make_folder(train={"cat": 3})
+    for number, side in enumerate(sides):
+        image_of(size=(side, 2 * side)).save(root / f"train/cat/{number:03}.png")
+    assert_rejected(root, options, f"resize all to one size, such as --size {suggested}")
 
 
 def test_greyscale_train_with_colour_test_becomes_rgb(make_folder, options, image_of):
@@ -209,3 +252,23 @@ def test_mutual_links_are_followed_once(make_folder, options):
     (root / "train/a/x").symlink_to("../b")
     (root / "train/b/y").symlink_to("../a")
     assert torch.bincount(open_source(root, options).train.labels).tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.avif", "a.zip", "a"])
+def test_single_file_is_rejected_with_the_layout(tmp_path, options, name):
+    (tmp_path / name).touch()
+    with pytest.raises(BadData, match=f"{name} is neither .* give a folder with train/<class>"):
+        open_source(tmp_path / name, options)
+
+
+@pytest.mark.parametrize("name", ["café", "Ångström", "한글", "naïve ñ"])
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_class_name_is_the_same_in_both_unicode_forms(make_folder, options, name, forms):
+    ours, theirs = (unicodedata.normalize(form, name) for form in forms)
+    root = make_folder(train={"ant": 2, ours: 2}, test={"ant": 1, theirs: 1})
+    (root / "train" / theirs).mkdir()
+    shutil.copy(root / "test" / theirs / "000.png", root / "train" / theirs)
+    source = open_source(str(root), options)
+    assert set(source.classes) == {"ant", unicodedata.normalize("NFC", name)}
+    assert (len(source.train), len(source.test)) == (5, 2)
+    assert source.test_problem is None

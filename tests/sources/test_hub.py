@@ -79,6 +79,15 @@ def test_hub_loads_repository_and_configuration(hub, options, spec, requested):
     assert source.test.labels.tolist() == [1]
 
 
+def test_hub_reads_a_training_split_beside_a_damaged_test_split(hub, options):
+    hub.add("train", [0, 1])
+    hub.add("test", [1, 0])
+    hub.splits["test"].cells[1] = {"bytes": b"no picture", "path": None}
+    assert len(open_source("hf:me/bugs", options, needs_test=False).train) == 2
+    with pytest.raises(BadData, match=r"cannot read row 1 of hf:me/bugs \(test\)"):
+        open_source("hf:me/bugs", options)
+
+
 def test_hub_reads_bytes_or_a_local_file(hub, options, image_of, tmp_path):
     hub.add("train", [0, 1])
     image_of(0).save(tmp_path / "a.png")

@@ -189,3 +189,9 @@ def test_compressed_files_of_another_dataset_are_named(options):
         path.write_bytes(gzip.compress(b"something else"))
     with pytest.raises(BadData, match=f"the files in {re.escape(str(folder))} are not those of"):
         open_source("mnist", options)
+
+
+def test_data_folder_that_cannot_be_written_is_told_with_its_option(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BadData, match=r"cifar10 is not in .*--data-dir or HMNPACK_DATA; or put"):
+        open_source("cifar10", SourceOptions(data_dir=tmp_path / "file"))

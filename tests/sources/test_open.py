@@ -20,6 +20,12 @@ def test_missing_path_is_rejected(options, spec):
         open_source(spec, options)
 
 
+@pytest.mark.parametrize("spec", ["a" * 300, "no/" + "a" * 300, "a\0b", b"a\0b", "\ud800"])
+def test_text_that_no_file_can_have_as_its_name_is_rejected(options, spec):
+    with pytest.raises((BadData, BadSettings), match=r"does not exist|no file or folder|too long"):
+        open_source(spec, options)
+
+
 def test_name_takes_precedence_over_a_folder(options, make_folder, monkeypatch):
     pytest.importorskip("sklearn")
     root = make_folder(train={"cat": 1}).rename(options.data_root.parent / "digits")

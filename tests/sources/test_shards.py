@@ -115,11 +115,11 @@ def test_binary_types_and_field_order_may_differ_between_files(pair, options, pa
     assert open_source(folder, options).train.fingerprint == same.train.fingerprint
 
 
-def test_later_file_whose_images_are_not_structs_is_named(pair, options, payloads):
+def test_later_file_whose_images_are_not_bytes_is_named(pair, options):
     folder = pair(["a", "b"], ["a", "b"])
-    table = pyarrow.table({"image": payloads[3:], "label": [1, 0, 0]})
+    table = pyarrow.table({"image": [0.5, 1.0, 0.0], "label": [1, 0, 0]})
     parquet.write_table(table, folder / "train-1.parquet")
-    with pytest.raises(BadData, match=r"column 'image' of .*train-1.parquet are binary"):
+    with pytest.raises(BadData, match=r"column 'image' of .*train-1.parquet are double"):
         open_source(folder, options)
 
 
@@ -134,3 +134,11 @@ def test_bad_image_of_a_later_file_is_named_by_its_row(pair, options, make_parqu
     make_parquet(folder / "train-1.parquet", [payloads[0], b"none"], [0, 1], ["a", "b"])
     with pytest.raises(BadImage, match=r"cannot read row 1 of train-1\.parquet"):
         open_source(folder, options)
+
+
+@pytest.mark.parametrize("name", ["metadata.parquet", "captions.parquet", "data/labels.parquet"])
+def test_table_beside_a_folder_of_images_does_not_hide_it(tmp_path, make_folder, options, name):
+    root = make_folder(train={"ant": 2, "bee": 1})
+    (root / name).parent.mkdir(exist_ok=True)
+    parquet.write_table(pyarrow.table({"file_name": ["0.png"], "text": ["an ant"]}), root / name)
+    assert len(open_source(root, options).train) == 3

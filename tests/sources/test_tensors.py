@@ -71,6 +71,12 @@ def test_tensor_source_does_not_depend_on_how_numbers_are_held(form):
     assert source.train.fingerprint == tensor_source(TRAIN).train.fingerprint
 
 
+def test_one_image_in_reverse_order_is_taken():
+    image, label = TRAIN[0][:1].numpy(), np.zeros(1, np.int64)
+    reverse = tensor_source((image[::-1], label[::-1]))
+    assert reverse.train.fingerprint == tensor_source((image, label)).train.fingerprint
+
+
 def test_read_only_array_is_taken_without_a_warning():
     images = np.frombuffer(TRAIN[0].numpy().tobytes(), np.uint8).reshape(TRAIN[0].shape)
     with warnings.catch_warnings():
@@ -105,6 +111,8 @@ NOISE = TRAIN[0].numpy()
         (NOISE, np.ones(9, complex), "labels of train are of type complex128"),
         (NOISE, torch.ones(9, dtype=torch.complex64), "labels of train are complex numbers"),
         (NOISE, [2**64] + [0] * 8, "labels of train"),
+        (TRAIN[0].to("meta"), TRAIN[1], "images of train have no values, only a shape"),
+        (NOISE, TRAIN[1].to("meta"), "labels of train have no values, only a shape"),
         ("pets.npy", [0], "images of train are text, such as 'pets.npy'; give a tensor or an"),
         (None, [0], "images of train are of type object, such as 'None'"),
         ([NOISE[0], NOISE[1, :, :5]], [0, 1], "images of train cannot be put in one array"),
@@ -171,12 +179,12 @@ def test_tensor_source_copies_its_input():
         ((TRAIN[0], TRAIN[1].float()), None, None, r"labels of train are torch\.float32 \[9\]"),
         ((TRAIN[0], TRAIN[1] - 1), None, None, "label -1 of train is not a class"),
         ((TRAIN[0], TRAIN[1]), None, ("a", "b"), "label 2 of train is not a class"),
-        ((TRAIN[0], TRAIN[1] * 2), None, None, "class '1' has no images in train"),
+        ((TRAIN[0], TRAIN[1] * 2), None, None, "no image has label 1"),
         (
             (TRAIN[0], TRAIN[1] * 10**10),
             None,
             None,
-            "the highest label is 20000000000 with 9 images",
+            "the highest label is 20000000000 with only 9 images",
         ),
         (TRAIN, (TEST[0], TEST[1] + 1), None, "label 3 of test is not a class"),
         (TRAIN, (TEST[0][:, :, :5], TEST[1]), None, r"\[3, 6, 8\], of test \[3, 5, 8\]"),
@@ -212,3 +220,26 @@ def test_tensor_source_is_compressed_and_evaluated(tmp_path):
     found = hmnpack.evaluate(path, source, settings=short | {"network.depth": 2}, device="cpu")
     assert found.score.fingerprint == source.test.fingerprint
     assert len(found.rows[0].accuracies) == 3
+
+
+@pytest.mark.parametrize(
+    "classes", [{"dog": 1, "cat": 0}, {"cat", "dog"}, frozenset({"cat", "dog"}), "ab", b"ab"]
+)
+@pytest.mark.parametrize("call", [tensor_source, hmnpack.pack])
+def test_class_names_without_the_order_of_labels_are_rejected(classes, call):
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    given = ((images, [0, 1]),) if call is tensor_source else (images, [0, 1])
+    more = {} if call is tensor_source else {"ipc": 9}
+    with pytest.raises(BadData, match=r"classes is a .*: give a list of names"):
+        call(*given, classes=classes, **more)
+
+
+@pytest.mark.parametrize(("labels", "missing"), [([1, 2], 0), ([0, 2, 2], 1), ([3, 1, 0, 3], 2)])
+@pytest.mark.parametrize("call", [tensor_source, hmnpack.pack])
+def test_unnamed_labels_with_gaps_are_rejected_with_what_to_do(labels, missing, call):
+    images = torch.zeros(3 + len(labels), 3, 4, 4, dtype=torch.uint8)
+    every = [*labels, *[labels[0]] * 3]
+    given = ((images, every),) if call is tensor_source else (images, every)
+    more = {} if call is tensor_source else {"ipc": 9}
+    with pytest.raises(BadData, match=rf"has label {missing}, .* number the classes from 0"):
+        call(*given, **more)

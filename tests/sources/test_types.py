@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hmnpack.errors import BadData, BadSettings
+from hmnpack.errors import BadSettings
 from hmnpack.schema.container import ImageShape
 from hmnpack.sources import Source, SourceOptions, open_source
 from hmnpack.sources.types import split_of
@@ -64,7 +64,7 @@ def test_source_has_the_shape_of_its_images():
 
 
 def test_unknown_home_folder_is_rejected(monkeypatch):
-    with pytest.raises(BadData, match="'~nosuchuser/x' does not exist: no such home folder"):
+    with pytest.raises(BadSettings, match="'~nosuchuser/x' does not exist: no such home folder"):
         open_source("~nosuchuser/x")
     monkeypatch.setenv("HMNPACK_CACHE", "~nosuchuser/cache")
     with pytest.raises(BadSettings, match="set HMNPACK_CACHE to a folder"):

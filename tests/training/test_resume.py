@@ -9,13 +9,13 @@ from hmnpack.training.loop import TrainState
 CPU = torch.device("cpu")
 
 
-def test_states_are_saved_at_the_minimum_interval(tmp_path, monkeypatch):
+def test_states_are_saved_from_the_first_second_at_growing_intervals(tmp_path, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("hmnpack.training.resume.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hmnpack.runtime.intervals.time.monotonic", lambda: now[0])
     one, two = (Store(tmp_path).entry("network-1", index) for index in range(2))
     save = saving([one, two])
     reached = []
-    for epoch, now[0] in enumerate((159.0, 160.0, 219.0, 221.0), 1):
+    for epoch, now[0] in enumerate((100.5, 101.0, 102.5, 103.5), 1):
         save(slice(1, 2), [TrainState(epoch, {"w": torch.ones(1)}, {})])
         state = training_in(two, CPU)
         reached.append(state and state.epoch)

@@ -19,7 +19,7 @@ from hmnpack.sources import SourceOptions
 from hmnpack.sources.types import split_of
 from hmnpack.writers.folder import folder_names
 
-FILES = {"sheet": "a.png", "tar": "a.tar", "parquet": "a.parquet"}
+FILES = {"sheet": "a.png", "tar": "a.tar", "parquet": "a.parquet", "npz": "a.npz"}
 
 
 def expected(bundle):
@@ -35,12 +35,29 @@ def opened(data):
 
 
 def test_formats():
-    assert sorted(WRITERS) == ["folder", "parquet", "sheet", "tar"]
+    assert sorted(WRITERS) == ["folder", "npz", "parquet", "sheet", "tar"]
 
 
 def test_rounding_to_uint8():
     values = torch.tensor([-1.0, 0.0, 0.5 / 255, 1.5 / 255, 0.499, 1.0, 7.0])
     assert to_uint8(values).tolist() == [0, 0, 0, 2, 127, 255, 255]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_npz_is_read_by_numpy(bundle_of, images, image_shape, tmp_path, channels):
+    spec = images(classes=3, instances=(2, 4, 1), image=image_shape(channels, 2, 3))
+    bundle = bundle_of(spec, classes=("ant", "bée", "<c>"))
+    arrays, _ = expected(bundle)
+    for count, rows in ((None, range(7)), (1, [0, 2, 6])):
+        hmnpack.expand(bundle, tmp_path / "a.npz", format="npz", per_class=count, force=True)
+        with np.load(tmp_path / "a.npz", allow_pickle=False) as read:
+            assert sorted(read) == ["classes", "train_images", "train_labels"]
+            assert read["train_images"].dtype == np.uint8
+            wanted = arrays[list(rows)]
+            assert np.array_equal(read["train_images"], wanted[..., 0] if channels == 1 else wanted)
+            assert read["train_labels"].tolist() == [[0, 0, 1, 1, 1, 1, 2][row] for row in rows]
+            assert read["train_labels"].dtype == np.int64
+            assert read["classes"].tolist() == ["ant", "bée", "<c>"]
 
 
 @pytest.mark.parametrize("classes", [("ant", "bee"), ("dog", "cat"), ("Z", "a"), ("b", "<c>")])

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 import hmnpack
 from hmnpack import augment
-from hmnpack import dataset as dataset_module
 from hmnpack.container import container_of
+from hmnpack.dataset import condensed as dataset_module
 from hmnpack.errors import BadBundle, BadSettings
 
 
