@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hmnpack.cli.options import RecipeName
+from hmnpack.cli.options import RecipeName, set_option
 from hmnpack.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ _KEEP = "# Keep only the lines you change: they override the recipe or protocol.
 @click.option(
     "--recipe", type=RecipeName(), help="Recipe to take values from; compress only [default: fast]."
 )
-def settings_command(command: str, recipe: str | None) -> None:
+@set_option("container.kind=multi-formation", "hmnpack settings")
+def settings_command(command: str, recipe: str | None, assignments: tuple[str, ...]) -> None:
     """Print all settings of a command as a file for --config.
 
     The output is TOML; a comment above each setting explains it. For compress, the values are
@@ -39,18 +40,17 @@ def settings_command(command: str, recipe: str | None) -> None:
     """
     from hmnpack.cli.toml import toml_of
 
-    found = _settings(command, recipe)
+    found = _settings(command, recipe, assignments)
     click.echo(_HEAD[command].format(found) + _KEEP)
     click.echo(toml_of(found), nl=False)
 
 
-def _settings(command: str, recipe: str | None) -> "Frozen":
-    from hmnpack.schema.config import PruneConfig
-    from hmnpack.schema.evaluation import EvaluateConfig
-    from hmnpack.settings import CPU_RECIPE, recipe_of
+def _settings(command: str, recipe: str | None, assignments: tuple[str, ...]) -> "Frozen":
+    from hmnpack.settings import CompressSettings, evaluate_config, prune_config
 
     if command == "compress":
-        return recipe_of(recipe or CPU_RECIPE)
+        return CompressSettings(recipe, None, assignments, {}).config()
     if recipe:
         raise BadSettings(f"only compress has recipes; leave out --recipe {recipe}")
-    return EvaluateConfig() if command == "evaluate" else PruneConfig(strategy="double-end")
+    find = evaluate_config if command == "evaluate" else prune_config
+    return find(assignments, {})

@@ -77,9 +77,9 @@ def several(names: Sequence[str], most: int = 10) -> str:
 def container(spec: ContainerSpec) -> str:
     """Return a one-line description of a container."""
     if isinstance(spec, OtherSpec):
-        return f"{spec.kind} in {spec.dtype}: this version cannot decode it, a newer version may"
+        return f"{spec.kind} {spec.summary}"
     if not isinstance(spec, HmnSpec):
-        return f"{spec.kind}: plain pixels"
+        return f"{spec.kind}: {spec.summary}"
     extractor = f"1x1 to {spec.extractor_channels}" if spec.extractor_channels else "identity"
     return (
         f"{spec.kind}: {spec.grid} x {spec.grid} grid; channels {spec.dataset_channels} (dataset) "

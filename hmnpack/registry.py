@@ -109,6 +109,9 @@ CONTAINERS: Registry[Any] = Registry(
     {
         "hmn/1": "hmnpack.container.hmn:HMN",
         "images/1": "hmnpack.container.images:Images",
+        "multi-formation/1": "hmnpack.container.multi_formation:MultiFormation",
+        "linear-basis/1": "hmnpack.container.linear_basis:LinearBasis",
+        "hallucinator/1": "hmnpack.container.hallucinator:Hallucinator",
     },
 )
 """Containers (:class:`hmnpack.container.Container`), by their ``kind`` in a manifest."""

@@ -4,7 +4,6 @@ A dotted path looks like ``match.steps``. The merged settings are validated as a
 """
 
 import json
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -12,14 +11,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from hmnpack.errors import BadSettings, BadValue
-from hmnpack.registry import PROTOCOLS, RECIPES
+from hmnpack.registry import PROTOCOLS, RECIPES, unknown_name
+from hmnpack.runtime.given import assigned_values, stored_values
 from hmnpack.runtime.numbers import is_scalar
-from hmnpack.runtime.paths import AnyPath, path_of
+from hmnpack.runtime.paths import AnyPath
 from hmnpack.schema import recipes
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.kinds import CONTAINERS, kinds_with, switched
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.opaque import Opaque, opaque_fault
 from hmnpack.schema.recipes import DataShape
@@ -55,7 +56,8 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
         BadSettings: for an unknown setting, or an invalid value.
     """
     kind = type(base)
-    known = list(setting_names(kind))
+    base = _of_kind(base, layers)
+    known = list(setting_names(base))
     document = _document(base)
     for layer in layers:
         for path, value in leaves(layer):
@@ -70,8 +72,10 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
         return kind.model_validate_json(json.dumps(document, default=_not_json), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise BadValue(path, first["input"], first["msg"]) from error
+        place = list(map(str, first["loc"]))
+        if place[0] == "container":
+            del place[1]  # the kind, by which pydantic tells the settings of containers apart
+        raise BadValue(".".join(place), first["input"], first["msg"]) from error
 
 
 def difference(model: Model, base: Model) -> dict[str, JsonValue]:
@@ -87,9 +91,23 @@ def difference(model: Model, base: Model) -> dict[str, JsonValue]:
         if isinstance(value, BaseModel) and type(value) is type(other):
             if inner := difference(value, other):
                 changes[name] = inner
+        elif isinstance(value, BaseModel):
+            own = value.model_dump(include={"kind"})
+            changes[name] = own | difference(value, switched(other, own["kind"]))
         elif value != other:
             changes[name] = json.loads(json.dumps(value))
     return changes
+
+
+def _of_kind(base: Model, layers: Iterable[Mapping[str, object]]) -> Model:
+    """Return the settings with the kind of container that the last of the layers chooses."""
+    given = [pair for layer in layers for pair in leaves(layer)]
+    kinds = [value for path, value in given if path == "container.kind"]
+    if not kinds or not isinstance(base, CompressConfig) or kinds[-1] == base.container.kind:
+        return base
+    if kinds[-1] not in list(CONTAINERS):
+        raise unknown_name("container.kind", str(kinds[-1]), CONTAINERS)
+    return base.model_copy(update={"container": switched(base.container, str(kinds[-1]))})
 
 
 def whole(model: BaseModel) -> dict[str, JsonValue]:
@@ -107,11 +125,11 @@ def _not_json(value: object) -> object:
     )
 
 
-def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def setting_names(model: BaseModel, prefix: str = "") -> Iterator[str]:
     """Yield the dotted path of every setting of a model, such as ``"match.steps"``."""
-    for name, field in kind.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from setting_names(field.annotation, f"{prefix}{name}.")
+    for name, value in model:
+        if isinstance(value, BaseModel):
+            yield from setting_names(value, f"{prefix}{name}.")
         else:
             yield prefix + name
 
@@ -144,6 +162,9 @@ def _put(document: dict[str, Any], path: str, value: object) -> None:
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    group, _, setting = name.partition(".")
+    if group == "container" and (kinds := kinds_with(setting)):
+        return f"it belongs to container.kind={' or '.join(kinds)}"
     names = list(known)
     below = [other for other in names if other.startswith(f"{name}.")]
     tail = [other for other in names if other.rpartition(".")[2] == name.rpartition(".")[2]]
@@ -250,7 +271,8 @@ def recorded_settings(manifest: Manifest) -> CompressConfig | None:
     data = shape_of_file(manifest)
     try:
         # A custom recipe name comes with every setting, so that nothing of the base remains.
-        is_own = {path for path, _ in leaves(config)} == set(setting_names(CompressConfig)) - KEYS
+        own = _of_kind(recipe_of(CPU_RECIPE), (config,))
+        is_own = {path for path, _ in leaves(config)} == set(setting_names(own)) - KEYS
         return merged(recipe_of(CPU_RECIPE if is_own else name, data), config, keys)
     except BadSettings as error:
         reason = str(error).partition("; ")[0]
@@ -298,8 +320,8 @@ class CompressSettings:
         assignments: Iterable[str],
         options: Mapping[str, object],
     ) -> None:
-        stored = _stored(file)
-        assigned = _assigned(assignments)
+        stored = stored_values(file)
+        assigned = assigned_values(assignments)
         if "recipe" in assigned:
             raise BadSettings("the recipe cannot be changed by --set; use --recipe")
         named = stored.pop("recipe", None)
@@ -335,7 +357,7 @@ def evaluate_config(
     Raises:
         BadSettings: for an unknown setting, or an invalid value.
     """
-    stored, assigned = _stored(file), _assigned(assignments)
+    stored, assigned = stored_values(file), assigned_values(assignments)
     own = stored.pop("protocol", protocol.protocol)
     if "protocol" in assigned or own != protocol.protocol:
         raise BadSettings("the protocol cannot be changed by --set or a file; use --protocol")
@@ -354,40 +376,8 @@ def prune_config(
         BadSettings: for an unknown setting, or an invalid value.
     """
     base = PruneConfig(strategy="double-end")
-    return merged(base, _stored(file), _assigned(assignments), _given(options))
+    return merged(base, stored_values(file), assigned_values(assignments), _given(options))
 
 
 def _given(options: Mapping[str, object]) -> dict[str, object]:
     return {path: value for path, value in options.items() if value is not None}
-
-
-def _assigned(assignments: Iterable[str]) -> dict[str, object]:
-    values: dict[str, object] = {}
-    for text in assignments:
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip():
-            raise BadSettings(f"--set {text!r} is not KEY=VALUE, such as match.steps=100")
-        values[name.strip()] = _value(value.strip())
-    return values
-
-
-def _value(text: str) -> object:
-    try:
-        parsed: object = json.loads(text)
-    except ValueError:
-        return text  # so that container.norm=none needs no quotes
-    return parsed
-
-
-def _stored(path: AnyPath | None) -> dict[str, object]:
-    """Return the content of a TOML file; empty if no file is given."""
-    if path is None:
-        return {}
-    path = path_of(path)
-    try:
-        # utf-8-sig, because editors on Windows begin a file with a byte order mark.
-        return tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise BadSettings(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise BadSettings(f"{path}: not TOML ({error})") from error

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hmnpack.schema.base import Frozen
-from hmnpack.schema.container import Activation
-from hmnpack.schema.ledger import Dtype
+from hmnpack.schema.kinds import AnyContainerConfig, ContainerConfig
 from hmnpack.schema.match import MatchConfig
 from hmnpack.schema.names import PruneStrategy
 from hmnpack.schema.training import (
@@ -45,52 +44,6 @@ BY_MARGIN: frozenset[PruneStrategy] = frozenset({"double-end", "easy", "hard"})
 """Strategies that need margins, and therefore train networks."""
 
 
-class ContainerConfig(Frozen):
-    """Container settings that the paper leaves open, and the one size that it varies."""
-
-    activation: Activation = Field(
-        default="relu", description="Activation function between decoder layers."
-    )
-    norm: Literal["batch", "none"] = Field(
-        default="batch",
-        description="Normalisation between decoder layers: batch statistics during the warm-up, "
-        "frozen afterwards, and folded into the convolutions when the file is written.",
-    )
-    instance_channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
-        default=None,
-        description="Channels of each instance memory. More channels mean fewer images within the "
-        "budget (paper figure 5). null: chosen by the planner.",
-    )
-    min_images: int = Field(
-        default=0,
-        ge=0,
-        description="Target minimum of images per class: the planner reduces the channels of the "
-        "instance memories, down to 1, until that many images fit the budget. 0: no target; "
-        "unused if `instance_channels` is set.",
-    )
-    decoder_channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
-        default=None,
-        description="Channels between decoder layers, from first to last: two values, or one for "
-        "images under 16 pixels. Wider layers leave room for fewer images. null: chosen by the "
-        "planner.",
-    )
-    decoder_width: int = Field(
-        default=0,
-        ge=0,
-        le=256,
-        description="Target channels after the first decoder layer; the next layer scales in "
-        "proportion. The planner widens the decoder towards it until the decoder takes a tenth "
-        "of the budget. 0: do not widen; unused if `decoder_channels` is set.",
-    )
-    dtype: Dtype = Field(
-        default="F32",
-        description="Type of the stored floats, which are rounded when the file is written. `F16` "
-        "halves the file size. `I8` (memories in 8 bits, the rest in 16) reduces it to between a "
-        "quarter and two fifths, depending on the share of the decoder. The budget in floats "
-        "does not change.",
-    )
-
-
 class WarmupConfig(Frozen):
     """Warm-up: fitting the container to real images before matching."""
 
@@ -98,7 +51,12 @@ class WarmupConfig(Frozen):
         default="random",
         description="Real images to fit: `none` (no warm-up) or `random` images of each class.",
     )
-    steps: int = Field(default=1000, ge=0, description="Adam steps on the reconstruction loss.")
+    steps: int = Field(
+        default=1000,
+        ge=0,
+        description="Adam steps on the reconstruction loss; 0: no warm-up. Containers other than "
+        "`hmn` are fitted in closed form instead.",
+    )
     lr: Positive = Field(
         default=0.02, description="Initial learning rate; a cosine schedule decreases it to 0."
     )
@@ -239,7 +197,7 @@ class CompressConfig(Frozen):
         default=0.1,
         description="Fraction of each training class held out for validation.",
     )
-    container: ContainerConfig = Field(
+    container: AnyContainerConfig = Field(
         default=ContainerConfig(), description="Container: architecture and storage type."
     )
     pool: PoolConfig = Field(description="Matching networks.")

@@ -5,18 +5,30 @@ Shape legend: N images, K classes, C channels, H height, W width, M side of a me
 
 import re
 from functools import partial
-from itertools import accumulate
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from hmnpack.schema.base import Frozen
-from hmnpack.schema.instances import MAX_CLASSES, Instances, check_length, in_words
+from hmnpack.schema.hallucinator import HallucinatorSpec
 from hmnpack.schema.ledger import Coding, Dtype, FloatDtype, Ledger, TensorRow
+from hmnpack.schema.linear_basis import LinearBasisSpec
+from hmnpack.schema.multi_formation import MultiFormationSpec
+from hmnpack.schema.stored import MAX_ENLARGEMENT, ImageShape, Stored, Width
 
-MAX_DECODED_ELEMENTS = 2**34
-"""Maximum elements (pixels times channels) that all images of a bundle decode to."""
+__all__ = [
+    "CODINGS",
+    "MAX_ENLARGEMENT",
+    "Activation",
+    "ContainerSpec",
+    "HallucinatorSpec",
+    "HmnSpec",
+    "ImageShape",
+    "ImagesSpec",
+    "LinearBasisSpec",
+    "MultiFormationSpec",
+    "OtherSpec",
+]
 
 MAX_LAYER_ELEMENTS = 2**28
 """Maximum elements of one decoder layer for one image."""
@@ -27,100 +39,10 @@ MAX_MATRIX_ELEMENTS = 2**28
 MAX_SHARED_ELEMENTS = 2**30
 """Maximum elements of the first decoder layer's input or output for all classes together."""
 
-MAX_ENLARGEMENT = 8
-"""Maximum factor of the final resize (ImageNet-10 in the paper: 224 / 96)."""
-
 Activation = Literal["relu", "gelu"]
-Width = Annotated[int, Field(ge=1, le=4096)]
 
 
-class ImageShape(Frozen):
-    """Shape of the images of a dataset: C x H x W."""
-
-    channels: int = Field(ge=1, le=16, description="Colour channels C of an image: 1 or 3.")
-    height: int = Field(ge=1, le=4096, description="Height H of an image, in pixels.")
-    width: int = Field(ge=1, le=4096, description="Width W of an image, in pixels.")
-
-    @property
-    def elements(self) -> int:
-        """Elements of one image: C * H * W."""
-        return self.channels * self.height * self.width
-
-    @property
-    def side(self) -> int:
-        """The longer side, in pixels."""
-        return max(self.height, self.width)
-
-
-class _Stored(Frozen):
-    """Fields that all containers have in common."""
-
-    classes: int = Field(ge=1, le=MAX_CLASSES, description="Number of classes K.")
-    instances: Instances = Field(
-        description="Images per class: one integer, or K integers that are not all equal. Images "
-        "are stored class by class."
-    )
-    image: ImageShape = Field(description="Shape of a decoded image.")
-
-    @model_validator(mode="after")
-    def _every_class_has_its_count(self) -> Self:
-        check_length("instances", self.instances, self.classes)
-        return self
-
-    @model_validator(mode="after")
-    def _decodes_to_a_bounded_size(self) -> Self:
-        decoded = self.images * self.image.elements
-        if decoded > MAX_DECODED_ELEMENTS:
-            raise PydanticCustomError(
-                "too_large",
-                "{images} images would decode to {decoded} elements, more than the maximum of "
-                "{limit}",
-                {"images": self.images, "decoded": decoded, "limit": MAX_DECODED_ELEMENTS},
-            )
-        return self
-
-    @property
-    def images(self) -> int:
-        """Number of images N in the bundle."""
-        if isinstance(self.instances, int):
-            return self.classes * self.instances
-        return sum(self.instances)
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """Images of each class, one entry per class."""
-        if isinstance(self.instances, int):
-            return (self.instances,) * self.classes
-        return self.instances
-
-    @property
-    def offsets(self) -> tuple[int, ...]:
-        """Position of each class's first image, one entry per class."""
-        return tuple(accumulate(self.counts[:-1], initial=0))
-
-    @property
-    def smallest(self) -> int:
-        """Number of images in the smallest class."""
-        return self.instances if isinstance(self.instances, int) else min(self.instances)
-
-    @property
-    def largest(self) -> int:
-        """Number of images in the largest class."""
-        return self.instances if isinstance(self.instances, int) else max(self.instances)
-
-    @property
-    def each(self) -> int:
-        """Images per class, if all classes have the same number, as during condensation.
-
-        Raises:
-            ValueError: if the numbers differ.
-        """
-        if isinstance(self.instances, int):
-            return self.instances
-        raise ValueError(f"classes have different numbers of images: {in_words(self.instances)}")
-
-
-class HmnSpec(_Stored):
+class HmnSpec(Stored):
     """A Hierarchical Memory Network (paper section 3.1, appendix C.1)."""
 
     kind: Literal["hmn/1"] = Field(default="hmn/1", description="Kind of container.")
@@ -233,7 +155,7 @@ class HmnSpec(_Stored):
         return Ledger(rows=tuple(rows))
 
 
-class ImagesSpec(_Stored):
+class ImagesSpec(Stored):
     """Plain pixels as stored floats: the baseline container."""
 
     kind: Literal["images/1"] = Field(default="images/1", description="Kind of container.")
@@ -241,13 +163,18 @@ class ImagesSpec(_Stored):
         default="F32", description="Type of the stored floats. Decoding is done in binary32."
     )
 
+    @property
+    def summary(self) -> str:
+        """One line about the sizes."""
+        return "plain pixels"
+
     def ledger(self) -> Ledger:
         """Return the single row of the stored pixels."""
         shape = (self.images, self.image.channels, self.image.height, self.image.width)
         return Ledger(rows=(TensorRow.of("pixels", "pixels", *shape, dtype=self.dtype),))
 
 
-class OtherSpec(_Stored):
+class OtherSpec(Stored):
     """A container kind or coding that this version does not decode.
 
     Its additional keys are preserved. The file can be inspected and its hashes verified.
@@ -260,6 +187,11 @@ class OtherSpec(_Stored):
     )
     dtype: Coding = Field(description="Coding of the stored floats.")
 
+    @property
+    def summary(self) -> str:
+        """One line about the container."""
+        return f"in {self.dtype}: this version cannot decode it, a newer version may"
+
     def ledger(self) -> Ledger:
         """Raise NotImplementedError: only the file's own ledger describes its tensors."""
         raise NotImplementedError(f"{self.kind} in {self.dtype}: see the manifest's ledger")
@@ -268,6 +200,9 @@ class OtherSpec(_Stored):
 CODINGS: dict[str, tuple[str, ...]] = {
     "hmn/1": (*get_args(FloatDtype), "I8"),
     "images/1": get_args(FloatDtype),
+    "multi-formation/1": get_args(Dtype),
+    "linear-basis/1": get_args(Dtype),
+    "hallucinator/1": get_args(Dtype),
 }
 """Container kind -> codings, for all that this version decodes."""
 
@@ -286,6 +221,9 @@ def _known(value: object) -> str:
 ContainerSpec = Annotated[
     Annotated[HmnSpec, Tag("hmn/1")]
     | Annotated[ImagesSpec, Tag("images/1")]
+    | Annotated[MultiFormationSpec, Tag("multi-formation/1")]
+    | Annotated[LinearBasisSpec, Tag("linear-basis/1")]
+    | Annotated[HallucinatorSpec, Tag("hallucinator/1")]
     | Annotated[OtherSpec, Tag("other")],
     Discriminator(_known),
 ]

@@ -8,7 +8,17 @@ from pydantic import FailFast, Field, model_validator
 from hmnpack.schema.base import Frozen
 
 Role = Literal[
-    "dataset memory", "class memory", "instance memory", "extractor", "decoder", "pixels"
+    "dataset memory",
+    "class memory",
+    "instance memory",
+    "extractor",
+    "decoder",
+    "pixels",
+    "canvases",
+    "shared bases",
+    "coefficients",
+    "bases",
+    "hallucinators",
 ]
 FloatDtype = Literal["F32", "F16"]
 """IEEE 754 binary32 and binary16, by their safetensors names."""

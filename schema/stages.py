@@ -11,7 +11,13 @@ from fractions import Fraction
 from functools import partial
 from typing import Literal
 
-from hmnpack.schema.config import BY_MARGIN, CompressConfig, GradientConfig, NetworkConfig
+from hmnpack.schema.config import (
+    BY_MARGIN,
+    CompressConfig,
+    ContainerConfig,
+    GradientConfig,
+    NetworkConfig,
+)
 
 StageName = Literal["pool", "warm-up", "matching", "gradient", "pruning"]
 """Name of a stage in logs, checkpoints and `plan --json`."""
@@ -82,6 +88,11 @@ def stages_of(config: CompressConfig) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def starts_from_real(config: CompressConfig) -> bool:
+    """Return whether the container is first fitted to real images, by steps or in closed form."""
+    return config.warmup.images != "none" and config.warmup.steps > 0
+
+
 def has_stage(config: CompressConfig, name: StageName) -> bool:
     """Return whether a run with these settings includes a stage."""
     return any(stage.name == name for stage in stages_of(config))
@@ -90,10 +101,11 @@ def has_stage(config: CompressConfig, name: StageName) -> bool:
 def _fitted(config: CompressConfig) -> tuple[Stage, ...]:
     """Return the stages that fit the container, including those with 0 steps."""
     warmup, match, gradient = config.warmup, config.match, config.gradient
+    by_steps = isinstance(config.container, ContainerConfig)  # others start in closed form
     return (
         Stage(
             "warm-up",
-            warmup.steps if warmup.images != "none" else 0,
+            warmup.steps if by_steps and starts_from_real(config) else 0,
             partial(_cosine, warmup.lr, warmup.steps),
         ),
         Stage(

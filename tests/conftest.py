@@ -7,7 +7,15 @@ import torch
 
 from hmnpack.bundle import Bundle, data_sha256
 from hmnpack.container.stored import as_stored
-from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, ImagesSpec
+from hmnpack.schema.container import (
+    ContainerSpec,
+    HallucinatorSpec,
+    HmnSpec,
+    ImageShape,
+    ImagesSpec,
+    LinearBasisSpec,
+    MultiFormationSpec,
+)
 from hmnpack.schema.manifest import Budget, Manifest, Normalisation, Provenance, SourceFacts
 
 MakeBundle = Callable[..., Bundle]
@@ -58,6 +66,37 @@ def images_spec(**changes: object) -> ImagesSpec:
         "image": ImageShape(channels=1, height=2, width=3),
     }
     return ImagesSpec.model_validate(sizes | changes)
+
+
+def multi_formation_spec(**changes: object) -> MultiFormationSpec:
+    sizes = {
+        "classes": 2,
+        "instances": 8,
+        "image": ImageShape(channels=3, height=7, width=6),
+        "factor": 2,
+    }
+    return MultiFormationSpec.model_validate(sizes | changes)
+
+
+def linear_basis_spec(**changes: object) -> LinearBasisSpec:
+    sizes = {
+        "classes": 2,
+        "instances": 3,
+        "image": ImageShape(channels=3, height=7, width=6),
+        "bases": 4,
+    }
+    return LinearBasisSpec.model_validate(sizes | changes)
+
+
+def hallucinator_spec(**changes: object) -> HallucinatorSpec:
+    sizes = {
+        "classes": 2,
+        "instances": 4,
+        "image": ImageShape(channels=3, height=7, width=6),
+        "hallucinators": 2,
+        "basis_channels": 3,
+    }
+    return HallucinatorSpec.model_validate(sizes | changes)
 
 
 def make_bundle(spec: ContainerSpec, draw_seed: int = 0, **facts: object) -> Bundle:
@@ -116,6 +155,24 @@ def hmn() -> Callable[..., HmnSpec]:
 def images() -> Callable[..., ImagesSpec]:
     """Function that makes a small specification of stored images, with changes by name."""
     return images_spec
+
+
+@pytest.fixture
+def multi_formation() -> Callable[..., MultiFormationSpec]:
+    """Function that makes a small specification of canvases, with changes by name."""
+    return multi_formation_spec
+
+
+@pytest.fixture
+def linear_basis() -> Callable[..., LinearBasisSpec]:
+    """Function that makes a small specification of a linear basis, with changes by name."""
+    return linear_basis_spec
+
+
+@pytest.fixture
+def hallucinator() -> Callable[..., HallucinatorSpec]:
+    """Function that makes a small specification of hallucinators, with changes by name."""
+    return hallucinator_spec
 
 
 @pytest.fixture

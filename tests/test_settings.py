@@ -7,7 +7,6 @@ import hmnpack
 import hmnpack.condensing.run
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import SourceFacts
 from hmnpack.schema.recipes import DataShape
@@ -181,7 +180,16 @@ class TestRecorded:
         config = merged(recipe_of("best"), {"recipe": "mine", "match.steps": 7})
         written, read = self.roundtrip(bundle_of, images, config)
         assert read == config
-        assert {path for path, _ in leaves(written)} == set(setting_names(CompressConfig)) - KEYS
+        assert {path for path, _ in leaves(written)} == set(setting_names(config)) - KEYS
+
+    @pytest.mark.parametrize("name", ["fast", "mine"])
+    def test_kind_of_container_is_recorded_with_its_own_settings(self, bundle_of, images, name):
+        changes = {"container": {"kind": "multi-formation", "factor": 3}}
+        config = merged(recipe_of("fast"), changes, {"recipe": name})
+        assert config.container.dtype == "I8"  # the recipe's
+        written, read = self.roundtrip(bundle_of, images, config)
+        assert read == config
+        assert written == changes if name == "fast" else set(written) > {"container", "match"}
 
     def test_bundle_without_recipe_has_no_recorded_settings(self, images_bundle):
         assert recorded_settings(images_bundle.manifest) is None

@@ -35,7 +35,7 @@ from hmnpack.schema.config import (
     Precision,
     TrainConfig,
 )
-from hmnpack.schema.container import HmnSpec
+from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.stages import StageName, stages_of
 from hmnpack.training.loop import TEST_BATCH, images_at_a_time, schedule_of
 
@@ -59,7 +59,7 @@ class Run:
     """
 
     config: CompressConfig
-    spec: HmnSpec
+    spec: ContainerSpec
     images: int
     feature_classes: int | None = None
     view_bytes: int | None = None

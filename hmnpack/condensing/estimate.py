@@ -12,7 +12,7 @@ from hmnpack.container.budget import over_budget_instances
 from hmnpack.matching.footprint import Memory, feature_classes, gradient_classes, view_cache_bytes
 from hmnpack.runtime.devices import free_memory, low_precision
 from hmnpack.schema.config import CompressConfig, Precision
-from hmnpack.schema.container import HmnSpec
+from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.stages import StageName
 from hmnpack.training import at_once_on
 
@@ -75,7 +75,7 @@ class Estimate:
 
 def estimate(
     config: CompressConfig,
-    spec: HmnSpec,
+    spec: ContainerSpec,
     images: int,
     device: torch.device,
     ranks: int = 1,
@@ -120,7 +120,7 @@ def _rates(stages: tuple[StageCost, ...], device: torch.device) -> dict[Precisio
 
 
 def planned_stages(
-    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, *, ipc: int
+    config: CompressConfig, spec: ContainerSpec, images: int, device: torch.device, *, ipc: int
 ) -> tuple[StageCost, ...]:
     """Return the cost of each stage, without measuring the device; see :func:`estimate`."""
     condensed, keep = spec, None
@@ -131,7 +131,7 @@ def planned_stages(
 
 
 def _run(
-    config: CompressConfig, spec: HmnSpec, images: int, device: torch.device, keep: int | None
+    config: CompressConfig, spec: ContainerSpec, images: int, device: torch.device, keep: int | None
 ) -> Run:
     seen, free = max(1, round(images * (1 - config.holdout))), free_memory(device)
     run = Run(

@@ -13,7 +13,7 @@ from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts
-from hmnpack.schema.stages import has_stage
+from hmnpack.schema.stages import has_stage, starts_from_real
 from hmnpack.settings import settings_to_record
 from hmnpack.sources import Source, Split, normalisation_of
 from hmnpack.version import __version__
@@ -87,7 +87,7 @@ class Job:
                 hmnpack=__version__,
                 torch=str(torch.__version__),
                 device=real.device.type,
-                real_images_used_to_start=has_stage(self.config, "warm-up"),
+                real_images_used_to_start=starts_from_real(self.config),
             ),
             data_sha256=data_sha256(tensors),
         )

@@ -7,9 +7,9 @@ from pathlib import Path
 from hmnpack.condensing.fitting import Fitting
 from hmnpack.condensing.objectives import OBJECTIVE_OF, Inputs
 from hmnpack.container import HMN, Container, new_container
-from hmnpack.matching import load_or_train_pool, partition_classes
+from hmnpack.matching import choose_targets, load_or_train_pool, partition_classes
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.stages import Stage, stages_of
+from hmnpack.schema.stages import Stage, stages_of, starts_from_real
 
 
 def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
@@ -31,6 +31,9 @@ def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
     container.to(inputs.real.device)
     if "warm-up" in stages:
         _fit(stages.pop("warm-up"), container, inputs, fitting)
+    elif starts_from_real(config):
+        targets = choose_targets(inputs.real, inputs.spec.counts, config.seed)
+        container.start_from(targets, stream(config.seed, "container", "start"))
     if isinstance(container, HMN) and not fitting.is_past("warm-up"):
         container.freeze()  # its norms use batch statistics only in the warm-up
     for stage in stages.values():

@@ -8,7 +8,8 @@ import torch
 
 from hmnpack.condensing.estimate import Estimate, estimate
 from hmnpack.condensing.preflight import check_classes, check_early
-from hmnpack.container import budget as budgets
+from hmnpack.container import planned
+from hmnpack.container.budget import budget_of
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.numbers import as_integer
@@ -17,7 +18,7 @@ from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import joined
 from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import CompressConfig
-from hmnpack.schema.container import HmnSpec
+from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Budget
 from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
 from hmnpack.sources import Source, SourceOptions, open_source
@@ -42,7 +43,7 @@ class Plan:
     source: Source
     ipc: int
     config: CompressConfig
-    spec: HmnSpec
+    spec: ContainerSpec
     budget: Budget
     device: torch.device
     ranks: int = 1
@@ -108,7 +109,7 @@ def plan(  # noqa: PLR0913
         config = merged(config or recipe_of(recipe, source.shape), settings or {})
         settings_to_record(config, source.shape)  # raises if a file cannot hold them
         classes, image = len(source.classes), source.image
-        spec = budgets.plan(ipc, classes, image, config.container)
+        spec = planned(ipc, classes, image, config.container)
         check_early(config, spec, world)
-        budget = budgets.budget_of(ipc, classes, image)
+        budget = budget_of(ipc, classes, image)
         return Plan(source, ipc, config, spec, budget, place, world.size)

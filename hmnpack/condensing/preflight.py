@@ -6,6 +6,7 @@ from typing import NamedTuple
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.matching import OBJECTIVES, feature_network
 from hmnpack.networks import network_on_meta
+from hmnpack.pruning import check_rows
 from hmnpack.runtime.ranks import World
 from hmnpack.schema.class_names import listed_bytes, storable_class_names
 from hmnpack.schema.config import CompressConfig, NetworkConfig
@@ -47,6 +48,7 @@ def check_early(config: CompressConfig, spec: ContainerSpec, world: World) -> No
         raise BadSettings(
             f"{world.size} ranks for {spec.classes} classes; start at most one rank per class"
         )
+    check_rows(spec, config.prune)
     if has_stage(config, "matching"):
         OBJECTIVES[config.match.objective]
     for used in networks_of(config):

@@ -24,7 +24,8 @@ from hmnpack.condensing.job import Job
 from hmnpack.condensing.learning import fit_container
 from hmnpack.condensing.objectives import Inputs
 from hmnpack.condensing.plan import Plan, plan
-from hmnpack.container import budget as budgets
+from hmnpack.container import planned
+from hmnpack.container.budget import ipc_of
 from hmnpack.errors import BadSettings
 from hmnpack.pruning import Trainings, check_prune_settings, pruned
 from hmnpack.runtime.devices import choose_device, free_memory
@@ -270,7 +271,7 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
         return job.bundle(container, real, run.ipc)
     done = fitting.trainings(container)
     fitting.keep_trainings(container, done)
-    bundle = job.bundle(container, real, budgets.ipc_of(job.spec))
+    bundle = job.bundle(container, real, ipc_of(job.spec))
     check = partial(fitting.after_trainings, container, done)
     return _pruned(
         bundle, job, run, Trainings(world=run.world, done=done, check=check, listener=run.listener)
@@ -285,7 +286,7 @@ def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
             f"{path_of(run.options.unpruned)} would hold the bundle before pruning, but "
             "prune.strategy is none; set a strategy, or omit this output"
         )
-    spec = budgets.plan(run.ipc, classes, image, config.container, over_budget=over)
+    spec = planned(run.ipc, classes, image, config.container, over_budget=over)
     key = run.key(source, config)
     run.agree(
         key,

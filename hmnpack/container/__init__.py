@@ -2,14 +2,21 @@
 
 from hmnpack.container.base import Container, container_of, new_container
 from hmnpack.container.decoding import decode, decoded_parts
+from hmnpack.container.hallucinator import Hallucinator
 from hmnpack.container.hmn import HMN
 from hmnpack.container.images import Images
+from hmnpack.container.linear_basis import LinearBasis
+from hmnpack.container.multi_formation import MultiFormation
+from hmnpack.container.planning import planned
 from hmnpack.container.rows import class_of, first_of_each, numbers_within_class
 
 __all__ = [
     "HMN",
     "Container",
+    "Hallucinator",
     "Images",
+    "LinearBasis",
+    "MultiFormation",
     "class_of",
     "container_of",
     "decode",
@@ -17,4 +24,5 @@ __all__ = [
     "first_of_each",
     "new_container",
     "numbers_within_class",
+    "planned",
 ]

@@ -12,8 +12,8 @@ from hmnpack.container.chunks import concatenate_parts, images_at_a_time
 from hmnpack.container.rows import class_of
 from hmnpack.container.stored import values_of
 from hmnpack.registry import CONTAINERS
-from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import Activation, ContainerSpec
+from hmnpack.schema.kinds import AnyContainerConfig
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -38,13 +38,24 @@ class Container(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def new(cls, spec: Any, config: ContainerConfig, generator: torch.Generator) -> Self:  # noqa: ANN401
+    def new(cls, spec: Any, config: Any, generator: torch.Generator) -> Self:  # noqa: ANN401
         """Return a randomly initialised container."""
 
     @classmethod
     @abstractmethod
     def restored(cls, spec: Any, tensors: dict[str, Tensor]) -> Self:  # noqa: ANN401
         """Return the container with the tensors of a bundle."""
+
+    def start_from(self, targets: Tensor, generator: torch.Generator) -> None:
+        """Fit the container to real images in closed form.
+
+        Containers that are fitted by optimiser steps (the stage "warm-up") do not implement it.
+
+        Args:
+            targets: One real image for each synthetic one, uint8 [N, C, H, W], on the device.
+            generator: CPU generator.
+        """
+        raise NotImplementedError(f"{self.spec.kind} has no closed form")
 
     @abstractmethod
     def decoder(self) -> Callable[[Tensor], Tensor]:
@@ -107,7 +118,7 @@ class Container(nn.Module, ABC):
 
 
 def new_container(
-    spec: ContainerSpec, config: ContainerConfig, generator: torch.Generator
+    spec: ContainerSpec, config: AnyContainerConfig, generator: torch.Generator
 ) -> Container:
     """Return a randomly initialised container for training."""
     kind: type[Container] = CONTAINERS[spec.kind]

@@ -24,9 +24,10 @@ Over-budget condensation (paper section 3.2) starts with more images, which are 
 number: the paper's over-budget counts for the containers of Table 7, a tenth more for all others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -36,6 +37,9 @@ from hmnpack.schema.container import MAX_ENLARGEMENT, ContainerSpec, HmnSpec, Im
 from hmnpack.schema.ledger import BYTES_PER_FLOAT
 from hmnpack.schema.manifest import MAX_IPC, Budget
 from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
+from hmnpack.schema.stored import Stored
+
+Spec = TypeVar("Spec", bound=Stored)
 
 IMAGES_PER_IPC = 2
 """Minimum number of decoded images per image of the budget, for a decoder to pay off."""
@@ -91,27 +95,32 @@ def floats_of(ipc: int, classes: int, image: ImageShape) -> int:
     return ipc * classes * image.elements
 
 
-def counted_floats(spec: HmnSpec) -> int:
-    """Return the floats of a container including scale and shift of its norms, as in the paper.
+def counted_floats(spec: ContainerSpec) -> int:
+    """Return a container's floats; an HMN's include scale and shift of its norms, as in the paper.
 
     The norms exist during condensation only; in a file they are folded into the decoder.
 
     Args:
         spec: The container.
     """
-    return spec.ledger().floats + 2 * sum(spec.decoder_channels)
+    norms = 2 * sum(spec.decoder_channels) if isinstance(spec, HmnSpec) else 0
+    return spec.ledger().floats + norms
 
 
-def most_images(spec: HmnSpec, floats: int) -> int:
-    """Return the largest number of images that fits; 0 if not even one per class does."""
-    one = counted_floats(spec.model_copy(update={"instances": 1}))
-    each = spec.instance_channels * spec.grid**2
-    return max(0, (floats - one) // each + spec.classes)
+def most_images(spec: ContainerSpec, floats: int) -> int:
+    """Return the largest number of images that fits; 0 if not even one row per class does."""
+    row = spec.images_per_row
+    one, two = (
+        counted_floats(spec.model_copy(update={"instances": rows * row})) for rows in (1, 2)
+    )
+    each = (two - one) // spec.classes
+    return max(0, (floats - one) // each + spec.classes) * row
 
 
-def most_instances(spec: HmnSpec, floats: int) -> int:
-    """Return the largest number of images per class that fits; 0 if not even one does."""
-    return most_images(spec, floats) // spec.classes
+def most_instances(spec: ContainerSpec, floats: int) -> int:
+    """Return the largest number of images per class that fits; 0 if not even one row does."""
+    row = spec.images_per_row
+    return most_images(spec, floats) // row // spec.classes * row
 
 
 def images_within(spec: ContainerSpec, ipc: int) -> int:
@@ -121,8 +130,6 @@ def images_within(spec: ContainerSpec, ipc: int) -> int:
         spec: The container; its image counts are ignored.
         ipc: Budget, in images per class.
     """
-    if not isinstance(spec, HmnSpec):
-        return ipc * spec.classes
     return most_images(spec, floats_of(ipc, spec.classes, spec.image))
 
 
@@ -133,7 +140,7 @@ def instances_within(spec: ContainerSpec, ipc: int) -> int:
         spec: The container; its image counts are ignored.
         ipc: Budget, in images per class.
     """
-    return images_within(spec, ipc) // spec.classes
+    return most_instances(spec, floats_of(ipc, spec.classes, spec.image))
 
 
 def as_even_as(counts: Sequence[int], images: int) -> tuple[int, ...]:
@@ -165,7 +172,7 @@ def ipc_of(spec: ContainerSpec) -> int:
     return -(-spec.ledger().floats // (spec.classes * spec.image.elements))
 
 
-def over_budget_instances(ipc: int, spec: HmnSpec) -> int:
+def over_budget_instances(ipc: int, spec: ContainerSpec) -> int:
     """Return the images per class to condense before they are pruned to those of a plan.
 
     Args:
@@ -176,12 +183,14 @@ def over_budget_instances(ipc: int, spec: HmnSpec) -> int:
         >>> over_budget_instances(1, plan(1, 10, ImageShape(channels=3, height=32, width=32)))
         93
     """
-    sizes = (spec.image, spec.instance_channels, spec.decoder_channels)
-    for column in PRESETS:
-        own = (column.image, column.instance_channels, DECODER_CHANNELS)
-        if (column.ipc, column.classes) == (ipc, spec.classes) and own == sizes:
-            return column.over_budget
-    return max(spec.each * 11 // 10, spec.each + 1)
+    if isinstance(spec, HmnSpec):
+        sizes = (spec.image, spec.instance_channels, spec.decoder_channels)
+        for column in PRESETS:
+            own = (column.image, column.instance_channels, DECODER_CHANNELS)
+            if (column.ipc, column.classes) == (ipc, spec.classes) and own == sizes:
+                return column.over_budget
+    rows = spec.each // spec.images_per_row
+    return max(rows * 11 // 10, rows + 1) * spec.images_per_row
 
 
 def plan(
@@ -216,8 +225,9 @@ def plan(
     spec = _fitting(ipc, classes, image, config or ContainerConfig())
     if spec is not None:
         more = over_budget_instances(ipc, spec) if over_budget else spec.each
-        return _checked(spec.model_copy(update={"instances": more}))
-    enough = _smallest_ipc(ipc, classes, image, config or ContainerConfig())
+        return checked(HmnSpec, spec.model_dump() | {"instances": more})
+    given = config or ContainerConfig()
+    enough = smallest_ipc(ipc, lambda more: _fitting(more, classes, image, given))
     raise BudgetTooSmall(
         f"ipc {ipc} is a budget of {floats_of(ipc, classes, image)} floats, too few for a decoder "
         f"and {IMAGES_PER_IPC} decoded images per image of the budget; "
@@ -229,33 +239,46 @@ def plan(
     )
 
 
-def _smallest_ipc(
-    above: int, classes: int, image: ImageShape, config: ContainerConfig
-) -> int | None:
-    """Return the smallest ipc above ``above``, which does not fit, that does; None if none does."""
+def smallest_ipc(above: int, fitting: Callable[[int], object]) -> int | None:
+    """Return the smallest ipc above ``above``, which does not fit, that does; None if none does.
+
+    Args:
+        above: An ipc that does not fit.
+        fitting: Returns something true for every ipc that fits, and for none that does not.
+    """
     enough = above + 1
-    while _fitting(enough, classes, image, config) is None:
+    while not fitting(enough):
         if enough == MAX_IPC:
             return None
         enough = min(2 * enough, MAX_IPC)
     low = max(above, enough // 2)
     while low + 1 < enough:
         middle = (low + enough) // 2
-        fits = _fitting(middle, classes, image, config) is not None
-        low, enough = (low, middle) if fits else (middle, enough)
+        low, enough = (low, middle) if fitting(middle) else (middle, enough)
     return enough
 
 
-def _checked(spec: HmnSpec) -> HmnSpec:
-    """Check a plan against the limits of the format, before anything is computed."""
+def checked(
+    kind: type[Spec], sizes: Mapping[str, Any], advice: str = "lower the ipc or the --size"
+) -> Spec:
+    """Return the container of a plan, checked against the limits of the format.
+
+    Args:
+        kind: Kind of specification.
+        sizes: Its fields.
+        advice: What to do if a limit is exceeded.
+
+    Raises:
+        BadSettings: if a limit is exceeded.
+    """
     try:
-        return HmnSpec.model_validate(spec.model_dump())
+        return kind.model_validate(sizes)
     except ValidationError as error:
         first = error.errors()[0]
         reason, where = first["msg"].removeprefix("Value error, "), ".".join(map(str, first["loc"]))
         what = f"{where} = {first['input']}: " if where else ""
         raise BadSettings(
-            f"the plan exceeds a limit of the format ({what}{reason}); lower the ipc or the --size"
+            f"the plan exceeds a limit of the format ({what}{reason}); {advice}"
         ) from error
 
 

@@ -1,34 +1,16 @@
 """Pixels stored as floats: the baseline for every other container."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from hmnpack.container.base import Container
+from hmnpack.container.clamp import clamp
 from hmnpack.container.stored import as_stored
-from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import ImagesSpec
-
-
-class _Clamp(torch.autograd.Function):
-    """Clamps to [0, 1]; outside, only gradients that move a pixel back into the range pass.
-
-    The true gradient is 0 outside, so a pixel there would never change again. With a
-    straight-through gradient it could drift away without bound.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(values)
-        return values.clamp(0, 1)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        (values,) = ctx.saved_tensors
-        away = ((values < 0) & (gradient > 0)) | ((values > 1) & (gradient < 0))
-        return gradient.masked_fill(away, 0)
+from hmnpack.schema.kinds import AnyContainerConfig
 
 
 class Images(Container):
@@ -47,7 +29,7 @@ class Images(Container):
         self.pixels: nn.Parameter = nn.Parameter(pixels)
 
     @classmethod
-    def new(cls, spec: ImagesSpec, config: ContainerConfig, generator: torch.Generator) -> Self:
+    def new(cls, spec: ImagesSpec, config: AnyContainerConfig, generator: torch.Generator) -> Self:
         """Return images of uniform noise."""
         shape = (spec.images, spec.image.channels, spec.image.height, spec.image.width)
         return cls(spec, torch.rand(shape, generator=generator))
@@ -61,8 +43,7 @@ class Images(Container):
         """Return the lookup of stored pixels; see :meth:`Container.decoder`."""
 
         def decode(indices: Tensor) -> Tensor:
-            clamped: Tensor = _Clamp.apply(self.pixels.index_select(0, indices))
-            return clamped
+            return clamp(self.pixels.index_select(0, indices))
 
         return decode
 

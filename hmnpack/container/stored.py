@@ -43,6 +43,16 @@ def values_of(stored: Tensor) -> Tensor:
     return stored.float() / ONE if stored.dtype == torch.int8 else stored.float()
 
 
+def as_signed(pixels: Tensor) -> Tensor:
+    """Return pixels in [0, 1] as the values that an 8-bit coding of pixels stores."""
+    return (255 * pixels - ONE) / ONE
+
+
+def as_pixels(values: Tensor) -> Tensor:
+    """Return the pixels of values from 8-bit storage: the inverse of :func:`as_signed`."""
+    return (ONE * values + ONE) / 255
+
+
 def _rounded(name: str, values: Tensor, dtype: str) -> Tensor:
     if dtype == "I8":
         # Rounding can exceed the range by one step, which would overflow to the opposite sign.
@@ -80,6 +90,16 @@ def in_unit_range(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     first = torch.cat([scales[name] for name in _MEMORIES])
     scaled["decoder.0.weight"] = tensors["decoder.0.weight"] * first[:, None, None, None]
     return scaled
+
+
+def in_signed_range(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows divided by a scale each, so that they fit into 8-bit integers, and the scales.
+
+    Args:
+        rows: [n, ...].
+    """
+    scales = _scales(rows, 0)
+    return rows / scales.view(-1, *[1] * (rows.dim() - 1)), scales
 
 
 def _scales(memory: Tensor, axis: int) -> Tensor:

@@ -17,6 +17,11 @@ MEANINGS: dict[str, str] = {
     "extractor": "one per class, applied to the dataset memory",
     "decoder": "converts memories to pixels, shared by all images",
     "pixels": "plain pixels of the images",
+    "canvases": "pixels of several images each",
+    "shared bases": "at half the side, shared by all images",
+    "coefficients": "one row per image, which combines the bases",
+    "bases": "one per group of images of a class",
+    "hallucinators": "convert bases to pixels, shared by all classes",
 }
 UNUSED = "not used"
 

@@ -111,7 +111,7 @@ def _classes(names: tuple[str, ...]) -> Html:
 
 def _container(spec: ContainerSpec) -> Iterator[tuple[str, object]]:
     if not isinstance(spec, HmnSpec):
-        yield "Container", f"{spec.kind}: plain pixels"
+        yield "Container", f"{spec.kind}: {spec.summary}"
         return
     yield "Container", f"{spec.kind}, a grid of {shape((spec.grid, spec.grid))} cells"
     yield (

@@ -1,7 +1,14 @@
 """Pruning to a smaller budget: margins, strategies, Algorithm 1 of the paper, the new bundle."""
 
 from hmnpack.pruning.margins import LabelledImages, areas_under_margins, margin_of, margins_of
-from hmnpack.pruning.run import DOUBLE_END, check_prune_settings, needs_held_out, prune, pruned
+from hmnpack.pruning.run import (
+    DOUBLE_END,
+    check_prune_settings,
+    check_rows,
+    needs_held_out,
+    prune,
+    pruned,
+)
 from hmnpack.pruning.search import Search, best_beta
 from hmnpack.pruning.select import hardest_of, kept_images, margin_ranks, most_useful_first
 from hmnpack.pruning.trainings import Trainings
@@ -14,6 +21,7 @@ __all__ = [
     "areas_under_margins",
     "best_beta",
     "check_prune_settings",
+    "check_rows",
     "hardest_of",
     "kept_images",
     "margin_of",

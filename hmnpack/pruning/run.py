@@ -105,6 +105,7 @@ def prune(  # noqa: PLR0913
     ipc, seed, at_once = as_integer(ipc), as_integer(seed), as_integer(at_once)
     config = merged(config, settings or {})
     counts_to_keep(bundle.manifest.container, ipc)
+    check_rows(bundle.manifest.container, config)
     check_prune_settings(config, bundle.manifest.source.held_out)
     chooses = needs_held_out(config)
     if chooses and data is None:
@@ -155,6 +156,19 @@ def _facts(manifest: Manifest, ipc: int, config: PruneConfig) -> tuple[object, .
 def needs_held_out(config: PruneConfig) -> bool:
     """Return whether beta must be selected, which requires held-out real images."""
     return config.strategy == "double-end" and config.beta is None
+
+
+def check_rows(spec: ContainerSpec, config: PruneConfig) -> None:
+    """Check that a strategy does not select single images of those that share a stored row.
+
+    Raises:
+        BadSettings: if it does.
+    """
+    if spec.images_per_row > 1 and config.strategy in BY_MARGIN:
+        raise BadSettings(
+            f"{config.strategy} pruning selects single images, but {spec.images_per_row} images "
+            f"of {spec.kind} share a stored row; use the strategy random or none"
+        )
 
 
 def check_prune_settings(config: PruneConfig, held_out: int) -> None:
@@ -214,6 +228,7 @@ def pruned(  # noqa: PLR0913
     spec, made_from = bundle.manifest.container, bundle.manifest.source
     trainings = trainings or Trainings()
     keep = counts_to_keep(spec, ipc) if keep is None else fewer_counts(spec, ipc, keep)
+    check_rows(spec, config)
     check_prune_settings(config, 0 if held_out is None else len(held_out))
     config = _suitable(config, made_from.name)
     changes = recordable(
@@ -228,9 +243,12 @@ def pruned(  # noqa: PLR0913
         if held_out is not None and needs_held_out(config):
             real = _real(held_out, images)
             beta, scores = best_beta(Search(images, areas, keep, real, config, seed), trainings)
-    labels = class_of(spec, torch.arange(spec.images))
-    draws = stream(seed, "prune", "random")
-    kept = kept_images(areas, labels, keep, config.strategy, beta=beta, generator=draws)
+    row = spec.images_per_row
+    labels = class_of(spec, torch.arange(0, spec.images, row))
+    draws, kept_rows = stream(seed, "prune", "random"), [count // row for count in keep]
+    kept = kept_images(areas, labels, kept_rows, config.strategy, beta=beta, generator=draws)
+    members = [rows[:, None] * row + torch.arange(row, device=rows.device) for rows in kept]
+    kept = tuple(images.flatten() for images in members)
     rows = torch.cat(kept)
     margins = kept_margins(bundle.manifest.margins, rows)
     if areas is not None:

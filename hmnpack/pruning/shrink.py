@@ -24,8 +24,10 @@ from hmnpack.schema.instances import in_words, instances_of
 from hmnpack.schema.ledger import Role
 from hmnpack.schema.pruning import MARGIN_UNITS, MAX_LISTED, MAX_MARGINS, Margins, Pruning
 
-_OF_AN_IMAGE: frozenset[Role] = frozenset({"instance memory", "pixels"})
-"""Roles of the tensors with one row per image."""
+_OF_AN_IMAGE: frozenset[Role] = frozenset(
+    {"instance memory", "pixels", "canvases", "coefficients", "bases"}
+)
+"""Roles of the tensors with one row per image, or per group of images that share one."""
 
 _MARGIN_BYTES = 7
 """Length of the longest margin in a header: ``-10000,``."""
@@ -42,14 +44,16 @@ def counts_to_keep(spec: ContainerSpec, ipc: int) -> tuple[int, ...]:
         BudgetTooSmall: if it holds no image of some class; the message names the smallest budget
             that works.
     """
-    keep = as_even_as(spec.counts, images_within(spec, ipc))
+    row = spec.images_per_row
+    rows = as_even_as([count // row for count in spec.counts], images_within(spec, ipc) // row)
+    keep = tuple(row * count for count in rows)
     if keep == spec.counts:
         raise BadSettings(
             f"all {in_words(spec.instances)} images of each class are within the budget of ipc "
             f"{ipc}; there is nothing to prune"
         )
     if min(keep) < 1:
-        one = spec.model_copy(update={"instances": 1})
+        one = spec.model_copy(update={"instances": row})
         enough = ipc_of(one)
         while not instances_within(spec, enough):
             enough += 1
@@ -96,6 +100,11 @@ def fewer_counts(spec: ContainerSpec, ipc: int, keep: int | Sequence[int]) -> tu
                 f"cannot keep {count} of the {there} images of class {label}; keep from 1 to "
                 f"{there}"
             )
+        if count % spec.images_per_row:
+            raise BadSettings(
+                f"cannot keep {count} images of class {label}; keep a multiple of the "
+                f"{spec.images_per_row} that share a stored row"
+            )
     highest = min(spec.images - 1, most)
     if sum(keep) > highest:
         raise BadSettings(
@@ -126,6 +135,8 @@ def with_images(
     spec = type(old.container).model_validate(
         old.container.model_dump() | {"instances": instances_of(map(len, kept))}
     )
+    each = spec.images_per_row
+    rows = rows[::each] // each
     of_images = {row.name for row in old.ledger.rows if row.role in _OF_AN_IMAGE}
     tensors = {
         name: tensor[rows] if name in of_images else tensor

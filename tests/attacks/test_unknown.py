@@ -84,7 +84,7 @@ def test_unknown_container_is_inspected_and_verified(made):
 @pytest.mark.parametrize(
     ("spec", "what"),
     [
-        (container(), "container 'codes/1', only hmn/1 and images/1"),
+        (container(), "container 'codes/1', only hmn/1 and images/1 and multi-formation/1 and"),
         (container(kind="hmn/2"), "container 'hmn/2'"),
         (container(kind="images/1"), "floats stored as 'I3', only F32 and F16"),
         (container(kind="hmn/1", dtype="X9"), "floats stored as 'X9', only F32 and F16 and I8"),

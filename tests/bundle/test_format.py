@@ -152,20 +152,38 @@ def values(manifest, parts):
         halved = coding == "I8" and not row["name"].startswith("memory.")
         assert row["dtype"] == ("F16" if halved else coding)
         stored = np.frombuffer(parts[row["name"]], SAFE[row["dtype"]]).reshape(row["shape"])
-        tensors[row["name"]] = stored.astype(np.float64) / (128 if row["dtype"] == "I8" else 1)
+        decoded = stored.astype(np.float64)
+        if row["dtype"] == "I8" and row["role"] in ("canvases", "bases"):
+            decoded = (decoded + 128) / 255
+        elif row["dtype"] == "I8":
+            decoded = decoded / 128
+        tensors[row["name"]] = decoded
         assert np.isfinite(tensors[row["name"]]).all()
     return tensors
 
 
+def resized(z, container):
+    """Section 4.4, step 4."""
+    size = container["image"]["height"], container["image"]["width"]
+    return z if z.shape[1:] == size else resize_axis(resize_axis(z, 1, size[0]), 2, size[1])
+
+
 def decode(manifest, parts):
-    """Sections 4.3, 4.4 and 6.1."""
+    """Sections 4.2 and 6.1."""
     container = manifest["container"]
     assert re.fullmatch(r"[a-z][a-z0-9-]{0,39}/[1-9][0-9]{0,3}", container["kind"])
-    if container["kind"] not in ("hmn/1", "images/1") or container["dtype"] not in SAFE:
+    if container["kind"] not in DECODERS or container["dtype"] not in SAFE:
         raise NotImplementedError(f"{container['kind']} in {container['dtype']}")
-    tensors = values(manifest, parts)
-    if container["kind"] == "images/1":
-        return np.clip(tensors["pixels"], 0, 1)
+    return DECODERS[container["kind"]](container, values(manifest, parts))
+
+
+def decode_images(container, tensors):
+    """Section 4.3."""
+    return np.clip(tensors["pixels"], 0, 1)
+
+
+def decode_hmn(container, tensors):
+    """Section 4.4."""
     images = []
     for i, k in enumerate(labels_of(container)):
         f = tensors["memory.dataset"]
@@ -178,11 +196,66 @@ def decode(manifest, parts):
             z = layer(z, tensors[f"decoder.{index}.weight"], tensors[f"decoder.{index}.bias"])
             if index < layers - 1:
                 z = ACTIVATIONS[container["activation"]](z)
-        size = container["image"]["height"], container["image"]["width"]
-        if z.shape[1:] != size:
-            z = resize_axis(resize_axis(z, 1, size[0]), 2, size[1])
-        images.append(1 / (1 + np.exp(-z)))
+        images.append(1 / (1 + np.exp(-resized(z, container))))
     return np.stack(images)
+
+
+def decode_multi_formation(container, tensors):
+    """Section 4.5."""
+    f = container["factor"]
+    height, width = container["image"]["height"], container["image"]["width"]
+    h, w = math.ceil(height / f), math.ceil(width / f)
+    assert (f - 1) * h < height
+    assert (f - 1) * w < width
+    images = []
+    for i in range(len(labels_of(container))):
+        canvas = np.full((container["image"]["channels"], f * h, f * w), 0.5)
+        canvas[:, :height, :width] = np.clip(tensors["memory.canvas"][i // f**2], 0, 1)
+        row, column = divmod(i % f**2, f)
+        tile = canvas[:, row * h : (row + 1) * h, column * w : (column + 1) * w]
+        images.append(resized(tile, container))
+    return np.stack(images)
+
+
+def decode_linear_basis(container, tensors):
+    """Section 4.6."""
+    images = np.einsum("nb,bcyx->ncyx", tensors["coefficients"], tensors["memory.basis"])
+    return np.clip(np.stack([resized(image, container) for image in images]), 0, 1)
+
+
+def decode_hallucinator(container, tensors):
+    """Section 4.7."""
+    count, images = container["hallucinators"], []
+    height, width = container["image"]["height"], container["image"]["width"]
+    for i in range(len(labels_of(container))):
+        own = {
+            name.removeprefix("hallucinator."): all_[i % count]
+            for name, all_ in tensors.items()
+            if name.startswith("hallucinator.")
+        }
+        z = np.clip(tensors["memory.basis"][i // count], 0, 1)
+        e = np.zeros(own["scale"].shape) + own["encoder.bias"][:, None, None]
+        for u in range(3):
+            for v in range(3):
+                part = z[:, u : u + height - 2, v : v + width - 2]
+                e += np.einsum("ab,byx->ayx", own["encoder.weight"][:, :, u, v], part)
+        s = own["scale"] * e + own["shift"]
+        d = np.zeros((len(s), height, width)) + own["decoder.bias"][:, None, None]
+        for u in range(3):
+            for v in range(3):
+                part = np.einsum("ab,ayx->byx", own["decoder.weight"][:, :, u, v], s)
+                d[:, u : u + height - 2, v : v + width - 2] += part
+        images.append(np.clip(d, 0, 1))
+    return np.stack(images)
+
+
+DECODERS = {
+    "hmn/1": decode_hmn,
+    "images/1": decode_images,
+    "hallucinator/1": decode_hallucinator,
+    "linear-basis/1": decode_linear_basis,
+    "multi-formation/1": decode_multi_formation,
+}
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("v1-*.hmn")), ids=lambda path: path.stem)
@@ -227,6 +300,37 @@ def test_every_activation_decodes_to_the_same_images(bundle_of, hmn, image_shape
 )
 def test_every_variant_decodes_to_the_same_images(bundle_of, hmn, changes):
     bundle = bundle_of(hmn(**changes))
+    ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
+    np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "I8"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"factor": 1, "instances": 2}, {"factor": 3, "instances": (9, 27)}],
+)
+def test_every_multi_formation_decodes_to_the_same_images(
+    bundle_of, multi_formation, changes, dtype
+):
+    bundle = bundle_of(multi_formation(dtype=dtype, **changes))
+    ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
+    np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "I8"])
+@pytest.mark.parametrize("changes", [{}, {"bases": 1, "instances": (2, 1)}, {"bases": 40}])
+def test_every_linear_basis_decodes_to_the_same_images(bundle_of, linear_basis, changes, dtype):
+    bundle = bundle_of(linear_basis(dtype=dtype, **changes))
+    ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
+    np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "I8"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"basis_channels": 1}, {"hallucinators": 3, "instances": (3, 6)}]
+)
+def test_every_hallucinator_decodes_to_the_same_images(bundle_of, hallucinator, changes, dtype):
+    bundle = bundle_of(hallucinator(dtype=dtype, **changes))
     ours = container_of(bundle.manifest.container, bundle.tensors).expand().numpy()
     np.testing.assert_allclose(decode(*read_file(bundle.to_bytes())), ours, atol=1e-5, rtol=1e-5)
 

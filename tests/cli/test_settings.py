@@ -5,7 +5,6 @@ from functools import reduce
 import pytest
 
 from hmnpack.errors import BadSettings
-from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.recipes import DataShape
@@ -171,9 +170,34 @@ def test_missing_config_file_is_named(tmp_path):
 
 
 def test_every_setting_accepts_its_own_value():
-    for path in setting_names(CompressConfig):
+    for path in setting_names(RECIPES["fast"]):
         value = reduce(getattr, path.split("."), RECIPES["fast"])
         assert settings(**{path: value}) == RECIPES["fast"]
+
+
+def test_kind_of_container_has_its_own_settings(tmp_path):
+    given = ["container.factor=3", "container.kind=multi-formation"]  # in any order
+    container = settings(*given).container
+    assert (container.kind, container.factor, container.dtype) == ("multi-formation", 3, "I8")
+    file = tmp_path / "mine.toml"
+    file.write_text('[container]\nkind = "multi-formation"\nfactor = 1\n')
+    assert settings(file=file).container.factor == 1
+    assert settings("container.kind=hmn", "container.norm=none", file=None).container.norm == "none"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("container.factor=2", "'container.factor'; it belongs to container.kind=multi-formation"),
+        ("container.kind=idc", "unknown container.kind 'idc'; did you mean"),
+        ("container.kind=[]", r"unknown container.kind '\[\]'; did you mean"),
+    ],
+)
+def test_setting_of_another_kind_of_container(given, said):
+    with pytest.raises(BadSettings, match=said):
+        settings(given)
+    with pytest.raises(BadSettings, match=r"container\.norm'; it belongs to .*kind=hmn"):
+        settings("container.kind=multi-formation", "container.norm=none")
 
 
 def test_settings_of_an_evaluation():

@@ -31,7 +31,7 @@ SURFACE = {
     "merge": {"FILE...", "-o", "--output", "--force"},
     "split": {"FILE", "--classes", "-o", "--output", "--rest", "--force"},
     "plan": {"DATA", "--ipc", "--recipe", "--set", "--config", "--json"} | SOURCE | RUN,
-    "settings": {"--of", "--recipe"},
+    "settings": {"--of", "--recipe", "--set"},
 }
 
 

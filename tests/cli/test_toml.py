@@ -5,9 +5,11 @@ import tomllib
 import pytest
 
 from hmnpack.cli.toml import toml_of
-from hmnpack.schema.config import CompressConfig, PruneConfig
+from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.settings import RECIPES, CompressSettings, setting_names
+from hmnpack.settings import RECIPES, CompressSettings, merged, setting_names
+
+OTHER = ("--set", "container.kind=multi-formation")
 
 
 @pytest.mark.parametrize("recipe", list(RECIPES))
@@ -20,11 +22,16 @@ def test_recipe_round_trips_through_its_file(run, tmp_path, recipe):
 
 
 @pytest.mark.parametrize(
-    ("of", "kind"),
-    [("compress", CompressConfig), ("evaluate", EvaluateConfig), ("prune", PruneConfig)],
+    ("of", "given", "expected"),
+    [
+        ("compress", (), RECIPES["fast"]),
+        ("compress", OTHER, merged(RECIPES["fast"], {"container.kind": "multi-formation"})),
+        ("evaluate", (), EvaluateConfig()),
+        ("prune", (), PruneConfig()),
+    ],
 )
-def test_every_setting_is_listed(run, of, kind):
-    text = run("settings", "--of", of).stdout
+def test_every_setting_is_listed(run, of, given, expected):
+    text = run("settings", "--of", of, *given).stdout
     named, group = set(), ""
     for line in text.splitlines():
         if line.startswith("["):
@@ -33,7 +40,15 @@ def test_every_setting_is_listed(run, of, kind):
             named.add(group + line.partition(" = ")[0])
         elif line.endswith(" is not set"):
             named.add(group + line[2:].partition(" is not set")[0])
-    assert named == set(setting_names(kind))
+    assert named == set(setting_names(expected))
+
+
+def test_listed_values_are_overridden(run, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(run("settings", *OTHER, "--set", "match.steps=7").stdout)
+    config = CompressSettings(None, file, (), {}).config()
+    assert (config.container.kind, config.match.steps) == ("multi-formation", 7)
+    assert "repeats = 9" in run("settings", "--of", "evaluate", "--set", "repeats=9").stdout
 
 
 def test_comment_has_description_and_bounds(run):

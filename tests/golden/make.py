@@ -1,7 +1,8 @@
 """Write the golden bundles that do not exist yet. Existing ones are never rewritten.
 
 They hold every part that a bundle may have: settings and an evaluation, a name that needs escaping
-everywhere, an extractor, a resize; margins and how images were pruned; classes of unequal counts.
+everywhere, an extractor, a resize; margins and how images were pruned; classes of unequal counts;
+each kind of container.
 """
 
 import importlib.util
@@ -83,6 +84,15 @@ def main() -> None:
         "v1-eight": made.make_bundle(spec.model_copy(update={"dtype": "I8"}), draw_seed=4),
         "v1-images": made.make_bundle(made.images_spec(), draw_seed=1),
         "v1-pruned": made.make_bundle(made.images_spec(), draw_seed=2, **pruned),
+        "v1-multi-formation": made.make_bundle(
+            made.multi_formation_spec(dtype="I8", instances=(4, 8)), draw_seed=6
+        ),
+        "v1-linear-basis": made.make_bundle(
+            made.linear_basis_spec(dtype="I8", instances=(3, 2)), draw_seed=7
+        ),
+        "v1-hallucinator": made.make_bundle(
+            made.hallucinator_spec(dtype="I8", instances=(4, 2)), draw_seed=8
+        ),
         "v1-unequal": made.make_bundle(made.hmn_spec(instances=(1, 4)), draw_seed=5, **unequal),
     }
     for name, bundle in bundles.items():
