@@ -185,7 +185,7 @@ def _table(draw: Random, style: Style, truth: Truth, rows: list[Picture], fault:
     values, kind = _labels(draw, style, truth, rows, fault)
     columns = {
         "id": pyarrow.array(range(len(rows)), pyarrow.int64()),
-        image: _images(draw, style, rows),
+        image: _images(draw, style, truth, rows),
         label: pyarrow.array(values, kind),
     }
     if fault == "column missing":
@@ -203,8 +203,9 @@ def _metadata(style: Style, names: list[str]) -> dict[str, str] | None:
     return {"huggingface": json.dumps({"info": {"features": features}})}
 
 
-def _images(draw: Random, style: Style, rows: list[Picture]) -> Any:
+def _images(draw: Random, style: Style, truth: Truth, rows: list[Picture]) -> Any:
     files = [_file(draw, style, row) for row in rows]
+    truth.perhaps |= not any(files)  # a file of paths alone is refused
     if style.image in _IMAGES:
         kind = _IMAGES[style.image]
         cells = [
