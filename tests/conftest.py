@@ -1,5 +1,6 @@
 """Small bundles, and fixtures for all tests."""
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +26,15 @@ MakeBundle = Callable[..., Bundle]
 def _no_terminal_width(monkeypatch):
     """Wrap lines as in a pipe: pytest's parallel workers set COLUMNS to 80."""
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_end_commands():
+    """Let commands that tests start be interrupted, also under ``nohup`` or in the background."""
+    for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True, scope="session")
