@@ -99,7 +99,7 @@ class Ending:
             _repeat_soon()
 
 
-ending = Ending()
+ending: Ending = Ending()
 """Of this process, once :meth:`Ending.begin` was called."""
 
 

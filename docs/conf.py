@@ -61,7 +61,9 @@ nitpick_ignore_regex = [
     # Returned by `CondensedDataset.loader`; users only iterate over it.
     ("py:class", r"hmnpack\.dataset\.loader\.DeviceLoader"),
     # Nested settings models: the top-level models list their fields by dotted name.
-    ("py:class", r"hmnpack\.schema\.\w+\.\w+(Config|Spec|Shape)"),
+    ("py:class", r"hmnpack\.schema\.\w+\.\w+(Config|Spec|Shape|Split)"),
+    # The union of the containers, an alias that no page describes.
+    ("py:obj", r"typing\.Annotated.*"),
 ]
 
 html_theme = "furo"
