@@ -25,7 +25,7 @@ from hmnpack.cli.options import (
     source_options,
 )
 from hmnpack.cli.signals import ENDING, ending
-from hmnpack.cli.speaker import is_main_rank, is_one_of_several
+from hmnpack.runtime.notes import is_main_rank, is_one_of_several
 
 if TYPE_CHECKING:
     from rich.table import Table

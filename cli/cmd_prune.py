@@ -22,7 +22,7 @@ from hmnpack.cli.options import (
     source_options,
     work_option,
 )
-from hmnpack.cli.speaker import is_main_rank
+from hmnpack.runtime.notes import is_main_rank
 from hmnpack.schema.names import PruneStrategy
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 import click
 
 from hmnpack.cli.signals import INTERRUPTED, ending
-from hmnpack.cli.speaker import echo_once, is_main_rank
+from hmnpack.cli.speaker import echo_once
 from hmnpack.cli.streams import drop_stdout, flush_stdout, make_stderr_lossy
 from hmnpack.errors import HmnError, is_out_of_memory, one_line
+from hmnpack.runtime.notes import is_main_rank
 from hmnpack.version import __version__
 
 DEFECT = 1

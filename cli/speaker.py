@@ -7,18 +7,10 @@ from datetime import timedelta
 
 import click
 
+from hmnpack.runtime.notes import is_one_of_several
+
 _STORE_TIMEOUT = timedelta(seconds=5)
 """How long a rank tries to reach torchrun's store before it prints by itself."""
-
-
-def is_one_of_several() -> bool:
-    """Return whether this process is one of several ranks."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def is_main_rank() -> bool:
-    """Return whether this process prints for the run: the only process, or rank 0."""
-    return not is_one_of_several() or os.environ.get("RANK", "0") == "0"
 
 
 def echo_once(text: str) -> None:

@@ -99,13 +99,27 @@ def with_tensors(
     Raises:
         ValidationError: if the new fields are inconsistent with the copied ones.
     """
-    parts = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields} | {
+    parts = {
         "container": spec,
         "ledger": spec.ledger(),
         "scores": (),
         "data_sha256": data_sha256(tensors),
     }
-    return Bundle(Manifest.model_validate(parts | changes), tensors)
+    return Bundle(changed(bundle.manifest, **parts | changes), tensors)
+
+
+def changed(manifest: Manifest, **changes: object) -> Manifest:
+    """Return a copy of a manifest with other fields, validated as a whole.
+
+    Args:
+        manifest: Manifest that all other fields are copied from.
+        changes: Fields to replace.
+
+    Raises:
+        ValidationError: if the new fields are inconsistent with the copied ones.
+    """
+    fields = {name: getattr(manifest, name) for name in Manifest.model_fields}
+    return Manifest.model_validate(fields | changes)
 
 
 def data_sha256(tensors: "dict[str, Tensor]") -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from hmnpack.bundle.bundle import Bundle
+from hmnpack.bundle.bundle import Bundle, changed
 from hmnpack.bundle.pictures import pixels
 from hmnpack.container import class_of
 from hmnpack.container.budget import budget_of, ipc_of
@@ -75,12 +75,10 @@ def described_by_images(
         )
     if len(same) == 1:
         source = manifests[0].source.model_copy(update={"classes": classes})
-        return _with(merged, source=source)
-    return _with(
-        merged,
-        source=_of_images(merged, manifests, classes),
-        **dict.fromkeys(("recipe", "seed", "holdout", "config")),
-    )
+        return Bundle(changed(merged.manifest, source=source), merged.tensors)
+    made_from = _of_images(merged, manifests, classes)
+    unknown = dict.fromkeys(("recipe", "seed", "holdout", "config"))
+    return Bundle(changed(merged.manifest, source=made_from, **unknown), merged.tensors)
 
 
 def _of_images(
@@ -100,11 +98,6 @@ def _of_images(
         size=sizes.pop() if len(sizes) == 1 else None,
         classes=classes,
     )
-
-
-def _with(bundle: Bundle, **changes: object) -> Bundle:
-    fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
-    return Bundle(Manifest.model_validate(fields | changes), bundle.tensors)
 
 
 def _mean(values: Sequence[float], weights: Sequence[int]) -> float:

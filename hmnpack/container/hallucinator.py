@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from hmnpack.container.base import Container
 from hmnpack.container.clamp import clamp
-from hmnpack.container.stored import as_pixels, as_signed, as_stored
+from hmnpack.container.stored import as_stored, coded_pixels, pixels_of
 from hmnpack.schema.container import HallucinatorSpec
 from hmnpack.schema.kinds import AnyContainerConfig
 
@@ -63,8 +63,7 @@ class Hallucinator(Container):
     @classmethod
     def restored(cls, spec: HallucinatorSpec, tensors: dict[str, Tensor]) -> Self:
         """Return the container of a bundle."""
-        bases = tensors["memory.basis"]
-        pixels = as_pixels(bases) if spec.dtype == "I8" else bases
+        pixels = pixels_of(tensors["memory.basis"], spec.dtype)
         return cls(spec, tensors | {"memory.basis": pixels})
 
     @torch.no_grad()
@@ -103,9 +102,8 @@ class Hallucinator(Container):
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return the bases, clamped to [0, 1], and the hallucinators."""
-        pixels = self.bases.detach().clamp(0, 1)
         tensors: dict[str, Tensor] = {
-            "memory.basis": as_signed(pixels) if self.spec.dtype == "I8" else pixels,
+            "memory.basis": coded_pixels(self.bases, self.spec.dtype),
             "hallucinator.encoder.weight": self.encoder_weight,
             "hallucinator.encoder.bias": self.encoder_bias,
             "hallucinator.scale": self.scale,

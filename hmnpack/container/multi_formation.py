@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from hmnpack.container.base import Container
 from hmnpack.container.clamp import clamp
-from hmnpack.container.stored import as_pixels, as_signed, as_stored
+from hmnpack.container.stored import as_stored, coded_pixels, pixels_of
 from hmnpack.schema.container import MultiFormationSpec
 from hmnpack.schema.kinds import AnyContainerConfig
 
@@ -48,8 +48,7 @@ class MultiFormation(Container):
     @classmethod
     def restored(cls, spec: MultiFormationSpec, tensors: dict[str, Tensor]) -> Self:
         """Return the container of a bundle."""
-        values = tensors["memory.canvas"]
-        return cls(spec, as_pixels(values) if spec.dtype == "I8" else values)
+        return cls(spec, pixels_of(tensors["memory.canvas"], spec.dtype))
 
     @torch.no_grad()
     def start_from(self, targets: Tensor, generator: torch.Generator) -> None:
@@ -76,8 +75,7 @@ class MultiFormation(Container):
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return the canvases, clamped to [0, 1]."""
-        pixels = self.canvases.detach().clamp(0, 1)
-        values = as_signed(pixels) if self.spec.dtype == "I8" else pixels
+        values = coded_pixels(self.canvases, self.spec.dtype)
         return as_stored(self.spec, {"memory.canvas": values})
 
     def _tiles(self) -> Tensor:

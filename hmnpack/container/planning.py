@@ -166,14 +166,12 @@ def _too_many_hallucinators(
     floats, needed = floats_of(ipc, wanted.classes, wanted.image), wanted.ledger().floats
     one = least.ledger().floats_by_role()
     most = (floats - one["bases"]) // one["hallucinators"]
-    enough = ipc + 1
-    while least.ledger().floats > floats_of(enough, wanted.classes, wanted.image):
-        enough += 1
-    fits = (
-        f"at most {most} fit, with bases of one channel"
-        if most > 0
-        else f"none fits; the smallest ipc that works is {enough}, with one hallucinator"
-    )
+    if most > 0:
+        fits = f"at most {most} fit, with bases of one channel"
+    else:
+        size = wanted.classes, wanted.image
+        enough = smallest_ipc(ipc, lambda more: floats_of(more, *size) >= least.ledger().floats)
+        fits = f"none fits; the smallest ipc that works is {enough}, with one hallucinator"
     return BudgetTooSmall(
         f"ipc {ipc} is a budget of {floats} floats, but one basis per class and "
         f"{wanted.hallucinators} hallucinators need {needed} ({needed / floats * ipc:.2f} ipc); "

@@ -43,14 +43,15 @@ def values_of(stored: Tensor) -> Tensor:
     return stored.float() / ONE if stored.dtype == torch.int8 else stored.float()
 
 
-def as_signed(pixels: Tensor) -> Tensor:
-    """Return pixels in [0, 1] as the values that an 8-bit coding of pixels stores."""
-    return (255 * pixels - ONE) / ONE
+def coded_pixels(pixels: Tensor, dtype: str) -> Tensor:
+    """Return pixels, clamped to [0, 1], as the values that a coding of pixels stores."""
+    clamped = pixels.detach().clamp(0, 1)
+    return (255 * clamped - ONE) / ONE if dtype == "I8" else clamped
 
 
-def as_pixels(values: Tensor) -> Tensor:
-    """Return the pixels of values from 8-bit storage: the inverse of :func:`as_signed`."""
-    return (ONE * values + ONE) / 255
+def pixels_of(values: Tensor, dtype: str) -> Tensor:
+    """Return the pixels of stored values: the inverse of :func:`coded_pixels`."""
+    return (ONE * values + ONE) / 255 if dtype == "I8" else values
 
 
 def _rounded(name: str, values: Tensor, dtype: str) -> Tensor:

@@ -113,7 +113,7 @@ def _in_folders(root: Path) -> _Contents:
     if TRAIN not in splits:
         _expect_classes(root, splits)
     folder = splits.get(TRAIN, root)
-    classes, left_out = _classes(folder), Counter[str]()
+    classes, left_out = list(_classes(folder)), Counter[str]()
     train = _images(folder, classes, left_out, all_needed=True)
     test, problem = attempt(lambda: _tested(root, splits, classes, left_out))
     return _Contents(root, classes, train, test, problem, TRAIN in splits, left_out)
@@ -126,8 +126,7 @@ def _listed(root: Path, options: SourceOptions) -> _Contents:
             f"{root} is not a folder of class folders alone: lists divide only such a folder"
         )
     left_out = _outside(root)
-    _classes(root)
-    folders = [folder for same in _class_folders(root).values() for folder in same]
+    folders = [folder for same in _classes(root).values() for folder in same]
     every = [path for folder in folders for path in images_in(folder, left_out)]
     train, test = listed_splits(root, every, options)
     classes = {name: label for label, name in enumerate(sorted({class_of(root, p) for p in train}))}
@@ -240,8 +239,9 @@ def _class_folders(split: Path) -> dict[str, list[Path]]:
     return dict(sorted(folders.items()))
 
 
-def _classes(folder: Path) -> list[str]:
-    classes = list(_class_folders(folder))
+def _classes(folder: Path) -> dict[str, list[Path]]:
+    """Return the class folders of a split, see `_class_folders`, of which it needs one."""
+    classes = _class_folders(folder)
     if not classes:
         raise BadData(f"{folder} has no classes: create a subfolder for each class")
     return classes

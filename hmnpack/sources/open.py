@@ -1,7 +1,7 @@
 """Opening a dataset by its name, path or address."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -131,14 +131,14 @@ def as_recorded(
     Raises:
         BadSettings: if another test split is wanted than was drawn for the bundle.
     """
-    made_from = manifest.source
-    if _is_read_by(data, _COLUMNAR):
+    made_from, reader = manifest.source, _reader_of(data)
+    if reader in _COLUMNAR:
         options = replace(
             options,
             image_column=options.image_column or made_from.image_column,
             label_column=options.label_column or made_from.label_column,
         )
-    if _is_read_by(data, (open_folder,)):
+    if reader is open_folder:
         root = source_path(cast(AnyPath, data))
         options = replace(
             options,
@@ -177,13 +177,14 @@ def _beside(root: Path, recorded: str | None) -> Path | None:
     return None if recorded is None else Path(os.path.normpath(root.resolve() / recorded))
 
 
-def _is_read_by(data: AnyPath | Source, readers: Sequence[Reader]) -> bool:
+def _reader_of(data: AnyPath | Source) -> Reader | None:
+    """Return what reads a dataset; None if it is open already, or cannot be opened."""
     if isinstance(data, Source):
-        return False
+        return None
     try:
-        return _reader(data if isinstance(data, str) else _path_text(data)) in readers
+        return _reader(data if isinstance(data, str) else _path_text(data))
     except HmnError:
-        return False  # opening it will say what is wrong
+        return None  # opening it will say what is wrong
 
 
 def _path_text(path: AnyPath) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from hmnpack.cli.cmd_compress import Pausing
 from hmnpack.cli.signals import ENDING
-from hmnpack.cli.speaker import echo_once, is_main_rank
+from hmnpack.cli.speaker import echo_once
+from hmnpack.runtime.notes import is_main_rank
 
 
 @pytest.fixture
