@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.drawn import USUAL, with_drawn_test
 from hmnpack.sources.formats import suffixes
 from hmnpack.sources.listing import images_in, is_litter, recordable
-from hmnpack.sources.lists import class_of, listed_splits, recorded_list
+from hmnpack.sources.lists import folder_of, listed_splits, recorded_list
 from hmnpack.sources.types import Source, SourceOptions, source_path
 
 Labelled = list[tuple[Path, int]]
@@ -126,18 +126,23 @@ def _listed(root: Path, options: SourceOptions) -> _Contents:
             f"{root} is not a folder of class folders alone: lists divide only such a folder"
         )
     left_out = _outside(root)
-    folders = [folder for same in _classes(root).values() for folder in same]
-    every = [path for folder in folders for path in images_in(folder, left_out)]
+    folders = _classes(root)
+    every = [path for folder in folders.values() for path in images_in(folder, left_out)]
+    names = {folder.name: name for name, folder in folders.items()}
     train, test = listed_splits(root, every, options)
-    classes = {name: label for label, name in enumerate(sorted({class_of(root, p) for p in train}))}
-    for name in (class_of(root, path) for path in test or ()):
+
+    def class_of(image: Path) -> str:
+        return names[folder_of(root, image)]
+
+    classes = {name: label for label, name in enumerate(sorted({class_of(p) for p in train}))}
+    for name in (class_of(path) for path in test or ()):
         if name not in classes:
             raise BadData(f"class {name!r} is in the list of test but has no image in train")
     unlisted = set(every) - set(train) - set(test or ())
     left_out.update({UNLISTED: len(unlisted)} if unlisted else {})
 
     def labelled(images: list[Path]) -> Labelled:
-        return sorted(((path, classes[class_of(root, path)]) for path in images), key=_place)
+        return sorted(((path, classes[class_of(path)]) for path in images), key=_place)
 
     tested = None if test is None else labelled(test)
     return _Contents(root, list(classes), labelled(train), tested, left_out=left_out)
@@ -172,10 +177,10 @@ def _tested(
 
 def _why_unusable(test: Path, classes: list[str]) -> str | None:
     """Return why a test folder cannot be used; None if it can be."""
-    found = _class_folders(test)
+    found = _class_folders(test, classes)
     if not found:
         return "it has no class folders"
-    known = [folder for name in classes for folder in found.get(name, [])]
+    known = [found[name] for name in classes if name in found]
     if not known:
         return "none of its folders is a class of train"
     # Up to the first class with images alone: a split is listed only once.
@@ -226,29 +231,37 @@ def _holds_images(folder: Path) -> bool:
         return True  # listing it will report why
 
 
-def _class_folders(split: Path) -> dict[str, list[Path]]:
+def _class_folders(split: Path, classes: Sequence[str] = ()) -> dict[str, Path]:
     """Return the class folders of a split by class name, sorted.
 
     Names are in Unicode's composed form: macOS writes an accent as a character of its own, so
-    that one name may come from two systems as two.
+    that one name may come from two systems as two. Two folders of one split that differ in the
+    form alone are two classes, with their names as they are.
+
+    Args:
+        split: The folder of the split.
+        classes: Classes of the training split; a folder that is named like one is that class.
     """
-    folders: dict[str, list[Path]] = {}
-    for entry in sorted(split.iterdir()):
-        if entry.is_dir() and not is_litter(entry.name):
-            folders.setdefault(unicodedata.normalize("NFC", entry.name), []).append(entry)
+    entries = [e for e in split.iterdir() if e.is_dir() and not is_litter(e.name)]
+    composed = {entry: unicodedata.normalize("NFC", entry.name) for entry in entries}
+    alike = Counter(composed.values())
+    folders = {}
+    for entry, name in composed.items():
+        is_own = alike[name] > 1 or entry.name in classes
+        folders[entry.name if is_own else name] = entry
     return dict(sorted(folders.items()))
 
 
-def _classes(folder: Path) -> dict[str, list[Path]]:
+def _classes(folder: Path, classes: Sequence[str] = ()) -> dict[str, Path]:
     """Return the class folders of a split, see `_class_folders`, of which it needs one."""
-    classes = _class_folders(folder)
-    if not classes:
+    folders = _class_folders(folder, classes)
+    if not folders:
         raise BadData(f"{folder} has no classes: create a subfolder for each class")
-    return classes
+    return folders
 
 
 def _expect_known(classes: list[str], test: Path) -> None:
-    for name in _classes(test):
+    for name in _classes(test, classes):
         if name not in classes:
             raise BadData(f"class {name!r} is in {test} but not in train: give it training images")
 
@@ -261,12 +274,11 @@ def _images(
     all_needed: bool = False,
 ) -> Labelled:
     """Return the images of a split with their labels, and count what else there is."""
-    found, folders = [], _class_folders(folder)
+    found, folders = [], _class_folders(folder, classes)
     for label, name in enumerate(classes):
         others = Counter[str]()
         # A class that is no folder here, but a broken link for example, is reported by listing it.
-        places = folders.get(name, [folder / name])
-        images = [path for place in places for path in images_in(place, others)]
+        images = images_in(folders.get(name, folder / name), others)
         if all_needed:
             _expect_some(images, name, folder, others)
         found += [(path, label) for path in images]

@@ -1,7 +1,6 @@
 """Text lists of the images of a split: one path a line, below a folder of class folders."""
 
 import os
-import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -43,9 +42,9 @@ def listed_splits(
     return rest if train is None else list(train), None if test is None else list(test)
 
 
-def class_of(root: Path, image: Path) -> str:
-    """Return the name of the class of an image: its folder's, in Unicode's composed form."""
-    return unicodedata.normalize("NFC", image.relative_to(root).parts[0])
+def folder_of(root: Path, image: Path) -> str:
+    """Return the name of the class folder of an image."""
+    return image.relative_to(root).parts[0]
 
 
 def recorded_list(root: Path, given: AnyPath | None) -> str | None:
@@ -80,7 +79,7 @@ def _read(root: Path, file: Path) -> Listed:
                 raise BadData(f"{where} lists {path} again, after {found[path]}: remove one")
             found[path] = where
             if label is not None:
-                labels.add((class_of(root, path), label))
+                labels.add((folder_of(root, path), label))
     if not found:
         raise BadData(f"the list {file} is empty: give one path a line")
     _expect_one_label_each(file, labels)

@@ -217,15 +217,13 @@ def _with_splits(draw: Random, writer: Writer, classes: list[str]) -> Truth:
 
 
 def _compose_names(truth: Truth) -> None:
-    """Name classes in Unicode's composed form, in which two folders may be one class."""
-    truth.classes = sorted({normalize("NFC", name) for name in truth.classes})
-    truth.train = [_composed(picture) for picture in truth.train]
-    if truth.test is not None:
-        truth.test = [_composed(picture) for picture in truth.test]
-
-
-def _composed(picture: Picture) -> Picture:
-    return replace(picture, label=normalize("NFC", picture.label))
+    """Name classes in Unicode's composed form, unless two then have one name."""
+    alike = Counter(normalize("NFC", name) for name in truth.classes)
+    composed = {name: normalize("NFC", name) for name in truth.classes}
+    names = {name: other if alike[other] == 1 else name for name, other in composed.items()}
+    truth.classes = sorted(names.values())
+    for pictures in (truth.train, truth.test or []):
+        pictures[:] = [replace(each, label=names[each.label]) for each in pictures]
 
 
 def _test_split(draw: Random, writer: Writer, name: str, truth: Truth) -> None:
