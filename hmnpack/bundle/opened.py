@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import stat
 from collections.abc import Iterator
 from io import BytesIO
@@ -20,6 +21,9 @@ the content of a file.
 
 Bytes are the content if they contain a zero byte, as every `.hmn` file and no path does.
 """
+
+PIPE_SECONDS = 10.0
+"""How long to wait for the first byte from a named pipe."""
 
 _CHUNK = 2**20
 
@@ -71,12 +75,33 @@ def opened(given: AnyFile) -> Iterator[tuple[BinaryIO, int]]:
         raise NotABundle(f"cannot be a file name ({error})") from error
     if stat.S_ISDIR(mode):
         raise NotABundle("is not a file")
-    with path.open("rb") if path != STDIN else os.fdopen(0, "rb", closefd=False) as file:
+    with _opened_path(path, mode) as file:
         if stat.S_ISREG(mode):
             yield file, os.fstat(file.fileno()).st_size
         else:
             held = _held(file)
             yield held, held.getbuffer().nbytes
+
+
+def _opened_path(path: Path, mode: int) -> BinaryIO:
+    if path == STDIN:
+        return os.fdopen(0, "rb", closefd=False)
+    return _opened_pipe(path) if stat.S_ISFIFO(mode) else path.open("rb")
+
+
+def _opened_pipe(path: Path) -> BinaryIO:
+    """Open a named pipe; opening it as a file would wait for its writer, perhaps for ever."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)
+    ready = select.poll()
+    ready.register(file, select.POLLIN)
+    if not ready.poll(1000 * PIPE_SECONDS):
+        file.close()
+        raise NotABundle(
+            f"is a pipe that nothing wrote to for {PIPE_SECONDS:g} seconds; standard input waits "
+            "for longer"
+        )
+    os.set_blocking(file.fileno(), True)
+    return cast(BinaryIO, file)
 
 
 def _held(stream: BinaryIO) -> BytesIO:

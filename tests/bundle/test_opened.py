@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import hmnpack
-from hmnpack.bundle import inspect, read
+from hmnpack.bundle import inspect, opened, read
 from hmnpack.bundle.faults import HeaderTooLarge, NotABundle, TrailingBytes, Truncated
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1-hmn.hmn"
@@ -53,6 +53,30 @@ def test_named_pipe_is_read(data, tmp_path):
     writer.start()
     assert read(pipe).to_bytes() == data
     writer.join()
+
+
+def test_named_pipe_of_a_slow_writer_is_read(data, tmp_path):
+    pipe, waits = tmp_path / "pipe", threading.Event()
+    os.mkfifo(pipe)
+
+    def write():
+        with pipe.open("wb") as file:
+            waits.wait()
+            file.write(data)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    threading.Timer(0.3, waits.set).start()
+    assert read(pipe).to_bytes() == data
+    writer.join()
+
+
+def test_named_pipe_without_a_writer_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(opened, "PIPE_SECONDS", 0.05)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(NotABundle, match="is a pipe that nothing wrote to for"):
+        inspect(pipe)
 
 
 def test_endless_stream_is_read_no_further_than_its_header_states(data):
