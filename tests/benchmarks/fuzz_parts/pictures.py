@@ -65,12 +65,25 @@ def image_of(code: Code, width: int, height: int) -> Image.Image:
 
 
 def code_of(pixels: npt.NDArray[np.uint8]) -> Code:
-    """Return the code of decoded pixels [C, H, W], from the middle of each quarter."""
+    """Return the code of decoded pixels [C, H, W], from the middle of each quarter.
+
+    The median of the middle, since a single pixel of a JPEG may be wrong by half a level.
+    """
     _, height, width = pixels.shape
-    rows, columns = ([side // 4, side - 1 - side // 4] for side in (height, width))
-    found = pixels[:, rows][:, :, columns].astype(int)
+    middles = [pixels[:, y, x] for y in _middles(height) for x in _middles(width)]
+    found = np.stack([np.median(middle, axis=(1, 2)) for middle in middles], axis=1).astype(int)
     levels = (found + _STEP // 2) // _STEP
     return tuple(levels.clip(0, _LEVELS - 1).flatten().tolist())
+
+
+def _middles(side: int) -> tuple[slice, slice]:
+    """Return the rows or columns in the middle of each half of a side."""
+    around, first = (side - 1) // 8, side // 4
+    second = side - 1 - first
+    return (
+        slice(first - around, first + around + 1),
+        slice(second - around, second + around + 1),
+    )
 
 
 def in_colour(code: Code) -> Code:
