@@ -63,16 +63,18 @@ class Experts:
         for index in range(self.match.config.experts):
             self._train(index, done[index])
 
-    def segment(self, index: int, epoch: int) -> Segment:
+    def segment(self, index: int, epoch: int, dtype: torch.dtype = torch.float32) -> Segment:
         """Return the part of a trajectory that starts after an epoch of an expert.
 
         Args:
             index: Index of the expert.
             epoch: Completed epochs at the start.
+            dtype: Type of the weights.
         """
         config = self.match.config
         start, target = (
-            self._weights(index, each) for each in (epoch, epoch + config.expert_epochs)
+            tuple(value.to(dtype) for value in self._weights(index, each))
+            for each in (epoch, epoch + config.expert_epochs)
         )
         return Segment(start, target, config.student_steps)
 

@@ -50,7 +50,8 @@ class TrajectoryMatching(Objective):
         expert = self._expert(step)
         images = chosen_images(container, config.synthetic_batch, seed, step)
         student = Student(self.match, self.experts.network, step)
-        found = trajectory_loss(student, self.experts.segment(expert, epoch), images, self.rate)
+        segment = self.experts.segment(expert, epoch, images.dtype)
+        found = trajectory_loss(student, segment, images, self.rate)
         self._step_rate(float(found.by_rate), step)
         return with_gradient(images, found.loss, found.by_images)
 

@@ -110,7 +110,7 @@ class NetworkQueue:
         network = build_network(
             config.network, classes=data.classes, image=data.shape, generator=generator
         )
-        network = network.to(data.device)
+        network = network.to(data.device).eval()
         optimiser = torch.optim.SGD(
             network.parameters(),
             config.network_lr,

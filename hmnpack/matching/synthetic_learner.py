@@ -12,7 +12,7 @@ from hmnpack.matching.synthetic import train_epoch
 from hmnpack.networks import build_network
 from hmnpack.networks.draws import seeded_layers
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.rival import OnSyntheticConfig
+from hmnpack.schema.on_synthetic import OnSyntheticConfig
 
 
 class SyntheticLearner:
