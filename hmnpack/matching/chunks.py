@@ -96,7 +96,7 @@ def chunked_loss(
         leaf.unflatten(0, (len(classes), -1)).split(at_once), every.split(at_once), strict=True
     ):
         part = loss(some.flatten(0, 1), labels)
-        part.backward()
+        part.backward(inputs=[leaf])  # and not to the networks
         total = total + part.detach()
     assert leaf.grad is not None  # noqa: S101 - the loss depends on every image
     return with_gradient(images, total, leaf.grad)

@@ -1,0 +1,102 @@
+"""``compress`` with every method to compare with and every container, on 8 x 8 synthetic images."""
+
+import itertools
+
+import pytest
+import torch
+
+import hmnpack
+from hmnpack.condensing.run import RunOptions
+from hmnpack.container import container_of
+from hmnpack.errors import Paused
+from hmnpack.runtime.seeds import stream
+from hmnpack.schema.kinds import CONTAINERS
+from hmnpack.schema.methods import METHODS
+from hmnpack.settings import recipe_of, recorded_settings
+from hmnpack.sources import SourceOptions, tensor_source
+
+TINY = {
+    "rival.network.width": 4,
+    "rival.network.depth": 1,
+    "rival.synthetic_batch": 3,
+    "warmup.steps": 1,
+}
+SMALL = {
+    "dc": {"rival.iterations": 2, "rival.image_steps": 2, "rival.epochs": 1, "rival.real_batch": 5},
+    "dsa": {"rival.iterations": 2, "rival.image_steps": 2, "rival.epochs": 1, "rival.batch": 4},
+    "dm": {"rival.iterations": 4, "rival.real_batch": 5},
+    "idc": {"rival.iterations": 2, "rival.inner_steps": 2, "rival.train_images": 12},
+}
+"""Recipe of a method -> settings of a run of four steps."""
+
+ALL = list(itertools.product(SMALL, CONTAINERS))
+
+
+@pytest.fixture(scope="module")
+def source():
+    labels = torch.arange(3).repeat_interleave(12)
+    noise = torch.randint(0, 120, (36, 3, 8, 8), generator=stream(0, "pixels"))
+    images = (noise + 60 * labels[:, None, None, None]).to(torch.uint8)
+    return tensor_source((images, labels))
+
+
+@pytest.fixture
+def run(source, tmp_path):
+    """Return a function that compresses the images with a recipe's method, in few steps."""
+
+    def run(recipe, *, output=None, ipc=4, settings=None, scale=1.0, **options):
+        return hmnpack.compress(
+            source,
+            ipc,
+            recipe=recipe,
+            settings=TINY | SMALL[recipe] | (settings or {}),
+            output=output,
+            options=RunOptions(device="cpu", **options),
+            source_options=SourceOptions(cache_dir=tmp_path / "cache"),
+            scale=scale,
+        )
+
+    return run
+
+
+def images_of(bundle):
+    return container_of(bundle.manifest.container, bundle.tensors).expand()
+
+
+def test_every_method_has_a_case():
+    assert {recipe_of(name).rival.method for name in SMALL} == set(METHODS)
+
+
+@pytest.mark.parametrize(("recipe", "kind"), ALL)
+def test_every_class_changes_and_a_paused_run_gives_the_same_bytes(run, recipe, kind, tmp_path):
+    settings, output, pauses = {"container.kind": kind}, tmp_path / "x.hmn", 0
+    still = settings | {"rival.iterations": 1, "rival.lr": 1e-9, "rival.adam_lr": 1e-9}
+    start, whole = run(recipe, settings=still), run(recipe, settings=settings)
+    before, after = images_of(start), images_of(whole)
+    moved = (before - after).abs().flatten(1).amax(1).unflatten(0, (3, -1)).amax(1)
+    assert moved.min() > 1e-6
+    assert 0 <= after.min() < after.max() <= 1
+    while not output.exists() and pauses < 9:
+        try:
+            run(recipe, settings=settings, output=output, resume=True, should_pause=Twice())
+        except Paused:
+            pauses += 1
+    assert pauses >= 2
+    assert output.read_bytes() == whole.to_bytes()
+    manifest = hmnpack.inspect(output)
+    assert manifest.container.kind == f"{kind}/1"
+    assert manifest.ledger.floats <= manifest.budget.floats
+    config = recorded_settings(manifest)
+    assert (config.rival.method, config.container.kind) == (recipe_of(recipe).rival.method, kind)
+    assert config.rival.network.width == TINY["rival.network.width"]
+
+
+class Twice:
+    """A request to pause that is made when it is asked for the second time."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self):
+        self.asked += 1
+        return self.asked >= 2
