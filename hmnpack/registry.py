@@ -134,6 +134,9 @@ RIVALS: Registry[Any] = Registry(
         "dc": "hmnpack.matching.dc:RowCosineMatching",
         "dm": "hmnpack.matching.dm:RandomFeatureMatching",
         "idc": "hmnpack.matching.idc:IdcMatching",
+        "cafe": "hmnpack.matching.cafe:LayerwiseMatching",
+        "idm": "hmnpack.matching.idm:CalibratedMatching",
+        "mtt": "hmnpack.matching.mtt:TrajectoryMatching",
     },
 )
 """Objectives of the methods to compare with (:class:`hmnpack.matching.Objective`).
@@ -153,6 +156,10 @@ RECIPES: "Registry[CompressConfig]" = Registry(
         "dsa": "hmnpack.schema.rivals:DSA",
         "dm": "hmnpack.schema.rivals:DM",
         "idc": "hmnpack.schema.rivals:IDC",
+        "cafe": "hmnpack.schema.rivals_trained:CAFE",
+        "cafe-dsa": "hmnpack.schema.rivals_trained:CAFE_DSA",
+        "idm": "hmnpack.schema.rivals_trained:IDM",
+        "mtt": "hmnpack.schema.rivals_trained:MTT",
         "haba": "hmnpack.schema.rivals:HABA",
         "linba": "hmnpack.schema.rivals:LINBA",
     },

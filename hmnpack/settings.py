@@ -15,7 +15,7 @@ from hmnpack.registry import PROTOCOLS, RECIPES, unknown_name
 from hmnpack.runtime.given import assigned_values, stored_values
 from hmnpack.runtime.numbers import is_scalar
 from hmnpack.runtime.paths import AnyPath
-from hmnpack.schema import recipes, rivals
+from hmnpack.schema import recipes, rivals, rivals_trained
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
 from hmnpack.schema.depth import shallow_enough
@@ -43,6 +43,10 @@ BY_BUDGET: dict[str, Callable[[DataShape, int], CompressConfig]] = {
     "dsa": rivals.dsa,
     "dm": rivals.dm,
     "idc": rivals.idc,
+    "cafe": rivals_trained.cafe,
+    "cafe-dsa": rivals_trained.cafe_dsa,
+    "idm": rivals_trained.idm,
+    "mtt": rivals_trained.mtt,
 }
 """Recipes whose settings depend on the dataset and on the budget in images per class."""
 

@@ -6,6 +6,7 @@ Classes are matched one at a time.
 from collections.abc import Callable
 from typing import Any
 
+from hmnpack.condensing.rival_cost_trained import cafe_cost, idm_cost, mtt_cost
 from hmnpack.condensing.stage_cost import Part, Run, StageCost, data_bytes, decoding
 from hmnpack.container.cost import decoder_bytes
 from hmnpack.matching.footprint import (
@@ -76,5 +77,8 @@ def _dm(run: Run, rival: DmConfig) -> tuple[tuple[Part, ...], int]:
 RIVAL_COSTS: dict[str, Callable[[Run, Any], tuple[tuple[Part, ...], int]]] = {
     "dc": _dc,
     "dm": _dm,
+    "cafe": cafe_cost,
+    "idm": idm_cost,
+    "mtt": mtt_cost,
 }
 """Name of a method -> its work without decoding, and the bytes that a class needs at a time."""

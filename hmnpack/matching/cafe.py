@@ -8,7 +8,6 @@ about 10 epochs between two of them. Here those two numbers are settings.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +16,9 @@ from hmnpack.container import Container
 from hmnpack.errors import BadSettings
 from hmnpack.matching.chunks import chunked_loss
 from hmnpack.matching.layerwise import discrimination, layer_distance
-from hmnpack.matching.objective import Match, Objective
-from hmnpack.matching.siamese import ClassBatches
+from hmnpack.matching.objective import Match
+from hmnpack.matching.on_synthetic import OnSynthetic
 from hmnpack.matching.synthetic import chosen_images
-from hmnpack.matching.synthetic_learner import SyntheticLearner
 from hmnpack.networks import ConvNet
 from hmnpack.schema.cafe import CafeConfig
 
@@ -44,7 +42,7 @@ class _Step:
     pull: Tensor
 
 
-class LayerwiseMatching(Objective):
+class LayerwiseMatching(OnSynthetic):
     """The objective of the method ``cafe``; see :mod:`hmnpack.matching.layerwise`.
 
     Args:
@@ -54,20 +52,15 @@ class LayerwiseMatching(Objective):
         BadSettings: if the network is not a ConvNet.
     """
 
-    is_shared = False
+    match: Match[CafeConfig]
 
     def __init__(self, match: Match[CafeConfig]) -> None:
-        config = match.config
-        if config.network.name != "convnet":
+        if match.config.network.name != "convnet":
             raise BadSettings(
                 f"cafe matches the maps before each pooling of a ConvNet, which "
-                f"{config.network.name} has not; use rival.network.name=convnet"
+                f"{match.config.network.name} has not; use rival.network.name=convnet"
             )
-        self.match = match
-        self.learner: SyntheticLearner = SyntheticLearner(match)
-        self.batches: ClassBatches = ClassBatches(
-            match.data, config.augment, config.real_batch, match.seed
-        )
+        super().__init__(match)
 
     def loss(self, container: Container, step: int) -> Tensor:
         """Create or train the network, then return the loss of all classes; see ``Objective``.
@@ -76,20 +69,13 @@ class LayerwiseMatching(Objective):
         graph computes these, and its gradient with respect to them; the second goes class by class.
         """
         classes = self.match.data.classes
-        network = self.learner.at(container, step)
+        self.advance(container, step)
+        network = self.network
         assert isinstance(network, ConvNet)  # noqa: S101 - checked above
         images = chosen_images(container, self.match.config.synthetic_batch, self.match.seed, step)
         network.to(images.dtype)
         shared = self._shared(network, images, step)
         return chunked_loss(images, range(classes), 1, partial(self._of_class, shared))
-
-    def state(self) -> dict[str, Any]:
-        """Return the network's state."""
-        return self.learner.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state` returned."""
-        self.learner.restore(state)
 
     def _of_class(self, shared: _Step, images: Tensor, classes: Tensor) -> Tensor:
         """Return the loss of one class, of its synthetic images [m, C, H, W]."""

@@ -26,6 +26,24 @@ SMALL = {
     "dsa": {"rival.iterations": 2, "rival.image_steps": 2, "rival.epochs": 1, "rival.batch": 4},
     "dm": {"rival.iterations": 4, "rival.real_batch": 5},
     "idc": {"rival.iterations": 2, "rival.inner_steps": 2, "rival.train_images": 12},
+    "cafe-dsa": {"rival.iterations": 2, "rival.image_steps": 2, "rival.epochs": 1},
+    "idm": {
+        "rival.iterations": 4,
+        "rival.queue": 4,
+        "rival.push_every": 2,
+        "rival.train_steps": 2,
+        "rival.train_batch": 8,
+        "rival.count_steps": 3,
+    },
+    "mtt": {
+        "rival.iterations": 4,
+        "rival.experts": 2,
+        "rival.expert_batch": 16,
+        "rival.start_epochs": 2,
+        "rival.expert_epochs": 1,
+        "rival.student_steps": 2,
+        "rival.student_batch": 4,
+    },
 }
 """Recipe of a method -> settings of a run of four steps."""
 

@@ -76,7 +76,7 @@ def test_loss_and_gradient_equal_loops(match, real):
         container.zero_grad()
         loss.backward()
         found = container.pixels.grad.clone()
-        expected = literal(objective.learner.network, container.pixels, real)
+        expected = literal(objective.network, container.pixels, real)
         (gradient,) = torch.autograd.grad(expected, container.pixels)
         torch.testing.assert_close(loss.detach(), expected.detach(), rtol=0, atol=1e-8)
         torch.testing.assert_close(found, gradient, rtol=0, atol=1e-8)

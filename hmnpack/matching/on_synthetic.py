@@ -1,4 +1,4 @@
-"""Networks trained on the synthetic images between two steps on these: those of DC and CAFE."""
+"""Objectives whose network is trained on the synthetic images between steps: DC's and CAFE's."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from torch import nn
 
 from hmnpack.augment import normalise
 from hmnpack.container import Container
-from hmnpack.matching.objective import Match
+from hmnpack.matching.objective import Match, Objective
+from hmnpack.matching.siamese import ClassBatches
 from hmnpack.matching.synthetic import train_epoch
 from hmnpack.networks import build_network
 from hmnpack.networks.draws import seeded_layers
@@ -15,31 +16,22 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.on_synthetic import OnSyntheticConfig
 
 
-class SyntheticLearner:
-    """Creates and trains these networks, one after another.
+class OnSynthetic(Objective):
+    """Creates and trains one network after another, and holds the present one (base class).
 
     Args:
-        match: Data, settings.
+        match: Data, settings of a kind of :class:`OnSyntheticConfig`.
     """
 
+    is_shared = False
+
     def __init__(self, match: Match[Any]) -> None:
+        config: OnSyntheticConfig = match.config
         self.match = match
-        self.config: OnSyntheticConfig = match.config
+        self.batches: ClassBatches = ClassBatches(
+            match.data, config.augment, config.real_batch, match.seed
+        )
         self.network: nn.Module = nn.Identity()
-
-    def at(self, container: Container, step: int) -> nn.Module:
-        """Return the network of a step, after creating it or training it on.
-
-        Args:
-            container: Decodes the images that the network is trained on, as they are by then.
-            step: Index of the step; the previous call was for the step before, if any.
-        """
-        number, inner = divmod(step, self.config.image_steps)
-        if inner == 0:
-            self.network = self._new(number)
-        else:
-            self._train(container, step)
-        return self.network
 
     def state(self) -> dict[str, Any]:
         """Return the network's weights."""
@@ -47,11 +39,24 @@ class SyntheticLearner:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state` returned."""
-        self.network = self._new(0)
+        self.network = self._network(0)
         self.network.load_state_dict(state["network"])
 
+    def advance(self, container: Container, step: int) -> None:
+        """Create the network of a step, or train the one before on the images as they are.
+
+        Args:
+            container: Decodes the images.
+            step: Index of the step; the previous call was for the step before, if any.
+        """
+        number, inner = divmod(step, self.match.config.image_steps)
+        if inner == 0:
+            self.network = self._network(number)
+        else:
+            self._train(container, step)
+
     def _train(self, container: Container, step: int) -> None:
-        config, data = self.config, self.match.data
+        config, data = self.match.config, self.match.data
         with torch.no_grad():
             images = normalise(container.expand(), data.normalisation)
         optimiser = torch.optim.SGD(self.network.parameters(), config.network_lr)
@@ -65,10 +70,10 @@ class SyntheticLearner:
                     generator=stream(self.match.seed, "rival", "train", step, epoch),
                 )
 
-    def _new(self, number: int) -> nn.Module:
+    def _network(self, number: int) -> nn.Module:
         data = self.match.data
         return build_network(
-            self.config.network,
+            self.match.config.network,
             classes=data.classes,
             image=data.shape,
             generator=stream(self.match.seed, "rival", "network", number),
