@@ -21,7 +21,6 @@ SHARED = (NetworkConfig, TrainConfig)
 CHOSEN = {
     "seed": "there is no best one",
     "container.kind": "which method's container is compared",
-    "container.factor": "varied where the method is compared with: f = 1 is IDC-I",
     "container.hallucinators": "varied where the method is compared with: HaBa's five do not fit",
     "container.bases": "varied where the method is compared with: LinBa states one number only",
     "holdout": "how many images a user can spare for validation",
