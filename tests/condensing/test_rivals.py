@@ -164,8 +164,8 @@ def test_several_ranks_are_rejected(source):
 
 
 def test_network_without_features_is_rejected_before_training(source):
-    with pytest.raises(BadSettings, match="'vgg16' exposes no block features"):
-        hmnpack.plan(source, 4, recipe="dm", settings={"rival.network.name": "vgg16"})
+    with pytest.raises(BadSettings, match="'resnet18' exposes no block features"):
+        hmnpack.plan(source, 4, recipe="dm", settings={"rival.network.name": "resnet18"})
 
 
 def test_custom_recipe_with_a_method_is_recorded_whole(source, tmp_path):
