@@ -43,6 +43,8 @@ _COLUMNS: dict[Augmentation, tuple[int, ...]] = {
     "rotate": (8,),
     "cutout": (9, 10),
 }
+COLUMNS = 11
+"""Samples in [0, 1) that parametrise all augmentations of one image, whichever are applied."""
 _SPATIAL: tuple[Augmentation, ...] = ("crop", "scale", "rotate", "cutout")
 
 
@@ -145,7 +147,7 @@ def draw_numbers(
         generator: CPU generator.
         one_spatial: See ``draw``.
     """
-    uniform = torch.rand(count, 11, generator=generator)
+    uniform = torch.rand(count, COLUMNS, generator=generator)
     choice = float(torch.rand((), generator=generator))
     selected = set(names)
     if one_spatial:

@@ -8,7 +8,7 @@ and ranges are those of :mod:`hmnpack.augment`.
 
 import torch
 
-from hmnpack.augment import Draws, draw_numbers, draws_of
+from hmnpack.augment import COLUMNS, Draws, draws_of
 from hmnpack.runtime.devices import to_device
 from hmnpack.schema.training import Augmentation
 
@@ -42,8 +42,7 @@ def draw_family(
         generator: CPU generator.
         device: Device of the result.
     """
-    uniform, _ = draw_numbers(names, count, generator)
-    choice = float(torch.rand((), generator=generator))
-    known = families(names)
-    chosen = known[int(choice * len(known))] if known else ()
+    known = families(names) or [()]
+    chosen = known[int(torch.randint(len(known), (), generator=generator))]
+    uniform = torch.rand(count, COLUMNS, generator=generator)
     return draws_of(to_device(uniform, device), chosen)

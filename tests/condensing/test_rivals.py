@@ -6,13 +6,22 @@ import pytest
 import torch
 
 import hmnpack
+from hmnpack.condensing.preflight import check_early
 from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.scale import scaled
 from hmnpack.container import container_of
-from hmnpack.errors import Paused
+from hmnpack.errors import BadSettings, Paused
+from hmnpack.runtime.ranks import World
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.kinds import CONTAINERS
 from hmnpack.schema.methods import METHODS
-from hmnpack.settings import recipe_of, recorded_settings
+from hmnpack.settings import (
+    difference,
+    merged,
+    recipe_of,
+    recorded_settings,
+    settings_to_record,
+)
 from hmnpack.sources import SourceOptions, tensor_source
 
 TINY = {
@@ -118,3 +127,83 @@ class Twice:
     def __call__(self):
         self.asked += 1
         return self.asked >= 2
+
+
+@pytest.mark.parametrize(
+    ("recipe", "part", "expected"),
+    [
+        ("dc", 0.05, {"rival.iterations": 50}),
+        ("dm", 0.01, {"rival.iterations": 200}),
+        ("idc", 1e-9, {"rival.iterations": 1}),
+        ("haba", 0.1, {"match.steps": 230}),
+        ("paper", 0.5, {"gradient.networks": 500}),
+        ("dm", 1, {}),
+    ],
+)
+def test_scale_shortens_the_run_and_nothing_else(recipe, part, expected):
+    full = recipe_of(recipe)
+    assert difference(scaled(full, part), full) == nested(expected)
+
+
+def nested(values):
+    return {path.split(".")[0]: {path.split(".")[1]: value} for path, value in values.items()}
+
+
+@pytest.mark.parametrize("part", [0, -1, 1.01, float("nan")])
+def test_scale_must_be_a_fraction(part):
+    with pytest.raises(BadSettings, match="the scale is a fraction of the iterations, such as"):
+        scaled(recipe_of("dm"), part)
+
+
+def test_scaled_run_is_recorded_and_settings_override_the_scale(run, source):
+    plan = hmnpack.plan(source, 4, recipe="dm", scale=0.5, device="cpu")
+    assert plan.config.rival.iterations == 10_000
+    assert plan.cost.seconds > 0
+    bundle = run("dm", scale=0.5)
+    assert bundle.manifest.config["rival"]["iterations"] == 4
+    assert recorded_settings(bundle.manifest).rival.real_batch == 5
+
+
+@pytest.mark.parametrize(
+    ("ipc", "steps", "epochs"), [(1, 1, 1), (10, 10, 50), (12, 10, 50), (50, 50, 10), (200, 100, 2)]
+)
+def test_settings_depend_on_the_budget_and_are_recorded(source, ipc, steps, epochs):
+    plan = hmnpack.plan(source, ipc, recipe="dc", device="cpu")
+    assert (plan.config.rival.image_steps, plan.config.rival.epochs) == (steps, epochs)
+    own = settings_to_record(plan.config, source.shape) or {}
+    found = (own.get("rival") or {}).get("image_steps", 1)
+    assert found == steps
+
+
+def test_several_ranks_are_rejected(source):
+    config, spec = recipe_of("dm"), hmnpack.plan(source, 4, recipe="dm").spec
+    with pytest.raises(BadSettings, match="recipe dm runs in one process, not in 2 ranks"):
+        check_early(config, spec, World(0, 2))
+
+
+def test_network_without_features_is_rejected_before_training(source):
+    with pytest.raises(BadSettings, match="'resnet18' exposes no block features"):
+        hmnpack.plan(source, 4, recipe="dm", settings={"rival.network.name": "resnet18"})
+
+
+def test_custom_recipe_with_a_method_is_recorded_whole(source, tmp_path):
+    base = merged(recipe_of("dm"), TINY, SMALL["dm"], {"recipe": "mine"})
+    bundle = hmnpack.compress(source, 4, config=base, options=RunOptions(device="cpu"))
+    assert recorded_settings(bundle.manifest) == base
+    added = recipe_of("smoke").model_copy(update={"rival": base.rival})
+    own = settings_to_record(added, source.shape)
+    assert merged(recipe_of("smoke"), own).rival == base.rival
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"rival.method": "dc"}, "the method is the recipe's; name one with --recipe"),
+        ({"rival.image_steps": 2}, "it belongs to --recipe dc or dsa"),
+        ({"rival": {"method": "gan"}}, "unknown rival.method 'gan'"),
+        ({"rival": {"method": "idc", "iterations": 0}}, "setting rival.iterations = 0"),
+    ],
+)
+def test_settings_of_another_method_are_rejected(settings, said):
+    with pytest.raises(BadSettings, match=said):
+        merged(recipe_of("dm"), settings)
