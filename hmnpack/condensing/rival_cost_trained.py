@@ -16,8 +16,7 @@ def cafe_cost(run: Run, rival: CafeConfig) -> Work:
     """Return the work of CAFE.
 
     Synthetic images pass once to the class means, and once with gradients. Before each step but the
-    first of a network, it is trained on all of them. Maps of all real images' last features, which
-    are small, are not counted.
+    first of a network, it is trained on all of them. The last features of all real images are held.
     """
     profile, synthetic, real = run.profile(rival.network), _synthetic(run, rival), _real(run, rival)
     per_class = (real + synthetic) * profile.flops(flops.FEATURES)
@@ -29,7 +28,9 @@ def cafe_cost(run: Run, rival: CafeConfig) -> Work:
         Part("training", shown, "float32"),
     )
     maps = max(synthetic, min(rival.batch, run.spec.images)) * profile.training_bytes
-    return parts, max(maps, real * profile.testing_bytes)
+    last = profile.blocks[-1]
+    features = flops.FLOAT * run.spec.classes * real * last.channels * last.pixels
+    return parts, features + max(maps, real * profile.testing_bytes)
 
 
 def idm_cost(run: Run, rival: IdmConfig) -> Work:

@@ -22,7 +22,7 @@ from hmnpack.matching.trajectory import Segment, Weights
 from hmnpack.networks import build_network
 from hmnpack.networks.draws import seeded_layers
 from hmnpack.runtime.devices import kind_of, to_device
-from hmnpack.runtime.kept import Entry, Store
+from hmnpack.runtime.kept import Entry, State, Store
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.mtt import MttConfig
 from hmnpack.training.loop import in_batches, mean_loss
@@ -80,13 +80,19 @@ class Experts:
 
     def _weights(self, index: int, epoch: int) -> Weights:
         """Return the parameters after an epoch, in the order of the network's parameters."""
+        state = self._stored(index, epoch)
+        return tuple(state[name] for name, _ in self.network.named_parameters())
+
+    def _stored(self, index: int, epoch: int) -> State:
+        """Return the state of an expert's network after an epoch."""
         entry = self._entry(index, epoch)
-        value = entry.value(self.match.data.device)
-        if value is None:
+        state = entry.value(self.match.data.device)
+        if state is None:
             raise BadSettings(
-                f"cannot read {entry.path}, which this run needs; run again to train that expert"
+                f"cannot read {entry.path}; delete it and start again, which trains that expert "
+                "from there on"
             )
-        return tuple(value[name] for name, _ in self.network.named_parameters())
+        return state
 
     @cached_property
     def _store(self) -> Store:
@@ -139,12 +145,7 @@ class Experts:
         if done == 0:
             self._entry(index, 0).finish(network.state_dict())
         elif done <= config.epochs:
-            state = self._entry(index, done - 1).value(self.match.data.device)
-            if state is None:
-                raise BadSettings(
-                    f"cannot read {self._entry(index, done - 1).path}; delete it and start again"
-                )
-            network.load_state_dict(state)
+            network.load_state_dict(self._stored(index, done - 1))
         optimiser = torch.optim.SGD(network.parameters(), config.expert_lr)
         for epoch in range(max(done - 1, 0), config.epochs):
             loss = self._epoch(network, optimiser, index, epoch)

@@ -147,7 +147,7 @@ class NetworkQueue:
 def _step(network: nn.Module, optimiser: torch.optim.SGD, images: Tensor, labels: Tensor) -> Tensor:
     """Do one step of a network's training; return its logits [n, K]."""
     logits: Tensor = network(images)
-    optimiser.zero_grad()
     F.cross_entropy(logits, labels).backward()
     optimiser.step()
+    optimiser.zero_grad()  # the queue holds many networks, and none needs its gradients later
     return logits.detach()

@@ -69,3 +69,8 @@ def test_memory_of_idm_grows_with_its_queue(cost):
     few, many = (cost("idm", queue=count)[1] for count in (50, 60))
     weights = profile_network(recipe_of("idm").rival.network, 10, SPEC.image).weight_bytes
     assert many - few == 10 * 2 * weights
+
+
+def test_memory_of_cafe_holds_the_last_features_of_real_images(cost):
+    few, many = (cost("cafe", real_batch=count)[1] for count in (32, 64))
+    assert many - few == 4 * 10 * 32 * 2048

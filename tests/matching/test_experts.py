@@ -118,8 +118,17 @@ def test_a_damaged_file_is_named(experts, tmp_path):
     found = ready(experts())
     for path in (tmp_path / "cache" / "experts").iterdir():
         path.write_bytes(b"damaged")
-    with pytest.raises(BadSettings, match=r"cannot read .*expert-.*\.pt"):
+    with pytest.raises(
+        BadSettings, match=r"cannot read .*expert-.*\.pt; delete it and start again"
+    ):
         found.segment(0, 0)
+
+
+def test_a_deleted_file_is_made_again(experts, tmp_path):
+    expected = whole(ready(experts()))
+    for path in sorted((tmp_path / "cache" / "experts").iterdir())[::2]:
+        path.unlink()
+    assert torch.equal(whole(ready(experts())), expected)
 
 
 def test_without_a_cache_there_are_no_experts(real):
