@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from hmnpack.augment import normalise
 from hmnpack.container import Container
-from hmnpack.matching.chunks import chunked_loss
+from hmnpack.matching.chunks import loss_by_class
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.row_cosine import row_cosine
 from hmnpack.matching.siamese import ClassBatches
@@ -54,7 +54,7 @@ class RowCosineMatching(Objective):
         self.network.to(images.dtype)
         own = stream(self.match.seed, "rival", "network's own", step)
         with seeded_layers(self.network, own, images.device):
-            return chunked_loss(images, range(classes), 1, partial(self._of_class, step))
+            return loss_by_class(images, classes, partial(self._of_class, step))
 
     def state(self) -> dict[str, Any]:
         """Return the network's weights."""
@@ -65,9 +65,8 @@ class RowCosineMatching(Objective):
         self.network = self._network(0)
         self.network.load_state_dict(state["network"])
 
-    def _of_class(self, step: int, images: Tensor, classes: Tensor) -> Tensor:
+    def _of_class(self, step: int, images: Tensor, label: int) -> Tensor:
         """Return the loss of one class, of its synthetic images [m, C, H, W]."""
-        label = int(classes)
         real = self.batches.real_images(label, step, images.dtype)
         theirs = class_gradients(self.network, real, label)
         ours = self.batches.prepared(images, self.batches.draws(label, step))
