@@ -14,12 +14,13 @@ from torch import Tensor
 
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings
-from hmnpack.matching.chunks import chunked_loss
+from hmnpack.matching.chunks import loss_by_class
 from hmnpack.matching.layerwise import discrimination, layer_distance
 from hmnpack.matching.objective import Match
 from hmnpack.matching.on_synthetic import OnSynthetic
 from hmnpack.matching.synthetic import chosen_images
 from hmnpack.networks import ConvNet
+from hmnpack.runtime.devices import to_device
 from hmnpack.schema.cafe import CafeConfig
 
 
@@ -75,11 +76,10 @@ class LayerwiseMatching(OnSynthetic):
         images = chosen_images(container, self.match.config.synthetic_batch, self.match.seed, step)
         network.to(images.dtype)
         shared = self._shared(network, images, step)
-        return chunked_loss(images, range(classes), 1, partial(self._of_class, shared))
+        return loss_by_class(images, classes, partial(self._of_class, shared))
 
-    def _of_class(self, shared: _Step, images: Tensor, classes: Tensor) -> Tensor:
+    def _of_class(self, shared: _Step, images: Tensor, label: int) -> Tensor:
         """Return the loss of one class, of its synthetic images [m, C, H, W]."""
-        label = int(classes)
         means = _means(self._maps(shared.network, images, label, shared.number))
         along = (means[-1] * shared.pull[label]).sum()
         apart = shared.apart / len(shared.pull) + along - along.detach()
@@ -95,11 +95,11 @@ class LayerwiseMatching(OnSynthetic):
             real.append([each.mean(0, keepdim=True) for each in layers])
             features.append(layers[-1])
             centres.append(_means(self._maps(network, own, label, step))[-1])
-        labels = torch.arange(len(features), device=images.device)
-        counts = torch.tensor([len(each) for each in features], device=images.device)
+        counts = torch.tensor([len(each) for each in features])
+        labels = torch.arange(len(features)).repeat_interleave(counts)
         with torch.enable_grad():
             means = torch.cat(centres).requires_grad_()
-            apart = discrimination(torch.cat(features), labels.repeat_interleave(counts), means)
+            apart = discrimination(torch.cat(features), to_device(labels, images.device), means)
             (pull,) = torch.autograd.grad(apart, means)
         return _Step(step, network, real, apart.detach(), pull)
 

@@ -8,23 +8,31 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def trust(weight: float, correct: int, seen: int) -> float:
+def trust(weight: float, correct: Tensor, seen: int) -> Tensor | None:
     """Return the factor of the cross-entropy: a weight times an accuracy **in percent**.
 
     Args:
         weight: The setting ``ce_weight``.
-        correct: Real images that the network classified correctly in its training so far.
+        correct: Real images that the network classified correctly in its training so far; a scalar
+            on its device, which need not be waited for.
         seen: Real images in that training; 0: not trained yet, and not trusted.
 
+    Returns:
+        A scalar; None stands for 0.
+
     Example:
-        >>> trust(0.5, 70, 100), trust(0.5, 0, 0)
-        (35.0, 0.0)
+        >>> float(trust(0.5, Tensor([70]), 100))
+        35.0
     """
-    return weight * 100 * correct / seen if seen else 0.0
+    return correct * (weight * 100 / seen) if seen else None
 
 
 def calibrated_loss(
-    real_KD: Tensor, features_KmD: Tensor, logits_KmC: Tensor, classes_K: Tensor, factor: float
+    real_KD: Tensor,
+    features_KmD: Tensor,
+    logits_KmC: Tensor,
+    classes_K: Tensor,
+    factor: Tensor | None,
 ) -> Tensor:
     """Return the loss, summed over some classes.
 
@@ -36,11 +44,11 @@ def calibrated_loss(
         features_KmD: Features of the synthetic images.
         logits_KmC: Their logits of all C classes.
         classes_K: Indices of these K classes, int64.
-        factor: See :func:`trust`.
+        factor: See :func:`trust`; None: no cross-entropy.
     """
     distance = (real_KD - features_KmD.mean(1)).square().sum()
-    if not factor:
+    if factor is None:
         return distance
     labels = classes_K[:, None].expand(logits_KmC.shape[:2]).flatten()
     entropy = F.cross_entropy(logits_KmC.flatten(0, 1), labels, reduction="sum")
-    return distance + factor / logits_KmC.shape[1] * entropy
+    return distance + factor * entropy / logits_KmC.shape[1]

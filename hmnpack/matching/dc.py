@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hmnpack.container import Container
-from hmnpack.matching.chunks import chunked_loss
+from hmnpack.matching.chunks import loss_by_class
 from hmnpack.matching.objective import Match
 from hmnpack.matching.on_synthetic import OnSynthetic
 from hmnpack.matching.row_cosine import row_cosine
@@ -39,11 +39,10 @@ class RowCosineMatching(OnSynthetic):
         self.network.to(images.dtype)
         own = stream(self.match.seed, "rival", "network's own", step)
         with seeded_layers(self.network, own, images.device):
-            return chunked_loss(images, range(classes), 1, partial(self._of_class, step))
+            return loss_by_class(images, classes, partial(self._of_class, step))
 
-    def _of_class(self, step: int, images: Tensor, classes: Tensor) -> Tensor:
+    def _of_class(self, step: int, images: Tensor, label: int) -> Tensor:
         """Return the loss of one class, of its synthetic images [m, C, H, W]."""
-        label = int(classes)
         real = self.batches.real_images(label, step, images.dtype)
         theirs = class_gradients(self.network, real, label)
         ours = self.batches.prepared(images, self.batches.draws(label, step))

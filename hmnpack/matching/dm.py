@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.container import Container
-from hmnpack.matching.chunks import chunked_loss
+from hmnpack.matching.chunks import loss_by_class
 from hmnpack.matching.means import MeanDistance
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import feature_network
@@ -42,13 +42,10 @@ class RandomFeatureMatching(Objective):
         config, classes = self.match.config, self.match.data.classes
         images = chosen_images(container, config.synthetic_batch, self.match.seed, step)
         network = self._network(step).to(images.dtype)
-        return chunked_loss(images, range(classes), 1, partial(self._of_class, network, step))
+        return loss_by_class(images, classes, partial(self._of_class, network, step))
 
-    def _of_class(
-        self, network: FeatureNetwork, step: int, images: Tensor, classes: Tensor
-    ) -> Tensor:
+    def _of_class(self, network: FeatureNetwork, step: int, images: Tensor, label: int) -> Tensor:
         """Return the loss of one class, of its synthetic images [m, C, H, W]."""
-        label = int(classes)
         with torch.no_grad():
             real = _features(network, self.batches.real_images(label, step, images.dtype))
         ours = self.batches.prepared(images, self.batches.draws(label, step))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hmnpack.container import Container
 from hmnpack.matching.calibrated import calibrated_loss
-from hmnpack.matching.chunks import chunked_loss
+from hmnpack.matching.chunks import loss_by_class
 from hmnpack.matching.network_queue import Member, NetworkQueue
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.siamese import ClassBatches
@@ -49,9 +49,7 @@ class CalibratedMatching(Objective):
         images = chosen_images(container, config.synthetic_batch, self.match.seed, step)
         own = stream(self.match.seed, "rival", "network's own", step)
         with seeded_layers(member.network, own, data.device):
-            return chunked_loss(
-                images, range(data.classes), 1, partial(self._of_class, member, step)
-            )
+            return loss_by_class(images, data.classes, partial(self._of_class, member, step))
 
     def state(self) -> dict[str, Any]:
         """Return the queue's state."""
@@ -61,9 +59,9 @@ class CalibratedMatching(Objective):
         """Restore what :meth:`state` returned."""
         self.queue.restore(state)
 
-    def _of_class(self, member: Member, step: int, images: Tensor, classes: Tensor) -> Tensor:
+    def _of_class(self, member: Member, step: int, images: Tensor, label: int) -> Tensor:
         """Return the loss of one class, of its synthetic images [m, C, H, W]."""
-        label, network = int(classes), member.network
+        network = member.network
         with torch.no_grad():
             real = network.features(self.batches.real_images(label, step, images.dtype))[-1]
         ours = self.batches.prepared(images, self.batches.draws(label, step))
@@ -72,6 +70,6 @@ class CalibratedMatching(Objective):
             real.flatten(1).mean(0, keepdim=True),
             last.flatten(1)[None],
             network.classified(last)[None],
-            classes,
+            torch.full((1,), label, device=images.device),
             self.queue.factor_of(member),
         )

@@ -35,8 +35,8 @@ class TrajectoryMatching(Objective):
     def __init__(self, match: Match[MttConfig]) -> None:
         self.match = match
         self.experts: Experts = Experts(match)
-        self.rate: float = match.config.student_lr
-        self._velocity = 0.0
+        self.rate: Tensor = torch.tensor(match.config.student_lr).to(match.data.device)
+        self._velocity: Tensor = torch.zeros_like(self.rate)
         self._is_ready = False
 
     def loss(self, container: Container, step: int) -> Tensor:
@@ -52,20 +52,37 @@ class TrajectoryMatching(Objective):
         student = Student(self.match, self.experts.network, step)
         segment = self.experts.segment(expert, epoch, images.dtype)
         found = trajectory_loss(student, segment, images, self.rate)
-        self._step_rate(float(found.by_rate), step)
+        self._velocity = config.student_lr_momentum * self._velocity + found.by_rate.to(self.rate)
+        self.rate = self.rate - config.student_lr_step * self._velocity
         return with_gradient(images, found.loss, found.by_images)
 
     def figures(self) -> dict[str, float]:
-        """Return the learning rate of the students."""
-        return {"student_lr": self.rate}
+        """Return the learning rate of the students.
+
+        Raises:
+            Diverged: if it is not above 0.
+        """
+        rate = float(self.rate)
+        if not (math.isfinite(rate) and rate > 0):
+            raise Diverged(
+                f"the students' learning rate became {rate:.3g}; use a lower "
+                f"rival.student_lr_step than {self.match.config.student_lr_step:g}"
+            )
+        return {"student_lr": rate}
 
     def state(self) -> dict[str, Any]:
-        """Return the students' learning rate and its momentum."""
+        """Return the students' learning rate and its momentum.
+
+        Raises:
+            Diverged: if it is not above 0.
+        """
+        self.figures()
         return {"rate": self.rate, "velocity": self._velocity}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state` returned."""
-        self.rate, self._velocity = state["rate"], state["velocity"]
+        self.rate = state["rate"].to(self.rate.device)
+        self._velocity = state["velocity"].to(self.rate.device)
 
     def _expert(self, step: int) -> int:
         """Return the expert of a step; each cycle visits all in its own order."""
@@ -73,16 +90,6 @@ class TrajectoryMatching(Objective):
         turn, place = divmod(step, count)
         order = stream(self.match.seed, "rival", "experts", turn)
         return int(torch.randperm(count, generator=order)[place])
-
-    def _step_rate(self, gradient: float, step: int) -> None:
-        config = self.match.config
-        self._velocity = config.student_lr_momentum * self._velocity + gradient
-        self.rate -= config.student_lr_step * self._velocity
-        if not (math.isfinite(self.rate) and self.rate > 0):
-            raise Diverged(
-                f"the students' learning rate became {self.rate:.3g} by step {step + 1}; use a "
-                f"lower rival.student_lr_step than {config.student_lr_step:g}"
-            )
 
 
 class Student:

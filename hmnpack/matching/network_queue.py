@@ -35,13 +35,14 @@ class Member:
     Attributes:
         network: The network, on the device.
         optimiser: SGD of its training.
-        correct: Images that it classified correctly in training since the counts were reset.
+        correct: Images that it classified correctly in training since the counts were reset: a
+            scalar on the device.
         seen: Images in that training; 0: its cross-entropy is not used.
     """
 
     network: FeatureNetwork
     optimiser: torch.optim.SGD
-    correct: int = 0
+    correct: Tensor
     seen: int = 0
 
 
@@ -69,14 +70,14 @@ class NetworkQueue:
             self._train(step - 1)
         if step and step % config.count_steps == 0:
             for member in self.members:
-                member.correct = member.seen = 0
+                member.correct, member.seen = torch.zeros_like(member.correct), 0
         if step % config.push_every == 0:
             self.members.append(self._new(FIRST + step // config.push_every))
             self.members = self.members[-config.queue :]
         generator = stream(self.match.seed, "rival", "network of step", step)
         return self.members[int(torch.randint(len(self.members), (), generator=generator))]
 
-    def factor_of(self, member: Member) -> float:
+    def factor_of(self, member: Member) -> Tensor | None:
         """Return the weight of a network's cross-entropy; see :func:`trust`."""
         return trust(self.match.config.ce_weight, member.correct, member.seen)
 
@@ -101,7 +102,8 @@ class NetworkQueue:
             member = self._new(0)  # its weights are replaced
             member.network.load_state_dict(saved["network"])
             member.optimiser.load_state_dict(saved["optimiser"])
-            member.correct, member.seen = saved["correct"], saved["seen"]
+            member.correct.copy_(saved["correct"])
+            member.seen = saved["seen"]
             self.members.append(member)
 
     def _new(self, number: int) -> Member:
@@ -117,7 +119,8 @@ class NetworkQueue:
             config.network_momentum,
             weight_decay=config.network_decay,
         )
-        return Member(feature_network(network, config.network), optimiser)
+        correct = torch.zeros((), dtype=torch.int64, device=data.device)
+        return Member(feature_network(network, config.network), optimiser, correct)
 
     def _train(self, step: int) -> None:
         """Train some networks after a step, on real images without augmentation."""
@@ -132,15 +135,13 @@ class NetworkQueue:
     def _train_member(self, member: Member, generator: torch.Generator) -> None:
         config, data = self.match.config, self.match.data
         count, size = len(data.labels), min(config.train_batch, len(data.labels))
-        correct = torch.zeros((), dtype=torch.int64, device=data.device)
         member.network.train()
         for _ in range(config.train_steps):
             rows = to_device(torch.randperm(count, generator=generator)[:size], data.device)
             labels = data.labels[rows]
             logits = _step(member.network, member.optimiser, data.normalised(rows), labels)
-            correct += (logits.argmax(1) == labels).sum()
+            member.correct = member.correct + (logits.argmax(1) == labels).sum()
         member.network.eval()
-        member.correct += int(correct)
         member.seen += config.train_steps * size
 
 

@@ -9,10 +9,11 @@ import hmnpack
 from hmnpack.condensing.preflight import check_early
 from hmnpack.condensing.run import RunOptions
 from hmnpack.condensing.scale import scaled
-from hmnpack.container import container_of
+from hmnpack.container import container_of, planned
 from hmnpack.errors import BadSettings, Paused
-from hmnpack.runtime.ranks import World
+from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.runtime.seeds import stream
+from hmnpack.schema.container import ImageShape
 from hmnpack.schema.kinds import CONTAINERS
 from hmnpack.schema.methods import METHODS
 from hmnpack.settings import (
@@ -181,9 +182,13 @@ def test_several_ranks_are_rejected(source):
         check_early(config, spec, World(0, 2))
 
 
-def test_network_without_features_is_rejected_before_training(source):
+def test_network_without_features_is_rejected_before_training():
+    shape = ImageShape(channels=3, height=16, width=16)
+    config = merged(recipe_of("dm"), {"rival.network.name": "resnet18"})
+    spec = planned(4, 3, shape, config.container)
     with pytest.raises(BadSettings, match="'resnet18' exposes no block features"):
-        hmnpack.plan(source, 4, recipe="dm", settings={"rival.network.name": "resnet18"})
+        check_early(config, spec, ALONE)
+    check_early(merged(recipe_of("dc"), {"rival.network.name": "resnet18"}), spec, ALONE)
 
 
 def test_custom_recipe_with_a_method_is_recorded_whole(source, tmp_path):

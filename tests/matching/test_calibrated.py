@@ -24,11 +24,12 @@ def literal(real, features, matrix, classes, factor):
     return total
 
 
-@pytest.mark.parametrize("factor", [0.0, 35.0])
-def test_equals_loops_over_classes_and_images(factor):
+@pytest.mark.parametrize("accuracy", [0, 70])
+def test_equals_loops_over_classes_and_images(accuracy):
+    factor = trust(0.5, torch.tensor(accuracy), 100)
     real, start, matrix = normal("real", 2, 7, 6), normal("syn", 2, 3, 6), normal("head", 4, 6)
     one, other = start.clone().requires_grad_(), start.clone().requires_grad_()
-    expected = literal(real, one, matrix, (1, 3), factor)
+    expected = literal(real, one, matrix, (1, 3), 0.5 * accuracy)
     expected.backward()
     found = calibrated_loss(real.mean(1), other, other @ matrix.T, torch.tensor([1, 3]), factor)
     found.backward()
@@ -39,15 +40,21 @@ def test_equals_loops_over_classes_and_images(factor):
 def test_loss_of_all_classes_is_the_sum_over_parts_of_them():
     real, features, matrix = normal("real", 4, 6), normal("syn", 4, 3, 6), normal("head", 4, 6)
     logits = features @ matrix.T
-    whole = calibrated_loss(real, features, logits, torch.arange(4), 10.0)
+    whole = calibrated_loss(real, features, logits, torch.arange(4), torch.tensor(10.0))
     parts = [
-        calibrated_loss(real[some], features[some], logits[some], some, 10.0)
+        calibrated_loss(real[some], features[some], logits[some], some, torch.tensor(10.0))
         for some in torch.arange(4).split(3)
     ]
     torch.testing.assert_close(whole, sum(parts))
 
 
 def test_accuracy_counts_in_percent():
-    assert trust(0.5, 7, 10) == 35
-    assert trust(0.1, 256, 256) == 10
-    assert trust(0.5, 0, 0) == 0
+    assert float(trust(0.5, torch.tensor(7), 10)) == 35
+    assert float(trust(0.1, torch.tensor(256), 256)) == 10
+
+
+def test_a_network_without_training_has_no_cross_entropy():
+    real, features = normal("real", 2, 6), normal("syn", 2, 3, 6)
+    factor = trust(0.5, torch.tensor(0), 0)
+    found = calibrated_loss(real, features, features, torch.arange(2), factor)
+    assert found == (real - features.mean(1)).square().sum()
