@@ -21,6 +21,7 @@ from hmnpack.cli.options import (
     output_option,
     pop_source_options,
     run_options,
+    scale_option,
     set_option,
     source_options,
 )
@@ -55,6 +56,7 @@ class Request:
         tensorboard: Folder for TensorBoard files, or None.
         probes: Number of probe networks trained during the run.
         max_memory: Bytes for the feature maps of concurrently matched classes, or None.
+        scale: Fraction of the recipe's iterations.
     """
 
     data: str
@@ -69,6 +71,7 @@ class Request:
     tensorboard: Path | None
     probes: int
     max_memory: int | None
+    scale: float
 
 
 @click.command("compress", short_help="Condense a dataset into one small file.", epilog=DATA_HELP)
@@ -78,6 +81,7 @@ class Request:
 @click.option(
     "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
 )
+@scale_option
 @click.option("--seed", type=click.IntRange(min=0), help="Random seed [default: 0].")
 @set_option("match.steps=100")
 @config_option
@@ -170,6 +174,7 @@ def _run(
             source_options=source_options,
             listener=together(bars, logs),
             on_plan=announce,
+            scale=request.scale,
         )
 
 

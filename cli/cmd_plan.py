@@ -11,6 +11,7 @@ from hmnpack.cli.options import (
     config_option,
     make_source_options,
     run_options,
+    scale_option,
     set_option,
     source_options,
 )
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
 )
+@scale_option
 @set_option("match.steps=100")
 @config_option
 @source_options
@@ -56,6 +58,7 @@ def plan_command(data: str, ipc: int, as_json: bool, **arguments: Any) -> None: 
             device=arguments.pop("device"),
             source_options=make_source_options(arguments),
             listener=listener,
+            scale=arguments.pop("scale"),
         )
     (_print_json if as_json else _print_tables)(found)
 
@@ -80,7 +83,7 @@ def _print_json(plan: "Plan") -> None:
 def _print_tables(plan: "Plan") -> None:
     from hmnpack.cli.about_source import source_notes
     from hmnpack.cli.show import console, cost_table, facts, ledger_table
-    from hmnpack.cli.text import container, duration, shape
+    from hmnpack.cli.text import container, duration, shape, steps
 
     spec, train = plan.spec, plan.source.train
     rows = (
@@ -89,6 +92,7 @@ def _print_tables(plan: "Plan") -> None:
         ("container", container(spec)),
         ("images", f"{spec.images:,}, {spec.each:,} per class"),
         ("recipe", plan.config.recipe),
+        ("steps", steps(plan.config)),
         ("time", duration(plan.cost.seconds)),
     )
     out = console()

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from hmnpack.schema.base import Frozen
 
 _HEAD = {
-    "compress": "# Settings of hmnpack compress: recipe {.recipe}, with its values for CIFAR-10.\n",
+    "compress": "# Settings of hmnpack compress: recipe {.recipe}, with its values for CIFAR-10 at "
+    "1 ipc.\n",
     "evaluate": "# Settings of hmnpack evaluate: protocol short.\n",
     "prune": "# Settings of hmnpack prune.\n",
 }
@@ -35,8 +36,9 @@ def settings_command(command: str, recipe: str | None, assignments: tuple[str, .
     """Print all settings of a command as a file for --config.
 
     The output is TOML; a comment above each setting explains it. For compress, the values are
-    those of a recipe for CIFAR-10. Keep only the lines you change: they override the recipe, whose
-    values may differ for other datasets. To change a single setting, use --set match.steps=100.
+    those of a recipe for CIFAR-10 at 1 ipc. Keep only the lines you change: they override the
+    recipe, whose values may differ for other datasets and budgets. To change a single setting, use
+    --set match.steps=100.
     """
     from hmnpack.cli.toml import toml_of
 

@@ -209,6 +209,18 @@ def run_options(function: Function) -> Function:
     )(function)
 
 
+def scale_option(function: Function) -> Function:
+    """Add ``--scale``, a fraction of the recipe's iterations."""
+    return click.option(
+        "--scale",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        metavar="PART",
+        help="Run this fraction of the recipe's iterations, such as 0.05; settings that are given "
+        "override it.",
+    )(function)
+
+
 def work_option(function: Function) -> Function:
     """Add ``--work``, the work directory of training results and checkpoints."""
     return click.option(

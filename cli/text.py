@@ -105,7 +105,7 @@ def pruning(found: "Pruning", kept: int | tuple[int, ...]) -> str:
 
 def settings(config: "Opaque | None") -> str:
     """Return the settings recorded in a file, on one line: ``"match.steps=400, ..."``."""
-    from hmnpack.settings import leaves
+    from hmnpack.schema.nested import leaves
 
     pairs = leaves(config or {})
     return ", ".join(f"{path}={json.dumps(value)}" for path, value in pairs)

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hmnpack.schema.base import absent_groups
+
 _WIDTH = 96
 """Maximum columns of a comment line."""
 
@@ -22,7 +24,8 @@ _BOUNDS = (
 def toml_of(settings: BaseModel, group: str = "") -> str:
     """Return settings as TOML: each value below its description and bounds.
 
-    Reading the text back gives the same settings. Settings without a value are comments.
+    Reading the text back gives the same settings. Settings without a value are comments; groups
+    that the recipe does not have are left out.
 
     Args:
         settings: A model whose fields have descriptions.
@@ -33,7 +36,7 @@ def toml_of(settings: BaseModel, group: str = "") -> str:
     blocks = [
         "\n".join(_lines(name, value, facts["properties"][name]))
         for name, value in settings
-        if name not in groups
+        if name not in groups and name not in absent_groups(settings)
     ]
     for name, value in groups.items():
         about = _comment(facts["properties"][name].get("description", ""))

@@ -25,6 +25,7 @@ TOCTREE = """
 :glob:
 
 GUIDE
+METHODS
 docs/api
 FORMAT
 SECURITY

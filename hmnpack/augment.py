@@ -10,7 +10,6 @@ Shape legend: N images, C channels, H height, W width, n draws.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import to_device
+from hmnpack.schema.characters import is_of_characters
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, Augmentation
 from hmnpack.schema.manifest import Normalisation
 
@@ -43,8 +43,9 @@ _COLUMNS: dict[Augmentation, tuple[int, ...]] = {
     "rotate": (8,),
     "cutout": (9, 10),
 }
+COLUMNS = 11
+"""Samples in [0, 1) that parametrise all augmentations of one image, whichever are applied."""
 _SPATIAL: tuple[Augmentation, ...] = ("crop", "scale", "rotate", "cutout")
-_CHARACTER_DATASETS = {"digits", "emnist", "kmnist", "mnist", "qmnist", "svhn", "usps"}
 
 
 def flips_where_alike(
@@ -61,14 +62,9 @@ def flips_where_alike(
         augment: The requested augmentations.
         names: Names of the dataset; one that matches suffices.
     """
-    if augment != TRAINING_AUGMENTATIONS or not any(_is_of_characters(name) for name in names):
+    if augment != TRAINING_AUGMENTATIONS or not any(is_of_characters(name) for name in names):
         return augment
     return tuple(name for name in augment if name != "flip")
-
-
-def _is_of_characters(name: str) -> bool:
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    return bool(words & _CHARACTER_DATASETS) and "fashion" not in words
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,7 @@ def draw_numbers(
         generator: CPU generator.
         one_spatial: See ``draw``.
     """
-    uniform = torch.rand(count, 11, generator=generator)
+    uniform = torch.rand(count, COLUMNS, generator=generator)
     choice = float(torch.rand((), generator=generator))
     selected = set(names)
     if one_spatial:

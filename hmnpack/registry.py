@@ -128,6 +128,23 @@ OBJECTIVES: Registry[Any] = Registry(
 Each is constructed from a :class:`hmnpack.matching.Match`: the data, the pool and the settings.
 """
 
+RIVALS: Registry[Any] = Registry(
+    "method",
+    {
+        "dc": "hmnpack.matching.dc:RowCosineMatching",
+        "dm": "hmnpack.matching.dm:RandomFeatureMatching",
+        "idc": "hmnpack.matching.idc:IdcMatching",
+        "cafe": "hmnpack.matching.cafe:LayerwiseMatching",
+        "idm": "hmnpack.matching.idm:CalibratedMatching",
+        "mtt": "hmnpack.matching.mtt:TrajectoryMatching",
+    },
+)
+"""Objectives of the methods to compare with (:class:`hmnpack.matching.Objective`).
+
+Each is constructed from a :class:`hmnpack.matching.Match` without a pool, by the name in
+``rival.method`` (:data:`hmnpack.schema.methods.METHODS`).
+"""
+
 RECIPES: "Registry[CompressConfig]" = Registry(
     "recipe",
     {
@@ -135,6 +152,16 @@ RECIPES: "Registry[CompressConfig]" = Registry(
         "best": "hmnpack.schema.recipes:BEST",
         "paper": "hmnpack.schema.recipes:PAPER",
         "smoke": "hmnpack.schema.recipes:SMOKE",
+        "dc": "hmnpack.schema.rivals:DC",
+        "dsa": "hmnpack.schema.rivals:DSA",
+        "dm": "hmnpack.schema.rivals:DM",
+        "idc": "hmnpack.schema.rivals:IDC",
+        "cafe": "hmnpack.schema.rivals_trained:CAFE",
+        "cafe-dsa": "hmnpack.schema.rivals_trained:CAFE_DSA",
+        "idm": "hmnpack.schema.rivals_trained:IDM",
+        "mtt": "hmnpack.schema.rivals_trained:MTT",
+        "haba": "hmnpack.schema.rivals:HABA",
+        "linba": "hmnpack.schema.rivals:LINBA",
     },
 )
 """Recipes, with their settings for CIFAR-10."""

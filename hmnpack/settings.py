@@ -4,7 +4,7 @@ A dotted path looks like ``match.steps``. The merged settings are validated as a
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -15,16 +15,17 @@ from hmnpack.registry import PROTOCOLS, RECIPES, unknown_name
 from hmnpack.runtime.given import assigned_values, stored_values
 from hmnpack.runtime.numbers import is_scalar
 from hmnpack.runtime.paths import AnyPath
-from hmnpack.schema import recipes
+from hmnpack.schema import recipes, rivals, rivals_trained
 from hmnpack.schema.base import MAX_INTEGER
 from hmnpack.schema.config import CompressConfig, PruneConfig
-from hmnpack.schema.container import ImageShape
+from hmnpack.schema.depth import shallow_enough
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.kinds import CONTAINERS, kinds_with, switched
 from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.methods import METHODS
+from hmnpack.schema.nested import as_document, leaves, setting_names, whole
 from hmnpack.schema.opaque import Opaque, opaque_fault
 from hmnpack.schema.recipes import DataShape
-from hmnpack.schema.training import NetworkConfig, deepest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -36,6 +37,18 @@ KEYS = frozenset({"recipe", "seed", "holdout"})
 
 FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {"paper": recipes.paper}
 """Recipes whose settings depend on the dataset."""
+
+BY_BUDGET: dict[str, Callable[[DataShape, int], CompressConfig]] = {
+    "dc": rivals.dc,
+    "dsa": rivals.dsa,
+    "dm": rivals.dm,
+    "idc": rivals.idc,
+    "cafe": rivals_trained.cafe,
+    "cafe-dsa": rivals_trained.cafe_dsa,
+    "idm": rivals_trained.idm,
+    "mtt": rivals_trained.mtt,
+}
+"""Recipes whose settings depend on the dataset and on the budget in images per class."""
 
 DEFAULT_PROTOCOL = EvaluateConfig()
 
@@ -58,7 +71,7 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
     kind = type(base)
     base = _of_kind(base, layers)
     known = list(setting_names(base))
-    document = _document(base)
+    document = as_document(base)
     for layer in layers:
         for path, value in leaves(layer):
             if path not in known:
@@ -73,8 +86,8 @@ def merged(base: Model, *layers: Mapping[str, object]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         place = list(map(str, first["loc"]))
-        if place[0] == "container":
-            del place[1]  # the kind, by which pydantic tells the settings of containers apart
+        if place[0] in ("container", "rival") and len(place) > 1:
+            del place[1]  # the kind or method, by which pydantic tells their settings apart
         raise BadValue(".".join(place), first["input"], first["msg"]) from error
 
 
@@ -91,6 +104,8 @@ def difference(model: Model, base: Model) -> dict[str, JsonValue]:
         if isinstance(value, BaseModel) and type(value) is type(other):
             if inner := difference(value, other):
                 changes[name] = inner
+        elif isinstance(value, BaseModel) and name == "rival":
+            changes[name] = whole(value)
         elif isinstance(value, BaseModel):
             own = value.model_dump(include={"kind"})
             changes[name] = own | difference(value, switched(other, own["kind"]))
@@ -101,7 +116,11 @@ def difference(model: Model, base: Model) -> dict[str, JsonValue]:
 
 def _of_kind(base: Model, layers: Iterable[Mapping[str, object]]) -> Model:
     """Return the settings with the kind of container that the last of the layers chooses."""
+    layers = list(layers)
     given = [pair for layer in layers for pair in leaves(layer)]
+    for layer in layers:
+        base = _with_method(base, layer.get("rival"))
+    _check_method(base, given)
     kinds = [value for path, value in given if path == "container.kind"]
     if not kinds or not isinstance(base, CompressConfig) or kinds[-1] == base.container.kind:
         return base
@@ -110,10 +129,33 @@ def _of_kind(base: Model, layers: Iterable[Mapping[str, object]]) -> Model:
     return base.model_copy(update={"container": switched(base.container, str(kinds[-1]))})
 
 
-def whole(model: BaseModel) -> dict[str, JsonValue]:
-    """Return every setting of a model, nested."""
-    document: dict[str, JsonValue] = json.loads(json.dumps(_document(model)))
-    return document
+def _check_method(base: BaseModel, given: Iterable[tuple[str, object]]) -> None:
+    """Raise if a setting names another method than the recipe's: their settings differ."""
+    if not isinstance(base, CompressConfig) or base.rival is None:
+        return
+    other = [v for path, v in given if path == "rival.method" and v != base.rival.method]
+    if other:
+        raise BadSettings(
+            f"setting rival.method = {other[0]!r}: the method is the recipe's; name one with "
+            f"--recipe, such as {' or '.join(METHODS)}"
+        )
+
+
+def _with_method(base: Model, given: object) -> Model:
+    """Return the settings with a method whose settings are all given, if that is another one."""
+    if not isinstance(base, CompressConfig) or not isinstance(given, Mapping):
+        return base
+    name, now = given.get("method"), base.rival
+    if name is None or (now is not None and now.method == name):
+        return base
+    if name not in list(METHODS):
+        raise unknown_name("rival.method", str(name), METHODS)
+    try:
+        own = METHODS[str(name)].model_validate_json(json.dumps(given), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadValue(f"rival.{first['loc'][0]}", first["input"], first["msg"]) from error
+    return base.model_copy(update={"rival": own})
 
 
 def _not_json(value: object) -> object:
@@ -123,31 +165,6 @@ def _not_json(value: object) -> object:
     raise BadSettings(
         f"{value} is a {type(value).__name__}, a type that no setting has; quote it if it is text"
     )
-
-
-def setting_names(model: BaseModel, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted path of every setting of a model, such as ``"match.steps"``."""
-    for name, value in model:
-        if isinstance(value, BaseModel):
-            yield from setting_names(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
-def leaves(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the dotted path and the value of every setting in nested ones."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _document(model: BaseModel) -> dict[str, Any]:
-    """Return every setting of a model, nested, without converting values to JSON."""
-    return {
-        name: _document(value) if isinstance(value, BaseModel) else value for name, value in model
-    }
 
 
 def _put(document: dict[str, Any], path: str, value: object) -> None:
@@ -165,11 +182,19 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
     group, _, setting = name.partition(".")
     if group == "container" and (kinds := kinds_with(setting)):
         return f"it belongs to container.kind={' or '.join(kinds)}"
+    if group == "rival" and (own := recipes_with(setting)):
+        return f"it belongs to --recipe {' or '.join(own)}"
     names = list(known)
     below = [other for other in names if other.startswith(f"{name}.")]
     tail = [other for other in names if other.rpartition(".")[2] == name.rpartition(".")[2]]
     near = below or get_close_matches(name, names, n=3, cutoff=0.6) or tail or names
     return f"did you mean {' or '.join(near[:6])}?"
+
+
+def recipes_with(setting: str) -> list[str]:
+    """Return the recipes of methods to compare with that have a setting of this name."""
+    rivals = {name: config.rival for name in RECIPES if (config := RECIPES[name]).rival}
+    return [name for name, rival in rivals.items() if setting in setting_names(rival)]
 
 
 def default_recipe(device: str) -> str:
@@ -181,7 +206,7 @@ def default_recipe(device: str) -> str:
     return CPU_RECIPE if device == "cpu" else ACCELERATOR_RECIPE
 
 
-def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
+def recipe_of(name: str, data: DataShape | None = None, ipc: int = 1) -> CompressConfig:
     """Return the settings of a recipe.
 
     ConvNets are only as deep as the images allow.
@@ -189,26 +214,17 @@ def recipe_of(name: str, data: DataShape | None = None) -> CompressConfig:
     Args:
         name: Name of the recipe.
         data: Shape of the dataset, see ``Source.shape``; None: CIFAR-10.
+        ipc: Budget, in images per class.
 
     Raises:
         BadSettings: if the recipe is unknown.
     """
     found = RECIPES[name]
-    if data is None:
-        return found
-    return _shallow_enough(FITTED[name](data) if name in FITTED else found, data.image)
-
-
-def _shallow_enough(model: Model, image: ImageShape) -> Model:
-    """Return settings with every network's depth reduced to what such images allow, at least 1."""
-    changes: dict[str, object] = {}
-    for name, value in model:
-        if isinstance(value, NetworkConfig):
-            depth = max(1, min(value.depth, deepest(image)))
-            changes[name] = value.model_copy(update={"depth": depth})
-        elif isinstance(value, BaseModel):
-            changes[name] = _shallow_enough(value, image)
-    return model.model_copy(update=changes)
+    if name in BY_BUDGET:
+        found = BY_BUDGET[name](data or recipes.CIFAR10, ipc)
+    elif data is not None and name in FITTED:
+        found = FITTED[name](data)
+    return found if data is None else shallow_enough(found, data.image)
 
 
 def shape_of_file(manifest: Manifest) -> DataShape:
@@ -231,7 +247,7 @@ def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
         BadSettings: if the protocol is unknown.
     """
     data = shape_of_file(manifest)
-    return _shallow_enough(PROTOCOLS[name](data, manifest.nearest_ipc), data.image)
+    return shallow_enough(PROTOCOLS[name](data, manifest.nearest_ipc), data.image)
 
 
 def settings_to_record(config: CompressConfig, data: DataShape) -> Opaque | None:

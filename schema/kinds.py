@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hmnpack.schema.base import Frozen
-from hmnpack.schema.container import Activation
+from hmnpack.schema.container import CODINGS, Activation
 from hmnpack.schema.hallucinator import HallucinatorConfig
+from hmnpack.schema.images import ImagesConfig
 from hmnpack.schema.ledger import Dtype
 from hmnpack.schema.linear_basis import LinearBasisConfig
 from hmnpack.schema.multi_formation import MultiFormationConfig
@@ -17,7 +18,7 @@ class ContainerConfig(Frozen):
 
     kind: Literal["hmn"] = Field(
         default="hmn",
-        description="Kind of container: `hmn`, or that of a method to compare with: "
+        description="Kind of container: `hmn`, or that of a method to compare with: `images`, "
         "`multi-formation`, `linear-basis` or `hallucinator`. Each has settings of its own.",
     )
     activation: Activation = Field(
@@ -64,22 +65,28 @@ class ContainerConfig(Frozen):
 
 
 AnyContainerConfig = Annotated[
-    ContainerConfig | MultiFormationConfig | LinearBasisConfig | HallucinatorConfig,
+    ContainerConfig | ImagesConfig | MultiFormationConfig | LinearBasisConfig | HallucinatorConfig,
     Field(discriminator="kind"),
 ]
 """Settings of a container of any kind."""
 
 CONTAINERS: dict[str, type[AnyContainerConfig]] = {
     "hmn": ContainerConfig,
+    "images": ImagesConfig,
     "multi-formation": MultiFormationConfig,
     "linear-basis": LinearBasisConfig,
     "hallucinator": HallucinatorConfig,
 }
 """Kind of container -> its settings."""
 
+OF_PIXELS = ("images", "multi-formation")
+"""Kinds whose parameters are pixels, on which methods to compare with step by SGD."""
+
 
 def switched(settings: AnyContainerConfig, kind: str) -> AnyContainerConfig:
     """Return the settings of another kind of container: its defaults, and those that both have.
+
+    A type of stored floats that the kind lacks, such as `I8` of plain images, becomes its default.
 
     Args:
         settings: Settings of a container of any kind.
@@ -87,6 +94,8 @@ def switched(settings: AnyContainerConfig, kind: str) -> AnyContainerConfig:
     """
     given: dict[str, Any] = settings.model_dump(exclude={"kind"})
     known = CONTAINERS[kind].model_fields
+    if given["dtype"] not in CODINGS[f"{kind}/1"]:
+        del given["dtype"]
     return CONTAINERS[kind](**{name: value for name, value in given.items() if name in known})
 
 

@@ -18,8 +18,10 @@ from hmnpack.schema.config import (
     GradientConfig,
     NetworkConfig,
 )
+from hmnpack.schema.kinds import OF_PIXELS
+from hmnpack.schema.rival import RivalConfig
 
-StageName = Literal["pool", "warm-up", "matching", "gradient", "pruning"]
+StageName = Literal["pool", "warm-up", "matching", "gradient", "rival", "pruning"]
 """Name of a stage in logs, checkpoints and `plan --json`."""
 
 TITLES: dict[StageName, str] = {
@@ -27,11 +29,12 @@ TITLES: dict[StageName, str] = {
     "warm-up": "warm-up",
     "matching": "feature matching",
     "gradient": "gradient matching",
+    "rival": "matching by the rival method",
     "pruning": "pruning",
 }
 """Stage name -> human-readable title, in the order of a run."""
 
-FITTED: tuple[StageName, ...] = ("warm-up", "matching", "gradient")
+FITTED: tuple[StageName, ...] = ("warm-up", "matching", "gradient", "rival")
 """Stages that fit the container by optimiser steps; the others only train networks."""
 
 BETAS = (0.9, 0.99)
@@ -47,10 +50,13 @@ class Stage:
 
     Attributes:
         name: Name in logs, checkpoints and `plan --json`.
-        steps: Adam steps on the container; 0 if the stage only trains networks.
+        steps: Steps on the container; 0 if the stage only trains networks.
         learning_rate: Step index, from 0 -> learning rate.
         betas: Adam's decay rates of the first and second moments.
+        sgd: Momentum of SGD, which takes the place of Adam; None: Adam.
+        on_normalised: Whether that SGD steps on normalised pixels.
         network: Architecture of the networks that the stage trains; None: it trains none.
+        needs_features: Whether that network must expose the features of its blocks.
         uses_pool: Whether the stage matches features of the pool's networks.
         is_probed: Whether probe networks can be trained on its images, at even intervals.
     """
@@ -59,7 +65,10 @@ class Stage:
     steps: int = 0
     learning_rate: Callable[[int], float] = lambda _: 0.0
     betas: tuple[float, float] = BETAS
+    sgd: float | None = None
+    on_normalised: bool = False
     network: NetworkConfig | None = None
+    needs_features: bool = False
     uses_pool: bool = False
     is_probed: bool = False
 
@@ -80,7 +89,7 @@ def stages_of(config: CompressConfig) -> tuple[Stage, ...]:
     fitted = [stage for stage in _fitted(config) if stage.steps]
     stages = []
     if any(stage.uses_pool for stage in fitted):
-        stages.append(Stage("pool", network=config.pool.network))
+        stages.append(Stage("pool", network=config.pool.network, needs_features=True))
     stages += fitted
     if config.prune.strategy != "none":
         by_margin = config.prune.strategy in BY_MARGIN
@@ -100,6 +109,11 @@ def has_stage(config: CompressConfig, name: StageName) -> bool:
 
 def _fitted(config: CompressConfig) -> tuple[Stage, ...]:
     """Return the stages that fit the container, including those with 0 steps."""
+    return (*_own(config), *(() if config.rival is None else (_rival(config, config.rival),)))
+
+
+def _own(config: CompressConfig) -> tuple[Stage, ...]:
+    """Return the warm-up and the stages of our own objectives."""
     warmup, match, gradient = config.warmup, config.match, config.gradient
     by_steps = isinstance(config.container, ContainerConfig)  # others start in closed form
     return (
@@ -122,6 +136,22 @@ def _fitted(config: CompressConfig) -> tuple[Stage, ...]:
             network=gradient.network,
             is_probed=True,
         ),
+    )
+
+
+def _rival(config: CompressConfig, rival: RivalConfig) -> Stage:
+    """Return the stage of a method to compare with: SGD on pixels, Adam on other parameters."""
+    by_sgd = config.container.kind in OF_PIXELS
+    lr = rival.lr if by_sgd else rival.adam_lr
+    return Stage(
+        "rival",
+        rival.steps,
+        lambda step: lr * rival.rate_factor(step),
+        sgd=rival.momentum if by_sgd else None,
+        on_normalised=rival.steps_on_normalised,
+        network=rival.network,
+        needs_features=rival.needs_features,
+        is_probed=True,
     )
 
 

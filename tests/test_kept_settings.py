@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from hmnpack.registry import PROTOCOLS
 from hmnpack.schema.config import CompressConfig, NetworkConfig, TrainConfig
 from hmnpack.schema.kinds import CONTAINERS
+from hmnpack.schema.methods import METHODS
 from hmnpack.schema.presets import PRESETS
 from hmnpack.schema.recipes import DataShape
 from hmnpack.settings import RECIPES, recipe_of, setting_names
@@ -20,7 +21,6 @@ SHARED = (NetworkConfig, TrainConfig)
 CHOSEN = {
     "seed": "there is no best one",
     "container.kind": "which method's container is compared",
-    "container.factor": "varied where the method is compared with: f = 1 is IDC-I",
     "container.hallucinators": "varied where the method is compared with: HaBa's five do not fit",
     "container.bases": "varied where the method is compared with: LinBa states one number only",
     "holdout": "how many images a user can spare for validation",
@@ -40,7 +40,6 @@ MEASURED = {
     "container.norm": ("p1-norm-none.json", "container.norm=none"),
     "container.instance_channels": ("p2-images-29.json", "container.instance_channels=1"),
     "container.decoder_channels": ("p5-decoder-32-16.json", "container.decoder_channels=[32,16]"),
-    "warmup.images": ("q1-no-warm-up.json", "warmup.images=none"),
     "match.objective": ("q2-characteristic.json", "match.objective=characteristic"),
     "match.classification": ("p4-classification-0.json", "match.classification=0"),
     "gradient.inner_steps": ("q1-gradient-fresh.json", "gradient.inner_steps=87"),
@@ -56,8 +55,10 @@ MEASURED = {
 
 
 def values(config, prefix=""):
-    """Yield every setting's name, value and model."""
+    """Yield every setting's name, value and model, except those of a method to compare with."""
     for name, value in config:
+        if name == "rival":
+            continue
         if isinstance(value, BaseModel):
             yield from values(value, f"{prefix}{name}.")
         else:
@@ -108,8 +109,13 @@ def used_of_shared():
 def used():
     """Return the settings that a recipe changes from the default."""
     default = dict(defaults(CompressConfig))
+    for kind in CONTAINERS.values():
+        default |= {(kind, f"container.{name}"): value for name, value in defaults(kind)}
     return {
-        path for config in shipped() for path, value, _ in values(config) if value != default[path]
+        path
+        for config in shipped()
+        for path, value, kind in values(config)
+        if value != default.get((kind, path), default.get(path))
     }
 
 
@@ -127,6 +133,13 @@ def test_setting_is_used_chosen_or_measured(name):
     reasons = [name in used() | used_of_shared(), name in CHOSEN, name in MEASURED]
     assert any(reasons), f"nothing justifies {name}: delete it, or list the reason here"
     assert sum(reasons) == 1, f"{name} is listed though a recipe uses it, or twice"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_setting_of_a_method_is_stated_by_a_recipe(method):
+    fields = METHODS[method].model_fields
+    assert [name for name, field in fields.items() if not field.is_required()] == ["method"]
+    assert method in {config.rival.method for config in shipped() if config.rival}
 
 
 def test_listed_names_are_settings():

@@ -236,9 +236,9 @@ class TestCompress:
             events.append("opened")
             return Source("pets", ("cat", "dog"), data, None)
 
-        def recipe(name, data=None):
-            events.append(data)
-            return recipe_of(name, data)
+        def recipe(name, data=None, ipc=None):
+            events.append((data, ipc))
+            return recipe_of(name, data, ipc or 1)
 
         monkeypatch.setattr("hmnpack.condensing.plan.open_source", opening)
         monkeypatch.setattr("hmnpack.condensing.plan.recipe_of", recipe)
@@ -247,7 +247,7 @@ class TestCompress:
     def test_compress_resolves_the_recipe_before_and_after_opening(self, opened, tmp_path):
         cache = SourceOptions(cache_dir=tmp_path)
         hmnpack.compress("pets", 8, recipe="smoke", source_options=cache)
-        assert opened == [None, "opened", shape("pets", 2, 16, 1)]
+        assert opened == [(None, None), "opened", (shape("pets", 2, 16, 1), 8)]
 
     def test_compress_rejects_an_unknown_recipe_before_opening(self, opened):
         with pytest.raises(BadSettings, match="smoke"):

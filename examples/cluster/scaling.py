@@ -24,7 +24,8 @@ from statistics import median
 import torch
 
 from hmnpack.condensing.adam import ContainerAdam
-from hmnpack.condensing.cost import Run, costs_of
+from hmnpack.condensing.cost import costs_of
+from hmnpack.condensing.stage_cost import Run
 from hmnpack.container import HMN, new_container
 from hmnpack.container.budget import plan
 from hmnpack.matching import GradientMatching, Match, RealData

@@ -9,116 +9,26 @@ Memory is modelled: the images, the networks with gradients and momentum, and th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from math import ceil
-from typing import Literal
 
-from hmnpack.container.cost import decode_flops, decoder_bytes
-from hmnpack.matching.footprint import (
-    StepShape,
-    bytes_per_view,
-    feature_load,
-    feature_step,
-    gradient_load,
-    gradient_step,
-)
+from hmnpack.condensing.rival_cost import rival_cost
+from hmnpack.condensing.stage_cost import Part, Run, StageCost, data_bytes, decoding
+from hmnpack.container.cost import decoder_bytes
+from hmnpack.matching.footprint import bytes_per_view, feature_load, gradient_load
 from hmnpack.networks import flops
 from hmnpack.networks.flops import FLOAT, Passes
-from hmnpack.networks.profile import NetworkProfile, profile_network
 from hmnpack.pruning import hardest_of, needs_held_out
 from hmnpack.schema.config import (
     BY_MARGIN,
-    CompressConfig,
     GradientConfig,
     MatchConfig,
     NetworkConfig,
-    Precision,
     TrainConfig,
 )
-from hmnpack.schema.container import ContainerSpec
+from hmnpack.schema.idc import IdcConfig
 from hmnpack.schema.stages import StageName, stages_of
 from hmnpack.training.loop import TEST_BATCH, images_at_a_time, schedule_of
-
-Work = Literal["training", "features", "gradients", "decoding"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """Everything that determines the cost of a run.
-
-    Attributes:
-        config: The run's settings.
-        spec: The condensed container, including the images that pruning will drop.
-        images: Number of real images to condense.
-        feature_classes: Classes per chunk in feature matching; None: all.
-        view_bytes: Size limit of the view cache, in bytes; None: unlimited.
-        gradient_classes: Classes per chunk in gradient matching; None: all.
-        keep: Images per class after pruning; None: nothing is pruned.
-        held_out: Number of real images in the validation split.
-        trained_at_once: Networks of the pool, or of pruning, trained as one batch; None: all.
-    """
-
-    config: CompressConfig
-    spec: ContainerSpec
-    images: int
-    feature_classes: int | None = None
-    view_bytes: int | None = None
-    gradient_classes: int | None = None
-    keep: int | None = None
-    held_out: int = 0
-    trained_at_once: int | None = None
-
-    def profile(self, network: NetworkConfig) -> NetworkProfile:
-        """Return the cost of one image of this run in a network."""
-        return profile_network(network, self.spec.classes, self.spec.image)
-
-    @property
-    def feature_step(self) -> StepShape:
-        """Sizes of a feature matching step through the pool's networks."""
-        match, network = self.config.match, self.config.pool.network
-        return feature_step(match, network, self.spec, match.parts_of(self.spec.each))
-
-    @property
-    def gradient_step(self) -> StepShape:
-        """Sizes of a gradient matching step through its network."""
-        return gradient_step(self.config.gradient, self.spec)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Work of one kind at one precision.
-
-    Attributes:
-        work: Kind of work.
-        flops: Floating-point operations.
-        precision: Precision of the arithmetic.
-        pieces: Equal pieces that are distributed over the ranks; 1: every rank does all the work.
-    """
-
-    work: Work
-    flops: int
-    precision: Precision
-    pieces: int = 1
-
-
-@dataclass(frozen=True)
-class StageCost:
-    """The cost of one stage of a run.
-
-    Attributes:
-        name: Name of the stage.
-        parts: Work of the stage, by kind.
-        bytes: Peak memory.
-    """
-
-    name: StageName
-    parts: tuple[Part, ...]
-    bytes: int
-
-    @property
-    def flops(self) -> int:
-        """Total floating-point operations."""
-        return sum(part.flops for part in self.parts)
 
 
 def costs_of(run: Run) -> tuple[StageCost, ...]:
@@ -142,13 +52,13 @@ def _pool(run: Run) -> StageCost:
     # Initial and final weights of all; those in training also hold weights, gradients, momentum.
     weights = (2 * pool.size + 3 * at_once) * profile.weight_bytes
     part = Part("training", operations, pool.train.precision)
-    return StageCost("pool", (part,), _data_bytes(run) + weights + maps)
+    return StageCost("pool", (part,), data_bytes(run) + weights + maps)
 
 
 def _warm_up(run: Run) -> StageCost:
     warmup, batch = run.config.warmup, min(run.config.warmup.batch, run.spec.images)
-    part = _decoding(run, warmup.steps, batch, pieces=1)
-    return StageCost("warm-up", (part,), _data_bytes(run) + decoder_bytes(run.spec, batch))
+    part = decoding(run, warmup.steps, batch, pieces=1)
+    return StageCost("warm-up", (part,), data_bytes(run) + decoder_bytes(run.spec, batch))
 
 
 def _feature_matching(run: Run) -> StageCost:
@@ -163,11 +73,11 @@ def _feature_matching(run: Run) -> StageCost:
         Part(
             "features", classes * (real + match.steps * each * per_image), match.precision, classes
         ),
-        _decoding(run, match.steps, classes * each, pieces=classes),
+        decoding(run, match.steps, classes * each, pieces=classes),
     )
     maps = feature_load(step).bytes
     weights = 2 * run.config.pool.size * profile.weight_bytes
-    memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
+    memory = data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
     memory += max(1, cached) * view
     return StageCost("matching", parts, memory + (run.feature_classes or classes) * maps)
 
@@ -199,10 +109,27 @@ def _gradient_matching(run: Run) -> StageCost:
     parts = (
         Part("gradients", gradient.steps * per_step, gradient.precision, classes),
         Part("training", training, gradient.train.precision),
-        _decoding(run, gradient.steps, synthetic, pieces=classes),
+        decoding(run, gradient.steps, synthetic, pieces=classes),
     )
-    memory = _data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run)
+    memory = data_bytes(run) + decoder_bytes(run.spec, synthetic) + _gradient_bytes(run)
     return StageCost("gradient", parts, memory)
+
+
+def as_gradient_matching(run: Run) -> Run:
+    """Return a run with the settings of the method ``idc``, if it has it, as gradient matching's.
+
+    It is our gradient matching under another optimiser.
+    """
+    rival = run.config.rival
+    if not isinstance(rival, IdcConfig):
+        return run
+    return replace(run, config=run.config.model_copy(update={"gradient": rival.gradient}))
+
+
+def _rival(run: Run) -> StageCost:
+    if isinstance(run.config.rival, IdcConfig):
+        return replace(_gradient_matching(as_gradient_matching(run)), name="rival")
+    return rival_cost(run)
 
 
 def _second_derivatives(network: NetworkConfig) -> Passes:
@@ -225,7 +152,7 @@ def _pruning(run: Run) -> StageCost | None:
     if keep is None or prune.strategy not in BY_MARGIN:
         return None
     margins = _margins(run)
-    decoded, data, parts = run.spec.images, _data_bytes(run), [margins]
+    decoded, data, parts = run.spec.images, data_bytes(run), [margins]
     networks = [_trained_bytes(run, prune.margins, margins.pieces)]
     if needs_held_out(prune):
         training, test = _choosing_beta(run, keep)
@@ -280,17 +207,9 @@ _COSTS: dict[StageName, Callable[[Run], StageCost | None]] = {
     "warm-up": _warm_up,
     "matching": _feature_matching,
     "gradient": _gradient_matching,
+    "rival": _rival,
     "pruning": _pruning,
 }
-
-
-def _decoding(run: Run, steps: int, images: int, *, pieces: int) -> Part:
-    """Return the cost of decoding: forward, backward to the memories, backward to the weights."""
-    return Part("decoding", 3 * steps * decode_flops(run.spec, images), "float32", pieces)
-
-
-def _data_bytes(run: Run) -> int:
-    return run.images * run.spec.image.elements
 
 
 def _gradient_bytes(run: Run) -> int:

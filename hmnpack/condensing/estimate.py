@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from hmnpack.condensing.cost import Run, StageCost, Work, costs_of
+from hmnpack.condensing.cost import as_gradient_matching, costs_of
 from hmnpack.condensing.rate import measured_rates
+from hmnpack.condensing.stage_cost import Run, StageCost, Work
 from hmnpack.container.budget import over_budget_instances
 from hmnpack.matching.footprint import Memory, feature_classes, gradient_classes, view_cache_bytes
 from hmnpack.runtime.devices import free_memory, low_precision
@@ -146,8 +147,9 @@ def _run(
     memory = Memory(device.type == "cpu", free)
     if config.match.steps:
         run = replace(run, feature_classes=feature_classes(run.feature_step, memory))
-    if config.gradient.networks:
-        run = replace(run, gradient_classes=gradient_classes(run.gradient_step, memory))
+    gradient = as_gradient_matching(run)
+    if gradient.config.gradient.networks:
+        run = replace(run, gradient_classes=gradient_classes(gradient.gradient_step, memory))
     return run
 
 

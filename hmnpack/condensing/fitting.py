@@ -3,15 +3,16 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hmnpack.condensing.adam import ContainerAdam
 from hmnpack.condensing.checkpoint import Checkpoint
+from hmnpack.condensing.optimiser import ContainerOptimiser
+from hmnpack.condensing.optimisers import optimiser_of
 from hmnpack.condensing.probe import Probe
 from hmnpack.container import Container
 from hmnpack.errors import BadSettings, Diverged, HmnError, Paused
@@ -82,6 +83,8 @@ class Fitting:
         listener: Called with the progress.
         world: The ranks that share the classes.
         probe: Periodically measures the accuracy of a probe network on the images, or None.
+        pixel_std: Standard deviation of each channel of the real images, for methods that step on
+            normalised pixels.
     """
 
     def __init__(
@@ -92,12 +95,14 @@ class Fitting:
         *,
         world: World = ALONE,
         probe: Probe | None = None,
+        pixel_std: Sequence[float] | None = None,
     ) -> None:
         self.clock = clock
         self.checkpoint = checkpoint
         self.listener = listener
         self.world = world
         self.probe = probe
+        self.pixel_std = pixel_std
 
     def is_past(self, stage: StageName) -> bool:
         """Return whether the checkpoint was written in a later stage than this one."""
@@ -110,7 +115,7 @@ class Fitting:
         Collective: all ranks must call it, and all end with the same container.
 
         Args:
-            stage: Number of steps, and Adam's settings.
+            stage: Number of steps, and the optimiser's settings.
             container: The container to fit, in place.
             objective: The loss to minimise.
 
@@ -123,24 +128,24 @@ class Fitting:
             return
         _check_equal_counts(container)
         world = self.world if objective.is_shared else ALONE
-        fit = _Fit(container, objective, ContainerAdam(container, stage.betas, world))
+        optimiser = optimiser_of(stage, container, self.pixel_std, world)
+        fit = _Fit(container, objective, optimiser)
         first = self._restored(stage, fit)
         # Values that each rank computed itself may differ between devices in the last digits.
         self.world.broadcast([*container.parameters(), *container.buffers()])
         self.listener(stage.name, first, stage.steps)
         for step in range(first, stage.steps):
-            fit.adam.set_rate(stage.learning_rate(step))
+            fit.optimiser.set_rate(stage.learning_rate(step))
             try:
-                loss = objective.loss(container, step)
+                loss = fit.step(step)
             except Paused:  # raised by a check before the loss: nothing has changed yet
                 self._save(_Step(stage, step, torch.zeros(())), fit)
                 self.world.wait()
                 raise
-            fit.adam.step(loss)
-            done = _Step(stage, step + 1, loss.detach())
+            done = _Step(stage, step + 1, loss)
             with self._saving_at_errors(done, fit):
                 self._after(done, fit)
-        fit.adam.collect()
+        fit.optimiser.collect()
 
     def check(self, doing: str) -> None:
         """Raise if the run should pause (collective: all ranks must call it).
@@ -201,10 +206,10 @@ class Fitting:
         saving = pausing or due
         reporting = step.done % REPORT_EVERY == 0 or step.done == step.stage.steps
         if saving or reporting:
-            fit.adam.world.add([step.loss])
+            fit.optimiser.world.add([step.loss])
             loss = _finite(step)
             if reporting:
-                facts["loss"] = loss
+                facts |= {"loss": loss, **fit.objective.figures()}
         if saving:
             self._save(step, fit)
         if facts:
@@ -233,7 +238,7 @@ class Fitting:
             return {}
         if not self.probe.due(step.done, step.stage.steps):
             return {}
-        fit.adam.collect()
+        fit.optimiser.collect()
         accuracy = self.probe(fit.container) if self.world.rank == 0 else math.nan
         return {"accuracy": self.world.of_leader(accuracy)}
 
@@ -258,21 +263,30 @@ class _Fit:
 
     container: Container
     objective: Objective
-    adam: ContainerAdam
+    optimiser: ContainerOptimiser
+
+    def step(self, step: int) -> Tensor:
+        """Take the optimiser steps of one step of the stage; return the sum of their losses."""
+        total: Tensor | None = None
+        for loss in self.objective.losses(self.container, step):
+            self.optimiser.step(loss)
+            total = loss.detach() if total is None else total + loss.detach()
+        assert total is not None  # noqa: S101 - a step has a loss
+        return total
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next step depends on (collective: all ranks must call it)."""
-        self.adam.collect()
+        self.optimiser.collect()
         return {
             "container": self.container.state_dict(),
-            "adam": self.adam.state(),
+            "optimiser": self.optimiser.state(),
             "objective": self.objective.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state` returned."""
         self.container.load_state_dict(state["container"])
-        self.adam.restore(state["adam"])
+        self.optimiser.restore(state["optimiser"])
         self.objective.restore(state["objective"])
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from hmnpack.matching import (
     OBJECTIVES,
+    RIVALS,
     GradientMatching,
     Match,
     Objective,
@@ -14,6 +16,7 @@ from hmnpack.matching import (
     Reconstruction,
     choose_targets,
 )
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
@@ -34,6 +37,8 @@ class Inputs:
             None: unlimited.
         check: Called on every rank after each training epoch of a network that a step needs, with
             the current activity; it may raise to pause.
+        cache: The cache folder; None: nothing is cached.
+        listener: Called with the progress of trainings that precede the first step.
     """
 
     real: RealData
@@ -43,6 +48,8 @@ class Inputs:
     world: World = ALONE
     max_memory: int | None = None
     check: Callable[[str], None] = lambda _: None
+    cache: Path | None = None
+    listener: Listener = no_progress
 
 
 def _warm_up(inputs: Inputs) -> Objective:
@@ -66,9 +73,24 @@ def _gradient(inputs: Inputs) -> Objective:
     )
 
 
+def _rival(inputs: Inputs) -> Objective:
+    rival, check = inputs.config.rival, partial(inputs.check, "training a matching network")
+    assert rival is not None  # noqa: S101 - only such a run has this stage
+    match = Match(
+        *(inputs.real, None, rival, inputs.config.seed),
+        max_memory=inputs.max_memory,
+        check=check,
+        cache=inputs.cache,
+        listener=inputs.listener,
+    )
+    objective: Objective = RIVALS[rival.method](match)
+    return objective
+
+
 OBJECTIVE_OF: dict[StageName, Callable[[Inputs], Objective]] = {
     "warm-up": _warm_up,
     "matching": _matching,
     "gradient": _gradient,
+    "rival": _rival,
 }
 """Stage -> factory of its objective; the keys are those of ``stages.FITTED``."""

@@ -8,6 +8,7 @@ import torch
 
 from hmnpack.condensing.estimate import Estimate, estimate
 from hmnpack.condensing.preflight import check_classes, check_early
+from hmnpack.condensing.scale import scaled
 from hmnpack.container import planned
 from hmnpack.container.budget import budget_of
 from hmnpack.errors import BadSettings
@@ -72,6 +73,7 @@ def plan(  # noqa: PLR0913
     device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
+    scale: float = 1.0,
 ) -> Plan:
     """Return what ``compress`` would do with the same arguments, without training anything.
 
@@ -87,6 +89,7 @@ def plan(  # noqa: PLR0913
         device: Device of the run: ``auto``, ``cpu``, ``cuda``, ...
         source_options: How to read the dataset.
         listener: Called with the progress of opening the dataset.
+        scale: Fraction of the recipe's iterations, above 0 and at most 1; see :func:`scaled`.
 
     Raises:
         BadData: if the dataset is invalid or has fewer than two classes.
@@ -100,13 +103,14 @@ def plan(  # noqa: PLR0913
         raise BadSettings("recipe and config are two sets of settings; give only one of them")
     recipe = recipe or default_recipe(place.type)
     # Reject unknown settings before the dataset is opened, which can take minutes.
-    merged(config or recipe_of(recipe), settings or {})
+    merged(scaled(config or recipe_of(recipe), scale), settings or {})
     with joined(place) as world:
         with world.leader_first():
             rank_listener = listener if world.rank == 0 else no_progress
             source = open_source(data, source_options, rank_listener, needs_test=False)
         check_classes(source)
-        config = merged(config or recipe_of(recipe, source.shape), settings or {})
+        start = scaled(config or recipe_of(recipe, source.shape, ipc), scale)
+        config = merged(start, settings or {})
         settings_to_record(config, source.shape)  # raises if a file cannot hold them
         classes, image = len(source.classes), source.image
         spec = planned(ipc, classes, image, config.container)

@@ -48,6 +48,11 @@ def check_early(config: CompressConfig, spec: ContainerSpec, world: World) -> No
         raise BadSettings(
             f"{world.size} ranks for {spec.classes} classes; start at most one rank per class"
         )
+    if config.rival is not None and world.size > 1:
+        raise BadSettings(
+            f"recipe {config.recipe} runs in one process, not in {world.size} ranks; start it "
+            "without torchrun"
+        )
     check_rows(spec, config.prune)
     if has_stage(config, "matching"):
         OBJECTIVES[config.match.objective]
@@ -71,7 +76,7 @@ def networks_of(config: CompressConfig) -> Iterator[Used]:
     """Yield each network that a run builds."""
     for stage in stages_of(config):
         if stage.network is not None:
-            yield Used(stage.network, gives_features=stage.name == "pool")
+            yield Used(stage.network, gives_features=stage.needs_features)
 
 
 def _check_network(used: Used, spec: ContainerSpec) -> None:

@@ -116,6 +116,7 @@ def compress(  # noqa: PLR0913
     source_options: SourceOptions | None = None,
     listener: Listener = no_progress,
     on_plan: Callable[[Plan], object] | None = None,
+    scale: float = 1.0,
 ) -> Bundle:
     """Condense a dataset into a bundle.
 
@@ -135,6 +136,8 @@ def compress(  # noqa: PLR0913
         listener: Called with the progress.
         on_plan: Called once on rank 0 with the plan, after the dataset is opened and before the
             first step.
+        scale: Fraction of the recipe's iterations, above 0 and at most 1: a shorter run. Settings
+            that are given override it.
 
     Returns:
         The bundle; also written to ``output``, if given.
@@ -170,6 +173,7 @@ def compress(  # noqa: PLR0913
             device=device,
             source_options=source_options,
             listener=listener,
+            scale=scale,
         )
         if on_plan is not None and world.rank == 0:
             on_plan(planned)
@@ -257,7 +261,12 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
     done_before = finished(checkpoint)
     if done_before is not None:
         return done_before
-    fitting = Fitting(run.clock(), checkpoint, run.listener, world=run.world, probe=probe)
+    fitting = Fitting(
+        *(run.clock(), checkpoint, run.listener),
+        world=run.world,
+        probe=probe,
+        pixel_std=real.normalisation.std,
+    )
     inputs = Inputs(
         real,
         job.spec,
@@ -265,6 +274,8 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
         world=run.world,
         max_memory=run.max_memory(),
         check=fitting.check,
+        cache=cache,
+        listener=run.listener,
     )
     container = fit_container(inputs, fitting, cache)
     if not job.is_pruned:

@@ -39,6 +39,11 @@ class Images(Container):
         """Return the images of a bundle."""
         return cls(spec, tensors["pixels"])
 
+    @torch.no_grad()
+    def start_from(self, targets: Tensor, generator: torch.Generator) -> None:
+        """Use the real images as they are; see :meth:`Container.start_from`."""
+        self.pixels.copy_(targets.float() / 255)
+
     def decoder(self) -> Callable[[Tensor], Tensor]:
         """Return the lookup of stored pixels; see :meth:`Container.decoder`."""
 

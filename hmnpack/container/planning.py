@@ -3,6 +3,7 @@
 `hmn` is planned in :mod:`hmnpack.container.budget`. The others, which are methods to compare with,
 fill the same budget, in which every stored float counts:
 
+- `images`: as many images per class as the ipc.
 - `multi-formation`: as many canvases per class as the budget has images. A canvas has 2 x 2 tiles,
   or 3 x 3 for images of 96 pixels or more (IDC: 2 for 28 and 32 pixels, 3 for ImageNet).
 - `linear-basis`: the number of bases is the largest power of two, up to 256, whose bases take at
@@ -29,10 +30,12 @@ from hmnpack.schema.container import (
     ContainerSpec,
     HallucinatorSpec,
     ImageShape,
+    ImagesSpec,
     LinearBasisSpec,
     MultiFormationSpec,
 )
 from hmnpack.schema.hallucinator import SMALLEST_SIDE, HallucinatorConfig
+from hmnpack.schema.images import ImagesConfig
 from hmnpack.schema.kinds import AnyContainerConfig, ContainerConfig
 from hmnpack.schema.linear_basis import LinearBasisConfig
 from hmnpack.schema.multi_formation import MultiFormationConfig
@@ -73,7 +76,10 @@ def planned(
         return plan(ipc, classes, image, config, over_budget=over_budget)
     floats_of(ipc, classes, image)  # checks the ipc
     spec: ContainerSpec
-    if isinstance(config, MultiFormationConfig):
+    if isinstance(config, ImagesConfig):
+        sizes = {"classes": classes, "image": image, "dtype": config.dtype}
+        spec = checked(ImagesSpec, sizes | {"instances": ipc}, "lower the ipc or the --size")
+    elif isinstance(config, MultiFormationConfig):
         spec = _multi_formation(ipc, classes, image, config)
     elif isinstance(config, LinearBasisConfig):
         spec = _linear_basis(ipc, classes, image, config)

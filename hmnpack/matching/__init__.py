@@ -7,10 +7,11 @@ from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.parts import partition_classes
 from hmnpack.matching.pool import Pool, feature_network, load_or_train_pool
 from hmnpack.matching.warmup import Reconstruction, choose_targets
-from hmnpack.registry import OBJECTIVES
+from hmnpack.registry import OBJECTIVES, RIVALS
 
 __all__ = [
     "OBJECTIVES",
+    "RIVALS",
     "FeatureMatching",
     "GradientMatching",
     "Match",

@@ -1,6 +1,6 @@
 """Chunked computation of a loss that is a sum over classes, without changing its result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil
 from typing import Any
 
@@ -91,12 +91,38 @@ def chunked_loss(
     """
     every = torch.arange(classes.start, classes.stop, device=images.device)
     leaf = images.detach().requires_grad_()
-    total = images.new_zeros(())
-    for some, labels in zip(
+    chunks = zip(
         leaf.unflatten(0, (len(classes), -1)).split(at_once), every.split(at_once), strict=True
-    ):
-        part = loss(some.flatten(0, 1), labels)
-        part.backward()
+    )
+    return _summed(images, leaf, (loss(some.flatten(0, 1), labels) for some, labels in chunks))
+
+
+def loss_by_class(images: Tensor, classes: int, loss: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Return the sum of a loss over all classes, holding the graph of one class at a time.
+
+    Unlike :func:`chunked_loss`, it passes the class as an integer of the host.
+
+    Args:
+        images: [K * n, C, H, W], class by class.
+        classes: Number of classes K.
+        loss: Maps the images of a class and its index to a scalar.
+    """
+    leaf = images.detach().requires_grad_()
+    by_class = enumerate(leaf.unflatten(0, (classes, -1)))
+    return _summed(images, leaf, (loss(own, label) for label, own in by_class))
+
+
+def _summed(images: Tensor, leaf: Tensor, parts: Iterable[Tensor]) -> Tensor:
+    """Return the sum of losses of a copy of the images, as a function of the images.
+
+    Args:
+        images: Images, part of a graph.
+        leaf: The copy.
+        parts: The losses, each computed when it is reached, and released before the next.
+    """
+    total = images.new_zeros(())
+    for part in parts:
+        part.backward(inputs=[leaf])  # and not to the networks
         total = total + part.detach()
     assert leaf.grad is not None  # noqa: S101 - the loss depends on every image
     return with_gradient(images, total, leaf.grad)

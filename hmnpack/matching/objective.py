@@ -1,8 +1,9 @@
 """The interface of objectives: inputs, the loss of a step, and the state in a checkpoint."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from hmnpack.container import Container
 from hmnpack.matching.data import RealData
 from hmnpack.matching.pool import Pool
+from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import ALONE, World
 
 Config = TypeVar("Config")
@@ -29,6 +31,8 @@ class Match(Generic[Config]):
             None: unlimited.
         check: Called on every rank after each epoch of a network that is trained before its first
             step; it may raise to pause.
+        cache: The cache folder, for networks that are trained once; None: nothing is cached.
+        listener: Called with the progress of trainings that precede the first step.
     """
 
     data: RealData
@@ -38,6 +42,8 @@ class Match(Generic[Config]):
     world: World = ALONE
     max_memory: int | None = None
     check: Callable[[], None] = lambda: None
+    cache: Path | None = None
+    listener: Listener = no_progress
 
 
 class Objective(ABC):
@@ -54,6 +60,22 @@ class Objective(ABC):
             container: Decodes the synthetic images; gradients flow to its parameters.
             step: Index of the step; with the seed it determines every random number.
         """
+
+    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
+        """Yield the losses of a step; an optimiser step follows each.
+
+        One, by default. A method that steps after every class yields one per class, each computed
+        from the container as the steps before have left it. Only the first may raise to pause.
+
+        Args:
+            container: See :meth:`loss`.
+            step: See :meth:`loss`.
+        """
+        yield self.loss(container, step)
+
+    def figures(self) -> dict[str, float]:
+        """Return values to report beside the loss, such as a rate that is learned."""
+        return {}
 
     def state(self) -> dict[str, Any]:
         """Return the state that the next step needs besides the container, as plain values."""

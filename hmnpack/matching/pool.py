@@ -155,7 +155,7 @@ def feature_network(network: nn.Module, config: NetworkConfig) -> FeatureNetwork
     """
     if not isinstance(network, FeatureNetwork):
         raise BadSettings(
-            f"pool.network.name {config.name!r} exposes no block features to match; "
+            f"network.name {config.name!r} exposes no block features to match; "
             "use convnet or resnet-ap"
         )
     return network

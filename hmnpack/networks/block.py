@@ -64,9 +64,22 @@ def plain_block(  # noqa: PLR0913
     groups: int = 1,
 ) -> Tensor:
     """Compute the same output as ``block`` with one library call per operation."""
+    return F.avg_pool2d(unpooled_block(x, weight, bias, scale, shift, padding, groups=groups), 2)
+
+
+def unpooled_block(  # noqa: PLR0913
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    padding: int = 1,
+    *,
+    groups: int = 1,
+) -> Tensor:
+    """Return the map before the pooling, [N, D, H, W], for the arguments of ``block``."""
     x = F.conv2d(x, weight, bias, padding=padding, groups=groups)
-    x = F.instance_norm(x, weight=scale, bias=shift, eps=EPSILON)
-    return F.avg_pool2d(F.relu(x), 2)
+    return F.relu(F.instance_norm(x, weight=scale, bias=shift, eps=EPSILON))
 
 
 class FusedBlock(torch.autograd.Function):

@@ -4,9 +4,10 @@ Shape legend: N images, K classes, C channels, H height, W width of an image; h 
 """
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hmnpack.errors import BadSettings
-from hmnpack.networks.block import EPSILON, block
+from hmnpack.networks.block import EPSILON, block, unpooled_block
 from hmnpack.networks.features import FeatureNetwork
 from hmnpack.schema.config import NetworkConfig
 from hmnpack.schema.container import ImageShape
@@ -30,9 +31,15 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [N, width, h // 2, w // 2]."""
-        conv, norm = self.conv, self.norm
-        parts = conv.weight, conv.bias, norm.weight, norm.bias
-        return block(x, *parts, self.padding, groups=conv.groups)
+        return block(x, *self._parts, self.padding, groups=self.conv.groups)
+
+    def unpooled(self, x: Tensor) -> Tensor:
+        """Return the map before the pooling, [N, width, h, w]."""
+        return unpooled_block(x, *self._parts, self.padding, groups=self.conv.groups)
+
+    @property
+    def _parts(self) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        return self.conv.weight, self.conv.bias, self.norm.weight, self.norm.bias
 
 
 class ConvNet(FeatureNetwork):
@@ -75,6 +82,18 @@ class ConvNet(FeatureNetwork):
             x = layer(x)
             outputs.append(x)
         return outputs
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Return the map of every block before its pooling, and the last block's output.
+
+        Each is [N, width, h, w], for images [N, C, H, W].
+        """
+        outputs = []
+        for layer in self.layers:
+            x = layer.unpooled(x)
+            outputs.append(x)
+            x = F.avg_pool2d(x, 2)
+        return [*outputs, x]
 
     def classified(self, last: Tensor) -> Tensor:
         """Return the logits [N, K] for the last block's output [N, D, h, w]."""

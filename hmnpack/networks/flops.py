@@ -60,6 +60,14 @@ derivative of the backward pass, by both again. The images have no derivative al
 the weights, and need no first-order gradient.
 """
 
+UNROLLED_STEP = Passes(6, 9, 9)
+"""Weight gradients, and the gradient of a function of them for the images and for the weights.
+
+Trajectory matching goes back through a training step so. To the seven passes of
+``SECOND_DERIVATIVES`` come the second derivative of the weights, by the backward pass and by the
+forward pass. For the images, only the first layer's part of either is needed.
+"""
+
 SECOND_DERIVATIVES_BY_AUTOGRAD = Passes(5, 8, 4)
 """The same by double backward, which also computes the second derivative of inner weights.
 

@@ -5,8 +5,8 @@ import json
 from hmnpack.page.markup import Html, join, tag
 from hmnpack.page.numbers import plural
 from hmnpack.page.parts import folded, paragraph, table
+from hmnpack.schema.nested import leaves
 from hmnpack.schema.opaque import Opaque
-from hmnpack.settings import leaves
 
 
 def settings(title: str, config: Opaque | None, otherwise: str) -> Html:

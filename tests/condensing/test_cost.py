@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hmnpack.condensing.cost import Run, costs_of
+from hmnpack.condensing.cost import costs_of
+from hmnpack.condensing.stage_cost import Run
 from hmnpack.container import container_of
 from hmnpack.container.budget import plan
 from hmnpack.matching.footprint import StepShape, bytes_per_image, bytes_per_view, gradient_load

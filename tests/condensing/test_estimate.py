@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from hmnpack.condensing import estimate as module
-from hmnpack.condensing.cost import Run, Work, costs_of
+from hmnpack.condensing.cost import costs_of
 from hmnpack.condensing.estimate import BFLOAT16_FACTOR, EFFICIENCY, estimate
+from hmnpack.condensing.stage_cost import Run, Work
 from hmnpack.container.budget import plan
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape

@@ -4,9 +4,10 @@ from math import cos, pi
 
 import pytest
 
-from hmnpack.condensing.cost import Run, costs_of
+from hmnpack.condensing.cost import costs_of
 from hmnpack.condensing.objectives import OBJECTIVE_OF
 from hmnpack.condensing.preflight import networks_of
+from hmnpack.condensing.stage_cost import Run
 from hmnpack.container.budget import plan
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.stages import FITTED, TITLES, has_stage, stages_of
@@ -90,6 +91,18 @@ def test_stages_without_work_are_omitted(changes, names):
     assert [name for name in TITLES if has_stage(config, name)] == names
 
 
+@pytest.mark.parametrize(
+    ("recipe", "steps", "lr"),
+    [("dc", 1000, 0.1), ("dsa", 1000, 0.1), ("dm", 20_000, 1.0), ("idc", 200_000, 0.0005)],
+)
+def test_method_steps_by_sgd_on_pixels_and_by_adam_on_other_parameters(recipe, steps, lr):
+    stage = stages(recipe)["rival"]
+    assert (stage.steps, stage.sgd, stage.learning_rate(0)) == (steps, 0.5, lr)
+    assert stage.on_normalised == (recipe != "idc")
+    other = stages(recipe, container__kind="hmn")["rival"]
+    assert (other.steps, other.sgd, other.learning_rate(steps - 1)) == (steps, None, 0.01)
+
+
 def test_stages_declare_pool_probe_title_and_network():
     config = merged(recipe_of("smoke"), EVERY, {"prune.network.width": 3})
     found = stages_of(config)
@@ -107,7 +120,7 @@ def test_random_pruning_trains_no_network():
 
 
 def test_every_stage_has_a_title_objective_and_cost():
-    config = merged(recipe_of("smoke"), EVERY)
+    config = merged(recipe_of("smoke"), EVERY).model_copy(update={"rival": recipe_of("dm").rival})
     names = [stage.name for stage in stages_of(config)]
     assert names == list(TITLES)
     assert [stage.name for stage in stages_of(config) if stage.steps] == list(FITTED)

@@ -187,6 +187,21 @@ class TestOperations:
         ours = COUNT * found.flops(flops.SECOND_DERIVATIVES_BY_AUTOGRAD)
         assert counted(differentiate_twice, network, images) == ours
 
+    @sized(WITH_FEATURES[:2])
+    def test_an_unrolled_training_step_equals_torchs_count(self, case):
+        """Trajectory matching goes back through a step to the images and to all weights."""
+        network, found, images = case
+        weights = list(network.parameters())
+
+        def work():
+            copies = images.requires_grad_() * 1  # the counter's hooks do not support leaves
+            loss = loss_of(network, copies)
+            first = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
+            along = sum(each.square().sum() for each in first)
+            torch.autograd.grad(along, [copies, *weights], materialize_grads=True)
+
+        assert counted(work) == COUNT * found.flops(flops.UNROLLED_STEP)
+
     @sized([case for case in WITHOUT_FEATURES if case[0] == "resnet18"])
     def test_double_backward_through_strides_takes_slightly_more(self, case):
         """torch computes the gradient of a strided filter with one extra row and column."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOR_USERS = ("README.md", "GUIDE.md")
 PAGES = (
     *FOR_USERS,
-    *("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
+    *("METHODS.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
     *("examples/bundles/README.md", "examples/cluster/README.md"),
     *(f"examples/reproduce/{name}.md" for name in ("README", "RESULTS", "DECISIONS")),
 )
