@@ -24,8 +24,10 @@ from hmnpack.condensing.job import Job
 from hmnpack.condensing.learning import fit_container
 from hmnpack.condensing.objectives import Inputs
 from hmnpack.condensing.plan import Plan, plan, spec_of
+from hmnpack.container import Container
 from hmnpack.container.budget import ipc_of
 from hmnpack.errors import BadSettings
+from hmnpack.matching import RealData
 from hmnpack.pruning import Trainings, check_prune_settings, pruned
 from hmnpack.runtime.devices import choose_device, free_memory
 from hmnpack.runtime.interrupts import interrupt_after_saving
@@ -307,15 +309,10 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
         check=fitting.check,
     )
     container = fit_container(job.new_container(), inputs, fitting, cache)
-    if not job.is_pruned and job.grown is None:
-        return job.bundle(container, real, planned.ipc)
-    bundle = job.bundle(container, real)
     if job.is_pruned:
-        done = fitting.trainings(container)
-        fitting.keep_trainings(container, done)
-        check = partial(fitting.after_trainings, container, done)
-        trainings = Trainings(world=run.world, done=done, check=check, listener=run.listener)
-        bundle = _pruned(bundle, job, planned, run, trainings)
+        bundle = _pruned(container, real, job, planned, (run, fitting))
+    else:
+        bundle = job.bundle(container, real, planned.ipc if job.grown is None else None)
     return bundle if job.grown is None else job.grown.with_classes(bundle, planned.ipc)
 
 
@@ -341,10 +338,17 @@ def _job(planned: Plan, run: _Run) -> Job:
     return Job(source, config, spec, seen, held_out, grown)
 
 
-def _pruned(bundle: Bundle, job: Job, planned: Plan, run: _Run, trainings: Trainings) -> Bundle:
+def _pruned(
+    container: Container, real: RealData, job: Job, planned: Plan, work: tuple[_Run, Fitting]
+) -> Bundle:
     """Return the bundle pruned to the plan; write the unpruned bundle if requested."""
+    run, fitting = work
+    done = fitting.trainings(container)  # restores the container, if there were any
+    fitting.keep_trainings(container, done)
+    bundle = job.bundle(container, real)
     if run.options.unpruned is not None and run.world.rank == 0:
         bundle.save(run.options.unpruned, force=True)
+    check = partial(fitting.after_trainings, container, done)
     return pruned(
         bundle,
         planned.ipc if job.grown is None else ipc_of(job.spec),
@@ -352,6 +356,6 @@ def _pruned(bundle: Bundle, job: Job, planned: Plan, run: _Run, trainings: Train
         seed=job.config.seed,
         device=run.device,
         held_out=job.held_out,
-        trainings=trainings,
+        trainings=Trainings(world=run.world, done=done, check=check, listener=run.listener),
         keep=None if job.grown is None else planned.spec.each,
     )
