@@ -15,7 +15,7 @@ $(foreach word,$(OPTIONS),$(if $(filter environment,$(origin $(word))),$(eval $(
 demo test test-fast test-random coverage check: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast test-random coverage check types docs verify-bundles reports bench proxy reproduce schema format clean
+.PHONY: help venv demo test test-fast test-random coverage check types docs verify-bundles reports bench proxy reproduce reproduce-figure4 schema format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +107,14 @@ $(REPRODUCED): reproduce-%: $(STAMP)
 		$(foreach setting,$(SETTINGS),--set '$(setting)') $(if $(BUNDLE),--bundle $(BUNDLE)) \
 		$(if $(IPC),--ipc $(IPC)) $(if $(NETWORKS),--networks $(NETWORKS)) $(if $(ON),--on '$(ON)') \
 		$(if $(SEED),--seed '$(SEED)') $(if $(SEEDS),--seeds $(SEEDS)) $(if $(TAG),--tag '$(TAG)') \
+		$(if $(DEVICE),--device '$(DEVICE)') $(if $(WORK),--work '$(WORK)')
+
+reproduce-figure4: $(STAMP) ## continual learning, figure 4: DATA=path (SCALE, IPC, SEEDS, RECIPE, SETTINGS, ...)
+	@$(BIN)/python examples/reproduce/figure4.py $(if $(DATA),--data '$(DATA)') \
+		$(if $(LABEL),--label '$(LABEL)') $(if $(SIZE),--size '$(SIZE)') \
+		$(if $(SCALE),--scale '$(SCALE)') $(if $(RECIPE),--recipe '$(RECIPE)') \
+		$(foreach setting,$(SETTINGS),--set '$(setting)') $(if $(IPC),--ipc $(IPC)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(TAG),--tag '$(TAG)') \
 		$(if $(DEVICE),--device '$(DEVICE)') $(if $(WORK),--work '$(WORK)')
 
 schema: $(STAMP) ## regenerate schema/*.json from the models

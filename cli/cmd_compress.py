@@ -3,8 +3,9 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,7 @@ from hmnpack.cli.options import (
     DATA_HELP,
     ByteSize,
     DataName,
+    Function,
     RecipeName,
     config_option,
     make_source_options,
@@ -45,7 +47,7 @@ class Request:
 
     Attributes:
         data: Name or path of the dataset.
-        ipc: Budget in images per class.
+        ipc: Budget in images per class; None: that of the file that classes are appended to.
         output: Output file.
         device: Compute device.
         max_minutes: Minutes after which the run pauses, or None.
@@ -60,7 +62,7 @@ class Request:
     """
 
     data: str
-    ipc: int
+    ipc: int | None
     output: Path
     device: str
     max_minutes: float | None
@@ -74,61 +76,99 @@ class Request:
     scale: float
 
 
+_RUN = (
+    click.option(
+        "--max-minutes",
+        type=click.FloatRange(min=0),
+        metavar="MINUTES",
+        help="Pause after this time.",
+    ),
+    click.option("--resume", is_flag=True, help="Resume a paused run from its checkpoint."),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Replace FILE.hmn, or restart a paused run from the beginning.",
+    ),
+    click.option(
+        "--log",
+        type=click.Path(path_type=Path),
+        metavar="FILE.jsonl",
+        help="Append each event with its metrics as one line of JSON.",
+    ),
+    click.option(
+        "--tensorboard",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Write the metrics to DIR for TensorBoard.",
+    ),
+    click.option(
+        "--probes",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Train N small probe networks during the run and log their held-out accuracy.",
+    ),
+    click.option(
+        "--max-memory",
+        type=ByteSize(),
+        help="Device memory for classes matched concurrently, such as 4GB or 512MB "
+        "[default: most of the free memory].",
+    ),
+    run_options,
+)
+"""Options of how a run is carried out."""
+
+
+def condensing_options(recipe: str, seed: str, holdout: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds the options of ``compress`` and ``append``.
+
+    Args:
+        recipe: Default of `--recipe`, in words.
+        seed: Default of `--seed`, likewise.
+        holdout: Default of `--holdout`, likewise.
+    """
+    settings = (
+        output_option,
+        click.option("--recipe", type=RecipeName(), help=f"Named settings [default: {recipe}]."),
+        scale_option,
+        click.option("--seed", type=click.IntRange(min=0), help=f"Random seed [default: {seed}]."),
+        set_option("match.steps=100"),
+        config_option,
+        click.option(
+            "--holdout",
+            type=click.FloatRange(0, 0.9),
+            help=f"Fraction of each training class held out for validation [default: {holdout}].",
+        ),
+        source_options,
+    )
+
+    def decorate(function: Function) -> Function:
+        for option in reversed((*settings, *_RUN)):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 @click.command("compress", short_help="Condense a dataset into one small file.", epilog=DATA_HELP)
 @click.argument("data", type=DataName())
 @click.option("--ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class.")
-@output_option
-@click.option(
-    "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
-)
-@scale_option
-@click.option("--seed", type=click.IntRange(min=0), help="Random seed [default: 0].")
-@set_option("match.steps=100")
-@config_option
-@click.option(
-    "--holdout",
-    type=click.FloatRange(0, 0.9),
-    help="Fraction of each training class held out for validation [default: 0.1].",
-)
-@source_options
-@click.option(
-    "--max-minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Pause after this time."
-)
-@click.option("--resume", is_flag=True, help="Resume a paused run from its checkpoint.")
-@click.option(
-    "--force", is_flag=True, help="Replace FILE.hmn, or restart a paused run from the beginning."
-)
-@click.option(
-    "--log",
-    type=click.Path(path_type=Path),
-    metavar="FILE.jsonl",
-    help="Append each event with its metrics as one line of JSON.",
-)
-@click.option(
-    "--tensorboard",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Write the metrics to DIR for TensorBoard.",
-)
-@click.option(
-    "--probes",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="N",
-    help="Train N small probe networks during the run and log their held-out accuracy.",
-)
-@click.option(
-    "--max-memory",
-    type=ByteSize(),
-    help="Device memory for classes matched concurrently, such as 4GB or 512MB "
-    "[default: most of the free memory].",
-)
-@run_options
+@condensing_options(recipe="fast on a CPU, else best", seed="0", holdout="0.1")
 def compress_command(**arguments: Any) -> None:  # noqa: ANN401
     """Condense DATA into one small file of synthetic training images.
 
     Ctrl-C pauses the run after the current step. The same command with --resume continues it and
     produces the same bytes as an uninterrupted run (up to rounding on an accelerator).
+    """
+    condense(arguments)
+
+
+def condense(arguments: dict[str, Any], onto: "Path | str | None" = None) -> None:
+    """Carry out ``compress`` or ``append``, and print what the file holds.
+
+    Args:
+        arguments: Values of the data, the budget and :func:`condensing_options`.
+        onto: The file that classes are appended to; None: ``compress``.
     """
     from hmnpack.cli.text import stored
     from hmnpack.settings import CompressSettings
@@ -139,13 +179,16 @@ def compress_command(**arguments: Any) -> None:  # noqa: ANN401
     )
     source = make_source_options(pop_source_options(arguments))
     request = Request(**arguments)
-    bundle = _run(request, settings, source)
+    bundle = _run(request, settings, source, onto)
     if is_main_rank():
         click.echo(f"{request.output}: {stored(bundle.manifest)}")
 
 
 def _run(
-    request: Request, settings: "CompressSettings", source_options: "SourceOptions"
+    request: Request,
+    settings: "CompressSettings",
+    source_options: "SourceOptions",
+    onto: "Path | str | None",
 ) -> "Bundle":
     import hmnpack
     from hmnpack.cli.progress import progress_display
@@ -153,6 +196,7 @@ def _run(
     from hmnpack.runtime.log import together
 
     out, quiet = console(stderr=True), request.quiet or not is_main_rank()
+    condense: Any = hmnpack.compress if onto is None else partial(hmnpack.append, onto)
     with contextlib.ExitStack() as stack:
         pausing = stack.enter_context(Pausing())
         options = _options(request, pausing)
@@ -164,7 +208,7 @@ def _run(
             if not quiet:
                 out.print(_announcement(plan, request.output))
 
-        return hmnpack.compress(
+        bundle: Bundle = condense(
             request.data,
             request.ipc,
             recipe=settings.recipe,
@@ -176,6 +220,7 @@ def _run(
             on_plan=announce,
             scale=request.scale,
         )
+        return bundle
 
 
 def _options(request: Request, pausing: "Pausing") -> "RunOptions":
@@ -229,7 +274,8 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
     from hmnpack.cli.text import container, duration, several, shape, size, steps
 
     source, config, spec, budget = plan.source, plan.config, plan.spec, plan.budget
-    ledger, kind = spec.ledger(), plan.device.type
+    kind, grown = plan.device.type, plan.grown
+    ledger = spec.ledger() if grown is None else spec.ledger().without_shared()
     rows = (
         ("data", f"{source.name}: {len(source.train.labels):,} images of {shape(source.image)}"),
         ("classes", several(source.classes)),
@@ -243,7 +289,8 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
         ("device", plan.device if plan.ranks == 1 else f"{kind}, {plan.ranks} ranks"),
         ("time", duration(plan.cost.seconds)),
     )
-    return facts(f"Compressing into {output}", rows)
+    doing = "Compressing" if grown is None else f"Appending to {grown.name},"
+    return facts(f"{doing} into {output}", rows)
 
 
 class Pausing:

@@ -38,7 +38,7 @@ def inspect_command(file: Path | str, verify: bool, as_json: bool) -> None:
 
 
 def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tuple[str, object]]:
-    from hmnpack.cli.text import container, margins, pruning, settings, several, shape, size
+    from hmnpack.cli.text import container, edited, margins, pruning, settings, several, shape, size
 
     spec, source, made = manifest.container, manifest.source, manifest.provenance
     yield "source", f"{source.name}, {source.train_images:,} training images"
@@ -66,8 +66,7 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     for each, kept in zip(made.prunings, counts, strict=False):
         yield "pruned to", pruning(each, kept)
     for edit in made.edits or ():
-        shown = [f"{digest[:12]}..." for digest in edit.files]
-        yield edit.operation, f"of files with data_sha256 {several(shown)}"
+        yield edit.operation, edited(edit)
     if manifest.margins:
         yield "margins", margins(manifest.margins)
     if verified:

@@ -22,6 +22,7 @@ DEFECT = 1
 
 COMMANDS = {
     "compress": "Condense a dataset into one small file.",
+    "append": "Condense new classes into an existing file.",
     "inspect": "Show what a file contains and how it was made.",
     "expand": "Write a file's images to disk.",
     "evaluate": "Train networks on a file's images and test them.",
@@ -154,8 +155,8 @@ def explain(error: Exception) -> str:
     cls=LazyGroup,
     context_settings={"auto_envvar_prefix": "HMNPACK", "help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 bug or machine failure, 2 invalid usage or settings, "
-    "3 invalid data, 4 invalid file, 5 paused (rerun the command; compress with --resume), "
-    "6 score not reproduced, 7 missing optional package, 130 interrupted.",
+    "3 invalid data, 4 invalid file, 5 paused (rerun the command; compress and append with "
+    "--resume), 6 score not reproduced, 7 missing optional package, 130 interrupted.",
 )
 @click.version_option(
     __version__,

@@ -11,7 +11,7 @@ from hmnpack.schema.stages import stages_of
 
 if TYPE_CHECKING:
     from hmnpack.schema.config import CompressConfig
-    from hmnpack.schema.manifest import Manifest
+    from hmnpack.schema.manifest import Edit, Made, Manifest
     from hmnpack.schema.opaque import Opaque
     from hmnpack.schema.pruning import Margins, Pruning
     from hmnpack.schema.score import Score
@@ -103,6 +103,32 @@ def pruning(found: "Pruning", kept: int | tuple[int, ...]) -> str:
     return f"{text} at beta {found.beta:g}{chosen}"
 
 
+def edited(edit: "Edit") -> str:
+    """Return what files were edited, and how the classes of an appended file were made."""
+    files = several([f"{digest[:12]}..." for digest in edit.files])
+    if not edit.made:
+        return f"of files with data_sha256 {files}"
+    *before, new = edit.made
+    first = "".join(f" ({_made(each)})" for each in before)
+    return f"{_made(new)}; to the file with data_sha256 {edit.files[0][:12]}...{first}"
+
+
+def _made(found: "Made") -> str:
+    """Return how some classes were made: ``"2 classes of 360 images of digits, recipe fast"``."""
+    source = found.source
+    words = [
+        f"{counted(found.classes, 'class', 'classes')} of {source.train_images:,} images of "
+        f"{source.name}"
+    ]
+    if found.recipe is not None:
+        words.append(f"recipe {found.recipe}")
+    if found.seed is not None:
+        words.append(f"seed {found.seed}")
+    if found.config:
+        words.append(f"but {settings(found.config)}")
+    return ", ".join(words)
+
+
 def settings(config: "Opaque | None") -> str:
     """Return the settings recorded in a file, on one line: ``"match.steps=400, ..."``."""
     from hmnpack.schema.nested import leaves
@@ -127,9 +153,9 @@ def stored(manifest: "Manifest") -> str:
     return f"{images:,} images in {held}"
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return a count with its noun: ``"1 score"``, ``"2 scores"``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def margins(found: "Margins") -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares 
     from hmnpack.bundle.joining import merge as merge
     from hmnpack.bundle.joining import split as split
     from hmnpack.bundle.pack import pack as pack
+    from hmnpack.condensing.append import append as append
     from hmnpack.condensing.plan import Plan as Plan
     from hmnpack.condensing.plan import plan as plan
     from hmnpack.condensing.run import RunOptions as RunOptions
@@ -48,6 +49,7 @@ _HOMES = {
     "PruneConfig": "schema.config",
     "RunOptions": "condensing.run",
     "SourceOptions": "sources",
+    "append": "condensing.append",
     "compress": "condensing.run",
     "concat": "dataset",
     "evaluate": "evaluation",

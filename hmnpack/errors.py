@@ -1,8 +1,9 @@
 """Exceptions for invalid input, one class per cause, each with an exit code.
 
 Exit codes: 0 success; 1 bug in hmnpack; 2 invalid usage or settings; 3 invalid data; 4 invalid
-bundle; 5 paused, or another rank was lost (run again; `compress` with `--resume`); 6 a recorded
-score was not reproduced; 7 an optional package is missing; 130 interrupted with nothing to resume.
+bundle; 5 paused, or another rank was lost (run again; `compress` and `append` with `--resume`); 6 a
+recorded score was not reproduced; 7 an optional package is missing; 130 interrupted with nothing to
+resume.
 """
 
 

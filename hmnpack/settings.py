@@ -21,7 +21,7 @@ from hmnpack.schema.config import CompressConfig, PruneConfig
 from hmnpack.schema.depth import shallow_enough
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.kinds import CONTAINERS, kinds_with, switched
-from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.manifest import Made, Manifest
 from hmnpack.schema.methods import METHODS
 from hmnpack.schema.nested import as_document, leaves, setting_names, whole
 from hmnpack.schema.opaque import Opaque, opaque_fault
@@ -279,12 +279,27 @@ def recorded_settings(manifest: Manifest) -> CompressConfig | None:
     Raises:
         BadSettings: if this version does not know the recipe or a setting.
     """
-    name, config = manifest.recipe, manifest.config or {}
+    return recorded_settings_for(manifest, shape_of_file(manifest))
+
+
+def recorded_settings_for(made: Manifest | Made, data: DataShape | None) -> CompressConfig | None:
+    """Return the recipe that a file records, with its differences, for data of some shape.
+
+    Args:
+        made: What records them; a seed, if there is one, and the held-out fraction are kept.
+        data: Shape of the dataset; None: CIFAR-10.
+
+    Returns:
+        None if no recipe is recorded.
+
+    Raises:
+        BadSettings: if this version does not know the recipe or a setting.
+    """
+    name, config = made.recipe, made.config or {}
     if name is None:
         return None
-    given = {"recipe": name, "seed": manifest.seed, "holdout": manifest.holdout}
+    given = {"recipe": name, "seed": made.seed, "holdout": made.holdout}
     keys = {key: value for key, value in given.items() if value is not None}
-    data = shape_of_file(manifest)
     try:
         # A custom recipe name comes with every setting, so that nothing of the base remains.
         own = _of_kind(recipe_of(CPU_RECIPE), (config,))

@@ -20,6 +20,15 @@ Role = Literal[
     "bases",
     "hallucinators",
 ]
+OF_A_CLASS: frozenset[str] = frozenset({"class memory", "extractor"})
+"""Roles of the tensors with one row per class."""
+
+OF_AN_IMAGE: frozenset[str] = frozenset(
+    {"instance memory", "pixels", "canvases", "coefficients", "bases"}
+)
+"""Roles of the tensors with one row per image, or per group of images that share one; tensors of
+all other roles are shared by every image."""
+
 FloatDtype = Literal["F32", "F16"]
 """IEEE 754 binary32 and binary16, by their safetensors names."""
 
@@ -113,6 +122,11 @@ class Ledger(Frozen):
     def bytes(self) -> int:
         """Bytes of all tensors, without the file's header."""
         return sum(row.bytes for row in self.rows)
+
+    def without_shared(self) -> "Ledger":
+        """Return the rows of single classes and images, without those that all images share."""
+        own = OF_A_CLASS | OF_AN_IMAGE
+        return Ledger(rows=tuple(row for row in self.rows if row.role in own))
 
     def floats_by_role(self) -> dict[str, int]:
         """Return role -> stored floats, in the order of the rows."""

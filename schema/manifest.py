@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from hmnpack.schema.base import Frozen, Sha256, ShortText
 from hmnpack.schema.class_names import ClassNames
 from hmnpack.schema.container import ContainerSpec, OtherSpec
-from hmnpack.schema.instances import check_length
+from hmnpack.schema.instances import MAX_CLASSES, check_length
 from hmnpack.schema.ledger import BYTES_PER_FLOAT, Ledger
 from hmnpack.schema.opaque import Opaque
 from hmnpack.schema.pruning import Margins, Pruning
@@ -110,12 +110,34 @@ class Budget(Frozen):
         return f"{self.bytes:,} bytes" if self.ipc is None else f"{self.ipc} ipc"
 
 
-class Edit(Frozen):
-    """A step that made a bundle of stored tensors of others, without training."""
+class Made(Frozen):
+    """How some classes of an appended file were made; the keys are those of a manifest."""
 
-    operation: ShortText = Field(description="What was done: merge, split.")
+    classes: int = Field(ge=1, le=MAX_CLASSES, description="Number of these classes.")
+    source: SourceFacts = Field(description="The data that they were made from.")
+    recipe: ShortText | None = Field(default=None, description="Name of the recipe.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        default=None, description="Seed of every random stream."
+    )
+    holdout: Annotated[float, Field(ge=0, le=0.9)] | None = Field(
+        default=None, description="Fraction of each training class that was held out."
+    )
+    config: Opaque | None = Field(
+        default=None, description="Settings that differ from the recipe's."
+    )
+
+
+class Edit(Frozen):
+    """A step that made a bundle of the stored tensors of others."""
+
+    operation: ShortText = Field(description="What was done: merge, split, append.")
     files: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=1000, fail_fast=True)] = (
         Field(description="data_sha256 of each file that it was done with.")
+    )
+    made: Annotated[tuple[Made, ...], Field(min_length=1, max_length=2)] | None = Field(
+        default=None,
+        description="How the classes of an appended file were made: those of the file that was "
+        "appended to, unless an earlier step says so, then the appended ones.",
     )
 
 
@@ -136,7 +158,8 @@ class Provenance(Frozen):
         Annotated[tuple[Edit, ...], Field(min_length=1, max_length=1000, fail_fast=True)] | None
     ) = Field(
         default=None,
-        description="Steps that merged or split files, oldest first; absent: none.",
+        description="Steps that merged or split files, or appended classes to one, oldest first; "
+        "absent: none.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a manifest says of bundles that were merged or split: source, budget, normalisation."""
+"""What a manifest says of bundles that were merged, split or appended to: source, budget, ..."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,16 @@ from hmnpack.sources.types import split_of
 
 _LONGEST_NAME = 1000
 
+_READ = ("size", "test_split", "train_list", "test_list", "image_column", "label_column")
+"""How data were read; a merged bundle records what is the same for all its parts."""
+
 
 def pooled(manifests: Sequence[Manifest]) -> Normalisation:
     """Return mean and standard deviation of the real training images of several bundles."""
     parts = [manifest.normalisation for manifest in manifests]
     if all(part == parts[0] for part in parts):
         return parts[0]
-    weights = [manifest.source.train_images for manifest in manifests]
+    weights = [_real_images(manifest) for manifest in manifests]
     mean, std = [], []
     for channel in range(len(parts[0].mean)):
         means = [part.mean[channel] for part in parts]
@@ -29,6 +32,12 @@ def pooled(manifests: Sequence[Manifest]) -> Normalisation:
         mean.append(_mean(means, weights))
         std.append(math.sqrt(_mean(squares, weights) - mean[-1] ** 2))
     return Normalisation(mean=tuple(mean), std=tuple(std))
+
+
+def _real_images(manifest: Manifest) -> int:
+    """Return the number of real training images that a bundle was made from."""
+    made = [one for edit in manifest.provenance.edits or () for one in edit.made or ()]
+    return sum(one.source.train_images for one in made) or manifest.source.train_images
 
 
 def joined_budget(budgets: Sequence[Budget], spec: ContainerSpec) -> Budget:
@@ -88,15 +97,16 @@ def _of_images(
     rows = torch.arange(spec.images)
     images = torch.cat(list(pixels(merged, rows))).permute(0, 3, 1, 2)
     names = dict.fromkeys(manifest.source.name for manifest in manifests)
-    sizes = {manifest.source.size for manifest in manifests}
+    first, *others = [{name: getattr(one.source, name) for name in _READ} for one in manifests]
+    alike = {name: v for name, v in first.items() if all(other[name] == v for other in others)}
     return SourceFacts(
         name=" + ".join(names)[:_LONGEST_NAME],
         fingerprint=split_of(images, class_of(spec, rows)).fingerprint,
         train_images=spec.images,
         held_out=0,
         skipped={},
-        size=sizes.pop() if len(sizes) == 1 else None,
         classes=classes,
+        **alike,
     )
 
 

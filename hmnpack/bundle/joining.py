@@ -19,16 +19,11 @@ from hmnpack.registry import unknown_name
 from hmnpack.runtime.output import check_output_path
 from hmnpack.runtime.paths import AnyPath
 from hmnpack.runtime.torch_state import with_torch_defaults
-from hmnpack.schema.container import ContainerSpec, HmnSpec, ImagesSpec
+from hmnpack.schema.container import ContainerSpec, HmnSpec, ImagesSpec, MultiFormationSpec
 from hmnpack.schema.instances import instances_of
+from hmnpack.schema.ledger import OF_A_CLASS, OF_AN_IMAGE
 from hmnpack.schema.manifest import Edit, Manifest
 from hmnpack.version import __version__
-
-_OF_A_CLASS = ("class memory", "extractor")
-"""Roles of the tensors with one row per class."""
-
-_OF_AN_IMAGE = ("instance memory", "pixels")
-"""Roles of the tensors with one row per image; tensors of other roles are shared by all."""
 
 Place = tuple[int, int]
 """Number of a bundle, and a label in it."""
@@ -110,7 +105,7 @@ def _part(bundle: Bundle, group: Iterable[str]) -> Bundle:
     if not classes:
         raise BadSettings("a part has no classes; name one or more")
     labels = [old.classes.index(name) for name in classes]
-    spec, tensors = _joined([bundle], [[(0, label)] for label in labels])
+    spec, tensors = joined_rows([bundle], [[(0, label)] for label in labels])
     known = old.source.classes or old.classes
     prunings = tuple(
         each.model_copy(update={"instances": _counts(each.instances, labels)})
@@ -124,7 +119,7 @@ def _part(bundle: Bundle, group: Iterable[str]) -> Bundle:
         classes=classes,
         source=old.source.model_copy(update={"classes": tuple(known[label] for label in labels)}),
         budget=part_budget(old.budget, old.container, spec),
-        margins=_margins([old], [[(0, label)] for label in labels]),
+        margins=joined_margins([old], [[(0, label)] for label in labels]),
         provenance=old.provenance.model_copy(update={"prunings": prunings, "edits": edits}),
     )
 
@@ -133,7 +128,7 @@ def _merged(bundles: Sequence[Bundle], places: dict[str, list[Place]]) -> Bundle
     manifests = [bundle.manifest for bundle in bundles]
     first = manifests[0]
     try:
-        spec, tensors = _joined(bundles, list(places.values()))
+        spec, tensors = joined_rows(bundles, list(places.values()))
         edit = Edit(operation="merge", files=tuple(one.data_sha256 for one in manifests))
         made = [one.provenance for one in manifests]
         kept = made[0].edits or () if all(one.edits == made[0].edits for one in made) else ()
@@ -154,7 +149,7 @@ def _merged(bundles: Sequence[Bundle], places: dict[str, list[Place]]) -> Bundle
             classes=tuple(places),
             normalisation=pooled(manifests),
             budget=joined_budget([one.budget for one in manifests], spec),
-            margins=_margins(manifests, list(places.values())),
+            margins=joined_margins(manifests, list(places.values())),
             provenance=provenance,
             source=first.source.model_copy(update={"classes": None}),
         )
@@ -164,7 +159,7 @@ def _merged(bundles: Sequence[Bundle], places: dict[str, list[Place]]) -> Bundle
 
 
 def _check_kind(spec: ContainerSpec, what: str) -> None:
-    if not isinstance(spec, HmnSpec | ImagesSpec):
+    if not isinstance(spec, HmnSpec | ImagesSpec | MultiFormationSpec):
         raise BadSettings(f"a container of kind {spec.kind} cannot be {what}; use hmnpack.concat")
 
 
@@ -178,10 +173,10 @@ def _check_shared(first_name: str, first: Bundle, name: str, bundle: Bundle) -> 
     ]
     different = sizes[0] != sizes[1]
     for row in () if different else first.manifest.ledger.rows:
-        if row.role in _OF_AN_IMAGE:
+        if row.role in OF_AN_IMAGE:
             continue
         ours, theirs = first.tensors[row.name], bundle.tensors[row.name]
-        if row.role in _OF_A_CLASS:
+        if row.role in OF_A_CLASS:
             common = [c for c in first.manifest.classes if c in bundle.manifest.classes]
             ours = ours[[first.manifest.classes.index(c) for c in common]]
             theirs = theirs[[bundle.manifest.classes.index(c) for c in common]]
@@ -194,7 +189,7 @@ def _check_shared(first_name: str, first: Bundle, name: str, bundle: Bundle) -> 
         )
 
 
-def _joined(
+def joined_rows(
     bundles: Sequence[Bundle], places: Sequence[Sequence[Place]]
 ) -> tuple[ContainerSpec, dict[str, Tensor]]:
     """Return the container and the tensors of classes, each with images of one or more places."""
@@ -207,11 +202,12 @@ def _joined(
     tensors = {}
     for row in first.ledger.rows:
         parts = [bundle.tensors[row.name] for bundle in bundles]
-        if row.role in _OF_A_CLASS:
+        if row.role in OF_A_CLASS:
             parts = [parts[n][label : label + 1] for (n, label), *_ in places]
-        elif row.role in _OF_AN_IMAGE:
+        elif row.role in OF_AN_IMAGE:
+            each = spec.images_per_row
             parts = [
-                parts[n][specs[n].offsets[label] :][: specs[n].counts[label]]
+                parts[n][specs[n].offsets[label] // each :][: specs[n].counts[label] // each]
                 for n, label in chain.from_iterable(places)
             ]
         else:
@@ -220,7 +216,7 @@ def _joined(
     return spec, tensors
 
 
-def _margins(manifests: Sequence[Manifest], places: Sequence[Sequence[Place]]) -> object:
+def joined_margins(manifests: Sequence[Manifest], places: Sequence[Sequence[Place]]) -> object:
     """Return the margins of the images, if all bundles have such, measured alike."""
     margins = [manifest.margins for manifest in manifests]
     if None in margins or len({(m.epochs, m.seeds) for m in margins if m}) > 1:

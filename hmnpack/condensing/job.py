@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import torch
 
 from hmnpack.bundle import Bundle, data_sha256
+from hmnpack.condensing.grow import Grown
 from hmnpack.condensing.probe import Probe
-from hmnpack.container import Container
-from hmnpack.container.budget import budget_of
+from hmnpack.container import Container, appended_container, new_container
+from hmnpack.container.budget import budget_of, ipc_of
 from hmnpack.matching import RealData
+from hmnpack.runtime.seeds import stream
 from hmnpack.schema.class_names import storable_class_names
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
@@ -29,6 +31,7 @@ class Job:
         spec: The condensed container, including the images that pruning will drop.
         seen: Images of the training split to condense.
         held_out: The validation split: the rest of the training split.
+        grown: The file that the classes are appended to, or None.
     """
 
     source: Source
@@ -36,11 +39,19 @@ class Job:
     spec: ContainerSpec
     seen: Split
     held_out: Split
+    grown: Grown | None = None
 
     @property
     def is_pruned(self) -> bool:
         """Whether the run condenses over budget and then prunes to it."""
         return has_stage(self.config, "pruning")
+
+    def new_container(self) -> Container:
+        """Return the untrained container."""
+        settings, generator = self.config.container, stream(self.config.seed, "container")
+        if self.grown is not None:
+            return appended_container(self.spec, self.grown.file.tensors, settings, generator)
+        return new_container(self.spec, settings, generator)
 
     def real_data(self, device: torch.device) -> RealData:
         """Return the images to condense, on a device."""
@@ -68,8 +79,14 @@ class Job:
             count,
         )
 
-    def bundle(self, container: Container, real: RealData, ipc: int) -> Bundle:
-        """Return the bundle of a fitted container, for a budget in images per class."""
+    def bundle(self, container: Container, real: RealData, ipc: int | None = None) -> Bundle:
+        """Return the bundle of a fitted container.
+
+        Args:
+            container: The container.
+            real: The images that it was made from.
+            ipc: Budget, in images per class; None: the smallest that it fits.
+        """
         tensors = container.stored_tensors()
         spec: ContainerSpec = container.spec
         manifest = Manifest(
@@ -78,7 +95,7 @@ class Job:
             normalisation=real.normalisation,
             container=spec,
             ledger=spec.ledger(),
-            budget=budget_of(ipc, spec.classes, spec.image),
+            budget=budget_of(ipc or ipc_of(spec), spec.classes, spec.image),
             recipe=self.config.recipe,
             seed=self.config.seed,
             holdout=self.config.holdout,

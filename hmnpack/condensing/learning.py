@@ -1,4 +1,4 @@
-"""Fitting a container through all optimisation stages, from its random initialisation."""
+"""Fitting a container through all optimisation stages."""
 
 from dataclasses import replace
 from functools import partial
@@ -6,19 +6,20 @@ from pathlib import Path
 
 from hmnpack.condensing.fitting import Fitting
 from hmnpack.condensing.objectives import OBJECTIVE_OF, Inputs
-from hmnpack.container import HMN, Container, new_container
+from hmnpack.container import HMN, Container
 from hmnpack.matching import choose_targets, load_or_train_pool, partition_classes
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.stages import Stage, stages_of, starts_from_real
 
 
-def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
-    """Run all stages that the checkpoint has not completed, and return the container.
+def fit_container(container: Container, inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
+    """Run all stages that the checkpoint has not completed, and return the container, fitted.
 
     Collective: all ranks must call it, and all end with the same container. If the checkpoint was
     written during pruning, its container is restored by :meth:`Fitting.trainings`, not here.
 
     Args:
+        container: An untrained container, which is moved to the device and fitted in place.
         inputs: Inputs of the stages, without the pool.
         fitting: Runs the steps.
         cache: The cache folder.
@@ -27,7 +28,6 @@ def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
     if any(stage.uses_pool and not fitting.is_past(stage.name) for stage in stages.values()):
         inputs = _with_pool(inputs, fitting, cache / "pool")
     config = inputs.config
-    container = new_container(inputs.spec, config.container, stream(config.seed, "container"))
     container.to(inputs.real.device)
     if "warm-up" in stages:
         _fit(stages.pop("warm-up"), container, inputs, fitting)

@@ -1,15 +1,16 @@
 """The plan of a run, made before its first step: settings, container, budget and cost."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
 from hmnpack.condensing.estimate import Estimate, estimate
+from hmnpack.condensing.grow import Grown
 from hmnpack.condensing.preflight import check_classes, check_early
 from hmnpack.condensing.scale import scaled
-from hmnpack.container import planned
+from hmnpack.container import appended_spec, planned
 from hmnpack.container.budget import budget_of
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import choose_device
@@ -21,6 +22,7 @@ from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Budget
+from hmnpack.schema.recipes import DataShape
 from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
 from hmnpack.sources import Source, SourceOptions, open_source
 
@@ -35,10 +37,12 @@ class Plan:
         source: The dataset.
         ipc: Budget, in images per class.
         config: The settings, resolved for this dataset.
-        spec: Spec of the container that will be stored; it fits the budget.
-        budget: The budget, in floats and bytes.
+        spec: Spec of the container that will be stored; it fits the budget. For ``append``, that
+            of the new classes alone, with what they share with those of the file.
+        budget: The budget, in floats and bytes; for ``append``, that of the new classes.
         device: Device of the run.
         ranks: Number of processes that share the work.
+        grown: The file that ``append`` appends the classes to, or None.
     """
 
     source: Source
@@ -48,6 +52,7 @@ class Plan:
     budget: Budget
     device: torch.device
     ranks: int = 1
+    grown: Grown | None = None
 
     @cached_property
     @with_torch_defaults
@@ -98,23 +103,73 @@ def plan(  # noqa: PLR0913
             with each other, the images or the ranks.
         BudgetTooSmall: if no container fits the budget.
     """
-    ipc = as_integer(ipc)
-    place = choose_device(device)
     if config is not None and recipe is not None:
         raise BadSettings("recipe and config are two sets of settings; give only one of them")
-    recipe = recipe or default_recipe(place.type)
-    # Reject unknown settings before the dataset is opened, which can take minutes.
-    merged(scaled(config or recipe_of(recipe), scale), settings or {})
-    with joined(place) as world:
+    place, budget = choose_device(device), as_integer(ipc)
+    named = recipe or default_recipe(place.type)
+    return plan_of(
+        *(data, budget, place, source_options, listener),
+        settings=lambda shape: merged(
+            scaled(config or recipe_of(named, shape, budget), scale), settings or {}
+        ),
+    )
+
+
+def plan_of(  # noqa: PLR0913
+    data: AnyPath | Source,
+    ipc: int,
+    device: torch.device,
+    source_options: SourceOptions,
+    listener: Listener,
+    *,
+    settings: Callable[[DataShape | None], CompressConfig],
+    grown: Grown | None = None,
+) -> Plan:
+    """Return the plan of a run; see :func:`plan`.
+
+    Args:
+        data: Anything that :func:`hmnpack.open_source` accepts, or an open source.
+        ipc: Budget, in images per class.
+        device: Device of the run.
+        source_options: How to read the dataset.
+        listener: Called with the progress of opening the dataset.
+        settings: The settings for a shape of data; None: for any, to check their names.
+        grown: The file that the classes are appended to, or None.
+    """
+    settings(None)  # rejects unknown settings before the dataset is opened, which can take minutes
+    with joined(device) as world:
         with world.leader_first():
             rank_listener = listener if world.rank == 0 else no_progress
             source = open_source(data, source_options, rank_listener, needs_test=False)
         check_classes(source)
-        start = scaled(config or recipe_of(recipe, source.shape, ipc), scale)
-        config = merged(start, settings or {})
+        if grown is not None:
+            grown.check(source)
+        config = settings(source.shape)
         settings_to_record(config, source.shape)  # raises if a file cannot hold them
-        classes, image = len(source.classes), source.image
-        spec = planned(ipc, classes, image, config.container)
+        spec = spec_of(ipc, source, config, grown)
         check_early(config, spec, world)
-        budget = budget_of(ipc, classes, image)
-        return Plan(source, ipc, config, spec, budget, place, world.size)
+        budget = budget_of(ipc, len(source.classes), source.image)
+        return Plan(source, ipc, config, spec, budget, device, world.size, grown)
+
+
+def spec_of(
+    ipc: int,
+    source: Source,
+    config: CompressConfig,
+    grown: Grown | None,
+    *,
+    over_budget: bool = False,
+) -> ContainerSpec:
+    """Return the container of a run.
+
+    Args:
+        ipc: Budget, in images per class.
+        source: The dataset.
+        config: The settings.
+        grown: The file that the classes are appended to, or None.
+        over_budget: Use the number of images of over-budget condensation.
+    """
+    classes = len(source.classes)
+    if grown is not None:
+        return appended_spec(grown.spec, ipc, classes, over_budget=over_budget)
+    return planned(ipc, classes, source.image, config.container, over_budget=over_budget)

@@ -23,10 +23,11 @@ from hmnpack.condensing.fitting import Clock, Fitting
 from hmnpack.condensing.job import Job
 from hmnpack.condensing.learning import fit_container
 from hmnpack.condensing.objectives import Inputs
-from hmnpack.condensing.plan import Plan, plan
-from hmnpack.container import planned
+from hmnpack.condensing.plan import Plan, plan, spec_of
+from hmnpack.container import Container
 from hmnpack.container.budget import ipc_of
 from hmnpack.errors import BadSettings
+from hmnpack.matching import RealData
 from hmnpack.pruning import Trainings, check_prune_settings, pruned
 from hmnpack.runtime.devices import choose_device, free_memory
 from hmnpack.runtime.interrupts import interrupt_after_saving
@@ -154,30 +155,70 @@ def compress(  # noqa: PLR0913
         RankLost: if another rank exited early.
         KeyboardInterrupt: after Ctrl-C and, with an output, after the checkpoint was written.
     """
-    options = options or RunOptions()
-    ipc, source_options = as_integer(ipc), source_options or SourceOptions()
-    path = None if output is None else path_of(output)
+    request = Request(output, options, source_options, listener, on_plan)
+    ipc = as_integer(ipc)
+
+    def planned(device: torch.device) -> Plan:
+        return plan(
+            *(data, ipc),
+            recipe=recipe,
+            config=config,
+            settings=settings,
+            device=device,
+            source_options=request.source_options,
+            listener=listener,
+            scale=scale,
+        )
+
+    return carried_out(planned, request)
+
+
+class Request:
+    """What a caller of ``compress`` or ``append`` wants besides the data and the settings.
+
+    Args:
+        output: Path of the bundle, or None.
+        options: Device, resuming, limits; None: the defaults.
+        source_options: How to read the dataset; None: the defaults.
+        listener: Called with the progress.
+        on_plan: Called once on rank 0 with the plan, or None.
+    """
+
+    def __init__(
+        self,
+        output: AnyPath | None,
+        options: RunOptions | None,
+        source_options: SourceOptions | None,
+        listener: Listener,
+        on_plan: Callable[[Plan], object] | None,
+    ) -> None:
+        self.output: Path | None = None if output is None else path_of(output)
+        self.options: RunOptions = options or RunOptions()
+        self.source_options: SourceOptions = source_options or SourceOptions()
+        self.listener: Listener = listener
+        self.on_plan: Callable[[Plan], object] | None = on_plan
+
+
+def carried_out(planner: Callable[[torch.device], Plan], request: Request) -> Bundle:
+    """Carry out a planned run, and return its bundle; see :func:`compress`.
+
+    Args:
+        planner: Opens the data and returns the plan for a device.
+        request: Output, options, callbacks.
+    """
+    path, options, cache = request.output, request.options, request.source_options.cache_root
     device = choose_device(options.device)
     if options.unpruned is not None:
         check_output_path(options.unpruned, force=options.force or options.resume)
         for other in (path, checkpoint_of(path)) if path is not None else ():
             check_distinct(options.unpruned, other, "the output, or its checkpoint")
     with joined(device) as world, contextlib.ExitStack() as held:
-        run = _Run(ipc, options, device, world, listener if world.rank == 0 else no_progress)
+        listener = request.listener if world.rank == 0 else no_progress
+        run = _Run(options, device, world, listener)
         checkpoint = run.checkpoint(path, held) if path is not None else None
-        planned = plan(
-            *(data, ipc),
-            recipe=recipe,
-            config=config,
-            settings=settings,
-            device=device,
-            source_options=source_options,
-            listener=listener,
-            scale=scale,
-        )
-        if on_plan is not None and world.rank == 0:
-            on_plan(planned)
-        cache = source_options.cache_root
+        planned = planner(device)
+        if request.on_plan is not None and world.rank == 0:
+            request.on_plan(planned)
         with _saving_at_interrupts(run, checkpoint) as run:
             bundle = _condensed(planned, run, checkpoint, cache)
             with world.leader_first():
@@ -188,9 +229,8 @@ def compress(  # noqa: PLR0913
 
 @dataclass(frozen=True)
 class _Run:
-    """Context of one ``compress`` run: budget, options, device, ranks, listener."""
+    """Context of one run: options, device, ranks, listener."""
 
-    ipc: int
     options: RunOptions
     device: torch.device
     world: World
@@ -222,9 +262,12 @@ class _Run:
         if self.world.any(self.world.of_leader(value) != value)[0]:
             raise BadSettings(otherwise)
 
-    def key(self, source: Source, config: CompressConfig) -> str:
+    def key(self, planned: Plan) -> str:
         """Return the run's key: it can resume only from a checkpoint with the same key."""
-        return key_of(source.train.fingerprint, str(self.ipc), config, self.device)
+        budget, grown = str(planned.ipc), planned.grown
+        if grown is not None:
+            budget += f" appended to {grown.file.manifest.data_sha256}"
+        return key_of(planned.source.train.fingerprint, budget, planned.config, self.device)
 
     def clock(self) -> Clock:
         """Return the clock of this run, started now."""
@@ -252,12 +295,11 @@ def _saving_at_interrupts(run: _Run, checkpoint: Checkpoint | None) -> Iterator[
 
 def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: Path) -> Bundle:
     """Run all stages that the checkpoint has not completed, and return the bundle."""
-    source, config = planned.source, planned.config
-    job = _job(source, config, run)
+    job = _job(planned, run)
     real = job.real_data(run.device)
     probe = job.probe(run.options.probes, real)
     if checkpoint is not None:  # after all checks, since it may delete a paused run's checkpoint
-        run.open(checkpoint, run.key(source, config))
+        run.open(checkpoint, run.key(planned))
     done_before = finished(checkpoint)
     if done_before is not None:
         return done_before
@@ -270,54 +312,61 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
     inputs = Inputs(
         real,
         job.spec,
-        config,
+        job.config,
         world=run.world,
         max_memory=run.max_memory(),
         check=fitting.check,
         cache=cache,
         listener=run.listener,
     )
-    container = fit_container(inputs, fitting, cache)
-    if not job.is_pruned:
-        return job.bundle(container, real, run.ipc)
-    done = fitting.trainings(container)
-    fitting.keep_trainings(container, done)
-    bundle = job.bundle(container, real, ipc_of(job.spec))
-    check = partial(fitting.after_trainings, container, done)
-    return _pruned(
-        bundle, job, run, Trainings(world=run.world, done=done, check=check, listener=run.listener)
-    )
+    container = fit_container(job.new_container(), inputs, fitting, cache)
+    if job.is_pruned:
+        bundle = _pruned(container, real, job, planned, (run, fitting))
+    else:
+        bundle = job.bundle(container, real, planned.ipc if job.grown is None else None)
+    return bundle if job.grown is None else job.grown.with_classes(bundle, planned.ipc)
 
 
-def _job(source: Source, config: CompressConfig, run: _Run) -> Job:
+def _job(planned: Plan, run: _Run) -> Job:
     """Check that every stage can run and that all ranks agree; return the run's inputs."""
-    image, classes, over = source.image, len(source.classes), has_stage(config, "pruning")
-    if run.options.unpruned is not None and not over:
+    source, config, grown = planned.source, planned.config, planned.grown
+    over = has_stage(config, "pruning")
+    if run.options.unpruned is not None and not (over and grown is None):
+        why = "prune.strategy is none; set a strategy"
+        if grown is not None:
+            why = "append writes the finished file alone; prune that one instead"
         raise BadSettings(
-            f"{path_of(run.options.unpruned)} would hold the bundle before pruning, but "
-            "prune.strategy is none; set a strategy, or omit this output"
+            f"{path_of(run.options.unpruned)} would hold the bundle before pruning, but {why}, or "
+            "omit this output"
         )
-    spec = planned(run.ipc, classes, image, config.container, over_budget=over)
-    key = run.key(source, config)
+    spec = spec_of(planned.ipc, source, config, grown, over_budget=over)
     run.agree(
-        key,
+        run.key(planned),
         "the ranks have different data, settings, devices or torch versions; start them all alike",
     )
     seen, held_out = seen_and_held_out(source.train, config.holdout, config.seed)
     check_prune_settings(config.prune, len(held_out))
-    return Job(source, config, spec, seen, held_out)
+    return Job(source, config, spec, seen, held_out, grown)
 
 
-def _pruned(bundle: Bundle, job: Job, run: _Run, trainings: Trainings) -> Bundle:
-    """Return the bundle pruned to the budget; write the unpruned bundle if requested."""
+def _pruned(
+    container: Container, real: RealData, job: Job, planned: Plan, work: tuple[_Run, Fitting]
+) -> Bundle:
+    """Return the bundle pruned to the plan; write the unpruned bundle if requested."""
+    run, fitting = work
+    done = fitting.trainings(container)  # restores the container, if there were any
+    fitting.keep_trainings(container, done)
+    bundle = job.bundle(container, real)
     if run.options.unpruned is not None and run.world.rank == 0:
         bundle.save(run.options.unpruned, force=True)
+    check = partial(fitting.after_trainings, container, done)
     return pruned(
         bundle,
-        run.ipc,
+        planned.ipc if job.grown is None else ipc_of(job.spec),
         job.config.prune,
         seed=job.config.seed,
         device=run.device,
         held_out=job.held_out,
-        trainings=trainings,
+        trainings=Trainings(world=run.world, done=done, check=check, listener=run.listener),
+        keep=None if job.grown is None else planned.spec.each,
     )

@@ -1,5 +1,6 @@
 """Containers: the learned and stored parameters, which decode to images."""
 
+from hmnpack.container.appending import appended_container, appended_spec
 from hmnpack.container.base import Container, container_of, new_container
 from hmnpack.container.decoding import decode, decoded_parts
 from hmnpack.container.hallucinator import Hallucinator
@@ -17,6 +18,8 @@ __all__ = [
     "Images",
     "LinearBasis",
     "MultiFormation",
+    "appended_container",
+    "appended_spec",
     "class_of",
     "container_of",
     "decode",

@@ -189,8 +189,12 @@ def over_budget_instances(ipc: int, spec: ContainerSpec) -> int:
             own = (column.image, column.instance_channels, DECODER_CHANNELS)
             if (column.ipc, column.classes) == (ipc, spec.classes) and own == sizes:
                 return column.over_budget
-    rows = spec.each // spec.images_per_row
-    return max(rows * 11 // 10, rows + 1) * spec.images_per_row
+    return over_budget_rows(spec.each // spec.images_per_row) * spec.images_per_row
+
+
+def over_budget_rows(rows: int) -> int:
+    """Return how many stored rows of a class to condense before they are pruned to ``rows``."""
+    return max(rows * 11 // 10, rows + 1)
 
 
 def plan(

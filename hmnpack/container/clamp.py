@@ -1,4 +1,4 @@
-"""Clamping of stored pixels to [0, 1]."""
+"""Clamping of stored values to the range that they can have."""
 
 from typing import Any
 
@@ -7,25 +7,32 @@ from torch import Tensor
 
 
 class _Clamp(torch.autograd.Function):
-    """Clamps to [0, 1]; outside, only gradients that move a pixel back into the range pass.
+    """Clamps to a range; outside, only gradients that move a value back into the range pass.
 
-    The true gradient is 0 outside, so a pixel there would never change again. With a
+    The true gradient is 0 outside, so a value there would never change again. With a
     straight-through gradient it could drift away without bound.
     """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(values)
-        return values.clamp(0, 1)
+    def forward(ctx: Any, values: Tensor, low: Tensor, high: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(values, low, high)
+        return values.clamp(low, high)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        (values,) = ctx.saved_tensors
-        away = ((values < 0) & (gradient > 0)) | ((values > 1) & (gradient < 0))
-        return gradient.masked_fill(away, 0)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        values, low, high = ctx.saved_tensors
+        away = ((values < low) & (gradient > 0)) | ((values > high) & (gradient < 0))
+        return gradient.masked_fill(away, 0), None, None
 
 
-def clamp(values: Tensor) -> Tensor:
-    """Return the values clamped to [0, 1], with the gradient of :class:`_Clamp`."""
-    clamped: Tensor = _Clamp.apply(values)
+def clamp(values: Tensor, low: Tensor | float = 0.0, high: Tensor | float = 1.0) -> Tensor:
+    """Return the values clamped to [low, high], with the gradient of :class:`_Clamp`.
+
+    Args:
+        values: Any shape.
+        low: Lower bound: a number, or a tensor that broadcasts to the values.
+        high: Upper bound, likewise.
+    """
+    bounds = (torch.as_tensor(bound, device=values.device) for bound in (low, high))
+    clamped: Tensor = _Clamp.apply(values, *bounds)
     return clamped

@@ -143,7 +143,15 @@ class HMN(Container):
         else:
             features = torch.einsum("koc,cij->koij", self.extractor_weight, self.dataset)
             features = features + self.extractor_bias[:, :, None, None]
-        return torch.cat([features, self.classwise], 1)
+        return torch.cat([features, self._class_memory()], 1)
+
+    def _class_memory(self) -> Tensor:
+        """Return the memories of all classes: [K, Cc, M, M]."""
+        return self.classwise
+
+    def _instance_memory(self, indices: Tensor) -> Tensor:
+        """Return the memories of some images: [n, Ci, M, M]."""
+        return self.instance.index_select(0, indices)
 
     def _layers(self, pairs: list[tuple[Tensor, Tensor]]) -> Layers:
         """Return the decoder with the given weights and biases."""
@@ -163,7 +171,7 @@ class HMN(Container):
         common = double(to_rows(self._shared()), shared)
 
         def first(indices: Tensor) -> Tensor:
-            rows = double(to_rows(self.instance.index_select(0, indices)), own)
+            rows = double(to_rows(self._instance_memory(indices)), own)
             return rows + common.index_select(0, class_of(self.spec, indices))
 
         return first

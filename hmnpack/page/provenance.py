@@ -9,7 +9,7 @@ from hmnpack.page.parts import Part, facts, paragraph
 from hmnpack.page.settings import settings
 from hmnpack.schema.container import ContainerSpec, HmnSpec
 from hmnpack.schema.instances import in_words
-from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.manifest import Made, Manifest
 from hmnpack.schema.skipped import skipped_in_words
 
 CLASSES = 200
@@ -25,6 +25,8 @@ def settings_part(manifest: Manifest) -> Part:
     """Return the section on the settings, which determine the bytes of the file."""
     if manifest.recipe is None:
         said = "The file was not made by a recipe and records no settings."
+        if any(edit.made for edit in manifest.provenance.edits or ()):
+            said = "The classes were made in several runs; see the provenance."
         return Part("settings", "Settings", paragraph(said))
     said = f"{', '.join(_chosen(manifest))}."
     if not manifest.provenance.edits:
@@ -98,9 +100,24 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     real = "real images (the synthetic ones may resemble them)"
     yield "Initialised from", real if made.real_images_used_to_start else "noise"
     for edit in made.edits or ():
-        yield f"{edit.operation.capitalize()} of", tag("code", ", ".join(edit.files))
+        to = "to" if edit.made else "of"
+        yield f"{edit.operation.capitalize()} {to}", tag("code", ", ".join(edit.files))
+        for classes in edit.made or ():
+            yield plural(classes.classes, "class", "classes"), _made(classes)
     yield "Format", f"version {manifest.format_version}"
     yield "sha256 of the tensors", tag("code", manifest.data_sha256)
+
+
+def _made(found: Made) -> Html:
+    """Return the data and the recipe that some classes of an appended file were made by."""
+    words = f", {plural(found.source.train_images, 'training image')}"
+    if found.recipe is not None:
+        words += f"; recipe {found.recipe}"
+    if found.seed is not None:
+        words += f", seed {found.seed}"
+    return join(
+        (name_of(found.source.name), words, "; fingerprint ", tag("code", found.source.fingerprint))
+    )
 
 
 def _classes(names: tuple[str, ...]) -> Html:

@@ -21,13 +21,8 @@ from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.class_names import listed_bytes
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.instances import in_words, instances_of
-from hmnpack.schema.ledger import Role
+from hmnpack.schema.ledger import OF_AN_IMAGE
 from hmnpack.schema.pruning import MARGIN_UNITS, MAX_LISTED, MAX_MARGINS, Margins, Pruning
-
-_OF_AN_IMAGE: frozenset[Role] = frozenset(
-    {"instance memory", "pixels", "canvases", "coefficients", "bases"}
-)
-"""Roles of the tensors with one row per image, or per group of images that share one."""
 
 _MARGIN_BYTES = 7
 """Length of the longest margin in a header: ``-10000,``."""
@@ -137,7 +132,7 @@ def with_images(
     )
     each = spec.images_per_row
     rows = rows[::each] // each
-    of_images = {row.name for row in old.ledger.rows if row.role in _OF_AN_IMAGE}
+    of_images = {row.name for row in old.ledger.rows if row.role in OF_AN_IMAGE}
     tensors = {
         name: tensor[rows] if name in of_images else tensor
         for name, tensor in bundle.tensors.items()

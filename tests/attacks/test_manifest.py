@@ -17,6 +17,7 @@ from hmnpack.bundle.faults import (
     UnknownLabels,
     UnknownVersion,
 )
+from hmnpack.schema.manifest import Edit, Made
 from hmnpack.schema.opaque import canonical_json
 from hmnpack.schema.pruning import Pruning
 
@@ -253,6 +254,33 @@ def test_pruning_with_invalid_counts(forge, rejected, bundle_of, images, counts,
 
     def change(_, manifest):
         manifest["provenance"]["prunings"][0]["instances"] = counts
+
+    rejected(forge(change, whole), BadManifest, said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"classes": 0}, r"made\.0\.classes: Input should be greater"),
+        ({"source": {"name": "x"}}, r"made\.0\.source\.fingerprint: Field required"),
+        ({"seed": -1}, r"made\.0\.seed: Input should be greater"),
+        ({"config": [1]}, r"made\.0\.config: Input should be an object"),
+        ({"beta": 0.5}, r"made\.0\.beta: Extra inputs"),
+        (None, r"made: Tuple should have at least 1 item"),
+    ],
+)
+def test_appended_classes_that_were_made_in_an_invalid_way(
+    forge, rejected, bundle_of, images, changes, said
+):
+    old = bundle_of(images()).manifest
+    made = Made(classes=2, source=old.source, recipe="fast", seed=0)
+    edit = Edit(operation="append", files=("0" * 64,), made=(made,))
+    provenance = old.provenance.model_copy(update={"edits": (edit,)})
+    whole = bundle_of(images(), provenance=provenance).to_bytes()
+
+    def change(_, manifest):
+        (edit,) = manifest["provenance"]["edits"]
+        edit["made"] = [] if changes is None else [edit["made"][0] | changes]
 
     rejected(forge(change, whole), BadManifest, said)
 

@@ -74,7 +74,9 @@ def manifest_of(text):
     if "labels" in manifest:
         raise NotImplementedError(f"labels of kind {manifest['labels']['kind']}")
     assert set(manifest) <= REQUIRED | OPTIONAL
-    for part in (manifest, *manifest["provenance"]["prunings"], *manifest["scores"]):
+    made = manifest["provenance"]
+    appended = [one for edit in made.get("edits", ()) for one in edit.get("made", ())]
+    for part in (manifest, *made["prunings"], *appended, *manifest["scores"]):
         if "config" in part:
             assert isinstance(part["config"], dict)
             assert len(canonical(part["config"]).encode()) <= 16_384

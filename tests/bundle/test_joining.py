@@ -27,13 +27,14 @@ def same_images(one, other):
         torch.testing.assert_close(images, other[name], rtol=0, atol=1e-6)
 
 
-@pytest.fixture(params=["hmn", "no extractor", "eight bits", "images"])
-def whole(request, bundle_of, hmn, images):
+@pytest.fixture(params=["hmn", "no extractor", "eight bits", "images", "canvases"])
+def whole(request, bundle_of, hmn, images, multi_formation):
     spec = {
         "hmn": hmn(classes=4, instances=(3, 1, 2, 5)),
         "no extractor": hmn(classes=4, instances=2, extractor_channels=None),
         "eight bits": hmn(classes=4, instances=(1, 2, 1, 1), dtype="I8"),
         "images": images(classes=4, instances=(1, 3, 2, 2)),
+        "canvases": multi_formation(classes=4, instances=(4, 8, 4, 12)),
     }[request.param]
     margins = Margins(epochs=3, seeds=2, values=tuple(range(spec.images)))
     return bundle_of(spec, margins=margins)

@@ -9,12 +9,16 @@ SOURCE = {
     *("--test-split", "--train-list", "--test-list", "--classes"),
 }
 RUN = {"--device", "--quiet", "-q"}
-SURFACE = {
-    "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}
+CONDENSE = (
+    {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}
     | {"--holdout", "--max-minutes", "--resume", "--force", "--log", "--tensorboard", "--probes"}
     | {"--max-memory", "--scale"}
     | SOURCE
-    | RUN,
+    | RUN
+)
+SURFACE = {
+    "compress": CONDENSE,
+    "append": {"FILE"} | CONDENSE,
     "inspect": {"FILE", "--verify", "--json"},
     "expand": {"FILE", "-o", "--out", "--output", "--format", "--per-class", "--force"},
     "evaluate": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats"}
