@@ -30,6 +30,8 @@ COMMANDS = {
     "prune": "Drop a file's least useful images.",
     "merge": "Store files that share a decoder in one file.",
     "split": "Store some of a file's classes in a file of their own.",
+    "push": "Publish a file on the Hugging Face Hub, with a card.",
+    "pull": "Get a file from the Hugging Face Hub.",
     "plan": "Show what would be stored, and the cost of a run.",
     "settings": "Print all settings as a file for --config.",
 }
@@ -155,7 +157,7 @@ def explain(error: Exception) -> str:
     context_settings={"auto_envvar_prefix": "HMNPACK", "help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 bug or machine failure, 2 invalid usage or settings, "
     "3 invalid data, 4 invalid file, 5 paused (rerun the command; compress with --resume), "
-    "6 score not reproduced, 7 missing optional package, 130 interrupted.",
+    "6 score not reproduced, 7 missing optional package, 8 push not accepted, 130 interrupted.",
 )
 @click.version_option(
     __version__,

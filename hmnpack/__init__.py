@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares 
     from hmnpack.bundle.joining import merge as merge
     from hmnpack.bundle.joining import split as split
     from hmnpack.bundle.pack import pack as pack
+    from hmnpack.bundle.pull import pull as pull
+    from hmnpack.bundle.push import push as push
     from hmnpack.condensing.plan import Plan as Plan
     from hmnpack.condensing.plan import plan as plan
     from hmnpack.condensing.run import RunOptions as RunOptions
@@ -59,6 +61,8 @@ _HOMES = {
     "pack": "bundle.pack",
     "plan": "condensing.plan",
     "prune": "pruning",
+    "pull": "bundle.pull",
+    "push": "bundle.push",
     "record": "evaluation.scores",
     "report": "page",
     "split": "bundle.joining",

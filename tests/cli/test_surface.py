@@ -30,6 +30,8 @@ SURFACE = {
     | RUN,
     "merge": {"FILE...", "-o", "--output", "--force"},
     "split": {"FILE", "--classes", "-o", "--output", "--rest", "--force"},
+    "push": {"FILE", "OWNER/NAME", "--license", "--private", "--dry-run", "--force"},
+    "pull": {"OWNER/NAME[/FILE.hmn]", "-o", "--output", "--force"},
     "plan": {"DATA", "--ipc", "--recipe", "--set", "--config", "--json"} | SOURCE | RUN,
     "settings": {"--of", "--recipe", "--set"},
 }
