@@ -1,4 +1,4 @@
-"""`hmnpack report`: write a web page about a file."""
+"""`hmnpack report`: write a web page about a file, or about all files of a folder."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import click
 from hmnpack.cli.options import BundleFile
 
 
-@click.command("report", short_help="Write a web page about a file.")
+@click.command("report", short_help="Write a web page about a file or a folder of files.")
 @click.argument("file", type=BundleFile())
 @click.option(
     "-o",
@@ -34,6 +34,9 @@ def report_command(
     file: Path | str, output: Path, log: Path | None, result: Path | None, force: bool
 ) -> None:
     """Write a web page about FILE: budget, scores, images, margins, provenance.
+
+    If FILE is a folder, the page is a gallery of all .hmn files in it, with links to the reports
+    beside them.
 
     The page is one self-contained file: it works offline, in an e-mail and in print.
     """

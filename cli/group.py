@@ -26,7 +26,7 @@ COMMANDS = {
     "expand": "Write a file's images to disk.",
     "evaluate": "Train networks on a file's images and test them.",
     "verify": "Check files and, given data, their recorded scores.",
-    "report": "Write a web page about a file.",
+    "report": "Write a web page about a file or a folder of files.",
     "prune": "Drop a file's least useful images.",
     "merge": "Store files that share a decoder in one file.",
     "split": "Store some of a file's classes in a file of their own.",

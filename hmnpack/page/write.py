@@ -1,4 +1,4 @@
-"""Writing a report from a bundle, a log and a result file."""
+"""Writing a report from a bundle, a log and a result file, or a gallery from a folder."""
 
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from hmnpack.errors import BadSettings
 from hmnpack.page.decoding import gallery_of
 from hmnpack.page.document import Evidence, page_of
 from hmnpack.page.events import read_log
+from hmnpack.page.overview import overview_of
+from hmnpack.page.shelf import shelf_of
 from hmnpack.runtime.output import check_distinct, check_output_path, write_atomically
 from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.torch_state import with_torch_defaults
@@ -30,13 +32,17 @@ def report(
 ) -> Path:
     """Write an HTML report of a bundle: budget, scores, images, margins, provenance.
 
-    The report is a single self-contained file, and identical for equal input.
+    Of a folder, write a gallery: a table, images and the scores of all `.hmn` files in it, with
+    links to the reports beside them. Files that cannot be read are listed with the reason.
+
+    The page is a single self-contained file, and identical for equal input.
 
     Args:
-        bundle: A `.hmn` file, or a bundle.
+        bundle: A `.hmn` file, a bundle, or a folder of `.hmn` files.
         out: Path of the report, ending in ``.html``.
-        log: Log of the run that made the bundle (JSON lines), for the curves.
-        result: Result file of an evaluation, as written by ``hmnpack evaluate --save``.
+        log: Log of the run that made the bundle (JSON lines), for the curves; not of a folder.
+        result: Result file of an evaluation, as written by ``hmnpack evaluate --save``; not of a
+            folder.
         force: Replace an existing file.
 
     Returns:
@@ -45,8 +51,8 @@ def report(
     Raises:
         BadBundle: if the file violates a rule of FORMAT.md.
         OutputExists: if ``out`` is a symbolic link or a folder, or exists without ``force``.
-        BadSettings: if ``out`` does not end in .html, the log is invalid, or the result is invalid
-            or belongs to another bundle.
+        BadSettings: if ``out`` does not end in .html, the log is invalid, the result is invalid or
+            belongs to another bundle, or a folder has no `.hmn` file.
     """
     out = path_of(out)
     if out.suffix.lower() not in ENDINGS:
@@ -54,6 +60,8 @@ def report(
     check_output_path(out, force=force)
     if not isinstance(bundle, Bundle):
         file = path_in(bundle)
+        if file is not None and file.is_dir():
+            return _gallery(file, out, of_one=log or result, force=force)
         if file is not None:
             check_distinct(out, file, "the bundle itself")
         bundle = read(bundle)
@@ -64,6 +72,14 @@ def report(
         result=None if result is None else read_result(result, bundle.manifest),
     )
     write_atomically(out, page_of(evidence).encode(), force)
+    return out
+
+
+def _gallery(folder: Path, out: Path, *, of_one: AnyPath | None, force: bool) -> Path:
+    """Write the gallery of a folder; see :func:`report`."""
+    if of_one is not None:
+        raise BadSettings(f"{folder} is a folder: a log or a result belongs to one file, name that")
+    write_atomically(out, overview_of(shelf_of(folder, out)).encode(), force)
     return out
 
 
