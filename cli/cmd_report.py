@@ -29,9 +29,20 @@ from hmnpack.cli.options import BundleFile
     metavar="RESULT.json",
     help="Evaluation of FILE (evaluate --save); shown with the recorded scores.",
 )
+@click.option(
+    "--audit",
+    type=click.Path(path_type=Path),
+    metavar="AUDIT.json",
+    help="Audit of FILE (audit --save); its picture shows real images.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing PAGE.html.")
 def report_command(
-    file: Path | str, output: Path, log: Path | None, result: Path | None, force: bool
+    file: Path | str,
+    output: Path,
+    log: Path | None,
+    result: Path | None,
+    audit: Path | None,
+    force: bool,
 ) -> None:
     """Write a web page about FILE: budget, scores, images, margins, provenance.
 
@@ -43,5 +54,5 @@ def report_command(
     import hmnpack
     from hmnpack.cli.text import safe, size
 
-    page = hmnpack.report(file, output, log=log, result=result, force=force)
+    page = hmnpack.report(file, output, log=log, result=result, audit=audit, force=force)
     click.echo(f"{safe(str(page))}: {size(page.stat().st_size)}")

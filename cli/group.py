@@ -25,6 +25,7 @@ COMMANDS = {
     "inspect": "Show what a file contains and how it was made.",
     "expand": "Write a file's images to disk.",
     "evaluate": "Train networks on a file's images and test them.",
+    "audit": "Measure how much a file gives away about its data.",
     "verify": "Check files and, given data, their recorded scores.",
     "report": "Write a web page about a file or a folder of files.",
     "prune": "Drop a file's least useful images.",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares 
     from hmnpack.errors import HmnError as HmnError
     from hmnpack.errors import Paused as Paused
     from hmnpack.evaluation import evaluate as evaluate
+    from hmnpack.evaluation.audit import audit as audit
     from hmnpack.evaluation.scores import record as record
     from hmnpack.evaluation.verification import verify as verify
     from hmnpack.page import report as report
@@ -50,6 +51,7 @@ _HOMES = {
     "PruneConfig": "schema.config",
     "RunOptions": "condensing.run",
     "SourceOptions": "sources",
+    "audit": "evaluation.audit",
     "compress": "condensing.run",
     "concat": "dataset",
     "evaluate": "evaluation",

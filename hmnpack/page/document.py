@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hmnpack.page.audited import audit_part
 from hmnpack.page.budget import budget_part
 from hmnpack.page.curves import curves_part
 from hmnpack.page.events import RunLog
-from hmnpack.page.frame import framed, policy, style
+from hmnpack.page.frame import STYLES, WITH_STRIPS, framed, policy, style
 from hmnpack.page.gallery import Gallery
 from hmnpack.page.images import images_part
 from hmnpack.page.margins import margins_part
@@ -16,6 +17,7 @@ from hmnpack.page.parts import Part, facts, paragraph
 from hmnpack.page.provenance import missing_part, provenance_part, settings_part
 from hmnpack.page.pruning import pruning_part
 from hmnpack.page.scores import headline, scores_part
+from hmnpack.schema.audit import AuditResult
 from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
@@ -32,12 +34,14 @@ class Evidence:
         gallery: Decoded images.
         log: Log of the run that made the bundle, if available.
         result: An evaluation that is not recorded in the bundle, if available.
+        audit: An audit of the bundle, if available.
     """
 
     manifest: Manifest
     gallery: Gallery
     log: RunLog | None = None
     result: Result | None = None
+    audit: AuditResult | None = None
 
 
 def page_of(evidence: Evidence) -> str:
@@ -47,7 +51,8 @@ def page_of(evidence: Evidence) -> str:
     policy forbids both, and any style sheet except its own.
     """
     title = f"{evidence.manifest.source.name}, {_budget(evidence.manifest)} - hmnpack report"
-    return framed(title, _header(evidence), list(_parts(evidence)))
+    styles = WITH_STRIPS if evidence.audit else STYLES
+    return framed(title, _header(evidence), list(_parts(evidence)), styles)
 
 
 def _parts(evidence: Evidence) -> Iterator[Part]:
@@ -60,6 +65,8 @@ def _parts(evidence: Evidence) -> Iterator[Part]:
         yield margins_part(manifest, manifest.margins, gallery)
     if manifest.provenance.prunings:
         yield pruning_part(manifest)
+    if evidence.audit:
+        yield audit_part(manifest, evidence.audit)
     curves = curves_part(log) if log else None
     if curves:
         yield curves

@@ -13,6 +13,9 @@ from hmnpack.version import __version__
 STYLES = ("style.css",)
 """Style sheets of a report, files in this package."""
 
+WITH_STRIPS = (*STYLES, "strip.css")
+"""Those of a page with rows of images in one picture."""
+
 
 def framed(
     title: str, header: Html, parts: Sequence[Part], styles: tuple[str, ...] = STYLES

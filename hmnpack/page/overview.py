@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from itertools import groupby
 
-from hmnpack.page.frame import STYLES, framed
+from hmnpack.page.frame import WITH_STRIPS, framed
 from hmnpack.page.gallery import Strip
 from hmnpack.page.markup import Html, join, name_of, tag
 from hmnpack.page.numbers import count, plural, shape, size, spread
@@ -14,7 +14,7 @@ from hmnpack.page.settings import settings
 from hmnpack.page.shelf import Damaged, Shelf, Shelved
 from hmnpack.schema.score import Score
 
-OVERVIEW = (*STYLES, "overview.css")
+OVERVIEW = (*WITH_STRIPS, "overview.css")
 """Style sheets of the page."""
 
 NOTHING = "\N{EN DASH}"

@@ -22,8 +22,13 @@ SURFACE = {
     | {"--protocol", "--rows", "--jpeg-quality", "--held-out", "--at-once", "--work"}
     | SOURCE
     | RUN,
+    "audit": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats", "--seed"}
+    | {"--set", "--config", "--save", "--force", "--json", "--protocol", "--held-out", "--at-once"}
+    | {"--no-pictures"}
+    | SOURCE
+    | RUN,
     "verify": {"FILE...", "--data", "--score", "--networks", "--seed"} | SOURCE | RUN,
-    "report": {"FILE", "-o", "--output", "--log", "--result", "--force"},
+    "report": {"FILE", "-o", "--output", "--log", "--result", "--audit", "--force"},
     "prune": {"FILE", "--to-ipc", "-o", "--output", "--data", "--strategy", "--beta", "--seed"}
     | {"--set", "--config", "--force", "--at-once", "--work"}
     | SOURCE

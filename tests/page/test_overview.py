@@ -222,7 +222,9 @@ def test_folder_of_damaged_files_alone_has_a_page(parsed, tmp_path):
 def test_invalid_calls_are_refused(folder, tmp_path):
     out = tmp_path / "p.html"
     for given in ({"log": folder / "notes.txt"}, {"result": folder / "notes.txt"}):
-        with pytest.raises(BadSettings, match="is a folder: a log or a result belongs to one file"):
+        with pytest.raises(
+            BadSettings, match="is a folder: a log, a result or an audit belongs to one file"
+        ):
             hmnpack.report(folder, out, **given)
     empty = tmp_path / "empty"
     empty.mkdir()
