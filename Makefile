@@ -120,8 +120,10 @@ reproduce-figure4: $(STAMP) ## continual learning, figure 4: DATA=path (SCALE, I
 schema: $(STAMP) ## regenerate schema/*.json from the models
 	$(BIN)/python -m hmnpack.schema.export manifest > schema/manifest-1.json.new
 	$(BIN)/python -m hmnpack.schema.export result > schema/result-1.json.new
+	$(BIN)/python -m hmnpack.schema.export audit > schema/audit-1.json.new
 	mv schema/manifest-1.json.new schema/manifest-1.json
 	mv schema/result-1.json.new schema/result-1.json
+	mv schema/audit-1.json.new schema/audit-1.json
 
 format: $(STAMP) ## format the code and sort imports
 	$(BIN)/ruff check --fix .

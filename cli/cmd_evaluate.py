@@ -14,7 +14,6 @@ from hmnpack.cli.options import (
     BundleFile,
     DataName,
     config_option,
-    naming_options,
     pop_source_options,
     read_as_recorded,
     resumable,
@@ -23,8 +22,14 @@ from hmnpack.cli.options import (
     source_options,
     work_option,
 )
+from hmnpack.cli.protocol import (
+    TRAINING,
+    Choice,
+    at_once_option,
+    held_out_option,
+    protocol_options,
+)
 from hmnpack.errors import BadSettings, HmnError
-from hmnpack.registry import NETWORK_LIBRARIES, NETWORKS, PROTOCOLS
 from hmnpack.schema.names import BaselineRow
 
 if TYPE_CHECKING:
@@ -34,17 +39,7 @@ if TYPE_CHECKING:
     from hmnpack.schema.manifest import Manifest
     from hmnpack.sources import Source
 
-SETTINGS = {
-    "width": "network.width",
-    "epochs": "train.epochs",
-    "batch": "train.batch",
-    "repeats": "repeats",
-    "seed": "seed",
-    "baselines": "baselines",
-    "rows": "rows",
-    "jpeg_quality": "jpeg_quality",
-    "held_out": "held_out",
-}
+SETTINGS = TRAINING | {"baselines": "baselines", "rows": "rows", "jpeg_quality": "jpeg_quality"}
 """Options that are shorthands for settings: parameter name to path of the setting."""
 
 FORMER_NAMES = {"no-controls": "no-baselines"}
@@ -80,44 +75,6 @@ class Request:
     quiet: bool
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Evaluation settings from the command line.
-
-    Attributes:
-        protocol: Name of the protocol to start from.
-        networks: Names of networks; empty for the protocol's network.
-        assignments: Assignments such as ``"train.lr=0.02"``.
-        file: TOML file of settings, or None.
-        options: Values by path of the setting, None if not given.
-    """
-
-    protocol: str
-    networks: tuple[str, ...]
-    assignments: tuple[str, ...]
-    file: Path | None
-    options: dict[str, Any]
-
-    def configs(self, manifest: "Manifest") -> list["EvaluateConfig"]:
-        """Return the settings for each network.
-
-        Raises:
-            BadSettings: for an unknown setting or an invalid value.
-        """
-        from hmnpack.settings import evaluate_config, protocol_of
-
-        base, assignments = protocol_of(self.protocol, manifest), self.assignments
-        if self.options["train.epochs"] is not None:  # an explicit --epochs is exact
-            assignments = ("min_steps=0", *assignments)
-        with naming_options(self.options):
-            return [
-                evaluate_config(
-                    assignments, {**self.options, "network.name": name}, base, self.file
-                )
-                for name in dict.fromkeys(self.networks) or (None,)
-            ]
-
-
 @click.command(
     "evaluate",
     short_help="Train networks on a file's images and test them.",
@@ -126,35 +83,7 @@ class Choice:
 )
 @click.argument("file", type=BundleFile())
 @click.option("--data", type=DataName(), required=True, help="Real dataset to test on.")
-@click.option(
-    "--protocol",
-    type=click.Choice(tuple(PROTOCOLS)),
-    default=next(iter(PROTOCOLS)),
-    show_default=True,
-    help="Settings to start from; paper: those of the paper for the nearest dataset and budget.",
-)
-@click.option(
-    "--net",
-    multiple=True,
-    metavar="NAME",
-    help=f"{', '.join(NETWORKS)}, {' or '.join(f'{name}:NAME' for name in NETWORK_LIBRARIES)}; "
-    "repeatable [default: the protocol's network].",
-)
-@click.option(
-    "--width", type=click.IntRange(min=1), help="Channels of a ConvNet layer [default: 128]."
-)
-@click.option(
-    "--epochs",
-    type=click.IntRange(min=0),
-    help="Training epochs; disables the minimum of 1,000 steps [default: 300 for short].",
-)
-@click.option("--batch", type=click.IntRange(min=1), help="Images per step [default: 64].")
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    help="Networks per row [default: 3 for short, 10 for paper].",
-)
-@click.option("--seed", type=click.IntRange(min=0), help="Random seed [default: 0].")
+@protocol_options(several=True)
 @click.option(
     "--rows",
     multiple=True,
@@ -169,18 +98,8 @@ class Choice:
     metavar="1..95",
     help="JPEG quality of the row `bytes` [default: the best on held-out images].",
 )
-@click.option(
-    "--held-out",
-    is_flag=True,
-    default=None,
-    help="Test on the held-out training images instead of the test split.",
-)
-@click.option(
-    "--at-once",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Networks of a row to train together [default: 1 on a CPU, else all].",
-)
+@held_out_option
+@at_once_option
 @work_option
 @set_option("train.lr=0.02", "hmnpack settings --of evaluate")
 @config_option

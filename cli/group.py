@@ -26,11 +26,14 @@ COMMANDS = {
     "inspect": "Show what a file contains and how it was made.",
     "expand": "Write a file's images to disk.",
     "evaluate": "Train networks on a file's images and test them.",
+    "audit": "Measure how much a file gives away about its data.",
     "verify": "Check files and, given data, their recorded scores.",
-    "report": "Write a web page about a file.",
+    "report": "Write a web page about a file or a folder of files.",
     "prune": "Drop a file's least useful images.",
     "merge": "Store files that share a decoder in one file.",
     "split": "Store some of a file's classes in a file of their own.",
+    "push": "Publish a file on the Hugging Face Hub, with a card.",
+    "pull": "Get a file from the Hugging Face Hub.",
     "plan": "Show what would be stored, and the cost of a run.",
     "settings": "Print all settings as a file for --config.",
 }
@@ -156,7 +159,8 @@ def explain(error: Exception) -> str:
     context_settings={"auto_envvar_prefix": "HMNPACK", "help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 success, 1 bug or machine failure, 2 invalid usage or settings, "
     "3 invalid data, 4 invalid file, 5 paused (rerun the command; compress and append with "
-    "--resume), 6 score not reproduced, 7 missing optional package, 130 interrupted.",
+    "--resume), 6 score not reproduced, 7 missing optional package, 8 push not accepted, "
+    "130 interrupted.",
 )
 @click.version_option(
     __version__,

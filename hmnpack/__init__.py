@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares 
     from hmnpack.bundle.joining import merge as merge
     from hmnpack.bundle.joining import split as split
     from hmnpack.bundle.pack import pack as pack
+    from hmnpack.bundle.pull import pull as pull
+    from hmnpack.bundle.push import push as push
     from hmnpack.condensing.append import append as append
     from hmnpack.condensing.plan import Plan as Plan
     from hmnpack.condensing.plan import plan as plan
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares 
     from hmnpack.errors import HmnError as HmnError
     from hmnpack.errors import Paused as Paused
     from hmnpack.evaluation import evaluate as evaluate
+    from hmnpack.evaluation.audit import audit as audit
     from hmnpack.evaluation.scores import record as record
     from hmnpack.evaluation.verification import verify as verify
     from hmnpack.page import report as report
@@ -50,6 +53,7 @@ _HOMES = {
     "RunOptions": "condensing.run",
     "SourceOptions": "sources",
     "append": "condensing.append",
+    "audit": "evaluation.audit",
     "compress": "condensing.run",
     "concat": "dataset",
     "evaluate": "evaluation",
@@ -61,6 +65,8 @@ _HOMES = {
     "pack": "bundle.pack",
     "plan": "condensing.plan",
     "prune": "pruning",
+    "pull": "bundle.pull",
+    "push": "bundle.push",
     "record": "evaluation.scores",
     "report": "page",
     "split": "bundle.joining",

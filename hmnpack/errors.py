@@ -2,8 +2,8 @@
 
 Exit codes: 0 success; 1 bug in hmnpack; 2 invalid usage or settings; 3 invalid data; 4 invalid
 bundle; 5 paused, or another rank was lost (run again; `compress` and `append` with `--resume`); 6 a
-recorded score was not reproduced; 7 an optional package is missing; 130 interrupted with nothing to
-resume.
+recorded score was not reproduced; 7 an optional package is missing; 8 the Hugging Face Hub did not
+accept a push; 130 interrupted with nothing to resume.
 """
 
 
@@ -107,6 +107,12 @@ class MissingExtra(HmnError):
         """
         command = f"pip install -e '.[{extra}]'"
         return cls(f"{need} needs an optional package: in hmnpack's repository, run {command}")
+
+
+class PushFails(HmnError):
+    """The Hugging Face Hub cannot be reached, or does not accept what was pushed."""
+
+    exit_code = 8
 
 
 def first_line(error: BaseException) -> str:

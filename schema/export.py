@@ -6,12 +6,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hmnpack.schema.audit import AuditResult
 from hmnpack.schema.manifest import StoredManifest
 from hmnpack.schema.result import Result
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-MODELS: dict[str, type[BaseModel]] = {"manifest": StoredManifest, "result": Result}
+MODELS: dict[str, type[BaseModel]] = {
+    "manifest": StoredManifest,
+    "result": Result,
+    "audit": AuditResult,
+}
 """Name of a schema file, `<name>-1.json` -> model."""
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from hmnpack.bundle.bundle import Bundle, check_finite
 from hmnpack.bundle.checks import check_decoded, manifest_of
@@ -42,14 +42,25 @@ def inspect(path: AnyFile, verify: bool = False) -> Manifest:
 def inspect_and_size(path: AnyFile, verify: bool = False) -> tuple[Manifest, int]:
     """Return a file's manifest and its size in bytes; see :func:`inspect`."""
     with naming(name_of_file(path)), opened(path) as (file, size):
-        header = read_header(file, size)
-        manifest = manifest_of(header)
-        if verify:
-            digest = hashlib.sha256()
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-            _compare(digest.hexdigest(), manifest)
-        return manifest, size
+        return checked(file, size, verify), size
+
+
+def checked(file: BinaryIO, size: int, verify: bool) -> Manifest:
+    """Return the manifest of an opened file; see :func:`inspect`.
+
+    Args:
+        file: The file, at its start.
+        size: Its size in bytes.
+        verify: Also read the tensors' bytes and check their sha256.
+    """
+    header = read_header(file, size)
+    manifest = manifest_of(header)
+    if verify:
+        digest = hashlib.sha256()
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+        _compare(digest.hexdigest(), manifest)
+    return manifest
 
 
 def read(path: AnyFile) -> Bundle:

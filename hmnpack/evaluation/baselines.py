@@ -58,8 +58,13 @@ def baseline_rows(bench: Bench, material: Material) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def _as_long(bench: Bench, manifest: Manifest) -> Bench:
-    """Return the bench with as many optimiser steps as the bundle's row takes."""
+def as_long(bench: Bench, manifest: Manifest) -> Bench:
+    """Return the bench with as many optimiser steps as the bundle's row takes.
+
+    Args:
+        bench: The bench of the bundle's row.
+        manifest: Manifest of the bundle.
+    """
     config = bench.config
     steps = schedule_of(config.train, manifest.container.images, config.min_steps).total
     train = config.train.model_copy(update={"epochs": 0})
@@ -80,12 +85,12 @@ def _random(bench: Bench, material: Material, name: str, counts: int | Sequence[
     def make(generator: torch.Generator) -> TrainingSet:
         return random_real(source.train, source.classes, counts, generator)
 
-    return _resampled_row(_as_long(bench, material.manifest), name, make)
+    return _resampled_row(as_long(bench, material.manifest), name, make)
 
 
 def _bytes(bench: Bench, material: Material) -> Row | None:
     source, budget = material.source, material.manifest.ledger.bytes
-    bench = _as_long(bench, material.manifest)
+    bench = as_long(bench, material.manifest)
     fixed = bench.config.jpeg_quality
     quality = Quality(fixed, 0, {}) if fixed else choose_quality(bench, source, budget)
 

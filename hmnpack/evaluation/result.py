@@ -1,4 +1,4 @@
-"""Converts an evaluation to one result document."""
+"""Converts an evaluation, or an audit, to one result document."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,7 @@ import torch
 from hmnpack.evaluation.compare import below_whole, over_random
 from hmnpack.evaluation.run import Evaluation
 from hmnpack.runtime.machine import commit, machine_facts
+from hmnpack.schema.audit import Audit, AuditResult
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import DataFacts, Figure, Result, Row
 from hmnpack.sources import Source, chosen_by_held_out
@@ -54,6 +55,37 @@ def result_of(
         protocol=one.config,
         baselines=tuple(baselines),
         figures=_figures(name, one, manifest),
+    )
+
+
+def audit_result(
+    found: Audit,
+    manifest: Manifest,
+    source: Source,
+    device: torch.device,
+    minutes: float | None,
+    command: str,
+) -> AuditResult:
+    """Return an audit with everything needed to repeat it.
+
+    Args:
+        found: The audit.
+        manifest: Manifest of the bundle.
+        source: The dataset of real images.
+        device: Device that the networks were trained on.
+        minutes: Wall-clock minutes; None: unknown.
+        command: The command line, in printable form.
+    """
+    return AuditResult(
+        name=f"audit {source.name} {manifest.budget.in_words}",
+        command=command,
+        commit=commit(),
+        seed=found.protocol.seed,
+        machine=machine_facts(device),
+        data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
+        minutes=None if minutes is None else round(minutes, 3),
+        bundle_data_sha256=manifest.data_sha256,
+        audit=found,
     )
 
 

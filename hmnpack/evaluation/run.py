@@ -98,9 +98,7 @@ def evaluate(  # noqa: PLR0913
     """
     if not isinstance(bundle, Bundle):
         bundle = read(bundle)
-    if "protocol" in (settings or {}):
-        raise BadSettings("`protocol` is not a setting; pass the protocol's name as `protocol`")
-    config = merged(_base(config, protocol, bundle.manifest), settings or {})
+    config = config_of(config, protocol, settings, bundle.manifest)
     place = choose_device(device)
     most = at_once_on(place, as_integer(at_once))
     options = as_recorded(bundle.manifest, source_options, data)
@@ -122,15 +120,29 @@ def evaluate(  # noqa: PLR0913
     return Evaluation((row, *baseline_rows(bench, material)), score, bench.config)
 
 
-def _base(
-    config: EvaluateConfig | None, protocol: str | None, manifest: Manifest
+def config_of(
+    config: EvaluateConfig | None,
+    protocol: str | None,
+    settings: Mapping[str, object] | None,
+    manifest: Manifest,
 ) -> EvaluateConfig:
-    """Return the settings that a call's overrides are applied to."""
+    """Return the settings of a call.
+
+    Args:
+        config: Complete settings, or None.
+        protocol: Name of the protocol to use in their place, or None.
+        settings: Overrides of either, nested or by dotted path.
+        manifest: Manifest of the bundle.
+
+    Raises:
+        BadSettings: if both are given, or a name is unknown, or a value invalid.
+    """
+    if "protocol" in (settings or {}):
+        raise BadSettings("`protocol` is not a setting; pass the protocol's name as `protocol`")
     if config is not None and protocol is not None:
         raise BadSettings("`protocol` and `config` both define all settings; pass only one of them")
-    if config is not None:
-        return config
-    return protocol_of(protocol or next(iter(PROTOCOLS)), manifest)
+    base = config or protocol_of(protocol or next(iter(PROTOCOLS)), manifest)
+    return merged(base, settings or {})
 
 
 def bench_of(

@@ -8,6 +8,7 @@ from torch import nn
 from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.cache import cache_accuracy, cached_accuracies, entries_of
 from hmnpack.networks import build_network
+from hmnpack.runtime.kept import Entry
 from hmnpack.runtime.progress import Listener
 from hmnpack.runtime.seeds import stream
 from hmnpack.training import (
@@ -46,6 +47,30 @@ def train_row(
     for group in equal_groups(missing, sets, bench.at_once):
         found |= _accuracies_of(bench, _Group(row, group, sets, before=len(found)))
     return [found[index] for index in wanted]
+
+
+def trained_networks(bench: Bench, row: str, sets: Sequence[TrainingSet]) -> list[nn.Module]:
+    """Train one network on each set as :func:`train_row` does; return the networks, not cached.
+
+    Args:
+        bench: What the rows have in common; its test images and store are not used.
+        row: Name of the row; it also names the random streams of the row's networks.
+        sets: The training set of every network in the row.
+
+    Raises:
+        Diverged: if a training diverges.
+    """
+    found: dict[int, nn.Module] = {}
+    for group in equal_groups(range(len(sets)), sets, bench.at_once):
+        before = len(found)
+
+        def work(
+            part: Sequence[int], group: Sequence[int] = group, before: int = before
+        ) -> list[nn.Module]:
+            return _fitted(bench, _Group(row, part, sets, before + group.index(part[0])))
+
+        found |= zip(group, within_memory(group, work), strict=True)
+    return [found[index] for index in range(len(sets))]
 
 
 def equal_groups(
@@ -112,8 +137,23 @@ def _accuracies_of(bench: Bench, group: _Group) -> dict[int, float]:
 
 def _trained(bench: Bench, group: _Group) -> list[float]:
     """Train networks as one batch, test and cache them; return their accuracies in percent."""
-    config = bench.config
     entries = entries_of(bench, group.row, group.indices, group.sets)
+    networks = _fitted(bench, group, entries)
+    found = accuracies(
+        networks,
+        bench.test.images,
+        bench.test.labels,
+        normalisation=bench.normalisation,
+        precision=bench.config.train.precision,
+    )
+    for entry, accuracy in zip(entries, found, strict=bool(entries)):
+        cache_accuracy(entry, accuracy)
+    return found
+
+
+def _fitted(bench: Bench, group: _Group, entries: Sequence[Entry] = ()) -> list[nn.Module]:
+    """Train networks as one batch, resuming from and saving to the entries, if there are any."""
+    config = bench.config
     networks = [_network(bench, group.row, index) for index in group.indices]
     train_together(
         networks,
@@ -127,16 +167,7 @@ def _trained(bench: Bench, group: _Group) -> list[float]:
         on_epoch=saving(entries) if entries else None,
         listener=group.row_progress(bench.listener),
     )
-    found = accuracies(
-        networks,
-        bench.test.images,
-        bench.test.labels,
-        normalisation=bench.normalisation,
-        precision=config.train.precision,
-    )
-    for entry, accuracy in zip(entries, found, strict=bool(entries)):
-        cache_accuracy(entry, accuracy)
-    return found
+    return networks
 
 
 def _network(bench: Bench, row: str, index: int) -> nn.Module:

@@ -25,6 +25,10 @@ END_EACH = 8
 END_PIXELS = 250_000
 """The same limits for the images with the lowest margins, and for those with the highest."""
 
+STRIP_CLASSES = 10
+STRIP_SIDE = 64
+"""Maximum classes of a strip, and the largest side of its images in pixels."""
+
 LEAST = 4
 """Images are downscaled by an integer factor until this many per class fit."""
 
@@ -72,6 +76,13 @@ def by_margin(manifest: Manifest, margins: Margins) -> tuple[Choice, Choice]:
         hardest.append(tuple(ranked[:shown]))
         easiest.append(tuple(ranked[: -shown - 1 : -1]))
     return Choice(factor, tuple(hardest)), Choice(factor, tuple(easiest))
+
+
+def one_of_each(manifest: Manifest) -> Choice:
+    """Return the first image of each of the first classes, for a strip."""
+    spec = manifest.container
+    first = spec.offsets[: min(STRIP_CLASSES, spec.classes)]
+    return Choice(-(-spec.image.side // STRIP_SIDE), tuple((position,) for position in first))
 
 
 def _of_an_end(count: int) -> int:

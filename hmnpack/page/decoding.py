@@ -1,11 +1,12 @@
 """Decoding of the images on a page; the only module of this package that uses tensors."""
 
 import torch
+from PIL import Image
 
 from hmnpack.bundle import Bundle
 from hmnpack.bundle.pictures import PNG_CHANNELS, pictures, png
-from hmnpack.page.choice import Choice, by_class, by_margin
-from hmnpack.page.gallery import Gallery, Wall
+from hmnpack.page.choice import Choice, by_class, by_margin, one_of_each
+from hmnpack.page.gallery import Gallery, Strip, Wall
 
 
 def gallery_of(bundle: Bundle) -> Gallery:
@@ -17,6 +18,21 @@ def gallery_of(bundle: Bundle) -> Gallery:
     if manifest.margins is not None:
         walls += by_margin(manifest, manifest.margins)
     return Gallery(*(_wall(bundle, choice) for choice in walls))
+
+
+def strip_of(bundle: Bundle) -> Strip | None:
+    """Return the first image of each class, side by side; None if PNG has no such channels."""
+    manifest = bundle.manifest
+    if manifest.container.image.channels not in PNG_CHANNELS:
+        return None
+    choice = one_of_each(manifest)
+    positions = torch.tensor([row[0] for row in choice.rows])
+    shown = [picture.reduce(choice.factor) for picture in pictures(bundle, positions)]
+    width, height = shown[0].size
+    strip = Image.new(shown[0].mode, (width * len(shown), height))
+    for place, picture in enumerate(shown):
+        strip.paste(picture, (place * width, 0))
+    return Strip(*strip.size, len(shown), png(strip))
 
 
 def _wall(bundle: Bundle, choice: Choice) -> Wall:

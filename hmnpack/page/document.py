@@ -1,28 +1,28 @@
 """The complete page: a pure function from the evidence to the text of one HTML file."""
 
-import hashlib
-from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
+from hmnpack.page.audited import audit_part
 from hmnpack.page.budget import budget_part
 from hmnpack.page.curves import curves_part
 from hmnpack.page.events import RunLog
+from hmnpack.page.frame import STYLES, WITH_STRIPS, framed, policy, style
 from hmnpack.page.gallery import Gallery
 from hmnpack.page.images import images_part
 from hmnpack.page.margins import margins_part
 from hmnpack.page.markup import Html, name_of, tag
 from hmnpack.page.numbers import count, plural, shape, share, size, spread
-from hmnpack.page.parts import Part, facts, paragraph, section
+from hmnpack.page.parts import Part, facts, paragraph
 from hmnpack.page.provenance import missing_part, provenance_part, settings_part
 from hmnpack.page.pruning import pruning_part
 from hmnpack.page.scores import headline, scores_part
+from hmnpack.schema.audit import AuditResult
 from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest
 from hmnpack.schema.result import Result
-from hmnpack.version import __version__
+
+__all__ = ["Evidence", "page_of", "policy", "style"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,14 @@ class Evidence:
         gallery: Decoded images.
         log: Log of the run that made the bundle, if available.
         result: An evaluation that is not recorded in the bundle, if available.
+        audit: An audit of the bundle, if available.
     """
 
     manifest: Manifest
     gallery: Gallery
     log: RunLog | None = None
     result: Result | None = None
+    audit: AuditResult | None = None
 
 
 def page_of(evidence: Evidence) -> str:
@@ -48,46 +50,9 @@ def page_of(evidence: Evidence) -> str:
     The page is self-contained: it has no external links and no scripts, and its content security
     policy forbids both, and any style sheet except its own.
     """
-    parts = list(_parts(evidence))
-    title = f"{evidence.manifest.source.name}, {_budget(evidence.manifest)}"
-    body = tag(
-        "body",
-        tag("a", "Skip to the content", href="#content", class_="skip"),
-        tag("div", _header(evidence), _contents(parts), class_="head"),
-        tag("main", *(section(part) for part in parts), id="content", tabindex=-1),
-        tag("footer", paragraph(f"Written by hmnpack {__version__}. This page is self-contained.")),
-    )
-    return f"<!doctype html>\n{tag('html', _head(title), body, lang='en')}\n"
-
-
-@cache
-def style() -> Html:
-    """Return the style sheet, from the file `style.css` in this package."""
-    return Html(files("hmnpack.page").joinpath("style.css").read_text(encoding="utf-8"))
-
-
-def policy() -> str:
-    """Return the content security policy: only inline images and the page's own style sheet."""
-    digest = b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
-        "form-action 'none'"
-    )
-
-
-def _head(title: str) -> Html:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy()),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="generator", content=f"hmnpack {__version__}"),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", f"{title} - hmnpack report"),
-        tag("style", style()),
-    )
+    title = f"{evidence.manifest.source.name}, {_budget(evidence.manifest)} - hmnpack report"
+    styles = WITH_STRIPS if evidence.audit else STYLES
+    return framed(title, _header(evidence), list(_parts(evidence)), styles)
 
 
 def _parts(evidence: Evidence) -> Iterator[Part]:
@@ -100,6 +65,8 @@ def _parts(evidence: Evidence) -> Iterator[Part]:
         yield margins_part(manifest, manifest.margins, gallery)
     if manifest.provenance.prunings:
         yield pruning_part(manifest)
+    if evidence.audit:
+        yield audit_part(manifest, evidence.audit)
     curves = curves_part(log) if log else None
     if curves:
         yield curves
@@ -146,8 +113,3 @@ def _key_figures(evidence: Evidence) -> Iterator[tuple[str, object]]:
     if quoted:
         name, line = quoted
         yield name, spread(line.mean, line.std)
-
-
-def _contents(parts: Sequence[Part]) -> Html:
-    links = (tag("li", tag("a", part.title, href=f"#{part.name}")) for part in parts)
-    return tag("nav", tag("ol", *links), aria_label="Contents")

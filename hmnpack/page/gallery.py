@@ -21,6 +21,23 @@ class Wall:
 
 
 @dataclass(frozen=True)
+class Strip:
+    """The first images of classes, side by side in one PNG file.
+
+    Attributes:
+        width: Width of the strip, in pixels.
+        height: Its height, in pixels.
+        classes: Number of images in it, of the first classes.
+        data: The PNG file.
+    """
+
+    width: int
+    height: int
+    classes: int
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Gallery:
     """All images of a page.
 

@@ -88,7 +88,7 @@ def headline(manifest: Manifest, result: Result | None) -> tuple[str, Line] | No
     """Return the name and line shown in the header: the last score, otherwise the result."""
     if manifest.scores:
         last = manifest.scores[-1]
-        return _accuracy(last.held_out), _lines_of_score(last)[0]
+        return _accuracy(last.held_out), lines_of_score(last)[0]
     return (
         (_accuracy(_protocol_of(result).held_out), _lines_of_result(result)[0]) if result else None
     )
@@ -103,7 +103,8 @@ def _accuracy(held_out: bool) -> str:
     return "held-out accuracy" if held_out else "test accuracy"
 
 
-def _lines_of_score(score: Score) -> list[Line]:
+def lines_of_score(score: Score) -> list[Line]:
+    """Return the row of a score, then those of its baselines."""
     middle, std = mean_and_std(score.accuracies)
     own = Line(OWN, "own", middle, std, score.images, len(score.accuracies))
     baselines = [
@@ -170,7 +171,7 @@ def _of_score(score: Score, number: int, last: int, paper: PaperScore | None) ->
         "All settings are the protocol's.",
     )
     heading = title if last == 1 else f"Score {number}: {title}"
-    lines = [*_lines_of_score(score), *_lines_of_paper(paper, score.held_out)]
+    lines = [*lines_of_score(score), *_lines_of_paper(paper, score.held_out)]
     made = (_table(title, lines), _made_with(score), config)
     return join((tag("h3", heading), paragraph(said), *made))
 

@@ -1,18 +1,19 @@
-"""Batched testing of several networks.
+"""Batched testing of several networks, and outputs of one network image by image.
 
 Shape legend: B networks, N images, C channels, H height, W width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hmnpack.augment import normalise
 from hmnpack.runtime.devices import autocast
 from hmnpack.schema.config import Precision
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training.loop import accuracy, pixels_of
+from hmnpack.training.loop import TEST_BATCH, accuracy, images_at_a_time, pixels_of
 from hmnpack.training.stacked import StackedNetworks, can_be_stacked
 
 _BATCH = 128
@@ -53,3 +54,45 @@ def accuracies(
             logits = stacked(normal.expand(len(networks), *normal.shape))
         correct += (logits.argmax(2) == target).sum(1)
     return [100 * count / len(images) for count in correct.tolist()]
+
+
+@torch.no_grad()
+def outputs(
+    network: nn.Module,
+    images: Tensor,
+    function: Callable[[Tensor], Tensor],
+    *,
+    normalisation: Normalisation,
+) -> Tensor:
+    """Return what a function of normalised images gives for each image, in float32 on the CPU.
+
+    Args:
+        network: Network that the function calls; in evaluation mode meanwhile.
+        images: uint8, or float32 in [0, 1]; [N, C, H, W], on any device.
+        function: Maps normalised images [n, C, H, W], on the network's device, to [n, ...].
+        normalisation: Normalisation that the network expects.
+    """
+    was_training, device = network.training, next(network.parameters()).device
+    network.eval()
+    size = images_at_a_time(TEST_BATCH, images.shape[2], images.shape[3])
+    found = [
+        function(normalise(pixels_of(batch.to(device)), normalisation)).float().cpu()
+        for batch in images.split(size)
+    ]
+    network.train(was_training)
+    return torch.cat(found)
+
+
+def losses(
+    network: nn.Module, images: Tensor, labels: Tensor, *, normalisation: Normalisation
+) -> Tensor:
+    """Return the cross-entropy of every image, float32 [N] on the CPU; see :func:`outputs`.
+
+    Args:
+        network: Classifier.
+        images: uint8, or float32 in [0, 1]; [N, C, H, W], on any device.
+        labels: int64 [N].
+        normalisation: Normalisation that the network expects.
+    """
+    logits = outputs(network, images, network, normalisation=normalisation)
+    return F.cross_entropy(logits, labels.cpu(), reduction="none")

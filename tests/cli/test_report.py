@@ -60,3 +60,16 @@ def test_invalid_options_fail_with_one_line(run, bundle_file, tmp_path):
     assert done.exit_code == 4
     assert page.read_text() == "mine"
     assert run("report", bundle_file, "-o", page, "--force").exit_code == 0
+
+
+def test_folder_has_a_gallery(run, bundle_file, tmp_path):
+    (tmp_path / "broken.hmn").write_bytes(b"x" * 100)
+    page = tmp_path / "gallery.html"
+    done = run("report", tmp_path, "-o", page)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"{page}: ")
+    text = page.read_text(encoding="utf-8")
+    assert "pets.hmn" in text and "broken.hmn" in text and "\x1b" not in text
+    done = run("report", tmp_path, "-o", tmp_path / "x.html", "--log", bundle_file)
+    assert done.exit_code == 2
+    assert "belongs to one file" in done.stderr and done.stderr.count("\n") == 1

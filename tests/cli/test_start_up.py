@@ -29,7 +29,8 @@ def test_help_and_version_import_only_click(arguments):
 
 
 @pytest.mark.parametrize(
-    "command", ["compress", "expand", "evaluate", "verify", "report", "prune", "plan"]
+    "command",
+    ["compress", "expand", "evaluate", "verify", "report", "prune", "push", "audit", "plan"],
 )
 @pytest.mark.slow
 def test_command_help_imports_nothing_heavy(command):

@@ -26,14 +26,21 @@ SURFACE = {
     | {"--protocol", "--rows", "--jpeg-quality", "--held-out", "--at-once", "--work"}
     | SOURCE
     | RUN,
+    "audit": {"FILE", "--data", "--net", "--width", "--epochs", "--batch", "--repeats", "--seed"}
+    | {"--set", "--config", "--save", "--force", "--json", "--protocol", "--held-out", "--at-once"}
+    | {"--no-pictures"}
+    | SOURCE
+    | RUN,
     "verify": {"FILE...", "--data", "--score", "--networks", "--seed"} | SOURCE | RUN,
-    "report": {"FILE", "-o", "--output", "--log", "--result", "--force"},
+    "report": {"FILE", "-o", "--output", "--log", "--result", "--audit", "--force"},
     "prune": {"FILE", "--to-ipc", "-o", "--output", "--data", "--strategy", "--beta", "--seed"}
     | {"--set", "--config", "--force", "--at-once", "--work"}
     | SOURCE
     | RUN,
     "merge": {"FILE...", "-o", "--output", "--force"},
     "split": {"FILE", "--classes", "-o", "--output", "--rest", "--force"},
+    "push": {"FILE", "OWNER/NAME", "--license", "--private", "--dry-run", "--force"},
+    "pull": {"OWNER/NAME[/FILE.hmn]", "-o", "--output", "--force"},
     "plan": {"DATA", "--ipc", "--recipe", "--scale", "--set", "--config", "--json"} | SOURCE | RUN,
     "settings": {"--of", "--recipe", "--set"},
 }

@@ -23,6 +23,7 @@ MODELS = (
     "container",
     "continual",
     "result",
+    "audit",
     "presets",
     "recipes",
     "training",
@@ -132,7 +133,7 @@ def test_every_field_has_a_description(name):
     assert undescribed == []
 
 
-@pytest.mark.parametrize("name", ["manifest", "result"])
+@pytest.mark.parametrize("name", ["manifest", "result", "audit"])
 def test_json_schemas_are_up_to_date(root, name):
     """`make schema` regenerates them."""
     from hmnpack.schema.export import text_of

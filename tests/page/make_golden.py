@@ -12,6 +12,7 @@ from pathlib import Path
 from hmnpack.bundle import inspect
 from hmnpack.page import Evidence, document, page_of
 from hmnpack.page.events import log_of
+from hmnpack.version import __version__
 
 HERE = Path(__file__).parent
 BUNDLES = HERE.parent / "golden"
@@ -27,7 +28,7 @@ def golden_page(name: str) -> str:
     manifest = inspect(BUNDLES / f"{name}.hmn")
     log = log_of(shared.log_lines()) if name == "v1-pruned" else None
     text = page_of(Evidence(manifest, shared.gallery_of_dots(manifest), log=log))
-    text = text.replace(document.style(), "").replace(f"hmnpack {document.__version__}", "hmnpack")
+    text = text.replace(document.style(), "").replace(f"hmnpack {__version__}", "hmnpack")
     text = re.sub(r"sha256-[^&]*&", "sha256-&", text)
     return re.sub(r"(</(?:div|p|tr|li|h\d|figure|dl|section|details)>)", r"\1\n", text)
 
