@@ -16,9 +16,9 @@ from hmnpack.errors import one_line
 from hmnpack.runtime.paths import HUB
 from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Budget, Manifest
+from hmnpack.schema.nested import leaves
 from hmnpack.schema.opaque import Opaque
 from hmnpack.schema.score import Score
-from hmnpack.settings import leaves
 from hmnpack.version import __version__
 
 PROJECT = "https://github.com/hmnpack/hmnpack"
