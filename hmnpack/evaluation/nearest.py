@@ -30,7 +30,8 @@ def nearest(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
         Index of the nearest reference, the first of equals among the candidates (int64 [n]), and
         the distance (float64 [n]), both on the CPU.
     """
-    centre = references.float().mean(0)  # smaller norms lose less to rounding
+    sums = torch.stack([part.float().sum(0) for part in _parts(references, references.shape[1])])
+    centre = sums.sum(0) / len(references)  # smaller norms lose less to rounding
     exact = references.cpu()  # not every accelerator has float64
     found = [
         _exact(part, exact, _candidates(part, references, centre))

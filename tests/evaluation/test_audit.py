@@ -66,6 +66,7 @@ def harmless(data, packed):
     return hmnpack.audit(packed(noise(20, 3)), data, CONFIG, device="cpu", pictures=False)
 
 
+@pytest.mark.slow
 def test_file_of_training_images_is_found(leaking):
     pixels, features = leaking.nearest
     assert (pixels.space, pixels.copies, pixels.synthetic.p95) == ("pixels", 40, 0.0)
@@ -80,6 +81,7 @@ def test_file_of_training_images_is_found(leaking):
     assert members.auc.low > 0.8
 
 
+@pytest.mark.slow
 def test_file_of_other_images_is_not(harmless):
     pixels, features = harmless.nearest
     assert pixels.copies == features.copies == 0
@@ -90,6 +92,7 @@ def test_file_of_other_images_is_not(harmless):
     assert members.auc.low > 0.8
 
 
+@pytest.mark.slow
 def test_numbers_of_images_are_stated(leaking, harmless):
     for found in (leaking, harmless):
         own, control, members = found.attacks
@@ -102,6 +105,7 @@ def test_numbers_of_images_are_stated(leaking, harmless):
         assert found.nearest[0].synthetic.images == 40 and found.nearest[0].real.images == 30
 
 
+@pytest.mark.slow
 def test_pairs_and_their_picture(leaking, harmless, data):
     digests = {
         bytes(row).hex(): int(k)

@@ -70,9 +70,11 @@ def fresh(wheel, tmp_path_factory) -> Path:
 def test_wheel_contains_the_package_and_its_data_only(wheel, root):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"hmnpack"}
-    for name in ("py.typed", "schema/py.typed", "schema/manifest-1.json", "schema/result-1.json"):
+    for name in (
+        *("py.typed", "schema/py.typed", "schema/manifest-1.json", "schema/result-1.json"),
+        *("schema/audit-1.json", "page/style.css", "page/strip.css", "page/overview.css"),
+    ):
         assert f"hmnpack/{name}" in names
-    assert "hmnpack/page/style.css" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     on_disk = {
         f"hmnpack/{'' if folder == 'hmnpack' else folder + '/'}{path.relative_to(root / folder)}"
