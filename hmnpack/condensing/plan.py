@@ -89,7 +89,8 @@ def plan(  # noqa: PLR0913
         device: Device of the run: ``auto``, ``cpu``, ``cuda``, ...
         source_options: How to read the dataset.
         listener: Called with the progress of opening the dataset.
-        scale: Fraction of the recipe's iterations, above 0 and at most 1; see :func:`scaled`.
+        scale: Fraction of the recipe's iterations, above 0 and at most 1: a shorter run. Settings
+            that are given override it.
 
     Raises:
         BadData: if the dataset is invalid or has fewer than two classes.

@@ -71,6 +71,17 @@ RUNS = {
     "pruned": {"prune.strategy": "double-end", "seed": 1}
     | {f"prune.{name}": value for name, value in PRUNE.items()},
 }
+METHODS = {
+    "dsa": {"rival.image_steps": 2, "rival.epochs": 1},
+    "dm": {},
+    "idc": {"rival.inner_steps": 2, "rival.train_images": 12, "rival.train.precision": "float32"},
+}
+"""Recipe of a method to compare with -> its settings, besides those of all."""
+
+EVERY_METHOD = {
+    **{"rival.network.width": 4, "rival.network.depth": 2},
+    **{"rival.real_batch": 8, "rival.synthetic_batch": 3},
+}
 DIFFERENCE = 1e-2
 """Tolerance of pixels: rounding over these few steps stays below it, a wrong step exceeds it."""
 
@@ -266,6 +277,28 @@ def check_steps_do_not_synchronise():
             waits.append(sum(WAITS.values()))
         more = waits[1] - waits[0]
         assert more <= 2, f"{name}: {more} more waits in 5 more steps"
+
+
+def by_method(place, recipe, iterations):
+    options = RunOptions(device=place, force=True, checkpoint_seconds=math.inf)
+    own = METHODS[recipe] | {"rival.iterations": iterations}
+    with within(place):
+        return hmnpack.compress(
+            *(SOURCE, 4), recipe=recipe, settings=EVERY_METHOD | own, options=options
+        )
+
+
+def check_methods_match_the_cpu_and_do_not_synchronise():
+    for recipe in METHODS:
+        on_cpu, waits = pixels(by_method("cpu", recipe, 1)), []
+        for iterations in (1, 3):
+            WAITS.clear()
+            found = pixels(by_method(PLACE, recipe, iterations))
+            waits.append(sum(WAITS.values()))
+            if iterations == 1:
+                worst = float((on_cpu - found).abs().max())
+                assert worst <= DIFFERENCE, f"{recipe}: pixels differ by {worst}"
+        assert waits[1] - waits[0] <= 2, f"{recipe}: {waits} waits in 1 and in 3 iterations"
 
 
 @on_device

@@ -1,5 +1,6 @@
 """The stages that fit a container, against explicit optimisation loops."""
 
+import itertools
 import math
 
 import pytest
@@ -10,11 +11,13 @@ from hmnpack.condensing import learning, objectives
 from hmnpack.condensing.fitting import Clock, Fitting
 from hmnpack.condensing.run import RunOptions
 from hmnpack.container import new_container
+from hmnpack.container.images import Images
 from hmnpack.errors import BadSettings
 from hmnpack.matching.objective import Objective
 from hmnpack.runtime.progress import no_progress
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
+from hmnpack.schema.container import ImageShape, ImagesSpec
 from hmnpack.schema.stages import Stage
 from hmnpack.settings import recorded_settings
 from hmnpack.sources import SourceOptions, normalisation_of, tensor_source
@@ -126,6 +129,49 @@ def test_fitting_uses_the_stages_rates_and_betas(hmn):
         adam.step()
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+class ClassByClass(Objective):
+    """The squared distance of each class from a grey value of its own, one after another."""
+
+    def loss(self, container, step):
+        raise NotImplementedError
+
+    def losses(self, container, step):
+        for label in range(2):
+            images = container.expand().unflatten(0, (2, -1))[label]
+            yield ((images - 0.1 * label - 0.2 * step) ** 2).sum()
+
+    def figures(self):
+        return {"rate": 0.5}
+
+
+def test_stage_takes_several_sgd_steps_per_step_in_normalised_space():
+    """Each class is followed by a step, in which momentum moves the other class, too."""
+    image = ImageShape(channels=3, height=4, width=4)
+    spec = ImagesSpec(classes=2, instances=3, image=image)
+    pixels = 0.4 + 0.2 * torch.rand(6, 3, 4, 4, generator=stream(0, "start"))
+    std, heard = (0.2, 0.25, 0.3), []
+    scale = torch.tensor(std)[:, None, None]
+    mean = torch.tensor([0.5, 0.4, 0.3])[:, None, None]
+    ours, z, velocity = Images(spec, pixels.clone()), (pixels - mean) / scale, 0.0
+    stage = Stage("rival", 2, lambda step: 0.3 - 0.1 * step, sgd=0.5, on_normalised=True)
+    fitting = Fitting(
+        *(Clock(None, 1e9, lambda: False), None),
+        lambda name, done, total, **facts: heard.append((done, facts)),
+        pixel_std=std,
+    )
+    fitting.run(stage, ours, ClassByClass())
+    total = 0.0
+    for step, label in itertools.product(range(2), range(2)):
+        images = (mean + scale * z).unflatten(0, (2, -1))
+        errors = torch.zeros_like(images)
+        errors[label] = images[label] - 0.1 * label - 0.2 * step
+        total = float(errors.square().sum()) + (total if label else 0.0)
+        velocity = 0.5 * velocity + 2 * errors.flatten(0, 1) * scale
+        z = z - (0.3 - 0.1 * step) * velocity
+    torch.testing.assert_close(ours.pixels.detach(), mean + scale * z, rtol=0, atol=1e-6)
+    assert heard[-1] == (2, {"loss": pytest.approx(total, rel=1e-5), "rate": 0.5})
 
 
 def test_container_initialisation_has_expected_spread(hmn):

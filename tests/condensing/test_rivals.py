@@ -11,6 +11,7 @@ from hmnpack.condensing.run import RunOptions
 from hmnpack.condensing.scale import scaled
 from hmnpack.container import container_of, planned
 from hmnpack.errors import BadSettings, Paused
+from hmnpack.registry import RIVALS
 from hmnpack.runtime.ranks import ALONE, World
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ImageShape
@@ -92,7 +93,7 @@ def images_of(bundle):
 
 
 def test_every_method_has_a_case():
-    assert {recipe_of(name).rival.method for name in SMALL} == set(METHODS)
+    assert {recipe_of(name).rival.method for name in SMALL} == set(METHODS) == set(RIVALS)
 
 
 @pytest.mark.parametrize(("recipe", "kind"), ALL)
