@@ -71,16 +71,24 @@ RUNS = {
     "pruned": {"prune.strategy": "double-end", "seed": 1}
     | {f"prune.{name}": value for name, value in PRUNE.items()},
 }
+REAL = {"rival.real_batch": 8}
 METHODS = {
-    "dsa": {"rival.image_steps": 2, "rival.epochs": 1},
-    "dm": {},
-    "idc": {"rival.inner_steps": 2, "rival.train_images": 12, "rival.train.precision": "float32"},
+    "dsa": REAL | {"rival.image_steps": 2, "rival.epochs": 1},
+    "dm": REAL,
+    "idc": REAL
+    | {"rival.inner_steps": 2, "rival.train_images": 12, "rival.train.precision": "float32"},
+    "cafe-dsa": REAL | {"rival.image_steps": 2, "rival.epochs": 1},
+    "idm": REAL | {"rival.push_every": 2, "rival.train_steps": 2, "rival.train_batch": 8},
+    "mtt": {
+        **{"rival.experts": 2, "rival.start_epochs": 2, "rival.expert_epochs": 1},
+        **{"rival.student_steps": 2, "rival.expert_batch": 30, "rival.lr": 10.0},
+    },
 }
 """Recipe of a method to compare with -> its settings, besides those of all."""
 
 EVERY_METHOD = {
     **{"rival.network.width": 4, "rival.network.depth": 2},
-    **{"rival.real_batch": 8, "rival.synthetic_batch": 3},
+    "rival.synthetic_batch": 3,
 }
 DIFFERENCE = 1e-2
 """Tolerance of pixels: rounding over these few steps stays below it, a wrong step exceeds it."""
