@@ -61,6 +61,9 @@ nitpick_ignore_regex = [
     ("py:class", r"(torch|numpy|datasets|pathlib|os|collections|pydantic)\..*|NoneType|Tensor"),
     # Returned by `CondensedDataset.loader`; users only iterate over it.
     ("py:class", r"hmnpack\.dataset\.loader\.DeviceLoader"),
+    # Parts of a plan and of a stage that users only pass on.
+    ("py:class", r"hmnpack\.condensing\.grow\.Grown|hmnpack\.evaluation\.bench\.TrainingSet"),
+    ("py:class", r"hmnpack\.continual\.rows\.Stage"),
     # Nested settings models: the top-level models list their fields by dotted name.
     ("py:class", r"hmnpack\.schema\.\w+\.\w+(Config|Spec|Shape|Split)"),
     # The union of the containers, an alias that no page describes.

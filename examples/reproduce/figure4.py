@@ -188,7 +188,7 @@ def _rows(run: Run, row: str) -> list[Row]:
                 "ipc": run.config.ipc,
                 "stage": number,
                 "classes": one.classes,
-                "bytes": one.bytes,
+                "bytes": one.stored_bytes,
             },
         )
         for number, one in enumerate(found, 1)

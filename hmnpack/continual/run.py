@@ -30,14 +30,14 @@ class StageResult:
     Attributes:
         classes: Classes seen so far.
         images: Images stored so far.
-        bytes: Their size in the stored form.
+        stored_bytes: Their size in the stored form.
         accuracy: Accuracy on the test images of these classes, in percent; the mean, if several
             networks are trained.
     """
 
     classes: int
     images: int
-    bytes: int
+    stored_bytes: int
     accuracy: float
 
 

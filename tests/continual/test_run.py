@@ -44,7 +44,7 @@ def test_rows_see_one_stage_at_a_time_and_networks_all_that_was_stored(source, f
     assert seen[1].earlier == (seen[0].source.train.fingerprint,)
     for stage in seen:
         assert stage.source.train.labels.unique().tolist() == [0, 1]
-    assert [(one.classes, one.images, one.bytes) for one in found] == [
+    assert [(one.classes, one.images, one.stored_bytes) for one in found] == [
         (2, 16, 16 * 256 * 4),
         (4, 32, 32 * 256 * 4),
     ]
@@ -58,10 +58,10 @@ def test_appended_file_has_all_stages_and_work_is_not_repeated(source, folder, m
     whole = hmnpack.load(last.file(2))
     assert whole.classes == ["a", "b", "c", "d"]
     assert found[1].images == len(whole)
-    assert found[1].bytes == hmnpack.inspect(last.file(2)).ledger.bytes
-    assert found[0].bytes == hmnpack.inspect(first.file(1)).ledger.bytes
+    assert found[1].stored_bytes == hmnpack.inspect(last.file(2)).ledger.bytes
+    assert found[0].stored_bytes == hmnpack.inspect(first.file(1)).ledger.bytes
     jpeg = ROWS["bytes"](last)
-    assert 0 < jpeg.bytes <= found[1].bytes - found[0].bytes
+    assert 0 < jpeg.bytes <= found[1].stored_bytes - found[0].stored_bytes
 
     monkeypatch.setattr("hmnpack.continual.run.learn", lambda *_, **__: pytest.fail("trained"))
     monkeypatch.setattr("hmnpack.continual.rows.append", lambda *_, **__: pytest.fail("condensed"))
