@@ -65,10 +65,12 @@ class Used(NamedTuple):
 
     Attributes:
         network: Architecture.
+        group: Group of its settings.
         gives_features: Whether the network must expose the features of its blocks.
     """
 
     network: NetworkConfig
+    group: str
     gives_features: bool = False
 
 
@@ -76,11 +78,12 @@ def networks_of(config: CompressConfig) -> Iterator[Used]:
     """Yield each network that a run builds."""
     for stage in stages_of(config):
         if stage.network is not None:
-            yield Used(stage.network, gives_features=stage.needs_features)
+            group = "pool" if stage.name == "pool" else "rival"
+            yield Used(stage.network, group, gives_features=stage.needs_features)
 
 
 def _check_network(used: Used, spec: ContainerSpec) -> None:
     """Check a network by building it on the meta device; see :func:`check_early`."""
     network = network_on_meta(used.network, classes=spec.classes, image=spec.image)
     if used.gives_features:
-        feature_network(network, used.network)
+        feature_network(network, used.network, used.group)

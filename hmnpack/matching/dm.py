@@ -56,7 +56,7 @@ class RandomFeatureMatching(Objective):
         data, config = self.match.data, self.match.config.network
         generator = stream(self.match.seed, "rival", "network", step)
         network = build_network(config, classes=data.classes, image=data.shape, generator=generator)
-        return feature_network(network, config).requires_grad_(False).to(data.device)
+        return feature_network(network, config, "rival").requires_grad_(False).to(data.device)
 
 
 def _features(network: FeatureNetwork, images: Tensor) -> Tensor:

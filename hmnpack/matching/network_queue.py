@@ -120,7 +120,7 @@ class NetworkQueue:
             weight_decay=config.network_decay,
         )
         correct = torch.zeros((), dtype=torch.int64, device=data.device)
-        return Member(feature_network(network, config.network), optimiser, correct)
+        return Member(feature_network(network, config.network, "rival"), optimiser, correct)
 
     def _train(self, step: int) -> None:
         """Train some networks after a step, on real images without augmentation."""

@@ -143,19 +143,22 @@ def _untrained(data: RealData, config: NetworkConfig, generator: torch.Generator
     return feature_network(network, config).to(data.device)
 
 
-def feature_network(network: nn.Module, config: NetworkConfig) -> FeatureNetwork:
+def feature_network(
+    network: nn.Module, config: NetworkConfig, group: str = "pool"
+) -> FeatureNetwork:
     """Check that a network exposes features to match, and return it.
 
     Args:
         network: The network.
         config: Its architecture.
+        group: Group of its settings, for the message.
 
     Raises:
         BadSettings: if the network exposes no features.
     """
     if not isinstance(network, FeatureNetwork):
         raise BadSettings(
-            f"network.name {config.name!r} exposes no block features to match; "
+            f"{group}.network.name {config.name!r} exposes no block features to match; "
             "use convnet or resnet-ap"
         )
     return network
