@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from hmnpack.registry import PROTOCOLS
+from hmnpack.registry import PROTOCOLS, RECIPES
 from hmnpack.schema.config import CompressConfig, NetworkConfig, TrainConfig
 from hmnpack.schema.kinds import CONTAINERS
 from hmnpack.schema.methods import METHODS
+from hmnpack.schema.nested import setting_names
 from hmnpack.schema.presets import PRESETS
 from hmnpack.schema.recipes import DataShape
-from hmnpack.settings import RECIPES, recipe_of, setting_names
+from hmnpack.settings import recipe_of
 
 RESULTS = Path(__file__).parents[1] / "examples" / "reproduce" / "results"
 SHARED = (NetworkConfig, TrainConfig)

@@ -6,24 +6,22 @@ import torch
 import hmnpack
 import hmnpack.condensing.run
 from hmnpack.errors import BadSettings
+from hmnpack.registry import RECIPES
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import SourceFacts
+from hmnpack.schema.nested import leaves, setting_names, whole
 from hmnpack.schema.recipes import DataShape
 from hmnpack.settings import (
-    KEYS,
-    RECIPES,
     default_recipe,
     difference,
-    leaves,
     merged,
     protocol_of,
     recipe_of,
     recorded_settings,
-    setting_names,
     settings_to_record,
-    whole,
 )
+from hmnpack.settings.recorded import KEYS
 from hmnpack.sources import Source, SourceOptions, open_source
 from hmnpack.sources.types import split_of
 
@@ -247,7 +245,7 @@ class TestCompress:
     def test_compress_resolves_the_recipe_before_and_after_opening(self, opened, tmp_path):
         cache = SourceOptions(cache_dir=tmp_path)
         hmnpack.compress("pets", 8, recipe="smoke", source_options=cache)
-        assert opened == [(None, None), "opened", (shape("pets", 2, 16, 1), 8)]
+        assert opened == [(None, 8), "opened", (shape("pets", 2, 16, 1), 8)]
 
     def test_compress_rejects_an_unknown_recipe_before_opening(self, opened):
         with pytest.raises(BadSettings, match="smoke"):

@@ -5,10 +5,12 @@ from functools import reduce
 import pytest
 
 from hmnpack.errors import BadSettings
+from hmnpack.registry import RECIPES
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
+from hmnpack.schema.nested import setting_names
 from hmnpack.schema.recipes import DataShape
-from hmnpack.settings import RECIPES, CompressSettings, evaluate_config, prune_config, setting_names
+from hmnpack.settings import CompressSettings, evaluate_config, prune_config
 
 CIFAR100 = DataShape(
     name="cifar100", classes=100, image=ImageShape(channels=3, height=32, width=32)

@@ -5,9 +5,11 @@ import tomllib
 import pytest
 
 from hmnpack.cli.toml import toml_of
+from hmnpack.registry import RECIPES
 from hmnpack.schema.config import PruneConfig
 from hmnpack.schema.evaluation import EvaluateConfig
-from hmnpack.settings import RECIPES, CompressSettings, merged, setting_names
+from hmnpack.schema.nested import setting_names
+from hmnpack.settings import CompressSettings, merged
 
 OTHER = ("--set", "container.kind=multi-formation")
 

@@ -8,7 +8,8 @@ import pytest
 
 import hmnpack
 from hmnpack.container.budget import plan
-from hmnpack.settings import CompressSettings, leaves
+from hmnpack.schema.nested import leaves
+from hmnpack.settings import CompressSettings
 
 BUNDLES = Path(__file__).resolve().parents[2] / "examples" / "bundles"
 

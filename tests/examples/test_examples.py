@@ -105,7 +105,7 @@ def test_picture_draws_condensed_above_real_images(tmp_path, monkeypatch, capsys
 
     import hmnpack
     from hmnpack.bundle.pictures import to_uint8
-    from hmnpack.settings import RECIPES
+    from hmnpack.registry import RECIPES
 
     file, out = tmp_path / "digits.hmn", tmp_path / "digits.png"
     hmnpack.compress("digits", 1, config=RECIPES["smoke"], output=file)
@@ -145,10 +145,10 @@ def test_progress_is_printed_at_even_intervals(capsys, total, reported_every, li
 def test_record_scores_combines_separate_processes(tmp_path, monkeypatch, capsys):
     pytest.importorskip("sklearn")
     import hmnpack
+    from hmnpack.registry import RECIPES
     from hmnpack.schema.config import NetworkConfig, TrainConfig
     from hmnpack.schema.evaluation import EvaluateConfig
     from hmnpack.schema.result import Result
-    from hmnpack.settings import RECIPES
 
     file, work = tmp_path / "digits.hmn", tmp_path / "runs"
     bundle = hmnpack.compress("digits", 1, config=RECIPES["smoke"], output=file)
@@ -223,8 +223,8 @@ def test_record_scores_combines_separate_processes(tmp_path, monkeypatch, capsys
 def test_png_check_compares_pngs_with_tensors(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     import hmnpack
+    from hmnpack.registry import RECIPES
     from hmnpack.schema.result import Result
-    from hmnpack.settings import RECIPES
 
     hmnpack.compress("digits", 1, config=RECIPES["smoke"], output=tmp_path / "digits.hmn")
     check = script("reproduce/png_check.py")
@@ -372,7 +372,7 @@ class TestProxy:
         self, run, result, tmp_path, capsys
     ):
         import hmnpack
-        from hmnpack.settings import RECIPES
+        from hmnpack.registry import RECIPES
 
         held_out = []
         for holdout in (0.2, 0.0):
@@ -554,8 +554,8 @@ def test_view_check_measures_three_kinds_of_views(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     import hmnpack
     from hmnpack.errors import HmnError
+    from hmnpack.registry import RECIPES
     from hmnpack.schema.result import Result
-    from hmnpack.settings import RECIPES
 
     monkeypatch.setenv("HMNPACK_CACHE", str(tmp_path / "cache"))
     smoke, reported, losses = RECIPES["smoke"], [], []

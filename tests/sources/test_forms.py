@@ -10,7 +10,7 @@ import torchvision
 from PIL import Image
 
 import hmnpack
-from hmnpack.settings import RECIPES
+from hmnpack.registry import RECIPES
 from hmnpack.sources import SourceOptions, open_source, seen_and_held_out, tensor_source
 
 CLASSES = ["airplane", "bird", "cat"]
