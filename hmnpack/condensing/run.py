@@ -266,7 +266,9 @@ class _Run:
         """Return the run's key: it can resume only from a checkpoint with the same key."""
         budget, grown = str(planned.ipc), planned.grown
         if grown is not None:
-            budget += f" appended to {grown.file.manifest.data_sha256}"
+            budget += (
+                f" appended to {grown.file.manifest.data_sha256} {grown.file.manifest.classes}"
+            )
         return key_of(planned.source.train.fingerprint, budget, planned.config, self.device)
 
     def clock(self) -> Clock:

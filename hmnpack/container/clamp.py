@@ -14,13 +14,14 @@ class _Clamp(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, low: Tensor, high: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(values, low, high)
+    def forward(ctx: Any, values: Tensor, low: Any, high: Any) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(values)
+        ctx.bounds = low, high  # constants, on the device already: no copy to it
         return values.clamp(low, high)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        values, low, high = ctx.saved_tensors
+        (values,), (low, high) = ctx.saved_tensors, ctx.bounds
         away = ((values < low) & (gradient > 0)) | ((values > high) & (gradient < 0))
         return gradient.masked_fill(away, 0), None, None
 
@@ -30,9 +31,8 @@ def clamp(values: Tensor, low: Tensor | float = 0.0, high: Tensor | float = 1.0)
 
     Args:
         values: Any shape.
-        low: Lower bound: a number, or a tensor that broadcasts to the values.
-        high: Upper bound, likewise.
+        low: Lower bound: a number, or a constant tensor that broadcasts to the values.
+        high: Upper bound, of the same type.
     """
-    bounds = (torch.as_tensor(bound, device=values.device) for bound in (low, high))
-    clamped: Tensor = _Clamp.apply(values, *bounds)
+    clamped: Tensor = _Clamp.apply(values, low, high)
     return clamped

@@ -9,6 +9,7 @@ import hmnpack
 from hmnpack.cli.group import main
 from hmnpack.condensing.run import RunOptions
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall, OutputExists, Paused
+from hmnpack.page.provenance import provenance_part, settings_part
 from hmnpack.schema.ledger import OF_A_CLASS, OF_AN_IMAGE
 from hmnpack.settings import recipe_of
 from hmnpack.sources import SourceOptions, tensor_source
@@ -118,6 +119,10 @@ def test_settings_are_those_of_the_latest_run_of_the_file(base_of, source, optio
         assert (made.source.classes, made.source.held_out) == (classes, 6)
     assert more.manifest.recipe is None
     assert not more.manifest.scores
+    page = str(provenance_part(more.manifest).body)
+    assert f"Append to</dt><dd><code>{base.manifest.data_sha256}" in page
+    assert page.count("training images; recipe smoke, seed 3; fingerprint") == 2
+    assert "made in several runs" in settings_part(more.manifest).body
 
     settings = {"match.steps": 3}
     grown = tensor_source((source.train.images[:24], LABELS[:24]), classes=["elk", "fox"])
