@@ -37,6 +37,7 @@ from hmnpack.schema.config import (
 )
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.stages import StageName, stages_of
+from hmnpack.sources.mapped import HELD_BYTES
 from hmnpack.training.loop import TEST_BATCH, images_at_a_time, schedule_of
 
 Work = Literal["training", "features", "gradients", "decoding"]
@@ -52,10 +53,12 @@ class Run:
         images: Number of real images to condense.
         feature_classes: Classes per chunk in feature matching; None: all.
         view_bytes: Size limit of the view cache, in bytes; None: unlimited.
+        held_views: Bytes of cached views that stay in memory; None: all of them.
         gradient_classes: Classes per chunk in gradient matching; None: all.
         keep: Images per class after pruning; None: nothing is pruned.
         held_out: Number of real images in the validation split.
         trained_at_once: Networks of the pool, or of pruning, trained as one batch; None: all.
+        mapped: Whether images are read from a file when they are needed.
     """
 
     config: CompressConfig
@@ -63,10 +66,12 @@ class Run:
     images: int
     feature_classes: int | None = None
     view_bytes: int | None = None
+    held_views: int | None = None
     gradient_classes: int | None = None
     keep: int | None = None
     held_out: int = 0
     trained_at_once: int | None = None
+    mapped: bool = False
 
     def profile(self, network: NetworkConfig) -> NetworkProfile:
         """Return the cost of one image of this run in a network."""
@@ -168,7 +173,7 @@ def _feature_matching(run: Run) -> StageCost:
     maps = feature_load(step).bytes
     weights = 2 * run.config.pool.size * profile.weight_bytes
     memory = _data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
-    memory += max(1, cached) * view
+    memory += min(max(1, cached) * view, max(view, run.held_views or cached * view))
     return StageCost("matching", parts, memory + (run.feature_classes or classes) * maps)
 
 
@@ -290,7 +295,8 @@ def _decoding(run: Run, steps: int, images: int, *, pieces: int) -> Part:
 
 
 def _data_bytes(run: Run) -> int:
-    return run.images * run.spec.image.elements
+    whole = run.images * run.spec.image.elements
+    return min(whole, HELD_BYTES) if run.mapped else whole
 
 
 def _gradient_bytes(run: Run) -> int:

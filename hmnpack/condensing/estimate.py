@@ -9,7 +9,13 @@ import torch
 from hmnpack.condensing.cost import Run, StageCost, Work, costs_of
 from hmnpack.condensing.rate import measured_rates
 from hmnpack.container.budget import over_budget_instances
-from hmnpack.matching.footprint import Memory, feature_classes, gradient_classes, view_cache_bytes
+from hmnpack.matching.footprint import (
+    HELD_VIEWS_BYTES,
+    Memory,
+    feature_classes,
+    gradient_classes,
+    view_cache_bytes,
+)
 from hmnpack.runtime.devices import free_memory, low_precision
 from hmnpack.schema.config import CompressConfig, Precision
 from hmnpack.schema.container import ContainerSpec
@@ -73,7 +79,7 @@ class Estimate:
         return {"device": self.device, "stages": [asdict(s) for s in self.stages], **totals}
 
 
-def estimate(
+def estimate(  # noqa: PLR0913
     config: CompressConfig,
     spec: ContainerSpec,
     images: int,
@@ -81,6 +87,7 @@ def estimate(
     ranks: int = 1,
     *,
     ipc: int,
+    mapped: bool = False,
 ) -> Estimate:
     """Estimate the operations, time and memory of a run.
 
@@ -95,8 +102,9 @@ def estimate(
             Operations are the total over all ranks, counted as for one.
         ipc: Budget in images per class; it determines how many images are condensed before
             pruning.
+        mapped: Whether a CPU reads the images from a file when they are needed.
     """
-    stages = planned_stages(config, spec, images, device, ipc=ipc)
+    stages = planned_stages(config, spec, images, device, ipc=ipc, mapped=mapped)
     rates = _rates(stages, device)
     return Estimate(
         tuple(
@@ -120,14 +128,21 @@ def _rates(stages: tuple[StageCost, ...], device: torch.device) -> dict[Precisio
 
 
 def planned_stages(
-    config: CompressConfig, spec: ContainerSpec, images: int, device: torch.device, *, ipc: int
+    config: CompressConfig,
+    spec: ContainerSpec,
+    images: int,
+    device: torch.device,
+    *,
+    ipc: int,
+    mapped: bool = False,
 ) -> tuple[StageCost, ...]:
     """Return the cost of each stage, without measuring the device; see :func:`estimate`."""
     condensed, keep = spec, None
     if config.prune.strategy != "none":
         more = {"instances": over_budget_instances(ipc, spec)}
         condensed, keep = spec.model_copy(update=more), spec.each
-    return costs_of(_run(config, condensed, images, device, keep))
+    run = _run(config, condensed, images, device, keep)
+    return costs_of(replace(run, mapped=mapped and device.type == "cpu"))
 
 
 def _run(
@@ -139,6 +154,7 @@ def _run(
         spec=spec,
         images=seen,
         view_bytes=view_cache_bytes(free),
+        held_views=HELD_VIEWS_BYTES if device.type == "cpu" else None,
         keep=keep,
         held_out=images - seen,
         trained_at_once=at_once_on(device),

@@ -10,6 +10,7 @@ from hmnpack.container import HMN, Container, new_container
 from hmnpack.matching import choose_targets, load_or_train_pool, partition_classes
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.stages import Stage, stages_of, starts_from_real
+from hmnpack.sources.lazy import in_memory
 
 
 def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
@@ -23,6 +24,7 @@ def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
         fitting: Runs the steps.
         cache: The cache folder.
     """
+    inputs = replace(inputs, spill=cache if cache.is_dir() else None)
     stages = {stage.name: stage for stage in stages_of(inputs.config)}
     if any(stage.uses_pool and not fitting.is_past(stage.name) for stage in stages.values()):
         inputs = _with_pool(inputs, fitting, cache / "pool")
@@ -33,7 +35,7 @@ def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
         _fit(stages.pop("warm-up"), container, inputs, fitting)
     elif starts_from_real(config):
         targets = choose_targets(inputs.real, inputs.spec.counts, config.seed)
-        container.start_from(targets, stream(config.seed, "container", "start"))
+        container.start_from(in_memory(targets), stream(config.seed, "container", "start"))
     if isinstance(container, HMN) and not fitting.is_past("warm-up"):
         container.freeze()  # its norms use batch statistics only in the warm-up
     for stage in stages.values():

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from hmnpack.matching import (
     OBJECTIVES,
@@ -34,6 +35,7 @@ class Inputs:
             None: unlimited.
         check: Called on every rank after each training epoch of a network that a step needs, with
             the current activity; it may raise to pause.
+        spill: Folder of temporary files; None: the system's.
     """
 
     real: RealData
@@ -43,6 +45,7 @@ class Inputs:
     world: World = ALONE
     max_memory: int | None = None
     check: Callable[[str], None] = lambda _: None
+    spill: Path | None = None
 
 
 def _warm_up(inputs: Inputs) -> Objective:
@@ -53,7 +56,7 @@ def _warm_up(inputs: Inputs) -> Objective:
 def _matching(inputs: Inputs) -> Objective:
     config = inputs.config.match
     seed, world, most = inputs.config.seed, inputs.world, inputs.max_memory
-    match = Match(inputs.real, inputs.pool, config, seed, world, most)
+    match = Match(inputs.real, inputs.pool, config, seed, world, most, spill=inputs.spill)
     objective: Objective = OBJECTIVES[config.objective](match)
     return objective
 

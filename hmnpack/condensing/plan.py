@@ -22,6 +22,7 @@ from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Budget
 from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
 from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.sources.lazy import is_in_file
 
 _DEFAULTS = SourceOptions()
 
@@ -58,6 +59,7 @@ class Plan:
         return estimate(
             *(self.config, self.spec, len(self.source.train), self.device, self.ranks),
             ipc=self.ipc,
+            mapped=is_in_file(self.source.train.pixels),
         )
 
 

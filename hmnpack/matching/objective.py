@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
@@ -29,6 +30,7 @@ class Match(Generic[Config]):
             None: unlimited.
         check: Called on every rank after each epoch of a network that is trained before its first
             step; it may raise to pause.
+        spill: Folder of temporary files for what memory should not hold; None: the system's.
     """
 
     data: RealData
@@ -38,6 +40,7 @@ class Match(Generic[Config]):
     world: World = ALONE
     max_memory: int | None = None
     check: Callable[[], None] = lambda: None
+    spill: Path | None = None
 
 
 class Objective(ABC):
