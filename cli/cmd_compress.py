@@ -18,6 +18,7 @@ from hmnpack.cli.options import (
     RecipeName,
     config_option,
     make_source_options,
+    minutes_option,
     output_option,
     pop_source_options,
     run_options,
@@ -47,6 +48,7 @@ class Request:
         ipc: Budget in images per class.
         output: Output file.
         device: Compute device.
+        minutes: Minutes to fit the run to, or None.
         max_minutes: Minutes after which the run pauses, or None.
         resume: Resume from the checkpoint.
         force: Replace an existing output.
@@ -61,6 +63,7 @@ class Request:
     ipc: int
     output: Path
     device: str
+    minutes: float | None
     max_minutes: float | None
     resume: bool
     force: bool
@@ -87,6 +90,7 @@ class Request:
     help="Fraction of each training class held out for validation [default: 0.1].",
 )
 @source_options
+@minutes_option
 @click.option(
     "--max-minutes", type=click.FloatRange(min=0), metavar="MINUTES", help="Pause after this time."
 )
@@ -165,6 +169,7 @@ def _run(
             request.ipc,
             recipe=settings.recipe,
             settings=settings.settings,
+            minutes=request.minutes,
             output=request.output,
             options=options,
             source_options=source_options,
@@ -221,7 +226,7 @@ def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
 def _announcement(plan: "Plan", output: Path) -> "Table":
     from hmnpack.cli.about_source import source_notes
     from hmnpack.cli.show import facts
-    from hmnpack.cli.text import container, duration, several, shape, size, steps
+    from hmnpack.cli.text import chosen, container, duration, several, shape, size, steps
 
     source, config, spec, budget = plan.source, plan.config, plan.spec, plan.budget
     ledger, kind = spec.ledger(), plan.device.type
@@ -235,6 +240,7 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
         ("stored", f"{ledger.floats:,} floats, in {size(ledger.bytes)}"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),
+        *chosen(plan),
         ("device", plan.device if plan.ranks == 1 else f"{kind}, {plan.ranks} ranks"),
         ("time", duration(plan.cost.seconds)),
     )

@@ -37,7 +37,6 @@ from hmnpack.schema.config import (
 )
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.stages import StageName, stages_of
-from hmnpack.sources.mapped import HELD_BYTES
 from hmnpack.training.loop import TEST_BATCH, images_at_a_time, schedule_of
 
 Work = Literal["training", "features", "gradients", "decoding"]
@@ -58,7 +57,7 @@ class Run:
         keep: Images per class after pruning; None: nothing is pruned.
         held_out: Number of real images in the validation split.
         trained_at_once: Networks of the pool, or of pruning, trained as one batch; None: all.
-        mapped: Whether images are read from a file when they are needed.
+        in_file: Whether the real images are read from a file when they are needed.
     """
 
     config: CompressConfig
@@ -71,7 +70,7 @@ class Run:
     keep: int | None = None
     held_out: int = 0
     trained_at_once: int | None = None
-    mapped: bool = False
+    in_file: bool = False
 
     def profile(self, network: NetworkConfig) -> NetworkProfile:
         """Return the cost of one image of this run in a network."""
@@ -295,8 +294,7 @@ def _decoding(run: Run, steps: int, images: int, *, pieces: int) -> Part:
 
 
 def _data_bytes(run: Run) -> int:
-    whole = run.images * run.spec.image.elements
-    return min(whole, HELD_BYTES) if run.mapped else whole
+    return 0 if run.in_file else run.images * run.spec.image.elements
 
 
 def _gradient_bytes(run: Run) -> int:

@@ -1,5 +1,6 @@
 """Time and memory estimates: the cost of a run divided by the device's measured rate."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
@@ -73,6 +74,11 @@ class Estimate:
         """Peak memory of the stage that needs the most."""
         return max((stage.bytes for stage in self.stages), default=0)
 
+    def with_seconds(self, seconds: Mapping[StageName, float]) -> "Estimate":
+        """Return the estimate with other seconds for some of its stages."""
+        stages = (replace(one, seconds=seconds.get(one.stage, one.seconds)) for one in self.stages)
+        return replace(self, stages=tuple(stages))
+
     def document(self) -> dict[str, Any]:
         """Return the estimate as plain values, ready for JSON."""
         totals = {"flops": self.flops, "seconds": self.seconds, "bytes": self.bytes}
@@ -87,7 +93,7 @@ def estimate(  # noqa: PLR0913
     ranks: int = 1,
     *,
     ipc: int,
-    mapped: bool = False,
+    in_file: bool = False,
 ) -> Estimate:
     """Estimate the operations, time and memory of a run.
 
@@ -102,9 +108,9 @@ def estimate(  # noqa: PLR0913
             Operations are the total over all ranks, counted as for one.
         ipc: Budget in images per class; it determines how many images are condensed before
             pruning.
-        mapped: Whether a CPU reads the images from a file when they are needed.
+        in_file: Whether a CPU reads the images from a file when they are needed.
     """
-    stages = planned_stages(config, spec, images, device, ipc=ipc, mapped=mapped)
+    stages = planned_stages(config, spec, images, device, ipc=ipc, in_file=in_file)
     rates = _rates(stages, device)
     return Estimate(
         tuple(
@@ -134,7 +140,7 @@ def planned_stages(
     device: torch.device,
     *,
     ipc: int,
-    mapped: bool = False,
+    in_file: bool = False,
 ) -> tuple[StageCost, ...]:
     """Return the cost of each stage, without measuring the device; see :func:`estimate`."""
     condensed, keep = spec, None
@@ -142,7 +148,7 @@ def planned_stages(
         more = {"instances": over_budget_instances(ipc, spec)}
         condensed, keep = spec.model_copy(update=more), spec.each
     run = _run(config, condensed, images, device, keep)
-    return costs_of(replace(run, mapped=mapped and device.type == "cpu"))
+    return costs_of(replace(run, in_file=in_file and device.type == "cpu"))
 
 
 def _run(

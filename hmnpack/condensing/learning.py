@@ -32,14 +32,17 @@ def fit_container(inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
     container = new_container(inputs.spec, config.container, stream(config.seed, "container"))
     container.to(inputs.real.device)
     if "warm-up" in stages:
-        _fit(stages.pop("warm-up"), container, inputs, fitting)
+        _fit(stages["warm-up"], container, inputs, fitting)
     elif starts_from_real(config):
         targets = choose_targets(inputs.real, inputs.spec.counts, config.seed)
         container.start_from(in_memory(targets), stream(config.seed, "container", "start"))
     if isinstance(container, HMN) and not fitting.is_past("warm-up"):
         container.freeze()  # its norms use batch statistics only in the warm-up
-    for stage in stages.values():
-        _fit(stage, container, inputs, fitting)
+    if inputs.correct is not None:
+        inputs = replace(inputs, config=inputs.correct(inputs, container))
+    for stage in stages_of(inputs.config):
+        if stage.name != "warm-up":
+            _fit(stage, container, inputs, fitting)
     return container
 
 

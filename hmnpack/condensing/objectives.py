@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from hmnpack.container import Container
 from hmnpack.matching import (
     OBJECTIVES,
     GradientMatching,
@@ -36,6 +37,7 @@ class Inputs:
         check: Called on every rank after each training epoch of a network that a step needs, with
             the current activity; it may raise to pause.
         spill: Folder of temporary files; None: the system's.
+        correct: Returns the settings of the stages after the warm-up; None: those of the run.
     """
 
     real: RealData
@@ -46,6 +48,7 @@ class Inputs:
     max_memory: int | None = None
     check: Callable[[str], None] = lambda _: None
     spill: Path | None = None
+    correct: "Callable[[Inputs, Container], CompressConfig] | None" = None
 
 
 def _warm_up(inputs: Inputs) -> Objective:

@@ -23,7 +23,8 @@ from hmnpack.condensing.fitting import Clock, Fitting
 from hmnpack.condensing.job import Job
 from hmnpack.condensing.learning import fit_container
 from hmnpack.condensing.objectives import Inputs
-from hmnpack.condensing.plan import Plan, plan
+from hmnpack.condensing.pace import Pace, now
+from hmnpack.condensing.plan import Plan, planned_run
 from hmnpack.container import planned
 from hmnpack.container.budget import ipc_of
 from hmnpack.errors import BadSettings
@@ -111,6 +112,7 @@ def compress(  # noqa: PLR0913
     recipe: str | None = None,
     config: CompressConfig | None = None,
     settings: Mapping[str, object] | None = None,
+    minutes: float | None = None,
     output: AnyPath | None = None,
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
@@ -125,9 +127,13 @@ def compress(  # noqa: PLR0913
     Args:
         data: Anything that :func:`hmnpack.open_source` accepts, or an open source.
         ipc: Budget, in images per class.
-        recipe: Name of a recipe; None: ``fast`` on a CPU, otherwise ``best``.
+        recipe: Name of a recipe; None: ``fast`` on a CPU or for a given time, else ``best``.
         config: The settings, instead of a recipe.
         settings: Overrides, nested or by dotted path: `match.steps`.
+        minutes: Time of the run. It measures the device and fits itself to the time: networks of
+            the pool, their width and training, steps and views. The bundle records the settings;
+            a run with them and without a time gives the same bytes on the same kind of device.
+            None: the settings depend on the dataset's shape and classes alone.
         output: Path of the bundle; the checkpoint is written beside it, as ``<output>.ckpt``.
             None: nothing is written, and the run cannot be resumed.
         options: Device, resuming, limits.
@@ -141,7 +147,8 @@ def compress(  # noqa: PLR0913
 
     Raises:
         BadData: if there are fewer than two classes.
-        BadSettings: for an unknown setting, an invalid value, or an output that cannot be written.
+        BadSettings: for an unknown setting, an invalid value, a time that is too short, or an
+            output that cannot be written.
         BudgetTooSmall: if no container fits the budget.
         OutputExists: if the output exists, an unfinished run would be overwritten, or another run
             is writing the output. If the output appears during the run, the message says how to
@@ -151,7 +158,7 @@ def compress(  # noqa: PLR0913
         RankLost: if another rank exited early.
         KeyboardInterrupt: after Ctrl-C and, with an output, after the checkpoint was written.
     """
-    options = options or RunOptions()
+    begun, options = now(), options or RunOptions()
     ipc, source_options = as_integer(ipc), source_options or SourceOptions()
     path = None if output is None else path_of(output)
     device = choose_device(options.device)
@@ -162,8 +169,9 @@ def compress(  # noqa: PLR0913
     with joined(device) as world, contextlib.ExitStack() as held:
         run = _Run(ipc, options, device, world, listener if world.rank == 0 else no_progress)
         checkpoint = run.checkpoint(path, held) if path is not None else None
-        planned = plan(
+        planned = planned_run(
             *(data, ipc),
+            minutes=minutes,
             recipe=recipe,
             config=config,
             settings=settings,
@@ -171,6 +179,9 @@ def compress(  # noqa: PLR0913
             source_options=source_options,
             listener=listener,
         )
+        if minutes is not None:
+            pace = _pace(planned, run, checkpoint, (minutes, begun))
+            run, planned = replace(run, pace=pace), planned.timed(pace)
         if on_plan is not None and world.rank == 0:
             on_plan(planned)
         cache = source_options.cache_root
@@ -184,13 +195,14 @@ def compress(  # noqa: PLR0913
 
 @dataclass(frozen=True)
 class _Run:
-    """Context of one ``compress`` run: budget, options, device, ranks, listener."""
+    """Context of one ``compress`` run: budget, options, device, ranks, listener, perhaps a time."""
 
     ipc: int
     options: RunOptions
     device: torch.device
     world: World
     listener: Listener
+    pace: Pace | None = None
 
     def checkpoint(self, output: Path, held: contextlib.ExitStack) -> Checkpoint:
         """Check that the output may be written, lock it, and return its checkpoint."""
@@ -220,7 +232,13 @@ class _Run:
 
     def key(self, source: Source, config: CompressConfig) -> str:
         """Return the run's key: it can resume only from a checkpoint with the same key."""
+        if self.pace is not None:
+            return self.key_in(source, self.pace.base, self.pace.minutes)
         return key_of(source.train.fingerprint, str(self.ipc), config, self.device)
+
+    def key_in(self, source: Source, base: CompressConfig, minutes: float) -> str:
+        """Return the key of a run of a given time, which does not depend on what it chooses."""
+        return f"{key_of(source.train.fingerprint, str(self.ipc), base, self.device)} {minutes!r}"
 
     def clock(self) -> Clock:
         """Return the clock of this run, started now."""
@@ -232,6 +250,27 @@ class _Run:
         if self.options.max_memory is not None:
             return self.options.max_memory
         return free_memory(self.device)
+
+
+def _pace(
+    planned: Plan, run: _Run, checkpoint: Checkpoint | None, time: tuple[float, float]
+) -> Pace:
+    """Return the pace of a run, as chosen before a pause or now.
+
+    Args:
+        planned: The plan, with the settings before anything is chosen.
+        run: The run.
+        checkpoint: Its checkpoint, if it has one.
+        time: Minutes of the run, and when it began.
+    """
+    before = None
+    if checkpoint is not None and run.options.resume and checkpoint.path.exists():
+        checkpoint.open(run.key_in(planned.source, planned.config, time[0]), resume=True)
+        before = (checkpoint.state or {}).get("pace")
+    pace = Pace(planned.config, *time, state=before)
+    if before is None and finished(checkpoint) is None:
+        pace.begin(planned.seen(), planned.spec, planned.device)
+    return pace
 
 
 @contextlib.contextmanager
@@ -254,6 +293,7 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
     probe = job.probe(run.options.probes, real)
     if checkpoint is not None:  # after all checks, since it may delete a paused run's checkpoint
         run.open(checkpoint, run.key(source, config))
+        _keep_pace(run.pace, checkpoint)
     done_before = finished(checkpoint)
     if done_before is not None:
         return done_before
@@ -265,8 +305,11 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
         world=run.world,
         max_memory=run.max_memory(),
         check=fitting.check,
+        correct=run.pace.correct if run.pace is not None else None,
     )
     container = fit_container(inputs, fitting, cache)
+    if run.pace is not None:
+        job = replace(job, config=run.pace.config)
     if not job.is_pruned:
         return job.bundle(container, real, run.ipc)
     done = fitting.trainings(container)
@@ -276,6 +319,15 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
     return _pruned(
         bundle, job, run, Trainings(world=run.world, done=done, check=check, listener=run.listener)
     )
+
+
+def _keep_pace(pace: Pace | None, checkpoint: Checkpoint) -> None:
+    """Let the checkpoint hold what a time has chosen, from before the first step."""
+    if pace is None:
+        return
+    checkpoint.extra = lambda: {"pace": pace.state()}
+    if checkpoint.state is None:
+        checkpoint.write(stage="pool", step=0)
 
 
 def _job(source: Source, config: CompressConfig, run: _Run) -> Job:

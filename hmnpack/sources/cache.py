@@ -22,8 +22,8 @@ from torch import Tensor
 from hmnpack.errors import BadData
 from hmnpack.sources.assemble import pixels_name
 from hmnpack.sources.lazy import Images, LazyImages, chunks, is_in_file
-from hmnpack.sources.mapped import MappedFile
 from hmnpack.sources.partial import partial_folder
+from hmnpack.sources.pixel_file import PixelFile
 from hmnpack.sources.sink import FileSink, NoRoomError
 from hmnpack.sources.types import Source, SourceOptions, Split
 
@@ -156,8 +156,8 @@ def _pixels(folder: Path, part: str, shape: list[int], rows: Tensor) -> LazyImag
         rows: Index of each image among the stored ones, int64 [N].
     """
     *stored, channels = shape
-    mapped = MappedFile(folder / pixels_name(part), stored)
-    return LazyImages(mapped, rows, torch.device("cpu"), channels)
+    file = PixelFile(folder / pixels_name(part), stored)
+    return LazyImages(file, rows, torch.device("cpu"), channels)
 
 
 def _write(folder: Path, source: Source) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hmnpack.runtime.devices import free_memory, to_device
-from hmnpack.sources.mapped import MappedFile
+from hmnpack.sources.pixel_file import PixelFile
 
 _PART_OF_DEVICE = 0.5
 """Most of an accelerator's free memory that a dataset takes; networks need the rest."""
@@ -32,7 +32,7 @@ class LazyImages:
         channels: Number of channels C. Stored images of one channel are repeated to fill them.
     """
 
-    stored: Tensor | MappedFile
+    stored: Tensor | PixelFile
     rows: Tensor
     device: torch.device
     channels: int

@@ -16,7 +16,7 @@ import torch
 from hmnpack.errors import BadData
 from hmnpack.runtime.machine import physical_memory
 from hmnpack.sources.lazy import Images, LazyImages
-from hmnpack.sources.mapped import MappedFile
+from hmnpack.sources.pixel_file import PixelFile
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -85,8 +85,7 @@ class MemorySink:
 class FileSink:
     """Collects images in a file, so that they need no memory.
 
-    The file is written front to back: on a full disk that is an error, where a write to a mapped
-    file would end the process.
+    It is written front to back: on a full disk that is an error, not the end of the process.
 
     Args:
         path: The file.
@@ -125,7 +124,7 @@ class FileSink:
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            stored = MappedFile(self._path, (self._count, self._channels, *self._size))
+            stored = PixelFile(self._path, (self._count, self._channels, *self._size))
         except OSError as error:
             raise NoRoomError from error
         return LazyImages(stored, torch.arange(self._count), torch.device("cpu"), self._channels)

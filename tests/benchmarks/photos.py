@@ -3,7 +3,7 @@
 Makes the photos in a temporary folder. One process opens them, which decodes them into the cache;
 another compresses them. Reports the largest resident size of each in MB of 10^6 bytes, beside the
 size of the decoded images. Sizes of networks and batches are the recipe's; one network is trained
-for one epoch, and matching takes 24 steps, whose views are more than stay in memory.
+for one epoch, and matching takes 8 steps.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import hmnpack
 from hmnpack.runtime.machine import peak_memory
 
 settings = {"pool.size": 1, "pool.train.epochs": 1, "pool.min_steps": 0}
-settings |= {"warmup.steps": 2, "match.steps": 24}
+settings |= {"warmup.steps": 2, "match.steps": 8}
 data, cache, device, what = sys.argv[1:]
 if what == "open":
     source = hmnpack.open_source(data, hmnpack.SourceOptions(cache_dir=cache))

@@ -12,7 +12,7 @@ RUN = {"--device", "--quiet", "-q"}
 SURFACE = {
     "compress": {"DATA", "--ipc", "-o", "--output", "--recipe", "--seed", "--set", "--config"}
     | {"--holdout", "--max-minutes", "--resume", "--force", "--log", "--tensorboard", "--probes"}
-    | {"--max-memory"}
+    | {"--max-memory", "--minutes"}
     | SOURCE
     | RUN,
     "inspect": {"FILE", "--verify", "--json"},
@@ -30,7 +30,9 @@ SURFACE = {
     | RUN,
     "merge": {"FILE...", "-o", "--output", "--force"},
     "split": {"FILE", "--classes", "-o", "--output", "--rest", "--force"},
-    "plan": {"DATA", "--ipc", "--recipe", "--set", "--config", "--json"} | SOURCE | RUN,
+    "plan": {"DATA", "--ipc", "--recipe", "--set", "--config", "--json", "--minutes"}
+    | SOURCE
+    | RUN,
     "settings": {"--of", "--recipe", "--set"},
 }
 

@@ -7,9 +7,9 @@ import torch
 
 from hmnpack.runtime.kept import digest_of
 from hmnpack.runtime.seeds import stream
-from hmnpack.sources import lazy, mapped, open_source
+from hmnpack.sources import lazy, open_source
 from hmnpack.sources.lazy import LazyImages, chunks, in_memory, lazily, on_device, with_channels
-from hmnpack.sources.mapped import MappedFile
+from hmnpack.sources.pixel_file import PixelFile
 from hmnpack.sources.types import split_of
 
 STORED = torch.randint(0, 256, (7, 3, 4, 5), generator=stream(0, "stored"), dtype=torch.uint8)
@@ -22,7 +22,7 @@ def images(request, tmp_path):
     stored = STORED
     if request.param == "file":
         (tmp_path / "pixels").write_bytes(STORED.numpy().tobytes())
-        stored = MappedFile(tmp_path / "pixels", STORED.shape)
+        stored = PixelFile(tmp_path / "pixels", STORED.shape)
         (tmp_path / "pixels").unlink()  # the cache may be cleared during a run
     return LazyImages(stored, ORDER, CPU, 3)
 
@@ -78,29 +78,20 @@ def test_split_is_that_of_the_tensor(images, monkeypatch):
     assert torch.equal(swapped.labels, torch.tensor([0, 0, 1, 1, 1]))
 
 
-def test_pages_are_given_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(mapped, "HELD_BYTES", 100)
-    (tmp_path / "pixels").write_bytes(STORED.numpy().tobytes())
-    file = MappedFile(tmp_path / "pixels", STORED.shape)
-    for _ in range(9):
-        assert torch.equal(file[ORDER], STORED[ORDER])
-
-
 def test_file_of_another_size_is_refused(tmp_path):
     (tmp_path / "pixels").write_bytes(b"123")
     with pytest.raises(ValueError, match="has 3 bytes, not 4"):
-        MappedFile(tmp_path / "pixels", (1, 1, 2, 2))
+        PixelFile(tmp_path / "pixels", (1, 1, 2, 2))
 
 
 def test_memory_of_a_large_dataset_is_bounded(tmp_path, monkeypatch):
     """All of a file is read in parts: the memory of the process stays below its size."""
     if not os.path.exists("/proc/self/statm"):  # noqa: PTH110
         pytest.skip("needs /proc")
-    monkeypatch.setattr(mapped, "HELD_BYTES", 2**21)
     monkeypatch.setattr(lazy, "_CHUNK_BYTES", 2**20)
     shape, size = (4096, 1, 128, 128), 2**26
     (tmp_path / "pixels").write_bytes(bytes(size))
-    images = LazyImages(MappedFile(tmp_path / "pixels", shape), torch.arange(4096), CPU, 1)
+    images = LazyImages(PixelFile(tmp_path / "pixels", shape), torch.arange(4096), CPU, 1)
     before, most = _resident(), 0
     for chunk in chunks(images):
         assert not chunk.any()
@@ -108,10 +99,19 @@ def test_memory_of_a_large_dataset_is_bounded(tmp_path, monkeypatch):
     assert most < size / 2
 
 
+def test_file_that_is_cut_short_is_an_error(tmp_path):
+    path = tmp_path / "pixels"
+    path.write_bytes(STORED.numpy().tobytes())
+    file = PixelFile(path, STORED.shape)
+    path.write_bytes(b"")
+    with pytest.raises(OSError, match="cut short"):
+        file[ORDER]
+
+
 def _resident():
-    """Return the bytes of files in this process's memory."""
+    """Return the bytes of this process in memory."""
     with open("/proc/self/statm") as file:  # noqa: PTH123
-        return int(file.read().split()[2]) * os.sysconf("SC_PAGE_SIZE")
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize("kind", ["lazy", "tensor"])

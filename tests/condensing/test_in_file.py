@@ -7,7 +7,7 @@ from PIL import Image
 import hmnpack
 from hmnpack import RunOptions, SourceOptions, tensor_source
 from hmnpack.runtime.seeds import stream
-from hmnpack.sources import mapped, open_source
+from hmnpack.sources import open_source
 from hmnpack.sources.lazy import LazyImages
 
 SMALL = {"pool.min_steps": 3, "pool.size": 1, "warmup.steps": 3, "match.steps": 3}
@@ -25,11 +25,6 @@ RUNS = {
     "pruned": {f"prune.{name}": value for name, value in PRUNED.items()},
     "closed form": {"container.kind": "multi-formation"},
 }
-
-
-@pytest.fixture(autouse=True)
-def _pages_given_back_often(monkeypatch):
-    monkeypatch.setattr(mapped, "HELD_BYTES", 1000)
 
 
 @pytest.fixture
