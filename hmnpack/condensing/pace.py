@@ -100,7 +100,13 @@ def check_minutes(minutes: float, settings: Mapping[str, object], ranks: int) ->
 
 
 def choose(
-    config: CompressConfig, meter: Meter, seconds: float, images: int, parts: int
+    config: CompressConfig,
+    meter: Meter,
+    seconds: float,
+    images: int,
+    parts: int,
+    *,
+    spent: float = 0.0,
 ) -> tuple[CompressConfig, Rates]:
     """Return the settings of a run that takes a time, and the rates that they rest on.
 
@@ -110,6 +116,7 @@ def choose(
         seconds: Time of the run, from the call of this function.
         images: Number of real images to condense.
         parts: Parts of a class.
+        spent: Seconds of the run before the call, for the message.
 
     Raises:
         BadSettings: if the time is too short, naming the least.
@@ -124,10 +131,10 @@ def choose(
                 break
         config = narrower
     if least > left:
-        needed = math.ceil((seconds - left + least) / 6 * 1.1) / 10
+        needed = math.ceil((spent + seconds - left + least) / 6 * 1.1) / 10
         raise BadSettings(
-            f"{seconds / 60:.3g} minutes are too short for this dataset on this device; give "
-            f"{needed:g} or more"
+            f"{(spent + seconds) / 60:.3g} minutes are too short for this dataset on this device; "
+            f"give {needed:g} or more"
         )
     return fitted(config, rates, left, images, parts), rates
 
@@ -208,7 +215,6 @@ class Pace:
             BadSettings: if the time is too short.
         """
         parts = self.base.match.parts_of(spec.each)
-
         inputs = timing_inputs(seen, self.base, spec, device)
         longest = min(LONGEST, 60 * self.minutes * _MEASURED)
 
@@ -218,7 +224,10 @@ class Pace:
         def every(config: CompressConfig) -> Rates:
             return measured_rates(replace(inputs, config=config), longest)
 
-        self.config, rates = choose(self.base, Meter(pool, every), self.left, len(seen), parts)
+        spent, meter = now() - self._begun, Meter(pool, every)
+        self.config, rates = choose(
+            *(self.base, meter, 60 * self.minutes - spent, len(seen), parts), spent=spent
+        )
         self._most_views = rates.most_views
         self.seconds = seconds_by_stage(self.config, rates, len(seen), parts)
 
