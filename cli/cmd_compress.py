@@ -20,6 +20,7 @@ from hmnpack.cli.options import (
     RecipeName,
     config_option,
     make_source_options,
+    minutes_option,
     output_option,
     pop_source_options,
     run_options,
@@ -59,6 +60,7 @@ class Request:
         probes: Number of probe networks trained during the run.
         max_memory: Bytes for the feature maps of concurrently matched classes, or None.
         scale: Fraction of the recipe's iterations.
+        minutes: Minutes to fit the run to, or None.
     """
 
     data: str
@@ -74,6 +76,7 @@ class Request:
     probes: int
     max_memory: int | None
     scale: float
+    minutes: float | None = None
 
 
 _RUN = (
@@ -154,6 +157,7 @@ def condensing_options(recipe: str, seed: str, holdout: str) -> Callable[[Functi
 @click.argument("data", type=DataName())
 @click.option("--ipc", type=click.IntRange(min=1), required=True, help="Budget: images per class.")
 @condensing_options(recipe="fast on a CPU, else best", seed="0", holdout="0.1")
+@minutes_option
 def compress_command(**arguments: Any) -> None:  # noqa: ANN401
     """Condense DATA into one small file of synthetic training images.
 
@@ -196,7 +200,9 @@ def _run(
     from hmnpack.runtime.log import together
 
     out, quiet = console(stderr=True), request.quiet or not is_main_rank()
-    condense: Any = hmnpack.compress if onto is None else partial(hmnpack.append, onto)
+    condense: Any = partial(hmnpack.compress, minutes=request.minutes)
+    if onto is not None:
+        condense = partial(hmnpack.append, onto)
     with contextlib.ExitStack() as stack:
         pausing = stack.enter_context(Pausing())
         options = _options(request, pausing)
@@ -271,7 +277,7 @@ def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
 def _announcement(plan: "Plan", output: Path) -> "Table":
     from hmnpack.cli.about_source import source_notes
     from hmnpack.cli.show import facts
-    from hmnpack.cli.text import container, duration, several, shape, size, steps
+    from hmnpack.cli.text import chosen, container, duration, several, shape, size, steps
 
     source, config, spec, budget = plan.source, plan.config, plan.spec, plan.budget
     kind, grown = plan.device.type, plan.grown
@@ -286,6 +292,7 @@ def _announcement(plan: "Plan", output: Path) -> "Table":
         ("stored", f"{ledger.floats:,} floats, in {size(ledger.bytes)}"),
         ("recipe", f"{config.recipe}, seed {config.seed}"),
         ("steps", steps(config)),
+        *chosen(plan),
         ("device", plan.device if plan.ranks == 1 else f"{kind}, {plan.ranks} ranks"),
         ("time", duration(plan.cost.seconds)),
     )

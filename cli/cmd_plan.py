@@ -10,6 +10,7 @@ from hmnpack.cli.options import (
     RecipeName,
     config_option,
     make_source_options,
+    minutes_option,
     run_options,
     scale_option,
     set_option,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     "--recipe", type=RecipeName(), help="Named settings [default: fast on a CPU, else best]."
 )
 @scale_option
+@minutes_option
 @set_option("match.steps=100")
 @config_option
 @source_options
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
 def plan_command(data: str, ipc: int, as_json: bool, **arguments: Any) -> None:  # noqa: ANN401
     """Show what `compress` would store for DATA at budget --ipc, and what the run would cost.
 
-    Nothing is trained. The budget is ipc * K * C * H * W floats, which hold more than ipc images
-    per class. The cost is that of `compress` with the same recipe on this device: floating-point
-    operations are counted, the time follows from the measured speed of the device, and the memory
-    from a model.
+    Nothing is trained; --minutes measures a few steps. The budget is ipc * K * C * H * W floats,
+    which hold more than ipc images per class. The cost is that of `compress` with the same recipe
+    on this device: floating-point operations are counted, the time follows from the measured speed
+    of the device, and the memory from a model.
     """
     import hmnpack
     from hmnpack.cli.progress import progress_display
@@ -55,6 +57,7 @@ def plan_command(data: str, ipc: int, as_json: bool, **arguments: Any) -> None: 
             ipc,
             recipe=settings.recipe,
             settings=settings.settings,
+            minutes=arguments.pop("minutes"),
             device=arguments.pop("device"),
             source_options=make_source_options(arguments),
             listener=listener,
@@ -75,6 +78,7 @@ def _print_json(plan: "Plan") -> None:
             "renamed": renamed(plan.source.classes),
             **{name: part.model_dump(mode="json") for name, part in parts.items()},
             "recipe": plan.config.recipe,
+            **({"settings": plan.pace.chosen()} if plan.pace else {}),
             "cost": plan.cost.document(),
         }
     )
@@ -83,7 +87,7 @@ def _print_json(plan: "Plan") -> None:
 def _print_tables(plan: "Plan") -> None:
     from hmnpack.cli.about_source import source_notes
     from hmnpack.cli.show import console, cost_table, facts, ledger_table
-    from hmnpack.cli.text import container, duration, shape, steps
+    from hmnpack.cli.text import chosen, container, duration, shape, steps
 
     spec, train = plan.spec, plan.source.train
     rows = (
@@ -93,6 +97,7 @@ def _print_tables(plan: "Plan") -> None:
         ("images", f"{spec.images:,}, {spec.each:,} per class"),
         ("recipe", plan.config.recipe),
         ("steps", steps(plan.config)),
+        *chosen(plan),
         ("time", duration(plan.cost.seconds)),
     )
     out = console()

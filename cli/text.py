@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, OtherSpec
@@ -10,6 +10,7 @@ from hmnpack.schema.instances import in_words
 from hmnpack.schema.stages import stages_of
 
 if TYPE_CHECKING:
+    from hmnpack import Plan
     from hmnpack.schema.config import CompressConfig
     from hmnpack.schema.manifest import Edit, Made, Manifest
     from hmnpack.schema.opaque import Opaque
@@ -135,6 +136,12 @@ def settings(config: "Opaque | None") -> str:
 
     pairs = leaves(config or {})
     return ", ".join(f"{path}={json.dumps(value)}" for path, value in pairs)
+
+
+def chosen(plan: "Plan") -> Iterator[tuple[str, str]]:
+    """Yield a row with the settings that a time has chosen, if one was given."""
+    if plan.pace is not None:
+        yield "chosen", settings(plan.pace.chosen())
 
 
 def protocol(score: "Score") -> str:

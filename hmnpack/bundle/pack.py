@@ -221,7 +221,7 @@ def _facts(
 
 
 def _normalisation(given: Normalisation | None, made_from: Split) -> Normalisation:
-    channels = made_from.images.shape[1]
+    channels = made_from.pixels.shape[1]
     if given is None:
         return normalisation_of(made_from)
     if not len(given.mean) == len(given.std) == channels:

@@ -1,5 +1,6 @@
 """The checkpoint beside the output, from which an unfinished run resumes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Checkpoint:
         self.leader = leader
         self.key: str = ""
         self.state: dict[str, Any] | None = None
+        self.extra: Callable[[], dict[str, object]] = dict
 
     def check_free(self, *, resume: bool, force: bool) -> None:
         """Check that no unfinished run would be overwritten unasked.
@@ -57,9 +59,9 @@ class Checkpoint:
         self.state = state
 
     def write(self, **state: object) -> None:
-        """Replace the checkpoint."""
+        """Replace the checkpoint; what ``extra`` returns goes into it, too."""
         if self.leader:
-            write_state(self.path, {"key": self.key, **state})
+            write_state(self.path, {"key": self.key, **self.extra(), **state})
 
     def clear(self) -> None:
         """Remove the checkpoint, at the start or the end of a run."""

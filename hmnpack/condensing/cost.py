@@ -78,7 +78,7 @@ def _feature_matching(run: Run) -> StageCost:
     maps = feature_load(step).bytes
     weights = 2 * run.config.pool.size * profile.weight_bytes
     memory = data_bytes(run) + decoder_bytes(run.spec, classes * each) + weights
-    memory += max(1, cached) * view
+    memory += min(max(1, cached) * view, max(view, run.held_views or cached * view))
     return StageCost("matching", parts, memory + (run.feature_classes or classes) * maps)
 
 

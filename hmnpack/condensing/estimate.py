@@ -1,5 +1,6 @@
 """Time and memory estimates: the cost of a run divided by the device's measured rate."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
@@ -10,7 +11,13 @@ from hmnpack.condensing.cost import as_gradient_matching, costs_of
 from hmnpack.condensing.rate import measured_rates
 from hmnpack.condensing.stage_cost import Run, StageCost, Work
 from hmnpack.container.budget import over_budget_instances
-from hmnpack.matching.footprint import Memory, feature_classes, gradient_classes, view_cache_bytes
+from hmnpack.matching.footprint import (
+    HELD_VIEWS_BYTES,
+    Memory,
+    feature_classes,
+    gradient_classes,
+    view_cache_bytes,
+)
 from hmnpack.runtime.devices import free_memory, low_precision
 from hmnpack.schema.config import CompressConfig, Precision
 from hmnpack.schema.container import ContainerSpec
@@ -68,13 +75,18 @@ class Estimate:
         """Peak memory of the stage that needs the most."""
         return max((stage.bytes for stage in self.stages), default=0)
 
+    def with_seconds(self, seconds: Mapping[StageName, float]) -> "Estimate":
+        """Return the estimate with other seconds for some of its stages."""
+        stages = (replace(one, seconds=seconds.get(one.stage, one.seconds)) for one in self.stages)
+        return replace(self, stages=tuple(stages))
+
     def document(self) -> dict[str, Any]:
         """Return the estimate as plain values, ready for JSON."""
         totals = {"flops": self.flops, "seconds": self.seconds, "bytes": self.bytes}
         return {"device": self.device, "stages": [asdict(s) for s in self.stages], **totals}
 
 
-def estimate(
+def estimate(  # noqa: PLR0913
     config: CompressConfig,
     spec: ContainerSpec,
     images: int,
@@ -82,6 +94,7 @@ def estimate(
     ranks: int = 1,
     *,
     ipc: int,
+    in_file: bool = False,
 ) -> Estimate:
     """Estimate the operations, time and memory of a run.
 
@@ -96,8 +109,9 @@ def estimate(
             Operations are the total over all ranks, counted as for one.
         ipc: Budget in images per class; it determines how many images are condensed before
             pruning.
+        in_file: Whether a CPU reads the images from a file when they are needed.
     """
-    stages = planned_stages(config, spec, images, device, ipc=ipc)
+    stages = planned_stages(config, spec, images, device, ipc=ipc, in_file=in_file)
     rates = _rates(stages, device)
     return Estimate(
         tuple(
@@ -121,14 +135,21 @@ def _rates(stages: tuple[StageCost, ...], device: torch.device) -> dict[Precisio
 
 
 def planned_stages(
-    config: CompressConfig, spec: ContainerSpec, images: int, device: torch.device, *, ipc: int
+    config: CompressConfig,
+    spec: ContainerSpec,
+    images: int,
+    device: torch.device,
+    *,
+    ipc: int,
+    in_file: bool = False,
 ) -> tuple[StageCost, ...]:
     """Return the cost of each stage, without measuring the device; see :func:`estimate`."""
     condensed, keep = spec, None
     if config.prune.strategy != "none":
         more = {"instances": over_budget_instances(ipc, spec)}
         condensed, keep = spec.model_copy(update=more), spec.each
-    return costs_of(_run(config, condensed, images, device, keep))
+    run = _run(config, condensed, images, device, keep)
+    return costs_of(replace(run, in_file=in_file and device.type == "cpu"))
 
 
 def _run(
@@ -140,6 +161,7 @@ def _run(
         spec=spec,
         images=seen,
         view_bytes=view_cache_bytes(free),
+        held_views=HELD_VIEWS_BYTES if device.type == "cpu" else None,
         keep=keep,
         held_out=images - seen,
         trained_at_once=at_once_on(device),

@@ -18,6 +18,7 @@ from hmnpack.schema.manifest import Manifest, Provenance, SourceFacts
 from hmnpack.schema.stages import has_stage, starts_from_real
 from hmnpack.settings import settings_to_record
 from hmnpack.sources import Source, Split, normalisation_of
+from hmnpack.sources.lazy import on_device
 from hmnpack.version import __version__
 
 
@@ -56,7 +57,7 @@ class Job:
     def real_data(self, device: torch.device) -> RealData:
         """Return the images to condense, on a device."""
         return RealData(
-            images=self.seen.images.to(device),
+            images=on_device(self.seen.pixels, device),
             labels=self.seen.labels.to(device),
             classes=len(self.source.classes),
             normalisation=normalisation_of(self.source.train),
@@ -72,7 +73,7 @@ class Job:
         if not count:
             return None
         return Probe(
-            self.held_out.images.to(real.device),
+            on_device(self.held_out.pixels, real.device),
             self.held_out.labels.to(real.device),
             real.normalisation,
             self.config.seed,

@@ -10,6 +10,7 @@ from hmnpack.container import HMN, Container
 from hmnpack.matching import choose_targets, load_or_train_pool, partition_classes
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.stages import Stage, stages_of, starts_from_real
+from hmnpack.sources.lazy import in_memory
 
 
 def fit_container(container: Container, inputs: Inputs, fitting: Fitting, cache: Path) -> Container:
@@ -30,14 +31,17 @@ def fit_container(container: Container, inputs: Inputs, fitting: Fitting, cache:
     config = inputs.config
     container.to(inputs.real.device)
     if "warm-up" in stages:
-        _fit(stages.pop("warm-up"), container, inputs, fitting)
+        _fit(stages["warm-up"], container, inputs, fitting)
     elif starts_from_real(config):
         targets = choose_targets(inputs.real, inputs.spec.counts, config.seed)
-        container.start_from(targets, stream(config.seed, "container", "start"))
+        container.start_from(in_memory(targets), stream(config.seed, "container", "start"))
     if isinstance(container, HMN) and not fitting.is_past("warm-up"):
         container.freeze()  # its norms use batch statistics only in the warm-up
-    for stage in stages.values():
-        _fit(stage, container, inputs, fitting)
+    if inputs.correct is not None:
+        inputs = replace(inputs, config=inputs.correct(inputs, container))
+    for stage in stages_of(inputs.config):
+        if stage.name != "warm-up":
+            _fit(stage, container, inputs, fitting)
     return container
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from hmnpack.container import Container
 from hmnpack.matching import (
     OBJECTIVES,
     RIVALS,
@@ -39,6 +40,7 @@ class Inputs:
             the current activity; it may raise to pause.
         cache: The cache folder; None: nothing is cached.
         listener: Called with the progress of trainings that precede the first step.
+        correct: Returns the settings of the stages after the warm-up; None: those of the run.
     """
 
     real: RealData
@@ -50,6 +52,7 @@ class Inputs:
     check: Callable[[str], None] = lambda _: None
     cache: Path | None = None
     listener: Listener = no_progress
+    correct: "Callable[[Inputs, Container], CompressConfig] | None" = None
 
 
 def _warm_up(inputs: Inputs) -> Objective:
@@ -60,7 +63,7 @@ def _warm_up(inputs: Inputs) -> Objective:
 def _matching(inputs: Inputs) -> Objective:
     config = inputs.config.match
     seed, world, most = inputs.config.seed, inputs.world, inputs.max_memory
-    match = Match(inputs.real, inputs.pool, config, seed, world, most)
+    match = Match(inputs.real, inputs.pool, config, seed, world, most, cache=inputs.cache)
     objective: Objective = OBJECTIVES[config.objective](match)
     return objective
 

@@ -1,13 +1,14 @@
 """The plan of a run, made before its first step: settings, container, budget and cost."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 
 from hmnpack.condensing.estimate import Estimate, estimate
 from hmnpack.condensing.grow import Grown
+from hmnpack.condensing.pace import Pace, check_minutes, now
 from hmnpack.condensing.preflight import check_classes, check_early
 from hmnpack.condensing.scale import scaled
 from hmnpack.container import appended_spec, planned
@@ -24,7 +25,8 @@ from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Budget
 from hmnpack.schema.recipes import DataShape
 from hmnpack.settings import default_recipe, merged, recipe_of, settings_to_record
-from hmnpack.sources import Source, SourceOptions, open_source
+from hmnpack.sources import Source, SourceOptions, Split, open_source, seen_and_held_out
+from hmnpack.sources.lazy import is_in_file
 
 _DEFAULTS = SourceOptions()
 
@@ -43,6 +45,7 @@ class Plan:
         device: Device of the run.
         ranks: Number of processes that share the work.
         grown: The file that ``append`` appends the classes to, or None.
+        pace: How a run of a given time chooses its settings; None: they are given.
     """
 
     source: Source
@@ -53,18 +56,31 @@ class Plan:
     device: torch.device
     ranks: int = 1
     grown: Grown | None = None
+    pace: Pace | None = None
 
     @cached_property
     @with_torch_defaults
     def cost(self) -> Estimate:
         """Operations, seconds and bytes of every stage.
 
-        The first access measures the device's speed, which takes a fraction of a second.
+        The first access measures the device's speed, which takes a fraction of a second. The
+        seconds of a run of a given time are those that its settings were chosen by.
         """
-        return estimate(
+        found = estimate(
             *(self.config, self.spec, len(self.source.train), self.device, self.ranks),
             ipc=self.ipc,
+            in_file=is_in_file(self.source.train.pixels),
         )
+        return found.with_seconds(self.pace.seconds if self.pace else {})
+
+    def timed(self, pace: Pace) -> "Plan":
+        """Return the plan with the settings that a time has chosen."""
+        settings_to_record(pace.config, self.source.shape)
+        return replace(self, config=pace.config, pace=pace)
+
+    def seen(self) -> Split:
+        """Return the images of the training split that are condensed."""
+        return seen_and_held_out(self.source.train, self.config.holdout, self.config.seed)[0]
 
 
 @with_torch_defaults
@@ -75,6 +91,7 @@ def plan(  # noqa: PLR0913
     recipe: str | None = None,
     config: CompressConfig | None = None,
     settings: Mapping[str, object] | None = None,
+    minutes: float | None = None,
     device: str | torch.device = "auto",
     source_options: SourceOptions = _DEFAULTS,
     listener: Listener = no_progress,
@@ -88,9 +105,11 @@ def plan(  # noqa: PLR0913
     Args:
         data: Anything that :func:`hmnpack.open_source` accepts, or an open source.
         ipc: Budget, in images per class.
-        recipe: Name of a recipe; None: ``fast`` on a CPU, otherwise ``best``.
+        recipe: Name of a recipe; None: ``fast`` on a CPU or for a given time, else ``best``.
         config: The settings, instead of a recipe.
         settings: Overrides, nested or by dotted path: `match.steps`.
+        minutes: Fit the settings to a run of this time on this device, whose speed is measured
+            first; None: they depend on the dataset's shape and classes alone.
         device: Device of the run: ``auto``, ``cpu``, ``cuda``, ...
         source_options: How to read the dataset.
         listener: Called with the progress of opening the dataset.
@@ -100,13 +119,50 @@ def plan(  # noqa: PLR0913
     Raises:
         BadData: if the dataset is invalid or has fewer than two classes.
         BadSettings: for an unknown setting, an invalid value, or settings that are incompatible
-            with each other, the images or the ranks.
+            with each other, the images, the ranks or the time, or a time that is too short.
         BudgetTooSmall: if no container fits the budget.
     """
+    begun = now()
+    found = planned_run(
+        data,
+        ipc,
+        recipe=recipe,
+        config=config,
+        settings=settings,
+        minutes=minutes,
+        device=device,
+        source_options=source_options,
+        listener=listener,
+        scale=scale,
+    )
+    if minutes is None:
+        return found
+    pace = Pace(found.config, minutes, begun)
+    pace.begin(found.seen(), found.spec, found.device)
+    return found.timed(pace)
+
+
+def planned_run(  # noqa: PLR0913
+    data: AnyPath | Source,
+    ipc: int,
+    *,
+    recipe: str | None,
+    config: CompressConfig | None,
+    settings: Mapping[str, object] | None,
+    minutes: float | None,
+    device: str | torch.device,
+    source_options: SourceOptions,
+    listener: Listener,
+    scale: float,
+) -> Plan:
+    """Return the plan before its settings are fitted to a time; see :func:`plan`."""
     if config is not None and recipe is not None:
         raise BadSettings("recipe and config are two sets of settings; give only one of them")
     place, budget = choose_device(device), as_integer(ipc)
-    named = recipe or default_recipe(place.type)
+    if minutes is not None:
+        with joined(place) as world:
+            check_minutes(minutes, settings or {}, scale, world.size)
+    named = recipe or default_recipe("cpu" if minutes is not None else place.type)
     return plan_of(
         *(data, budget, place, source_options, listener),
         settings=lambda shape: merged(

@@ -19,6 +19,7 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import COLOUR_CROP, NetworkConfig, TrainConfig
 from hmnpack.schema.container import ContainerSpec, ImageShape
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.sources.lazy import Images
 from hmnpack.training import accuracy, train
 
 _ELEMENTS = 2**28
@@ -123,7 +124,7 @@ class Probe:
 
     def __init__(
         self,
-        images: Tensor,
+        images: Images,
         labels: Tensor,
         normalisation: Normalisation,
         seed: int,

@@ -23,7 +23,8 @@ from hmnpack.condensing.fitting import Clock, Fitting
 from hmnpack.condensing.job import Job
 from hmnpack.condensing.learning import fit_container
 from hmnpack.condensing.objectives import Inputs
-from hmnpack.condensing.plan import Plan, plan, spec_of
+from hmnpack.condensing.pace import Pace, now
+from hmnpack.condensing.plan import Plan, planned_run, spec_of
 from hmnpack.container import Container
 from hmnpack.container.budget import ipc_of
 from hmnpack.errors import BadSettings
@@ -112,6 +113,7 @@ def compress(  # noqa: PLR0913
     recipe: str | None = None,
     config: CompressConfig | None = None,
     settings: Mapping[str, object] | None = None,
+    minutes: float | None = None,
     output: AnyPath | None = None,
     options: RunOptions | None = None,
     source_options: SourceOptions | None = None,
@@ -127,9 +129,13 @@ def compress(  # noqa: PLR0913
     Args:
         data: Anything that :func:`hmnpack.open_source` accepts, or an open source.
         ipc: Budget, in images per class.
-        recipe: Name of a recipe; None: ``fast`` on a CPU, otherwise ``best``.
+        recipe: Name of a recipe; None: ``fast`` on a CPU or for a given time, else ``best``.
         config: The settings, instead of a recipe.
         settings: Overrides, nested or by dotted path: `match.steps`.
+        minutes: Time of the run. It measures the device and fits itself to the time: networks of
+            the pool, their width and training, steps and views. The bundle records the settings;
+            a run with them and without a time gives the same bytes on the same kind of device.
+            None: the settings depend on the dataset's shape and classes alone.
         output: Path of the bundle; the checkpoint is written beside it, as ``<output>.ckpt``.
             None: nothing is written, and the run cannot be resumed.
         options: Device, resuming, limits.
@@ -145,7 +151,8 @@ def compress(  # noqa: PLR0913
 
     Raises:
         BadData: if there are fewer than two classes.
-        BadSettings: for an unknown setting, an invalid value, or an output that cannot be written.
+        BadSettings: for an unknown setting, an invalid value, a time that is too short, or an
+            output that cannot be written.
         BudgetTooSmall: if no container fits the budget.
         OutputExists: if the output exists, an unfinished run would be overwritten, or another run
             is writing the output. If the output appears during the run, the message says how to
@@ -155,22 +162,23 @@ def compress(  # noqa: PLR0913
         RankLost: if another rank exited early.
         KeyboardInterrupt: after Ctrl-C and, with an output, after the checkpoint was written.
     """
-    request = Request(output, options, source_options, listener, on_plan)
+    request = Request(output, options, source_options, listener, on_plan, minutes=minutes)
     ipc = as_integer(ipc)
 
-    def planned(device: torch.device) -> Plan:
-        return plan(
+    def planner(device: torch.device) -> Plan:
+        return planned_run(
             *(data, ipc),
             recipe=recipe,
             config=config,
             settings=settings,
+            minutes=minutes,
             device=device,
             source_options=request.source_options,
             listener=listener,
             scale=scale,
         )
 
-    return carried_out(planned, request)
+    return carried_out(planner, request)
 
 
 class Request:
@@ -182,6 +190,7 @@ class Request:
         source_options: How to read the dataset; None: the defaults.
         listener: Called with the progress.
         on_plan: Called once on rank 0 with the plan, or None.
+        minutes: Time of the run, which begins now; None: as long as its settings take.
     """
 
     def __init__(
@@ -191,7 +200,11 @@ class Request:
         source_options: SourceOptions | None,
         listener: Listener,
         on_plan: Callable[[Plan], object] | None,
+        *,
+        minutes: float | None = None,
     ) -> None:
+        self.begun: float = now()
+        self.minutes: float | None = minutes
         self.output: Path | None = None if output is None else path_of(output)
         self.options: RunOptions = options or RunOptions()
         self.source_options: SourceOptions = source_options or SourceOptions()
@@ -217,6 +230,9 @@ def carried_out(planner: Callable[[torch.device], Plan], request: Request) -> Bu
         run = _Run(options, device, world, listener)
         checkpoint = run.checkpoint(path, held) if path is not None else None
         planned = planner(device)
+        if request.minutes is not None:
+            pace = _pace(planned, run, checkpoint, (request.minutes, request.begun))
+            planned = planned.timed(pace)
         if request.on_plan is not None and world.rank == 0:
             request.on_plan(planned)
         with _saving_at_interrupts(run, checkpoint) as run:
@@ -264,12 +280,22 @@ class _Run:
 
     def key(self, planned: Plan) -> str:
         """Return the run's key: it can resume only from a checkpoint with the same key."""
+        pace = planned.pace
+        if pace is None:
+            return self._key(planned, planned.config)
+        return self.key_in(planned, pace.base, pace.minutes)
+
+    def key_in(self, planned: Plan, base: CompressConfig, minutes: float) -> str:
+        """Return the key of a run of a given time, which does not depend on what it chooses."""
+        return f"{self._key(planned, base)} {minutes!r}"
+
+    def _key(self, planned: Plan, config: CompressConfig) -> str:
         budget, grown = str(planned.ipc), planned.grown
         if grown is not None:
             budget += (
                 f" appended to {grown.file.manifest.data_sha256} {grown.file.manifest.classes}"
             )
-        return key_of(planned.source.train.fingerprint, budget, planned.config, self.device)
+        return key_of(planned.source.train.fingerprint, budget, config, self.device)
 
     def clock(self) -> Clock:
         """Return the clock of this run, started now."""
@@ -281,6 +307,27 @@ class _Run:
         if self.options.max_memory is not None:
             return self.options.max_memory
         return free_memory(self.device)
+
+
+def _pace(
+    planned: Plan, run: _Run, checkpoint: Checkpoint | None, time: tuple[float, float]
+) -> Pace:
+    """Return the pace of a run, as chosen before a pause or now.
+
+    Args:
+        planned: The plan, with the settings before anything is chosen.
+        run: The run.
+        checkpoint: Its checkpoint, if it has one.
+        time: Minutes of the run, and when it began.
+    """
+    before = None
+    if checkpoint is not None and run.options.resume and checkpoint.path.exists():
+        checkpoint.open(run.key_in(planned, planned.config, time[0]), resume=True)
+        before = (checkpoint.state or {}).get("pace")
+    pace = Pace(planned.config, *time, state=before)
+    if before is None and finished(checkpoint) is None:
+        pace.begin(planned.seen(), planned.spec, planned.device)
+    return pace
 
 
 @contextlib.contextmanager
@@ -302,6 +349,7 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
     probe = job.probe(run.options.probes, real)
     if checkpoint is not None:  # after all checks, since it may delete a paused run's checkpoint
         run.open(checkpoint, run.key(planned))
+        _keep_pace(planned.pace, checkpoint)
     done_before = finished(checkpoint)
     if done_before is not None:
         return done_before
@@ -320,13 +368,25 @@ def _condensed(planned: Plan, run: _Run, checkpoint: Checkpoint | None, cache: P
         check=fitting.check,
         cache=cache,
         listener=run.listener,
+        correct=planned.pace.correct if planned.pace is not None else None,
     )
     container = fit_container(job.new_container(), inputs, fitting, cache)
+    if planned.pace is not None:
+        job = replace(job, config=planned.pace.config)
     if job.is_pruned:
         bundle = _pruned(container, real, job, planned, (run, fitting))
     else:
         bundle = job.bundle(container, real, planned.ipc if job.grown is None else None)
     return bundle if job.grown is None else job.grown.with_classes(bundle, planned.ipc)
+
+
+def _keep_pace(pace: Pace | None, checkpoint: Checkpoint) -> None:
+    """Let the checkpoint hold what a time has chosen, from before the first step."""
+    if pace is None:
+        return
+    checkpoint.extra = lambda: {"pace": pace.state()}
+    if checkpoint.state is None:
+        checkpoint.write(stage="pool", step=0)
 
 
 def _job(planned: Plan, run: _Run) -> Job:

@@ -23,10 +23,12 @@ class Run:
         images: Number of real images to condense.
         feature_classes: Classes per chunk in feature matching; None: all.
         view_bytes: Size limit of the view cache, in bytes; None: unlimited.
+        held_views: Bytes of cached views that stay in memory; None: all of them.
         gradient_classes: Classes per chunk in gradient matching; None: all.
         keep: Images per class after pruning; None: nothing is pruned.
         held_out: Number of real images in the validation split.
         trained_at_once: Networks of the pool, or of pruning, trained as one batch; None: all.
+        in_file: Whether the real images are read from a file when they are needed.
     """
 
     config: CompressConfig
@@ -34,10 +36,12 @@ class Run:
     images: int
     feature_classes: int | None = None
     view_bytes: int | None = None
+    held_views: int | None = None
     gradient_classes: int | None = None
     keep: int | None = None
     held_out: int = 0
     trained_at_once: int | None = None
+    in_file: bool = False
 
     def profile(self, network: NetworkConfig) -> NetworkProfile:
         """Return the cost of one image of this run in a network."""
@@ -99,4 +103,4 @@ def decoding(run: Run, steps: int, images: int, *, pieces: int) -> Part:
 
 def data_bytes(run: Run) -> int:
     """Return the bytes of the real images."""
-    return run.images * run.spec.image.elements
+    return 0 if run.in_file else run.images * run.spec.image.elements

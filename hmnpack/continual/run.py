@@ -20,6 +20,7 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.continual import ContinualConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.sources import Source, Split, normalisation_of
+from hmnpack.sources.lazy import in_memory
 from hmnpack.training import accuracy
 
 
@@ -105,7 +106,7 @@ def results_of(name: str, row: Row, run: Run) -> list[StageResult]:
         kept = row(stage)
         if len(kept.labels.unique()) != len(stage.source.classes):
             raise BadData(f"{name}: the budget holds no image of some class; raise the ipc")
-        memory.add(kept.images, kept.labels, len(stage.source.classes), kept.bytes)
+        memory.add(in_memory(kept.images), kept.labels, len(stage.source.classes), kept.bytes)
         test = _seen_of(run.source, order[: memory.classes])
         result = learner.after(memory, test)
         run.listener(name, len(found) + 1, run.config.stages, accuracy=result)

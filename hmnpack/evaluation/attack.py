@@ -16,6 +16,7 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.audit import Attack, Interval
 from hmnpack.schema.manifest import Manifest
 from hmnpack.sources import Split
+from hmnpack.sources.lazy import in_memory
 from hmnpack.training import losses
 
 CONTROL_ROW = "random real, not condensed"
@@ -113,7 +114,7 @@ def _set_of(split: Split) -> TrainingSet:
 def _losses(bench: Bench, networks: Sequence[nn.Module], sets: Sequence[TrainingSet]) -> Tensor:
     """Return the losses of each network on its images: float32 [R, N]."""
     rows = [
-        losses(network, one.images, one.labels, normalisation=bench.normalisation)
+        losses(network, in_memory(one.images), one.labels, normalisation=bench.normalisation)
         for network, one in zip(networks, sets, strict=True)
     ]
     return torch.stack(rows)

@@ -28,6 +28,7 @@ from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.audit import Audit
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.sources import Source, SourceOptions, as_recorded, as_seen, open_source
+from hmnpack.sources.lazy import in_memory
 from hmnpack.training import at_once_on
 
 _DEFAULT_OPTIONS = SourceOptions()
@@ -97,7 +98,7 @@ def _measured(bench: Bench, bundle: Bundle, parts: RealParts, pictures: bool) ->
     """Train the networks of all rows, and return what distances and attacks give."""
     own = bundle_set(bundle)
     found = attacked(bench, bundle.manifest, own, parts)
-    synthetic, real = to_uint8(own.images), parts.condensed.images
+    synthetic, real = to_uint8(in_memory(own.images)), parts.condensed.images
     others = parts.non_members.images
     indices, distances = nearest_by_pixels(synthetic, real, bench.device)
     usual = nearest_by_pixels(others, real, bench.device)[1]

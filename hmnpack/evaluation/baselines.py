@@ -145,5 +145,5 @@ def random_real(
         counts = [min(counts, *there)] * len(there)
     counts = [min(pair) for pair in zip(counts, there, strict=True)]
     rows = choose_per_class(split, counts, generator, classes)
-    images = split.images[rows]
+    images = split.pixels[rows]
     return TrainingSet(images, split.labels[rows], 4 * images.numel())

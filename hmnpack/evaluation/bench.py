@@ -14,6 +14,7 @@ from hmnpack.runtime.progress import Listener
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.sources.lazy import Images
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class TrainingSet:
     """The images that one network is trained or tested on.
 
     Attributes:
-        images: float32 in [0, 1], or uint8; [N, C, H, W].
+        images: float32 in [0, 1], or uint8; [N, C, H, W]; perhaps read when they are indexed.
         labels: int64 [N].
         bytes: Size of the images in their stored form.
         identity: Identifies the images in place of a hash of their values. Used for decoded images,
@@ -29,7 +30,7 @@ class TrainingSet:
             Empty: the values are hashed.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
     bytes: int
     identity: str = ""

@@ -49,7 +49,7 @@ def jpeg_real(
     decoded: list[Tensor] = []
     used = 0
     for rows in rounds:
-        files = [jpeg(image, quality) for image in split.images[rows]]
+        files = [jpeg(image, quality) for image in split.pixels[rows]]
         size = sum(scan_bytes(file) for file in files)
         if used + size > budget:
             break
@@ -57,7 +57,7 @@ def jpeg_real(
         chosen.append(split.labels[rows])
         decoded += [from_jpeg(file) for file in files]
     if not chosen:
-        return TrainingSet(split.images[:0], split.labels[:0], 0)
+        return TrainingSet(split.pixels[:0], split.labels[:0], 0)
     return TrainingSet(torch.stack(decoded), torch.cat(chosen), used)
 
 

@@ -13,6 +13,7 @@ from hmnpack.evaluation.trainer import train_row
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.sources import Source, hold_out
+from hmnpack.sources.lazy import on_device
 from hmnpack.training.loop import schedule_of
 
 QUALITIES = (5, 10, 20, 30, 50, 75)
@@ -60,7 +61,8 @@ def choose_quality(bench: Bench, source: Source, budget: int) -> Quality:
     train, validation = hold_out(
         source.train, _HELD_OUT, stream(bench.config.seed, "quality", "held out")
     )
-    images, labels = validation.images.to(bench.device), validation.labels.to(bench.device)
+    images = on_device(validation.pixels, bench.device)
+    labels = validation.labels.to(bench.device)
     trial = replace(bench, test=TrainingSet(images, labels, images.numel()))
     accuracies: dict[int, float] = {}
     for quality in QUALITIES if len(validation) else ():

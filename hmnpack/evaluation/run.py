@@ -30,6 +30,7 @@ from hmnpack.schema.result import Row
 from hmnpack.schema.score import Score
 from hmnpack.settings import merged, protocol_of
 from hmnpack.sources import Source, SourceOptions, as_recorded, as_seen, open_source
+from hmnpack.sources.lazy import on_device
 from hmnpack.training import at_once_on, side_by_side
 
 _DEFAULT_OPTIONS = SourceOptions()
@@ -176,7 +177,9 @@ def bench_of(
         normalisation=manifest.normalisation,
         classes=len(source.classes),
         image=source.image,
-        test=TrainingSet(test.images.to(device), test.labels.to(device), test.images.numel()),
+        test=TrainingSet(
+            on_device(test.pixels, device), test.labels.to(device), test.pixels.numel()
+        ),
         device=device,
         listener=listener,
         at_once=side_by_side(config.network, len(source.classes), source.image, at_once),

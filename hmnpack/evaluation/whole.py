@@ -36,7 +36,7 @@ def whole_row(bench: Bench, source: Source, cache_root: Path) -> Row:
     """
     bench = replace(_of_the_data(bench, source), store=_store_of(bench, cache_root))
     train = source.train
-    one = TrainingSet(train.images, train.labels, 4 * train.images.numel(), train.fingerprint)
+    one = TrainingSet(train.pixels, train.labels, 4 * train.pixels.numel(), train.fingerprint)
     sets = [one] * bench.config.repeats
     return make_row(bench.config, WHOLE_ROW, sets, train_row(bench, WHOLE_ROW, sets))
 

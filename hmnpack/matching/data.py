@@ -8,6 +8,7 @@ from torch import Tensor
 from hmnpack.augment import Draws, apply, normalise
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.sources.lazy import Images
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class RealData:
     """The real images to condense, on the device of the run.
 
     Attributes:
-        images: uint8 [N, C, H, W].
+        images: uint8 [N, C, H, W]; perhaps read when they are indexed.
         labels: int64 [N].
         classes: Number of classes K.
         normalisation: Mean and standard deviation of the images.
@@ -25,7 +26,7 @@ class RealData:
         parts_each: Number of parts per class; no part is empty.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
     classes: int
     normalisation: Normalisation

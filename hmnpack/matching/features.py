@@ -22,6 +22,7 @@ from hmnpack.matching.characteristic import CharacteristicDistance
 from hmnpack.matching.chunks import AdaptiveChunkSize, chunked_loss
 from hmnpack.matching.distances import Distance, class_features
 from hmnpack.matching.footprint import (
+    HELD_VIEWS_BYTES,
     Memory,
     StepShape,
     feature_classes,
@@ -32,6 +33,7 @@ from hmnpack.matching.means import MeanDistance
 from hmnpack.matching.objective import Match, Objective
 from hmnpack.matching.pool import Pool
 from hmnpack.matching.reference import Reference, references
+from hmnpack.matching.view_cache import ViewCache
 from hmnpack.matching.views import View, Views
 from hmnpack.networks import FeatureNetwork
 from hmnpack.runtime.devices import autocast, to_device
@@ -61,7 +63,8 @@ class FeatureMatching(Objective):
         self.pool: Pool = match.pool
         self.views: Views = Views(match, len(match.pool))
         self.distance: type[Distance] = DISTANCES[match.config.objective]
-        self._cache: dict[int, list[Reference]] = {}
+        on_cpu = match.data.device.type == "cpu"
+        self._cache = ViewCache(HELD_VIEWS_BYTES if on_cpu else None, match.cache)
         self._cache_size: int | None = None
         self._chunk_size = AdaptiveChunkSize(repeatable=match.world.size == 1)
 

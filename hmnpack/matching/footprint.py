@@ -24,6 +24,9 @@ LARGEST_MAP = 2**31 - 1
 VIEW_CACHE_BYTES = 4 * 2**30
 """Size limit of the view cache if free memory is unknown; views beyond it are recomputed."""
 
+HELD_VIEWS_BYTES = 2**28
+"""Cached views that stay in memory on a CPU, in bytes; further ones go to a temporary file."""
+
 CPU_CHUNK = 64 * 32 * 32
 """Pixels per chunk on a CPU: activations then stay in the CPU's cache, and memory is reused."""
 

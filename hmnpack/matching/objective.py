@@ -31,7 +31,8 @@ class Match(Generic[Config]):
             None: unlimited.
         check: Called on every rank after each epoch of a network that is trained before its first
             step; it may raise to pause.
-        cache: The cache folder, for networks that are trained once; None: nothing is cached.
+        cache: The cache folder, for networks that are trained once and for temporary files; None:
+            nothing is cached, and temporary files are in the system's folder.
         listener: Called with the progress of trainings that precede the first step.
     """
 

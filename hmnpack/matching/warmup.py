@@ -16,6 +16,7 @@ from hmnpack.matching.objective import Objective
 from hmnpack.runtime.devices import to_device
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import WarmupConfig
+from hmnpack.sources.lazy import Images, LazyImages, lazily
 
 
 class Reconstruction(Objective):
@@ -29,7 +30,7 @@ class Reconstruction(Objective):
 
     is_shared = False
 
-    def __init__(self, targets: Tensor, config: WarmupConfig, seed: int) -> None:
+    def __init__(self, targets: Images, config: WarmupConfig, seed: int) -> None:
         self.targets = targets
         self.config = config
         self.seed = seed
@@ -41,7 +42,7 @@ class Reconstruction(Objective):
         return F.mse_loss(container.expand(chosen), self.targets[chosen].float() / 255)
 
 
-def choose_targets(data: RealData, instances: int | Sequence[int], seed: int) -> Tensor:
+def choose_targets(data: RealData, instances: int | Sequence[int], seed: int) -> Images:
     """Choose random real images as targets of the warm-up, class by class.
 
     With P parts per class, part p supplies images p, p + P, p + 2 P, ... If a class or part has too
@@ -53,7 +54,7 @@ def choose_targets(data: RealData, instances: int | Sequence[int], seed: int) ->
         seed: Seed of the run.
 
     Returns:
-        uint8 [N, C, H, W].
+        uint8 [N, C, H, W]; read when they are indexed if the real images are.
     """
     counts = [instances] * data.classes if isinstance(instances, int) else instances
     chosen = [data.labels.new_zeros(count) for count in counts]
@@ -64,7 +65,8 @@ def choose_targets(data: RealData, instances: int | Sequence[int], seed: int) ->
             places = chosen[label][part :: data.parts_each]
             some = torch.randperm(len(rows), generator=generator)[: len(places)].to(rows.device)
             places.copy_(rows[_padded(some, len(rows), len(places), generator)])
-    return data.images[torch.cat(chosen)]
+    images, rows = data.images, torch.cat(chosen)
+    return lazily(images, rows) if isinstance(images, LazyImages) else images[rows]
 
 
 def _padded(chosen: Tensor, among: int, wanted: int, generator: torch.Generator) -> Tensor:

@@ -22,6 +22,7 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import NetworkConfig, PruneConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.sources.lazy import Images
 from hmnpack.training import train_together
 
 
@@ -30,13 +31,14 @@ class LabelledImages:
     """Labelled images on one device, with the properties that a network for them needs.
 
     Attributes:
-        pixels: float32 in [0, 1], or uint8; [N, C, H, W].
+        pixels: float32 in [0, 1], or uint8; [N, C, H, W]; perhaps read when they are
+            indexed.
         labels: int64 [N].
         classes: Number of classes K.
         normalisation: Applied to the images before they enter a network.
     """
 
-    pixels: Tensor
+    pixels: Images
     labels: Tensor
     classes: int
     normalisation: Normalisation
@@ -104,7 +106,7 @@ def margins_of(
         return areas_under_margins(images, config, seed, names, listener)
 
     names = [f"margins/{index}" for index in range(config.seeds)]
-    like = images.pixels.new_empty(len(images)).float()
+    like = torch.empty(len(images), device=images.pixels.device)
     found = trainings.run("margins", names, train_some, like, images.pixels.device)
     return torch.stack([found[name] for name in names]).mean(0)
 

@@ -42,6 +42,7 @@ from hmnpack.sources import (
     open_source,
     seen_and_held_out_by,
 )
+from hmnpack.sources.lazy import on_device
 from hmnpack.training import at_once_on, side_by_side
 
 DOUBLE_END = PruneConfig(strategy="double-end")
@@ -294,5 +295,5 @@ def _real(split: Split, like: LabelledImages) -> LabelledImages:
     """Return real images on the device and with the normalisation of the synthetic ones."""
     device = like.pixels.device
     return LabelledImages(
-        split.images.to(device), split.labels.to(device), like.classes, like.normalisation
+        on_device(split.pixels, device), split.labels.to(device), like.classes, like.normalisation
     )

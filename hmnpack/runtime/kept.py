@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from hmnpack.version import __version__
 
 State = dict[str, Any]
 """Nested dictionaries and lists of tensors, numbers and strings."""
+
+_HASHED_AT_ONCE = 256
+"""Images that are read at once to be hashed."""
 
 
 @dataclass(frozen=True)
@@ -161,13 +164,36 @@ def entry_name(kind: str, *facts: object) -> str:
     return f"{kind.partition('-')[0]}-{digest_of(kind, *versions, *facts)[:24]}"
 
 
+@runtime_checkable
+class InParts(Protocol):
+    """Images that are read a part at a time, see `hmnpack.sources.lazy`."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the pixels."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all images."""
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """Return all images in order, at most ``size`` at a time."""
+
+
 def digest_of(*facts: object) -> str:
-    """Return the hexadecimal sha256 of strings, numbers and tensors."""
+    """Return the hexadecimal sha256 of strings, numbers, tensors and images in parts.
+
+    Images in parts have the hash of the tensor of all of them.
+    """
     found = hashlib.sha256()
     for fact in facts:
         if isinstance(fact, Tensor):
             found.update(repr((fact.dtype, tuple(fact.shape))).encode())
             found.update(fact.detach().cpu().contiguous().numpy().data)
+        elif isinstance(fact, InParts):
+            found.update(repr((fact.dtype, tuple(fact.shape))).encode())
+            for part in fact.split(_HASHED_AT_ONCE):
+                found.update(part.cpu().numpy().data)
         else:
             found.update(repr(fact).encode() + b"\0")  # separates facts: (1, 10) is not (11, 0)
     return found.hexdigest()

@@ -4,6 +4,7 @@ Shape legend: N images, K classes, C channels, H height, W width, S side of a sq
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
 from hmnpack.schema.skipped import UNREADABLE
 from hmnpack.sources.decode import Decoded, Encoded, decode, quiet_pillow, reference_of
+from hmnpack.sources.lazy import with_channels
 from hmnpack.sources.types import Source, SourceOptions, split_of
 
 T = TypeVar("T")
@@ -35,13 +37,15 @@ def attempt(find: Callable[[], T]) -> tuple[T | None, BadData | None]:
         return None, BadData(f"cannot read {error.filename} ({error.strerror or error})")
 
 
-def decode_source(
+def decode_source(  # noqa: PLR0913
     name: str,
     classes: Sequence[str],
     train: Encoded,
     test: Callable[[], Encoded] | None,
     options: SourceOptions,
     listener: Listener,
+    *,
+    folder: Path | None = None,
 ) -> Source:
     """Decode and validate a dataset of encoded images.
 
@@ -52,9 +56,12 @@ def decode_source(
         test: Returns the test split, if there is one.
         options: Options for decoding.
         listener: Called with stage `decode`, counting the images of a split.
+        folder: The folder to put the pixels in, see `hmnpack.sources.cache`; None: keep them in
+            memory.
 
     Raises:
         BadData: if the training split is invalid (see `hmnpack.sources.open_source`).
+        NoRoomError: if the folder cannot hold the pixels.
     """
     check_labels(classes, train.labels)
     with quiet_pillow():
@@ -62,7 +69,8 @@ def decode_source(
 
         def read(part: Encoded, split: str) -> Decoded:
             check_labels(classes, part.labels, split)
-            found = decode(part, reference, options, listener)
+            path = None if folder is None else folder / pixels_name(split)
+            found = decode(part, reference, options, listener, path)
             if not len(found.labels):
                 raise BadData(f"no image of {split} can be read: all {found.skipped:,} are damaged")
             if found.skipped:
@@ -72,6 +80,11 @@ def decode_source(
         decoded = read(train, "train")
         tested, problem = attempt(lambda: read(test(), "test")) if test else (None, None)
     return _finish(name, classes, decoded, tested, problem)
+
+
+def pixels_name(split: str) -> str:
+    """Return the name of the file of a split's pixels."""
+    return f"{split}.pixels"
 
 
 def array_source(
@@ -151,8 +164,7 @@ def _finish(
     parts = [train, test] if test else [train]
     channels = max(part.images.shape[1] for part in parts)
     splits = [
-        split_of(part.images.expand(-1, channels, -1, -1), part.labels, owned=True)
-        for part in parts
+        split_of(with_channels(part.images, channels), part.labels, owned=True) for part in parts
     ]
     bad = sum(part.skipped for part in parts)
     return Source(

@@ -1,30 +1,36 @@
 """Disk cache of decoded datasets; it may be deleted at any time.
 
-Each dataset is one safetensors file of tensors, class names and fingerprints. Tensors are
-memory-mapped, so opening a file reads no pixels until they are used.
+Each dataset is a folder: a file of pixels per split, in the order in which they were decoded, and
+a safetensors file of labels, hashes, the canonical order and facts. Pixels are read when they are
+used. A folder gets its name when it is complete, so that nothing half-written is ever read.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
+from torch import Tensor
 
 from hmnpack.errors import BadData
+from hmnpack.sources.assemble import pixels_name
+from hmnpack.sources.lazy import Images, LazyImages, chunks, is_in_file
+from hmnpack.sources.partial import partial_folder
+from hmnpack.sources.pixel_file import PixelFile
+from hmnpack.sources.sink import FileSink, NoRoomError
 from hmnpack.sources.types import Source, SourceOptions, Split
 
-_LAYOUT = "decoded/6"
+_LAYOUT = "decoded/7"
 """Part of every key; increment it when decoding or the file layout changes."""
 
-_TENSORS = ("images", "labels", "digests")
-"""Tensors stored for a split, in canonical order, besides its fingerprint."""
+_FACTS = "facts.safetensors"
 
 
 def key_of_files(files: Iterable[Path]) -> str:
@@ -68,44 +74,66 @@ def _facts(path: Path) -> str:
 
 
 def through_cache(
-    name: str, key: str, options: SourceOptions, make: Callable[[], Source]
+    name: str, key: str, options: SourceOptions, make: Callable[[Path | None], Source]
 ) -> Source:
-    """Return the dataset from the cache, or decode it and add it to the cache.
+    """Return the dataset from the cache, or decode it into the cache.
 
-    An unreadable or unwritable cache is not an error. A dataset whose test split cannot be read is
-    not cached.
+    An unreadable or unwritable cache is not an error: the dataset is then decoded into memory. A
+    dataset whose test split cannot be read is not kept.
 
     Args:
         name: Name of the dataset; not part of the cache key.
         key: Identity of the encoded files.
         options: Decoding options, which are part of the cache key, and the cache's location.
-        make: Decodes the dataset on a cache miss.
+        make: Decodes the dataset on a cache miss. It may put the pixels in the given folder, see
+            `hmnpack.sources.assemble`; None: it must keep them in memory.
     """
     identity = json.dumps([_LAYOUT, key, options.size, options.skip_bad])
     digest = hashlib.sha256(identity.encode()).hexdigest()
-    path = options.cache_root / "decoded" / f"{digest}.safetensors"
+    path = options.cache_root / "decoded" / digest
     found = _read(path)
     if found is None:
-        found = make()
-        if found.test_problem is not None:
-            return found  # cached, it would seem to have no test split
-        with contextlib.suppress(OSError, SafetensorError):
-            _write(path, found)
-            found = _read(path) or found  # memory-mapped, which frees the memory
+        found = _made(path, make)
     return replace(found, name=name)
 
 
+def _made(path: Path, make: Callable[[Path | None], Source]) -> Source:
+    """Return the decoded dataset: from the cache, if that can hold it, else in memory."""
+    with partial_folder(path) as folder:
+        if folder is not None:
+            with contextlib.suppress(NoRoomError):
+                return _kept(make(folder), folder, path)
+    return make(None)
+
+
+def _kept(source: Source, folder: Path, path: Path) -> Source:
+    """Return a dataset from the cache, after completing its folder and giving it its name.
+
+    If that fails, the dataset still reads its pixels from files that have no name any more.
+    """
+    if source.test_problem is not None:
+        return source  # cached, it would seem to have no test split
+    with contextlib.suppress(OSError, SafetensorError):
+        _write(folder, source)
+        if _read(path) is None:  # another process may have been first
+            shutil.rmtree(path, ignore_errors=True)  # if it is damaged
+            folder.rename(path)
+    return _read(path) or source
+
+
 def _read(path: Path) -> Source | None:
-    """Return the cached dataset, or None if the file is missing or damaged."""
+    """Return the cached dataset, or None if it is missing or damaged."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path / _FACTS, framework="pt") as file:
             facts = json.loads(file.metadata()["source"])
             parts = {
                 part: Split(
-                    **{name: file.get_tensor(f"{part}.{name}") for name in _TENSORS},
-                    fingerprint=fingerprint,
+                    pixels=_pixels(path, part, shapes, file.get_tensor(f"{part}.rows")),
+                    labels=file.get_tensor(f"{part}.labels"),
+                    digests=file.get_tensor(f"{part}.digests"),
+                    fingerprint=facts["fingerprints"][part],
                 )
-                for part, fingerprint in facts["fingerprints"].items()
+                for part, shapes in facts["shapes"].items()
             }
         return Source(
             name="",
@@ -118,23 +146,50 @@ def _read(path: Path) -> Source | None:
         return None
 
 
-def _write(path: Path, source: Source) -> None:
+def _pixels(folder: Path, part: str, shape: list[int], rows: Tensor) -> LazyImages:
+    """Return the images of a split in canonical order.
+
+    Args:
+        folder: Folder of the dataset.
+        part: Name of the split.
+        shape: Shape of its stored images, then the number of channels of its images.
+        rows: Index of each image among the stored ones, int64 [N].
+    """
+    *stored, channels = shape
+    file = PixelFile(folder / pixels_name(part), stored)
+    return LazyImages(file, rows, torch.device("cpu"), channels)
+
+
+def _write(folder: Path, source: Source) -> None:
+    """Write what is not in a folder yet: all but the pixels that were decoded into it."""
     parts = {"train": source.train} | ({"test": source.test} if source.test else {})
+    shapes: dict[str, list[int]] = {}
+    tensors: dict[str, Tensor] = {}
+    for part, split in parts.items():
+        pixels = _in_file(split.pixels, folder / pixels_name(part))
+        shapes[part] = [*pixels.stored.shape, pixels.channels]
+        tensors[f"{part}.rows"] = pixels.rows
+        tensors[f"{part}.labels"] = split.labels
+        tensors[f"{part}.digests"] = split.digests
     facts = {
         "classes": source.classes,
         "fingerprints": {part: split.fingerprint for part, split in parts.items()},
         "skipped": dict(source.skipped),
+        "shapes": shapes,
     }
-    tensors: dict[str, torch.Tensor] = {}
-    for part, split in parts.items():
-        for name in _TENSORS:
-            tensors[f"{part}.{name}"] = getattr(split, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside the file and moved once complete, so that readers never see a partial file.
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        sibling = Path(folder, path.name)
-        save_file(tensors, sibling, {"source": json.dumps(facts)})
-        usual = Path(folder, "usual")
-        usual.touch()  # save_file sets mode 0600; a shared cache needs the umask's mode
-        sibling.chmod(usual.stat().st_mode)
-        sibling.replace(path)
+    data = save(tensors, {"source": json.dumps(facts)})
+    with (folder / _FACTS).open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _in_file(images: Images, path: Path) -> LazyImages:
+    """Return images that are in a file, which is written if they are not yet."""
+    if isinstance(images, LazyImages) and is_in_file(images, path):
+        return images
+    _, channels, height, width = images.shape
+    with contextlib.closing(FileSink(path, len(images), height, width, channels)) as sink:
+        for chunk in chunks(images):
+            sink.add(chunk.numpy())
+        return sink.images()

@@ -1,4 +1,4 @@
-"""Parallel decoding of encoded images into one uint8 tensor.
+"""Parallel decoding of encoded images into uint8 tensors, in a file or in memory.
 
 Shape legend: N images, C channels, H height, W width.
 """
@@ -19,7 +19,6 @@ from pathlib import Path
 from statistics import median_low
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
@@ -27,12 +26,12 @@ from torch import Tensor
 
 from hmnpack.errors import BadData, BadImage, first_line
 from hmnpack.runtime.contents import first_bytes, mistaken_for
-from hmnpack.runtime.machine import physical_memory
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.formats import formats
+from hmnpack.sources.lazy import Images
+from hmnpack.sources.sink import Pixels, sink_of
 from hmnpack.sources.types import MAX_SIDE, SourceOptions
 
-Pixels = npt.NDArray[np.uint8]
 Payload = bytes | Path | None
 """An image's encoded bytes or its file; None if the source has neither."""
 
@@ -120,7 +119,7 @@ class Decoded:
         skipped: Number of unreadable images that were skipped.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
     skipped: int
 
@@ -163,7 +162,11 @@ def reference_of(encoded: Encoded, options: SourceOptions) -> Reference:
 
 
 def decode(
-    encoded: Encoded, reference: Reference, options: SourceOptions, listener: Listener
+    encoded: Encoded,
+    reference: Reference,
+    options: SourceOptions,
+    listener: Listener,
+    path: Path | None = None,
 ) -> Decoded:
     """Decode all images of a split.
 
@@ -175,37 +178,23 @@ def decode(
         reference: The size that every image must have.
         options: The side to resize and crop to, and whether to skip bad images.
         listener: Called with stage `decode`, counting images.
+        path: The file to put the pixels in; None: keep them in memory.
 
     Raises:
         BadImage: if an image is unreadable and `skip_bad` is off.
         BadData: if the size of an image differs from the reference, or the images exceed the
             machine's memory.
+        NoRoomError: if the file cannot be written.
     """
     total = len(encoded.labels)
-    _expect_to_fit(total, reference)
-    images = np.empty((total, 1, reference.height, reference.width), np.uint8)
     readable = torch.zeros(total, dtype=torch.bool)
-    written = 0
-    for start, rows, pixels in _chunks(encoded, reference, options):
-        if pixels.shape[1] > images.shape[1]:
-            images = np.repeat(images, 3, axis=1)
-        images[written : written + len(rows)] = pixels
-        written += len(rows)
-        readable[rows] = True
-        listener("decode", min(start + reference.chunk, total), total)
-    labels = encoded.labels[readable]
-    return Decoded(torch.from_numpy(images[:written]), labels, total - written)
-
-
-def _expect_to_fit(total: int, reference: Reference) -> None:
-    """Raise an error for images that cannot fit in memory, before hours of decoding them."""
-    needed, memory = total * reference.width * reference.height, physical_memory()
-    if needed > memory:
-        raise BadData(
-            f"{total:,} images of {reference.width}x{reference.height} pixels need "
-            f"{needed / 2**30:,.0f} GiB or more, but this machine has {memory / 2**30:,.0f}: "
-            "choose a smaller size, such as --size 224"
-        )
+    with contextlib.closing(sink_of(path, total, reference.height, reference.width)) as sink:
+        for start, rows, pixels in _chunks(encoded, reference, options):
+            sink.add(pixels)
+            readable[rows] = True
+            listener("decode", min(start + reference.chunk, total), total)
+        labels = encoded.labels[readable]
+        return Decoded(sink.images(), labels, total - len(labels))
 
 
 def _chunks(

@@ -91,10 +91,11 @@ def _opened(found: _Contents, options: SourceOptions, listener: Listener) -> Sou
     """Return the dataset of the images that were found, from the cache if it has them."""
     root, name, test = found.root, name_of(found.root), found.test
 
-    def make() -> Source:
+    def make(folder: Path | None) -> Source:
         tested = None if test is None else lambda: _encoded(root, test)
         return decode_source(
-            name, found.classes, _encoded(root, found.train), tested, options, listener
+            *(name, found.classes, _encoded(root, found.train), tested, options, listener),
+            folder=folder,
         )
 
     # Without folders of splits, the paths do not say where the training split ends.

@@ -64,11 +64,11 @@ def open_hub(spec: str, options: SourceOptions, listener: Listener) -> Source:
 
     test, problem = attempt(tested)
 
-    def make() -> Source:
+    def make(folder: Path | None) -> Source:
         encoded = _encoded(spec, train, image, label)
         read_test = None if test is None else lambda: _encoded(spec, test, image, label)
         classes = class_names(named or None, encoded.labels)
-        return decode_source(spec, classes, encoded, read_test, options, listener)
+        return decode_source(*(spec, classes, encoded, read_test, options, listener), folder=folder)
 
     # The library's fingerprints change with the data, so its files need not be hashed again.
     identity = [part._fingerprint for part in (train, test) if part is not None]

@@ -75,10 +75,12 @@ def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Sourc
     test_files, test_key = found or ([], key_of_files([]))
     name = name_of(path) if path.is_dir() else name_of(path.with_suffix(""))
 
-    def make() -> Source:
+    def make(folder: Path | None) -> Source:
         train = _Table(path, train_files, columns)
         test = (lambda: _Table(path, test_files, columns).encoded()) if test_files else None
-        return decode_source(name, train.classes(), train.encoded(), test, options, listener)
+        return decode_source(
+            *(name, train.classes(), train.encoded(), test, options, listener), folder=folder
+        )
 
     key = f"{key_of_files(train_files)} {test_key} {columns}"
     source = through_cache(name, key, options, make)

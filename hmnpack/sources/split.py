@@ -1,4 +1,4 @@
-"""Subsets and statistics of a split, as pure functions of its tensors.
+"""Subsets and statistics of a split, as pure functions of it.
 
 Shape legend: N images, K classes, C channels.
 """
@@ -12,10 +12,8 @@ from torch import Tensor
 
 from hmnpack.errors import BadData
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.sources.lazy import chunks
 from hmnpack.sources.types import Split
-
-_CHUNK_BYTES = 2**24
-"""Pixels counted at once, in bytes; bounds the memory of the copy, which takes 8 bytes a pixel."""
 
 
 def hold_out(split: Split, fraction: float, generator: torch.Generator) -> tuple[Split, Split]:
@@ -92,10 +90,9 @@ def normalisation_of(split: Split) -> Normalisation:
     Args:
         split: Images uint8 [N, C, H, W].
     """
-    channels = split.images.shape[1]
+    channels = split.pixels.shape[1]
     counts = torch.zeros(channels, 256, dtype=torch.float64)
-    size = max(1, _CHUNK_BYTES // split.images[:1].numel())
-    for chunk in torch.split(split.images, size):
+    for chunk in chunks(split.pixels):
         for channel in range(channels):
             values = chunk[:, channel].flatten()
             counts[channel] += torch.bincount(values, minlength=256)

@@ -24,6 +24,7 @@ from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import TestSplit
 from hmnpack.schema.recipes import DataShape
+from hmnpack.sources.lazy import Images, LazyImages, chunks, in_memory, lazily
 
 MAX_SIDE = 4096
 """Maximum height or width of an image in pixels, as in the schema."""
@@ -37,18 +38,19 @@ _DIGEST = hashlib.sha256().digest_size
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A split of a dataset, in memory on the CPU.
+    """A split of a dataset.
 
     Constructed by ``split_of``, in canonical order.
 
     Attributes:
-        images: uint8 [N, C, H, W].
+        pixels: uint8 [N, C, H, W], on the CPU: a tensor, or images that are read from a file, or
+            from the split that these are a subset of, when they are indexed.
         labels: int64 [N], each in [0, K).
         digests: uint8 [N, 32], the sha256 of each image's pixels.
         fingerprint: Hexadecimal hash of the images and labels, see FORMAT.md.
     """
 
-    images: Tensor
+    pixels: Images
     labels: Tensor
     digests: Tensor
     fingerprint: str
@@ -56,58 +58,69 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def images(self) -> Tensor:
+        """All images as one tensor, uint8 [N, C, H, W]; those that are in a file are read."""
+        return in_memory(self.pixels)
+
     def subset(self, chosen: Tensor) -> "Split":
-        """Return a subset of the images in the same order, without hashing them again.
+        """Return a subset of the images in the same order, without reading or hashing them.
 
         Args:
             chosen: bool [N], mask of the images.
         """
-        images, labels, digests = (
-            values[chosen] for values in (self.images, self.labels, self.digests)
-        )
-        fingerprint = _fingerprint(images.shape, labels.numpy(), digests.numpy())
-        return Split(images, labels, digests, fingerprint)
+        return self._at(chosen.nonzero().flatten(), self.labels[chosen])
 
     def of_classes(self, labels: Sequence[int]) -> "Split":
-        """Return the images of some classes, in canonical order, without hashing them again.
+        """Return the images of some classes, in canonical order, without reading or hashing them.
 
         Args:
             labels: Labels of the classes, which are numbered anew from 0 in this order.
         """
         rows = [(self.labels == label).nonzero().flatten() for label in labels]
-        chosen = torch.cat(rows)
         numbers = torch.arange(len(rows)).repeat_interleave(torch.tensor([len(r) for r in rows]))
-        images, digests = self.images[chosen], self.digests[chosen]
-        fingerprint = _fingerprint(images.shape, numbers.numpy(), digests.numpy())
-        return Split(images, numbers, digests, fingerprint)
+        return self._at(torch.cat(rows), numbers)
+
+    def _at(self, rows: Tensor, labels: Tensor) -> "Split":
+        pixels, digests = lazily(self.pixels, rows), self.digests[rows]
+        fingerprint = _fingerprint(pixels.shape, labels.numpy(), digests.numpy())
+        return Split(pixels, labels, digests, fingerprint)
 
 
-def split_of(images: Tensor, labels: Tensor, *, owned: bool = False) -> Split:
+def split_of(images: Images, labels: Tensor, *, owned: bool = False) -> Split:
     """Return the split of these images, in canonical order: by label, then by the pixels' sha256.
 
     The result does not depend on the order of the input. FORMAT.md defines the order and the
     fingerprint.
 
     Args:
-        images: uint8 [N, C, H, W].
+        images: uint8 [N, C, H, W]; images that are read when they are indexed stay where they are.
         labels: int64 [N].
-        owned: Reorder the images in place, which saves a copy.
+        owned: Reorder images in memory in place, which saves a copy.
     """
-    images = images.contiguous() if owned else images.clone(memory_format=torch.contiguous_format)
-    rows = images.flatten(1).numpy()
-    digests = _digests(rows)
+    if isinstance(images, Tensor):
+        images = (
+            images.contiguous() if owned else images.clone(memory_format=torch.contiguous_format)
+        )
+    digests = _digests(images)
     # Big-endian integers sort like their bytes; the last key of lexsort is the primary one.
     words = digests.view(">u8").astype(np.uint64)
     order = np.lexsort((*words.T[::-1], labels.numpy()))
-    _rearrange(rows, order)
-    labels, digests = labels[torch.from_numpy(order)], digests[order]
+    rows = torch.from_numpy(order)
+    if isinstance(images, LazyImages):
+        images = lazily(images, rows)
+    else:
+        _rearrange(images.flatten(1).numpy(), order)
+    labels, digests = labels[rows], digests[order]
     fingerprint = _fingerprint(images.shape, labels.numpy(), digests)
     return Split(images, labels, torch.from_numpy(digests), fingerprint)
 
 
-def _digests(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the sha256 of each row: uint8 [N, 32]."""
-    hashes = [hashlib.sha256(row).digest() for row in rows]
+def _digests(images: Images) -> npt.NDArray[np.uint8]:
+    """Return the sha256 of each image: uint8 [N, 32]."""
+    hashes = [
+        hashlib.sha256(row).digest() for chunk in chunks(images) for row in chunk.flatten(1).numpy()
+    ]
     return np.array(hashes, f"V{_DIGEST}").view(np.uint8).reshape(-1, _DIGEST)
 
 
@@ -176,7 +189,7 @@ class Source:
     @property
     def image(self) -> ImageShape:
         """Shape of each image."""
-        _, channels, height, width = self.train.images.shape
+        _, channels, height, width = self.train.pixels.shape
         return ImageShape(channels=channels, height=height, width=width)
 
     @property

@@ -16,10 +16,14 @@ from torch import Tensor
 from hmnpack.augment import Cut, apply, draw_cut, draw_numbers, draws_of
 from hmnpack.runtime.devices import to_device
 from hmnpack.schema.config import Augmentation, TrainConfig
+from hmnpack.sources.lazy import Images, in_memory
 from hmnpack.training.loop import is_cut
 
-LabelledSet = tuple[Tensor, Tensor]
+LabelledSet = tuple[Images, Tensor]
 """Images of one network, [N, C, H, W], uint8 or float in [0, 1], and their labels, int64 [N]."""
+
+Batches = tuple[Tensor, Tensor]
+"""A batch of every network: images [B, n, C, H, W] and labels, int64 [B, n]."""
 
 
 class StackedData:
@@ -33,14 +37,16 @@ class StackedData:
     def __init__(self, sets: Sequence[LabelledSet], device: torch.device) -> None:
         different = {(id(images), id(labels)): (images, labels) for images, labels in sets}
         every = [(images.to(device), labels.to(device)) for images, labels in different.values()]
-        self._images = every[0][0] if len(every) == 1 else torch.cat([each[0] for each in every])
+        self._images: Images = (
+            every[0][0] if len(every) == 1 else torch.cat([in_memory(each[0]) for each in every])
+        )
         self._labels = torch.cat([labels for _, labels in every])
         places = {key: index * len(every[0][1]) for index, key in enumerate(different)}
         first = [places[id(images), id(labels)] for images, labels in sets]
         self._first = torch.tensor(first, device=device)[:, None]
 
-    def take(self, rows: Tensor) -> LabelledSet:
-        """Return images [B, n, C, H, W] and labels [B, n] at each network's rows, int64 [B, n]."""
+    def take(self, rows: Tensor) -> Batches:
+        """Return what is at each network's rows, int64 [B, n]."""
         places = rows + self._first
         return self._images[places], self._labels[places]
 

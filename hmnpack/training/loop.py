@@ -25,6 +25,7 @@ from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import Precision, TrainConfig
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.sources.lazy import Images
 
 TEST_BATCH = 500
 """Maximum batch size of testing; see :func:`images_at_a_time`."""
@@ -92,7 +93,7 @@ def learning_rate(config: TrainConfig, step: int, total: int) -> float:
 
 def train(  # noqa: PLR0913
     network: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     config: TrainConfig,
     *,
@@ -130,7 +131,7 @@ def train(  # noqa: PLR0913
         restore(network, optimiser, resume)
     network.train()
     for epoch in range(resume.epoch if resume else 0, schedule.epochs):
-        losses = images.new_zeros(schedule.steps, dtype=torch.float32)
+        losses = torch.zeros(schedule.steps, device=images.device)
         generator = stream(seed, name, "epoch", epoch)
         own = stream(seed, name, "network", epoch)
         with seeded_layers(network, own, images.device):
@@ -281,7 +282,7 @@ def images_at_a_time(most: int, height: int, width: int) -> int:
 @torch.no_grad()
 def accuracy(
     network: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     normalisation: Normalisation,

@@ -13,6 +13,7 @@ from hmnpack.augment import normalise
 from hmnpack.runtime.devices import autocast
 from hmnpack.schema.config import Precision
 from hmnpack.schema.manifest import Normalisation
+from hmnpack.sources.lazy import Images
 from hmnpack.training.loop import TEST_BATCH, accuracy, images_at_a_time, pixels_of
 from hmnpack.training.stacked import StackedNetworks, can_be_stacked
 
@@ -23,7 +24,7 @@ _BATCH = 128
 @torch.no_grad()
 def accuracies(
     networks: Sequence[nn.Module],
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     normalisation: Normalisation,
@@ -47,8 +48,7 @@ def accuracies(
         ]
     stacked = StackedNetworks(networks).eval()
     correct = torch.zeros(len(networks), dtype=torch.int64, device=images.device)
-    for start in range(0, len(images), _BATCH):
-        batch, target = images[start : start + _BATCH], labels[start : start + _BATCH]
+    for batch, target in zip(images.split(_BATCH), labels.split(_BATCH), strict=True):
         normal = normalise(pixels_of(batch), normalisation)
         with autocast(images.device, precision):
             logits = stacked(normal.expand(len(networks), *normal.shape))

@@ -24,7 +24,7 @@ from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import TrainConfig
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.training.batches import LabelledSet, StackedData, augmented, losses_of
+from hmnpack.training.batches import Batches, LabelledSet, StackedData, augmented, losses_of
 from hmnpack.training.loop import (
     OnBatch,
     TrainState,
@@ -136,7 +136,7 @@ def _check_alike(
             f"got {len(networks)} networks, {len(sets)} sets and {len(names)} names; pass one set "
             "and one name per network"
         )
-    if len({(images.shape, images.dtype, labels.shape) for images, labels in sets}) > 1:
+    if len({(tuple(images.shape), images.dtype, labels.shape) for images, labels in sets}) > 1:
         raise ValueError("sets differ in the shape or dtype of their images; train them separately")
     kinds = [
         (type(network), {name: value.shape for name, value in network.state_dict().items()})
@@ -250,7 +250,7 @@ def _restored(
 def _step(
     stacked: StackedNetworks,
     optimiser: torch.optim.Optimizer,
-    batch: LabelledSet,
+    batch: Batches,
     training: _Training,
     generators: Sequence[torch.Generator],
 ) -> tuple[Tensor, Tensor]:

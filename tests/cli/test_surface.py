@@ -17,7 +17,7 @@ CONDENSE = (
     | RUN
 )
 SURFACE = {
-    "compress": CONDENSE,
+    "compress": {"--minutes"} | CONDENSE,
     "append": {"FILE"} | CONDENSE,
     "inspect": {"FILE", "--verify", "--json"},
     "expand": {"FILE", "-o", "--out", "--output", "--format", "--per-class", "--force"},
@@ -41,7 +41,9 @@ SURFACE = {
     "split": {"FILE", "--classes", "-o", "--output", "--rest", "--force"},
     "push": {"FILE", "OWNER/NAME", "--license", "--private", "--dry-run", "--force"},
     "pull": {"OWNER/NAME[/FILE.hmn]", "-o", "--output", "--force"},
-    "plan": {"DATA", "--ipc", "--recipe", "--scale", "--set", "--config", "--json"} | SOURCE | RUN,
+    "plan": {"DATA", "--ipc", "--recipe", "--scale", "--set", "--config", "--json", "--minutes"}
+    | SOURCE
+    | RUN,
     "settings": {"--of", "--recipe", "--set"},
 }
 

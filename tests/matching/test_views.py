@@ -8,6 +8,7 @@ from hmnpack.augment import apply
 from hmnpack.container import new_container
 from hmnpack.matching import OBJECTIVES, FeatureMatching, Match, load_or_train_pool
 from hmnpack.matching.parts import partition_classes
+from hmnpack.matching.reference import Reference
 from hmnpack.matching.views import Views
 from hmnpack.runtime.ranks import ALONE
 from hmnpack.runtime.seeds import stream
@@ -148,3 +149,36 @@ def test_reference_bytes_include_the_frequencies(matching):
     for reference in cached:
         frequencies = reference.distance.frequencies
         assert reference.bytes == reference.real.nbytes + frequencies.nbytes
+
+
+@pytest.mark.parametrize("objective", ["features", "characteristic"])
+@pytest.mark.parametrize("held", [0, 1])
+def test_views_beyond_the_memory_are_read_from_a_file(matching, monkeypatch, objective, held):
+    roomy = matching(views=4, objective=objective)
+    wanted = [gradient(roomy, step) for step in range(9)]
+    assert not _filed(roomy)
+    size = sum(reference.bytes for reference in roomy._cache[0])
+    monkeypatch.setattr("hmnpack.matching.features.HELD_VIEWS_BYTES", held * size)
+    narrow = matching(views=4, objective=objective)
+    for step, one in enumerate(wanted):
+        torch.testing.assert_close(gradient(narrow, step), one, rtol=0, atol=0)
+    assert len(_filed(narrow)) == 4 - held
+
+
+def test_views_stay_in_memory_if_the_disk_is_full(matching, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hmnpack.matching.features.HELD_VIEWS_BYTES", 0)
+    monkeypatch.setattr("hmnpack.matching.view_cache.TemporaryFile", fail)
+    objective = matching(views=2)
+    for step in range(4):
+        objective.loss(container(), step)
+    assert len(objective._cache) == 2
+    assert not _filed(objective)
+
+
+def _filed(objective):
+    """Return the views whose real features are in a file."""
+    views = objective._cache._views.values()
+    return [view for view in views if all(not isinstance(one, Reference) for one in view)]

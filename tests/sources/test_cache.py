@@ -9,20 +9,20 @@ from hmnpack.sources.cache import key_of_files, key_of_listing, through_cache
 from hmnpack.sources.types import split_of
 
 
-def make(test=True):
+def make(_=None, test=True):
     images = torch.arange(24, dtype=torch.uint8).reshape(2, 1, 3, 4)
     split = split_of(images, torch.tensor([0, 1]))
     tested = split_of(images + 1, torch.tensor([1, 0])) if test else None
     return Source("made", ("a", "b/c"), split, tested, {"unreadable": 3})
 
 
-def never():
+def never(_=None):
     raise AssertionError("decoded again")
 
 
 @pytest.mark.parametrize("test", [True, False])
 def test_cached_dataset_is_returned_under_the_requested_name(options, test):
-    made = through_cache("first", "key", options, lambda: make(test))
+    made = through_cache("first", "key", options, lambda _: make(test=test))
     found = through_cache("second", "key", options, never)
     assert (made.name, found.name) == ("first", "second")
     assert (found.classes, found.skipped) == (("a", "b/c"), {"unreadable": 3})
@@ -46,13 +46,16 @@ def test_cache_key_includes_decoding_options(options):
     through_cache("a", "key", SourceOptions(cache_dir=cache), never)
 
 
+@pytest.mark.parametrize("file", ["facts.safetensors", "train.pixels", "test.pixels"])
 @pytest.mark.parametrize("damage", [b"", b"\x08\0\0\0\0\0\0\0{}      ", None])
-def test_damaged_entry_is_decoded_again(options, damage):
+def test_damaged_entry_is_decoded_again(options, file, damage):
     through_cache("a", "key", options, make)
-    (path,) = (options.cache_root / "decoded").iterdir()
+    (folder,) = (options.cache_root / "decoded").iterdir()
+    path = folder / file
     path.write_bytes(path.read_bytes()[:-1] if damage is None else damage)
     assert through_cache("a", "key", options, make).train.labels.tolist() == [0, 1]
     through_cache("a", "key", options, never)
+    assert len(list((options.cache_root / "decoded").iterdir())) == 1
 
 
 def test_cache_file_mode_follows_the_umask(options):
@@ -61,8 +64,9 @@ def test_cache_file_mode_follows_the_umask(options):
         through_cache("a", "key", options, make)
     finally:
         os.umask(before)
-    (path,) = (options.cache_root / "decoded").iterdir()
-    assert path.stat().st_mode & 0o777 == 0o640
+    (folder,) = (options.cache_root / "decoded").iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o750
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o640}
 
 
 def test_unwritable_cache_is_ignored(tmp_path):
