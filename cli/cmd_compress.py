@@ -248,7 +248,7 @@ def _logs(request: Request, options: "RunOptions") -> "Iterator[Listener]":
     """Yield the listener of `--log` and `--tensorboard`, possibly empty; only rank 0 logs."""
     from hmnpack.cli.text import safe
     from hmnpack.condensing.checkpoint import checkpoint_of
-    from hmnpack.condensing.run import check_output
+    from hmnpack.condensing.request import check_output
     from hmnpack.runtime.log import JsonLines, TensorBoard, together
     from hmnpack.runtime.output import check_distinct
 

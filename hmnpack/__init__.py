@@ -18,10 +18,10 @@ if TYPE_CHECKING:  # repeats the table below for type checkers; a test compares 
     from hmnpack.bundle.pull import pull as pull
     from hmnpack.bundle.push import push as push
     from hmnpack.condensing.append import append as append
+    from hmnpack.condensing.compress import compress as compress
     from hmnpack.condensing.plan import Plan as Plan
     from hmnpack.condensing.plan import plan as plan
-    from hmnpack.condensing.run import RunOptions as RunOptions
-    from hmnpack.condensing.run import compress as compress
+    from hmnpack.condensing.request import RunOptions as RunOptions
     from hmnpack.dataset import CondensedDataset as CondensedDataset
     from hmnpack.dataset import concat as concat
     from hmnpack.dataset import load as load
@@ -50,11 +50,11 @@ _HOMES = {
     "Paused": "errors",
     "Plan": "condensing.plan",
     "PruneConfig": "schema.config",
-    "RunOptions": "condensing.run",
+    "RunOptions": "condensing.request",
     "SourceOptions": "sources",
     "append": "condensing.append",
     "audit": "evaluation.audit",
-    "compress": "condensing.run",
+    "compress": "condensing.compress",
     "concat": "dataset",
     "evaluate": "evaluation",
     "expand": "writers",

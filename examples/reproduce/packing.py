@@ -7,7 +7,8 @@ from minutes import Minutes, Spent, Timed
 from record import print_progress
 
 from hmnpack.bundle import Bundle, read
-from hmnpack.condensing.run import RunOptions, compress
+from hmnpack.condensing.compress import compress
+from hmnpack.condensing.request import RunOptions
 from hmnpack.errors import OutputExists
 from hmnpack.runtime.devices import choose_device, kind_of
 from hmnpack.runtime.kept import entry_name

@@ -13,7 +13,8 @@ from hmnpack.bundle import Bundle, read
 from hmnpack.bundle.opened import AnyFile, name_of_file
 from hmnpack.condensing.grow import Grown, check_container_settings
 from hmnpack.condensing.plan import Plan, plan_of
-from hmnpack.condensing.run import Request, RunOptions, carried_out
+from hmnpack.condensing.request import Request, RunOptions
+from hmnpack.condensing.run import carried_out
 from hmnpack.condensing.scale import scaled
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.numbers import as_integer

@@ -1,4 +1,4 @@
-"""``compress``: from a dataset to a bundle, stage by stage, resumable.
+"""A planned run: from a dataset to a bundle, stage by stage, resumable.
 
 The stages are those of :mod:`hmnpack.schema.stages`: networks are trained on the real images and
 cached, the container is fitted to one objective after another, and pruned if it is over budget. A
@@ -8,8 +8,7 @@ uninterrupted one; on an accelerator the order of summation varies.
 """
 
 import contextlib
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,8 +22,9 @@ from hmnpack.condensing.fitting import Clock, Fitting
 from hmnpack.condensing.job import Job
 from hmnpack.condensing.learning import fit_container
 from hmnpack.condensing.objectives import Inputs
-from hmnpack.condensing.pace import Pace, now
-from hmnpack.condensing.plan import Plan, planned_run, spec_of
+from hmnpack.condensing.pace import Pace
+from hmnpack.condensing.plan import Plan, spec_of
+from hmnpack.condensing.request import Request, RunOptions, check_free
 from hmnpack.container import Container
 from hmnpack.container.budget import ipc_of
 from hmnpack.errors import BadSettings
@@ -32,184 +32,14 @@ from hmnpack.matching import RealData
 from hmnpack.pruning import Trainings, check_prune_settings, pruned
 from hmnpack.runtime.devices import choose_device, free_memory
 from hmnpack.runtime.interrupts import interrupt_after_saving
-from hmnpack.runtime.lock import check_unlocked, locked
-from hmnpack.runtime.numbers import as_integer
+from hmnpack.runtime.lock import locked
 from hmnpack.runtime.output import check_distinct, check_output_path
-from hmnpack.runtime.paths import AnyPath, path_of
+from hmnpack.runtime.paths import path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.ranks import World, joined
-from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.stages import has_stage
-from hmnpack.sources import Source, SourceOptions, seen_and_held_out
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run behaves. Only the kind of device affects the bundle.
-
-    Attributes:
-        device: ``auto``, ``cpu``, ``cuda``, ...
-        resume: Resume from the checkpoint beside the output, if there is one.
-        force: Replace an existing output, and discard a checkpoint that is not resumed.
-        max_minutes: Pause after this many minutes; None: no limit.
-        checkpoint_seconds: Most seconds between checkpoints; the first come sooner. Infinity: the
-            run is saved only when it pauses or fails.
-        should_pause: Called after every step and epoch; True pauses the run.
-        max_memory: Memory limit on an accelerator for the activations of one chunk of classes plus
-            the view cache, in bytes; None: most of the free memory.
-        probes: Probe networks trained at even intervals of each matching stage and tested on
-            held-out images; 0: none.
-        unpruned: Path at which to also write the bundle before it is pruned to the budget, or
-            None. An existing file is replaced if ``force`` or ``resume`` is set.
-
-    Raises:
-        BadSettings: if ``max_minutes`` is NaN.
-    """
-
-    device: str | torch.device = "auto"
-    resume: bool = False
-    force: bool = False
-    max_minutes: float | None = None
-    checkpoint_seconds: float = 60.0
-    should_pause: Callable[[], bool] = lambda: False
-    max_memory: int | None = None
-    probes: int = 0
-    unpruned: AnyPath | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_minutes is not None and math.isnan(self.max_minutes):
-            raise BadSettings("max_minutes must be a number of minutes, such as 60, got nan")
-
-
-def check_output(output: AnyPath, options: RunOptions) -> None:
-    """Check, before any work, that a run may write its output and its checkpoint.
-
-    Args:
-        output: Path of the output.
-        options: Whether to resume, and whether to replace existing files.
-
-    Raises:
-        OutputExists: if the output exists, an unfinished run would be overwritten, or another run
-            is writing the output.
-        BadSettings: if the output cannot be written.
-    """
-    output = path_of(output)
-    _check_free(output, options)
-    check_unlocked(output)
-
-
-def _check_free(output: Path, options: RunOptions) -> None:
-    check_output_path(output, force=options.force)
-    checkpoint = Checkpoint(checkpoint_of(output))
-    checkpoint.check_free(resume=options.resume, force=options.force)
-
-
-@with_torch_defaults
-def compress(  # noqa: PLR0913
-    data: AnyPath | Source,
-    ipc: int,
-    *,
-    recipe: str | None = None,
-    config: CompressConfig | None = None,
-    settings: Mapping[str, object] | None = None,
-    minutes: float | None = None,
-    output: AnyPath | None = None,
-    options: RunOptions | None = None,
-    source_options: SourceOptions | None = None,
-    listener: Listener = no_progress,
-    on_plan: Callable[[Plan], object] | None = None,
-    scale: float = 1.0,
-) -> Bundle:
-    """Condense a dataset into a bundle.
-
-    Under ``torchrun`` all ranks must call it with the same arguments. Each handles a share of the
-    classes; rank 0 writes the file and calls the listener; all return the bundle.
-
-    Args:
-        data: Anything that :func:`hmnpack.open_source` accepts, or an open source.
-        ipc: Budget, in images per class.
-        recipe: Name of a recipe; None: ``fast`` on a CPU or for a given time, else ``best``.
-        config: The settings, instead of a recipe.
-        settings: Overrides, nested or by dotted path: `match.steps`.
-        minutes: Time of the run. It measures the device and fits itself to the time: networks of
-            the pool, their width and training, steps and views. The bundle records the settings;
-            a run with them and without a time gives the same bytes on the same kind of device.
-            None: the settings depend on the dataset's shape and classes alone.
-        output: Path of the bundle; the checkpoint is written beside it, as ``<output>.ckpt``.
-            None: nothing is written, and the run cannot be resumed.
-        options: Device, resuming, limits.
-        source_options: How to read the dataset.
-        listener: Called with the progress.
-        on_plan: Called once on rank 0 with the plan, after the dataset is opened and before the
-            first step.
-        scale: Fraction of the recipe's iterations, above 0 and at most 1: a shorter run. Settings
-            that are given override it.
-
-    Returns:
-        The bundle; also written to ``output``, if given.
-
-    Raises:
-        BadData: if there are fewer than two classes.
-        BadSettings: for an unknown setting, an invalid value, a time that is too short, or an
-            output that cannot be written.
-        BudgetTooSmall: if no container fits the budget.
-        OutputExists: if the output exists, an unfinished run would be overwritten, or another run
-            is writing the output. If the output appears during the run, the message says how to
-            write the result, which is kept.
-        Paused: if the run was paused; continue it with ``resume``.
-        Diverged: if a loss became infinite or NaN.
-        RankLost: if another rank exited early.
-        KeyboardInterrupt: after Ctrl-C and, with an output, after the checkpoint was written.
-    """
-    request = Request(output, options, source_options, listener, on_plan, minutes=minutes)
-    ipc = as_integer(ipc)
-
-    def planner(device: torch.device) -> Plan:
-        return planned_run(
-            *(data, ipc),
-            recipe=recipe,
-            config=config,
-            settings=settings,
-            minutes=minutes,
-            device=device,
-            source_options=request.source_options,
-            listener=listener,
-            scale=scale,
-        )
-
-    return carried_out(planner, request)
-
-
-class Request:
-    """What a caller of ``compress`` or ``append`` wants besides the data and the settings.
-
-    Args:
-        output: Path of the bundle, or None.
-        options: Device, resuming, limits; None: the defaults.
-        source_options: How to read the dataset; None: the defaults.
-        listener: Called with the progress.
-        on_plan: Called once on rank 0 with the plan, or None.
-        minutes: Time of the run, which begins now; None: as long as its settings take.
-    """
-
-    def __init__(
-        self,
-        output: AnyPath | None,
-        options: RunOptions | None,
-        source_options: SourceOptions | None,
-        listener: Listener,
-        on_plan: Callable[[Plan], object] | None,
-        *,
-        minutes: float | None = None,
-    ) -> None:
-        self.begun: float = now()
-        self.minutes: float | None = minutes
-        self.output: Path | None = None if output is None else path_of(output)
-        self.options: RunOptions = options or RunOptions()
-        self.source_options: SourceOptions = source_options or SourceOptions()
-        self.listener: Listener = listener
-        self.on_plan: Callable[[Plan], object] | None = on_plan
+from hmnpack.sources import seen_and_held_out
 
 
 def carried_out(planner: Callable[[torch.device], Plan], request: Request) -> Bundle:
@@ -259,7 +89,7 @@ class _Run:
         with self.world.leader_first():
             if leader:
                 held.enter_context(locked(output))
-                _check_free(output, self.options)
+                check_free(output, self.options)
         return checkpoint
 
     def open(self, checkpoint: Checkpoint, key: str) -> None:

@@ -14,7 +14,8 @@ import torch
 from hmnpack.augment import normalise
 from hmnpack.bundle import read
 from hmnpack.condensing.append import append
-from hmnpack.condensing.run import RunOptions, compress
+from hmnpack.condensing.compress import compress
+from hmnpack.condensing.request import RunOptions
 from hmnpack.container import container_of, decode
 from hmnpack.continual.herding import herded
 from hmnpack.evaluation.baselines import random_real

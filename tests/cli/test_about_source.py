@@ -23,9 +23,6 @@ def source(monkeypatch):
     def make(classes):
         found = opened(classes)
         monkeypatch.setattr("hmnpack.condensing.plan.open_source", lambda *_, **__: found)
-        monkeypatch.setattr(
-            "hmnpack.condensing.run.open_source", lambda *_, **__: found, raising=False
-        )
         return found
 
     return make

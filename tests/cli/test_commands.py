@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import hmnpack.condensing.run
+import hmnpack.condensing.compress
 import hmnpack.evaluation
 from hmnpack.bundle import read
 from hmnpack.condensing.estimate import Estimate
@@ -201,7 +201,7 @@ class TestCompress:
             seen.append((data, ipc, plan.config, given))
             return bundle
 
-        monkeypatch.setattr("hmnpack.condensing.run.compress", compress)
+        monkeypatch.setattr("hmnpack.condensing.compress.compress", compress)
         return seen
 
     def test_prints_the_plan_and_the_result(self, run, source, calls, tmp_path):

@@ -23,7 +23,7 @@ def calls(monkeypatch, bundle):
         listener("matching", 2, 2, loss=0.5)
         return bundle
 
-    monkeypatch.setattr("hmnpack.condensing.run.compress", compress)
+    monkeypatch.setattr("hmnpack.condensing.compress.compress", compress)
     return calls
 
 

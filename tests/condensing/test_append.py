@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 import hmnpack
 from hmnpack.cli.group import main
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall, OutputExists, Paused
 from hmnpack.page.provenance import provenance_part, settings_part
 from hmnpack.schema.ledger import OF_A_CLASS, OF_AN_IMAGE

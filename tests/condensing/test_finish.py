@@ -7,7 +7,7 @@ import pytest
 
 import hmnpack
 from hmnpack.condensing import finish
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.runtime import lock
 from hmnpack.settings import recipe_of

@@ -7,7 +7,7 @@ import torch
 
 import hmnpack
 from hmnpack.condensing.adam import ContainerAdam
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, OutputExists, Paused
 from hmnpack.runtime.ranks import ALONE, World

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import hmnpack
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.container import container_of
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.settings import recorded_settings

@@ -9,7 +9,7 @@ import torch
 import hmnpack
 from hmnpack.condensing import learning, objectives
 from hmnpack.condensing.fitting import Clock, Fitting
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.container import new_container
 from hmnpack.container.images import Images
 from hmnpack.errors import BadSettings

@@ -5,7 +5,7 @@ import torch
 
 import hmnpack
 from hmnpack.condensing.estimate import estimate
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.container.budget import budget_of
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
 from hmnpack.runtime.seeds import stream

@@ -7,7 +7,7 @@ import torch
 
 import hmnpack
 from hmnpack.condensing.preflight import check_early
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.condensing.scale import scaled
 from hmnpack.container import container_of, planned
 from hmnpack.errors import BadSettings, Paused

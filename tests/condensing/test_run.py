@@ -11,7 +11,7 @@ import torch
 
 import hmnpack
 from hmnpack.condensing.checkpoint import Checkpoint
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall, Diverged, OutputExists, Paused
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import CompressConfig
@@ -179,7 +179,7 @@ def test_killed_run_resumes_to_the_same_bytes(tmp_path):
         import os, signal, sys
         from pathlib import Path
         import hmnpack
-        from hmnpack.condensing.run import RunOptions
+        from hmnpack.condensing.request import RunOptions
         from hmnpack.settings import recipe_of
         from hmnpack.condensing.checkpoint import Checkpoint
         from hmnpack.sources import SourceOptions

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import hmnpack
 from hmnpack.augment import apply, draw, normalise
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.container import new_container
 from hmnpack.errors import BadSettings, Paused
 from hmnpack.matching import OBJECTIVES, Match, RealData, load_or_train_pool

@@ -5,7 +5,7 @@ import torch
 
 import hmnpack
 from hmnpack.bundle import Bundle, inspect, read
-from hmnpack.condensing.run import RunOptions
+from hmnpack.condensing.request import RunOptions
 from hmnpack.errors import BadData, BadSettings, BudgetTooSmall
 from hmnpack.pruning import (
     LabelledImages,
