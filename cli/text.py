@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, OtherSpec
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from hmnpack import Plan
     from hmnpack.schema.config import CompressConfig
     from hmnpack.schema.manifest import Manifest
-    from hmnpack.schema.opaque import Opaque
     from hmnpack.schema.pruning import Margins, Pruning
     from hmnpack.schema.score import Score
 
@@ -104,7 +103,7 @@ def pruning(found: "Pruning", kept: int | tuple[int, ...]) -> str:
     return f"{text} at beta {found.beta:g}{chosen}"
 
 
-def settings(config: "Opaque | None") -> str:
+def settings(config: Mapping[str, object] | None) -> str:
     """Return the settings recorded in a file, on one line: ``"match.steps=400, ..."``."""
     from hmnpack.settings import leaves
 

@@ -60,6 +60,8 @@ nitpick_ignore_regex = [
     ("py:class", r"(torch|numpy|datasets|pathlib|os|collections|pydantic)\..*|NoneType|Tensor"),
     # Returned by `CondensedDataset.loader`; users only iterate over it.
     ("py:class", r"hmnpack\.dataset\.loader\.DeviceLoader"),
+    # Where images that are read when they are indexed come from; users only index them.
+    ("py:class", r"hmnpack\.sources\.pixel_file\.PixelFile"),
     # Nested settings models: the top-level models list their fields by dotted name.
     ("py:class", r"hmnpack\.schema\.\w+\.\w+(Config|Spec|Shape|Split)"),
     # The union of the containers, an alias that no page describes.
