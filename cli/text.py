@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hmnpack.schema.container import ContainerSpec, HmnSpec, ImageShape, OtherSpec
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from hmnpack import Plan
     from hmnpack.schema.config import CompressConfig
     from hmnpack.schema.manifest import Edit, Made, Manifest
-    from hmnpack.schema.opaque import Opaque
     from hmnpack.schema.pruning import Margins, Pruning
     from hmnpack.schema.score import Score
 
@@ -130,7 +129,7 @@ def _made(found: "Made") -> str:
     return ", ".join(words)
 
 
-def settings(config: "Opaque | None") -> str:
+def settings(config: Mapping[str, object] | None) -> str:
     """Return the settings recorded in a file, on one line: ``"match.steps=400, ..."``."""
     from hmnpack.schema.nested import leaves
 

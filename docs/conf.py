@@ -64,6 +64,8 @@ nitpick_ignore_regex = [
     # Parts of a plan and of a stage that users only pass on.
     ("py:class", r"hmnpack\.condensing\.grow\.Grown|hmnpack\.evaluation\.bench\.TrainingSet"),
     ("py:class", r"hmnpack\.continual\.rows\.Stage"),
+    # Where images that are read when they are indexed come from; users only index them.
+    ("py:class", r"hmnpack\.sources\.pixel_file\.PixelFile"),
     # Nested settings models: the top-level models list their fields by dotted name.
     ("py:class", r"hmnpack\.schema\.\w+\.\w+(Config|Spec|Shape|Split)"),
     # The union of the containers, an alias that no page describes.

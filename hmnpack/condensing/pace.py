@@ -37,7 +37,6 @@ from hmnpack.errors import BadSettings
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.nested import leaves
-from hmnpack.schema.opaque import Opaque
 from hmnpack.schema.stages import StageName
 from hmnpack.sources import Split
 
@@ -159,8 +158,8 @@ class Pace:
     Args:
         base: The settings before anything was chosen.
         minutes: The time of the run.
-        begun: When it began, by :func:`now`.
-        state: What :meth:`state` returned before a pause; None: a new run.
+        begun: When it began, by ``now()``.
+        state: What ``state()`` returned before a pause; None: a new run.
 
     Attributes:
         base: The settings before anything was chosen.
@@ -199,7 +198,7 @@ class Pace:
         """Seconds until the time of the run is over."""
         return 60 * self.minutes - (now() - self._begun)
 
-    def chosen(self) -> Opaque:
+    def chosen(self) -> dict[str, int]:
         """Return the settings that the time has chosen so far, by dotted path."""
         values = dict(leaves(self.config.model_dump(mode="json")))
         return {path: cast(int, values[path]) for path in CHOSEN if path in values}
