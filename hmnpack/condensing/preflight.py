@@ -78,7 +78,7 @@ def networks_of(config: CompressConfig) -> Iterator[Used]:
     """Yield each network that a run builds."""
     for stage in stages_of(config):
         if stage.network is not None:
-            group = "pool" if stage.name == "pool" else "rival"
+            group = "prune" if stage.name == "pruning" else stage.name
             yield Used(stage.network, group, gives_features=stage.needs_features)
 
 

@@ -50,7 +50,7 @@ def test_invalid_byte_size_is_one_line(run, tmp_path):
 
 @pytest.mark.parametrize(("words", "expected"), [((), None), (("--max-memory", "2MB"), 2_000_000)])
 def test_max_memory_reaches_the_run(run, tmp_path, monkeypatch, words, expected):
-    from hmnpack.condensing import run as compressor
+    from hmnpack.condensing import compress as compressor
 
     seen = []
 

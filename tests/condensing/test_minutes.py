@@ -38,7 +38,7 @@ class FakeClock:
     def __init__(self, monkeypatch):
         self.now = 1000.0
         monkeypatch.setattr(pace_module, "now", lambda: self.now)
-        for module in ("run", "plan"):
+        for module in ("request", "plan"):
             monkeypatch.setattr(f"hmnpack.condensing.{module}.now", lambda: self.now)
 
 

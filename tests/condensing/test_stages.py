@@ -111,8 +111,8 @@ def test_stages_declare_pool_probe_title_and_network():
     assert [stage.title for stage in found] == [
         *("pool", "warm-up", "feature matching", "gradient matching", "pruning")
     ]
-    used = [(network.width, features) for network, features in networks_of(config)]
-    assert used == [(8, True), (128, False), (3, False)]
+    used = [(used.network.width, used.group, used.gives_features) for used in networks_of(config)]
+    assert used == [(8, "pool", True), (128, "gradient", False), (3, "prune", False)]
 
 
 def test_random_pruning_trains_no_network():

@@ -640,4 +640,5 @@ def test_every_script_is_tested():
     }
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}
     tested |= {"paper.py", *ablations}  # run by test_paper_tables.py
+    tested |= {"figure4.py", "figure4_page.py"}  # run by test_figure4.py
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

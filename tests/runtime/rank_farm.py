@@ -25,10 +25,11 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import hmnpack
+import hmnpack.condensing.compress  # before `command` replaces RunOptions
 from hmnpack.bundle import Bundle
 from hmnpack.cli import main
 from hmnpack.condensing import fitting
-from hmnpack.condensing import run as compressor
+from hmnpack.condensing import request as request_module
 from hmnpack.errors import HmnError, Paused
 from hmnpack.pruning.trainings import Trainings
 from hmnpack.runtime import devices
@@ -78,7 +79,7 @@ def compressed(cache, gradient, *, match=None, classes=3, output=None, pause_at=
             8,
             config=smoke.model_copy(update=changes),
             output=output,
-            options=compressor.RunOptions(
+            options=request_module.RunOptions(
                 device="cpu", resume=resume, should_pause=lambda: next(polls) == pause_at
             ),
             source_options=SourceOptions(cache_dir=Path(cache)),
@@ -156,7 +157,7 @@ def be_late(request, rank):
 
 def command(request, rank):
     """Run the command line, with a checkpoint after every step."""
-    compressor.RunOptions = partial(compressor.RunOptions, checkpoint_seconds=0)
+    request_module.RunOptions = partial(request_module.RunOptions, checkpoint_seconds=0)
     Path(f"{os.environ.get('RANK')}.pid").write_text(str(os.getpid()))
     main(request["words"])
 

@@ -98,9 +98,11 @@ def reading(bundle, folder):
     first, *others = bundle.manifest.classes
     parts = hmnpack.split(bundle, [first], others)
     sheet = hmnpack.expand(path, folder / "sheet.png", format="sheet")
+    hmnpack.push(path, "me/own", license="mit", dry_run=folder / "hub")
     return [
         path.read_bytes(),
         sheet.read_bytes(),
+        [(folder / "hub" / name).read_bytes() for name in ("own.hmn", "README.md")],
         hmnpack.report(path, folder / "page.html").read_bytes(),
         hmnpack.load(bundle)._repr_html_(),
         hmnpack.inspect(path),
@@ -141,7 +143,13 @@ def training(data, folder):
     bundle.save(path)
     recorded = hmnpack.record(path, bundle, evaluated, device="cpu")
     again = hmnpack.verify(path, source, networks=3, device="cpu").repetition
-    return [bundle.to_bytes(), pruned.to_bytes(), recorded.scores, again.accuracies]
+    audited = hmnpack.audit(
+        bundle, source, settings=QUICK, pictures=False, device="cpu", source_options=own
+    )
+    new = hmnpack.tensor_source(data, classes=["c", "d", "e"])
+    grown = hmnpack.append(bundle, new, options=options, source_options=own)
+    files = [each.to_bytes() for each in (bundle, pruned, grown)]
+    return [files, recorded.scores, again.accuracies, audited]
 
 
 def assert_same(found, expected):
@@ -194,6 +202,7 @@ def test_training_does_not_depend_on_torch_state(state, data, trained, tmp_path)
 
 def test_every_public_function_is_called_in_this_file():
     functions = {name for name in hmnpack.__all__ if inspect.isfunction(getattr(hmnpack, name))}
+    functions -= {"pull"}  # copies a file's bytes: tests/bundle/test_pull.py
     assert functions <= set(re.findall(r"hmnpack\.(\w+)\(", Path(__file__).read_text()))
 
 
