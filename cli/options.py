@@ -258,13 +258,15 @@ def output_option(function: Function) -> Function:
     )(function)
 
 
-minutes_option = click.option(
-    "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="MINUTES",
-    help="Fit networks, steps and views to a run of this time on this device, by its measured "
-    "speed.",
-)
+def minutes_option(function: Function) -> Function:
+    """Add ``--minutes``, the time that a run is fitted to."""
+    return click.option(
+        "--minutes",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="MINUTES",
+        help="Fit networks, steps and views to a run of this time on this device, by its measured "
+        "speed.",
+    )(function)
 
 
 def set_option(example: str, listed: str = "hmnpack settings") -> Callable[[Function], Function]:
