@@ -41,9 +41,12 @@ def _facts(manifest: Manifest, file_bytes: int, verified: bool) -> Iterator[tupl
     from hmnpack.cli.text import container, edited, margins, pruning, settings, several, shape, size
 
     spec, source, made = manifest.container, manifest.source, manifest.provenance
-    yield "source", f"{source.name}, {source.train_images:,} training images"
-    yield "fingerprint", source.fingerprint
-    yield "held out", f"{source.held_out:,} images, not used for condensing"
+    if manifest.names_training_split:
+        yield "source", f"{source.name}, {source.train_images:,} training images"
+        yield "fingerprint", source.fingerprint
+        yield "held out", f"{source.held_out:,} images, not used for condensing"
+    else:
+        yield "source", f"{source.name}; the file does not record its training split"
     for reason, number in source.skipped.items():
         yield "skipped", skipped_in_words(reason, number)
     yield from _read_as(source)

@@ -224,6 +224,16 @@ class Manifest(Frozen):
         one = self.container.classes * self.container.image.elements * BYTES_PER_FLOAT
         return min(max(1, round(self.budget.bytes / one)), MAX_IPC)
 
+    @property
+    def names_training_split(self) -> bool:
+        """Whether ``source`` surely describes the training split, not the stored images.
+
+        It may describe these in a file without a recipe (FORMAT.md, section 3.3).
+        """
+        if self.recipe is not None or self.source.held_out:
+            return True
+        return not self.provenance.edits and self.source.train_images != self.container.images
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document of a file without its hash.
 

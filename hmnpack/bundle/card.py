@@ -118,9 +118,10 @@ def _parts(entry: Entry) -> Iterator[str]:
 def _lead(manifest: Manifest) -> str:
     spec, source = manifest.container, manifest.source
     shape = f"{spec.image.channels} x {spec.image.height} x {spec.image.width}"
+    number = f"{source.train_images:,} " if manifest.names_training_split else ""
     return (
         f"{spec.images:,} synthetic images ({shape}) of {spec.classes:,} classes, in one file of "
-        f"[hmnpack]({PROJECT}). They stand for the {source.train_images:,} training images of "
+        f"[hmnpack]({PROJECT}). They stand for the {number}training images of "
         f"{plain(source.name)} (*dataset condensation*): a network is trained on them from scratch."
     )
 
@@ -206,16 +207,23 @@ def _facts(entry: Entry) -> Iterator[tuple[object, ...]]:
     yield "sha256 of the tensors", f"`{manifest.data_sha256}`"
 
 
+def _made_from(manifest: Manifest) -> str:
+    source = manifest.source
+    if not manifest.names_training_split:
+        return f"Made from {plain(source.name)}; the file does not record its training split."
+    return f"""\
+Made from the training split of {plain(source.name)}: {source.train_images:,} images, of which
+{source.held_out:,} were held out (fingerprint `{source.fingerprint}`)."""
+
+
 def _licence(entry: Entry) -> str:
-    source = entry.manifest.source
     start = (
         "The images were initialised from real ones, which they may resemble."
         if entry.manifest.provenance.real_images_used_to_start
         else "The images were not initialised from real ones."
     )
     return f"""\
-Made from the training split of {plain(source.name)}: {source.train_images:,} images, of which
-{source.held_out:,} were held out (fingerprint `{source.fingerprint}`).
+{_made_from(entry.manifest)}
 
 Licence of the source, as stated by who pushed this file: `{entry.license}`. The file is derived
 from the source; hmnpack does not check licences.

@@ -43,6 +43,11 @@ def condensed_of(manifest: Manifest, source: Source) -> tuple[Split, int]:
     """
     made_from = manifest.source
     if source.train.fingerprint != made_from.fingerprint:
+        if manifest.provenance.edits:
+            raise BadData(
+                "the bundle was merged, split or appended to, and does not record which images of "
+                f"{source.name} it was made from; audit the files that it was made of"
+            )
         raise BadData(
             f"{source.name} is not the dataset that the bundle was made from ({made_from.name}; "
             "its fingerprint differs): audit it with that dataset" + other_size(manifest, source)

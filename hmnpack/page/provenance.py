@@ -67,11 +67,7 @@ def _missing(manifest: Manifest, log: RunLog | None) -> Iterator[tuple[object, .
 
 def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     source, spec, made = manifest.source, manifest.container, manifest.provenance
-    skipped = "".join(
-        f"; {skipped_in_words(reason, number)} skipped" for reason, number in source.skipped.items()
-    )
-    images = plural(source.train_images, "training image")
-    yield "Data", join((name_of(source.name), f", {images}{skipped}"))
+    yield "Data", _data(manifest)
     if source.size is not None:
         yield "Resized to", shape((source.size, source.size))
     for kind, listed in (("Training", source.train_list), ("Test", source.test_list)):
@@ -85,8 +81,7 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
     if source.test_split is not None:
         part = decimal(100 * source.test_split.part)
         yield "Test split", f"{part} % of the data, sampled with seed {source.test_split.seed}"
-    yield "Held out", f"{plural(source.held_out, 'image')} of these, not used for condensation"
-    yield "Fingerprint of the training split", tag("code", source.fingerprint)
+    yield from _split(manifest)
     yield "Classes", _classes(manifest.classes)
     sides = (spec.image.channels, spec.image.height, spec.image.width)
     yield (
@@ -106,6 +101,24 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, object]]:
             yield plural(classes.classes, "class", "classes"), _made(classes)
     yield "Format", f"version {manifest.format_version}"
     yield "sha256 of the tensors", tag("code", manifest.data_sha256)
+
+
+def _data(manifest: Manifest) -> Html:
+    source = manifest.source
+    images = "; the file does not record its training split"
+    if manifest.names_training_split:
+        images = f", {plural(source.train_images, 'training image')}"
+    skipped = "".join(
+        f"; {skipped_in_words(reason, number)} skipped" for reason, number in source.skipped.items()
+    )
+    return join((name_of(source.name), f"{images}{skipped}"))
+
+
+def _split(manifest: Manifest) -> Iterator[tuple[str, object]]:
+    source = manifest.source
+    if manifest.names_training_split:
+        yield "Held out", f"{plural(source.held_out, 'image')} of these, not used for condensation"
+        yield "Fingerprint of the training split", tag("code", source.fingerprint)
 
 
 def _made(found: Made) -> Html:

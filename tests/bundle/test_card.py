@@ -126,3 +126,14 @@ def test_many_classes_are_counted(bundle_of, images):
     made = bundle_of(images(classes=203), classes=names).manifest
     text = card_of(Entry(made, "me/a", "a.hmn", 1, "mit"))
     assert "203: c0, c1, " in text and "c199 and 3 more." in text and "c200" not in text
+
+
+def test_stored_images_are_not_called_the_training_split(entry, bundle_of, hmn):
+    """A merged or appended file describes its own images as the source."""
+    count = bundle_of(hmn()).manifest.container.images
+    own = SourceFacts(name="pets", fingerprint="0" * 64, train_images=count, held_out=0, skipped={})
+    text = card_of(entry(source=own))
+    assert "Made from pets; the file does not record its training split." in text
+    assert "They stand for the training images of pets (" in text
+    assert f"{count} training images" not in text
+    assert f"the {count} training images of pets" in card_of(entry(source=own, recipe="fast"))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hmnpack.schema.manifest import Manifest
+from hmnpack.schema.manifest import Manifest, SourceFacts
 from hmnpack.schema.score import Score
 
 
@@ -25,6 +25,15 @@ def test_names_are_printed_literally_with_escaped_control_characters(run, bundle
     assert "naïve" in shown
     assert "\x1b" not in shown
     assert "pets\\x1b[2J" in shown
+
+
+def test_training_split_that_is_not_recorded(run, bundle_of, hmn, tmp_path):
+    """A file of other images describes these as its source."""
+    own = SourceFacts(name="pets", fingerprint="0" * 64, train_images=6, held_out=0, skipped={})
+    bundle_of(hmn(), source=own).save(tmp_path / "s.hmn")
+    shown = " ".join(run("inspect", tmp_path / "s.hmn").stdout.split())
+    assert "source pets; the file does not record its training split" in shown
+    assert "training images" not in shown
 
 
 def test_images_per_class_are_a_count_or_a_range(run, bundle_of, hmn, tmp_path):

@@ -192,6 +192,13 @@ def test_other_data_are_refused(data, packed):
         hmnpack.audit(bundle, data, CONFIG, settings={"train.epoch": 1}, device="cpu")
 
 
+def test_parts_of_a_file_are_not_audited(data, packed):
+    """The data that a part records have other classes, too."""
+    (bundle,) = hmnpack.split(packed(data.train), ["a"])
+    with pytest.raises(BadData, match="does not record which images of noise it was made from"):
+        hmnpack.audit(bundle, data.only(["a"]), CONFIG, device="cpu")
+
+
 def test_network_without_features_is_measured_by_its_logits():
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
     images, others = noise(4, 1).images, noise(20, 2).images
