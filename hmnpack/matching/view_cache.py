@@ -23,7 +23,7 @@ class ViewCache(MutableMapping[int, list[Reference]]):
 
     Args:
         held: Bytes that stay in memory; None: all.
-        folder: Folder of the temporary file; None: the system's.
+        folder: Folder of the temporary file; None, or one that is missing: the system's.
     """
 
     def __init__(self, held: int | None = None, folder: Path | None = None) -> None:
@@ -56,7 +56,8 @@ class ViewCache(MutableMapping[int, list[Reference]]):
 
     def _filed(self, reference: Reference) -> "_Filed":
         if self._file is None:
-            self._file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - lives as long as this
+            folder = self._folder if self._folder and self._folder.is_dir() else None
+            self._file = TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as this
             weakref.finalize(self, self._file.close)
         place = self._file.seek(0, 2)
         real = reference.real

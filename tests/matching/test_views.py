@@ -9,6 +9,7 @@ from hmnpack.container import new_container
 from hmnpack.matching import OBJECTIVES, FeatureMatching, Match, load_or_train_pool
 from hmnpack.matching.parts import partition_classes
 from hmnpack.matching.reference import Reference
+from hmnpack.matching.view_cache import ViewCache
 from hmnpack.matching.views import Views
 from hmnpack.runtime.ranks import ALONE
 from hmnpack.runtime.seeds import stream
@@ -176,6 +177,14 @@ def test_views_stay_in_memory_if_the_disk_is_full(matching, monkeypatch):
         objective.loss(container(), step)
     assert len(objective._cache) == 2
     assert not _filed(objective)
+
+
+def test_temporary_file_does_not_need_the_cache_folder(matching, monkeypatch, tmp_path):
+    monkeypatch.setattr("hmnpack.matching.features.HELD_VIEWS_BYTES", 0)
+    objective = matching(views=2)
+    objective._cache = ViewCache(0, tmp_path / "missing")
+    objective.loss(container(), 0)
+    assert len(_filed(objective)) == 1
 
 
 def _filed(objective):
