@@ -17,6 +17,7 @@ from hmnpack.cli.options import (
     pop_source_options,
     read_as_recorded,
     run_options,
+    save_options,
     set_option,
     source_options,
 )
@@ -77,13 +78,7 @@ class Request:
     is_flag=True,
     help="Leave the picture of the nearest pairs, which shows real images, out of the result.",
 )
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path),
-    metavar="FILE.json",
-    help="Write the result to a file, for `report --audit`.",
-)
-@click.option("--force", is_flag=True, help="Replace an existing FILE.json.")
+@save_options(", for `report --audit`")
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def audit_command(**arguments: Any) -> None:  # noqa: ANN401

@@ -18,6 +18,7 @@ from hmnpack.cli.options import (
     read_as_recorded,
     resumable,
     run_options,
+    save_options,
     set_option,
     source_options,
     work_option,
@@ -105,13 +106,7 @@ class Request:
 @config_option
 @source_options
 @click.option("--record", is_flag=True, help="Record the scores in FILE, for `verify`.")
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path),
-    metavar="FILE.json",
-    help="Write the result to a file.",
-)
-@click.option("--force", is_flag=True, help="Replace an existing FILE.json.")
+@save_options("")
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def evaluate_command(**arguments: Any) -> None:  # noqa: ANN401

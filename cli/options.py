@@ -231,6 +231,22 @@ def work_option(function: Function) -> Function:
     )(function)
 
 
+def save_options(use: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds ``--save`` and ``--force``, the result file of a command.
+
+    Args:
+        use: What the help adds about the file, beginning with a comma; or nothing.
+    """
+    save = click.option(
+        "--save",
+        type=click.Path(path_type=Path),
+        metavar="FILE.json",
+        help=f"Write the result to a file{use}.",
+    )
+    force = click.option("--force", is_flag=True, help="Replace an existing FILE.json.")
+    return lambda function: save(force(function))
+
+
 @contextlib.contextmanager
 def resumable(work: Path | None) -> Iterator[None]:
     """Turn an interrupt into :class:`Paused` if there is a work directory to resume from.
