@@ -15,7 +15,7 @@ def shallow_enough(model: Model, image: ImageShape) -> Model:
     changes: dict[str, object] = {}
     for name, value in model:
         if isinstance(value, NetworkConfig):
-            depth = max(1, min(value.depth, deepest(image)))
+            depth = max(1, min(value.depth, deepest(image, value.patch)))
             changes[name] = value.model_copy(update={"depth": depth})
         elif isinstance(value, BaseModel):
             changes[name] = shallow_enough(value, image)

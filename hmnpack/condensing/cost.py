@@ -134,7 +134,7 @@ def _rival(run: Run) -> StageCost:
 
 def _second_derivatives(network: NetworkConfig) -> Passes:
     """Return the passes over synthetic images; a ConvNet has hand-written derivatives."""
-    if network.name == "convnet":
+    if network.has_own_derivatives:
         return flops.SECOND_DERIVATIVES
     return flops.SECOND_DERIVATIVES_BY_AUTOGRAD
 

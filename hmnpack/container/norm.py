@@ -42,9 +42,9 @@ class Norm(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the normalised maps, of the same shape."""
-        known = (self.mean, self.var) if self.frozen else (None, None)
+        mean, var = (self.mean, self.var) if self.frozen else (None, None)
         return F.batch_norm(
-            maps, *known, self.scale, self.shift, training=not self.frozen, eps=EPSILON
+            *(maps, mean, var, self.scale, self.shift), training=not self.frozen, eps=EPSILON
         )
 
     def freeze(self, batches: Iterable[Tensor]) -> None:

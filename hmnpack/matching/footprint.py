@@ -241,7 +241,7 @@ def gradient_classes(step: StepShape, memory: Memory) -> int:
         step: Sizes of the step.
         memory: Available memory.
     """
-    if memory.on_cpu or step.network.name != "convnet":
+    if memory.on_cpu or not step.network.has_own_derivatives:
         return 1
     left = None if memory.most is None else max(0, memory.most - step.held)
     return classes_at_once(step.classes, gradient_load(step), left)

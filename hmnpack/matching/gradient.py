@@ -131,7 +131,7 @@ class GradientMatching(Objective):
         names = labels.repeat_interleave(each)
         if low_precision(images.device, self.match.config.precision):
             images = images.bfloat16()
-        if not isinstance(network, ConvNet):
+        if not isinstance(network, ConvNet) or network.patch > 1:
             yield AutogradPass(network, images, names, len(labels), 1 / each, keep=keep)
             return
         size = images_at_once(network, images) if len(labels) == 1 else len(images)

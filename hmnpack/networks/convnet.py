@@ -3,6 +3,8 @@
 Shape legend: N images, K classes, C channels, H height, W width of an image; h w of a feature map.
 """
 
+from math import ceil
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -48,24 +50,29 @@ class ConvNet(FeatureNetwork):
     Args:
         classes: Number of classes K.
         image: Shape of the images; the first layer pads images of 28 pixels to 32.
-        width: Channels of every block.
-        depth: Number of blocks; each halves height and width.
+        config: Its channels per block, its depth (each block halves height and width), and the side
+            of the squares of pixels that the first block reads as one pixel.
 
     Raises:
         BadSettings: if the images are too small for this depth.
     """
 
-    def __init__(self, classes: int, image: ImageShape, width: int = 128, depth: int = 3) -> None:
+    def __init__(self, classes: int, image: ImageShape, config: NetworkConfig) -> None:
         super().__init__()
-        padding = first_padding(image)
-        height, width_px = (side + 2 * (padding - 1) for side in (image.height, image.width))
-        if depth > deepest(image):
+        width, depth, patch = config.width, config.depth, config.patch
+        padding = first_padding(image, patch)
+        height, width_px = (
+            ceil(side / patch) + 2 * (padding - 1) for side in (image.height, image.width)
+        )
+        if depth > deepest(image, patch):
             raise BadSettings(
                 f"a ConvNet of {depth} blocks halves the side {depth} times, but the images are "
-                f"{image.height}x{image.width}; {_way_out(image)}"
+                f"{image.height}x{image.width}{_read(patch)}; {_way_out(image, patch)}"
             )
+        self.patch = patch
+        channels = image.channels * patch**2
         self.blocks: nn.ModuleList = nn.ModuleList(
-            Block(width if i else image.channels, width, 1 if i else padding) for i in range(depth)
+            Block(width if i else channels, width, 1 if i else padding) for i in range(depth)
         )
         features = width * (height >> depth) * (width_px >> depth)
         self.classifier: nn.Linear = nn.Linear(features, classes)
@@ -78,6 +85,7 @@ class ConvNet(FeatureNetwork):
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the output of every block, each [N, width, h, w], for images [N, C, H, W]."""
         outputs = []
+        x = self._read(x)
         for layer in self.blocks:
             x = layer(x)
             outputs.append(x)
@@ -89,11 +97,23 @@ class ConvNet(FeatureNetwork):
         Each is [N, width, h, w], for images [N, C, H, W].
         """
         outputs = []
+        x = self._read(x)
         for layer in self.layers:
             x = layer.unpooled(x)
             outputs.append(x)
             x = F.avg_pool2d(x, 2)
         return [*outputs, x]
+
+    def _read(self, x: Tensor) -> Tensor:
+        """Return the first block's input for images [N, C, H, W]: squares of pixels as channels.
+
+        Sides that are no multiple of the squares' are padded with zeros, the mean of the images.
+        """
+        if self.patch == 1:
+            return x
+        height, width = x.shape[2:]
+        padded = F.pad(x, (0, -width % self.patch, 0, -height % self.patch))
+        return F.pixel_unshuffle(padded, self.patch)
 
     def classified(self, last: Tensor) -> Tensor:
         """Return the logits [N, K] for the last block's output [N, D, h, w]."""
@@ -101,9 +121,14 @@ class ConvNet(FeatureNetwork):
         return logits
 
 
-def _way_out(image: ImageShape) -> str:
+def _read(patch: int) -> str:
+    """Return how the first block reads the images, for a message."""
+    return "" if patch == 1 else f", read in squares of {patch} pixels"
+
+
+def _way_out(image: ImageShape, patch: int) -> str:
     """Return what to do about a ConvNet that is too deep for some images."""
-    most = deepest(image)
+    most = deepest(image, patch)
     if not most:
         return "use larger images, of 2 pixels a side or more"
     return f"use a smaller depth, {most} or less (network.depth; pool.network.depth of compress)"
@@ -111,4 +136,4 @@ def _way_out(image: ImageShape) -> str:
 
 def convnet(config: NetworkConfig, classes: int, image: ImageShape) -> ConvNet:
     """Build the ConvNet of a configuration; see ``ConvNet``."""
-    return ConvNet(classes, image, config.width, config.depth)
+    return ConvNet(classes, image, config)

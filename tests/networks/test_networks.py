@@ -63,6 +63,20 @@ def test_convnet_pads_28_pixels_to_32():
     assert tuple(features[0].shape) == (2, 8, 16, 16)
 
 
+@pytest.mark.parametrize(("side", "patch"), [(16, 2), (13, 2), (16, 4)])
+def test_squares_as_pixels_equal_a_strided_convolution(side, patch):
+    image = ImageShape(channels=3, height=side, width=side)
+    network = build(image=image, width=4, depth=2, patch=patch)
+    images = torch.randn(2, 3, side, side, generator=stream(0, "images"))
+    first = network.blocks[0].conv
+    kernel = first.weight.detach().unflatten(1, (3, patch, patch))  # [D, C, in square, 3, 3]
+    kernel = kernel.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+    padded = F.pad(images, (patch, patch - side % -patch, patch, patch - side % -patch))
+    maps = F.conv2d(padded, kernel, first.bias, stride=patch)
+    expected = F.avg_pool2d(F.relu(F.instance_norm(maps)), 2)
+    torch.testing.assert_close(network.features(images)[0], expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("side", [8, 17, 20])
 def test_convnet_supports_other_sizes(side):
     network = build(image=ImageShape(channels=3, height=side, width=side + 3), width=4)
