@@ -61,8 +61,9 @@ class FeatureMatching(Objective):
             raise BadSettings(f"the objective {match.config.objective} needs a pool of networks")
         self.match = match
         self.pool: Pool = match.pool
-        self.views: Views = Views(match, len(match.pool))
         self.distance: type[Distance] = DISTANCES[match.config.objective]
+        equal = self.distance.needs_every_image
+        self.views: Views = Views(match, len(match.pool), equal=equal)
         on_cpu = match.data.device.type == "cpu"
         self._cache = ViewCache(HELD_VIEWS_BYTES if on_cpu else None, match.cache)
         self._cache_size: int | None = None
@@ -144,7 +145,7 @@ class FeatureMatching(Objective):
     def _blocks(
         self, view: View, network: FeatureNetwork, images: Tensor, classes: Tensor
     ) -> list[Tensor]:
-        """Return the outputs of all blocks for images of some classes."""
+        """Return the outputs of all blocks for images, equally many of each of these classes."""
         images = self.match.data.prepared(images, classes, view.draws)
         with autocast(images.device, self.match.config.precision):
             return network.features(images)
@@ -155,16 +156,27 @@ class FeatureMatching(Objective):
 
         Each is [k, n, D], where n is 1 if the distance needs only class means.
         """
-        own = self.match.world.share(len(view.real))
-        classes = torch.arange(own.start, own.stop, device=view.real.device)
+        data, own = self.match.data, self.match.world.share(len(view.real))
+        classes = torch.arange(own.start, own.stop, device=data.device)
         parts = []
         for some in classes.split(self._classes_at_once(shape, real=True)):
-            images = self.match.data.images[view.real[some].flatten()].float() / 255
-            features = [
-                class_features(block, len(some), self.distance.largest_side)
-                for block in self._blocks(view, network, images, some)
-            ]
-            if not self.distance.needs_every_image:
-                features = [block.float().mean(1, keepdim=True) for block in features]
-            parts.append(features)
+            rows = view.real[int(some[0]) : int(some[-1]) + 1]
+            counts = [len(each) for each in rows]
+            images = data.images[torch.cat(rows)].float() / 255
+            of_image = some.repeat_interleave(torch.tensor(counts, device=some.device))
+            blocks = self._blocks(view, network, images, of_image)
+            parts.append([self._summary(block, counts) for block in blocks])
         return [torch.cat(block) for block in zip(*parts, strict=True)]
+
+    def _summary(self, block: Tensor, counts: list[int]) -> Tensor:
+        """Return what the distance needs of a block's outputs for some classes, [k, n, D].
+
+        Args:
+            block: [N, C, h, w], class by class.
+            counts: Images of each class; equal if the distance needs every image.
+        """
+        if self.distance.needs_every_image:
+            return class_features(block, len(counts), self.distance.largest_side)
+        features = class_features(block, 1, self.distance.largest_side)[0]
+        means = [part.float().mean(0, keepdim=True) for part in features.split(counts)]
+        return torch.stack(means)

@@ -37,6 +37,26 @@ class ClassSampler:
         return self.by_class[to_device(places, self.by_class.device)]
 
 
+    def up_to(
+        self, most: int, generator: torch.Generator, classes: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return indices of each class: all its images if there are at most ``most``.
+
+        Of more, ``most`` are drawn uniformly, with replacement.
+
+        Args:
+            most: Maximum number of images per class.
+            generator: CPU generator.
+            classes: Classes to draw from, int64 [k] on the CPU.
+        """
+        drawn = self.draw(most, generator, classes)
+        spans = zip(drawn, self.starts[classes].tolist(), self.counts[classes].tolist(), strict=True)
+        return tuple(
+            self.by_class[start : start + count] if count <= most else some
+            for some, start, count in spans
+        )
+
+
 class EpochSampler:
     """Draws batches of each class without replacement, epoch by epoch, as IDC does.
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hmnpack.augment import Draws, draw
+from hmnpack.augment import Draws
+from hmnpack.augment import draw as draw_augmentation
 from hmnpack.matching.objective import Match
 from hmnpack.matching.sampling import ClassSampler, choose_instances
 from hmnpack.runtime.seeds import stream
@@ -31,7 +32,7 @@ class View:
         network: Index of the network in the pool.
         part: Position of its weights from the trained (0) to the initial ones (1).
         draws: One augmentation per class, shared by real and synthetic images.
-        real: Indices of real images, int64 [K, n].
+        real: Indices of the real images of each class, K times int64 [n], on the data's device.
         chosen: Part of each class that the real images belong to, int64 [K] on the CPU; None:
             classes are not partitioned.
     """
@@ -40,7 +41,7 @@ class View:
     network: int
     part: float
     draws: Draws
-    real: Tensor
+    real: tuple[Tensor, ...]
     chosen: Tensor | None
 
 
@@ -50,10 +51,13 @@ class Views:
     Args:
         match: Data, settings, seed.
         networks: Number of networks in the pool.
+        equal: Whether every class needs equally many real images, for which those of a small class
+            recur; otherwise a class, or part of a class, with few images shows each once.
     """
 
-    def __init__(self, match: Match[MatchConfig], networks: int) -> None:
+    def __init__(self, match: Match[MatchConfig], networks: int, *, equal: bool) -> None:
         data = match.data
+        self.equal = equal
         self.match = match
         self.networks = networks
         self.count: int = match.config.views_of(data.parts_each)
@@ -88,13 +92,14 @@ class Views:
         config, data = self.match.config, self.match.data
         network = int(torch.randint(self.networks, (), generator=generator))
         part = config.farthest * float(torch.rand((), generator=generator))
-        draws = draw(config.augment, data.classes, generator, device=data.device)
+        draws = draw_augmentation(config.augment, data.classes, generator, device=data.device)
         classes, chosen = torch.arange(data.classes), None
         if data.parts_each > 1:
             chosen = self._parts(number)
             classes = classes * data.parts_each + chosen
-        real = self._real.draw(config.real_batch, generator, classes)
-        return View(number, network, part, draws, real.to(data.device), chosen)
+        draw = self._real.draw if self.equal else self._real.up_to
+        real = tuple(rows.to(data.device) for rows in draw(config.real_batch, generator, classes))
+        return View(number, network, part, draws, real, chosen)
 
     def _parts(self, number: int) -> Tensor:
         """Return the part of each class in a view: int64 [K].

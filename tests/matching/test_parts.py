@@ -106,7 +106,7 @@ def test_targets_are_chosen_part_by_part(parted):
 
 
 def views_of(data, config):
-    return Views(Match(data, None, config, 0), networks=2)
+    return Views(Match(data, None, config, 0), networks=2, equal=True)
 
 
 def test_real_and_synthetic_images_of_a_step_share_a_part(parted):
@@ -115,7 +115,7 @@ def test_real_and_synthetic_images_of_a_step_share_a_part(parted):
     seen = set()
     for step in range(12):
         view, chosen = views.at(spec(10), step)
-        real = view.real
+        real = torch.stack(view.real)
         assert (real.shape, chosen.shape) == ((3, 6), (3, 3))  # 10 images in parts of 4, 3 and 3
         assert (data.labels[real] == torch.arange(3)[:, None]).all()
         part_of_real, part_of_chosen = data.parts[real], chosen % 10 % 3

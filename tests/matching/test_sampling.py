@@ -39,3 +39,12 @@ def test_chosen_instances_are_distinct_and_of_their_class():
     assert choose_instances(spec, 99, stream(0, "choose")).sort(
         1
     ).values.flatten().tolist() == list(range(15))
+
+
+def test_small_classes_are_shown_once_and_large_ones_are_drawn():
+    labels = torch.tensor([2, 0, 0, 1, 2, 0, 2, 2, 2])
+    sampler = ClassSampler(labels, 3)
+    some, one, many = sampler.up_to(3, stream(0, "draw"), torch.tensor([0, 1, 2]))
+    assert some.tolist() == [1, 2, 5]
+    assert one.tolist() == [3]
+    assert torch.equal(many, sampler.draw(3, stream(0, "draw"))[2])
