@@ -69,6 +69,43 @@ FAST = CompressConfig(
 )
 """Half an hour on one CPU core for CIFAR-10 at 1 IPC; measurements are in examples/reproduce."""
 
+MATCHED_SIDE = 32
+"""Side, in pixels, that `fast` reduces larger images to in its networks' first layer, which reads
+squares of pixels. A network then costs about as much per image as for CIFAR-10."""
+
+_DECODED = 0.16
+"""Time to decode an image of 32 pixels, relative to a network's passes through it; it grows with the
+number of pixels (measured on one core with bfloat16)."""
+
+_TIME = 2.0
+"""Time for matching, as a multiple of that for CIFAR-10: about 20 minutes of one core."""
+
+_FEWEST_STEPS = 200
+
+
+def fast(data: DataShape = CIFAR10) -> CompressConfig:
+    """Return settings that take about half an hour of one CPU core for images of up to 128 pixels.
+
+    For CIFAR-10 they are :data:`FAST`. Larger images are read in squares of pixels by the matching
+    networks, and matched in fewer steps if there are more classes or pixels: a step takes time in
+    proportion to the classes, and to 1 plus a part for decoding that grows with the pixels.
+
+    Args:
+        data: The dataset; CIFAR-10 by default.
+    """
+    patch = max(1, round(data.image.side / MATCHED_SIDE))
+    pixels = data.image.height * data.image.width / MATCHED_SIDE**2
+    cost = data.classes / CIFAR10.classes * (1 + _DECODED * pixels) / (1 + _DECODED)
+    steps = max(_FEWEST_STEPS, round(FAST.match.steps * min(1, _TIME / cost)))
+    network = FAST.pool.network.model_copy(update={"patch": patch})
+    return FAST.model_copy(
+        update={
+            "pool": FAST.pool.model_copy(update={"network": network}),
+            "match": FAST.match.model_copy(update={"steps": steps}),
+        }
+    )
+
+
 BEST = CompressConfig(
     recipe="best",
     pool=PoolConfig(

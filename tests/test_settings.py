@@ -117,7 +117,17 @@ def test_default_recipe_depends_on_the_device():
     assert {"fast", "best"} <= set(RECIPES)
 
 
-@pytest.mark.parametrize("name", ["smoke", "fast", "best"])
+@pytest.mark.parametrize(
+    ("classes", "side", "patch", "steps"),
+    # 10 classes of 64 pixels cost (1 + 0.16 * 4) / 1.16 = 1.41 times as much as of 32: less than 2.
+    [(10, 8, 1, 2300), (10, 32, 1, 2300), (10, 64, 2, 2300), (100, 32, 1, 460), (10, 128, 4, 1499)],
+)
+def test_fast_fits_side_and_classes_to_the_time(classes, side, patch, steps):
+    config = recipe_of("fast", shape(side=side, classes=classes))
+    assert (config.pool.network.patch, config.match.steps) == (patch, steps)
+
+
+@pytest.mark.parametrize("name", ["smoke", "best"])
 def test_other_recipes_do_not_depend_on_the_data(name):
     assert recipe_of(name, shape(side=224)) == recipe_of(name)
 

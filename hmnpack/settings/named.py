@@ -13,7 +13,10 @@ from hmnpack.schema.recipes import DataShape
 CPU_RECIPE = "fast"
 ACCELERATOR_RECIPE = "best"
 
-FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {"paper": recipes.paper}
+FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {
+    "fast": recipes.fast,
+    "paper": recipes.paper,
+}
 """Recipes whose settings depend on the dataset."""
 
 BY_BUDGET: dict[str, Callable[[DataShape, int], CompressConfig]] = {
