@@ -28,10 +28,11 @@ EFFICIENCY: dict[Work, float] = {
     "training": 0.8,
     "features": 0.43,
     "gradients": 0.6,
-    "decoding": 0.08,
+    "decoding": 0.4,
 }
 """Rate of each kind of work relative to matrix products. Measured (``make bench NAME=step``) for
-networks of width 128 (features: 64) on a CPU without bfloat16; other devices are unmeasured."""
+networks of width 128 (features: 64) on a CPU without bfloat16, decoding on one core of a CPU with
+it (0.5 at 32 pixels, 0.3 at 128); other devices are unmeasured."""
 
 BFLOAT16_FACTOR = 0.45
 """Factor on these efficiencies in bfloat16 on a CPU, where matrix products become four times as
