@@ -23,14 +23,7 @@ from hmnpack.container.chunks import images_at_a_time
 from hmnpack.container.norm import Norm
 from hmnpack.container.rows import class_of
 from hmnpack.container.stored import as_stored, in_unit_range
-from hmnpack.container.upsample import (
-    Layer,
-    double,
-    double_to_images,
-    from_rows,
-    layer_of,
-    to_rows,
-)
+from hmnpack.container.upsample import Layer, double
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import HmnSpec
 from hmnpack.schema.ledger import TensorRow
@@ -156,23 +149,16 @@ class HMN(Container):
     def _layers(self, pairs: list[tuple[Tensor, Tensor]]) -> Layers:
         """Return the decoder with the given weights and biases."""
         (weight, bias), *later = pairs
-        side, channels = self.spec.grid, self.spec.shared_channels
-        return (
-            layer_of(weight[:channels], bias, side),
-            layer_of(weight[channels:], None, side),
-            [
-                layer_of(*pair, side * 2**level, planar=level == len(later))
-                for level, pair in enumerate(later, 1)
-            ],
-        )
+        channels = self.spec.shared_channels
+        return (weight[:channels], bias), (weight[channels:], None), list(later)
 
     def _first(self, shared: Layer, own: Layer) -> Callable[[Tensor], Tensor]:
         """Return the first layer as a function of indices, with the shared part precomputed."""
-        common = double(to_rows(self._shared()), shared)
+        common = double(self._shared(), shared)
 
         def first(indices: Tensor) -> Tensor:
-            rows = double(to_rows(self._instance_memory(indices)), own)
-            return rows + common.index_select(0, class_of(self.spec, indices))
+            maps = double(self._instance_memory(indices), own)
+            return maps + common.index_select(0, class_of(self.spec, indices))
 
         return first
 
@@ -180,20 +166,20 @@ class HMN(Container):
         """Decode with unfolded norms, by the definition."""
         shared, own, later = self._layers(self._pairs())
         *_, norm = self._norms()
-        rows = self._norm_input(self._first(shared, own)(indices), later[:-1])
-        return self._finished(norm(rows), later[-1])
+        maps = self._norm_input(self._first(shared, own)(indices), later[:-1])
+        return self._finished(norm(maps), later[-1])
 
-    def _norm_input(self, rows: Tensor, before: list[Layer]) -> Tensor:
+    def _norm_input(self, maps: Tensor, before: list[Layer]) -> Tensor:
         """Return the input of a norm, with all norms before it unfolded.
 
         Args:
-            rows: Output of the first layer.
+            maps: Output of the first layer.
             before: The layers between the first one and the norm.
         """
         activation = ACTIVATIONS[self.spec.activation]
         for norm, layer in zip(self._norms(), before, strict=False):
-            rows = double(activation(norm(rows)), layer)
-        return rows
+            maps = double(activation(norm(maps)), layer)
+        return maps
 
     def _folded_decoder(self) -> Callable[[Tensor], Tensor]:
         """Return the function from indices to images, with norms folded and shared parts cached."""
@@ -202,23 +188,21 @@ class HMN(Container):
         first = self._first(shared, own)
 
         def decode(indices: Tensor) -> Tensor:
-            rows = first(indices)
+            maps = first(indices)
             for layer in later[:-1]:
-                rows = double(activation(rows), layer)
-            return self._finished(rows, later[-1] if later else None)
+                maps = double(activation(maps), layer)
+            return self._finished(maps, later[-1] if later else None)
 
         return decode
 
-    def _finished(self, rows: Tensor, last: Layer | None) -> Tensor:
+    def _finished(self, maps: Tensor, last: Layer | None) -> Tensor:
         """Return images from the last layer's input, or from its output if ``last`` is None."""
-        if last is None:
-            images = from_rows(rows, self.spec.image.channels)
-        else:
-            images = double_to_images(ACTIVATIONS[self.spec.activation](rows), last)
+        if last is not None:
+            maps = double(ACTIVATIONS[self.spec.activation](maps), last)
         size = (self.spec.image.height, self.spec.image.width)
-        if images.shape[2:] != size:
-            images = F.interpolate(images, size, mode="bilinear", align_corners=False)
-        return torch.sigmoid(images)
+        if maps.shape[2:] != size:
+            maps = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+        return torch.sigmoid(maps.contiguous())
 
 
 def _random_tensor(row: TensorRow, generator: torch.Generator) -> Tensor:

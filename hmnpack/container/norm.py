@@ -9,12 +9,13 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 EPSILON = 1e-5
 
 
 class Norm(nn.Module):
-    """Normalises rows [N, H, W * C], channels last, per channel.
+    """Normalises maps [N, C, H, W] per channel.
 
     Args:
         channels: Number of channels C.
@@ -39,24 +40,21 @@ class Norm(nn.Module):
         """Restore the value of :meth:`get_extra_state`."""
         self.frozen = bool(state)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Return the normalised rows, of the same shape."""
-        pixels: Tensor = rows.unflatten(2, (-1, len(self.scale)))
-        if self.frozen:
-            mean, var = self.mean, self.var
-        else:
-            var, mean = torch.var_mean(pixels, (0, 1, 2), correction=0)
-        factor = self.scale * torch.rsqrt(var + EPSILON)
-        return ((pixels - mean) * factor + self.shift).flatten(2)
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the normalised maps, of the same shape."""
+        known = (self.mean, self.var) if self.frozen else (None, None)
+        return F.batch_norm(
+            maps, *known, self.scale, self.shift, training=not self.frozen, eps=EPSILON
+        )
 
     def freeze(self, batches: Iterable[Tensor]) -> None:
-        """Freeze the statistics at those of all rows of all batches."""
+        """Freeze the statistics at those of all maps of all batches."""
         count = 0
         total = torch.zeros(len(self.mean), dtype=torch.float64)
         squares = torch.zeros_like(total)
-        for rows in batches:
+        for maps in batches:
             # On the CPU: some accelerators have no float64.
-            pixels = rows.unflatten(2, (-1, len(self.scale))).flatten(0, 2).cpu().double()
+            pixels = maps.movedim(1, -1).flatten(0, 2).cpu().double()
             count += len(pixels)
             total += pixels.sum(0)
             squares += pixels.square().sum(0)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hmnpack.container import HMN, container_of, new_container
 from hmnpack.container.budget import plan
-from hmnpack.container.upsample import layer_of
+from hmnpack.container.cost import decode_flops
 from hmnpack.runtime.devices import choose_device, wait_for
 from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import ContainerConfig
@@ -42,17 +42,6 @@ def literal(container: HMN, decoder: nn.Sequential) -> Tensor:
     return decoder(torch.cat(memories, 1)).reshape(spec.images, *spec.image.model_dump().values())
 
 
-def multiplications(container: HMN) -> int:
-    """Return the multiply-adds of the container's matrix products, per image."""
-    spec, total = container.spec, 0
-    into = (spec.instance_channels, *spec.decoder_channels)
-    for level, (channels, weight) in enumerate(zip(into, container.weights, strict=True)):
-        side = spec.grid * 2**level
-        layer = layer_of(weight[:channels].cpu(), None, side)
-        total += (side + 1) * (side // layer.columns) * layer.matrix.numel()
-    return total
-
-
 def main() -> None:
     """Measure and report."""
     args = arguments()
@@ -78,7 +67,7 @@ def main() -> None:
                 taken[name].append(time.perf_counter() - begun)
     seconds = {name: median(values) for name, values in taken.items()}
     rate = 2 * 2048**3 / seconds["product"]
-    own_rate = 2 * multiplications(container) * spec.images / seconds["ours"]
+    own_rate = decode_flops(spec, spec.images) / seconds["ours"]
     figures = {
         "ratio": seconds["literal"] / seconds["ours"],
         "seconds": seconds["ours"],
