@@ -15,7 +15,7 @@ $(foreach word,$(OPTIONS),$(if $(filter environment,$(origin $(word))),$(eval $(
 demo test test-fast test-random coverage check: export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast test-random coverage check types docs verify-bundles reports bench proxy reproduce reproduce-figure4 schema format clean
+.PHONY: help venv demo test test-fast test-random coverage check types docs verify-bundles reports bench proxy reproduce reproduce-figure4 reproduce-table2 reproduce-table3 schema format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,7 +98,7 @@ reproduce: $(STAMP) ## list the paper's tables; reproduce-table6 DATA=path runs 
 	@$(BIN)/python examples/reproduce/paper.py
 
 # Each variable is passed as the option of that name; DATA, LABEL and WORK may contain spaces.
-REPRODUCED := $(addprefix reproduce-,table2 table4 table5 table6 figure5 figure6 figure7)
+REPRODUCED := $(addprefix reproduce-,table2-hmn table4 table5 table6 figure5 figure6 figure7)
 .PHONY: $(REPRODUCED)
 $(REPRODUCED): reproduce-%: $(STAMP)
 	@$(BIN)/python examples/reproduce/paper.py $* $(if $(DATA),--data '$(DATA)') \
@@ -116,6 +116,20 @@ reproduce-figure4: $(STAMP) ## continual learning, figure 4: DATA=path (SCALE, I
 		$(foreach setting,$(SETTINGS),--set '$(setting)') $(if $(IPC),--ipc $(IPC)) \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(TAG),--tag '$(TAG)') \
 		$(if $(DEVICE),--device '$(DEVICE)') $(if $(WORK),--work '$(WORK)')
+
+reproduce-table2: $(STAMP) ## methods at equal processor minutes, table 2: DATA=path (MINUTES, IPC, ONLY, SETTINGS, ...)
+	@$(BIN)/python examples/reproduce/methods.py $(if $(MINUTES),--minutes '$(MINUTES)') \
+		$(COMPARED)
+
+reproduce-table3: $(STAMP) ## containers under one objective, table 3: DATA=path (SCALE, IPC, ONLY, SETTINGS, ...)
+	@$(BIN)/python examples/reproduce/containers.py $(if $(SCALE),--scale '$(SCALE)') \
+		$(COMPARED)
+
+COMPARED = $(if $(DATA),--data '$(DATA)') $(if $(LABEL),--label '$(LABEL)') \
+	$(if $(SIZE),--size '$(SIZE)') $(if $(ONLY),--only $(ONLY)) $(if $(IPC),--ipc $(IPC)) \
+	$(foreach setting,$(SETTINGS),--set '$(setting)') $(if $(SEED),--seed '$(SEED)') \
+	$(if $(REPEATS),--repeats '$(REPEATS)') $(if $(TAG),--tag '$(TAG)') \
+	$(if $(DEVICE),--device '$(DEVICE)') $(if $(WORK),--work '$(WORK)')
 
 schema: $(STAMP) ## regenerate schema/*.json from the models
 	$(BIN)/python -m hmnpack.schema.export manifest > schema/manifest-1.json.new

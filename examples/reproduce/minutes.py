@@ -6,11 +6,11 @@ with other load, and higher with several threads.
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from glob import escape
 from pathlib import Path
+from time import monotonic, process_time
 from typing import Self
 
 import torch
@@ -92,11 +92,11 @@ class Timed:
     Use it as a context manager around the run. Time after the last event is added to ``rest``.
 
     Args:
-        minutes_of: Maps a stage's name to the `Minutes` that record it.
+        minutes_of: Maps a stage's name to the `Minutes` that record it; None: not recorded.
         then: Listener that is called with every event too.
     """
 
-    def __init__(self, minutes_of: Callable[[str], Minutes], then: Listener) -> None:
+    def __init__(self, minutes_of: Callable[[str], Minutes | None], then: Listener) -> None:
         self.minutes_of, self.then = minutes_of, then
         self._since = _now()
 
@@ -116,10 +116,11 @@ class Timed:
         now = _now()
         since, self._since = self._since, now
         spent = Spent(now.clock - since.clock, now.processor - since.processor, now.peak_gb)
-        self.minutes_of(stage).add(stage, spent)
+        if minutes := self.minutes_of(stage):
+            minutes.add(stage, spent)
 
 
 def _now() -> Spent:
     """Return minutes since an arbitrary origin, and the peak memory so far."""
     device = torch.device("cuda" if torch.cuda.is_initialized() else "cpu")
-    return Spent(time.monotonic() / 60, time.process_time() / 60, peak_memory(device) / 1e9)
+    return Spent(monotonic() / 60, process_time() / 60, peak_memory(device) / 1e9)

@@ -34,6 +34,8 @@ class Packing:
         device: Device to compute on.
         listener: Called with the progress.
         unpruned: Second file, for the bundle before pruning; None: not written.
+        fitted_to: Minutes that the settings are fitted to, as by `compress --minutes`; None: the
+            settings are as given.
     """
 
     source: Source
@@ -43,6 +45,7 @@ class Packing:
     device: str
     listener: Listener = print_progress
     unpruned: Path | None = None
+    fitted_to: float | None = None
 
     def bundle(self, max_minutes: float | None) -> Bundle:
         """Return the bundle: read it if it exists, else condense it, resuming an unfinished run.
@@ -66,6 +69,7 @@ class Packing:
                 self.source,
                 self.ipc,
                 config=self.config,
+                minutes=self.fitted_to,
                 output=self.output,
                 options=RunOptions(
                     device=self.device,
@@ -80,8 +84,9 @@ class Packing:
 
     def _existing(self) -> Bundle:
         bundle = read(self.output)
-        facts = (bundle.manifest.source.fingerprint, recorded_settings(bundle.manifest))
-        if facts != (self.source.train.fingerprint, self.config):
+        same_data = bundle.manifest.source.fingerprint == self.source.train.fingerprint
+        chosen = self.fitted_to is not None  # by the time, and recorded in the bundle
+        if not same_data or not (chosen or recorded_settings(bundle.manifest) == self.config):
             raise OutputExists(
                 f"{self.output} has other data or other settings; use another name (--tag), or "
                 "delete the file"
@@ -101,9 +106,11 @@ class Packing:
 
     def minutes(self) -> dict[str, Spent]:
         """Return the resources used by the pool and by everything after it."""
+        own, pool = self.own_minutes(), self.pool_minutes()
         names = [f"{POOL_STAGE} {index + 1}" for index in range(self.config.pool.size)]
-        own = self.own_minutes()
+        if self.fitted_to is not None:  # the time chose how many
+            names = list(pool.stages)
         return {
-            "pool": self.pool_minutes().of(names if has_stage(self.config, "pool") else ()),
+            "pool": pool.of(names if has_stage(self.config, "pool") else ()),
             "after_pool": own.of(own.stages),
         }

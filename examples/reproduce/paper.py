@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ablations import figure5, figure6, figure7, table2, table4, table5, table6
+from ablations import figure5, figure6, figure7, table2_hmn, table4, table5, table6
 from ablations.scale import Scale, scale_of
 from ablations.study import Ablation, Findings, Study
 from minutes import Minutes, Timed
@@ -28,8 +28,8 @@ from hmnpack.schema.result import DataFacts, Figure
 from hmnpack.sources import SourceOptions, open_source
 
 ABLATIONS: Mapping[str, Ablation] = {
-    module.__name__.rpartition(".")[2]: module.ABLATION
-    for module in (table2, table4, table5, table6, figure5, figure6, figure7)
+    module.__name__.rpartition(".")[2].replace("_", "-"): module.ABLATION
+    for module in (table2_hmn, table4, table5, table6, figure5, figure6, figure7)
 }
 """Tables and figures, by name on the command line."""
 

@@ -6,6 +6,7 @@ from itertools import groupby
 from markdown import accuracy, interval, paragraph, table
 from recorded import linked, notes
 from render_accuracies import is_accuracy
+from render_comparisons import is_comparison
 from render_paper import STUDY
 
 from hmnpack.schema.result import Figure, Result, Row
@@ -27,7 +28,8 @@ def sections(found: Mapping[str, Result]) -> str:
 
 
 def _is_other(name: str, result: Result) -> bool:
-    return not (is_accuracy(result) or "proxy" in result.figures or name.startswith(STUDY))
+    elsewhere = name.startswith(STUDY) or is_comparison(name)
+    return not (is_accuracy(result) or "proxy" in result.figures or elsewhere)
 
 
 def _kind(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import render_accuracies
+import render_comparisons
 import render_figures
 import render_paper
 import render_proxies
@@ -26,6 +27,7 @@ them.
 
 - [Test accuracy](#test-accuracy): evaluated bundles and real images of the same budget
 - [The paper's tables and figures](#the-papers-tables-and-figures)
+- [Methods and containers](#methods-and-containers): other methods, and other containers
 - [Proxies](#proxies): comparisons of settings, on held-out images
 - [Other measurements](#other-measurements): PNG files, 8-bit storage, overfitting, benchmarks
 
@@ -61,6 +63,14 @@ The baselines changed twice, so rows of different commits are not always compara
         "The paper's tables and figures",
         "Smaller versions of the paper's measurements, by `paper.py`.\n",
         render_paper.sections,
+    ),
+    (
+        "Methods and containers",
+        """\
+Methods at equal processor minutes by `methods.py`, containers under one objective by
+`containers.py`. [METHODS.md](../../METHODS.md#measurements) has the tables.
+""",
+        render_comparisons.sections,
     ),
     (
         "Proxies",

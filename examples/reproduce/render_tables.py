@@ -1,12 +1,13 @@
 """Render the tables of measurements from the result files.
 
-python examples/reproduce/render_tables.py           # writes README.md's table and RESULTS.md
+python examples/reproduce/render_tables.py           # writes RESULTS.md, and tables of other pages
 python examples/reproduce/render_tables.py --check   # fails if a page is out of date
 """
 
 import sys
 from pathlib import Path
 
+import render_comparisons
 import render_front
 import render_results
 from recorded import HERE, RESULTS, load
@@ -28,9 +29,12 @@ def rendered(page: str, begin: str, end: str, text: str) -> str:
 
 def pages(folder: Path) -> dict[Path, str]:
     """Return the rendered pages, by path."""
-    front = render_front.table(accuracies(load(folder)))
+    found, methods = load(folder), render_comparisons
+    front = render_front.table(accuracies(found))
     readme = rendered(README.read_text(encoding="utf-8"), BEGIN, END, front)
-    return {README: readme, render_results.PAGE: render_results.page(folder)}
+    compared = methods.tables(found)
+    page = rendered(methods.PAGE.read_text(encoding="utf-8"), methods.BEGIN, methods.END, compared)
+    return {README: readme, methods.PAGE: page, render_results.PAGE: render_results.page(folder)}
 
 
 def main(check: bool) -> int:

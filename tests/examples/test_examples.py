@@ -641,4 +641,6 @@ def test_every_script_is_tested():
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}
     tested |= {"paper.py", *ablations}  # run by test_paper_tables.py
     tested |= {"figure4.py", "figure4_page.py"}  # run by test_figure4.py
+    tested |= {"methods.py", "containers.py", "cells.py", "comparisons.py"}
+    tested |= {"fitting_to_time.py", "render_comparisons.py"}  # run by test_comparisons.py
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

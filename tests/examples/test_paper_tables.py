@@ -86,8 +86,8 @@ class TestCommands:
         assert first.accuracy_mean == pytest.approx(sum(seeds) / 2)
 
     def test_table_2(self, run, result):
-        assert run("table2") == 0
-        found = result("paper-table2")
+        assert run("table2-hmn") == 0
+        found = result("paper-table2-hmn")
         rows = ["bundle", "random real, same floats", "random real, same number", "whole data"]
         assert [name for name in names(found) if not name.startswith("JPEG")] == rows
         assert all(row.figures["ipc"] == 1 for row in found.baselines)
@@ -152,12 +152,12 @@ class TestCommands:
         line = re.search(r"^REPRODUCED := \$\(addprefix reproduce-,(.*)\)$", text, re.M)
         assert line[1].split() == list(paper.ABLATIONS)
         used = set(re.findall(r"make reproduce-(\w+)", (REPRODUCE / "README.md").read_text()))
-        assert used <= {*paper.ABLATIONS, "figure4"}
+        assert used <= {*paper.ABLATIONS, "figure4", "table2", "table3"}
 
 
 class TestWorkDirectory:
     def test_cached_bundles_and_networks_are_reused(self, run, result, monkeypatch, folder):
-        tables = ("table2", "table6", "figure5", "figure6", "figure7")
+        tables = ("table2-hmn", "table6", "figure5", "figure6", "figure7")
         for name in tables:
             assert run(name) == 0
         before = result("paper-table6")
@@ -227,14 +227,14 @@ class TestWorkDirectory:
         assert found.baselines == result("paper-table6").baselines[:4]
         assert found.recipe is None
         assert "--bundle " + over.name in found.command
-        assert run("table2", "--bundle", str(over)) == 2
+        assert run("table2-hmn", "--bundle", str(over)) == 2
 
 
 class TestHeldOut:
     def test_test_split_is_not_needed(self, run, result, paper, monkeypatch):
         real = paper.open_source
         monkeypatch.setattr(paper, "open_source", lambda *a: replace(real(*a), test=None))
-        for name in ("table2", "table6", "figure6", "figure7"):
+        for name in ("table2-hmn", "table6", "figure6", "figure7"):
             assert run(name, "--on", "held-out", "--seeds", "0", "--tag", "held-out") == 0
         found = result("paper-table6-held-out")
         assert found.figures["tested_on"].startswith("half of the held-out images")
