@@ -4,11 +4,15 @@ The planner's rule, for K classes of C x H x W images at ``ipc`` images per clas
 
 1. The budget is ``ipc * K * C * H * W`` floats (paper section 4).
 2. The grid is an eighth of the longer side, rounded up, at most 12 (three decoder layers, as in
-   the paper). For images under 16 pixels it is a quarter, with two decoder layers.
-3. Channels and extractor are those of the nearest column of Table 7. The distance is the sum of the
-   absolute log-ratios of side, floats per class and number of classes.
-4. Images under 16 pixels, and budgets where that column leaves fewer images than
-   :data:`IMAGES_PER_IPC` per ipc, use the next smaller entry of :data:`SMALLER`.
+   the paper). For images under 16 pixels it is a quarter, with two decoder layers. Channels and
+   extractor are those of the nearest column of Table 7. The distance is the sum of the absolute
+   log-ratios of side, floats per class and number of classes.
+3. Images of 48 pixels or more, except those of the paper's datasets, have a grid of at most 8 and
+   as many decoder layers as double it to the side, 3 or more: 3 for 64 pixels, 4 for 128. The
+   dataset memory has 16 channels, a class memory 6, and there is no extractor. Instance memories
+   have as many channels as leave 40 images per class, times the root of the ipc.
+4. Images under 16 pixels, and budgets where these sizes leave fewer images than
+   :data:`IMAGES_PER_IPC` per ipc, have smaller memories (:mod:`hmnpack.container.sizes`).
 5. The settings ``instance_channels`` and ``decoder_channels`` override those of the column.
    ``decoder_width`` widens the decoder up to that width, but to at most a tenth of the budget. If
    fewer images per class fit than ``min_images`` (and ``instance_channels`` is not set), the
@@ -25,12 +29,12 @@ number: the paper's over-budget counts for the containers of Table 7, a tenth mo
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil, log
+from math import ceil
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from hmnpack.container.sizes import MAX_GRID, Sizes, candidates
 from hmnpack.errors import BadSettings, BudgetTooSmall
 from hmnpack.schema.config import ContainerConfig
 from hmnpack.schema.container import MAX_ENLARGEMENT, ContainerSpec, HmnSpec, ImageShape
@@ -46,28 +50,6 @@ IMAGES_PER_IPC = 2
 
 DECODER_PART = 10
 """A widened decoder takes at most 1 / DECODER_PART of the budget."""
-
-MAX_GRID = 12
-SMALL_SIDE = 16
-
-
-@dataclass(frozen=True)
-class Channels:
-    """Channels of the three memories, the extractor (None: identity) and the decoder."""
-
-    dataset: int
-    klass: int
-    instance: int
-    extractor: int | None
-    decoder: tuple[int, ...]
-
-
-SMALLER = (
-    Channels(5, 3, 2, None, (10, 6)),
-    Channels(4, 2, 2, None, (6, 4)),
-    Channels(2, 1, 1, None, (4, 2)),
-)
-"""Channels for budgets that are too small for Table 7, in descending order."""
 
 
 def budget_of(ipc: int, classes: int, image: ImageShape) -> Budget:
@@ -288,10 +270,8 @@ def checked(
 
 def _fitting(ipc: int, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec | None:
     floats = floats_of(ipc, classes, image)
-    small = image.side < SMALL_SIDE
-    nearest = () if small else (_nearest_column(ipc, classes, image),)
-    for channels in (*nearest, *SMALLER):
-        spec = _spec(channels, classes, image, config)
+    for sizes in candidates(ipc, classes, image):
+        spec = _spec(sizes, classes, image, config)
         if most_instances(spec, floats) >= IMAGES_PER_IPC * ipc:
             width = 0 if config.decoder_channels else config.decoder_width
             aim = 0 if config.instance_channels else config.min_images
@@ -320,25 +300,23 @@ def _filled(spec: HmnSpec, floats: int, aim: int) -> HmnSpec:
     return spec.model_copy(update={"instances": most_instances(spec, floats)})
 
 
-def _spec(channels: Channels, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec:
-    small = image.side < SMALL_SIDE
-    usual = channels.decoder[1:] if small else channels.decoder
-    decoder = config.decoder_channels or usual
-    if len(decoder) != len(usual):
+def _spec(sizes: Sizes, classes: int, image: ImageShape, config: ContainerConfig) -> HmnSpec:
+    decoder = config.decoder_channels or sizes.decoder
+    if len(decoder) != len(sizes.decoder):
         raise BadSettings(
             f"container.decoder_channels {list(decoder)} has {len(decoder)} entries; a decoder to "
-            f"{image.height}x{image.width} pixels needs {len(usual)}"
+            f"{image.height}x{image.width} pixels needs {len(sizes.decoder)}"
         )
     try:
         return HmnSpec(
             classes=classes,
             instances=1,
             image=image,
-            grid=ceil(image.side / 4) if small else min(MAX_GRID, ceil(image.side / 8)),
-            dataset_channels=channels.dataset,
-            class_channels=channels.klass,
-            instance_channels=config.instance_channels or channels.instance,
-            extractor_channels=channels.extractor,
+            grid=sizes.grid,
+            dataset_channels=sizes.dataset,
+            class_channels=sizes.klass,
+            instance_channels=config.instance_channels or sizes.instance,
+            extractor_channels=sizes.extractor,
             decoder_channels=decoder,
             activation=config.activation,
             dtype=config.dtype,
@@ -349,23 +327,3 @@ def _spec(channels: Channels, classes: int, image: ImageShape, config: Container
             f"a decoder of {list(decoder)} channels exceeds a limit of the format for "
             f"{image.height}x{image.width} images ({reason}); lower container.decoder_channels"
         ) from error
-
-
-def _nearest_column(ipc: int, classes: int, image: ImageShape) -> Channels:
-    def distance(index: int) -> float:
-        column = PRESETS[index]
-        pairs = (
-            (image.side, column.image.side),
-            (ipc * image.elements, column.ipc * column.image.elements),
-            (classes, column.classes),
-        )
-        return sum(abs(log(ours / theirs)) for ours, theirs in pairs)
-
-    column = PRESETS[min(range(len(PRESETS)), key=distance)]
-    return Channels(
-        column.dataset_channels,
-        column.class_channels,
-        column.instance_channels,
-        column.extractor_channels,
-        DECODER_CHANNELS,
-    )

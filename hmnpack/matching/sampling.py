@@ -36,10 +36,7 @@ class ClassSampler:
         places = (uniform * counts[:, None]).long() + starts[:, None]
         return self.by_class[to_device(places, self.by_class.device)]
 
-
-    def up_to(
-        self, most: int, generator: torch.Generator, classes: Tensor
-    ) -> tuple[Tensor, ...]:
+    def up_to(self, most: int, generator: torch.Generator, classes: Tensor) -> tuple[Tensor, ...]:
         """Return indices of each class: all its images if there are at most ``most``.
 
         Of more, ``most`` are drawn uniformly, with replacement.
@@ -50,7 +47,9 @@ class ClassSampler:
             classes: Classes to draw from, int64 [k] on the CPU.
         """
         drawn = self.draw(most, generator, classes)
-        spans = zip(drawn, self.starts[classes].tolist(), self.counts[classes].tolist(), strict=True)
+        spans = zip(
+            drawn, self.starts[classes].tolist(), self.counts[classes].tolist(), strict=True
+        )
         return tuple(
             self.by_class[start : start + count] if count <= most else some
             for some, start, count in spans
