@@ -1,6 +1,6 @@
 """Recipes: named settings of a complete run."""
 
-from math import log
+from math import ceil, log
 
 from pydantic import Field
 
@@ -82,13 +82,17 @@ _TIME = 2.0
 
 _FEWEST_STEPS = 200
 
+_STEPS_PER_VIEW = 8
+"""Fewest steps for each view, whose real features take about as long as a step."""
+
 
 def fast(data: DataShape = CIFAR10) -> CompressConfig:
     """Return settings that take about half an hour of one CPU core for images of up to 128 pixels.
 
     For CIFAR-10 they are :data:`FAST`. Larger images are read in squares of pixels by the matching
-    networks, and matched in fewer steps if there are more classes or pixels: a step takes time in
-    proportion to the classes, and to 1 plus a part for decoding that grows with the pixels.
+    networks, are fewer in a step of the warm-up, and are matched in fewer steps if there are more
+    classes or pixels: a step takes time in proportion to the classes, and to 1 plus a part for
+    decoding that grows with the pixels.
 
     Args:
         data: The dataset; CIFAR-10 by default.
@@ -97,11 +101,13 @@ def fast(data: DataShape = CIFAR10) -> CompressConfig:
     pixels = data.image.height * data.image.width / MATCHED_SIDE**2
     cost = data.classes / CIFAR10.classes * (1 + _DECODED * pixels) / (1 + _DECODED)
     steps = max(_FEWEST_STEPS, round(FAST.match.steps * min(1, _TIME / cost)))
+    views = min(FAST.match.views, ceil(steps / _STEPS_PER_VIEW))
     network = FAST.pool.network.model_copy(update={"patch": patch})
     return FAST.model_copy(
         update={
             "pool": FAST.pool.model_copy(update={"network": network}),
-            "match": FAST.match.model_copy(update={"steps": steps}),
+            "warmup": FAST.warmup.model_copy(update={"batch": FAST.warmup.batch // patch}),
+            "match": FAST.match.model_copy(update={"steps": steps, "views": views}),
         }
     )
 

@@ -118,13 +118,21 @@ def test_default_recipe_depends_on_the_device():
 
 
 @pytest.mark.parametrize(
-    ("classes", "side", "patch", "steps"),
+    ("classes", "side", "patch", "steps", "views"),
     # 10 classes of 64 pixels cost (1 + 0.16 * 4) / 1.16 = 1.41 times as much as of 32: less than 2.
-    [(10, 8, 1, 2300), (10, 32, 1, 2300), (10, 64, 2, 2300), (100, 32, 1, 460), (10, 128, 4, 1499)],
+    [
+        (10, 8, 1, 2300, 120),
+        (10, 32, 1, 2300, 120),
+        (10, 64, 2, 2300, 120),
+        (100, 32, 1, 460, 58),
+        (10, 128, 4, 1499, 120),
+        (200, 224, 7, 200, 25),
+    ],
 )
-def test_fast_fits_side_and_classes_to_the_time(classes, side, patch, steps):
+def test_fast_fits_side_and_classes_to_the_time(classes, side, patch, steps, views):
     config = recipe_of("fast", shape(side=side, classes=classes))
-    assert (config.pool.network.patch, config.match.steps) == (patch, steps)
+    assert config.pool.network.patch == patch
+    assert (config.match.steps, config.match.views) == (steps, views)
 
 
 @pytest.mark.parametrize("name", ["smoke", "best"])
