@@ -74,8 +74,8 @@ MATCHED_SIDE = 32
 squares of pixels. A network then costs about as much per image as for CIFAR-10."""
 
 _DECODED = 0.16
-"""Time to decode an image of 32 pixels, relative to a network's passes through it; it grows with the
-number of pixels (measured on one core with bfloat16)."""
+"""Time to decode an image of 32 pixels, relative to a network's passes through it (measured on one
+core with bfloat16); it grows with the number of pixels."""
 
 _TIME = 2.0
 """Time for matching, as a multiple of that for CIFAR-10: about 20 minutes of one core."""
