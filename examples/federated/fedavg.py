@@ -15,7 +15,7 @@ def rounds(
     clients: Sequence[Source],
     classes: Sequence[str],
     learning: Learning,
-    epochs: int,
+    steps: int,
 ) -> Iterator[nn.Module]:
     """Yield the server's network after each round, in which every client takes part.
 
@@ -24,7 +24,7 @@ def rounds(
         clients: The clients' datasets.
         classes: Class names of the whole; the index is the network's output.
         learning: How clients train.
-        epochs: Epochs of a client in a round.
+        steps: Steps of a client in a round, rounded up to whole epochs.
     """
     total = sum(len(client.train) for client in clients)
     while True:
@@ -33,7 +33,7 @@ def rounds(
             own = copy.deepcopy(network)
             numbers = torch.tensor([classes.index(name) for name in client.classes])
             images = client.train.images.float() / 255
-            learning.train(own, images, numbers[client.train.labels], epochs)
+            learning.train(own, images, numbers[client.train.labels], steps)
             for name, value in own.state_dict().items():
                 sums[name] += value * (len(client.train) / total)
         network.load_state_dict(sums)

@@ -1,5 +1,6 @@
 """The network of the federated example, its training and its test."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,19 +44,19 @@ class Learning:
     augment: tuple[Augmentation, ...]
     generator: torch.Generator
 
-    def train(self, network: nn.Module, images: Tensor, labels: Tensor, epochs: int) -> None:
+    def train(self, network: nn.Module, images: Tensor, labels: Tensor, steps: int) -> None:
         """Train a network in batches of 64, by stochastic gradient descent with momentum.
 
         Args:
             network: The network.
             images: float32 [N, C, H, W] in [0, 1].
             labels: int64 [N].
-            epochs: Passes over the images.
+            steps: Steps, rounded up to whole epochs.
         """
         settings = Batches(64, self.augment, shuffle=True, normalise=True)
         loader = DeviceLoader(images, labels, self.normalisation, settings, self.generator)
         optimiser = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
-        for _ in range(epochs):
+        for _ in range(math.ceil(steps / len(loader))):
             for batch, targets in loader:
                 optimiser.zero_grad()
                 cross_entropy(network(batch), targets).backward()

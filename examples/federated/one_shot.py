@@ -8,7 +8,6 @@ The condensed data are NOT differentially private.
 """
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,7 +29,7 @@ SMALL = {
     "pool.network.width": 32,
     "pool.min_steps": 200,
     "warmup.steps": 100,
-    "match.steps": 200,
+    "match.steps": 100,
 }
 """Settings of condensing by default: a few seconds per client, for images as small as digits."""
 
@@ -46,7 +45,7 @@ class Federation:
         width: Channels of the network.
         steps: Steps of the server's training, rounded up to whole epochs.
         rounds: Rounds of FedAvg.
-        epochs: Epochs of a client in a round of FedAvg.
+        local: Steps of a client in a round of FedAvg, likewise.
         seed: Seed of the split, the networks and the trainings.
     """
 
@@ -56,7 +55,7 @@ class Federation:
     width: int = 32
     steps: int = 1000
     rounds: int = 5
-    epochs: int = 5
+    local: int = 100
     seed: int = 0
 
 
@@ -107,8 +106,7 @@ def one_shot(source: Source, how: Federation, files: Sequence[bytes]) -> Point:
     images, labels = received.tensors()
     learning = learning_of(source, how, received.normalisation)
     network = new_network(source, how)
-    steps_per_epoch = math.ceil(len(received) / 64)
-    learning.train(network, images, numbers[labels], math.ceil(how.steps / steps_per_epoch))
+    learning.train(network, images, numbers[labels], how.steps)
     accuracy = learning.accuracy(network, tested(source))
     return Point("one-shot", sum(map(len, files)), accuracy, len(received))
 
@@ -118,7 +116,7 @@ def averaged(source: Source, how: Federation, clients: Sequence[Source]) -> list
     network = new_network(source, how)
     sent = fedavg.bytes_per_round(network, how.clients)
     learning = learning_of(source, how, normalisation_of(source.train))
-    found = fedavg.rounds(network, clients, source.classes, learning, how.epochs)
+    found = fedavg.rounds(network, clients, source.classes, learning, how.local)
     points = []
     for number, network in enumerate(islice(found, how.rounds), 1):
         accuracy = learning.accuracy(network, tested(source))

@@ -641,4 +641,7 @@ def test_every_script_is_tested():
     ablations = {path.name for path in (EXAMPLES / "reproduce" / "ablations").glob("*.py")}
     tested |= {"paper.py", *ablations}  # run by test_paper_tables.py
     tested |= {"figure4.py", "figure4_page.py"}  # run by test_figure4.py
+    federated = {path.name for path in (EXAMPLES / "federated").glob("*.py")}
+    tested |= {"federated.py", *federated}  # run by test_federated.py
+    tested |= {"avalanche_replay.py"}  # run by tests/integrations/test_avalanche.py
     assert {path.name for path in EXAMPLES.rglob("*.py")} == tested

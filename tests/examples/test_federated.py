@@ -69,8 +69,8 @@ def test_round_of_fedavg_is_the_weighted_mean_of_the_clients(load):
     given = []
 
     class Recorder:
-        def train(self, network, images, labels, epochs):
-            given.append((len(images), sorted(set(labels.tolist())), epochs))
+        def train(self, network, images, labels, steps):
+            given.append((len(images), sorted(set(labels.tolist())), steps))
             torch.nn.init.constant_(network[0].weight, len(given))
 
     network = learning.convnet((1, 8, 8), 10, 4, torch.Generator().manual_seed(0))
@@ -88,7 +88,7 @@ def test_server_learns_from_what_clients_send(load, monkeypatch, tmp_path, capsy
     federated = load("reproduce/federated.py")
     monkeypatch.setattr(federated, "RESULTS", tmp_path / "results")
     words = ["--data", "digits", "--clients", "2", "--seeds", "0", "1", "--rounds", "2"]
-    words += ["--epochs", "1", "--steps", "500", "--ipc", "4", "--work", str(tmp_path / "work")]
+    words += ["--local", "20", "--steps", "500", "--ipc", "4", "--work", str(tmp_path / "work")]
     words += [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
     monkeypatch.setattr(sys, "argv", ["federated.py", *words])
     federated.main()
@@ -98,3 +98,29 @@ def test_server_learns_from_what_clients_send(load, monkeypatch, tmp_path, capsy
     assert 0 < result["figures"]["bytes_sent"] < first == second / 2
     assert result["accuracy_mean"] > 30, "a tenth is chance"
     assert "digits, client 1: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_flower_app_learns_from_replies(load, monkeypatch, capsys):
+    pytest.importorskip("flwr")
+    from flwr.app import Context, RecordDict
+
+    app = load("federated/flower_app.py")
+    monkeypatch.setattr(app, "SMALL", TINY)
+    monkeypatch.setattr(app, "HOW", app.Federation(clients=2, ipc=4, steps=500))
+
+    class Grid:
+        def get_node_ids(self):
+            return [11, 12]
+
+        def send_and_receive(self, messages):
+            for number, message in enumerate(messages):
+                assert message.metadata.dst_node_id == 11 + number
+                node = {"partition-id": number, "num-partitions": 2}
+                yield app.client_app(message, Context(1, 11 + number, node, RecordDict(), {}))
+
+    app.server_app(Grid(), Context(1, 0, {}, RecordDict(), {}))
+    printed = capsys.readouterr().out
+    assert "2 clients sent" in printed
+    assert float(printed.split("accuracy ")[1].split(" ")[0]) > 15, "a tenth is chance"

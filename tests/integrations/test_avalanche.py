@@ -1,7 +1,10 @@
 """Avalanche's replay plugin with a memory of condensed images; without Avalanche, the extra."""
 
+import importlib
+import json
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -124,3 +127,22 @@ def test_task_labels_must_be_those_of_the_benchmark(avalanche, files, task_label
     (first, _) = experiences(avalanche, not task_labels)
     with pytest.raises(BadSettings, match=r"the benchmark has (no )?task labels"):
         memory.post_adapt(None, first)
+
+
+@pytest.mark.slow
+def test_measured_replay_is_recorded(avalanche, monkeypatch, tmp_path):
+    pytest.importorskip("sklearn")
+    root = Path(__file__).resolve().parents[2]
+    folder = root / "examples" / "reproduce"
+    if not folder.is_dir():
+        pytest.skip("no source tree")
+    monkeypatch.syspath_prepend(str(folder))
+    script = importlib.import_module("avalanche_replay")
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    words = ["--bundle", str(root / "examples" / "bundles" / "digits.hmn"), "--data", "digits"]
+    monkeypatch.setattr(sys, "argv", ["x.py", *words, "--epochs", "3", "--seeds", "0"])
+    script.main()
+    result = json.loads((tmp_path / "avalanche-digits.json").read_text())
+    without = result["baselines"][-1]
+    assert without["name"] == "no replay" and without["accuracy_mean"] < 30
+    assert result["accuracy_mean"] > 50
