@@ -105,7 +105,10 @@ def test_server_learns_from_what_clients_send(load, monkeypatch, tmp_path, capsy
 def test_flower_app_learns_from_replies(load, monkeypatch, capsys):
     pytest.importorskip("flwr")
     from flwr.app import Context, RecordDict
+    from flwr.supercore.task_identity import TaskIdentity
 
+    for name in ("_task_id", "_run_id", "_node_id"):  # the simulation sets them
+        monkeypatch.setattr(TaskIdentity, name, 1)
     app = load("federated/flower_app.py")
     monkeypatch.setattr(app, "SMALL", TINY)
     monkeypatch.setattr(app, "HOW", app.Federation(clients=2, ipc=4, steps=500))
