@@ -36,9 +36,8 @@ def send_file(message: Message, context: Context) -> Message:
 def learn(grid: Grid, context: Context) -> None:
     """Ask every client for its file, and train on all of them."""
     request = RecordDict({"settings": ConfigRecord({"seed": HOW.seed, **SMALL})})
-    replies = grid.send_and_receive(
-        [Message(request, node, MessageType.TRAIN) for node in grid.get_node_ids()]
-    )
+    messages = [Message(request, node, MessageType.TRAIN) for node in grid.get_node_ids()]
+    replies = list(grid.send_and_receive(messages))
     for reply in replies:
         if reply.has_error():
             raise SystemExit(f"a client failed: {reply.error.reason}")
