@@ -27,11 +27,13 @@ TOCTREE = """
 GUIDE
 METHODS
 docs/api
+docs/frameworks
 FORMAT
 SECURITY
 examples/bundles/*
 examples/reproduce/*
 examples/cluster/*
+examples/federated/*
 CONTRIBUTING
 RELEASE
 CHANGELOG

@@ -3,7 +3,7 @@
 Shape legend: N images, K classes, C channels, H height, W width, S side of a square image.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,18 +63,18 @@ def decode_source(  # noqa: PLR0913
         BadData: if the training split is invalid (see `hmnpack.sources.open_source`).
         NoRoomError: if the folder cannot hold the pixels.
     """
-    check_labels(classes, train.labels)
+    check_labels(classes, train.labels, needed=options.classes)
     with quiet_pillow():
         reference = reference_of(train, options)
 
         def read(part: Encoded, split: str) -> Decoded:
-            check_labels(classes, part.labels, split)
+            check_labels(classes, part.labels, split, options.classes)
             path = None if folder is None else folder / pixels_name(split)
             found = decode(part, reference, options, listener, path)
             if not len(found.labels):
                 raise BadData(f"no image of {split} can be read: all {found.skipped:,} are damaged")
             if found.skipped:
-                check_labels(classes, found.labels, split)
+                check_labels(classes, found.labels, split, options.classes)
             return found
 
         decoded = read(train, "train")
@@ -108,7 +108,7 @@ def array_source(
     """
 
     def read(images: Tensor, labels: Tensor, split: str) -> Decoded:
-        check_labels(classes, labels, split)
+        check_labels(classes, labels, split, options.classes)
         return Decoded(resized(images, options.size), labels, 0)
 
     decoded = read(*train, "train")
@@ -116,8 +116,19 @@ def array_source(
     return _finish(name, classes, decoded, tested, problem)
 
 
-def check_labels(classes: Sequence[str], labels: Tensor, split: str = "train") -> None:
-    """Check that every label is a class and, in the training split, that no class is empty.
+def check_labels(
+    classes: Sequence[str],
+    labels: Tensor,
+    split: str = "train",
+    needed: Collection[str] | None = None,
+) -> None:
+    """Check that every label is a class and, in the training split, that no needed one is empty.
+
+    Args:
+        classes: Class names; the index is the label.
+        labels: int64 [N].
+        split: Name of the split.
+        needed: Classes that must have images in the training split; None: all.
 
     Raises:
         BadData: naming the first offending label or class.
@@ -131,8 +142,11 @@ def check_labels(classes: Sequence[str], labels: Tensor, split: str = "train") -
         )
     numbers = torch.bincount(labels, minlength=count).tolist()
     for name, number in zip(classes, numbers, strict=True):
-        if not number and split == "train":
-            raise BadData(f"class {name!r} has no images in train: add some, or drop the class")
+        if not number and split == "train" and (needed is None or name in needed):
+            raise BadData(
+                f"class {name!r} has no images in train: add some, or choose the other classes "
+                "(--classes; in Python Source.only)"
+            )
 
 
 def resized(images: Tensor, size: int | None) -> Tensor:

@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source
     """
     root = source_path(spec)
     is_listed = options.train_list is not None or options.test_list is not None
-    found = _listed(root, options) if is_listed else _in_folders(root)
+    found = _listed(root, options) if is_listed else _in_folders(root, options.classes)
     source = replace(
         _opened(found, options, listener),
         train_list=recorded_list(root, options.train_list),
@@ -108,15 +108,20 @@ def _opened(found: _Contents, options: SourceOptions, listener: Listener) -> Sou
     )
 
 
-def _in_folders(root: Path) -> _Contents:
-    """Return the images of the folders of splits; of class folders if there are none."""
+def _in_folders(root: Path, chosen: Collection[str] | None) -> _Contents:
+    """Return the images of the folders of splits; of class folders if there are none.
+
+    Args:
+        root: The folder.
+        chosen: Classes that are needed; None: all.
+    """
     splits = _splits(root)
     if TRAIN not in splits:
         _expect_classes(root, splits)
     folder = splits.get(TRAIN, root)
     classes, left_out = list(_classes(folder)), Counter[str]()
-    train = _images(folder, classes, left_out, all_needed=True)
-    test, problem = attempt(lambda: _tested(root, splits, classes, left_out))
+    train = _images(folder, classes, left_out, classes if chosen is None else chosen)
+    test, problem = attempt(lambda: _tested(root, splits, classes, left_out, chosen))
     return _Contents(root, classes, train, test, problem, TRAIN in splits, left_out)
 
 
@@ -136,16 +141,17 @@ def _listed(root: Path, options: SourceOptions) -> _Contents:
         return names[folder_of(root, image)]
 
     classes = {name: label for label, name in enumerate(sorted({class_of(p) for p in train}))}
-    for name in (class_of(path) for path in test or ()):
-        if name not in classes:
-            raise BadData(f"class {name!r} is in the list of test but has no image in train")
+    unknown = {path for path in test or () if class_of(path) not in classes}
+    if unknown and options.classes is None:
+        name = class_of(min(unknown))
+        raise BadData(f"class {name!r} is in the list of test but has no image in train")
     unlisted = set(every) - set(train) - set(test or ())
     left_out.update({UNLISTED: len(unlisted)} if unlisted else {})
 
     def labelled(images: list[Path]) -> Labelled:
         return sorted(((path, classes[class_of(path)]) for path in images), key=_place)
 
-    tested = None if test is None else labelled(test)
+    tested = None if test is None else labelled([path for path in test if path not in unknown])
     return _Contents(root, list(classes), labelled(train), tested, left_out=left_out)
 
 
@@ -166,13 +172,18 @@ def _splits(root: Path) -> dict[str, Path]:
 
 
 def _tested(
-    root: Path, splits: dict[str, Path], classes: list[str], left_out: Counter[str]
+    root: Path,
+    splits: dict[str, Path],
+    classes: list[str],
+    left_out: Counter[str],
+    chosen: Collection[str] | None,
 ) -> Labelled | None:
     """Return the images of the test split with their labels; None if there is no such split."""
     name = choose_test_split(root, splits, lambda name: _why_unusable(splits[name], classes))
     if name is None:
         return None
-    _expect_known(classes, splits[name])
+    if chosen is None:
+        _expect_known(classes, splits[name])
     return _images(splits[name], classes, left_out)
 
 
@@ -271,16 +282,22 @@ def _images(
     folder: Path,
     classes: list[str],
     left_out: Counter[str],
-    *,
-    all_needed: bool = False,
+    needed: Collection[str] = (),
 ) -> Labelled:
-    """Return the images of a split with their labels, and count what else there is."""
+    """Return the images of a split with their labels, and count what else there is.
+
+    Args:
+        folder: The folder of the split.
+        classes: Class names; the index is the label.
+        left_out: Counts of other files, added to.
+        needed: Classes that must not be empty merely because their files are of other kinds.
+    """
     found, folders = [], _class_folders(folder, classes)
     for label, name in enumerate(classes):
         others = Counter[str]()
         # A class that is no folder here, but a broken link for example, is reported by listing it.
         images = images_in(folders.get(name, folder / name), others)
-        if all_needed:
+        if name in needed:
             _expect_some(images, name, folder, others)
         found += [(path, label) for path in images]
         left_out.update(others)

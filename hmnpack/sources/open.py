@@ -13,6 +13,7 @@ from hmnpack.runtime.paths import AnyPath, path_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.manifest import Manifest, TestSplit
+from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.drawn import with_drawn_test
 from hmnpack.sources.folder import is_path, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
@@ -58,14 +59,15 @@ def open_source(
         BadSettings: if no dataset or class has that name, if a column is chosen of a dataset
             without columns, lists of one that is no folder, or a test split drawn of one that has
             its own.
-        BadData: if the path does not exist or the data are invalid: no classes, a class without
-            images, a label that is not an integer in range, a class in test but not in train,
-            images of different sizes and no `size`, or more images than memory holds.
+        BadData: if the path does not exist or the data are invalid: no classes, a chosen class
+            without images, a label that is not an integer in range, a class in test but not in
+            train if none are chosen, images of different sizes and no `size`, or more images than
+            memory holds.
         BadImage: if an image is unreadable and `skip_bad` is off.
         MissingExtra: if an optional package is missing.
     """
     if isinstance(spec, Source):
-        return spec if options.classes is None else spec.only(options.classes)
+        return _chosen(spec, options)
     text = spec if isinstance(spec, str) else _path_text(spec)
     reader = _reader(text)
     _expect_columns(text, reader, options)
@@ -91,7 +93,14 @@ def open_source(
         if needs_test:
             raise source.test_problem
         warn("%s: the test split is left out: %s", text, source.test_problem)
-    return source if options.classes is None else source.only(options.classes)
+    return _chosen(source, options)
+
+
+def _chosen(source: Source, options: SourceOptions) -> Source:
+    """Return the dataset with the chosen classes, each of which must have training images."""
+    chosen = source if options.classes is None else source.only(options.classes)
+    check_labels(chosen.classes, chosen.train.labels)
+    return chosen
 
 
 def _expect_columns(spec: str, reader: Reader, options: SourceOptions) -> None:

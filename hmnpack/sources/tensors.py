@@ -43,7 +43,8 @@ def tensor_source(
             on any device, arrays, or lists of them; they are copied. The images may also be a
             list of PIL images, all of mode L or all of mode RGB.
         test: The same for the test split, on which networks are tested; None: no test split.
-        classes: Class names; the index is the label. None: the labels as text.
+        classes: Class names; the index is the label. None: the labels as text. Classes without
+            training images must be left out with ``Source.only`` before the dataset is used.
         name: Name of the dataset, recorded in bundles. It need not be unique: scores identify
             data by fingerprint.
 
@@ -54,8 +55,8 @@ def tensor_source(
         (3072, ('cat', 'dog'))
 
     Raises:
-        BadData: if the pixels are not uint8, shapes do not match, a class has no training image,
-            a label is not a class, or the name is empty or too long for a bundle.
+        BadData: if the pixels are not uint8, shapes do not match, a label is not a class, or the
+            name is empty or too long for a bundle.
     """
     check_name(name)
     images, labels = _checked("train", *train)
@@ -64,7 +65,7 @@ def tensor_source(
         shapes = list(images.shape[1:]), list(tested[0].shape[1:])
         raise BadData(f"images of train are {shapes[0]}, of test {shapes[1]}; resize one split")
     names = _names(classes, labels)
-    check_labels(names, labels)
+    check_labels(names, labels, needed=())
     if tested:
         check_labels(names, tested[1], "test")
     split = split_of(images, labels, owned=True)

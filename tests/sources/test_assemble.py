@@ -38,7 +38,11 @@ def test_resized_to_the_same_size_is_the_identity():
     [
         (labels(0, 1, 2), "train", "label 2 of train is not a class: labels range from 0 to 1"),
         (labels(-1), "test", "label -1 of test is not a class: labels range from 0 to 1"),
-        (labels(0, 0), "train", "class 'bee' has no images in train: add some, or drop the class"),
+        (
+            labels(0, 0),
+            "train",
+            "class 'bee' has no images in train: add some, or choose",
+        ),
         (labels(), "train", "class 'ant' has no images in train"),
     ],
 )

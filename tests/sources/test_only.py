@@ -120,3 +120,73 @@ def test_packed_images_record_the_classes_of_their_data(pets):
     bundle = hmnpack.pack(images, labels // 2, ipc=2, data=data)
     assert bundle.manifest.source.classes == ("dog", "bee")
     assert as_recorded(bundle.manifest, SourceOptions(), pets).classes == ("dog", "bee")
+
+
+def lacking_cats(pets):
+    """Return training and test images as tensors; the former have no cat."""
+    has = pets.train.labels != NAMES.index("cat")
+    return (pets.train.images[has], pets.train.labels[has]), (pets.test.images, pets.test.labels)
+
+
+LACKING = ["ant", "bee", "dog"]
+
+
+def test_classes_without_training_images_can_be_left_out_of_tensors(pets):
+    lacking = tensor_source(*lacking_cats(pets), classes=NAMES, name="pets")
+    for chosen in (
+        lacking.only(LACKING),
+        open_source(lacking, SourceOptions(classes=tuple(LACKING))),
+    ):
+        assert chosen.train.fingerprint == pets.only(LACKING).train.fingerprint
+        assert chosen.test.fingerprint == pets.only(LACKING).test.fingerprint
+    for wanted in (lacking, lacking.only(["cat", "dog"])):
+        with pytest.raises(BadData, match="class 'cat' has no images in train: add some, or"):
+            open_source(wanted)
+
+
+@pytest.mark.parametrize("in_train", [True, False])
+def test_classes_without_training_images_can_be_left_out_of_a_folder(
+    make_folder, options, in_train
+):
+    empty = {"cat": 0} if in_train else {}
+    folder = make_folder(train={"ant": 3, "bee": 2} | empty, test={"ant": 1, "cat": 2})
+    source = open_source(folder, replace(options, classes=["ant", "bee"]))
+    assert source.train.labels.tolist() == [0, 0, 0, 1, 1]
+    assert source.test.labels.tolist() == [0]
+    for _ in range(2):  # the second time, from the cache
+        with pytest.raises(BadData, match="class 'cat'"):
+            open_source(folder, options)
+    if in_train:
+        with pytest.raises(BadData, match="class 'cat' has no images in train"):
+            open_source(folder, replace(options, classes=["ant", "cat"]))
+
+
+def test_classes_without_training_images_can_be_left_out_of_lists(make_folder, options, tmp_path):
+    folder = make_folder(train={"ant": 3, "bee": 2, "cat": 2}) / "train"
+    (tmp_path / "train.txt").write_text("ant/000.png\nant/001.png\nbee/000.png\n")
+    (tmp_path / "test.txt").write_text("cat/000.png\nant/002.png\n")
+    listed = replace(options, train_list=tmp_path / "train.txt", test_list=tmp_path / "test.txt")
+    with pytest.raises(BadData, match="class 'cat' is in the list of test"):
+        open_source(folder, listed)
+    source = open_source(folder, replace(listed, classes=["bee", "ant"]))
+    assert source.train.labels.tolist() == [0, 1, 1]
+    assert source.test.labels.tolist() == [1]
+
+
+def test_classes_without_training_images_can_be_left_out_of_a_parquet_file(
+    make_parquet, encode, image_of, tmp_path, options
+):
+    cells = [encode(image_of(number)) for number in range(4)]
+    make_parquet(tmp_path / "set" / "train.parquet", cells, [0, 3, 0, 3], NAMES)
+    source = open_source(tmp_path / "set", replace(options, classes=("dog", "ant")))
+    assert source.train.labels.tolist() == [0, 0, 1, 1]
+    with pytest.raises(BadData, match="class 'bee' has no images in train"):
+        open_source(tmp_path / "set", options)
+
+
+def test_bundle_of_a_part_is_evaluated_on_its_classes(pets):
+    lacking = tensor_source(*lacking_cats(pets), classes=NAMES, name="pets").only(LACKING)
+    bundle = hmnpack.compress(lacking, 1, recipe="smoke", options=hmnpack.RunOptions(device="cpu"))
+    assert bundle.manifest.classes == tuple(LACKING) == bundle.manifest.source.classes
+    (row,) = hmnpack.evaluate(bundle, pets, settings=QUICK).rows
+    assert row.images == bundle.manifest.container.images
