@@ -157,13 +157,14 @@ class FeatureMatching(Objective):
         Each is [k, n, D], where n is 1 if the distance needs only class means.
         """
         data, own = self.match.data, self.match.world.share(len(view.real))
-        classes = torch.arange(own.start, own.stop, device=data.device)
         parts = []
-        for some in classes.split(self._classes_at_once(shape, real=True)):
+        for some in torch.arange(own.start, own.stop).split(
+            self._classes_at_once(shape, real=True)
+        ):
             rows = view.real[int(some[0]) : int(some[-1]) + 1]
             counts = [len(each) for each in rows]
             images = data.images[torch.cat(rows)].float() / 255
-            of_image = some.repeat_interleave(torch.tensor(counts, device=some.device))
+            of_image = to_device(some.repeat_interleave(torch.tensor(counts)), data.device)
             blocks = self._blocks(view, network, images, of_image)
             parts.append([self._summary(block, counts) for block in blocks])
         return [torch.cat(block) for block in zip(*parts, strict=True)]

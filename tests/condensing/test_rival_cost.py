@@ -89,9 +89,10 @@ def test_every_method_has_a_cost_on_a_cpu(recipe):
 
 @pytest.mark.skipif(not PAGE.is_file(), reason="needs the source tree")
 def test_page_states_the_counted_operations():
-    rows = re.findall(r"^\| (`[^|]+`) \|(.+?)\| ([\d.e+ |]+)\|$", PAGE.read_text("utf-8"), re.M)
+    count = r" [\d.]+e\+\d\d \|"
+    rows = re.findall(rf"^\| (`[^|]+`) \|(.+?)\|({3 * count})$", PAGE.read_text("utf-8"), re.M)
     stated = {name: counts for names, _, counts in rows for name in names[1:-1].split("`, `")}
     assert set(stated) == {name for name in RECIPES if name not in OUR_RECIPES}
     for name, counts in stated.items():
         found = [f"{total(name, ipc):.1e}" for ipc in (1, 10, 50)]
-        assert [count.strip() for count in counts.split("|")] == found, name
+        assert [each.strip() for each in counts.split("|")[:3]] == found, name

@@ -213,7 +213,7 @@ def test_network_without_features_is_measured_by_its_logits():
 def test_features_are_searched_in_parts(monkeypatch):
     monkeypatch.setattr("hmnpack.evaluation.distances._PART", 7)
     image = ImageShape(channels=1, height=8, width=8)
-    network = ConvNet(2, image, width=4, depth=2)
+    network = ConvNet(2, image, NetworkConfig(width=4, depth=2))
     images, others = noise(15, 1).images, noise(5, 2).images
     centre = Normalisation(mean=(0.5,), std=(0.25,))
     space, found = nearest_by_features(
