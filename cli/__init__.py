@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hmnpack.cli.allocator import keep_freed_memory
 from hmnpack.cli.signals import ending
 
 
@@ -16,7 +15,6 @@ def main(args: Sequence[str] | None = None, prog_name: str | None = None) -> NoR
         prog_name: Name of the program in messages; None: that of this process.
     """
     ending.begin()  # before anything is imported that takes a while
-    keep_freed_memory()
     from hmnpack.cli.group import run
 
     code = run(args, prog_name)

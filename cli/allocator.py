@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
 
     glibc maps each block of over 32 MB anew, and the system clears its pages, at every step. That
     was half of the processor time of a step on 1,500 images of 64 pixels. Other C libraries have
-    no such function. It changes the whole process, so that only the command line calls it.
+    no such function. It changes the whole process, so that only commands call it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

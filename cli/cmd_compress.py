@@ -174,9 +174,11 @@ def condense(arguments: dict[str, Any], onto: "Path | str | None" = None) -> Non
         arguments: Values of the data, the budget and :func:`condensing_options`.
         onto: The file that classes are appended to; None: ``compress``.
     """
+    from hmnpack.cli.allocator import keep_freed_memory
     from hmnpack.cli.text import stored
     from hmnpack.settings import CompressSettings
 
+    keep_freed_memory()
     options = {"seed": arguments.pop("seed"), "holdout": arguments.pop("holdout")}
     settings = CompressSettings(
         arguments.pop("recipe"), arguments.pop("config_file"), arguments.pop("assignments"), options

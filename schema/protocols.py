@@ -15,8 +15,7 @@ from hmnpack.schema.recipes import DataShape, nearest_preset
 def short(data: DataShape, _ipc: int) -> EvaluateConfig:
     """Return the default settings, for any dataset and budget: 300 epochs, at least 1,000 steps.
 
-    The ConvNet has 3 blocks for 32 pixels, 4 for 64, 5 for 128, 6 for 256, as is usual for photos
-    (Zhao and Bilen, Dataset Condensation with Distribution Matching; MTT, IDC).
+    The ConvNet has 3 blocks for 32 pixels, 4 for 64, 5 for 128 and 6 for 256, as MTT tests photos.
     """
     depth = 3 + max(0, int(log2(data.image.side / 32)))
     return EvaluateConfig(network=NetworkConfig(depth=depth))

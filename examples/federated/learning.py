@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from hmnpack.augment import normalise
 from hmnpack.dataset.loader import Batches, DeviceLoader
 from hmnpack.runtime.seeds import seeded_rng
 from hmnpack.schema.config import Augmentation
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.sources import Split
+from hmnpack.training import accuracy
 
 
 def convnet(
@@ -62,9 +62,10 @@ class Learning:
                 cross_entropy(network(batch), targets).backward()
                 optimiser.step()
 
-    @torch.no_grad()
     def accuracy(self, network: nn.Module, test: Split) -> float:
         """Return the accuracy on a test split, in percent."""
-        images = normalise(test.images.float() / 255, self.normalisation)
-        found = torch.cat([network(part).argmax(1) for part in images.split(500)])
-        return 100 * (found == test.labels).double().mean().item()
+        return accuracy(
+            *(network, test.images, test.labels),
+            normalisation=self.normalisation,
+            precision="float32",
+        )

@@ -12,7 +12,6 @@ Writes a result JSON.
 import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
-from statistics import mean, stdev
 
 import torch
 from avalanche.benchmarks import benchmark_from_datasets
@@ -26,7 +25,7 @@ from torch.utils.data import Dataset
 
 import hmnpack
 from hmnpack.augment import normalise
-from hmnpack.evaluation.rows import half_interval
+from hmnpack.evaluation.rows import headline_of, statistics_of
 from hmnpack.integrations.avalanche import HmnBuffer
 from hmnpack.runtime.seeds import seeded_rng, stream
 from hmnpack.schema.manifest import Normalisation
@@ -83,11 +82,7 @@ def main() -> None:
         Row(
             name=TITLES[name],
             images=len(source.train) + images.get(name, real_images(parts)),
-            accuracy_mean=mean(found),
-            accuracy_std=stdev(found) if len(found) > 1 else 0.0,
-            accuracy_ci95=half_interval(found),
-            networks=len(found),
-            accuracies=tuple(found),
+            **statistics_of(found),
         )
         for name, found in rows.items()
     ]
@@ -97,11 +92,7 @@ def main() -> None:
         typed_data=args.data,
         name=f"avalanche-{source.name}",
         data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
-        accuracy_mean=first.accuracy_mean,
-        accuracy_std=first.accuracy_std,
-        accuracy_ci95=first.accuracy_ci95,
-        networks=first.networks,
-        accuracies=first.accuracies,
+        **headline_of(first),
         baselines=tuple(others),
         figures={
             "title": "Class-incremental learning in Avalanche, with replay from files",

@@ -10,24 +10,20 @@ from pathlib import Path
 from time import process_time
 
 import torch
+from assignments import add_settings_option, condensing_of, evaluation_of
 from record import COMMIT, RESULTS, cached_rows, print_progress, write_result
 
 from hmnpack.bundle import Bundle
 from hmnpack.errors import BadSettings, HmnError
 from hmnpack.evaluation import evaluate
-from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device, kind_of
 from hmnpack.runtime.kept import digest_of
 from hmnpack.schema.config import CompressConfig
-from hmnpack.schema.depth import shallow_enough
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import DataFacts, Figure, Row
 from hmnpack.schema.stages import stages_of
-from hmnpack.settings import evaluate_config, recorded_settings
+from hmnpack.settings import evaluate_config, protocol_for, recorded_settings
 from hmnpack.sources import Source, SourceOptions, open_source
-
-EVALUATION_PREFIX = "evaluate."
-"""Prefix of evaluation settings on the command line; the others are settings of condensing."""
 
 
 def parser_of(text: str | None) -> argparse.ArgumentParser:
@@ -41,13 +37,7 @@ def parser_of(text: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--label", help="dataset name in the result [default: its own name]")
     parser.add_argument("--size", type=int, help="image side in pixels")
     parser.add_argument("--only", nargs="+", help="cells to measure [default: all]")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="condensing setting, or evaluation setting with prefix evaluate.; repeatable",
-    )
+    add_settings_option(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=1, help="networks per cell")
     parser.add_argument("--tag", help="suffix of the result's name")
@@ -85,17 +75,13 @@ class Table:
 
     def condensing_settings(self) -> list[str]:
         """Return the settings of condensing on the command line."""
-        return [text for text in self.args.set if not text.startswith(EVALUATION_PREFIX)]
+        return condensing_of(self.args.set)
 
     def protocol(self, ipc: int) -> EvaluateConfig:
         """Return the settings of evaluation: `short` without baselines, and the command line's."""
-        given = [text for text in self.args.set if text.startswith(EVALUATION_PREFIX)]
         changes = {"repeats": self.args.repeats, "baselines": False, "seed": self.args.seed}
-        shape = self.source.shape
-        base = shallow_enough(PROTOCOLS["short"](shape, ipc), shape.image)
-        return evaluate_config(
-            [text.removeprefix(EVALUATION_PREFIX) for text in given], changes, base
-        )
+        base = protocol_for("short", self.source.shape, ipc)
+        return evaluate_config(evaluation_of(self.args.set), changes, base)
 
     def digest(self, *facts: object) -> str:
         """Return a hash of facts, the dataset and the kind of device."""
@@ -207,6 +193,20 @@ class Table:
         return {f"failed_{cell}": path.read_text() for cell, path in files.items() if path.exists()}
 
 
+def measured(script: str, make: Callable[[], Table]) -> int:
+    """Measure a table; return the exit code, after an error with its line.
+
+    Args:
+        script: Name of the script, for messages.
+        make: Opens the dataset and returns the table.
+    """
+    try:
+        return make().measure()
+    except HmnError as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return error.exit_code
+
+
 def opened(args: argparse.Namespace) -> Source:
     """Open the dataset, and compute with one thread from now on."""
     torch.set_num_threads(1)
@@ -226,8 +226,3 @@ def steps_of(config: CompressConfig) -> dict[str, Figure]:
     if stage.uses_pool:
         found["pool"] = config.pool.size
     return found
-
-
-def named(name: str, args: argparse.Namespace) -> str:
-    """Return the name of a result, with the tag of the command line."""
-    return "-".join([name, *([args.tag] if args.tag else [])])

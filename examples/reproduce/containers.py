@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from cells import Table, named, opened, parser_of
+from cells import Table, measured, opened, parser_of
 from comparisons import IPCS, TABLE_3, Cell, cells_of
 from packing import Packing
+from record import named
 
 from hmnpack.condensing.minutes import views_of
 from hmnpack.condensing.scale import scaled
-from hmnpack.errors import HmnError
 from hmnpack.runtime.given import assigned_values
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.result import Figure, Row
@@ -58,11 +58,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="fraction of the steps")
     parser.add_argument("--ipc", type=int, nargs="+", default=IPCS, help="budgets")
     args = parser.parse_args()
-    try:
-        return _table(args).measure()
-    except HmnError as error:
-        print(f"containers: {error}", file=sys.stderr)
-        return error.exit_code
+    return measured("containers", partial(_table, args))
 
 
 def _table(args: argparse.Namespace) -> Table:
@@ -70,7 +66,7 @@ def _table(args: argparse.Namespace) -> Table:
     return Table(
         args=args,
         source=opened(args),
-        name=named(TABLE_3, args),
+        name=named(TABLE_3, args.tag),
         title="Table 3: containers under one objective",
         facts={"scale": args.scale},
         cells=tuple(cells),

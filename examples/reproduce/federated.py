@@ -13,6 +13,7 @@ from pathlib import Path
 from record import RESULTS, cached_rows, over_seeds, write_result
 
 import hmnpack
+from hmnpack.evaluation.rows import headline_of, statistics_of
 from hmnpack.runtime.given import assigned_values
 from hmnpack.runtime.kept import digest_of
 from hmnpack.schema.result import DataFacts, Row
@@ -54,11 +55,7 @@ def main() -> None:
         name=f"federated-{tag or source.name}",
         recipe="fast",
         data=DataFacts(name=label or source.name, fingerprint=source.train.fingerprint),
-        accuracy_mean=first.accuracy_mean,
-        accuracy_std=first.accuracy_std,
-        accuracy_ci95=first.accuracy_ci95,
-        networks=first.networks,
-        accuracies=first.accuracies,
+        **headline_of(first),
         baselines=tuple(others),
         figures={
             "title": "One-shot federated learning, beside FedAvg",
@@ -83,10 +80,7 @@ def _rows(source: Source, how: Federation, settings: dict[str, object]) -> list[
         Row(
             name=point.name,
             images=point.images,
-            accuracy_mean=point.accuracy,
-            accuracy_std=0.0,
-            networks=1,
-            accuracies=(point.accuracy,),
+            **statistics_of([point.accuracy]),
             figures={"bytes": point.sent},
         )
         for point in run(source, how, settings)

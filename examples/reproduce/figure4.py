@@ -19,10 +19,11 @@ from pathlib import Path
 from ablations.scale import PAPER_WIDTH, Scale, part_of, scale_of
 from figure4_page import page_of
 from minutes import Minutes, Timed
-from record import RESULTS, cached_rows, over_seeds, print_progress, write_result
+from record import RESULTS, cached_rows, named, over_seeds, print_progress, write_result
 
 from hmnpack.continual import CONTINUAL, ROWS, Condensing, ContinualConfig, Run, results_of
 from hmnpack.errors import HmnError
+from hmnpack.evaluation.rows import statistics_of
 from hmnpack.registry import unknown_name
 from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.given import assigned_values
@@ -88,7 +89,7 @@ def _measure(args: argparse.Namespace, scale: Scale) -> None:
         if name not in ROWS:
             raise unknown_name("row", name, ROWS)
     args.work.mkdir(parents=True, exist_ok=True)
-    name = "-".join(["paper-figure4", *([args.tag] if args.tag else [])])
+    name = named("paper-figure4", args.tag)
     minutes = Minutes(args.work / f"{name}.minutes.json")
     with Timed(lambda stage: minutes, print_progress) as timed:
         source = open_source(args.data, SourceOptions(size=args.size), timed)
@@ -180,10 +181,7 @@ def _rows(run: Run, row: str) -> list[Row]:
         Row(
             name=row,
             images=one.images,
-            accuracy_mean=one.accuracy,
-            accuracy_std=0.0,
-            networks=1,
-            accuracies=(one.accuracy,),
+            **statistics_of([one.accuracy]),
             figures={
                 "ipc": run.config.ipc,
                 "stage": number,

@@ -13,13 +13,14 @@ rerun an interrupted command to resume it.
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from cells import Table, named, opened, parser_of
+from cells import Table, measured, opened, parser_of
 from comparisons import REAL, RECIPES, TABLE_2
 from fitting_to_time import Trials, fitted_to, on_processor_time
 from packing import Packing
-from record import print_progress
+from record import named, print_progress
 
 from hmnpack.bundle import Bundle
 from hmnpack.errors import HmnError
@@ -52,18 +53,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=25, help="processor minutes per recipe")
     parser.add_argument("--ipc", type=int, default=1, help="budget in images per class")
     args = parser.parse_args()
-    try:
-        return _table(args).measure()
-    except HmnError as error:
-        print(f"methods: {error}", file=sys.stderr)
-        return error.exit_code
+    return measured("methods", partial(_table, args))
 
 
 def _table(args: argparse.Namespace) -> Table:
     return Table(
         args=args,
         source=opened(args),
-        name=named(TABLE_2, args),
+        name=named(TABLE_2, args.tag),
         title="Table 2: methods at equal processor minutes",
         facts={"ipc": args.ipc, "minutes_each": args.minutes},
         cells=(*RECIPES, *REAL),

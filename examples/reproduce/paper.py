@@ -19,8 +19,9 @@ from pathlib import Path
 from ablations import figure5, figure6, figure7, table2_hmn, table4, table5, table6
 from ablations.scale import Scale, scale_of
 from ablations.study import Ablation, Findings, Study
+from assignments import add_settings_option
 from minutes import Minutes, Timed
-from record import RESULTS, print_progress, write_result
+from record import RESULTS, named, print_progress, write_result
 
 from hmnpack.bundle import read
 from hmnpack.errors import BadSettings, HmnError
@@ -59,13 +60,7 @@ def _arguments() -> argparse.Namespace:
         "--scale", default="full", help="full, cpu, smoke, or a fraction of the paper's size"
     )
     parser.add_argument("--recipe", help="base recipe for condensing [default: the scale's]")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="condensing setting, or evaluation setting with prefix evaluate.; repeatable",
-    )
+    add_settings_option(parser)
     parser.add_argument(
         "--bundle", type=Path, nargs="+", default=[], help="use these existing bundles"
     )
@@ -102,7 +97,7 @@ def _budget(text: str) -> int:
 def _measure(args: argparse.Namespace, ablation: Ablation, scale: Scale) -> None:
     """Run the study and write its result; minutes of interrupted runs are counted."""
     args.work.mkdir(parents=True, exist_ok=True)
-    name = "-".join(["paper", args.name, *([args.tag] if args.tag else [])])
+    name = named(f"paper-{args.name}", args.tag)
     minutes = Minutes(args.work / f"{name}.minutes.json")
     with Timed(lambda stage: minutes, print_progress) as timed:
         study = _study(args, ablation, scale, timed)

@@ -21,7 +21,7 @@ from statistics import mean, stdev
 
 from minutes import NOTHING, Spent
 from packing import Packing
-from record import RESULTS, over_seeds, print_progress, write_result
+from record import RESULTS, named, over_seeds, print_progress, write_result
 from scoring import Scoring
 
 from hmnpack.bundle import Bundle, read
@@ -156,7 +156,7 @@ class _Run:
 def _measure(args: argparse.Namespace, proxy: Proxy) -> None:
     """Condense, evaluate, and write the result."""
     args.work.mkdir(parents=True, exist_ok=True)
-    name = f"{args.name}-{args.tag}" if args.tag else args.name
+    name = named(args.name, args.tag)
     source = open_source(args.data, SourceOptions(size=args.size or proxy.size), print_progress)
     runs = [_run(args, proxy, source, name, seed) for seed in args.seed]
     schedule = runs[0].scoring.schedule

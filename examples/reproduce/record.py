@@ -5,11 +5,11 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from hmnpack.condensing.fitting import REPORT_EVERY
 from hmnpack.errors import BadSettings
-from hmnpack.evaluation.rows import half_interval
+from hmnpack.evaluation.rows import statistics_of
 from hmnpack.registry import DATA_SETS
 from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.machine import commit, machine_facts, without_folders
@@ -30,6 +30,11 @@ def print_progress(stage: str, done: int, total: int, **facts: float) -> None:
     if done == total or done % every == 0:
         figures = "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
         print(f"{stage}: {done}/{total}  {figures}", file=sys.stderr, flush=True)
+
+
+def named(name: str, tag: str | None) -> str:
+    """Return the name of a result, with the tag of the command line if there is one."""
+    return f"{name}-{tag}" if tag else name
 
 
 def cached_rows(path: Path, make: Callable[[], Iterable[Row]]) -> None:
@@ -53,11 +58,7 @@ def over_seeds(paths: Iterable[Path]) -> list[Row]:
         changes = {
             "images": round(mean(row["images"] for row in same)),
             "figures": _common([row["figures"] for row in same]),
-            "accuracy_mean": mean(accuracies),
-            "accuracy_std": stdev(accuracies) if len(accuracies) > 1 else 0.0,
-            "accuracy_ci95": half_interval(accuracies),
-            "networks": len(accuracies),
-            "accuracies": tuple(accuracies),
+            **statistics_of(accuracies),
         }
         rows.append(Row.model_validate(same[0]).model_copy(update=changes))
     return rows

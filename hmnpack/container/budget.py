@@ -10,10 +10,11 @@ The planner's rule, for K classes of C x H x W images at ``ipc`` images per clas
 3. Images of 48 pixels or more, except those of the paper's datasets, have a grid of at most 8 and
    as many decoder layers as double it to the side, 3 or more: 3 for 64 pixels, 4 for 128. The
    dataset memory has 16 channels, a class memory 6, and there is no extractor. Instance memories
-   have as many channels as leave 40 images per class, times the root of the ipc.
+   have the most channels with which 40 images per class, times the root of the ipc, take at most
+   0.8 of the budget.
 4. Images under 16 pixels, and budgets where these sizes leave fewer images than
    :data:`IMAGES_PER_IPC` per ipc, have smaller memories (:mod:`hmnpack.container.sizes`).
-5. The settings ``instance_channels`` and ``decoder_channels`` override those of the column.
+5. The settings ``instance_channels`` and ``decoder_channels`` override these.
    ``decoder_width`` widens the decoder up to that width, but to at most a tenth of the budget. If
    fewer images per class fit than ``min_images`` (and ``instance_channels`` is not set), the
    channels of the instance memories are reduced, down to one.

@@ -11,7 +11,7 @@ from hmnpack.schema.container import ImageShape
 from hmnpack.schema.presets import DECODER_CHANNELS, PRESETS
 
 MAX_GRID = 12
-"""Largest side of a grid, except where the layers of a photo's decoder need a larger one."""
+"""Largest side of a grid."""
 
 SMALL_SIDE = 16
 PHOTO_SIDE = 48
@@ -23,7 +23,7 @@ PHOTO_IMAGES = 40
 """Images of a class that the channels of a photo's instance memories are chosen for, at 1 IPC."""
 
 INSTANCE_PART = 0.8
-"""Part of a budget that instance memories take at least, when their channels are chosen."""
+"""Part of a budget that the instance memories may fill, when their channels are chosen."""
 
 
 @dataclass(frozen=True)

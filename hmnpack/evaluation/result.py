@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from hmnpack.evaluation.compare import below_whole, over_random
+from hmnpack.evaluation.rows import headline_of
 from hmnpack.evaluation.run import Evaluation
 from hmnpack.runtime.machine import commit, machine_facts
 from hmnpack.schema.audit import Audit, AuditResult
@@ -47,11 +48,7 @@ def result_of(
         machine=machine_facts(device),
         data=DataFacts(name=source.name, fingerprint=source.train.fingerprint),
         minutes=None if minutes is None else round(minutes, 3),
-        accuracy_mean=first.accuracy_mean,
-        accuracy_std=first.accuracy_std,
-        accuracy_ci95=first.accuracy_ci95,
-        networks=first.networks,
-        accuracies=first.accuracies,
+        **headline_of(first),
         protocol=one.config,
         baselines=tuple(baselines),
         figures=_figures(name, one, manifest),

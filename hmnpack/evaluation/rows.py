@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from math import sqrt
+from typing import Any
 
 from hmnpack.evaluation.bench import TrainingSet
 from hmnpack.evaluation.student import t_quantile
@@ -32,11 +33,7 @@ def make_row(
     return Row(
         name=name,
         images=images,
-        accuracy_mean=statistics.mean(accuracies),
-        accuracy_std=statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
-        accuracy_ci95=half_interval(accuracies),
-        networks=len(accuracies),
-        accuracies=tuple(accuracies),
+        **statistics_of(accuracies),
         figures={
             "bytes": round(statistics.mean(one.bytes for one in sets)),
             "epochs": schedule.epochs,
@@ -44,6 +41,27 @@ def make_row(
             **figures,
         },
     )
+
+
+def statistics_of(accuracies: Sequence[float]) -> dict[str, Any]:
+    """Return the fields of a row, or of a result, that state the accuracy of its networks.
+
+    Args:
+        accuracies: Accuracy of every network, in percent; at least one.
+    """
+    return {
+        "accuracy_mean": statistics.mean(accuracies),
+        "accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        "accuracy_ci95": half_interval(accuracies),
+        "networks": len(accuracies),
+        "accuracies": tuple(accuracies),
+    }
+
+
+def headline_of(row: Row) -> dict[str, Any]:
+    """Return these fields of a row, for the result that it is the headline of."""
+    names = ("accuracy_mean", "accuracy_std", "accuracy_ci95", "networks", "accuracies")
+    return {name: getattr(row, name) for name in names}
 
 
 def half_interval(values: Sequence[float]) -> float | None:

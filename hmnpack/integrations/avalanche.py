@@ -65,7 +65,8 @@ class HmnBuffer:
         self._task_labels = task_labels
         self._check(seen)
         self._seen = seen
-        self.max_size: int = sum(bundle.manifest.container.images for bundle in self._bundles)
+        self._images = sum(bundle.manifest.container.images for bundle in self._bundles)
+        self.max_size: int = self._images
         self.buffer: Any = self._dataset()
 
     @property
@@ -107,11 +108,10 @@ class HmnBuffer:
         Raises:
             BadSettings: if it is less.
         """
-        images = sum(bundle.manifest.container.images for bundle in self._bundles)
-        if new_size < images:
+        if new_size < self._images:
             raise BadSettings(
-                f"the files hold {images} images, more than {new_size}: make smaller ones with "
-                "hmnpack prune"
+                f"the files hold {self._images} images, more than {new_size}: make smaller ones "
+                "with hmnpack prune"
             )
         self.max_size = new_size
 

@@ -157,11 +157,9 @@ class FeatureMatching(Objective):
         Each is [k, n, D], where n is 1 if the distance needs only class means.
         """
         data, own = self.match.data, self.match.world.share(len(view.real))
-        parts = []
-        for some in torch.arange(own.start, own.stop).split(
-            self._classes_at_once(shape, real=True)
-        ):
-            rows = view.real[int(some[0]) : int(some[-1]) + 1]
+        at_once, parts = self._classes_at_once(shape, real=True), []
+        for some in torch.arange(own.start, own.stop).split(at_once):
+            rows = [view.real[label] for label in some.tolist()]
             counts = [len(each) for each in rows]
             images = data.images[torch.cat(rows)].float() / 255
             of_image = to_device(some.repeat_interleave(torch.tensor(counts)), data.device)

@@ -2,7 +2,13 @@
 
 from hmnpack.settings.given import CompressSettings, evaluate_config, prune_config
 from hmnpack.settings.merging import difference, merged
-from hmnpack.settings.named import default_recipe, protocol_of, recipe_of, shape_of_file
+from hmnpack.settings.named import (
+    default_recipe,
+    protocol_for,
+    protocol_of,
+    recipe_of,
+    shape_of_file,
+)
 from hmnpack.settings.recorded import (
     recordable,
     recorded_settings,
@@ -16,6 +22,7 @@ __all__ = [
     "difference",
     "evaluate_config",
     "merged",
+    "protocol_for",
     "protocol_of",
     "prune_config",
     "recipe_of",

@@ -70,9 +70,7 @@ def shape_of_file(manifest: Manifest) -> DataShape:
 
 
 def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
-    """Return the settings of a protocol for a bundle's dataset and budget.
-
-    A ConvNet is only as deep as the images allow.
+    """Return the settings of a protocol for a bundle's dataset and budget; see `protocol_for`.
 
     Args:
         name: Name of the protocol.
@@ -81,5 +79,20 @@ def protocol_of(name: str, manifest: Manifest) -> EvaluateConfig:
     Raises:
         BadSettings: if the protocol is unknown.
     """
-    data = shape_of_file(manifest)
-    return shallow_enough(PROTOCOLS[name](data, manifest.nearest_ipc), data.image)
+    return protocol_for(name, shape_of_file(manifest), manifest.nearest_ipc)
+
+
+def protocol_for(name: str, data: DataShape, ipc: int) -> EvaluateConfig:
+    """Return the settings of a protocol for a dataset and a budget.
+
+    A ConvNet is only as deep as the images allow.
+
+    Args:
+        name: Name of the protocol.
+        data: Shape of the dataset.
+        ipc: Budget, in images per class.
+
+    Raises:
+        BadSettings: if the protocol is unknown.
+    """
+    return shallow_enough(PROTOCOLS[name](data, ipc), data.image)

@@ -1,4 +1,4 @@
-"""Decoding all 11,680 images of the CIFAR-10 50-IPC container, against torch's own layers.
+"""Decoding all 11,680 images of the CIFAR-10 50-IPC container, against a literal decoder.
 
 Alternates three variants: the container, an ``nn.Sequential`` of ``ConvTranspose2d`` with the same
 weights, and a large matrix product, whose rate is taken as the machine's limit.

@@ -642,6 +642,7 @@ def test_every_script_is_tested():
     tested |= {"paper.py", *ablations}  # run by test_paper_tables.py
     tested |= {"figure4.py", "figure4_page.py"}  # run by test_figure4.py
     tested |= {"methods.py", "containers.py", "cells.py", "comparisons.py"}
+    tested |= {"assignments.py"}  # of paper.py and of these
     tested |= {"fitting_to_time.py", "render_comparisons.py"}  # run by test_comparisons.py
     federated = {path.name for path in (EXAMPLES / "federated").glob("*.py")}
     tested |= {"federated.py", *federated}  # run by test_federated.py

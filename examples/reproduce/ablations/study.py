@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from assignments import condensing_of, evaluation_of
+
 from ablations.scale import Scale
 from hmnpack.bundle import Bundle
-from hmnpack.registry import PROTOCOLS
 from hmnpack.runtime.devices import choose_device, kind_of
 from hmnpack.runtime.kept import entry_name
 from hmnpack.runtime.progress import Listener
@@ -17,11 +18,8 @@ from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Figure, Row
-from hmnpack.settings import CompressSettings, evaluate_config, recipe_of
+from hmnpack.settings import CompressSettings, evaluate_config, protocol_for, recipe_of
 from hmnpack.sources import Source, Split, as_seen, hold_out
-
-EVALUATION_PREFIX = "evaluate."
-"""Prefix of evaluation settings on the command line; the others are condensing settings."""
 
 PaperValues = Mapping[tuple[str, int], float]
 """Values in the paper for CIFAR-10, by row name and budget."""
@@ -83,7 +81,7 @@ class Study:
         """
         shape = self.source.shape
         scaled = _texts(self.scale.condensed(recipe_of(self.recipe, shape)))
-        typed = [text for text in self.assignments if not text.startswith(EVALUATION_PREFIX)]
+        typed = condensing_of(self.assignments)
         options = {"seed": self.seed, **changes}
         return CompressSettings(self.recipe, None, [*scaled, *typed], options).config(shape)
 
@@ -94,10 +92,9 @@ class Study:
             ipc: Budget of the evaluated bundle.
             changes: The study's own settings, by dotted path.
         """
-        base = PROTOCOLS[self.scale.protocol](self.source.shape, ipc)
+        base = protocol_for(self.scale.protocol, self.source.shape, ipc)
         scaled = _texts(self.scale.evaluated(base))
-        evaluation = (text for text in self.assignments if text.startswith(EVALUATION_PREFIX))
-        typed = [text.removeprefix(EVALUATION_PREFIX) for text in evaluation]
+        typed = evaluation_of(self.assignments)
         options = {"repeats": 1, "baselines": False, **(changes or {})}
         return evaluate_config([*scaled, *typed], options, base)
 
