@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from hmnpack.cli.cmd_compress import condense, condensing_options
-from hmnpack.cli.options import DATA_HELP, BundleFile, DataName
+from hmnpack.cli.options import DATA_HELP
+from hmnpack.cli.parameters import BundleFile, DataName
 
 
 @click.command("append", short_help="Condense new classes into an existing file.", epilog=DATA_HELP)

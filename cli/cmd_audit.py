@@ -11,8 +11,6 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
-    BundleFile,
-    DataName,
     config_option,
     pop_source_options,
     read_as_recorded,
@@ -21,6 +19,7 @@ from hmnpack.cli.options import (
     set_option,
     source_options,
 )
+from hmnpack.cli.parameters import BundleFile, DataName
 from hmnpack.cli.protocol import (
     TRAINING,
     Choice,

@@ -14,10 +14,7 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
-    ByteSize,
-    DataName,
     Function,
-    RecipeName,
     config_option,
     make_source_options,
     minutes_option,
@@ -28,6 +25,7 @@ from hmnpack.cli.options import (
     set_option,
     source_options,
 )
+from hmnpack.cli.parameters import ByteSize, DataName, PathName, RecipeName
 from hmnpack.cli.signals import ENDING, ending
 from hmnpack.runtime.notes import is_main_rank, is_one_of_several
 
@@ -94,13 +92,13 @@ _RUN = (
     ),
     click.option(
         "--log",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         metavar="FILE.jsonl",
         help="Append each event with its metrics as one line of JSON.",
     ),
     click.option(
         "--tensorboard",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         metavar="DIR",
         help="Write the metrics to DIR for TensorBoard.",
     ),

@@ -11,8 +11,6 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
-    BundleFile,
-    DataName,
     config_option,
     pop_source_options,
     read_as_recorded,
@@ -23,6 +21,7 @@ from hmnpack.cli.options import (
     source_options,
     work_option,
 )
+from hmnpack.cli.parameters import BundleFile, DataName
 from hmnpack.cli.protocol import (
     TRAINING,
     Choice,

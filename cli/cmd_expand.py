@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hmnpack.cli.options import BundleFile
+from hmnpack.cli.parameters import BundleFile, PathName
 from hmnpack.registry import WRITERS
 
 
@@ -15,7 +15,7 @@ from hmnpack.registry import WRITERS
     "--out",
     "--output",
     "out",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     required=True,
     help="Folder or file to write; must not exist, unless it is an empty folder.",
 )

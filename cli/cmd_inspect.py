@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hmnpack.bundle.read import inspect_and_size
-from hmnpack.cli.options import BundleFile
+from hmnpack.cli.parameters import BundleFile
 from hmnpack.schema.instances import in_words
 from hmnpack.schema.manifest import Manifest, SourceFacts
 from hmnpack.schema.score import Score

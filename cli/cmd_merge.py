@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from hmnpack.cli.options import BundleFile, output_option
+from hmnpack.cli.options import output_option
+from hmnpack.cli.parameters import BundleFile
 
 
 @click.command("merge", short_help="Store files that share a decoder in one file.")

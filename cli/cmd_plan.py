@@ -6,8 +6,6 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
-    DataName,
-    RecipeName,
     config_option,
     make_source_options,
     minutes_option,
@@ -16,6 +14,7 @@ from hmnpack.cli.options import (
     set_option,
     source_options,
 )
+from hmnpack.cli.parameters import DataName, RecipeName
 
 if TYPE_CHECKING:
     from hmnpack import Plan

@@ -8,8 +8,6 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
-    BundleFile,
-    DataName,
     config_option,
     make_source_options,
     naming_options,
@@ -22,6 +20,7 @@ from hmnpack.cli.options import (
     source_options,
     work_option,
 )
+from hmnpack.cli.parameters import BundleFile, DataName
 from hmnpack.runtime.notes import is_main_rank
 from hmnpack.schema.names import PruneStrategy
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hmnpack.cli.options import BundleFile
+from hmnpack.cli.parameters import BundleFile, PathName
 
 
 @click.command("push", short_help="Publish a file on the Hugging Face Hub, with a card.")
@@ -20,7 +20,7 @@ from hmnpack.cli.options import BundleFile
 @click.option("--private", is_flag=True, help="Create the repository as a private one.")
 @click.option(
     "--dry-run",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="DIR",
     help="Write what would be pushed to this folder; the hub is not contacted.",
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hmnpack.cli.options import BundleFile
+from hmnpack.cli.parameters import BundleFile, PathName
 
 
 @click.command("report", short_help="Write a web page about a file or a folder of files.")
@@ -12,26 +12,26 @@ from hmnpack.cli.options import BundleFile
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     required=True,
     metavar="PAGE.html",
     help="Output page.",
 )
 @click.option(
     "--log",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="RUN.jsonl",
     help="Log of the run that made FILE (compress --log); adds its curves.",
 )
 @click.option(
     "--result",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="RESULT.json",
     help="Evaluation of FILE (evaluate --save); shown with the recorded scores.",
 )
 @click.option(
     "--audit",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="AUDIT.json",
     help="Audit of FILE (audit --save); its picture shows real images.",
 )

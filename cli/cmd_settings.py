@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hmnpack.cli.options import RecipeName, set_option
+from hmnpack.cli.options import set_option
+from hmnpack.cli.parameters import RecipeName
 from hmnpack.errors import BadSettings
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from hmnpack.cli.options import BundleFile, class_names, output_option
+from hmnpack.cli.options import output_option
+from hmnpack.cli.parameters import BundleFile, PathName, class_names
 
 
 @click.command("split", short_help="Store some of a file's classes in a file of their own.")
@@ -19,7 +20,7 @@ from hmnpack.cli.options import BundleFile, class_names, output_option
 @output_option
 @click.option(
     "--rest",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="FILE.hmn",
     help="Store the other classes in this file.",
 )

@@ -10,13 +10,12 @@ import click
 
 from hmnpack.cli.options import (
     DATA_HELP,
-    BundleFile,
-    DataName,
     pop_source_options,
     read_as_recorded,
     run_options,
     source_options,
 )
+from hmnpack.cli.parameters import BundleFile, DataName
 from hmnpack.errors import BadSettings, HmnError, ScoreFails
 
 if TYPE_CHECKING:

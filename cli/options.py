@@ -1,19 +1,16 @@
 """Options shared by several commands, and their conversion to hmnpack arguments."""
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
+from hmnpack.cli.parameters import PathName, class_names
 from hmnpack.cli.speaker import echo_once
 from hmnpack.errors import BadSettings, BadValue, Paused
-from hmnpack.registry import DATA_SETS, RECIPES
-from hmnpack.runtime.paths import STDIN, is_hub_file
+from hmnpack.registry import DATA_SETS
 
 if TYPE_CHECKING:
     from hmnpack.schema.manifest import Manifest
@@ -32,98 +29,6 @@ _SOURCE = (
 )
 """Parameters that :func:`source_options` adds."""
 
-_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
-    f"{letter}{end}": base**power
-    for power, letter in enumerate("kmgt", 1)
-    for end, base in (("b", 10**3), ("ib", 2**10))
-}
-"""Bytes per unit, by lower-case unit."""
-
-
-if TYPE_CHECKING:
-    TextType = click.ParamType[str, Any]
-    NumberType = click.ParamType[int, Any]
-else:  # older versions of click have no generic ParamType at run time
-    TextType = NumberType = click.ParamType
-
-
-class DataName(TextType):
-    """A dataset: a name, a path, or ``hf:owner/name``."""
-
-    name = "data"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Complete dataset names, or folders if none matches."""
-        names = [name for name in DATA_SETS if incomplete and name.startswith(incomplete)]
-        return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
-
-
-class BundleFile(click.Path):
-    """The path of a file to read; ``-`` is standard input, ``hf://...`` an address on the hub."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Any:  # noqa: ANN401
-        """Return the path, or the text of an address."""
-        if is_hub_file(value):
-            return value
-        return STDIN if str(value) == "-" else super().convert(value, param, ctx)
-
-
-class RecipeName(TextType):
-    """The name of a recipe; unknown names are reported later, with the other settings."""
-
-    name = "recipe"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Complete recipe names."""
-        return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
-
-
-class ByteSize(NumberType):
-    """A size in bytes: ``512MB``, ``4GB``, ``1.5GiB``, or a plain number."""
-
-    name = "size"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return the number of bytes.
-
-        Raises:
-            BadSettings: if the value is not a size of at least one byte.
-        """
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
-        count = float(match[1]) * _UNITS.get(match[2], 0) if match else 0.0
-        if not 1 <= count < inf:
-            name = param.opts[0] if param else "size"
-            raise BadSettings(
-                f"{name} {value!r} is not a size; write 4GB, 512MB or a number of bytes"
-            )
-        return int(count)
-
-
-def class_names(
-    ctx: click.Context, param: click.Parameter, value: str | None
-) -> tuple[str, ...] | None:
-    """Return the names in a list separated by commas."""
-    if value is None:
-        return None
-    return tuple(name.strip() for name in value.split(",") if name.strip())
-
-
 _SPLIT_OPTIONS = (
     click.option(
         "--test-split",
@@ -134,14 +39,14 @@ _SPLIT_OPTIONS = (
     ),
     click.option(
         "--train-list",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         metavar="FILE",
         help="Text file of the training images of a folder of class folders, one "
         "<class>/<image> a line [default: all that --test-list does not list].",
     ),
     click.option(
         "--test-list",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         metavar="FILE",
         help="Text file of the test images, likewise.",
     ),
@@ -162,14 +67,14 @@ def source_options(function: Function) -> Function:
             click.option("--skip-bad", is_flag=True, help="Skip images that cannot be decoded."),
             click.option(
                 "--data-dir",
-                type=click.Path(file_okay=False, path_type=Path),
+                type=PathName(file=False),
                 metavar="DIR",
                 help="Folder of downloaded datasets "
                 "[default: HMNPACK_DATA or ~/.cache/hmnpack/data].",
             ),
             click.option(
                 "--cache-dir",
-                type=click.Path(file_okay=False, path_type=Path),
+                type=PathName(file=False),
                 metavar="DIR",
                 help="Cache of decoded datasets and trained networks "
                 "[default: HMNPACK_CACHE or ~/.cache/hmnpack].",
@@ -225,7 +130,7 @@ def work_option(function: Function) -> Function:
     """Add ``--work``, the work directory of training results and checkpoints."""
     return click.option(
         "--work",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=PathName(file=False),
         metavar="DIR",
         help="Store results and checkpoints in DIR; rerun the command to resume.",
     )(function)
@@ -239,7 +144,7 @@ def save_options(use: str) -> Callable[[Function], Function]:
     """
     save = click.option(
         "--save",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         metavar="FILE.json",
         help=f"Write the result to a file{use}.",
     )
@@ -267,7 +172,7 @@ def output_option(function: Function) -> Function:
     return click.option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
+        type=PathName(),
         required=True,
         metavar="FILE.hmn",
         help="Output file.",
@@ -328,7 +233,7 @@ def config_option(function: Function) -> Function:
     return click.option(
         "--config",
         "config_file",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PathName(folder=False),
         metavar="FILE.toml",
         help="Settings file. It overrides the recipe or protocol; options override it.",
     )(function)

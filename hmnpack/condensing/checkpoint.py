@@ -71,7 +71,7 @@ class Checkpoint:
 
 def checkpoint_of(output: Path) -> Path:
     """Return the checkpoint path of the run that writes ``output``."""
-    return output.with_name(output.name + ".ckpt")
+    return output.parent / f"{output.name}.ckpt"
 
 
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:

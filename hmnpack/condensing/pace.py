@@ -92,11 +92,13 @@ def check_minutes(minutes: float, settings: Mapping[str, object], scale: float, 
         raise BadSettings(f"minutes is {minutes:g}; give a positive number of minutes, such as 20")
     if scale != 1:
         raise BadSettings(
-            f"a run of {minutes:g} minutes chooses its iterations itself; give minutes or a scale"
+            "a run of a given time chooses its iterations itself; give minutes or a scale"
         )
     for path, _ in leaves(settings):
         if path in CHOSEN:
-            raise BadSettings(f"a run of {minutes:g} minutes chooses {path} itself; give only one")
+            raise BadSettings(
+                f"a run of a given time chooses {path} itself; give minutes or {path}"
+            )
     if ranks > 1:
         raise BadSettings(
             f"a run of a given time is one process, but there are {ranks}; give steps instead"

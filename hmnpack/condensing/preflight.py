@@ -23,7 +23,8 @@ def check_classes(source: Source) -> None:
         BadData: if there is one class, or if the names do not fit into a file's header.
     """
     if len(source.classes) < 2:
-        raise BadData(f"{source.name} has one class; condensing needs two or more")
+        chosen = f", {source.classes[0]!r}, that was chosen" if source.chosen else ""
+        raise BadData(f"{source.name} has one class{chosen}; condensing needs two or more")
     size = listed_bytes(storable_class_names(source.classes))
     if size > MAX_LISTED:
         raise BadData(

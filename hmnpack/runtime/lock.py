@@ -38,7 +38,7 @@ def locked(output: Path) -> Iterator[None]:
 
 def lock_of(output: Path) -> Path:
     """Return the path of an output's lock file."""
-    return output.with_name(f".{output.name}.lock")
+    return output.parent / f".{output.name}.lock"
 
 
 def _hold(output: Path, held: contextlib.ExitStack) -> None:

@@ -25,9 +25,12 @@ def path_of(given: AnyPath) -> Path:
     """Return a path with ``~`` expanded.
 
     Raises:
-        BadSettings: if there is no such home folder, or if it is the address of a file on the hub.
+        BadSettings: if it is empty, if there is no such home folder, or if it is the address of a
+            file on the hub.
     """
     text = os.fsdecode(given)
+    if not text:  # pathlib takes it for the current folder
+        raise BadSettings("a path is empty; name a file or a folder")
     if is_hub_file(text):
         raise BadSettings(
             f"{text!r} is on the Hugging Face Hub, from which .hmn files are only read; give a path"

@@ -11,6 +11,9 @@ from pathlib import Path
 from hmnpack.errors import BadData
 from hmnpack.sources.convention import TRAIN, split_in_name, warn_of_unknown_splits
 
+_PARQUET = "*.[pP][aA][rR][qQ][uU][eE][tT]"
+"""Pattern of file names, in capitals too, as for images."""
+
 
 def parquet_files(path: Path) -> list[Path]:
     """Return the Parquet files of a path, sorted: the file itself, or those in the folder.
@@ -22,7 +25,7 @@ def parquet_files(path: Path) -> list[Path]:
     if path.is_dir():
         found = _files_of(path) or _files_of(path / "data")
         return [] if _beside_images(path, found) else found or _nested(path)
-    return [path] if path.suffix == ".parquet" else []
+    return [path] if path.suffix.lower() == ".parquet" else []
 
 
 def parquet_splits(path: Path) -> dict[str, list[Path]]:
@@ -54,7 +57,7 @@ def parquet_splits(path: Path) -> dict[str, list[Path]]:
     return splits
 
 
-def _files_of(folder: Path, pattern: str = "*.parquet") -> list[Path]:
+def _files_of(folder: Path, pattern: str = _PARQUET) -> list[Path]:
     """Return the matching files without hidden files and folders (macOS) and folders (Spark)."""
     return [
         path
@@ -72,7 +75,7 @@ def _beside_images(root: Path, files: Sequence[Path]) -> bool:
 
 def _nested(root: Path) -> list[Path]:
     """Return the files one or two folders down; none if no split is in their names."""
-    found = [*_files_of(root, "*/*.parquet"), *_files_of(root, "*/*/*.parquet")]
+    found = [*_files_of(root, f"*/{_PARQUET}"), *_files_of(root, f"*/*/{_PARQUET}")]
     tables = [file for file in found if file.stem != "metadata"]  # captions of a folder of images
     return tables if any(_split_of(root, file) for file in tables) else []
 

@@ -311,8 +311,9 @@ class Reader(Protocol):
 
 
 def _folder(given: AnyPath | None, variable: str, below: str) -> Path:
+    default = os.environ.get(variable) or Path(_user_cache(), "hmnpack", below)
     try:
-        return path_of(given or os.environ.get(variable) or Path(_user_cache(), "hmnpack", below))
+        return path_of(default if given is None else given)
     except BadSettings as error:
         raise BadSettings(f"{error}; set {variable} to a folder") from error
 

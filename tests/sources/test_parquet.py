@@ -153,6 +153,12 @@ def test_parquet_files_ignores_other_files_and_folders(tmp_path):
     assert parquet_files(tmp_path / "train.txt") == []
 
 
+def test_suffix_in_capitals_is_parquet(tmp_path, make_parquet, payloads, options):
+    path = make_parquet(tmp_path / "set" / "train.PARQUET", payloads, [0, 1, 0, 1, 0])
+    for spec in (path, path.parent):
+        assert len(open_source(spec, options).train) == 5
+
+
 def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch, options):
     (tmp_path / "a.parquet").touch()
     monkeypatch.setitem(sys.modules, "pyarrow", None)

@@ -63,6 +63,13 @@ def test_source_has_the_shape_of_its_images():
     assert len(split) == 2
 
 
+def test_empty_path_is_rejected():
+    with pytest.raises(BadSettings, match="a path is empty; name a file or a folder"):
+        open_source("")
+    with pytest.raises(BadSettings, match="a path is empty"):
+        SourceOptions(cache_dir="").cache_root  # noqa: B018
+
+
 def test_unknown_home_folder_is_rejected(monkeypatch):
     with pytest.raises(BadSettings, match="'~nosuchuser/x' does not exist: no such home folder"):
         open_source("~nosuchuser/x")

@@ -1,4 +1,4 @@
-"""Conversion of option values."""
+"""Conversion of arguments and options."""
 
 import json
 
@@ -6,8 +6,8 @@ import click
 import pytest
 
 from hmnpack.cli.group import main
-from hmnpack.cli.options import ByteSize
-from hmnpack.errors import BadSettings, Paused
+from hmnpack.cli.parameters import ByteSize, PathName
+from hmnpack.errors import BadSettings, OutputExists, Paused
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,25 @@ def test_every_option_has_an_environment_variable():
                 assert option.envvar == variable
                 seen.add(variable)
     assert {"HMNPACK_EXPAND_FORMAT", "HMNPACK_INSPECT_JSON", "HMNPACK_PLAN_SET"} <= seen
+
+
+def test_no_command_takes_an_empty_path():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        for one in main.get_command(context, name).params:
+            if isinstance(one.type, click.Path):
+                assert isinstance(one.type, PathName)
+                with pytest.raises(click.BadParameter, match="the path is empty"):
+                    one.type.convert("", one, context)
+
+
+@pytest.mark.parametrize("output", [".", "..", "./", "/"])
+@pytest.mark.parametrize("command", [("compress", "digits", "--ipc", 1)])
+def test_an_output_without_a_name_is_a_folder(run, command, output, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*command, "-o", output)
+    assert (done.exit_code, list(tmp_path.iterdir())) == (OutputExists.exit_code, [])
+    assert "is a folder; name a file in it" in done.stderr
 
 
 def test_environment_variable_sets_its_option(run, monkeypatch):
