@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
 
@@ -73,6 +73,37 @@ _DETERMINISTIC = _ProcessWide(
     # Deterministic algorithms stay, but where torch has none it warns (1) and does not raise (2).
     lambda mode: min(mode, 1),
 )
+
+
+def _precision_of_convolutions() -> "_ProcessWide[Any]":
+    """Return the setting of TF32 in convolutions, whose default is binary32.
+
+    The flag of this operator alone can be read however the program set its flags. Before torch 2.9
+    there is only the older one, which later versions refuse to read once the flags differ.
+    """
+    cudnn: Any = torch.backends.cudnn
+    own_flag = hasattr(cudnn, "conv")
+    owner, name = (cudnn.conv, "fp32_precision") if own_flag else (cudnn, "allow_tf32")
+    exact = "ieee" if own_flag else False
+    return _ProcessWide(
+        lambda: getattr(owner, name), lambda value: setattr(owner, name, value), lambda _: exact
+    )
+
+
+_CONVOLUTIONS = _precision_of_convolutions()
+
+
+@contextlib.contextmanager
+def exact_convolutions(device: torch.device) -> Iterator[None]:
+    """Compute convolutions on a GPU in binary32; the default, TF32, has 10 bits after the point."""
+    if device.type != "cuda":
+        yield
+        return
+    _CONVOLUTIONS.hold()
+    try:
+        yield
+    finally:
+        _CONVOLUTIONS.release()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,11 @@ import torch
 import hmnpack
 from hmnpack.augment import normalise
 from hmnpack.runtime.seeds import stream
-from hmnpack.runtime.torch_state import torch_defaults, with_torch_defaults
+from hmnpack.runtime.torch_state import (
+    exact_convolutions,
+    torch_defaults,
+    with_torch_defaults,
+)
 
 MARGINS = {
     "strategy": "double-end",
@@ -295,6 +299,36 @@ def test_torch_defaults_holds_for_a_thread_after_a_change_during_a_call():
         assert torch.get_default_dtype() == torch.float32  # the outer call still needs it
     assert torch.get_default_dtype() == torch.float64
     torch.set_default_dtype(torch.float32)
+
+
+conv_flag = pytest.mark.skipif(
+    not hasattr(torch.backends.cudnn, "conv"), reason="torch has one flag for all operators"
+)
+
+
+@conv_flag
+@pytest.mark.parametrize("program", ["tf32", "ieee"])
+def test_exact_convolutions_holds_and_restores(program):
+    flags, gpu = torch.backends.cudnn, torch.device("cuda")
+    with changed(lambda value: setattr(flags.conv, "fp32_precision", value), program, "tf32"):
+        with exact_convolutions(gpu), exact_convolutions(gpu):
+            assert flags.conv.fp32_precision == "ieee"
+        assert flags.conv.fp32_precision == program
+        with exact_convolutions(torch.device("cpu")):
+            assert flags.conv.fp32_precision == program
+
+
+@conv_flag
+def test_exact_convolutions_of_overlapping_threads():
+    flags, gpu = torch.backends.cudnn, torch.device("cuda")
+    before = flags.conv.fp32_precision
+    first, second = exact_convolutions(gpu), exact_convolutions(gpu)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert flags.conv.fp32_precision == "ieee"  # the second one still computes
+    second.__exit__(None, None, None)
+    assert flags.conv.fp32_precision == before
 
 
 @every_state
