@@ -69,7 +69,7 @@ docs: $(STAMP) ## build the documentation site in docs/site; broken links are er
 BUNDLES = $(wildcard examples/bundles/$(or $(NAME),*).hmn)
 REPORTS = $(BUNDLES:.hmn=.html)
 
-verify-bundles: $(STAMP) ## verify the shipped bundles; with NAME='cifar10-*' DATA=path, reproduce a score (NETWORKS, DEVICE)
+verify-bundles: $(STAMP) ## verify the shipped bundles; with NAME='cifar10-jpeg-*' DATA=path, reproduce a score (NETWORKS, DEVICE)
 	$(BIN)/hmnpack verify $(BUNDLES) $(if $(DATA),--data '$(DATA)') \
 		$(if $(NETWORKS),--networks '$(NETWORKS)') $(if $(DEVICE),--device '$(DEVICE)')
 
@@ -117,7 +117,7 @@ reproduce-figure4: $(STAMP) ## continual learning, figure 4: DATA=path (SCALE, I
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(TAG),--tag '$(TAG)') \
 		$(if $(DEVICE),--device '$(DEVICE)') $(if $(WORK),--work '$(WORK)')
 
-reproduce-table2: $(STAMP) ## methods at equal processor minutes, table 2: DATA=path (MINUTES, IPC, ONLY, SETTINGS, ...)
+reproduce-table2: $(STAMP) ## methods at equal CPU minutes, table 2: DATA=path (MINUTES, IPC, ONLY, SETTINGS, ...)
 	@$(BIN)/python examples/reproduce/methods.py $(if $(MINUTES),--minutes '$(MINUTES)') \
 		$(COMPARED)
 

@@ -150,7 +150,7 @@ def _reproduce(request: Request, file: Path | str, source: "Source") -> None:
             listener=listener,
         ).repetition
     assert found is not None  # noqa: S101  (data were given)
-    if not found.holds:
+    if not found.reproduced:
         raise ScoreFails(_verdict(file, found))
     click.echo(_verdict(file, found))
 
@@ -167,7 +167,7 @@ def _verdict(file: Path | str, found: "Repetition") -> str:
 
     score, (low, high) = found.recorded, found.interval
     title = f"{score.network} on {score.tested_on}"
-    verdict, where = ("reproduced", "within") if found.holds else ("not reproduced", "outside")
+    verdict, where = ("reproduced", "within") if found.reproduced else ("not reproduced", "outside")
     return safe(
         f"{file}: score {found.number} {verdict}: {title}, "
         f"recorded {_mean_accuracy(score.accuracies)}, now {_mean_accuracy(found.accuracies)}, "

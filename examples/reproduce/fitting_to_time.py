@@ -1,4 +1,4 @@
-"""Fits the iterations of a method to compare with to processor minutes, by short runs of it.
+"""Fits the iterations of a method to compare with to CPU minutes, by short runs of it.
 
 `compress --minutes` does this for our own objective; :func:`on_processor_time` makes it count the
 processor's time too. The methods have no such option, so their runs are timed from outside: two or
@@ -107,7 +107,7 @@ class Trials:
 
 
 def fitted_to(minutes: float, config: CompressConfig, trials: Trials) -> CompressConfig:
-    """Return the settings whose run takes about these processor minutes, experts included.
+    """Return the settings whose run takes about these CPU minutes, experts included.
 
     If even one step takes longer, it is one step: the minutes that a run took are recorded.
 

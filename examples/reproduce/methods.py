@@ -1,4 +1,4 @@
-"""Table 2: methods of dataset condensation at equal processor minutes, on one core.
+"""Table 2: methods of dataset condensation at equal CPU minutes, on one core.
 
     python examples/reproduce/methods.py --data DATA --minutes 25 --work runs/
     make reproduce-table2 DATA=DATA MINUTES=25
@@ -50,7 +50,7 @@ RIVAL_PREFIX = "rival."
 def main() -> int:
     """Measure the cells; return the exit code."""
     parser = parser_of(__doc__)
-    parser.add_argument("--minutes", type=float, default=25, help="processor minutes per recipe")
+    parser.add_argument("--minutes", type=float, default=25, help="CPU minutes per recipe")
     parser.add_argument("--ipc", type=int, default=1, help="budget in images per class")
     args = parser.parse_args()
     return measured("methods", partial(_table, args))
@@ -61,7 +61,7 @@ def _table(args: argparse.Namespace) -> Table:
         args=args,
         source=opened(args),
         name=named(TABLE_2, args.tag),
-        title="Table 2: methods at equal processor minutes",
+        title="Table 2: methods at equal CPU minutes",
         facts={"ipc": args.ipc, "minutes_each": args.minutes},
         cells=(*RECIPES, *REAL),
         make=_row,

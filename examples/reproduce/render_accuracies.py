@@ -19,12 +19,12 @@ COLUMNS = (
 
 
 def is_accuracy(result: Result) -> bool:
-    """Return whether a result has an accuracy on a test split; results of proxies do not."""
-    return result.accuracy_mean is not None and "proxy" not in result.figures
+    """Return whether a result is an evaluation of a file; proxies and applications are not."""
+    return result.accuracy_mean is not None and not {"proxy", "title"} & result.figures.keys()
 
 
 def accuracies(found: Mapping[str, Result]) -> dict[str, Result]:
-    """Return the results with an accuracy on a test split."""
+    """Return the results that are evaluations of files."""
     return {name: result for name, result in found.items() if is_accuracy(result)}
 
 
@@ -51,7 +51,9 @@ def table(found: Mapping[str, Result]) -> str:
 
 
 def _data(result: Result) -> str:
-    return result.data.name if result.data else "-"
+    name = result.data.name if result.data else "-"
+    held_out = result.protocol is not None and result.protocol.held_out
+    return f"{name}, held-out images" if held_out else name
 
 
 def _cells(name: str, result: Result) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ def _facts(result: Result) -> str:
     """Return data, scale, protocol, machine and commits in one line."""
     figures = result.figures
     size = (
-        f"{figures['minutes_each']:g} processor minutes each"
+        f"{figures['minutes_each']:g} CPU minutes each"
         if _is_2(result)
         else (f"scale {figures['scale']:g}")
     )

@@ -1,4 +1,4 @@
-"""Tables of results without a headline accuracy: comparisons, storage, benchmarks."""
+"""Tables of all other results: applications, comparisons, storage, benchmarks."""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -9,6 +9,7 @@ from render_accuracies import is_accuracy
 from render_comparisons import is_comparison
 from render_paper import STUDY
 
+from hmnpack.evaluation.rows import statistics_of
 from hmnpack.schema.result import Figure, Result, Row
 
 COLUMNS = ("networks trained on", "images", "accuracy", "95 %", "networks")
@@ -52,7 +53,7 @@ def _summary(name: str, result: Result) -> str:
 
 
 def _shown(found: Mapping[str, Result]) -> str:
-    rows = [(name, row) for name, result in found.items() for row in result.baselines]
+    rows = [(name, row) for name, result in found.items() for row in _rows(result)]
     if rows:
         return table(("run", *COLUMNS), ((name, *_cells(row)) for name, row in rows))
     if len(found) == 1:
@@ -64,6 +65,15 @@ def _shown(found: Mapping[str, Result]) -> str:
         for name, result in found.items()
     )
     return table(("run", *(f"`{column}`" for column in columns)), lines)
+
+
+def _rows(result: Result) -> tuple[Row, ...]:
+    """Return the rows of a result; the first one is its own accuracy, if it has one."""
+    if result.accuracy_mean is None:
+        return result.baselines
+    images = result.figures.get("condensed_images", result.figures.get("images"))
+    own = {"name": "condensed images", "images": images, **statistics_of(result.accuracies)}
+    return (Row.model_validate(own), *result.baselines)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -39,11 +39,11 @@ SECTIONS: tuple[tuple[str, str, Callable[[Mapping[str, Result]], str]], ...] = (
     (
         "Test accuracy",
         """\
-Accuracy in percent on the test split after the last epoch.
+Accuracy in percent after the last epoch, on the test split unless a heading says *held-out images*.
 
 - *95 %*: half the width of the 95 % interval of the mean (Student's t), in points.
 - *Paper*: accuracy in the paper's Table 2, on the original CIFAR-10.
-- *Packed in*: single-core CPU time, including training the matching networks.
+- *Compression time*: CPU time of one core, including training the matching networks.
 - *Same floats*, *same bytes*: random real images within the same float budget; random real images
   as JPEG, within the bytes of the file's tensors. Both are trained for as many steps as the file.
 - *Warm-up alone*: the same container after the warm-up on real images, without matching.
@@ -67,7 +67,7 @@ The baselines changed twice, so rows of different commits are not always compara
     (
         "Methods and containers",
         """\
-Methods at equal processor minutes by `methods.py`, containers under one objective by
+Methods at equal CPU minutes by `methods.py`, containers under one objective by
 `containers.py`. [METHODS.md](../../METHODS.md#measurements) has the tables.
 """,
         render_comparisons.sections,

@@ -55,7 +55,7 @@ class Repetition:
         return interval_of(self.recorded.accuracies, self.accuracies, 100 / self.test_images)
 
     @property
-    def holds(self) -> bool:
+    def reproduced(self) -> bool:
         """Whether the score is reproduced, that is, the new networks' mean is in the interval."""
         low, high = self.interval
         return low <= statistics.fmean(self.accuracies) <= high
@@ -74,9 +74,9 @@ class Verification:
     repetition: Repetition | None
 
     @property
-    def holds(self) -> bool:
+    def reproduced(self) -> bool:
         """Whether the score is reproduced; also True if none was retrained."""
-        return self.repetition is None or self.repetition.holds
+        return self.repetition is None or self.repetition.reproduced
 
 
 @with_torch_defaults

@@ -77,7 +77,7 @@ class TestCriterion:
                 score.model_copy(update={"accuracies": tuple(row[:recorded].tolist())}),
                 tuple(row[recorded:].tolist()),
                 test_images,
-            ).holds
+            ).reproduced
             for row in samples
         )
 
@@ -131,7 +131,7 @@ def bundle(bundle_of, images):
 def test_without_dataset_only_the_file_is_checked(save):
     path = save(given((50.0, 51.0)))
     found = verify(path)
-    assert found.holds
+    assert found.reproduced
     assert found.repetition is None
     assert len(found.manifest.scores) == 1
     data = bytearray(path.read_bytes())
@@ -148,7 +148,7 @@ def test_recorded_seed_reproduces_the_accuracies(save, source, bundle):
     renamed = dataclasses.replace(source, name="digits")  # for which flips are disabled
     repetition = verify(path, renamed, device="cpu").repetition
     assert repetition.accuracies == found.score.accuracies
-    assert repetition.holds
+    assert repetition.reproduced
     assert (repetition.number, repetition.test_images) == (1, 40)
 
 
@@ -169,14 +169,14 @@ def trained(monkeypatch):
 
 def test_score_that_is_not_reproduced(save, source, trained):
     again = verify(save(given((99.0, 100.0, 100.0))), source)
-    assert not again.holds
+    assert not again.reproduced
     low, high = again.repetition.interval
     assert 50 < low < 99 < high == 100
 
 
 def test_protocol_is_the_recorded_one_without_baselines(save, source, trained):
     path = save(given((50.0, 50.0), config=CHANGES | {"baselines": True}))
-    assert verify(path, source).holds
+    assert verify(path, source).reproduced
     verify(path, source, networks=5, seed=9)
     assert trained == [PROTOCOL, PROTOCOL.model_copy(update={"repeats": 5, "seed": 9})]
 
@@ -185,8 +185,8 @@ def test_score_is_the_last_on_this_dataset_or_the_named_one(save, source, traine
     scores = (given((50.0, 50.0)), given((90.0, 90.0)), given((50.0,), fingerprint="c" * 64))
     path = save(*scores)
     assert verify(path, source).repetition.number == 2
-    assert not verify(path, source).holds
-    assert verify(path, source, score=1).holds
+    assert not verify(path, source).reproduced
+    assert verify(path, source, score=1).reproduced
     with pytest.raises(BadData, match=r"score 3 was tested on shades, .* fingerprints differ"):
         verify(path, source, score=3)
     with pytest.raises(BadSettings, match="no score 4; its scores are numbered 1 to 3"):
@@ -213,7 +213,7 @@ def test_three_networks_are_too_few(save, source, trained, recorded):
     if enough > 1:
         with pytest.raises(BadSettings, match=rf"has {recorded} recorded .*--networks {enough}\)"):
             verify(path, source, networks=enough - 1)
-    assert verify(path, source, networks=enough).holds
+    assert verify(path, source, networks=enough).reproduced
     with pytest.raises(BadSettings, match="repeats = 0"):
         verify(path, source, networks=0)
 
@@ -233,4 +233,4 @@ def test_unknown_protocol_error_is_one_line(save, source, trained, facts, why):
     with pytest.raises(BadSettings, match=rf"{cannot} \({why}[^;]*\)$"):
         verify(path, source)
     assert trained == []
-    assert verify(path).holds  # the protocol is not needed to read the file
+    assert verify(path).reproduced  # the protocol is not needed to read the file

@@ -224,7 +224,7 @@ class TestPage:
         assert line.startswith("| gradient matching | 1 | `images` | 10 | 640 | 2,560 | 20 | 0.0")
         assert line.endswith("| 21.0 | 36.7 |")
         assert re.search(r"^\| `dc` \| images \| 4 \| 10 .*\| 21.0 \| 28.3 \|$", text, re.M)
-        assert "digits, 6 processor minutes each, protocol `short`" in " ".join(text.split())
+        assert "digits, 6 CPU minutes each, protocol `short`" in " ".join(text.split())
         assert render.sections(found).startswith("- [table2-methods](results/table2-methods.json)")
 
     def test_each_table_has_a_make_target(self):
