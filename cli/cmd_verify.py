@@ -101,14 +101,14 @@ def _run(request: Request, source_options: dict[str, Any]) -> list[HmnError]:
 
     opened: dict[object, Source] = {}  # by how it is read; many files of one dataset need one
     for file, manifest in ready:
-        read_as = read_as_recorded(file, manifest, source_options, request.data)
-        if read_as not in opened:
-            with progress_display(quiet=request.quiet) as listener:
-                needs_test = needs_test_split(manifest, request.score)
-                opened[read_as] = open_source(
-                    request.data, read_as, listener, needs_test=needs_test
-                )
         with _report_errors(failures):
+            read_as = read_as_recorded(file, manifest, source_options, request.data)
+            if read_as not in opened:
+                needs_test = needs_test_split(manifest, request.score)
+                with progress_display(quiet=request.quiet) as listener:
+                    opened[read_as] = open_source(
+                        request.data, read_as, listener, needs_test=needs_test
+                    )
             _reproduce(request, file, opened[read_as])
     return failures
 

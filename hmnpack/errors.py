@@ -45,6 +45,10 @@ class BadValue(BadSettings):
         self.reason = reason
         super().__init__(f"setting {path} = {value!r}: {reason}")
 
+    def __reduce__(self) -> tuple[type["BadValue"], tuple[str, object, str]]:
+        """Return what pickles it, for other processes."""
+        return type(self), (self.path, self.value, self.reason)
+
 
 class BudgetTooSmall(HmnError):
     """The budget is too small for the content; the message names a sufficient ipc."""

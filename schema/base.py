@@ -9,6 +9,7 @@ MAX_INTEGER = 2**63 - 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=1000)]
+RelativePath = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^/]")]
 
 
 class Frozen(BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from hmnpack.schema.base import Frozen, Sha256, ShortText
+from hmnpack.schema.base import Frozen, RelativePath, Sha256, ShortText
 from hmnpack.schema.class_names import ClassNames
 from hmnpack.schema.container import ContainerSpec, OtherSpec
 from hmnpack.schema.instances import MAX_CLASSES, check_length
@@ -57,11 +57,11 @@ class SourceFacts(Frozen):
         default=None,
         description="How the test split was sampled; absent: the dataset has its own or none.",
     )
-    train_list: ShortText | None = Field(
+    train_list: RelativePath | None = Field(
         default=None,
         description="Text file that lists the training split, relative to the data; absent: none.",
     )
-    test_list: ShortText | None = Field(
+    test_list: RelativePath | None = Field(
         default=None, description="Text file that lists the test split; absent: likewise."
     )
     image_column: ShortText | None = Field(

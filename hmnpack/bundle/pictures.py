@@ -12,6 +12,7 @@ from torch import Tensor
 from hmnpack.bundle.bundle import Bundle
 from hmnpack.container import container_of, decoded_parts, first_of_each
 from hmnpack.errors import BadSettings
+from hmnpack.runtime.numbers import as_integer
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.instances import in_words
 
@@ -29,7 +30,7 @@ def positions(spec: ContainerSpec, per_class: int | None) -> Tensor:
     Raises:
         BadSettings: if it is not an integer from 1 to the size of the largest class.
     """
-    count = spec.largest if per_class is None else per_class
+    count = spec.largest if per_class is None else as_integer(per_class)
     if not isinstance(count, int) or not 1 <= count <= spec.largest:
         raise BadSettings(
             f"per_class is {count}, but classes have {in_words(spec.instances)} images: give an "

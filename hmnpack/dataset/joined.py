@@ -17,7 +17,6 @@ from hmnpack.dataset.base import DecodedDataset, Transform
 from hmnpack.dataset.condensed import CondensedDataset, load
 from hmnpack.errors import BadData, BadSettings
 from hmnpack.registry import unknown_name
-from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.manifest import Normalisation
 
@@ -138,7 +137,6 @@ class ConcatenatedDataset(DecodedDataset):
         """Return all images on a device: float32 [N, C, H, W] in [0, 1]."""
         return torch.cat([part.decoded(device) for part in self.parts])
 
-    @with_torch_defaults
     def pixels(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield some of the images in parts: uint8 [n, H, W, C] on the CPU, as `expand` writes.
 

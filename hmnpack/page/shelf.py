@@ -98,7 +98,7 @@ def _place(file: Shelved) -> tuple[str, int, int, int, str]:
 
 
 def _shelved(path: Path, folder: Path, page: Path) -> Shelved | Damaged:
-    name = str(path.relative_to(folder))
+    name, path = str(path.relative_to(folder)), path.absolute()  # a name may begin with `~`
     try:
         manifest, size = inspect_and_size(path, verify=True)
         return Shelved(name, manifest, size, _strip(path), _report(path, page))

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from hmnpack.errors import BadSettings, HmnError
+from hmnpack.errors import BadSettings, HmnError, is_out_of_memory
 from hmnpack.runtime.output import replacing
 from hmnpack.version import __version__
 
@@ -223,11 +223,15 @@ def read_state(path: Path, device: torch.device | str = "cpu") -> State:
     """Read a state written by :func:`write_state`, without executing code from the file.
 
     Raises:
-        BadSettings: if the file is unreadable; the message says to delete it.
+        BadSettings: if the file is unreadable; if it is damaged, the message says to delete it.
     """
     try:
         state: State = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch.load raises many types
+    except OSError as error:
+        raise BadSettings(f"cannot read {path} ({error.strerror or error})") from error
+    except Exception as error:  # torch.load raises many types for a damaged file
+        if is_out_of_memory(error):
+            raise
         raise BadSettings(f"cannot read {path}; delete it and start again") from error
     if not isinstance(state, dict):
         raise BadSettings(f"{path} does not contain a saved state; delete it and start again")

@@ -118,11 +118,26 @@ def replacing(path: AnyPath, *, force: bool) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         check_output_path(path, force=force)
-        sibling.replace(path)
+        _move(sibling, path, force=force)
     except OSError as error:
         raise BadSettings(f"cannot write {path} ({error.strerror or error})") from error
     finally:
         sibling.unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path, *, force: bool) -> None:
+    """Rename a file; without ``force``, not over one that another process has just written."""
+    if not force:
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            check_output_path(target, force=False)
+            raise
+        except OSError:  # a file system without links
+            pass
+        else:
+            return
+    source.replace(target)
 
 
 def write_atomically(path: AnyPath, data: bytes, force: bool) -> None:

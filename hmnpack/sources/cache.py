@@ -188,8 +188,8 @@ def _in_file(images: Images, path: Path) -> LazyImages:
     """Return images that are in a file, which is written if they are not yet."""
     if isinstance(images, LazyImages) and is_in_file(images, path):
         return images
-    _, channels, height, width = images.shape
-    with contextlib.closing(FileSink(path, len(images), height, width, channels)) as sink:
+    count, channels, height, width = images.shape
+    with contextlib.closing(FileSink(path, (count, channels, height, width))) as sink:
         for chunk in chunks(images):
             sink.add(chunk.numpy())
         return sink.images()

@@ -12,9 +12,11 @@ import struct
 import threading
 import warnings
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median_low
 
@@ -36,7 +38,7 @@ Payload = bytes | Path | None
 """An image's encoded bytes or its file; None if the source has neither."""
 
 _UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError),
+    *(OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, RuntimeError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
 )
 """Exceptions that Pillow raises for damaged data (OSError for a truncated file)."""
@@ -95,12 +97,14 @@ class Reference:
         name: Its name in messages.
         width: In pixels, after resizing if requested.
         height: In pixels, after resizing if requested.
+        channels: 1 if it is greyscale, else 3.
         threads: Number of threads worth using for images of this size.
     """
 
     name: str
     width: int
     height: int
+    channels: int
     threads: int
 
     @property
@@ -157,7 +161,9 @@ def reference_of(encoded: Encoded, options: SourceOptions) -> Reference:
             )
         large = width * height >= _PIXELS_FOR_THREADS or options.size is not None
         threads = (os.cpu_count() or 1) if large else 1
-        return Reference(encoded.name(index), width, height, threads)
+        return Reference(encoded.name(index), width, height, len(image.mode), threads)
+    if not len(encoded.labels):
+        raise BadData("there are no training images: add some, or choose other classes or lists")
     raise BadData(f"no image is readable; the first is {encoded.name(0)}")
 
 
@@ -188,7 +194,8 @@ def decode(
     """
     total = len(encoded.labels)
     readable = torch.zeros(total, dtype=torch.bool)
-    with contextlib.closing(sink_of(path, total, reference.height, reference.width)) as sink:
+    shape = (total, reference.channels, reference.height, reference.width)
+    with contextlib.closing(sink_of(path, shape)) as sink:
         for start, rows, pixels in _chunks(encoded, reference, options):
             sink.add(pixels)
             readable[rows] = True
@@ -205,8 +212,14 @@ def _chunks(
     def task(start: int) -> tuple[int, list[int], Pixels]:
         return (start, *_decode_chunk(encoded, start, reference, options))
 
+    starts = iter(range(0, len(encoded.labels), reference.chunk))
     with ThreadPoolExecutor(reference.threads) as pool:
-        yield from pool.map(task, range(0, len(encoded.labels), reference.chunk))
+        # What is decoded but not stored yet takes memory: no more than a few chunks ahead.
+        ahead = deque(pool.submit(task, start) for start in islice(starts, 2 * reference.threads))
+        while ahead:
+            found = ahead.popleft().result()
+            ahead.extend(pool.submit(task, start) for start in islice(starts, 1))
+            yield found
 
 
 def _decode_chunk(
@@ -244,10 +257,11 @@ def _usual_size(encoded: Encoded) -> int:
     sides = []
     for index in range(0, count, -(-count // _SIZED)):
         payload = encoded.read(index, index + 1)[0]
-        with contextlib.suppress(*_UNREADABLE):
-            file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
-            with Image.open(file or "", formats=formats()) as image:
-                sides.append(min(image.size))
+        with (
+            contextlib.suppress(*_UNREADABLE),
+            Image.open(_file_of(payload), formats=formats()) as image,
+        ):
+            sides.append(min(image.size))
     side = median_low(sides or [_SIZES[-1]])
     return side if side < _SIZES[0] else min(_SIZES, key=lambda size: abs(math.log(size / side)))
 

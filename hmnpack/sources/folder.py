@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hmnpack.errors import BadData
 from hmnpack.runtime.progress import Listener
-from hmnpack.schema.skipped import LITTER, OUTSIDE, UNLISTED, skipped_in_words
+from hmnpack.schema.skipped import LITTER, UNLISTED, skipped_in_words
 from hmnpack.sources.assemble import attempt, decode_source
 from hmnpack.sources.cache import key_of_listing, through_cache
 from hmnpack.sources.convention import (
@@ -25,7 +25,7 @@ from hmnpack.sources.convention import (
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.drawn import USUAL, with_drawn_test
 from hmnpack.sources.formats import suffixes
-from hmnpack.sources.listing import images_in, is_litter, recordable
+from hmnpack.sources.listing import folders_in, images_in, is_litter, outside, recordable
 from hmnpack.sources.lists import folder_of, listed_splits, recorded_list
 from hmnpack.sources.types import Source, SourceOptions, source_path
 
@@ -56,9 +56,9 @@ class _Contents:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def is_path(spec: str) -> bool:
-    """Return whether a text is an existing path."""
-    return bool(spec) and source_path(spec).exists()
+def is_divided(root: Path) -> bool:
+    """Return whether a folder has folders of splits, so that no list divides it."""
+    return any((root / name).is_dir() for name in (TRAIN, *TEST_SPLITS))
 
 
 def open_folder(spec: str, options: SourceOptions, listener: Listener) -> Source:
@@ -127,15 +127,15 @@ def _in_folders(root: Path, chosen: Collection[str] | None) -> _Contents:
 
 def _listed(root: Path, options: SourceOptions) -> _Contents:
     """Return the images of class folders by lists, and count those in no list."""
-    if not root.is_dir() or _splits(root):
+    if not root.is_dir() or is_divided(root):
         raise BadData(
             f"{root} is not a folder of class folders alone: lists divide only such a folder"
         )
-    left_out = _outside(root)
+    left_out = outside(root)
     folders = _classes(root)
     every = [path for folder in folders.values() for path in images_in(folder, left_out)]
     names = {folder.name: name for name, folder in folders.items()}
-    train, test = listed_splits(root, every, options)
+    train, test = listed_splits(root, names, every, options)
 
     def class_of(image: Path) -> str:
         return names[folder_of(root, image)]
@@ -163,7 +163,7 @@ def _splits(root: Path) -> dict[str, Path]:
     """Return the folders of the splits by name, and warn of folders that are no split."""
     if not root.is_dir():
         return {}
-    folders = {entry.name: entry for entry in root.iterdir() if entry.is_dir()}
+    folders = {entry.name: entry for entry in folders_in(root)}
     visible = {name: entry for name, entry in folders.items() if not is_litter(name)}
     splits = {name: visible.pop(name) for name in (TRAIN, *TEST_SPLITS) if name in visible}
     if TRAIN in splits:
@@ -215,8 +215,7 @@ def _expect_classes(root: Path, splits: Mapping[str, Path]) -> None:
     wanted = "train/<class>/<image>, and the same in test/ or val/, or <class>/<image>"
     if not root.is_dir():
         raise BadData(f"{root} is neither a folder nor a parquet file: give a folder with {wanted}")
-    inside = sorted(entry for entry in root.iterdir() if entry.is_dir())
-    folders = [entry for entry in inside if not is_litter(entry.name)]
+    folders = [entry for entry in sorted(folders_in(root)) if not is_litter(entry.name)]
     wrong = next((entry for entry in folders if not _holds_images(entry)), None)
     if folders and not splits and wrong is None:
         return
@@ -254,7 +253,7 @@ def _class_folders(split: Path, classes: Sequence[str] = ()) -> dict[str, Path]:
         split: The folder of the split.
         classes: Classes of the training split; a folder that is named like one is that class.
     """
-    entries = [e for e in split.iterdir() if e.is_dir() and not is_litter(e.name)]
+    entries = [entry for entry in folders_in(split) if not is_litter(entry.name)]
     composed = {entry: unicodedata.normalize("NFC", entry.name) for entry in entries}
     alike = Counter(composed.values())
     folders = {}
@@ -301,7 +300,7 @@ def _images(
             _expect_some(images, name, folder, others)
         found += [(path, label) for path in images]
         left_out.update(others)
-    left_out.update(_outside(folder))
+    left_out.update(outside(folder))
     return found
 
 
@@ -313,17 +312,6 @@ def _expect_some(images: list[Path], name: str, folder: Path, others: Counter[st
             f"class {name!r} has no images in {folder.name} that can be read, but "
             f"{', '.join(kinds)}: convert them to PNG or JPEG, or install what reads them"
         )
-
-
-def _outside(folder: Path) -> Counter[str]:
-    """Return the numbers of files and folders of a split that are in no class."""
-    counts = Counter[str]()
-    for entry in folder.iterdir():
-        if is_litter(entry.name):
-            counts[LITTER] += 1
-        elif not entry.is_dir():
-            counts[OUTSIDE] += 1
-    return counts
 
 
 def _encoded(root: Path, images: Labelled) -> Encoded:

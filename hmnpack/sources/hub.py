@@ -1,6 +1,7 @@
 """Datasets of the Hugging Face Hub: `hf:owner/name` or `hf:owner/name:config`."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,14 +112,30 @@ def _encoded(spec: str, part: Any, image: str, label: str) -> Encoded:  # noqa: 
         return f"row {index} of {where}"
 
     labels = integer_labels(where, label, kind, rows[label], name=name)
+    caches = _caches(datasets)
 
     def read(start: int, stop: int) -> list[Payload]:
         cells = rows[start:stop][image]
-        return [None if cell is None else _payload(cell) for cell in cells]
+        return [None if cell is None else _payload(cell, caches) for cell in cells]
 
     return Encoded(labels, read, name)
 
 
-def _payload(cell: Mapping[str, Any]) -> Payload:
-    """Return an image's bytes, else its path in the library's cache, else None."""
-    return cell["bytes"] or (Path(cell["path"]) if cell["path"] else None)
+def _payload(cell: Mapping[str, Any], caches: Sequence[Path]) -> Payload:
+    """Return an image's bytes, else its path in the library's cache, else None.
+
+    A row may name any file of this machine, which a bundle would then be made from.
+    """
+    if cell["bytes"] or not cell["path"]:
+        return cell["bytes"] or None
+    path = Path(cell["path"]).absolute()
+    if not any(path.resolve().is_relative_to(cache.resolve()) for cache in caches):
+        raise BadData(f"a row names the local file {path}, which was not downloaded with the data")
+    return path
+
+
+def _caches(datasets: Any) -> Sequence[Path]:  # noqa: ANN401
+    """Return the folders that the library downloads to."""
+    names = ("HF_CACHE_HOME", "HF_DATASETS_CACHE", "DOWNLOADED_DATASETS_PATH", "HF_HUB_CACHE")
+    found = [getattr(datasets.config, name, None) for name in names]
+    return [Path(folder) for folder in (*found, os.environ.get("HF_HUB_CACHE")) if folder]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadData, BadSettings
 from hmnpack.runtime.progress import Listener
 from hmnpack.sources.folder import open_folder
 from hmnpack.sources.named import obtain
@@ -41,10 +41,16 @@ def _obtain(spec: str, root: Path, folder: Path, variant: str) -> tuple[str, ...
     """Download the files if necessary, and return the class names in the folders' order."""
     from torchvision.datasets import Imagenette  # noqa: PLC0415 - slow to import
 
-    found = obtain(
-        lambda download: Imagenette(str(root), "train", variant, download=download),
-        spec,
-        root,
-        f"{folder.name}.tgz, or {folder.name}/ from it,",
-    )
+    try:
+        found = obtain(
+            lambda download: Imagenette(str(root), "train", variant, download=download),
+            spec,
+            root,
+            f"{folder.name}.tgz, or {folder.name}/ from it,",
+        )
+    except KeyError as error:
+        raise BadData(
+            f"{folder / 'train'} has a folder {error.args[0]!r}, which is no class of {spec}: move "
+            "it elsewhere"
+        ) from error
     return tuple(names[0] for names in found.classes)

@@ -59,6 +59,30 @@ def images_in(folder: Path, left_out: Counter[str]) -> list[Path]:
     return found
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders directly in a folder, in no order; none if it does not exist.
+
+    Raises:
+        BadData: if the folder cannot be read.
+    """
+    return [Path(entry.path) for entry in _entries(str(folder)) if _is_folder(entry)]
+
+
+def outside(folder: Path) -> Counter[str]:
+    """Return the numbers of files and folders of a split that are in no class, by reason.
+
+    Raises:
+        BadData: if the folder cannot be read.
+    """
+    counts = Counter[str]()
+    for entry in _entries(str(folder)):
+        if is_litter(entry.name):
+            counts[LITTER] += 1
+        elif not _is_folder(entry):
+            counts[OUTSIDE] += 1
+    return counts
+
+
 def recordable(counts: Mapping[str, int]) -> dict[str, int]:
     """Return counts by reason, the most frequent ones by name and the rest as `other`."""
     ranked = sorted(counts.items(), key=lambda item: (item[0] != UNREADABLE, -item[1], item[0]))

@@ -1,7 +1,8 @@
 """Text lists of the images of a split: one path a line, below a folder of class folders."""
 
 import os
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from hmnpack.errors import BadData
@@ -11,9 +12,12 @@ from hmnpack.sources.types import SourceOptions
 Listed = dict[Path, str]
 """File of an image -> the line that lists it, for messages."""
 
+_LONGEST = 2**30
+"""Maximum bytes of a list."""
+
 
 def listed_splits(
-    root: Path, every: Sequence[Path], options: SourceOptions
+    root: Path, folders: Collection[str], every: Sequence[Path], options: SourceOptions
 ) -> tuple[list[Path], list[Path] | None]:
     """Return the images of the training and of the test split by their lists.
 
@@ -22,14 +26,15 @@ def listed_splits(
 
     Args:
         root: Folder of class folders.
-        every: The images in it.
+        folders: Names of these.
+        every: The images in them.
         options: The lists.
 
     Raises:
         BadData: if a list is invalid, or an image is in both.
     """
     train, test = (
-        None if given is None else _read(root, path_of(given))
+        None if given is None else _read(root, folders, path_of(given))
         for given in (options.train_list, options.test_list)
     )
     both = [path for path in test or () if train and path in train]
@@ -55,26 +60,22 @@ def recorded_list(root: Path, given: AnyPath | None) -> str | None:
     return path.encode(errors="replace").decode()
 
 
-def _read(root: Path, file: Path) -> Listed:
+def _read(root: Path, folders: Collection[str], file: Path) -> Listed:
     """Return the images of a list.
 
     Each line is a path that begins with the name of a class folder, and perhaps a space and a
     label number after it. The numbers do not order the classes, but each must stand for one.
     Empty lines are passed over.
     """
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise BadData(
-            f"cannot read the list {file} ({reason}): give a text file with one path a line"
-        ) from error
+    lines = _lines_of(file)
     found: Listed = {}
     labels = set()
     for number, line in enumerate(lines, 1):
         if line.strip():
             where = f"line {number} of {file}"
             path, label = _image(root, line.strip(), where)
+            if folder_of(root, path) not in folders:
+                raise BadData(f"{where} lists {path}, which is in no class folder: remove the line")
             if path in found:
                 raise BadData(f"{where} lists {path} again, after {found[path]}: remove one")
             found[path] = where
@@ -84,6 +85,23 @@ def _read(root: Path, file: Path) -> Listed:
         raise BadData(f"the list {file} is empty: give one path a line")
     _expect_one_label_each(file, labels)
     return found
+
+
+def _lines_of(file: Path) -> list[str]:
+    """Return the lines of a list; its path may come from a file that nobody vouches for."""
+    try:
+        facts = file.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            reason = "it is not a regular file"
+        elif facts.st_size > _LONGEST:
+            reason = f"it is larger than {_LONGEST >> 20} MiB"
+        else:
+            return file.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise BadData(f"cannot read the list {file} ({reason}): give a text file with one path a line")
 
 
 def _image(root: Path, line: str, where: str) -> tuple[Path, str | None]:

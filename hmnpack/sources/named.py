@@ -4,6 +4,7 @@ Shape legend: N images, C channels, H height, W width.
 """
 
 import contextlib
+import errno
 import http.client
 import importlib.util
 import pickle
@@ -148,9 +149,9 @@ def _unpack(packed: list[Path], folder: Path) -> None:
         try:
             extract_archive(str(path), str(folder))
         except (OSError, EOFError, zlib.error) as error:
-            raise BadData(
-                f"cannot unpack {path} ({first_line(error)}): download it again"
-            ) from error
+            of_disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES)
+            mend = f"{folder} must hold its files" if of_disk else "download it again"
+            raise BadData(f"cannot unpack {path} ({first_line(error)}): {mend}") from error
 
 
 def _arrays(dataset: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401

@@ -15,10 +15,10 @@ from hmnpack.runtime.torch_state import with_torch_defaults
 from hmnpack.schema.manifest import Manifest, TestSplit
 from hmnpack.sources.assemble import check_labels
 from hmnpack.sources.drawn import with_drawn_test
-from hmnpack.sources.folder import is_path, open_folder
+from hmnpack.sources.folder import is_divided, open_folder
 from hmnpack.sources.hub import is_hub_address, open_hub
 from hmnpack.sources.parquet import is_parquet, open_parquet
-from hmnpack.sources.types import Reader, Source, SourceOptions, source_path
+from hmnpack.sources.types import Reader, Source, SourceOptions, is_path, source_path
 
 _DEFAULTS = SourceOptions()
 
@@ -147,8 +147,8 @@ def as_recorded(
             image_column=options.image_column or made_from.image_column,
             label_column=options.label_column or made_from.label_column,
         )
-    if reader is open_folder:
-        root = source_path(cast(AnyPath, data))
+    root = source_path(cast(AnyPath, data)) if reader is open_folder else None
+    if root is not None and not is_divided(root):
         options = replace(
             options,
             train_list=options.train_list or _beside(root, made_from.train_list),
@@ -159,21 +159,24 @@ def as_recorded(
         size=options.size or made_from.size,
         skip_bad=options.skip_bad or "unreadable" in made_from.skipped,
         classes=options.classes or made_from.classes,
-        test_split=_test_split(made_from.test_split, options.test_split),
+        test_split=_test_split(manifest, options.test_split),
     )
 
 
-def _test_split(recorded: TestSplit | None, wanted: TestSplit | float | None) -> TestSplit | float:
+def _test_split(manifest: Manifest, wanted: TestSplit | float | None) -> TestSplit | float:
     """Return the test split to draw: none of whose images a file was made from.
+
+    Where the file does not say what it was made from, it is for the user to know.
 
     Raises:
         BadSettings: if another one is wanted than was drawn when the file was made.
     """
+    recorded = manifest.source.test_split
     if wanted is None:
         return recorded or 0
     if isinstance(wanted, float | int):
         wanted = TestSplit(part=wanted, seed=0) if wanted else 0
-    if wanted and wanted != recorded:
+    if wanted and wanted != recorded and manifest.names_training_split:
         drawn = f"--test-split {recorded.part:g}" if recorded else "no test split drawn"
         raise BadSettings(
             f"the file was made with {drawn}: another test split would have images that it was "

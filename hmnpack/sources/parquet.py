@@ -35,7 +35,7 @@ from hmnpack.sources.convention import (
 )
 from hmnpack.sources.decode import Encoded, Payload
 from hmnpack.sources.shards import parquet_files, parquet_splits
-from hmnpack.sources.types import Source, SourceOptions, source_path
+from hmnpack.sources.types import Source, SourceOptions, is_path, source_path
 
 _EMBED = (
     "embed the image files, such as with embed_table_storage of datasets.table, or give the folder "
@@ -48,8 +48,7 @@ _BINARY = ("binary", "large_binary", "binary_view", "fixed_size_binary")
 
 def is_parquet(spec: str) -> bool:
     """Return whether a text is the path of a parquet file or of a folder of them."""
-    path = source_path(spec)
-    return bool(spec) and path.exists() and bool(parquet_files(path))
+    return is_path(spec) and bool(parquet_files(source_path(spec)))
 
 
 def open_parquet(spec: str, options: SourceOptions, listener: Listener) -> Source:

@@ -3,6 +3,7 @@
 Shape legend: N images, n images of a part, C channels, H height, W width.
 """
 
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -43,28 +44,25 @@ class Sink(Protocol):
         """Close the file, if there is one; its images can still be read."""
 
 
-def sink_of(path: Path | None, total: int, height: int, width: int) -> Sink:
+Shape = tuple[int, int, int, int]
+"""Largest number of images, channels of the first ones, height and width in pixels."""
+
+
+def sink_of(path: Path | None, shape: Shape) -> Sink:
     """Return what collects images: in a file, or in memory if ``path`` is None."""
-    if path is None:
-        return MemorySink(total, height, width)
-    return FileSink(path, total, height, width)
+    return MemorySink(shape) if path is None else FileSink(path, shape)
 
 
 class MemorySink:
     """Collects images in memory.
 
-    Args:
-        total: Largest number of images.
-        height: In pixels.
-        width: In pixels.
-
     Raises:
         BadData: if the images cannot fit in memory.
     """
 
-    def __init__(self, total: int, height: int, width: int) -> None:
-        _expect_to_fit(total, height, width)
-        self._pixels: Pixels = np.empty((total, 1, height, width), np.uint8)
+    def __init__(self, shape: Shape) -> None:
+        _expect_to_fit(shape)
+        self._pixels: Pixels = np.empty(shape, np.uint8)
         self._count = 0
 
     def add(self, pixels: Pixels) -> None:
@@ -89,20 +87,17 @@ class FileSink:
 
     Args:
         path: The file.
-        total: Largest number of images.
-        height: In pixels.
-        width: In pixels.
-        channels: Channels of the first images.
+        shape: Number, channels and sides of the images.
 
     Raises:
         NoRoomError: if the file cannot be written, here or later.
     """
 
-    def __init__(self, path: Path, total: int, height: int, width: int, channels: int = 1) -> None:
-        self._path, self._size = path, (height, width)
-        self._channels, self._count = channels, 0
+    def __init__(self, path: Path, shape: Shape) -> None:
+        _, self._channels, *sides = shape
+        self._path, self._size, self._count = path, tuple(sides), 0
         try:
-            if shutil.disk_usage(path.parent).free < total * height * width:
+            if shutil.disk_usage(path.parent).free < math.prod(shape):
                 raise NoRoomError
             self._file = path.open("w+b")
         except OSError as error:
@@ -149,9 +144,10 @@ class FileSink:
         sibling.replace(self._path)
 
 
-def _expect_to_fit(total: int, height: int, width: int) -> None:
+def _expect_to_fit(shape: Shape) -> None:
     """Raise an error for images that cannot fit in memory, before hours of decoding them."""
-    needed, memory = total * width * height, physical_memory()
+    needed, memory = math.prod(shape), physical_memory()
+    total, _, height, width = shape
     if needed > memory:
         raise BadData(
             f"{total:,} images of {width}x{height} pixels need {needed / 2**30:,.0f} GiB or more, "

@@ -278,7 +278,8 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         if self.classes is not None:
-            object.__setattr__(self, "classes", tuple(self.classes))
+            given = (self.classes,) if isinstance(self.classes, str) else self.classes
+            object.__setattr__(self, "classes", tuple(given))
         object.__setattr__(self, "size", as_integer(self.size))
         object.__setattr__(self, "test_split", _test_split(self.test_split))
         if self.size is not None and not 1 <= self.size <= MAX_SIDE:
@@ -323,6 +324,11 @@ def _user_cache() -> str:
     given = os.environ.get("XDG_CACHE_HOME", "")
     relative = not Path(given).is_absolute() and not given.startswith("~")
     return "~/.cache" if relative else given  # the specification ignores relative ones
+
+
+def is_path(spec: str) -> bool:
+    """Return whether a text is an existing path."""
+    return bool(spec) and source_path(spec).exists()
 
 
 def source_path(spec: AnyPath) -> Path:

@@ -89,7 +89,10 @@ def _check_output(out: Path, names: tuple[str, ...], force: bool) -> None:
         raise OutputExists(f"{out} is not empty; name another folder, or use force (--force)")
     written = _written(out)
     foreign = present & {*names, INDEX} - written
-    foreign |= _foreign_within(out, present & written - {INDEX})
+    _expect_none(out, foreign | _foreign_within(out, present & written - {INDEX}))
+
+
+def _expect_none(out: Path, foreign: set[str]) -> None:
     if foreign:
         raise OutputExists(
             f"{out} has {min(foreign)!r}, which hmnpack did not write; name another folder"
@@ -147,6 +150,7 @@ def _put(new: Path, out: Path) -> None:
         move(new, out)
         for name in foreign:
             move(old / name, out / name)
+        _expect_none(out, _foreign_within(old, written - {INDEX}))  # put there since the first look
         undo.pop_all()
     out.chmod(mode)
     old.chmod(mode | stat.S_IRWXU)  # otherwise nothing could be removed from it

@@ -10,6 +10,8 @@ import torch
 import hmnpack.evaluation
 import hmnpack.evaluation.verification  # noqa: F401
 from hmnpack.bundle import inspect
+from hmnpack.cli import cmd_verify
+from hmnpack.errors import BadSettings
 from hmnpack.evaluation import Evaluation
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.schema.result import Row
@@ -124,6 +126,24 @@ class TestVerify:
         assert done.stderr.count("\n") == 1
         assert f"hmnpack: {bad}: score 1 not reproduced: " in done.stderr
         assert "recorded 99.10 % (3 networks), now 50.00 % (3 networks), outside " in done.stderr
+        assert f"{good}: score 1 reproduced" in done.stdout
+
+    def test_data_that_one_file_cannot_be_read_with_do_not_stop_the_others(
+        self, run, save, source, trained, monkeypatch, tmp_path
+    ):
+        (tmp_path / "broken.hmn").write_bytes(b"no file")
+        odd, good = save("a.hmn", score_of(50.0, 50.0)), save("b.hmn", score_of(50.0, 50.0))
+        read = cmd_verify.read_as_recorded
+
+        def read_as_recorded(file, *args):
+            if file == odd:
+                raise BadSettings("unknown class 'cat'")
+            return read(file, *args)
+
+        monkeypatch.setattr(cmd_verify, "read_as_recorded", read_as_recorded)
+        done = run("verify", tmp_path / "broken.hmn", odd, good, "--data", "pets", "--quiet")
+        assert done.exit_code == 4  # of the first error
+        assert "unknown class 'cat'" in done.stderr
         assert f"{good}: score 1 reproduced" in done.stdout
 
     def test_options_reach_the_training(self, run, save, source, trained):

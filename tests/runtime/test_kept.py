@@ -52,6 +52,25 @@ def test_damaged_value_counts_as_missing(tmp_path, optional):
     assert entry.value() is None
 
 
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_state_that_does_not_fit_in_memory_is_kept(tmp_path, monkeypatch, error):
+    def load(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(type(error)):
+        read_state(tmp_path / "state")
+
+
+def test_state_that_may_not_be_read_is_not_to_be_deleted(tmp_path, monkeypatch):
+    def load(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(BadSettings, match=r"cannot read .*state \(Permission denied\)$"):
+        read_state(tmp_path / "state")
+
+
 def test_damaged_state_is_an_error_unless_optional(tmp_path):
     entry = Store(tmp_path).entry("network-1")
     entry.unfinished.write_bytes(b"nonsense")

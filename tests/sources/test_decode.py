@@ -1,12 +1,13 @@
 import io
 import re
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from hmnpack.errors import BadData, BadImage
 from hmnpack.runtime.progress import no_progress
@@ -62,7 +63,7 @@ def test_order_is_stable_over_many_tasks_and_threads(image_of, encode, monkeypat
 
 def test_chunk_shrinks_with_image_size():
     sides = [(1, 1), (256, 128), (1024, 1024), (4096, 4096)]
-    assert [Reference("x", *side, 1).chunk for side in sides] == [128, 128, 8, 1]
+    assert [Reference("x", *side, 3, 1).chunk for side in sides] == [128, 128, 8, 1]
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "LA"])
@@ -236,6 +237,30 @@ def test_non_image_is_rejected_by_name(image_of, encode, payload):
         decoded([encode(image_of()), payload])
     assert "\n" not in str(caught.value)
     assert "0x" not in str(caught.value)
+
+
+def test_error_of_any_type_that_pillow_raises_names_the_image(image_of, encode, monkeypatch):
+    def load(image):
+        raise RuntimeError("Decoding of color planes failed")  # as its AVIF reader does
+
+    monkeypatch.setattr(PngImageFile, "load", load)
+    with pytest.raises(BadImage, match=r"cannot read image 0 \(Decoding of color planes failed\)"):
+        decoded([encode(image_of(0))])
+
+
+def test_chunks_are_decoded_a_few_ahead(image_of, encode, monkeypatch):
+    monkeypatch.setattr("hmnpack.sources.decode._CHUNK", 1)
+    begun, seen = [], []
+
+    def read(start, stop):
+        begun.append(start)
+        return [encode(image_of(i)) for i in range(start, stop)]
+
+    split = Encoded(torch.zeros(20, dtype=torch.int64), read, str)
+    reference = replace(reference_of(split, SourceOptions()), threads=2)
+    begun.clear()
+    decode(split, reference, SourceOptions(), lambda *_: seen.append(len(begun)))
+    assert all(ahead <= done + 4 for done, ahead in enumerate(seen, 1))
 
 
 def test_skip_bad_skips_and_counts_bad_images(image_of, encode):

@@ -238,13 +238,19 @@ def test_unreadable_folder_is_named(make_folder, options):
 
 
 def test_failed_listing_is_named(make_folder, options, monkeypatch):
-    root = make_folder(train={"a": 2, "b": 3})
+    root, scandir = make_folder(train={"a": 2, "b": 3}), os.scandir
 
-    def denied(path):
-        raise PermissionError(13, "Permission denied")
+    def denied_of(place):
+        def denied(path):
+            if Path(path) == place:
+                raise PermissionError(13, "Permission denied")
+            return scandir(path)
 
-    monkeypatch.setattr("hmnpack.sources.listing.os.scandir", denied)
-    assert_rejected(root, options, f"cannot read {root / 'train/a'} (Permission denied)")
+        return denied
+
+    for place in (root, root / "train", root / "train/a"):
+        monkeypatch.setattr("hmnpack.sources.listing.os.scandir", denied_of(place))
+        assert_rejected(root, options, f"cannot read {place} (Permission denied)")
 
 
 def test_mutual_links_are_followed_once(make_folder, options):

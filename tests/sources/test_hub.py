@@ -56,6 +56,7 @@ def hub(monkeypatch, image_of, encode, tmp_path):
 
     module.load_dataset, module.add = load_dataset, add
     module.exceptions = SimpleNamespace(DatasetsError=DatasetsError)
+    module.config = SimpleNamespace(HF_DATASETS_CACHE=str(tmp_path / "hf"))
     module.Image = lambda decode: "decoded" if decode else "undecoded"
     monkeypatch.setitem(sys.modules, "datasets", module)
     return module
@@ -90,10 +91,21 @@ def test_hub_reads_a_training_split_beside_a_damaged_test_split(hub, options):
 
 def test_hub_reads_bytes_or_a_local_file(hub, options, image_of, tmp_path):
     hub.add("train", [0, 1])
-    image_of(0).save(tmp_path / "a.png")
-    hub.splits["train"].cells[1] = {"bytes": None, "path": str(tmp_path / "a.png")}
+    (tmp_path / "hf").mkdir()
+    image_of(0).save(tmp_path / "hf" / "a.png")
+    hub.splits["train"].cells[1] = {"bytes": None, "path": str(tmp_path / "hf" / "a.png")}
     images = open_source("hf:me/bugs", options).train.images
     assert torch.equal(images[0], images[1])
+
+
+def test_hub_reads_no_local_file_outside_of_its_cache(hub, options, image_of, tmp_path):
+    hub.add("train", [0, 1])
+    image_of(0).save(tmp_path / "private.png")
+    (tmp_path / "hf").mkdir()
+    for path in (tmp_path / "private.png", tmp_path / "hf" / ".." / "private.png"):
+        hub.splits["train"].cells[1] = {"bytes": None, "path": str(path)}
+        with pytest.raises(BadData, match="which was not downloaded with the data"):
+            open_source("hf:me/bugs", options)
 
 
 def test_hub_does_not_depend_on_row_order(hub, options):

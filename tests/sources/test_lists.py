@@ -1,7 +1,9 @@
 """Text lists that say which images are in which split."""
 
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -102,6 +104,34 @@ def test_lists_that_cannot_be_read_are_rejected(root, options):
     assert_rejected(root, missing, f"cannot read the list {root}/none.txt (No such file")
     image = replace(options, train_list=root / "ant/000.png")
     assert_rejected(root, image, f"cannot read the list {root}/ant/000.png (it is not UTF-8)")
+
+
+@pytest.mark.parametrize("folder", [".trash", "__MACOSX"])
+def test_listed_images_in_no_class_folder_are_rejected(root, listed, folder):
+    (root / folder).mkdir()
+    (root / folder / "1.png").write_bytes((root / "bee/000.png").read_bytes())
+    text = f"ant/000.png\n{folder}/1.png"
+    assert_rejected(root, listed(train=text), f"lists {root}/{folder}/1.png, which is in no class")
+
+
+def test_lists_that_leave_no_training_image_are_rejected(root, listed):
+    every = "\n".join(f"{name}/00{i}.png" for name in ("ant", "bee", "clutter") for i in range(4))
+    options = replace(listed(test=every), classes=("ant",))
+    assert_rejected(root, options, "there are no training images")
+
+
+def test_lists_that_are_no_regular_files_are_rejected(root, options, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), root):
+        wrong = replace(options, test_list=path)
+        assert_rejected(root, wrong, f"cannot read the list {path} (it is not a regular file)")
+
+
+def test_recorded_lists_are_left_out_of_a_folder_of_splits(root, listed, options):
+    source = open_source(root, listed(train=TRAIN, test=TEST))
+    bundle = hmnpack.pack(torch.zeros(2, 3, 4, 6), [0, 1], ipc=1, data=source)
+    recorded = as_recorded(bundle.manifest, options, root.parent)
+    assert (recorded.train_list, recorded.test_list) == (None, None)
 
 
 def test_lists_are_for_folders_of_class_folders(root, listed):

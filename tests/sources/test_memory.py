@@ -21,7 +21,7 @@ def no_cache(tmp_path):
 def test_images_beyond_memory_and_cache_are_refused_early(
     no_cache, make_folder, monkeypatch, images
 ):
-    monkeypatch.setattr("hmnpack.sources.sink.physical_memory", lambda: 3 * 6 * 4)
+    monkeypatch.setattr("hmnpack.sources.sink.physical_memory", lambda: 3 * 3 * 6 * 4)
     root, options = make_folder(train={"cat": images}), no_cache
     if images == 3:
         assert len(open_source(root, options).train) == 3
@@ -31,7 +31,7 @@ def test_images_beyond_memory_and_cache_are_refused_early(
 
 
 def test_images_that_fit_once_resized_are_read(no_cache, make_folder, monkeypatch):
-    monkeypatch.setattr("hmnpack.sources.sink.physical_memory", lambda: 20)
+    monkeypatch.setattr("hmnpack.sources.sink.physical_memory", lambda: 4 * 3 * 2 * 2)
     root = make_folder(train={"cat": 4})
     small = SourceOptions(size=2, cache_dir=no_cache.cache_dir)
     assert len(open_source(root, small).train) == 4

@@ -190,3 +190,7 @@ def test_bundle_of_a_part_is_evaluated_on_its_classes(pets):
     assert bundle.manifest.classes == tuple(LACKING) == bundle.manifest.source.classes
     (row,) = hmnpack.evaluate(bundle, pets, settings=QUICK).rows
     assert row.images == bundle.manifest.container.images
+
+
+def test_one_class_may_be_named_by_a_text():
+    assert SourceOptions(classes="cat").classes == ("cat",)

@@ -258,6 +258,26 @@ def test_invalid_arguments_are_rejected(bundle_of, images, image_shape, images_b
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_file_put_into_the_old_folder_meanwhile_is_not_removed(
+    bundle_of, images, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    bundle = bundle_of(images(), classes=("ant", "eel"))
+    hmnpack.expand(bundle, out)
+    rename = Path.rename
+
+    def rename_late(path, target):
+        if path == out:
+            (out / "ant" / "notes.txt").write_text("mine")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_late)
+    with pytest.raises(OutputExists, match=r"has 'ant/notes.txt', which hmnpack did not write"):
+        hmnpack.expand(bundle, out, force=True, per_class=1)
+    assert (out / "ant" / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_failed_move_restores_the_old_folder(bundle_of, images, tmp_path, monkeypatch):
     out = tmp_path / "out"
     hmnpack.expand(bundle_of(images(), classes=("ant", "eel")), out)
