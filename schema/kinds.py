@@ -43,8 +43,8 @@ class ContainerConfig(Frozen):
     )
     decoder_channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
         default=None,
-        description="Channels between decoder layers, from first to last: two values, or one for "
-        "images under 16 pixels. Wider layers leave room for fewer images. null: chosen by the "
+        description="Channels between decoder layers, from first to last: one value fewer than "
+        "layers, two for CIFAR-10. Wider layers leave room for fewer images. null: chosen by the "
         "planner.",
     )
     decoder_width: int = Field(

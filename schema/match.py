@@ -40,7 +40,7 @@ class MatchConfig(Frozen):
         ge=0,
         description="Maximum synthetic images per part. Each class is partitioned into at least "
         "four parts of similar images (fewer if it has fewer images). A step matches one part "
-        "of each class, weighted by its share of the synthetic images. 0: do not partition.",
+        "of each class; all parts count equally. 0: do not partition.",
     )
     views: int = Field(
         default=0,

@@ -20,6 +20,7 @@ from hmnpack.schema.config import (
 )
 from hmnpack.schema.container import ImageShape
 from hmnpack.schema.presets import PRESETS, Preset
+from hmnpack.schema.training import MAX_PATCH
 
 
 class DataShape(Frozen):
@@ -87,17 +88,18 @@ _STEPS_PER_VIEW = 8
 
 
 def fast(data: DataShape = CIFAR10) -> CompressConfig:
-    """Return settings that take about half an hour of one CPU core for images of up to 128 pixels.
+    """Return settings that take about half an hour of one CPU core for usual sets of photos.
 
     For CIFAR-10 they are :data:`FAST`. Larger images are read in squares of pixels by the matching
     networks, are fewer in a step of the warm-up, and are matched in fewer steps if there are more
     classes or pixels: a step takes time in proportion to the classes, and to 1 plus a part for
-    decoding that grows with the pixels.
+    decoding that grows with the pixels. There are always some steps, so many classes of large
+    images take longer, and so does the pool of many images.
 
     Args:
         data: The dataset; CIFAR-10 by default.
     """
-    patch = max(1, round(data.image.side / MATCHED_SIDE))
+    patch = min(MAX_PATCH, max(1, round(data.image.side / MATCHED_SIDE)))
     pixels = data.image.height * data.image.width / MATCHED_SIDE**2
     cost = data.classes / CIFAR10.classes * (1 + _DECODED * pixels) / (1 + _DECODED)
     steps = max(_FEWEST_STEPS, round(FAST.match.steps * min(1, _TIME / cost)))

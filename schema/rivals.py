@@ -18,7 +18,7 @@ from hmnpack.schema.images import ImagesConfig
 from hmnpack.schema.linear_basis import LinearBasisConfig
 from hmnpack.schema.methods import AnyRivalConfig
 from hmnpack.schema.multi_formation import MultiFormationConfig
-from hmnpack.schema.recipes import CIFAR10, FAST, DataShape
+from hmnpack.schema.recipes import CIFAR10, DataShape, fast
 from hmnpack.schema.training import (
     COLOUR_CROP,
     MATCHING_AUGMENTATIONS,
@@ -173,17 +173,25 @@ def _dc(ipc: int, augment: tuple[Augmentation, ...]) -> DcConfig:
     )
 
 
+def haba(data: DataShape = CIFAR10) -> CompressConfig:
+    """Return HaBa's container (Liu et al., NeurIPS 2022) under the objective of `fast`.
+
+    The authors' own loss is MTT's trajectory matching with an adversarial term for diversity.
+    """
+    return fast(data).model_copy(update={"recipe": "haba", "container": HallucinatorConfig()})
+
+
+def linba(data: DataShape = CIFAR10) -> CompressConfig:
+    """Return LinBa's container (Deng and Russakovsky, NeurIPS 2022) under the objective of `fast`.
+
+    The authors' own loss is back-propagation through 150 training steps.
+    """
+    return fast(data).model_copy(update={"recipe": "linba", "container": LinearBasisConfig()})
+
+
 DC = dc()
 DSA = dsa()
 DM = dm()
 IDC = idc()
-
-HABA = FAST.model_copy(update={"recipe": "haba", "container": HallucinatorConfig()})
-"""HaBa's container (Liu et al., NeurIPS 2022) under the objective of `fast`.
-
-The authors' own loss is MTT's trajectory matching with an adversarial term for diversity."""
-
-LINBA = FAST.model_copy(update={"recipe": "linba", "container": LinearBasisConfig()})
-"""LinBa's container (Deng and Russakovsky, NeurIPS 2022) under the objective of `fast`.
-
-The authors' own loss is back-propagation through 150 training steps."""
+HABA = haba()
+LINBA = linba()

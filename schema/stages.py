@@ -52,7 +52,6 @@ class Stage:
         name: Name in logs, checkpoints and `plan --json`.
         steps: Steps on the container; 0 if the stage only trains networks.
         learning_rate: Step index, from 0 -> learning rate.
-        betas: Adam's decay rates of the first and second moments.
         sgd: Momentum of SGD, which takes the place of Adam; None: Adam.
         on_normalised: Whether that SGD steps on normalised pixels.
         network: Architecture of the networks that the stage trains; None: it trains none.
@@ -64,7 +63,6 @@ class Stage:
     name: StageName
     steps: int = 0
     learning_rate: Callable[[int], float] = lambda _: 0.0
-    betas: tuple[float, float] = BETAS
     sgd: float | None = None
     on_normalised: bool = False
     network: NetworkConfig | None = None

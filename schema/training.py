@@ -14,6 +14,9 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Augmentation = Literal[
     "flip", "brightness", "saturation", "contrast", "crop", "scale", "rotate", "cutout"
 ]
+MAX_PATCH = 16
+"""Largest side of the squares of pixels that a ConvNet's first layer reads as one, in pixels."""
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -55,7 +58,7 @@ class NetworkConfig(Frozen):
     patch: int = Field(
         default=1,
         ge=1,
-        le=16,
+        le=MAX_PATCH,
         description="Side of the squares that a ConvNet's first layer reads as one pixel of more "
         "channels, in pixels: 2 makes a network on images of 64 pixels about as fast as on 32. "
         "1: single pixels. Unused otherwise.",

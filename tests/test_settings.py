@@ -127,12 +127,28 @@ def test_default_recipe_depends_on_the_device():
         (100, 32, 1, 460, 58),
         (10, 128, 4, 1499, 120),
         (200, 224, 7, 200, 25),
+        (10, 600, 16, 200, 25),
     ],
 )
 def test_fast_fits_side_and_classes_to_the_time(classes, side, patch, steps, views):
     config = recipe_of("fast", shape(side=side, classes=classes))
     assert config.pool.network.patch == patch
     assert (config.match.steps, config.match.views) == (steps, views)
+
+
+@pytest.mark.parametrize("side", [600, 4096])
+def test_fast_is_valid_for_large_images(side):
+    config = recipe_of("fast", shape(side=side))
+    assert merged(config, {"seed": 1}).pool == config.pool
+
+
+@pytest.mark.parametrize("name", ["haba", "linba"])
+def test_containers_of_others_have_the_objective_of_fast(name):
+    data = shape(side=128, classes=100)
+    ours, theirs = recipe_of("fast", data), recipe_of(name, data)
+    kept = {"recipe": ours.recipe, "container": ours.container}
+    assert theirs.model_copy(update=kept) == ours
+    assert theirs.container.kind != ours.container.kind
 
 
 @pytest.mark.parametrize("name", ["smoke", "best"])

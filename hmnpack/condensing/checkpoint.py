@@ -10,6 +10,7 @@ from hmnpack.errors import BadSettings, OutputExists
 from hmnpack.runtime.devices import kind_of
 from hmnpack.runtime.kept import digest_of, read_state, write_state
 from hmnpack.schema.config import CompressConfig
+from hmnpack.version import __version__
 
 
 class Checkpoint:
@@ -52,9 +53,9 @@ class Checkpoint:
         state = read_state(self.path)
         if state.get("key") != key:
             raise BadSettings(
-                f"{self.path} belongs to a run with other data, ipc, settings, device or torch "
-                "version; repeat that run's arguments, or start again with --force and without "
-                "--resume"
+                f"{self.path} belongs to another run: its data, ipc, settings, minutes, device, "
+                "versions of hmnpack and torch, or the file appended to, are not these; repeat "
+                "that run's arguments, or start again with --force and without --resume"
             )
         self.state = state
 
@@ -76,5 +77,5 @@ def checkpoint_of(output: Path) -> Path:
 
 def key_of(fingerprint: str, ipc: str, config: CompressConfig, device: torch.device) -> str:
     """Return the run's key: runs with different keys cannot share a checkpoint."""
-    settings, version = config.model_dump_json(), str(torch.__version__)
-    return digest_of(fingerprint, ipc, settings, kind_of(device), version)
+    settings, versions = config.model_dump_json(), (str(torch.__version__), __version__)
+    return digest_of(fingerprint, ipc, settings, kind_of(device), versions)

@@ -52,18 +52,6 @@ class Clock:
         """Return whether the run should pause now."""
         return self._should_pause() or time.monotonic() >= self._end
 
-    def check(self, doing: str) -> None:
-        """Raise if the run should pause; for stages that store their own state.
-
-        Args:
-            doing: Current activity, for the message: ``"training the pool"``.
-
-        Raises:
-            Paused: if the run should pause.
-        """
-        if self.pausing():
-            raise paused_while(doing)
-
     def due(self) -> bool:
         """Return whether a checkpoint is due; if so, restart the interval."""
         return self._checkpoints.due()
@@ -146,6 +134,21 @@ class Fitting:
             with self._saving_at_errors(done, fit):
                 self._after(done, fit)
         fit.optimiser.collect()
+
+    def check_pool(self) -> None:
+        """Raise if the run should pause while a pool is trained, which stores its own state.
+
+        Raises:
+            Paused: if the run should pause, after the checkpoint was told the time until now.
+        """
+        if not self.clock.pausing():
+            return
+        checkpoint = self.checkpoint
+        if checkpoint is not None and checkpoint.path.exists():  # of a run of a given time
+            state = checkpoint.state
+            if state is None or state["stage"] == "pool":
+                checkpoint.write(stage="pool", step=0)
+        raise paused_while("training the pool")
 
     def check(self, doing: str) -> None:
         """Raise if the run should pause (collective: all ranks must call it).
@@ -266,13 +269,10 @@ class _Fit:
     optimiser: ContainerOptimiser
 
     def step(self, step: int) -> Tensor:
-        """Take the optimiser steps of one step of the stage; return the sum of their losses."""
-        total: Tensor | None = None
-        for loss in self.objective.losses(self.container, step):
-            self.optimiser.step(loss)
-            total = loss.detach() if total is None else total + loss.detach()
-        assert total is not None  # noqa: S101 - a step has a loss
-        return total
+        """Take an optimiser step; return its loss."""
+        loss = self.objective.loss(self.container, step)
+        self.optimiser.step(loss)
+        return loss.detach()
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next step depends on (collective: all ranks must call it)."""

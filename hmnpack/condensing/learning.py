@@ -1,7 +1,6 @@
 """Fitting a container through all optimisation stages."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from hmnpack.condensing.fitting import Fitting
@@ -55,8 +54,9 @@ def _with_pool(inputs: Inputs, fitting: Fitting, folder: Path) -> Inputs:
     config, real, each = inputs.config, inputs.real, inputs.spec.each
     parts = config.match.parts_of(each)
     with inputs.world.leader_first():
-        check = partial(fitting.clock.check, "training the pool")
-        pool = load_or_train_pool(real, config.pool, config.seed, folder, fitting.listener, check)
+        pool = load_or_train_pool(
+            real, config.pool, config.seed, folder, fitting.listener, fitting.check_pool
+        )
     if parts > 1:
         real = partition_classes(real, pool.trained(0), parts, each, config.seed)
     if real.parts is not None:

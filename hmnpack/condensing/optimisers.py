@@ -7,7 +7,7 @@ from hmnpack.condensing.momentum import ContainerSGD
 from hmnpack.condensing.optimiser import ContainerOptimiser
 from hmnpack.container import Container
 from hmnpack.runtime.ranks import World
-from hmnpack.schema.stages import Stage
+from hmnpack.schema.stages import BETAS, Stage
 
 
 def optimiser_of(
@@ -23,5 +23,5 @@ def optimiser_of(
         world: The ranks that share the classes.
     """
     if stage.sgd is None:
-        return ContainerAdam(container, stage.betas, world)
+        return ContainerAdam(container, BETAS, world)
     return ContainerSGD(container, stage.sgd, std if stage.on_normalised else None, world)

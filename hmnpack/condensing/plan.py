@@ -12,7 +12,7 @@ from hmnpack.condensing.pace import Pace, check_minutes, now
 from hmnpack.condensing.preflight import check_classes, check_early
 from hmnpack.condensing.scale import scaled
 from hmnpack.container import appended_spec, planned
-from hmnpack.container.budget import budget_of
+from hmnpack.container.budget import budget_of, check_ipc
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import choose_device
 from hmnpack.runtime.numbers import as_integer
@@ -130,7 +130,7 @@ def plan(  # noqa: PLR0913
         config=config,
         settings=settings,
         minutes=minutes,
-        device=device,
+        device=choose_device(device),
         source_options=source_options,
         listener=listener,
         scale=scale,
@@ -150,21 +150,24 @@ def planned_run(  # noqa: PLR0913
     config: CompressConfig | None,
     settings: Mapping[str, object] | None,
     minutes: float | None,
-    device: str | torch.device,
+    device: torch.device,
     source_options: SourceOptions,
     listener: Listener,
     scale: float,
 ) -> Plan:
-    """Return the plan before its settings are fitted to a time; see :func:`plan`."""
+    """Return the plan before its settings are fitted to a time; see :func:`plan`.
+
+    The device is one that ``choose_device`` returned: under ``torchrun``, this process's own.
+    """
     if config is not None and recipe is not None:
         raise BadSettings("recipe and config are two sets of settings; give only one of them")
-    place, budget = choose_device(device), as_integer(ipc)
+    budget = as_integer(ipc)
     if minutes is not None:
-        with joined(place) as world:
+        with joined(device) as world:
             check_minutes(minutes, settings or {}, scale, world.size)
-    named = recipe or default_recipe("cpu" if minutes is not None else place.type)
+    named = recipe or default_recipe("cpu" if minutes is not None else device.type)
     return plan_of(
-        *(data, budget, place, source_options, listener),
+        *(data, budget, device, source_options, listener),
         settings=lambda shape: merged(
             scaled(config or recipe_of(named, shape, budget), scale), settings or {}
         ),
@@ -192,6 +195,7 @@ def plan_of(  # noqa: PLR0913
         settings: The settings for a shape of data; None: for any, to check their names.
         grown: The file that the classes are appended to, or None.
     """
+    check_ipc(ipc)
     settings(None)  # rejects unknown settings before the dataset is opened, which can take minutes
     with joined(device) as world:
         with world.leader_first():

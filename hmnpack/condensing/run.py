@@ -117,7 +117,7 @@ class _Run:
 
     def key_in(self, planned: Plan, base: CompressConfig, minutes: float) -> str:
         """Return the key of a run of a given time, which does not depend on what it chooses."""
-        return f"{self._key(planned, base)} {minutes!r}"
+        return f"{self._key(planned, base)} {float(minutes)!r}"
 
     def _key(self, planned: Plan, config: CompressConfig) -> str:
         budget, grown = str(planned.ipc), planned.grown

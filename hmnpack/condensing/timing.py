@@ -24,7 +24,7 @@ from hmnpack.runtime.seeds import stream
 from hmnpack.schema.config import CompressConfig
 from hmnpack.schema.container import ContainerSpec
 from hmnpack.schema.manifest import Normalisation
-from hmnpack.schema.stages import has_stage
+from hmnpack.schema.stages import BETAS, has_stage
 from hmnpack.sources import Split, choose_per_class
 from hmnpack.sources.lazy import lazily, on_device
 from hmnpack.training.loop import optimiser_of, pixels_of, sgd_step
@@ -150,7 +150,7 @@ def _step(
     container: Container, loss: Callable[[Container, int], torch.Tensor], number: int = 0
 ) -> Callable[[], None]:
     """Return a function that takes an optimiser step of a stage, always that of one number."""
-    adam = ContainerAdam(container, (0.9, 0.99), ALONE)
+    adam = ContainerAdam(container, BETAS, ALONE)
     adam.set_rate(0.0)
     return lambda: adam.step(loss(container, number))
 

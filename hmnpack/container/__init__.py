@@ -9,7 +9,7 @@ from hmnpack.container.images import Images
 from hmnpack.container.linear_basis import LinearBasis
 from hmnpack.container.multi_formation import MultiFormation
 from hmnpack.container.planning import planned
-from hmnpack.container.rows import class_of, first_of_each, numbers_within_class
+from hmnpack.container.rows import class_of, first_of_each
 
 __all__ = [
     "HMN",
@@ -26,6 +26,5 @@ __all__ = [
     "decoded_parts",
     "first_of_each",
     "new_container",
-    "numbers_within_class",
     "planned",
 ]

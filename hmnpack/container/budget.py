@@ -73,9 +73,18 @@ def floats_of(ipc: int, classes: int, image: ImageShape) -> int:
     Raises:
         BadSettings: if ``ipc`` is not an integer from 1 to ``MAX_IPC``.
     """
+    check_ipc(ipc)
+    return ipc * classes * image.elements
+
+
+def check_ipc(ipc: int) -> None:
+    """Check a budget in images per class.
+
+    Raises:
+        BadSettings: if it is not an integer from 1 to ``MAX_IPC``.
+    """
     if not isinstance(ipc, int) or not 1 <= ipc <= MAX_IPC:
         raise BadSettings(f"ipc must be an integer from 1 to {MAX_IPC:,}, got {ipc}")
-    return ipc * classes * image.elements
 
 
 def counted_floats(spec: ContainerSpec) -> int:
@@ -91,7 +100,7 @@ def counted_floats(spec: ContainerSpec) -> int:
 
 
 def most_images(spec: ContainerSpec, floats: int) -> int:
-    """Return the largest number of images that fits; 0 if not even one row per class does."""
+    """Return the largest number of images that fits, fewer than a row per class if so."""
     row = spec.images_per_row
     one, two = (
         counted_floats(spec.model_copy(update={"instances": rows * row})) for rows in (1, 2)

@@ -32,11 +32,3 @@ def first_of_each(spec: ContainerSpec, most: int) -> Tensor:
     taken = torch.tensor(spec.counts).clamp(max=most)
     shifts = torch.tensor(spec.offsets) - (taken.cumsum(0) - taken)  # skips the other images
     return torch.arange(int(taken.sum())) + shifts.repeat_interleave(taken)
-
-
-def numbers_within_class(spec: ContainerSpec, indices: Tensor) -> Tensor:
-    """Return the position of each image within its class: int64, of the shape of the indices."""
-    if isinstance(spec.instances, int):
-        return indices % spec.instances
-    offsets = torch.tensor(spec.offsets, device=indices.device)
-    return indices - offsets[class_of(spec, indices)]

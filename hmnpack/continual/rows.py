@@ -75,7 +75,7 @@ class Stage:
     @property
     def settings(self) -> CompressConfig:
         """Settings of condensing this stage."""
-        recipe = recipe_of(self.condensing.recipe, self.source.shape)
+        recipe = recipe_of(self.condensing.recipe, self.source.shape, self.config.ipc)
         return merged(recipe, self.condensing.settings, {"seed": self.seed})
 
     def file(self, stages: int) -> Path:

@@ -1,7 +1,7 @@
 """The interface of objectives: inputs, the loss of a step, and the state in a checkpoint."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -61,18 +61,6 @@ class Objective(ABC):
             container: Decodes the synthetic images; gradients flow to its parameters.
             step: Index of the step; with the seed it determines every random number.
         """
-
-    def losses(self, container: Container, step: int) -> Iterator[Tensor]:
-        """Yield the losses of a step; an optimiser step follows each.
-
-        One, by default. A method that steps after every class yields one per class, each computed
-        from the container as the steps before have left it. Only the first may raise to pause.
-
-        Args:
-            container: See :meth:`loss`.
-            step: See :meth:`loss`.
-        """
-        yield self.loss(container, step)
 
     def figures(self) -> dict[str, float]:
         """Return values to report beside the loss, such as a rate that is learned."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hmnpack.errors import BadSettings
+from hmnpack.errors import BadSettings, Paused
 from hmnpack.matching.data import RealData
 from hmnpack.networks import FeatureNetwork, build_network
 from hmnpack.runtime.devices import kind_of
@@ -102,7 +102,8 @@ def load_or_train_pool(  # noqa: PLR0913
 ) -> Pool:
     """Load the pool of a dataset from the cache, or train and cache it.
 
-    An interrupted training resumes at the epoch that it had reached. On an accelerator the missing
+    A paused training resumes at the epoch that it had reached, one that was killed up to a minute
+    before. On an accelerator the missing
     networks are trained as one batch, unless one is ahead of the others.
 
     Args:
@@ -111,7 +112,7 @@ def load_or_train_pool(  # noqa: PLR0913
         seed: Seed of the run; network i has its own random streams.
         folder: The cache; file names are derived from everything that determines the weights.
         listener: Called after every epoch.
-        after_epoch: Called once an epoch's state is on disk; it may raise to pause.
+        after_epoch: Called after each epoch; if it raises ``Paused``, the state is on disk.
         at_once: Networks trained as one batch, 1 or more; None: chosen for the device.
 
     Raises:
@@ -203,11 +204,16 @@ class _Training:
 
     def of(self, members: Sequence[_Member]) -> Sequence[_Member]:
         """Train some networks, resuming unfinished trainings, and cache their weights."""
-        save = saving([member.entry for member in members], seconds=0)
+        entries = [member.entry for member in members]
+        save_if_due, save_now = saving(entries), saving(entries, seconds=0)
 
         def on_epoch(which: slice, states: list[TrainState]) -> None:
-            save(which, states)
-            self.after_epoch()
+            save_if_due(which, states)
+            try:
+                self.after_epoch()
+            except Paused:
+                save_now(which, states)
+                raise
 
         train_together(
             [member.network for member in members],

@@ -10,7 +10,7 @@ from hmnpack.pruning.run import (
     pruned,
 )
 from hmnpack.pruning.search import Search, best_beta
-from hmnpack.pruning.select import hardest_of, kept_images, margin_ranks, most_useful_first
+from hmnpack.pruning.select import hardest_of, kept_images, most_useful_first
 from hmnpack.pruning.trainings import Trainings
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "hardest_of",
     "kept_images",
     "margin_of",
-    "margin_ranks",
     "margins_of",
     "most_useful_first",
     "needs_held_out",

@@ -35,21 +35,6 @@ def hardest_of(beta: float, surplus: int) -> int:
     return math.floor(Fraction(str(beta)) * surplus)
 
 
-def margin_ranks(margins: Tensor, labels: Tensor) -> Tensor:
-    """Return the rank of every image within its class: int64 [N], from 0, the hardest.
-
-    Args:
-        margins: float32 [N]; of images with equal margins, the first counts as the hardest.
-        labels: int64 [N].
-    """
-    order = _by_class(margins, labels)
-    counts = torch.bincount(labels)
-    starts = counts.cumsum(0) - counts
-    found = torch.empty_like(order)
-    found[order] = torch.arange(len(order), device=order.device) - starts[labels[order]]
-    return found
-
-
 def most_useful_first(count: int) -> list[int]:
     """Return the ranks 0 ... count - 1 in order of usefulness: middle ranks first.
 

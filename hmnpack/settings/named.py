@@ -16,6 +16,8 @@ ACCELERATOR_RECIPE = "best"
 FITTED: dict[str, Callable[[DataShape], CompressConfig]] = {
     "fast": recipes.fast,
     "paper": recipes.paper,
+    "haba": rivals.haba,
+    "linba": rivals.linba,
 }
 """Recipes whose settings depend on the dataset."""
 

@@ -178,7 +178,7 @@ def test_paused_and_resumed_run_gives_the_same_bytes(base_of, source, options, t
     with pytest.raises(Paused):
         hmnpack.append(base, part, **options | {"options": pausing})
     other = RunOptions(device="cpu", resume=True)
-    with pytest.raises(BadSettings, match="belongs to a run with other data"):
+    with pytest.raises(BadSettings, match="belongs to another run"):
         hmnpack.append(other_base, part, **options | {"options": other})
 
 

@@ -213,12 +213,28 @@ def test_resumed_run_keeps_its_choices(run, speed, clock, monkeypatch, tmp_path,
     assert not (tmp_path / "x.hmn.ckpt").exists()
 
 
+@pytest.mark.slow
+def test_time_in_the_pool_before_a_pause_counts(run, speed, clock):
+    speed()
+    pausing = []
+
+    def listener(name, *_, **__):
+        if name == "pool network 1" and not pausing:
+            clock.now += 50
+            pausing.append(True)
+
+    with pytest.raises(Paused, match="while training the pool"):
+        run("x", minutes=2, listener=listener, options={"should_pause": lambda: bool(pausing)})
+    resumed = run("x", minutes=2, options={"resume": True})
+    assert resumed.manifest.config["match"]["steps"] == int(USED * (120 - 50) / 12.8)
+
+
 def test_another_time_does_not_resume(run, speed):
     speed()
     with pytest.raises(Paused):
         run("x", minutes=2, options={"should_pause": lambda: True})
     for minutes in (3, None):
-        with pytest.raises(BadSettings, match="belongs to a run with other data"):
+        with pytest.raises(BadSettings, match=r"belongs to another run: its .*, minutes, device"):
             run("x", minutes=minutes, recipe="fast", options={"resume": True})
 
 

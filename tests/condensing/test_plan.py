@@ -92,6 +92,31 @@ def test_compress_calls_on_plan_once_before_the_first_step(source, tmp_path):
     assert bundle.manifest.budget == plan.budget
 
 
+@pytest.mark.parametrize("ipc", [0, -1])
+@pytest.mark.parametrize("recipe", ["fast", "dc", "mtt"])
+def test_plan_rejects_a_budget_below_one(source, recipe, ipc):
+    with pytest.raises(BadSettings, match="ipc must be an integer from 1"):
+        hmnpack.plan(source, ipc, recipe=recipe)
+
+
+def test_compress_chooses_its_device_once(source, monkeypatch):
+    """Under torchrun the chosen device is one accelerator, which only ``cuda`` may stand for."""
+    chosen = []
+
+    def choose(name):
+        chosen.append(name)
+        return torch.device("cpu")
+
+    def stop(*_):
+        raise StopIteration
+
+    for module in ("run", "plan"):
+        monkeypatch.setattr(f"hmnpack.condensing.{module}.choose_device", choose)
+    with pytest.raises(StopIteration):
+        hmnpack.compress(source, 8, recipe="smoke", options=RunOptions(device="cuda"), on_plan=stop)
+    assert chosen == ["cuda"]
+
+
 @pytest.mark.parametrize(("rank", "calls"), [(0, 1), (1, 0)])
 def test_compress_calls_on_plan_on_rank_0_only(source, monkeypatch, rank, calls):
     """The run is stopped after the plan, before the ranks start to work."""

@@ -219,7 +219,7 @@ def test_unfinished_run_is_not_overwritten_without_force(run, tmp_path):
     with pytest.raises(OutputExists, match=r"x\.hmn\.ckpt holds an unfinished run; pass --resume"):
         run(tmp_path / "x.hmn")
     other = recipe_of("smoke").model_copy(update={"seed": 1})
-    with pytest.raises(BadSettings, match="other data"):
+    with pytest.raises(BadSettings, match="belongs to another run"):
         run(tmp_path / "x.hmn", config=other, resume=True)
     assert (tmp_path / "x.hmn.ckpt").read_bytes() == checkpoint
     run(tmp_path / "x.hmn", force=True)

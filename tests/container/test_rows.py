@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hmnpack.container import class_of, first_of_each, numbers_within_class
+from hmnpack.container import class_of, first_of_each
 
 COUNTS = [(3, 3, 3), (1, 4, 2), (5, 1, 1), (1, 1, 2), (7,)]
 
@@ -29,7 +29,6 @@ def test_row_functions_equal_an_explicit_list(spec_of, counts):
     assert list(spec.offsets) == [listed.index((label, 0)) for label in range(len(counts))]
     assert (spec.smallest, spec.largest) == (min(counts), max(counts))
     assert class_of(spec, every).tolist() == [label for label, _ in listed]
-    assert numbers_within_class(spec, every).tolist() == [place for _, place in listed]
     backwards = every.flip(0).view(1, -1)
     assert class_of(spec, backwards).tolist() == [[label for label, _ in reversed(listed)]]
     for most in range(1, 9):

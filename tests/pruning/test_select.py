@@ -6,18 +6,12 @@ import pytest
 import torch
 
 from hmnpack.errors import BadSettings
-from hmnpack.pruning import hardest_of, kept_images, margin_ranks, most_useful_first
+from hmnpack.pruning import hardest_of, kept_images, most_useful_first
 from hmnpack.runtime.seeds import stream
 
 BETAS = tuple(tenth / 10 for tenth in range(10))
 MARGINS = torch.tensor([0.3, 0.0, 0.5, 0.1, 0.4, 0.2])
 ONE_CLASS = torch.zeros(6, dtype=torch.int64)
-
-
-def test_margin_ranks_are_positions_within_a_class():
-    labels = torch.tensor([1, 0, 1, 0, 1, 0])
-    margins = torch.tensor([0.5, -1.0, 0.2, 3.0, 0.5, -2.0])
-    assert margin_ranks(margins, labels).tolist() == [1, 1, 0, 2, 2, 0]
 
 
 def test_hardest_of_is_floor_of_beta_k():
