@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hmnpack.augment import apply, cutmix, draw, normalise
+from hmnpack.augment import normalise
 from hmnpack.networks import build_network
 from hmnpack.runtime.devices import autocast
 from hmnpack.runtime.progress import Listener, no_progress
@@ -20,10 +20,10 @@ from hmnpack.training.batches import LabelledSet
 from hmnpack.training.loop import (
     full_precision,
     in_batches,
-    is_cut,
     mean_loss,
     optimiser_of,
     pixels_of,
+    training_loss,
 )
 
 
@@ -130,19 +130,9 @@ def _loss(
 ) -> Tensor:
     """Return the loss of a batch: cross-entropy, and the divergence from the teacher."""
     network, teacher = networks
-    train = config.train
-    draws = draw(train.augment, len(batch), generator, one_spatial=True, device=batch.device)
-    batch = apply(batch, draws)
-    partner, kept = None, 1.0
-    if is_cut(train, generator):
-        batch, partner, kept = cutmix(batch, generator)
-    with autocast(batch.device, train.precision):
-        logits = full_precision(network(batch))
-        with torch.no_grad():
-            before = None if teacher is None else full_precision(teacher(batch))
-    loss = F.cross_entropy(logits, target)
-    if partner is not None:
-        loss = kept * loss + (1 - kept) * F.cross_entropy(logits, target[partner])
-    if before is not None:
-        loss = loss + config.distillation * distillation_loss(logits, before, config.temperature)
-    return loss
+    loss, logits, shown = training_loss(network, batch, target, config.train, generator)
+    if teacher is None:
+        return loss
+    with torch.no_grad(), autocast(shown.device, config.train.precision):
+        before = full_precision(teacher(shown))
+    return loss + config.distillation * distillation_loss(logits, before, config.temperature)

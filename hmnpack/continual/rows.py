@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from hmnpack.augment import normalise
 from hmnpack.bundle import read
 from hmnpack.condensing.append import append
 from hmnpack.condensing.compress import compress
@@ -23,6 +22,7 @@ from hmnpack.evaluation.bench import Bench, TrainingSet
 from hmnpack.evaluation.jpeg import jpeg_real
 from hmnpack.evaluation.quality import choose_quality
 from hmnpack.matching import RealData, load_or_train_pool
+from hmnpack.matching.embedding import last_block_features
 from hmnpack.runtime.devices import kind_of
 from hmnpack.runtime.kept import entry_name
 from hmnpack.runtime.progress import Listener, no_progress
@@ -32,7 +32,6 @@ from hmnpack.schema.continual import ContinualConfig
 from hmnpack.schema.evaluation import EvaluateConfig
 from hmnpack.settings import merged, recipe_of
 from hmnpack.sources import Source, SourceOptions, normalisation_of
-from hmnpack.training.loop import images_at_a_time
 
 
 @dataclass(frozen=True)
@@ -176,13 +175,9 @@ def herding(stage: Stage) -> TrainingSet:
     chosen = []
     for label in range(real.classes):
         rows = real.rows_of(label)
-        parts = []
-        for some in rows.split(images_at_a_time(500, *train.images.shape[2:])):
-            with torch.no_grad():
-                images = normalise(real.images[some].float() / 255, real.normalisation)
-                parts.append(network.features(images)[-1].flatten(1))
+        features = last_block_features(network, real, rows)
         count = min(stage.config.ipc, len(rows))
-        chosen.append(rows[herded(torch.cat(parts), count).to(rows.device)])
+        chosen.append(rows[herded(features, count).to(rows.device)])
     rows = torch.cat(chosen).cpu()
     images = train.images[rows]
     return TrainingSet(images, train.labels[rows], 4 * images.numel())

@@ -209,20 +209,35 @@ def sgd_step(
         config: Augmentation, CutMix and precision.
         generator: Random generator of the augmentation.
     """
-    draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
-    batch = apply(batch, draws)
-    partner, kept = None, 1.0
-    if is_cut(config, generator):
-        batch, partner, kept = cutmix(batch, generator)
-    with autocast(batch.device, config.precision):
-        logits = full_precision(network(batch))
-    loss = F.cross_entropy(logits, target)
-    if partner is not None:
-        loss = kept * loss + (1 - kept) * F.cross_entropy(logits, target[partner])
+    loss, logits, _ = training_loss(network, batch, target, config, generator)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
     return loss.detach(), logits.detach()
+
+
+def training_loss(
+    network: nn.Module,
+    batch: Tensor,
+    target: Tensor,
+    config: TrainConfig,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the loss of a batch, its logits [n, K], and the images that the network was shown.
+
+    These are augmented and possibly cut-mixed. The arguments are those of :func:`sgd_step`.
+    """
+    draws = draw(config.augment, len(batch), generator, one_spatial=True, device=batch.device)
+    shown = apply(batch, draws)
+    partner, kept = None, 1.0
+    if is_cut(config, generator):
+        shown, partner, kept = cutmix(shown, generator)
+    with autocast(shown.device, config.precision):
+        logits = full_precision(network(shown))
+    loss = F.cross_entropy(logits, target)
+    if partner is not None:
+        loss = kept * loss + (1 - kept) * F.cross_entropy(logits, target[partner])
+    return loss, logits, shown
 
 
 def mean_loss(losses: Tensor, first_step: int, name: str) -> float:
