@@ -176,7 +176,8 @@ def _test_split(manifest: Manifest, wanted: TestSplit | float | None) -> TestSpl
         return recorded or 0
     if isinstance(wanted, float | int):
         wanted = TestSplit(part=wanted, seed=0) if wanted else 0
-    if wanted and wanted != recorded and manifest.names_training_split:
+    known = recorded is not None or manifest.names_training_split
+    if wanted and wanted != recorded and known:
         drawn = f"--test-split {recorded.part:g}" if recorded else "no test split drawn"
         raise BadSettings(
             f"the file was made with {drawn}: another test split would have images that it was "

@@ -150,7 +150,8 @@ def _put(new: Path, out: Path) -> None:
         move(new, out)
         for name in foreign:
             move(old / name, out / name)
-        _expect_none(out, _foreign_within(old, written - {INDEX}))  # put there since the first look
+        present = {entry.name for entry in old.iterdir()} - {INDEX}
+        _expect_none(out, _foreign_within(old, present))  # put there since the first look
         undo.pop_all()
     out.chmod(mode)
     old.chmod(mode | stat.S_IRWXU)  # otherwise nothing could be removed from it

@@ -13,8 +13,8 @@ def manifest(bundle_of, hmn):
     """Return a function that makes the manifest of a bundle whose images were read in a way."""
 
     def made(**facts):
-        known = {"skipped": {}} | facts
-        source = SourceFacts(name="pets", fingerprint="0" * 64, train_images=9, held_out=0, **known)
+        known = {"skipped": {}, "train_images": 90} | facts
+        source = SourceFacts(name="pets", fingerprint="0" * 64, held_out=0, **known)
         return bundle_of(hmn(classes=3), source=source).manifest
 
     return made
@@ -71,6 +71,13 @@ def test_other_test_split_would_be_of_condensed_images(manifest, recorded):
     options = dict.fromkeys(_SOURCE) | {"skip_bad": False, "test_split": 0.5}
     with pytest.raises(BadSettings, match="another test split would have images that it was made"):
         read_as_recorded("a.hmn", manifest(test_split=recorded), options, "photos")
+
+
+def test_any_test_split_is_drawn_for_a_file_that_does_not_say_its_data(manifest):
+    options = dict.fromkeys(_SOURCE) | {"skip_bad": False, "test_split": 0.5}
+    stored = manifest(train_images=9)  # as many as it stores: perhaps those
+    found = read_as_recorded("a.hmn", stored, options, "photos")
+    assert found.test_split == TestSplit(part=0.5, seed=0)
 
 
 def test_same_test_split_may_be_named(manifest):

@@ -67,11 +67,6 @@ def test_learning_rate_of_gradient_matching_falls_between_networks(networks, dro
     assert found == pytest.approx([value for value in expected for _ in range(3)])
 
 
-@pytest.mark.parametrize("recipe", STEPS)
-def test_adam_uses_the_papers_betas(recipe):
-    assert {stage.betas for stage in stages_of(recipe_of(recipe))} == {(0.9, 0.99)}
-
-
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
