@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hmnpack.errors import BadSettings
 from hmnpack.runtime.devices import to_device
-from hmnpack.schema.characters import is_of_characters
+from hmnpack.schema.characters import without_mirrored_characters
 from hmnpack.schema.config import TRAINING_AUGMENTATIONS, Augmentation
 from hmnpack.schema.manifest import Normalisation
 
@@ -62,9 +62,9 @@ def flips_where_alike(
         augment: The requested augmentations.
         names: Names of the dataset; one that matches suffices.
     """
-    if augment != TRAINING_AUGMENTATIONS or not any(is_of_characters(name) for name in names):
+    if augment != TRAINING_AUGMENTATIONS:
         return augment
-    return tuple(name for name in augment if name != "flip")
+    return without_mirrored_characters(augment, *names)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ where our protocol differs.
 from math import log
 from typing import Any
 
-from hmnpack.schema.characters import is_of_characters
+from hmnpack.schema.characters import is_of_characters, without_mirrored_characters
 from hmnpack.schema.config import CompressConfig, MatchConfig, PoolConfig, WarmupConfig
 from hmnpack.schema.dc import DcConfig
 from hmnpack.schema.dm import DmConfig
@@ -52,8 +52,7 @@ LARGE_SIDE = 96
 
 def siamese(data: DataShape) -> tuple[Augmentation, ...]:
     """Return the augmentations of DSA's strategy; digits and letters are not mirrored."""
-    flips = not is_of_characters(data.name)
-    return (*(name for name in TRAINING_AUGMENTATIONS if flips or name != "flip"), "cutout")
+    return (*without_mirrored_characters(TRAINING_AUGMENTATIONS, data.name), "cutout")
 
 
 def nearest(table: dict[int, Any], ipc: int) -> Any:  # noqa: ANN401 - of any table

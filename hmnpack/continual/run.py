@@ -16,7 +16,7 @@ from hmnpack.runtime.devices import kind_of
 from hmnpack.runtime.kept import Store, digest_of
 from hmnpack.runtime.progress import Listener, no_progress
 from hmnpack.runtime.seeds import stream
-from hmnpack.schema.characters import is_of_characters
+from hmnpack.schema.characters import without_mirrored_characters
 from hmnpack.schema.continual import ContinualConfig
 from hmnpack.schema.manifest import Normalisation
 from hmnpack.sources import Source, Split, normalisation_of
@@ -146,9 +146,8 @@ class _Learner:
         self.name = name
         self.run = run
         self.store = store
-        mirrored = not is_of_characters(run.source.name)
-        augment = [name for name in run.config.train.augment if mirrored or name != "flip"]
-        train = run.config.train.model_copy(update={"augment": tuple(augment)})
+        augment = without_mirrored_characters(run.config.train.augment, run.source.name)
+        train = run.config.train.model_copy(update={"augment": augment})
         self.config = run.config.model_copy(update={"train": train})
         self.normalisation: Normalisation = normalisation_of(run.source.train)
         self.old: nn.Module | None = None
